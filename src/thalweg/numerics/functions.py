@@ -1,0 +1,76 @@
+"""The functions a rule may use beside operators. Each accepts a number, a tensor or a symbol."""
+
+import math
+from typing import Any, TypeAlias
+
+from thalweg.numerics.symbol import Symbol, lift
+
+Value: TypeAlias = Any  # a number, a tensor or a symbol: a rule does not care, which is the point
+
+
+def sqrt(x: Value) -> Value:
+    """√x, elementwise. NaN for a negative element."""
+    if hasattr(x, "sqrt"):
+        return x.sqrt()
+    return math.sqrt(x) if x >= 0 else math.nan
+
+
+def absolute(x: Value) -> Value:
+    """|x|, elementwise."""
+    return abs(x)
+
+
+def sign(x: Value) -> Value:
+    """-1, 0 or 1 by the sign of x, elementwise."""
+    return x.sign() if hasattr(x, "sign") else float((x > 0) - (x < 0))
+
+
+def maximum(a: Value, b: Value) -> Value:
+    """The larger, elementwise; NaN where either is NaN."""
+    if _symbolic(a, b):
+        return Symbol("max", lift(a), lift(b))
+    if _tensor(a):
+        return a.maximum(b) if _tensor(b) else a.clamp(min=b)
+    return b.clamp(min=a) if _tensor(b) else max(a, b)
+
+
+def minimum(a: Value, b: Value) -> Value:
+    """The smaller, elementwise; NaN where either is NaN."""
+    if _symbolic(a, b):
+        return Symbol("min", lift(a), lift(b))
+    if _tensor(a):
+        return a.minimum(b) if _tensor(b) else a.clamp(max=b)
+    return b.clamp(max=a) if _tensor(b) else min(a, b)
+
+
+def clip(x: Value, low: Value, high: Value) -> Value:
+    """x limited to [low, high], elementwise."""
+    return minimum(maximum(x, low), high)
+
+
+def where(condition: Value, a: Value, b: Value) -> Value:
+    """a where the condition holds, else b. Both are evaluated; neither is differentiated."""
+    if _symbolic(condition, a, b):
+        return Symbol("where", lift(condition), lift(a), lift(b))
+    if _tensor(condition):
+        import torch
+
+        return torch.where(condition, a, b)
+    return a if condition else b
+
+
+def kept(x: Value) -> Value:
+    """A row value as row state will hold it: rounded to torch's default dtype."""
+    if isinstance(x, Symbol):
+        return Symbol("kept", x)
+    import torch
+
+    return torch.tensor(x, dtype=torch.get_default_dtype()).item()
+
+
+def _symbolic(*values: Value) -> bool:
+    return any(isinstance(v, Symbol) for v in values)
+
+
+def _tensor(x: Value) -> bool:
+    return hasattr(x, "clamp")

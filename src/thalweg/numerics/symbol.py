@@ -1,0 +1,127 @@
+"""Symbols: what a rule computes with when it is called once to be compiled.
+
+A symbol is a node of an expression. Its leaves are *element* values (gradient, parameter, state: one value an
+element of a tensor) or *row* values (step, hyperparameters, row state, literals: one value a tensor or member).
+An expression of row values alone is itself a row value and is computed once a step, in float64.
+"""
+
+import itertools
+from typing import Any
+
+_KEYS: dict[tuple[Any, ...], int] = {}
+_next_key = itertools.count()
+
+
+class Symbol:
+    """One node: `op` applied to `args`; `row` says whether it has one value a row. Nodes with one `key` are equal."""
+
+    __slots__ = ("args", "key", "name", "op", "row")
+
+    def __init__(self, op: str, *args: "Symbol", name: str | float = "", row: bool | None = None) -> None:
+        self.op, self.args, self.name = op, args, name
+        self.row = all(a.row for a in args) if row is None else row
+        identity = (op, name, self.row, *(a.key for a in args))
+        self.key = _KEYS.setdefault(identity, next(_next_key))
+
+    def __repr__(self) -> str:
+        inner = ", ".join(map(repr, self.args))
+        return f"{self.op}({inner})" if self.args else str(self.name)
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "A rule may not branch on a value: use maximum, clip or where, or declare a Flag (a plain if, fixed when"
+            " the step is built)."
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # `==` builds an expression, so a symbol is no dictionary key
+
+    def __add__(self, other: Any) -> "Symbol":
+        return Symbol("add", self, lift(other))
+
+    def __radd__(self, other: Any) -> "Symbol":
+        return Symbol("add", lift(other), self)
+
+    def __sub__(self, other: Any) -> "Symbol":
+        return Symbol("sub", self, lift(other))
+
+    def __rsub__(self, other: Any) -> "Symbol":
+        return Symbol("sub", lift(other), self)
+
+    def __mul__(self, other: Any) -> "Symbol":
+        return multiply(self, lift(other))
+
+    def __rmul__(self, other: Any) -> "Symbol":
+        return multiply(lift(other), self)
+
+    def __truediv__(self, other: Any) -> "Symbol":
+        return divide(self, lift(other))
+
+    def __rtruediv__(self, other: Any) -> "Symbol":
+        return divide(lift(other), self)
+
+    def __pow__(self, other: Any) -> "Symbol":
+        return Symbol("pow", self, lift(other))
+
+    def __rpow__(self, other: Any) -> "Symbol":
+        return Symbol("pow", lift(other), self)
+
+    def __neg__(self) -> "Symbol":
+        return Symbol("neg", self)
+
+    def __pos__(self) -> "Symbol":
+        return self
+
+    def __abs__(self) -> "Symbol":
+        return Symbol("abs", self)
+
+    def __eq__(self, other: object) -> "Symbol":  # type: ignore[override]
+        return Symbol("eq", self, lift(other))
+
+    def __lt__(self, other: Any) -> "Symbol":
+        return Symbol("lt", self, lift(other))
+
+    def __gt__(self, other: Any) -> "Symbol":
+        return Symbol("lt", lift(other), self)
+
+    def __le__(self, other: Any) -> "Symbol":
+        return Symbol("le", self, lift(other))
+
+    def __ge__(self, other: Any) -> "Symbol":
+        return Symbol("le", lift(other), self)
+
+    def sqrt(self) -> "Symbol":
+        return Symbol("sqrt", self)
+
+    def sign(self) -> "Symbol":
+        return Symbol("sign", self)
+
+
+def element(name: str) -> Symbol:
+    """A leaf with one value an element: the gradient, the parameter, a state."""
+    return Symbol("element", name=name, row=False)
+
+
+def row(name: str) -> Symbol:
+    """A leaf with one value a row: the step, a hyperparameter, a row state."""
+    return Symbol("row", name=name, row=True)
+
+
+def lift(value: Any) -> Symbol:
+    """A symbol as it is; a number as a literal, which is a row value."""
+    return value if isinstance(value, Symbol) else Symbol("literal", name=float(value), row=True)
+
+
+def multiply(a: Symbol, b: Symbol) -> Symbol:
+    """a·b with row factors to the left and gathered: r·(s·x) becomes (r·s)·x, one multiplication an element."""
+    if b.row and not a.row:
+        a, b = b, a
+    if a.row and not b.row and b.op == "mul" and b.args[0].row:
+        return Symbol("mul", Symbol("mul", a, b.args[0]), b.args[1])
+    return Symbol("mul", a, b)
+
+
+def divide(a: Symbol, b: Symbol) -> Symbol:
+    """a/b; by a row value as multiplication with its reciprocal, so that rows divide once and elements never."""
+    if b.row and not a.row:
+        return multiply(Symbol("div", lift(1.0), b), a)
+    return Symbol("div", a, b)

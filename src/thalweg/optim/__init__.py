@@ -1,0 +1,21 @@
+"""`torch.optim` drop-ins derived from the rules: `from thalweg.optim import Adam`. No arithmetic here.
+
+Every optimizer of the catalogue that declares a spelling is a class here, made when it is first asked for.
+"""
+
+from typing import Any
+
+from thalweg.optim.classes import drop_ins
+from thalweg.optim.optimizer import Optimizer
+
+__all__ = ["Optimizer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_") or name not in drop_ins():
+        raise AttributeError(f"module 'thalweg.optim' has no attribute {name!r}; it has {', '.join(drop_ins())}.")
+    return drop_ins()[name]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *drop_ins()]

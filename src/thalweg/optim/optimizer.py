@@ -1,0 +1,88 @@
+"""The one `torch.optim.Optimizer` behind every class of `thalweg.optim`, and its one `step`."""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.optim import state as states
+from thalweg.optim.signature import HINTS, bind, class_name, group_defaults, hyperparameters
+from thalweg.optim.update import update_group
+from thalweg.recipes.catalogue import Recipe
+
+
+class Optimizer(torch.optim.Optimizer):
+    """A rule of the catalogue with torch's interface. Use its subclasses, such as `thalweg.optim.Adam`.
+
+    Args:
+        params: parameters, named parameters, or param groups (dicts) with their own hyperparameters.
+        others: torch's, by torch's names and defaults. `foreach` and `fused` are accepted and without effect.
+
+    Raises:
+        InputError: a hyperparameter that does not exist, is out of its range, or is NaN.
+    """
+
+    recipe: ClassVar[Recipe]
+
+    def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(params, bind(self.recipe, args, kwargs))
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds parameters with hyperparameters of their own. Raises `InputError` as the constructor does."""
+        self._refuse_misspelt(param_group)
+        self._check(self.defaults | param_group)
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        _set_initial(self.recipe, group)
+        if any(isinstance(s.initial, str) for s in self.recipe.rule.states):
+            states.create(self.recipe, self.state, group)  # as torch's Adagrad: its start is part of the state
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """One step of every parameter that has a gradient; returns what `closure`, if given, returns."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            update_group(self.recipe, self.state, group)
+        return loss
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for name, value in group_defaults(self.recipe).items():
+                group.setdefault(name, value)
+            _set_initial(self.recipe, group)
+        states.adopt(self.recipe, self.state)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads a checkpoint of this class or of torch's of the same name; state keeps the dtype it was saved in."""
+        super().load_state_dict(state_dict)
+        saved = [i for group in state_dict["param_groups"] for i in group["params"]]
+        own: list[Tensor] = [p for group in self.param_groups for p in group["params"]]
+        for index, p in zip(saved, own, strict=True):
+            states.restore_dtypes(self.state.get(p, {}), state_dict["state"].get(index, {}), p)
+
+    def _refuse_misspelt(self, group: Mapping[str, Any]) -> None:
+        """A group may carry keys of its user's own (a name, say), but none that looks like a hyperparameter's."""
+        known = [*self.defaults, "params", "param_names", "name", "initial_lr"]
+        for key in group:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.75)
+            if key not in known and near:
+                raise InputError(f"{class_name(self.recipe)} has no hyperparameter {key!r}; did you mean {near[0]!r}?")
+
+    def _check(self, group: Mapping[str, Any]) -> None:
+        self.recipe.resolve(hyperparameters(self.recipe, group), class_name(self.recipe))
+        for hint in ("capturable", "differentiable"):
+            if group.get(hint, HINTS[hint]):
+                raise InputError(f"{class_name(self.recipe)} does not support {hint}=True yet; leave it at False.")
+
+
+def _set_initial(recipe: Recipe, group: dict[str, Any]) -> None:
+    for h in recipe.hyperparameters.values():
+        if h.initially:
+            group.setdefault(h.name, float(group[h.initially]))

@@ -1,0 +1,66 @@
+"""How a drop-in is called: torch's argument names, order and defaults, read off the recipe."""
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from thalweg.errors import InputError
+from thalweg.recipes.catalogue import Recipe, split_betas
+from thalweg.rules.hyperparameters import unknown
+
+HINTS: Mapping[str, bool | None] = {"foreach": None, "fused": None, "capturable": False, "differentiable": False}
+"""Arguments by which torch chooses an implementation. Accepted, since the choice is automatic here."""
+
+
+def group_defaults(recipe: Recipe) -> dict[str, Any]:
+    """A param group's keys in torch's spelling, with the recipe's defaults."""
+    assert recipe.drop_in is not None
+    named = {name: _default(recipe, name) for name in recipe.drop_in.arguments}
+    keyword_only = {name: recipe.defaults[name] for name in ("maximize", "decoupled_weight_decay") if name not in named}
+    return {**named, **keyword_only, **HINTS}
+
+
+@cache
+def _signature(recipe_name: str, items: tuple[tuple[str, Any], ...], positional: int) -> inspect.Signature:
+    kind = inspect.Parameter
+    parameters = [kind("params", kind.POSITIONAL_OR_KEYWORD)]
+    for i, (name, default) in enumerate(items):
+        place = kind.POSITIONAL_OR_KEYWORD if i < positional else kind.KEYWORD_ONLY
+        parameters.append(kind(name, place, default=default))
+    return inspect.Signature(parameters)
+
+
+def signature(recipe: Recipe) -> inspect.Signature:
+    """`(params, lr=…, …, *, maximize=False, foreach=None, …)`."""
+    assert recipe.drop_in is not None
+    return _signature(recipe.name, tuple(group_defaults(recipe).items()), len(recipe.drop_in.arguments))
+
+
+def bind(recipe: Recipe, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The group defaults that a call asks for. Raises `InputError` for a name the optimizer does not have."""
+    known = group_defaults(recipe)
+    for name in kwargs:
+        if name not in known:
+            raise unknown(class_name(recipe), name, known)
+    try:
+        bound = signature(recipe).bind(None, *args, **kwargs)
+    except TypeError as error:
+        raise InputError(f"{class_name(recipe)}: {error}.") from None
+    return {**known, **{name: value for name, value in bound.arguments.items() if name != "params"}}
+
+
+def class_name(recipe: Recipe) -> str:
+    return recipe.drop_in.name if recipe.drop_in else recipe.name
+
+
+def hyperparameters(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
+    """A param group's hyperparameters in the rule's spelling, unchecked; absent ones are left out."""
+    spelled = (*group_defaults(recipe), *(h.name for h in recipe.hyperparameters.values() if h.initially))
+    return split_betas({k: group[k] for k in spelled if k in group and k not in HINTS})
+
+
+def _default(recipe: Recipe, name: str) -> Any:
+    if name == "betas":
+        return tuple(value for h, value in recipe.defaults.items() if h.removeprefix("beta").isdigit())
+    return recipe.defaults[name]

@@ -1,0 +1,92 @@
+"""One param group's step: gather what has a gradient, and hand it to compiled or reference execution."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.optim import state as states
+from thalweg.optim.signature import class_name, hyperparameters
+from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.compose import Structure
+from thalweg.recipes.execution import compiled, reference
+from thalweg.recipes.execution.reference import Elements
+from thalweg.recipes.trace import Program, trace
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    elements: Elements
+    t: float
+    state: states.States
+
+
+def update_group(recipe: Recipe, all_states: states.States, group: Mapping[str, Any]) -> None:
+    """Steps every parameter of the group that has a gradient, in place."""
+    values = _numbers(recipe, group)
+    structure = recipe.structure(values)
+    program = trace(structure)
+    rows = [_row(recipe, program, all_states[p], p, values) for p in group["params"] if p.grad is not None]
+    buckets: dict[Any, list[_Row]] = {}
+    for row in rows:
+        buckets.setdefault(_executor(row.elements), []).append(row)
+    for (compile_it, _), bucket in buckets.items():
+        _update(compiled if compile_it else reference, structure, program, bucket, values)
+
+
+def _numbers(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters as plain numbers; a schedule may have put a tensor there."""
+    given = hyperparameters(recipe, group)
+    return {name: v if isinstance(v := given[name], bool) else float(v) for name in recipe.hyperparameters}
+
+
+def _row(recipe: Recipe, program: Program, state: states.States, p: Tensor, values: Mapping[str, Any]) -> _Row:
+    if p.grad is None or p.grad.is_sparse:
+        raise InputError(f"{class_name(recipe)} takes dense gradients only; create the embedding with sparse=False.")
+    first = not any(state.get(s.name) is not None for s in recipe.rule.states)  # read before the state is made
+    states.ensure(recipe, program, state, p, values)
+    t = 1.0 if first else 2.0
+    if recipe.rule.counts_steps:
+        state["step"] += 1
+        t = state["step"].item()
+    kept = tuple(_real(state[name]) for name in program.states)
+    return _Row(Elements(_like(_real(p.grad), _real(p)), _real(p), kept), t, state)
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """A complex tensor as pairs of real numbers: elementwise rules treat the two parts alike, as torch does."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def _like(gradient: Tensor, p: Tensor) -> Tensor:
+    """The gradient in the parameter's memory layout."""
+    if gradient.stride() == p.stride() or (gradient.is_contiguous() and p.is_contiguous()):
+        return gradient
+    return torch.empty_like(p).copy_(gradient)
+
+
+def _executor(row: Elements) -> tuple[bool, torch.dtype]:
+    tensors = (row.g, row.p, *row.states)
+    alike = all(t.dtype == row.p.dtype and t.stride() == row.p.stride() for t in tensors)
+    dense = all(t.dtype == row.p.dtype and t.is_contiguous() for t in tensors)
+    return (alike or dense) and compiled.accepts(row.p), row.p.dtype
+
+
+def _update(
+    module: Any, structure: Structure, program: Program, rows: Sequence[_Row], values: Mapping[str, Any]
+) -> None:
+    """Rows with the same row values share one line of the table."""
+    if program.row_states:
+        t, which = np.array([row.t for row in rows]), np.arange(len(rows))
+    else:
+        t, which = np.unique([row.t for row in rows], return_inverse=True)
+    arrays = {name: np.full(len(t), values[name]) for name in program.inputs} | {"t": t}
+    arrays |= {name: np.array([row.state[name].item() for row in rows]) for name in program.row_states}
+    after = module.update(structure, [row.elements for row in rows], which.astype(np.int64), arrays)
+    for name, new in after.items():
+        for row, value in zip(rows, new.tolist(), strict=True):
+            row.state[name].fill_(value)

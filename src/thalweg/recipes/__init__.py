@@ -1,0 +1,1 @@
+"""One whole optimizer step: composed, traced, compiled, and found by name."""

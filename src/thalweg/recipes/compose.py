@@ -1,0 +1,68 @@
+"""The order of operations of one step. It is stated here and nowhere else; what is compiled is this."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from thalweg.numerics import Value
+from thalweg.regularization import decay
+from thalweg.rules.contract import Rule, hyperparameter
+from thalweg.rules.hyperparameters import Flag, Hyperparameter, Penalty
+
+OPTIONS: Mapping[str, Hyperparameter] = {
+    name: hyperparameter(name, annotation, default)
+    for name, annotation, default in (
+        ("weight_decay", Penalty, 0.0),
+        ("decoupled_weight_decay", Flag, False),
+        ("maximize", Flag, False),
+    )
+}
+"""What a composed step offers beside its rule's own hyperparameters."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What is fixed when a step is built: each structure is a kernel of its own.
+
+    flags: the flags that are set. absent: the switches at 0, whose parts and states do not exist.
+    """
+
+    rule: Rule
+    flags: frozenset[str]
+    absent: frozenset[str]
+
+    def __hash__(self) -> int:
+        return hash((self.rule.name, self.flags, self.absent))
+
+
+def step(
+    structure: Structure,
+    g: Value,
+    p: Value,
+    states: Mapping[str, Value],
+    t: Value,
+    hyperparameters: Mapping[str, Value],
+) -> tuple[Value, dict[str, Value]]:
+    """One step of one parameter: (new parameter, new states). Pure; numbers, tensors and symbols alike.
+
+    `hyperparameters` holds the numeric ones of rule and options; flags and absences come from the structure.
+    """
+    rule = structure.rule
+    strength = None if "weight_decay" in structure.absent else hyperparameters["weight_decay"]
+    is_decoupled = "decoupled_weight_decay" in structure.flags
+    if "maximize" in structure.flags:
+        g = -g
+    if strength is not None and not is_decoupled:
+        g = decay.coupled(g, p, strength)
+    update, *after = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
+    if strength is not None and is_decoupled:
+        p = decay.decoupled(p, hyperparameters[rule.rate] if rule.rate else 1.0, strength)
+    return p - update, {s.name: value for s, value in zip(rule.states, after, strict=True)}
+
+
+def _arguments(structure: Structure, hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
+    def value(h: Hyperparameter) -> Value:
+        if h.is_flag:
+            return h.name in structure.flags
+        return None if h.name in structure.absent else hyperparameters[h.name]
+
+    return {name: value(h) for name, h in structure.rule.hyperparameters.items()}

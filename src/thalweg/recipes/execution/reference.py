@@ -1,0 +1,44 @@
+"""The reference: the rule on tensors, eagerly, a row at a time. Slow, allocates, always right."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from thalweg.recipes.compose import Structure, step
+from thalweg.recipes.rows import Array
+from thalweg.recipes.trace import trace
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """One row's tensors, all of one shape: gradient, parameter, and states in the program's order."""
+
+    g: Tensor
+    p: Tensor
+    states: tuple[Tensor, ...]
+
+
+def update(
+    structure: Structure, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Steps every row in place; returns the new row states `[distinct]`."""
+    program = trace(structure)
+    after = {name: np.array(values[name]) for name in program.row_states}
+    for row, r in zip(rows, which.tolist(), strict=True):
+        scalars = {name: float(array[r]) for name, array in values.items()}
+        states = _scalar_states(structure, scalars) | dict(zip(program.states, row.states, strict=True))
+        p, new = step(structure, row.g, row.p, states, scalars["t"], scalars)
+        row.p.copy_(p)
+        for name, old in zip(program.states, row.states, strict=True):
+            old.copy_(new[name])
+        for name in program.row_states:
+            after[name][r] = new[name]
+    return after
+
+
+def _scalar_states(structure: Structure, scalars: Mapping[str, float]) -> dict[str, Any]:
+    """Row states as numbers, and 0 for a state that does not exist under this structure and is only passed through."""
+    return {s.name: scalars.get(s.name, 0.0) for s in structure.rule.states}

@@ -1,0 +1,44 @@
+"""The traced program on stacked tensors `[rows, elements]`, in torch's operators: any device that torch has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.recipes.trace import Program
+
+OPERATIONS: Mapping[str, Any] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "pow": torch.pow,
+    "neg": torch.neg,
+    "abs": torch.abs,
+    "sqrt": torch.sqrt,
+    "sign": torch.sign,
+    "max": torch.maximum,
+    "min": torch.minimum,
+    "eq": torch.eq,
+    "lt": torch.lt,
+    "le": torch.le,
+    "where": lambda condition, a, b: torch.where(condition != 0, a, b),
+}
+
+
+def update(program: Program, columns: Tensor, active: Tensor, elements: Mapping[str, Tensor]) -> None:
+    """Steps all rows in place.
+
+    Args:
+        columns: `[rows, len(program.columns)]`, the row values in the elements' dtype and on their device.
+        active: `[rows]`, bool; a row that is not active is left as it is.
+        elements: `g`, `p` and the program's states, each `[rows, elements]`.
+    """
+    known: dict[str, Tensor] = dict(elements)
+    known.update({f"k{j}": columns[:, j, None] for j in range(columns.shape[1])})
+    for instruction in program.body:
+        known[instruction.target] = OPERATIONS[instruction.op](*(known[a] for a in instruction.arguments))
+    after = {name: known[value] for name, value in program.outputs.items()}
+    for name, value in after.items():
+        elements[name].copy_(torch.where(active[:, None], value, elements[name]))

@@ -1,0 +1,71 @@
+"""Row values: the step, the hyperparameters and what depends on them alone, in float64 with NumPy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from thalweg.numerics.symbol import Symbol
+from thalweg.recipes.trace import Program
+
+Array = NDArray[Any]
+
+
+def _kept(x: Array) -> Array:
+    single = torch.get_default_dtype() == torch.float32
+    return np.asarray(x, np.float32 if single else np.float64).astype(np.float64)
+
+
+OPERATIONS: Mapping[str, Any] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "pow": np.power,
+    "neg": np.negative,
+    "abs": np.abs,
+    "sqrt": np.sqrt,
+    "sign": np.sign,
+    "max": np.maximum,
+    "min": np.minimum,
+    "eq": np.equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "where": np.where,
+    "kept": _kept,
+}
+
+
+def table(program: Program, values: Mapping[str, Any]) -> tuple[Array, dict[str, Array]]:
+    """The program's columns and new row states for given row values.
+
+    Args:
+        values: `t`, hyperparameters and row states by name: numbers or float64 arrays that broadcast together,
+            such as `[rows]`, or `[steps, 1]` beside `[rows]` for many steps at once (without row state).
+
+    Returns:
+        columns, float64 `[…, len(program.columns)]`, and each row state's new value.
+    """
+    known: dict[int, Array] = {}
+    with np.errstate(all="ignore"):
+        columns = [_evaluate(symbol, values, known) for symbol in program.columns]
+        after = {name: np.asarray(_evaluate(s, values, known)) for name, s in program.row_updates.items()}
+    shape = np.broadcast_shapes(*(np.shape(v) for v in values.values()))
+    out = np.empty((*shape, len(columns)))
+    for j, column in enumerate(columns):
+        out[..., j] = column
+    return out, after
+
+
+def _evaluate(symbol: Symbol, values: Mapping[str, Any], known: dict[int, Array]) -> Array:
+    if symbol.key not in known:
+        if symbol.op == "row":
+            result = np.asarray(values[str(symbol.name)], np.float64)
+        elif symbol.op == "literal":
+            result = np.float64(symbol.name)  # type: ignore[assignment]
+        else:
+            result = OPERATIONS[symbol.op](*(_evaluate(a, values, known) for a in symbol.args))
+        known[symbol.key] = result
+    return known[symbol.key]

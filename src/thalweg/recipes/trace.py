@@ -1,0 +1,105 @@
+"""One symbolic call of a composed step → row expressions and a straight-line program over elements."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from thalweg.numerics.symbol import Symbol, element, lift, row
+from thalweg.recipes.compose import OPTIONS, Structure, step
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """`target = op(arguments)`; names are elements' (`g`, `p`, states), table columns' (`k0`, …) or earlier targets'."""
+
+    target: str
+    op: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a structure computes, ready to be executed or emitted.
+
+    states, row_states: those that exist under this structure, in the rule's order.
+    inputs: the row values it reads beside the step `t` and the row states, i.e. its hyperparameters.
+    columns: the row expressions that elements need, one table column each.
+    row_updates: row state → its new value, a row expression.
+    body: instructions in order. outputs: `p` and each state → the name that holds its new value.
+    """
+
+    states: tuple[str, ...]
+    row_states: tuple[str, ...]
+    inputs: tuple[str, ...]
+    columns: tuple[Symbol, ...]
+    row_updates: Mapping[str, Symbol]
+    body: tuple[Instruction, ...]
+    outputs: Mapping[str, str]
+
+
+@cache
+def trace(structure: Structure) -> Program:
+    """The program of a structure. Called once each; the rule runs with symbols for everything but its flags."""
+    rule = structure.rule
+    leaves = {s.name: (row if s.per_row else element)(s.name) for s in rule.states}
+    numeric = [h.name for h in (*rule.hyperparameters.values(), *OPTIONS.values()) if not h.is_flag]
+    hyperparameters = {name: row(name) for name in numeric}
+    p, after = step(structure, element("g"), element("p"), leaves, row("t"), hyperparameters)
+    updates = {name: lift(value) for name, value in after.items()}
+    alive = [s for s in rule.states if _exists(s.name, leaves[s.name], lift(p), updates)]
+    elements = {"p": lift(p)} | {s.name: updates[s.name] for s in alive if not s.per_row}
+    row_updates = {s.name: updates[s.name] for s in alive if s.per_row}
+    emitter = _Emitter()
+    outputs = {name: emitter.place(symbol) for name, symbol in elements.items()}
+    read = {leaf.name for root in (*elements.values(), *row_updates.values()) for leaf in _leaves(root)}
+    return Program(
+        states=tuple(name for name in elements if name != "p"),
+        row_states=tuple(row_updates),
+        inputs=tuple(name for name in numeric if name in read),
+        columns=tuple(emitter.columns),
+        row_updates=row_updates,
+        body=tuple(emitter.body),
+        outputs=outputs,
+    )
+
+
+def _exists(name: str, leaf: Symbol, p: Symbol, updates: Mapping[str, Symbol]) -> bool:
+    """A state exists where the step changes it or something else reads it."""
+    others = [p, *(symbol for other, symbol in updates.items() if other != name)]
+    return updates[name].key != leaf.key or any(leaf.key == x.key for root in others for x in _leaves(root))
+
+
+def _leaves(root: Symbol) -> Iterator[Symbol]:
+    seen, stack = set(), [root]
+    while stack:
+        symbol = stack.pop()
+        if symbol.key not in seen:
+            seen.add(symbol.key)
+            stack.extend(symbol.args)
+            if symbol.op in ("element", "row"):
+                yield symbol
+
+
+class _Emitter:
+    """Places symbols in order of need, each once: row values as columns, the rest as instructions."""
+
+    def __init__(self) -> None:
+        self.columns: list[Symbol] = []
+        self.body: list[Instruction] = []
+        self._names: dict[int, str] = {}
+
+    def place(self, symbol: Symbol) -> str:
+        if symbol.key not in self._names:
+            self._names[symbol.key] = self._place_new(symbol)
+        return self._names[symbol.key]
+
+    def _place_new(self, symbol: Symbol) -> str:
+        if symbol.row:
+            self.columns.append(symbol)
+            return f"k{len(self.columns) - 1}"
+        if symbol.op == "element":
+            return str(symbol.name)
+        arguments = tuple(self.place(a) for a in symbol.args)
+        target = f"x{len(self.body)}"
+        self.body.append(Instruction(target, symbol.op, arguments))
+        return target

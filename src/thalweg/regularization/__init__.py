@@ -1,0 +1,1 @@
+"""What keeps parameters small: penalties added to the gradient, and decay beside it."""

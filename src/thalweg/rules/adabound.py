@@ -1,0 +1,36 @@
+"""AdaBound: Adam whose rates are clipped between bounds that close in on SGD's."""
+
+from thalweg.numerics import clip, maximum, sqrt
+from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, InitialRate, NonNegative, OpenFraction, Rate
+
+
+@rule(
+    paper="Luo et al. 2019, arXiv:1902.09843",
+    drop_in="AdaBound(lr, betas, final_lr, gamma, eps, weight_decay, amsbound)",
+    rates=(1e-5, 1e-1),
+)
+def adabound(
+    g, p, exp_avg: Zeros, exp_avg_sq: Zeros, max_exp_avg_sq: Zeros, t, *,
+    lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, final_lr: NonNegative = 0.1,
+    gamma: OpenFraction = 1e-3, eps: Epsilon = 1e-8, amsbound: Flag = False, initial_lr: InitialRate = None,
+):  # fmt: skip
+    """AdaBound.
+
+        m ← β1·m + (1 - β1)·g
+        v ← β2·v + (1 - β2)·g²     (amsbound: the largest v so far stands for v below)
+        f = final_lr · lr / initial_lr
+        η = clip(lr·√(1 - β2ᵗ)/(1 - β1ᵗ) / (√v + ε), f·(1 - 1/(γt + 1)), f·(1 + 1/(γt)))
+        p ← p - η·m
+
+    initial_lr is the learning rate the run began with. The paper's own package loses it when a checkpoint is loaded.
+    """
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
+    second = exp_avg_sq
+    if amsbound:
+        second = max_exp_avg_sq = maximum(max_exp_avg_sq, exp_avg_sq)
+    rate = lr * sqrt(1 - beta2**t) / (1 - beta1**t) / (sqrt(second) + eps)
+    final = final_lr * lr / initial_lr
+    rate = clip(rate, final * (1 - 1 / (gamma * t + 1)), final * (1 + 1 / (gamma * t)))
+    return rate * exp_avg, exp_avg, exp_avg_sq, max_exp_avg_sq

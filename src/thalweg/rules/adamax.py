@@ -1,0 +1,27 @@
+"""AdaMax: Adam under the infinity norm."""
+
+from thalweg.numerics import absolute, maximum
+from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+
+
+@rule(
+    paper="Kingma & Ba 2014, arXiv:1412.6980, section 7.1",
+    drop_in="Adamax(lr, betas, eps, weight_decay)",
+    rates=(1e-4, 1.0),
+)
+def adamax(
+    g, p, exp_avg: Zeros, exp_inf: Zeros, t, *,
+    lr: Rate = 2e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Epsilon = 1e-8,
+):  # fmt: skip
+    """AdaMax.
+
+        m ← β1·m + (1 - β1)·g
+        u ← max(β2·u, |g| + ε)
+        p ← p - lr / (1 - β1ᵗ) · m / u
+
+    Keras adds ε to u instead.
+    """
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_inf = maximum(beta2 * exp_inf, absolute(g) + eps)
+    return lr / (1 - beta1**t) * exp_avg / exp_inf, exp_avg, exp_inf

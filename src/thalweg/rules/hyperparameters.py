@@ -1,0 +1,102 @@
+"""Hyperparameters as declarations: default, valid range and search range, read by everything that needs them."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from thalweg.errors import InputError
+from thalweg.numerics import Value
+
+
+@dataclass(frozen=True)
+class Range:
+    """Valid values [low, high] (an open end excludes its value) and the part worth searching.
+
+    scale: how tuners should space the search range: linearly, in log(x), or in log(1 - x).
+    """
+
+    low: float
+    high: float
+    open_low: bool = False
+    open_high: bool = False
+    search: tuple[float, float] | None = None
+    scale: Literal["linear", "log", "log(1-x)"] = "linear"
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high or math.isinf(self.high) else value <= self.high
+        return above and below  # NaN compares false on both sides
+
+    def __str__(self) -> str:
+        ends = "(" if self.open_low else "[", ")" if self.open_high or math.isinf(self.high) else "]"
+        return f"{ends[0]}{self.low:g}, {self.high:g}{ends[1]}"
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Marks a hyperparameter whose value 0 switches its part of the rule off: it then arrives as `None`."""
+
+
+@dataclass(frozen=True)
+class Initially:
+    """Marks a hyperparameter that, unless given, is the first value of another one."""
+
+    source: str
+
+
+Rate = Annotated[Value, Range(0.0, math.inf)]
+InitialRate = Annotated[Value, Range(0.0, math.inf, open_low=True), Initially("lr")]
+Decay = Annotated[Value, Range(0.0, 1.0, open_high=True, search=(0.5, 0.9999), scale="log(1-x)")]
+Fraction = Annotated[Value, Range(0.0, 1.0, search=(0.0, 0.99))]
+Momentum = Annotated[Value, Range(0.0, 1.0, search=(0.5, 0.99), scale="log(1-x)"), Switch()]
+OpenFraction = Annotated[Value, Range(0.0, 1.0, open_low=True, open_high=True, search=(1e-4, 1e-1), scale="log")]
+NonNegative = Annotated[Value, Range(0.0, math.inf)]
+Epsilon = Annotated[Value, Range(0.0, math.inf, search=(1e-10, 1e-2), scale="log")]
+Penalty = Annotated[Value, Range(0.0, math.inf, search=(1e-6, 1e-1), scale="log"), Switch()]
+Flag = bool
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One declared hyperparameter. `range` is `None` for a flag."""
+
+    name: str
+    default: float | bool | None
+    range: Range | None = None
+    switch: bool = False
+    initially: str | None = None
+
+    @property
+    def is_flag(self) -> bool:
+        return self.range is None
+
+    def check(self, owner: str, value: Any) -> float | bool:
+        """`value` as a plain number or flag. Raises `InputError` with name, range and value where it is neither."""
+        if self.is_flag:
+            if isinstance(value, bool):
+                return value
+            raise InputError(f"The {self.name!r} of {owner} must be True or False, got {value!r}.")
+        number = as_number(value)
+        if number is None or number not in self.range:  # type: ignore[operator]
+            raise InputError(f"The {self.name!r} of {owner} must be a number in {self.range}, got {value!r}.")
+        return number
+
+
+def as_number(value: Any) -> float | None:
+    """A finite or infinite real number as float, also from a tensor or array of one element; else `None`."""
+    if isinstance(value, bool | str | bytes) or value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def unknown(owner: str, name: str, known: Iterable[str]) -> InputError:
+    """The refusal of a hyperparameter that `owner` does not have, naming the nearest that it has."""
+    names = tuple(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}."
+    return InputError(f"{owner} has no hyperparameter {name!r}; {hint}")

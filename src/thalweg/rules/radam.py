@@ -1,0 +1,36 @@
+"""RAdam: Adam that waits until its second moment can be trusted."""
+
+from thalweg.numerics import sqrt, where
+from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+
+
+@rule(
+    paper="Liu et al. 2019, arXiv:1908.03265",
+    drop_in="RAdam(lr, betas, eps, weight_decay, decoupled_weight_decay)",
+    rates=(1e-5, 1e-1),
+)
+def radam(
+    g, p, exp_avg: Zeros, exp_avg_sq: Zeros, t, *,
+    lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Epsilon = 1e-8,
+):  # fmt: skip
+    """Rectified Adam.
+
+        m ← β1·m + (1 - β1)·g,  v ← β2·v + (1 - β2)·g²
+        ρ∞ = 2/(1 - β2) - 1,  ρₜ = ρ∞ - 2t·β2ᵗ/(1 - β2ᵗ)
+        p ← p - lr · m/(1 - β1ᵗ) · r·√(1 - β2ᵗ)/(√v + ε)   where ρₜ > 5,
+        p ← p - lr · m/(1 - β1ᵗ)                           before,
+        r = √((ρₜ - 4)(ρₜ - 2)ρ∞ / ((ρ∞ - 4)(ρ∞ - 2)ρₜ))
+
+    The paper rectifies from ρₜ > 4; torch from ρₜ > 5, Optax from ρₜ ≥ 5.
+    """
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
+    correction = 1 - beta2**t
+    most = 2 / (1 - beta2) - 1
+    length = most - 2 * t * beta2**t / correction
+    trusted = length > 5
+    held, limit = where(trusted, length, 5.0), where(trusted, most, 5.0)  # keeps the branch not taken finite
+    rectifier = sqrt((held - 4) * (held - 2) * limit / ((limit - 4) * (limit - 2) * held))
+    scale = where(trusted, rectifier * sqrt(correction) / (sqrt(exp_avg_sq) + eps), 1.0)
+    return lr / (1 - beta1**t) * exp_avg * scale, exp_avg, exp_avg_sq

@@ -1,0 +1,40 @@
+"""Stochastic gradient descent, with heavy-ball and Nesterov momentum."""
+
+from thalweg.numerics import where
+from thalweg.rules.contract import Zeros, preset, rule
+from thalweg.rules.hyperparameters import Flag, Fraction, Momentum, Rate
+
+
+@rule(
+    paper="Robbins & Monro 1951, doi:10.1214/aoms/1177729586",
+    drop_in="SGD(lr, momentum, dampening, weight_decay, nesterov)",
+    rates=(1e-3, 1e1),
+    counts_steps=False,
+)
+def sgd(
+    g, p, momentum_buffer: Zeros, t, *,
+    lr: Rate = 1e-3, momentum: Momentum = 0.0, dampening: Fraction = 0.0, nesterov: Flag = False,
+):  # fmt: skip
+    """Stochastic gradient descent.
+
+        b ← μ·b + (1 - d)·g        (b ← g at the first step)
+        p ← p - lr·b               (nesterov: p - lr·(g + μ·b))
+
+    Keras keeps lr inside the buffer, which differs once the rate changes.
+    """
+    if momentum is None:
+        return lr * g, momentum_buffer
+    share = where(t == 1, 1.0, 1 - dampening)  # torch's first buffer is the gradient itself
+    momentum_buffer = momentum * momentum_buffer + share * g
+    direction = g + momentum * momentum_buffer if nesterov else momentum_buffer
+    return lr * direction, momentum_buffer
+
+
+momentum = preset(
+    sgd, "momentum", "Gradient descent with heavy-ball momentum.",
+    paper="Polyak 1964, doi:10.1016/0041-5553(64)90137-5", momentum=0.9,
+)  # fmt: skip
+nesterov = preset(
+    sgd, "nesterov", "Gradient descent with Nesterov's momentum.",
+    paper="Sutskever et al. 2013, ICML", momentum=0.9, nesterov=True,
+)  # fmt: skip
