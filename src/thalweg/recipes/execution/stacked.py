@@ -1,4 +1,4 @@
-"""The traced program on stacked tensors `[rows, elements]`, in torch's operators: any device that torch has."""
+"""The traced program on stacked tensors `[rows, …]`, in torch's operators: any device that torch has."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,12 +33,13 @@ def update(program: Program, columns: Tensor, active: Tensor, elements: Mapping[
     Args:
         columns: `[rows, len(program.columns)]`, the row values in the elements' dtype and on their device.
         active: `[rows]`, bool; a row that is not active is left as it is.
-        elements: `g`, `p` and the program's states, each `[rows, elements]`.
+        elements: `g`, `p` and the program's states, each `[rows, …]`.
     """
     known: dict[str, Tensor] = dict(elements)
-    known.update({f"k{j}": columns[:, j, None] for j in range(columns.shape[1])})
+    by_row = (-1, *[1] * (elements["p"].ndim - 1))
+    known.update({f"k{j}": columns[:, j].view(by_row) for j in range(columns.shape[1])})
     for instruction in program.body:
         known[instruction.target] = OPERATIONS[instruction.op](*(known[a] for a in instruction.arguments))
     after = {name: known[value] for name, value in program.outputs.items()}
     for name, value in after.items():
-        elements[name].copy_(torch.where(active[:, None], value, elements[name]))
+        elements[name].copy_(torch.where(active.view(by_row), value, elements[name]))

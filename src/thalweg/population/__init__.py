@@ -1,0 +1,1 @@
+"""Many independent runs trained as one tensor program: members are configurations × seeds."""

@@ -1,0 +1,76 @@
+"""Losses and metrics of members on a split, in evaluation mode."""
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_map
+
+from thalweg.errors import InputError
+from thalweg.population.models import Stack
+from thalweg.workloads.metrics import Metric
+from thalweg.workloads.workload import Split, Workload
+
+SAMPLES_AT_ONCE = 8192  # samples × members in one forward pass
+
+
+class Evaluator:
+    """Evaluates stacks of one model. Holds a copy of the model in evaluation mode, so one thread uses it at a time."""
+
+    def __init__(self, workload: Workload, model: nn.Module) -> None:
+        self._workload = workload
+        self._model = copy.deepcopy(model).eval()
+
+    def __call__(self, stack: Stack, split: Split, *, loss: bool = False) -> tuple[list[float], list[float]]:
+        """(metric of each member, loss of each member if asked for) over the whole split."""
+        with torch.no_grad():
+            outputs = self._outputs({**stack.parameters, **stack.buffers}, split, stack.members)
+            losses = vmap(self._workload.loss, in_dims=(0, None))(outputs, split.targets).tolist() if loss else []
+            return _measure(self._workload.metric, outputs, split.targets, stack.members), losses
+
+    def alone(self, tensors: Mapping[str, Tensor], split: Split, *, loss: bool = False) -> tuple[float, float]:
+        """(metric, loss if asked for, else NaN) of one model with these tensors, without vmap."""
+        with torch.no_grad():
+            parts = [functional_call(self._model, dict(tensors), x) for x in _chunks(split, SAMPLES_AT_ONCE)]
+            outputs = _join(parts, 0)
+            value = float(self._workload.loss(outputs, split.targets)) if loss else math.nan
+            return number(self._workload.metric, outputs, split.targets), value
+
+    def _outputs(self, tensors: Mapping[str, Tensor], split: Split, members: int) -> Any:
+        def one(of_member: dict[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
+            return functional_call(self._model, of_member, inputs)
+
+        forward = vmap(one, in_dims=(0, None))
+        size = max(1, SAMPLES_AT_ONCE // members)
+        return _join([forward(dict(tensors), inputs) for inputs in _chunks(split, size)], 1)
+
+
+def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
+    """The metric's value. Raises `InputError` where it is not a number."""
+    value = metric.function(outputs, targets)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"The metric {metric.name!r} must return a number, got {value!r}.") from None
+
+
+def _measure(metric: Metric, outputs: Any, targets: Tensor, members: int) -> list[float]:
+    if metric.vectorized:
+        return vmap(metric.function, in_dims=(0, None))(outputs, targets).tolist()  # type: ignore[no-any-return]
+    return [number(metric, _member(outputs, m), targets) for m in range(members)]
+
+
+def _member(outputs: Any, m: int) -> Any:
+    return tree_map(lambda o: o[m], outputs)
+
+
+def _chunks(split: Split, size: int) -> list[tuple[Tensor, ...]]:
+    return list(zip(*(x.split(size) for x in split.inputs), strict=True))
+
+
+def _join(parts: list[Any], dim: int) -> Any:
+    return parts[0] if len(parts) == 1 else tree_map(lambda *pieces: torch.cat(pieces, dim), parts[0], *parts[1:])

@@ -1,0 +1,83 @@
+"""The gradient of every member as one traced program."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from thalweg.population.graph import clean
+from thalweg.population.models import Stack
+from thalweg.population.randomness import RandomSites
+from thalweg.workloads.workload import Workload
+
+_TRACING = threading.Lock()
+
+Batch = tuple[tuple[Tensor, ...], Tensor]
+
+
+class GradientProgram:
+    """Gradients, losses `[members]` and new buffers of a stack for a batch, traced once per width and batch shape.
+
+    Tracing needs `model`; what is traced is a pure function and serves several threads.
+
+    shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
+    """
+
+    def __init__(self, workload: Workload, model: nn.Module, *, shared: bool) -> None:
+        self._workload, self._model, self._shared = workload, model, shared
+        self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
+
+    def __call__(
+        self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int
+    ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
+        inputs, targets = batch
+        arguments = [*stack.parameters.values(), *stack.buffers.values(), *inputs, targets]
+        key = (stack.members, *(a.shape for a in (*inputs, targets)))
+        with _TRACING:
+            if key not in self._traced:
+                self._traced[key] = self._trace(stack, arguments)
+        graph, sites = self._traced[key]
+        sites.at(seeds, step)
+        *rest, losses = graph(*arguments)
+        gradients = dict(zip(stack.parameters, rest[: len(stack.parameters)], strict=True))
+        return gradients, losses, dict(zip(stack.buffers, rest[len(stack.parameters) :], strict=True))
+
+    def _trace(self, stack: Stack, arguments: list[Tensor]) -> tuple[GraphModule, RandomSites]:
+        """Traces on clones, since running a model may change it; an operation without a batching rule is an error."""
+        torch._C._functorch._set_vmap_fallback_enabled(False)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                clones = [a.clone(memory_format=torch.preserve_format) for a in arguments]
+                graph = clean(make_fx(self._stacked(stack))(*clones))
+        finally:
+            torch._C._functorch._set_vmap_fallback_enabled(True)
+        return graph, RandomSites(graph, stack.members)
+
+    def _stacked(self, stack: Stack) -> Callable[..., tuple[Tensor, ...]]:
+        """The program as a function of a flat list of tensors."""
+        names, buffers = list(stack.parameters), list(stack.buffers)
+        data = None if self._shared else 0
+        one = vmap(
+            grad_and_value(self._loss, has_aux=True), in_dims=(0, 0, data, data), randomness="different"
+        )
+
+        def program(*flat: Tensor) -> tuple[Tensor, ...]:
+            parameters = dict(zip(names, flat, strict=False))
+            held = dict(zip(buffers, flat[len(names) :], strict=False))
+            *inputs, targets = flat[len(names) + len(buffers) :]
+            gradients, (losses, after) = one(parameters, held, tuple(inputs), targets)
+            return *(gradients[n] for n in names), *(after[n] for n in buffers), losses
+
+        return program
+
+    def _loss(
+        self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: tuple[Tensor, ...], targets: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        after = {name: b.clone() for name, b in buffers.items()}  # batch norm writes its statistics in place
+        outputs = functional_call(self._model, {**parameters, **after}, inputs)
+        return self._workload.loss(outputs, targets), after

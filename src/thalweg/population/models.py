@@ -1,0 +1,81 @@
+"""A seed's model, and models stacked along a leading member dimension."""
+
+import threading
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.errors import InputError
+from thalweg.workloads.workload import Workload
+
+_RANDOM = threading.Lock()  # torch's global random state belongs to one thread at a time
+
+
+def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
+    """`torch.manual_seed(seed); model()`, with torch's random state left as it was found."""
+    with _RANDOM, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = workload.model()
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model() must return an nn.Module, got {type(model).__name__}.")
+    return model.to(device).train()
+
+
+@dataclass
+class Stack:
+    """Models stacked: every tensor `[members, …]`. `parameters` are trained; `buffers` are whatever else they hold."""
+
+    parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+
+    @property
+    def members(self) -> int:
+        return len(next(iter(self.parameters.values())))
+
+    def keep(self, index: Tensor) -> "Stack":
+        """The chosen members, each tensor in the memory layout it had."""
+        return Stack(
+            {name: like(p, p[index]) for name, p in self.parameters.items()},
+            {name: b[index] for name, b in self.buffers.items()},
+        )
+
+
+def stack(model_of_seed: dict[int, nn.Module], seeds: list[int], trained: set[str]) -> Stack:
+    """One copy of its seed's model per member. Parameters outside `trained` count as buffers."""
+    states = {seed: state(model) for seed, model in model_of_seed.items()}
+    transposed = {
+        f"{name}.weight".removeprefix(".")
+        for name, module in next(iter(model_of_seed.values())).named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    parameters, buffers = {}, {}
+    for name in next(iter(states.values())):
+        tensor = torch.stack([states[seed][name] for seed in seeds])
+        if name in trained:
+            parameters[name] = input_major(tensor) if name in transposed else tensor
+        else:
+            buffers[name] = tensor
+    return Stack(parameters, buffers)
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer by name, detached."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: tensor.detach() for name, tensor in named}
+
+
+def input_major(weight: Tensor) -> Tensor:
+    """A linear weight `[members, out, in]` laid out in memory as `[members, in, out]`.
+
+    Small batches multiply with it as it lies: measured 3.5 times faster for 784×100 at batch 32.
+    """
+    return weight.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def like(layout: Tensor, values: Tensor) -> Tensor:
+    """`values` in the memory layout of `layout` (whose member count may differ)."""
+    order = sorted(range(1, layout.ndim), key=lambda d: -layout.stride(d))
+    order = [0, *order]
+    inverse = sorted(range(layout.ndim), key=order.__getitem__)
+    return values.permute(order).contiguous().permute(inverse)

@@ -1,0 +1,82 @@
+"""How a workload's runs will be executed, decided once before training: together or by the loop, and how many at once."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+import torch
+
+from thalweg.population.alone import gradients_of
+from thalweg.population.gradients import GradientProgram
+from thalweg.population.job import Job, users_fault
+from thalweg.population.members import Member
+from thalweg.population.models import build
+from thalweg.population.verification import disagreement, first_batches
+from thalweg.workloads.workload import Workload
+
+Execution = Literal["auto", "population", "loop"]
+WIDTH = 32  # members at once: more leave the caches, measured slower
+FEW = 8  # members of one seed below which seeds share a population
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`reason` says why the loop is used; empty where members train together."""
+
+    job: Job
+    shared: GradientProgram
+    mixed: GradientProgram
+    reason: str
+    width: int
+    workers: int
+
+    def describe(self) -> dict[str, Any]:
+        how = "loop" if self.reason else "population"
+        return {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
+
+    def populations(self, members: Sequence[Member]) -> list[list[int]]:
+        """Indices of the members that train together: of one seed where it has enough, grouped by structure."""
+        if self.reason:
+            return [[i] for i in range(len(members))]
+        by_seed = [list(of) for _, of in groupby(_sorted(members, by_seed=True), lambda i: members[i].seed)]
+        if max(map(len, by_seed)) < FEW:
+            by_seed = [_sorted(members, by_seed=False)]
+        return [part for of_seed in by_seed for part in _parts(of_seed, self.width, self.workers, len(by_seed))]
+
+
+def make_plan(
+    workload: Workload, seed: int, *, device: torch.device, workers: int, execution: Execution = "auto", **job: Any
+) -> Plan:
+    """Checks the program against the loop on three batches, and chooses.
+
+    Raises `InputError` where the model itself does not run.
+    """
+    started = build(workload, seed, device)
+    try:
+        _, gradients = gradients_of(workload, started, first_batches(workload, 1)[0], seed, 1)
+    except Exception as error:
+        raise users_fault(workload, error) from error
+    whole = Job(workload, device, frozenset(gradients), **job)
+    programs = [GradientProgram(workload, build(workload, seed, device), shared=shared) for shared in (True, False)]
+    reason = "asked for" if execution == "loop" else disagreement(whole, programs[0], seed)
+    if execution == "population" and reason:
+        raise users_fault(workload, RuntimeError(f"it cannot train as a population ({reason})"))
+    return Plan(whole, programs[0], programs[1], reason, WIDTH, workers)
+
+
+def _sorted(members: Sequence[Member], *, by_seed: bool) -> list[int]:
+    def key(i: int) -> tuple[Any, ...]:
+        s = members[i].structure
+        return (members[i].seed if by_seed else 0, s.rule.name, sorted(s.flags), sorted(s.absent), i)
+
+    return sorted(range(len(members)), key=key)
+
+
+def _parts(of_seed: list[int], width: int, workers: int, seeds: int) -> list[list[int]]:
+    """Equal parts of at most `width`, and enough of them to keep the workers busy."""
+    least = -(-len(of_seed) // width)
+    count = max(least, min(-(-workers // seeds), len(of_seed)))
+    bounds = [round(k * len(of_seed) / count) for k in range(count + 1)]
+    return [of_seed[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]

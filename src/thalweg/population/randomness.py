@@ -1,0 +1,99 @@
+"""Dropout and other randomness as a function of (seed, step, call site), never of who else is trained."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_GENERATOR = threading.RLock()  # torch's default generator is one for all threads
+
+
+def mix(seed: int, step: int, site: int) -> int:
+    """A 63-bit number that any change of seed, step or call site changes throughout."""
+    digest = hashlib.blake2b(f"{seed}/{step}/{site}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def is_random(operation: Any) -> bool:
+    return torch.Tag.nondeterministic_seeded in getattr(operation, "tags", ())
+
+
+class SeededRandomness(TorchDispatchMode):
+    """Within it, every random operation of one model draws from (seed, step, its place in the order of calls)."""
+
+    def __init__(self, seed: int, step: int) -> None:
+        super().__init__()
+        self._seed, self._step, self._sites = seed, step, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not is_random(func):
+            return func(*args, **(kwargs or {}))
+        self._sites += 1
+        return _seeded(mix(self._seed, self._step, self._sites), func, args, kwargs or {})
+
+
+class RandomSites:
+    """The random operations of a traced graph, each replaced by one draw per member."""
+
+    def __init__(self, graph: GraphModule, members: int) -> None:
+        self._members = members
+        self._now = threading.local()  # a traced graph serves several threads
+        nodes = [n for n in graph.graph.nodes if n.op == "call_function" and is_random(n.target)]
+        for site, node in enumerate(nodes, 1):
+            node.target = self._draw(node, site)
+        if nodes:
+            graph.recompile()
+
+    def at(self, seeds: Sequence[int], step: int) -> None:
+        """Sets the members' seeds and the step of this thread's next run of the graph."""
+        self._now.seeds, self._now.step = seeds, step
+
+    def _draw(self, node: Node, site: int) -> Callable[..., Any]:
+        operation = node.target
+
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            return _stack(
+                [
+                    _seeded(mix(seed, self._now.step, site), operation, self._slice(args, m), self._slice(kwargs, m))
+                    for m, seed in enumerate(self._now.seeds)
+                ]
+            )
+
+        draw.__name__ = f"seeded_{site}"
+        return draw
+
+    def _slice(self, arguments: Any, m: int) -> Any:
+        """The arguments of one member: tensors without their leading dimension, sizes likewise."""
+        if isinstance(arguments, Mapping):
+            return {k: self._slice(v, m) for k, v in arguments.items()}
+        if isinstance(arguments, Tensor):
+            return arguments[m]
+        if isinstance(arguments, list | tuple) and arguments and all(isinstance(a, int) for a in arguments):
+            return list(arguments[1:]) if arguments[0] == self._members else list(arguments)
+        if isinstance(arguments, list | tuple):
+            return type(arguments)(self._slice(a, m) for a in arguments)
+        return arguments
+
+
+def _stack(parts: list[Any]) -> Any:
+    if isinstance(parts[0], tuple | list):
+        return type(parts[0])(torch.stack(column) for column in zip(*parts, strict=True))
+    return torch.stack(parts)
+
+
+def _seeded(seed: int, operation: Any, args: Any, kwargs: Any) -> Any:
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    on_gpu = any(t.is_cuda for t in tensors) or "cuda" in str(kwargs.get("device"))
+    generator = torch.cuda.default_generators[torch.cuda.current_device()] if on_gpu else torch.default_generator
+    with _GENERATOR:
+        before = generator.get_state()
+        generator.manual_seed(seed)
+        try:
+            return operation(*args, **kwargs)
+        finally:
+            generator.set_state(before)

@@ -1,0 +1,125 @@
+"""Training members as one tensor program."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.population.batches import Order, batches
+from thalweg.population.curves import Curves
+from thalweg.population.evaluation import Evaluator
+from thalweg.population.gradients import GradientProgram
+from thalweg.population.job import Job, Watch
+from thalweg.population.members import Member, Trained
+from thalweg.population.models import Stack, build, stack
+from thalweg.population.updates import Updates
+
+
+def train_together(job: Job, members: Sequence[Member], program: GradientProgram, watch: Watch) -> list[Trained]:
+    """Trains members that stand grouped by structure; returns their outcomes in that order."""
+    began = time.perf_counter()
+    with torch.no_grad():
+        run = _Together(job, members, program, watch)
+        for epoch in range(job.workload.epochs):
+            run.train_epoch()
+            run.evaluate(last=epoch == job.workload.epochs - 1)
+            watch.progress(len(members))
+            run.release()
+        return run.outcomes(time.perf_counter() - began)
+
+
+class _Together:
+    def __init__(self, job: Job, members: Sequence[Member], program: GradientProgram, watch: Watch) -> None:
+        self._job, self._program, self._watch = job, program, watch
+        self._count = len(members)
+        self._seeds = [m.seed for m in members]
+        models = {seed: build(job.workload, seed, job.device) for seed in dict.fromkeys(self._seeds)}
+        self._stack = stack(models, self._seeds, set(job.trained))
+        self._updates = Updates(members, self._stack.parameters)
+        self._evaluator = Evaluator(job.workload, next(iter(models.values())))
+        self._order = Order(list(models), len(job.workload.train))
+        self._shared = len(models) == 1
+        self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
+        self._curves = Curves(len(members), higher_is_better=job.workload.metric.higher_is_better)
+        self._here = np.arange(len(members))  # which members the stack still holds, in its order
+        self._step = 0
+
+    def train_epoch(self) -> None:
+        permutations = self._order.epoch()
+        if not len(self._here):
+            return
+        order = permutations[0] if self._shared else permutations[self._seed_index[self._here]]
+        self._updates.plan(self._step + 1, self._job.workload.steps_per_epoch)
+        for batch in batches(self._job.workload.train, order, self._job.workload.batch_size):
+            self._watch.check()
+            self._train_batch(batch)
+        self._end_members_with_broken_parameters()
+
+    def _train_batch(self, batch: tuple[tuple[Tensor, ...], Tensor]) -> None:
+        self._step += 1
+        seeds = [self._seeds[m] for m in self._here]
+        gradients, losses, self._stack.buffers = self._program(self._stack, batch, seeds, self._step)
+        samples = batch[1].shape[0 if self._shared else 1]
+        self._curves.batch(self._step, self._everyone(losses), samples)
+        self._updates.step(self._step, gradients, self._curves.active[self._here])
+
+    def _everyone(self, values: Tensor | list[float]) -> np.ndarray:
+        """Values of the members that are still here, among NaN for those that left."""
+        out = np.full(self._count, np.nan)
+        out[self._here] = values.double().cpu().numpy() if isinstance(values, Tensor) else values
+        return out
+
+    def _end_members_with_broken_parameters(self) -> None:
+        broken = torch.zeros(len(self._here), dtype=torch.bool, device=self._job.device)
+        for p in self._stack.parameters.values():
+            broken |= ~torch.isfinite(p).flatten(1).all(1)
+        everyone = np.zeros(self._count, np.bool_)
+        everyone[self._here] = broken.cpu().numpy()
+        self._curves.end(everyone, self._step)
+
+    def evaluate(self, *, last: bool) -> None:
+        if not len(self._here):
+            return
+        workload = self._job.workload
+        metric, loss = self._evaluator(self._stack, workload.validation, loss=True)
+        improved = self._curves.epoch(self._everyone(metric), self._everyone(loss))
+        if self._job.test and workload.test is not None and (last or improved.any()):
+            self._curves.tested(self._everyone(self._evaluator(self._stack, workload.test)[0]), improved)
+
+    def release(self) -> None:
+        """Gives back what diverged members hold, once they are a quarter of those here."""
+        going = np.flatnonzero(self._curves.active[self._here])
+        if len(self._here) and len(going) <= 0.75 * len(self._here):
+            self._here = self._here[going]
+            self._stack = self._stack.keep(torch.from_numpy(going).to(self._job.device)) if len(going) else self._stack
+            self._updates.keep(going, self._stack.parameters)
+
+    def outcomes(self, seconds: float) -> list[Trained]:
+        curves, share = self._curves, seconds / self._count
+        train = np.full(self._count, np.nan)
+        if len(self._here):
+            train = self._everyone(self._evaluator(self._stack, self._job.workload.train)[0])
+        how = f"population of {self._count}"
+        return [
+            Trained(
+                epochs=tuple(curves.epochs[m]),
+                initial_loss=curves.initial_loss[m],
+                train_metric=float(train[m]) if curves.active[m] and np.isfinite(train[m]) else None,
+                test_metric=curves.test[m] if curves.active[m] else None,
+                best_test_metric=curves.best_test[m],
+                diverged_at=curves.diverged_at[m],
+                seconds=share,
+                execution=how,
+                weights=self._weights(m) if self._job.keep_weights else {},
+            )
+            for m in range(self._count)
+        ]
+
+    def _weights(self, member: int) -> dict[str, Tensor]:
+        place = np.flatnonzero(self._here == member)
+        if not len(place):
+            return {}
+        held = {**self._stack.parameters, **self._stack.buffers}
+        return {name: tensor[int(place[0])].clone().contiguous() for name, tensor in held.items()}

@@ -1,0 +1,83 @@
+"""Training members on worker threads: one sub-population a core at a time, results as they come."""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+
+from thalweg.errors import InputError
+from thalweg.population.alone import train_alone
+from thalweg.population.job import Stopped, Watch, users_fault
+from thalweg.population.members import Member, Trained
+from thalweg.population.plan import Plan
+from thalweg.population.together import train_together
+
+
+@dataclass(frozen=True)
+class Progress:
+    """So many runs finished one more epoch."""
+
+    runs: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """These members are trained: index among the members → outcome."""
+
+    outcomes: dict[int, Trained]
+
+
+def train(plan: Plan, members: Sequence[Member]) -> Iterator[Progress | Finished]:
+    """Trains all members, yielding progress and outcomes as they come, in no promised order.
+
+    Closing the iterator stops training at the next step. The thread count is left as it was found.
+    """
+    events: queue.SimpleQueue[Progress | Finished | Exception] = queue.SimpleQueue()
+    watch = Watch(lambda runs: events.put(Progress(runs)), threading.Event())
+    parts = plan.populations(members)
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(plan.workers, "thalweg", _one_thread)
+    try:
+        for part in parts:
+            pool.submit(_work, plan, part, [members[i] for i in part], watch, events)
+        left = len(parts)
+        while left:
+            event = events.get()
+            if isinstance(event, Exception):
+                raise event
+            left -= isinstance(event, Finished)
+            yield event
+    finally:
+        watch.stop.set()
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _one_thread() -> None:
+    """Cores are taken by sub-populations, so operators inside one use a single thread."""
+    torch.set_num_threads(1)
+
+
+def _work(
+    plan: Plan,
+    part: list[int],
+    members: list[Member],
+    watch: Watch,
+    events: "queue.SimpleQueue[Progress | Finished | Exception]",
+) -> None:
+    try:
+        if plan.reason:
+            outcomes = [train_alone(plan.job, member, watch, plan.reason) for member in members]
+        else:
+            program = plan.shared if len({m.seed for m in members}) == 1 else plan.mixed
+            outcomes = train_together(plan.job, members, program, watch)
+        events.put(Finished(dict(zip(part, outcomes, strict=True))))
+    except Stopped:
+        pass
+    except InputError as error:
+        events.put(error)
+    except Exception as error:  # the user's model, loss or metric, at a step that the check did not reach
+        events.put(users_fault(plan.job.workload, error))

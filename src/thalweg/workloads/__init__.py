@@ -1,0 +1,1 @@
+"""Problems to train on: data, model, loss, metric and target."""

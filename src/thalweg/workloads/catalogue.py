@@ -1,0 +1,63 @@
+"""The workloads that come with the package, by name. Listing them imports neither torch nor scikit-learn."""
+
+import ast
+import importlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+
+from thalweg.errors import InputError, suggest
+
+if TYPE_CHECKING:
+    from thalweg.workloads.workload import Workload
+
+
+class _Factory(NamedTuple):
+    module: str
+    function: str
+    takes_data_dir: bool
+
+    def __call__(self, data_dir: str | os.PathLike[str] | None = None) -> "Workload":
+        function = getattr(importlib.import_module(self.module), self.function)
+        workload: Workload = function(data_dir) if self.takes_data_dir else function()
+        return workload
+
+
+def _found() -> dict[str, _Factory]:
+    """Every public function of this folder that is annotated `-> Workload`, by its name with dashes.
+
+    Read from the source, because importing it takes seconds: torch and scikit-learn come with it. The quoted
+    annotations of this file are strings there, so `load` is not found.
+    """
+    found = {}
+    for path in Path(__file__).parent.glob("*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if _makes_workload(node):
+                factory = _Factory(f"{__package__}.{path.stem}", node.name, bool(node.args.args))
+                found[node.name.replace("_", "-")] = factory
+    return dict(sorted(found.items()))
+
+
+def _makes_workload(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
+    if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+        return False
+    return isinstance(node.returns, ast.Name) and node.returns.id == "Workload"
+
+
+WORKLOADS = _found()
+
+
+def workload_names() -> tuple[str, ...]:
+    """The names that `load` knows, sorted."""
+    return tuple(WORKLOADS)
+
+
+def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> "Workload":
+    """The workload of that name; `data_dir` is where its files lie, and unused by a workload without files.
+
+    Raises:
+        InputError: where the name is unknown, with the nearest known ones, or the data cannot be read.
+    """
+    if name not in WORKLOADS:
+        raise InputError(f"Unknown workload {name!r}. {suggest(name, WORKLOADS)}")
+    return WORKLOADS[name](data_dir)

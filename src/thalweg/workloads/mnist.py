@@ -1,0 +1,96 @@
+"""MNIST and Fashion-MNIST, read from files the user has, with the network of a textbook."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from thalweg.errors import InputError
+from thalweg.workloads.idx import find_idx, read_idx
+from thalweg.workloads.mlp import MLP, he_truncated_normal
+from thalweg.workloads.workload import Split, Workload
+
+_TRAINING, _TEST = 60_000, 10_000  # images in the files
+_VALIDATION = 5_000  # the last of the training images
+
+
+def mnist(data_dir: str | os.PathLike[str] | None = None) -> Workload:
+    """70,000 handwritten digits of 28×28 pixels, 10 classes, from the four IDX files in `data_dir/mnist`.
+
+    The model is the MLP 784-100-100-100-10 of Hands-On Machine Learning, chapter 11, with He-normal hidden
+    layers truncated as Keras does. Inputs are `[samples, 28, 28]` float32 pixels in [0, 1], targets
+    `[samples]` int64. The first 55,000 training images train, the last 5,000 validate. The target of 0.97 is
+    ours.
+
+    Args:
+        data_dir: the directory that holds `mnist/`; by default the environment variable THALWEG_DATA.
+
+    Raises:
+        InputError: where no directory is given, a file is missing or unusable, or the sizes are not MNIST's.
+    """
+    return _workload("mnist", data_dir, target=0.97)
+
+
+def fashion_mnist(data_dir: str | os.PathLike[str] | None = None) -> Workload:
+    """70,000 pictures of clothes, 28×28, 10 classes, from the four IDX files in `data_dir/fashion-mnist`.
+
+    Everything else is as in `mnist`, except the target of 0.87, which is ours too.
+    """
+    return _workload("fashion-mnist", data_dir, target=0.87)
+
+
+def _workload(name: str, data_dir: str | os.PathLike[str] | None, target: float) -> Workload:
+    folder = _directory(name, data_dir) / name
+    training = _read(folder, "train", _TRAINING)
+    first = _TRAINING - _VALIDATION
+    return Workload(
+        name=name,
+        model=partial(MLP, (784, 100, 100, 100, 10), he_truncated_normal),
+        train=Split((training.inputs[0][:first],), training.targets[:first]),
+        validation=Split((training.inputs[0][first:],), training.targets[first:]),
+        test=_read(folder, "t10k", _TEST),
+        loss=F.cross_entropy,
+        metric="accuracy",
+        batch_size=32,
+        epochs=10,
+        target=target,
+    )
+
+
+def _directory(name: str, data_dir: str | os.PathLike[str] | None) -> Path:
+    given = data_dir or os.environ.get("THALWEG_DATA")
+    if not given:
+        raise InputError(
+            f"The workload {name} is read from files: name the directory that holds {name}/ with"
+            " `--data-dir DIR` or the environment variable THALWEG_DATA."
+        )
+    return Path(given)
+
+
+def _read(folder: Path, part: str, count: int) -> Split:
+    """The `count` images of one part, `[count, 28, 28]` in [0, 1], and their classes `[count]`."""
+    images_path = find_idx(folder, f"{part}-images-idx3-ubyte")
+    labels_path = find_idx(folder, f"{part}-labels-idx1-ubyte")
+    images, labels = read_idx(images_path, rank=3), read_idx(labels_path, rank=1)
+    _require_images(images_path, images)
+    _require_labels(labels_path, labels, images_path, len(images))
+    if len(images) != count:
+        raise InputError(f"{images_path} holds {len(images):,} images where {folder.name} has {count:,}.")
+    return Split((torch.from_numpy(images).float().div_(255),), torch.from_numpy(labels).long())
+
+
+def _require_images(path: Path, images: NDArray[np.uint8]) -> None:
+    if images.shape[1:] != (28, 28):
+        height, width = images.shape[1:]
+        raise InputError(f"{path} holds images of {height} by {width} pixels where 28 by 28 are expected.")
+
+
+def _require_labels(path: Path, labels: NDArray[np.uint8], images_path: Path, count: int) -> None:
+    if len(labels) != count:
+        raise InputError(f"{path} holds {len(labels):,} labels for the {count:,} images of {images_path}.")
+    if labels.max() > 9:
+        raise InputError(f"{path} holds the label {labels.max()}; the ten classes are 0 to 9.")

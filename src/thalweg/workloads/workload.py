@@ -1,0 +1,135 @@
+"""A workload: the data, the model, the loss, the metric and the target of one training problem."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.errors import InputError
+from thalweg.workloads.metrics import Metric, metric_named
+
+Inputs = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)  # two splits are equal where they are one: tensors have no truth value
+class Split:
+    """Samples of one split: `inputs`, each `[samples, …]`, given to the model in order, and `targets`."""
+
+    inputs: Inputs
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A training problem on which optimizers are compared.
+
+    Args:
+        name: how reports call it.
+        model: a factory; every call returns a freshly initialised `nn.Module` (drawing on torch's global
+            random state, which is seeded before each call).
+        train: `(X, y)`; `X` is a tensor `[samples, …]` or, for a model with several inputs, a tuple of them.
+        validation: `(X, y)`; tuning and selection read it.
+        test: `(X, y)`; read only by the confirmation runs. `None` where there is none.
+        loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch.
+        metric: `"accuracy"`, `"mse"`, `"mae"`, a callable `metric(outputs, targets)` → number (higher is
+            better), or a `Metric`.
+        batch_size: samples per step, at least 1. The short last batch of an epoch is kept.
+        epochs: passes over the training data, at least 1.
+        target: value of the validation metric whose first crossing counts as "reached"; `None` for no target.
+
+    Raises:
+        InputError: where a split is empty, its lengths differ, a number is out of range, or the model, the
+            loss or the metric is not what it should be.
+    """
+
+    name: str
+    model: Callable[[], nn.Module]
+    train: Any
+    validation: Any
+    test: Any = None
+    loss: Callable[[Any, Tensor], Tensor] = field(default_factory=lambda: nn.functional.cross_entropy)
+    metric: Any = "accuracy"
+    batch_size: int = 32
+    epochs: int = 10
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        for split in ("train", "validation", "test"):
+            data = getattr(self, split)
+            if data is not None or split != "test":
+                object.__setattr__(self, split, _split(split, data))
+        object.__setattr__(self, "metric", _metric(self.metric))
+        for number in ("batch_size", "epochs"):
+            _require_count(number, getattr(self, number))
+        _require_target(self.target)
+        if not callable(self.model) or isinstance(self.model, nn.Module):
+            raise InputError(
+                "model must be a factory that returns a new nn.Module at every call, such as a class or a"
+                f" lambda, got {_kind(self.model)}."
+            )
+        if not callable(self.loss):
+            raise InputError(f"loss must be a callable loss(outputs, targets), got {_kind(self.loss)}.")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.train) // self.batch_size)
+
+
+def _split(name: str, data: Any) -> Split:
+    split = data if isinstance(data, Split) else _paired(name, data)
+    lengths = {len(x) for x in split.inputs} | {len(split)}
+    if lengths == {0} or not split.inputs:
+        raise InputError(f"{name} holds no samples; give it at least one.")
+    if len(lengths) > 1:
+        raise InputError(f"{name}: X and y must be of one length, got lengths {sorted(lengths)}.")
+    return split
+
+
+def _paired(name: str, data: Any) -> Split:
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise InputError(f"{name} must be a pair (X, y) of tensors, got {_kind(data)}.")
+    # A list is data, as torch reads it: [[1, 2], [3, 4]] is two samples and not two inputs.
+    inputs = data[0] if isinstance(data[0], tuple) else (data[0],)
+    return Split(tuple(_tensor(name, x) for x in inputs), _tensor(name, data[1]))
+
+
+def _tensor(name: str, data: Any) -> Tensor:
+    try:
+        tensor = torch.as_tensor(data).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} must hold tensors or arrays, got {_kind(data)} ({error}).") from None
+    if tensor.ndim == 0:
+        raise InputError(f"{name} must hold tensors of shape [samples, …], got a single number.")
+    return tensor
+
+
+def _metric(metric: Any) -> Metric:
+    if isinstance(metric, Metric):
+        return metric
+    if isinstance(metric, str):
+        return metric_named(metric)
+    if callable(metric):
+        return Metric(getattr(metric, "__name__", "metric"), metric)
+    raise InputError(f"metric must be a name or a callable metric(outputs, targets), got {_kind(metric)}.")
+
+
+def _require_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} must be a whole number of at least 1, got {value!r}.")
+
+
+def _require_target(value: Any) -> None:
+    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+        raise InputError(f"target must be a finite number or None, got {value!r}.")
+
+
+def _kind(value: Any) -> str:
+    """What arrived, for an error message: its class, and the length of a tuple or list."""
+    length = f" of length {len(value)}" if isinstance(value, tuple | list) else ""
+    return f"{type(value).__name__}{length}"
