@@ -41,9 +41,7 @@ def numbers(x: torch.Tensor) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Workload:
     root = tmp_path_factory.mktemp("data")
-    write_part(
-        root / "mnist", "train", numbered(60_000), np.arange(60_000, dtype=np.uint32).astype(np.uint8) % 10
-    )
+    write_part(root / "mnist", "train", numbered(60_000), np.arange(60_000, dtype=np.uint32).astype(np.uint8) % 10)
     write_part(root / "mnist", "t10k", numbered(10_000), np.zeros(10_000, np.uint8), ".gz")
     return mnist(str(root))
 
@@ -85,17 +83,13 @@ def test_images_of_another_size(tmp_path):
 
 def test_images_and_labels_of_different_counts(tmp_path):
     write_part(tmp_path / "mnist", "train", numbered(12), np.zeros(11, np.uint8), ".gz")
-    pattern = (
-        r"train-labels-idx1-ubyte\.gz holds 11 labels for the 12 images of .*train-images-idx3-ubyte\.gz"
-    )
+    pattern = r"train-labels-idx1-ubyte\.gz holds 11 labels for the 12 images of .*train-images-idx3-ubyte\.gz"
     assert re.search(pattern, refusal(tmp_path))
 
 
 def test_a_label_beyond_9(tmp_path):
     write_part(tmp_path / "mnist", "train", numbered(12), np.arange(12, dtype=np.uint8))
-    assert re.search(
-        r"train-labels-idx1-ubyte holds the label 11; the ten classes are 0 to 9", refusal(tmp_path)
-    )
+    assert re.search(r"train-labels-idx1-ubyte holds the label 11; the ten classes are 0 to 9", refusal(tmp_path))
 
 
 def test_another_number_of_training_images(tmp_path):

@@ -44,9 +44,7 @@ def test_two_inputs_are_a_tuple():
 
 
 def test_arrays_and_lists_become_tensors():
-    workload = Workload(
-        **{**GOOD, "train": [X.numpy(), Y.numpy()], "validation": ([[1.0, 2.0], [3.0, 4.0]], [0, 1])}
-    )
+    workload = Workload(**{**GOOD, "train": [X.numpy(), Y.numpy()], "validation": ([[1.0, 2.0], [3.0, 4.0]], [0, 1])})
     assert torch.equal(workload.train.inputs[0], X)
     assert len(workload.validation.inputs) == 1
     assert workload.validation.inputs[0].shape == (2, 2)
@@ -103,14 +101,9 @@ REFUSED = {
     "loss by name": ("loss", "mse", r"loss must be a callable .* got str\."),
     "unknown metric": ("metric", "f1", r"Unknown metric 'f1'\. Known: accuracy, mae, mse\."),
     "metric": ("metric", 3, r"metric must be a name or a callable .* got int\."),
-    **{
-        f"batch_size {v}": ("batch_size", v, f"batch_size .* at least 1, got {v}") for v in (0, -1, 2.0, True)
-    },
+    **{f"batch_size {v}": ("batch_size", v, f"batch_size .* at least 1, got {v}") for v in (0, -1, 2.0, True)},
     **{f"epochs {v}": ("epochs", v, f"epochs .* at least 1, got {v}") for v in (0, -3, 1.5, None)},
-    **{
-        f"target {v}": ("target", v, f"target .* finite number or None, got '?{v}")
-        for v in (np.nan, np.inf, "a")
-    },
+    **{f"target {v}": ("target", v, f"target .* finite number or None, got '?{v}") for v in (np.nan, np.inf, "a")},
 }
 
 

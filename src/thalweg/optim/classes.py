@@ -18,7 +18,12 @@ def drop_in(recipe: Recipe) -> type[Optimizer]:
     assert recipe.drop_in is not None
     name = recipe.drop_in.name
     doc = f"{recipe.preset.summary}\n\n{_rule_text(recipe)}\n\nPaper: {recipe.preset.paper}"
-    body = {"recipe": recipe, "__module__": "thalweg.optim", "__doc__": doc, "__signature__": signature(recipe)}
+    body = {
+        "recipe": recipe,
+        "__module__": "thalweg.optim",
+        "__doc__": doc,
+        "__signature__": signature(recipe),
+    }
     return type(name, (Optimizer,), body)
 
 

@@ -41,7 +41,7 @@ class Optimizer(torch.optim.Optimizer):
             states.create(self.recipe, self.state, group)  # as torch's Adagrad: its start is part of the state
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient; returns what `closure`, if given, returns."""
         loss = None
         if closure is not None:

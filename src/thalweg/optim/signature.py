@@ -9,7 +9,12 @@ from thalweg.errors import InputError
 from thalweg.recipes.catalogue import Recipe, split_betas
 from thalweg.rules.hyperparameters import unknown
 
-HINTS: Mapping[str, bool | None] = {"foreach": None, "fused": None, "capturable": False, "differentiable": False}
+HINTS: Mapping[str, bool | None] = {
+    "foreach": None,
+    "fused": None,
+    "capturable": False,
+    "differentiable": False,
+}
 """Arguments by which torch chooses an implementation. Accepted, since the choice is automatic here."""
 
 

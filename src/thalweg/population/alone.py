@@ -1,4 +1,4 @@
-"""The plain loop: one member, the user's model as it is. Where the tensor program cannot go, and what it is checked by."""
+"""The plain loop: one member, the user's model as it is. What the tensor program is checked by, and its fallback."""
 
 import time
 

@@ -42,9 +42,7 @@ class Curves:
         """Closes an epoch; says which members' validation metric is their best so far."""
         train = self._sum / max(self._samples, 1)
         for m in np.flatnonzero(self.active):
-            self.epochs[m].append(
-                Epoch(float(train[m]), _finite(validation_loss[m]), _finite(validation_metric[m]))
-            )
+            self.epochs[m].append(Epoch(float(train[m]), _finite(validation_loss[m]), _finite(validation_metric[m])))
         self._sum, self._samples = np.zeros_like(self._sum), 0
         signed = np.where(np.isfinite(validation_metric), self._sign * validation_metric, -np.inf)
         improved: NDArray[np.bool_] = self.active & (signed > self._best)

@@ -15,7 +15,7 @@ from thalweg.population.models import Stack
 from thalweg.workloads.metrics import Metric
 from thalweg.workloads.workload import Split, Workload
 
-SAMPLES_AT_ONCE = 8192  # samples × members in one forward pass
+SAMPLES_AT_ONCE = 4096  # samples × members in one forward pass: more leave the caches
 
 
 class Evaluator:
@@ -69,7 +69,7 @@ def _member(outputs: Any, m: int) -> Any:
 
 
 def _chunks(split: Split, size: int) -> list[tuple[Tensor, ...]]:
-    return list(zip(*(x.split(size) for x in split.inputs), strict=True))
+    return list(zip(*(torch.split(x, size) for x in split.inputs), strict=True))
 
 
 def _join(parts: list[Any], dim: int) -> Any:

@@ -20,6 +20,11 @@ _TRACING = threading.Lock()
 Batch = tuple[tuple[Tensor, ...], Tensor]
 
 
+def _allow_fallback(allowed: bool) -> None:
+    """Whether vmap may run an operation without a batching rule member by member."""
+    torch._C._functorch._set_vmap_fallback_enabled(allowed)  # type: ignore[attr-defined]
+
+
 class GradientProgram:
     """Gradients, losses `[members]` and new buffers of a stack for a batch, traced once per width and batch shape.
 
@@ -38,9 +43,10 @@ class GradientProgram:
         inputs, targets = batch
         arguments = [*stack.parameters.values(), *stack.buffers.values(), *inputs, targets]
         key = (stack.members, *(a.shape for a in (*inputs, targets)))
-        with _TRACING:
-            if key not in self._traced:
-                self._traced[key] = self._trace(stack, arguments)
+        if key not in self._traced:
+            with _TRACING:
+                if key not in self._traced:
+                    self._traced[key] = self._trace(stack, arguments)
         graph, sites = self._traced[key]
         sites.at(seeds, step)
         *rest, losses = graph(*arguments)
@@ -49,22 +55,20 @@ class GradientProgram:
 
     def _trace(self, stack: Stack, arguments: list[Tensor]) -> tuple[GraphModule, RandomSites]:
         """Traces on clones, since running a model may change it; an operation without a batching rule is an error."""
-        torch._C._functorch._set_vmap_fallback_enabled(False)
+        _allow_fallback(False)
         try:
             with torch.random.fork_rng(devices=[]):
                 clones = [a.clone(memory_format=torch.preserve_format) for a in arguments]
                 graph = clean(make_fx(self._stacked(stack))(*clones))
         finally:
-            torch._C._functorch._set_vmap_fallback_enabled(True)
+            _allow_fallback(True)
         return graph, RandomSites(graph, stack.members)
 
     def _stacked(self, stack: Stack) -> Callable[..., tuple[Tensor, ...]]:
         """The program as a function of a flat list of tensors."""
         names, buffers = list(stack.parameters), list(stack.buffers)
         data = None if self._shared else 0
-        one = vmap(
-            grad_and_value(self._loss, has_aux=True), in_dims=(0, 0, data, data), randomness="different"
-        )
+        one = vmap(grad_and_value(self._loss, has_aux=True), in_dims=(0, 0, data, data), randomness="different")
 
         def program(*flat: Tensor) -> tuple[Tensor, ...]:
             parameters = dict(zip(names, flat, strict=False))
@@ -76,7 +80,11 @@ class GradientProgram:
         return program
 
     def _loss(
-        self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: tuple[Tensor, ...], targets: Tensor
+        self,
+        parameters: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        inputs: tuple[Tensor, ...],
+        targets: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         after = {name: b.clone() for name, b in buffers.items()}  # batch norm writes its statistics in place
         outputs = functional_call(self._model, {**parameters, **after}, inputs)

@@ -25,7 +25,7 @@ class Job:
     keep_weights: bool = False
 
 
-class Stopped(Exception):
+class StopTraining(Exception):  # noqa: N818 - not an error, like StopIteration
     """Training was told to stop before its end."""
 
 
@@ -38,7 +38,7 @@ class Watch:
 
     def check(self) -> None:
         if self.stop.is_set():
-            raise Stopped
+            raise StopTraining
 
 
 def users_fault(workload: Workload, error: Exception) -> InputError:

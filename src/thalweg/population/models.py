@@ -75,7 +75,7 @@ def input_major(weight: Tensor) -> Tensor:
 
 def like(layout: Tensor, values: Tensor) -> Tensor:
     """`values` in the memory layout of `layout` (whose member count may differ)."""
-    order = sorted(range(1, layout.ndim), key=lambda d: -layout.stride(d))
+    order = sorted(range(1, layout.ndim), key=layout.stride, reverse=True)
     order = [0, *order]
     inverse = sorted(range(layout.ndim), key=order.__getitem__)
     return values.permute(order).contiguous().permute(inverse)

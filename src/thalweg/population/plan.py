@@ -1,9 +1,8 @@
-"""How a workload's runs will be executed, decided once before training: together or by the loop, and how many at once."""
+"""How a workload's runs will be executed, decided once before training: together or by the loop, how many at once."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, Literal
 
 import torch
@@ -47,7 +46,13 @@ class Plan:
 
 
 def make_plan(
-    workload: Workload, seed: int, *, device: torch.device, workers: int, execution: Execution = "auto", **job: Any
+    workload: Workload,
+    seed: int,
+    *,
+    device: torch.device,
+    workers: int,
+    execution: Execution = "auto",
+    **job: Any,
 ) -> Plan:
     """Checks the program against the loop on three batches, and chooses.
 
@@ -79,4 +84,4 @@ def _parts(of_seed: list[int], width: int, workers: int, seeds: int) -> list[lis
     least = -(-len(of_seed) // width)
     count = max(least, min(-(-workers // seeds), len(of_seed)))
     bounds = [round(k * len(of_seed) / count) for k in range(count + 1)]
-    return [of_seed[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [of_seed[a:b] for a, b in pairwise(bounds)]

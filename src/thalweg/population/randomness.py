@@ -23,11 +23,11 @@ def is_random(operation: Any) -> bool:
     return torch.Tag.nondeterministic_seeded in getattr(operation, "tags", ())
 
 
-class SeededRandomness(TorchDispatchMode):
+class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within it, every random operation of one model draws from (seed, step, its place in the order of calls)."""
 
     def __init__(self, seed: int, step: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._seed, self._step, self._sites = seed, step, 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -59,7 +59,12 @@ class RandomSites:
         def draw(*args: Any, **kwargs: Any) -> Any:
             return _stack(
                 [
-                    _seeded(mix(seed, self._now.step, site), operation, self._slice(args, m), self._slice(kwargs, m))
+                    _seeded(
+                        mix(seed, self._now.step, site),
+                        operation,
+                        self._slice(args, m),
+                        self._slice(kwargs, m),
+                    )
                     for m, seed in enumerate(self._now.seeds)
                 ]
             )

@@ -13,7 +13,7 @@ from thalweg.population.evaluation import Evaluator
 from thalweg.population.gradients import GradientProgram
 from thalweg.population.job import Job, Watch
 from thalweg.population.members import Member, Trained
-from thalweg.population.models import Stack, build, stack
+from thalweg.population.models import build, stack
 from thalweg.population.updates import Updates
 
 

@@ -10,7 +10,7 @@ import torch
 
 from thalweg.errors import InputError
 from thalweg.population.alone import train_alone
-from thalweg.population.job import Stopped, Watch, users_fault
+from thalweg.population.job import StopTraining, Watch, users_fault
 from thalweg.population.members import Member, Trained
 from thalweg.population.plan import Plan
 from thalweg.population.together import train_together
@@ -75,7 +75,7 @@ def _work(
             program = plan.shared if len({m.seed for m in members}) == 1 else plan.mixed
             outcomes = train_together(plan.job, members, program, watch)
         events.put(Finished(dict(zip(part, outcomes, strict=True))))
-    except Stopped:
+    except StopTraining:
         pass
     except InputError as error:
         events.put(error)

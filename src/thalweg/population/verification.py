@@ -57,15 +57,17 @@ def _compare(job: Job, program: GradientProgram, seed: int) -> str:
                 wrong = [name for name, ours, theirs in pairs if not _close(ours, theirs)]
                 if wrong:
                     return f"traced, the {wrong[0]} differs from the plain loop's at batch {step}"
-                for name, p in model.named_parameters():
+                for name, parameter in model.named_parameters():
                     if name in expected:
-                        p.sub_(0.01 * expected[name])
-            for name, p in stacked.parameters.items():
-                p.sub_(0.01 * gradients[name])
+                        parameter.sub_(0.01 * expected[name])
+            for name, tensor in stacked.parameters.items():
+                tensor.sub_(0.01 * gradients[name])
     return ""
 
 
 def _close(ours: Tensor, theirs: Tensor) -> bool:
     tolerance = TOLERANCE.get(ours.dtype, TOLERANCE[torch.float32])
     ours, theirs = ours.detach().double(), theirs.detach().double().to(ours.device)
-    return bool(torch.allclose(ours, theirs, rtol=0, atol=tolerance * max(1e-6, float(theirs.abs().max())), equal_nan=True))
+    return bool(
+        torch.allclose(ours, theirs, rtol=0, atol=tolerance * max(1e-6, float(theirs.abs().max())), equal_nan=True)
+    )

@@ -10,7 +10,7 @@ from thalweg.recipes.compose import OPTIONS, Structure, step
 
 @dataclass(frozen=True)
 class Instruction:
-    """`target = op(arguments)`; names are elements' (`g`, `p`, states), table columns' (`k0`, …) or earlier targets'."""
+    """`target = op(arguments)`; a name is an element's (`g`, `p`, a state), a column's (`k0`, …) or a target's."""
 
     target: str
     op: str

@@ -9,10 +9,10 @@ from thalweg.rules.hyperparameters import Epsilon, Fraction, Rate
 def adadelta(g, p, square_avg: Zeros, acc_delta: Zeros, t, *, lr: Rate = 1.0, rho: Fraction = 0.9, eps: Epsilon = 1e-6):
     """Adadelta.
 
-        v ← ρ·v + (1 - ρ)·g²
-        δ = √(u + ε) / √(v + ε) · g
-        u ← ρ·u + (1 - ρ)·δ²
-        p ← p - lr·δ
+    v ← ρ·v + (1 - ρ)·g²
+    δ = √(u + ε) / √(v + ε) · g
+    u ← ρ·u + (1 - ρ)·δ²
+    p ← p - lr·δ
     """
     square_avg = rho * square_avg + (1 - rho) * g * g
     delta = sqrt(acc_delta + eps) / sqrt(square_avg + eps) * g

@@ -109,7 +109,13 @@ def rule(
 
 
 def preset(
-    of: Preset, name: str, summary: str, *, paper: str | None = None, drop_in: str | None = None, **defaults: float | bool
+    of: Preset,
+    name: str,
+    summary: str,
+    *,
+    paper: str | None = None,
+    drop_in: str | None = None,
+    **defaults: float | bool,
 ) -> Preset:
     """Another name for a rule: the same arithmetic with other defaults."""
     spelling = Spelling.parse(drop_in) if drop_in else None
@@ -121,7 +127,9 @@ def _read_signature(function: Callable[..., Any]) -> tuple[tuple[State, ...], di
     positional = [p for p in parameters.values() if p.kind is not p.KEYWORD_ONLY]
     names = [p.name for p in positional]
     if names[:2] != ["g", "p"] or names[-1] != "t":
-        raise TypeError(f"A rule's arguments are (g, p, states…, t, *, hyperparameters…); {function.__name__} has {names}.")
+        raise TypeError(
+            f"A rule's arguments are (g, p, states…, t, *, hyperparameters…); {function.__name__} has {names}."
+        )
     states = tuple(_state(p) for p in positional[2:-1])
     keywords = [p for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
     return states, {p.name: hyperparameter(p.name, p.annotation, p.default) for p in keywords}

@@ -77,9 +77,7 @@ def _parse(path: Path, stream: _Stream, rank: int) -> NDArray[np.uint8]:
     while chunk := stream.read1(_CHUNK):  # reading to the end also lets gzip verify its checksum
         trailing += len(chunk)
     if trailing:
-        raise InputError(
-            f"{path} has {trailing:,} trailing bytes after the {len(body):,} its header announces."
-        )
+        raise InputError(f"{path} has {trailing:,} trailing bytes after the {len(body):,} its header announces.")
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
@@ -87,13 +85,9 @@ def _shape(path: Path, stream: _Stream, rank: int) -> tuple[int, ...]:
     """The lengths that the header announces, after checks of everything else it says."""
     zero, kind, found_rank = struct.unpack(">HBB", magic := _take(path, stream, 4, "header"))
     if zero:
-        raise InputError(
-            f"{path} is no IDX file: its magic number 0x{magic.hex()} does not start with 0x0000."
-        )
+        raise InputError(f"{path} is no IDX file: its magic number 0x{magic.hex()} does not start with 0x0000.")
     if kind != _UINT8:
-        raise InputError(
-            f"{path} holds values of IDX type 0x{kind:02x}; only 0x{_UINT8:02x}, uint8, is read."
-        )
+        raise InputError(f"{path} holds values of IDX type 0x{kind:02x}; only 0x{_UINT8:02x}, uint8, is read.")
     if found_rank != rank:
         raise InputError(
             f"{path} holds values of rank {found_rank}, not the expected {rank} (images have 3, labels 1)."
@@ -113,7 +107,6 @@ def _take(path: Path, stream: _Stream, count: int, part: str) -> bytearray:
             taken += chunk
     if len(taken) < count:
         raise InputError(
-            f"{path} is truncated: {count:,} bytes of {part} were expected and {len(taken):,} found;"
-            " fetch it again."
+            f"{path} is truncated: {count:,} bytes of {part} were expected and {len(taken):,} found; fetch it again."
         )
     return taken

@@ -1,6 +1,7 @@
 """The compiled pass on the CPU: every row in one call, whatever its size, read and written once."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +13,19 @@ from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import trace
 
-DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+DTYPES: Mapping[torch.dtype, np.dtype[Any]] = {
+    torch.float32: np.dtype(np.float32),
+    torch.float64: np.dtype(np.float64),
+}
 BLOCK = 1 << 15  # elements a thread takes at once
 PARALLEL = 1 << 18  # elements from which several threads pay
 
 
 def accepts(tensor: Tensor) -> bool:
     """Whether the compiled pass can work on this tensor's memory as it lies: CPU, float32 or float64, dense."""
-    return tensor.device.type == "cpu" and tensor.dtype in DTYPES and tensor.layout == torch.strided and is_dense(tensor)
+    return (
+        tensor.device.type == "cpu" and tensor.dtype in DTYPES and tensor.layout == torch.strided and is_dense(tensor)
+    )
 
 
 def is_dense(tensor: Tensor) -> bool:
@@ -63,6 +69,7 @@ def _split(which: Array, pointers: Array, sizes: Array, itemsize: int) -> tuple[
 
 def _use_threads(count: int) -> None:
     import numba
+    from numba.core import config
 
-    numba.config.THREADING_LAYER = "omp"  # the layer that shares cores with torch's own threads
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    config.THREADING_LAYER = "omp"  # type: ignore[attr-defined]  # the layer that shares cores with torch's own threads
+    numba.set_num_threads(min(count, config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
