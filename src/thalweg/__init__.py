@@ -1,3 +1,39 @@
-"""Which optimizer, at which learning rate, should I use? Exact optimizers, and the laboratory that compares them."""
+"""Which optimizer, at which learning rate, should I use? Exact optimizers, and the laboratory that compares them.
+
+`thalweg.compare(workload)` compares; `thalweg.optim` holds the optimizers. Both load torch when first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thalweg import optim
+    from thalweg.api import Result, compare
+    from thalweg.errors import InputError
+    from thalweg.studies.contenders import Contender
+    from thalweg.workloads.metrics import Metric
+    from thalweg.workloads.workload import Workload
 
 __version__ = "0.1.0"
+__all__ = ["Contender", "InputError", "Metric", "Result", "Workload", "__version__", "compare", "optim"]
+
+_HOMES = {
+    "Contender": "thalweg.studies.contenders",
+    "InputError": "thalweg.errors",
+    "Metric": "thalweg.workloads.metrics",
+    "Result": "thalweg.api",
+    "Workload": "thalweg.workloads.workload",
+    "compare": "thalweg.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "optim":
+        return importlib.import_module("thalweg.optim")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

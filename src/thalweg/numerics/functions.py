@@ -21,8 +21,10 @@ def absolute(x: Value) -> Value:
 
 
 def sign(x: Value) -> Value:
-    """-1, 0 or 1 by the sign of x, elementwise."""
-    return x.sign() if hasattr(x, "sign") else float((x > 0) - (x < 0))
+    """-1, 0 or 1 by the sign of x, elementwise; NaN where x is."""
+    if _tensor(x):
+        return where(x == x, x.sign(), x)  # torch's own makes NaN 0, which hides a run that diverged
+    return x.sign() if isinstance(x, Symbol) else math.nan if x != x else float((x > 0) - (x < 0))
 
 
 def maximum(a: Value, b: Value) -> Value:
@@ -31,7 +33,7 @@ def maximum(a: Value, b: Value) -> Value:
         return Symbol("max", lift(a), lift(b))
     if _tensor(a):
         return a.maximum(b) if _tensor(b) else a.clamp(min=b)
-    return b.clamp(min=a) if _tensor(b) else max(a, b)
+    return b.clamp(min=a) if _tensor(b) else _first_nan(a, b, max(a, b))
 
 
 def minimum(a: Value, b: Value) -> Value:
@@ -40,7 +42,7 @@ def minimum(a: Value, b: Value) -> Value:
         return Symbol("min", lift(a), lift(b))
     if _tensor(a):
         return a.minimum(b) if _tensor(b) else a.clamp(max=b)
-    return b.clamp(max=a) if _tensor(b) else min(a, b)
+    return b.clamp(max=a) if _tensor(b) else _first_nan(a, b, min(a, b))
 
 
 def clip(x: Value, low: Value, high: Value) -> Value:
@@ -49,12 +51,16 @@ def clip(x: Value, low: Value, high: Value) -> Value:
 
 
 def where(condition: Value, a: Value, b: Value) -> Value:
-    """a where the condition holds, else b. Both are evaluated; neither is differentiated."""
+    """a where the condition holds, else b. Both are evaluated; neither is differentiated.
+
+    Two numbers under a tensor's condition give float64: `where(c, a * x, b * x)` keeps the dtype of x.
+    """
     if _symbolic(condition, a, b):
         return Symbol("where", lift(condition), lift(a), lift(b))
     if _tensor(condition):
         import torch
 
+        a = a if _tensor(a) or _tensor(b) else torch.tensor(a, dtype=torch.float64)
         return torch.where(condition, a, b)
     return a if condition else b
 
@@ -62,6 +68,8 @@ def where(condition: Value, a: Value, b: Value) -> Value:
 def kept(x: Value) -> Value:
     """A row value as row state will hold it: rounded to torch's default dtype."""
     if isinstance(x, Symbol):
+        if not x.row:
+            raise TypeError("kept takes a row value (step, hyperparameters, row state), not one with elements.")
         return Symbol("kept", x)
     import torch
 
@@ -70,6 +78,10 @@ def kept(x: Value) -> Value:
 
 def _symbolic(*values: Value) -> bool:
     return any(isinstance(v, Symbol) for v in values)
+
+
+def _first_nan(a: Value, b: Value, otherwise: Value) -> Value:
+    return a if a != a else b if b != b else otherwise
 
 
 def _tensor(x: Value) -> bool:

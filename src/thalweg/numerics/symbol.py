@@ -20,7 +20,7 @@ class Symbol:
     def __init__(self, op: str, *args: "Symbol", name: str | float = "", row: bool | None = None) -> None:
         self.op, self.args, self.name = op, args, name
         self.row: bool = all(a.row for a in args) if row is None else row
-        identity = (op, name, self.row, *(a.key for a in args))
+        identity = (op, repr(name), self.row, *(a.key for a in args))
         self.key: int = _KEYS.setdefault(identity, next(_next_key))
 
     def __repr__(self) -> str:

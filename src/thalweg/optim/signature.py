@@ -62,10 +62,10 @@ def class_name(recipe: Recipe) -> str:
 def hyperparameters(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
     """A param group's hyperparameters in the rule's spelling, unchecked; absent ones are left out."""
     spelled = (*group_defaults(recipe), *(h.name for h in recipe.hyperparameters.values() if h.initially))
-    return split_betas({k: group[k] for k in spelled if k in group and k not in HINTS})
+    return split_betas({k: group[k] for k in spelled if k in group and k not in HINTS}, len(recipe.betas))
 
 
 def _default(recipe: Recipe, name: str) -> Any:
     if name == "betas":
-        return tuple(value for h, value in recipe.defaults.items() if h.removeprefix("beta").isdigit())
+        return tuple(recipe.defaults[beta] for beta in recipe.betas)
     return recipe.defaults[name]

@@ -30,7 +30,9 @@ def update_group(recipe: Recipe, all_states: states.States, group: Mapping[str, 
     values = _numbers(recipe, group)
     structure = recipe.structure(values)
     program = trace(structure)
-    rows = [_row(recipe, program, all_states[p], p, values) for p in group["params"] if p.grad is not None]
+    keeps = recipe.rule.counts_steps or program.states or program.row_states  # plain SGD has no state, as in torch
+    stepped = [p for p in group["params"] if p.grad is not None]
+    rows = [_row(recipe, program, all_states[p] if keeps else {}, p, values) for p in stepped]
     buckets: dict[Any, list[_Row]] = {}
     for row in rows:
         buckets.setdefault(_executor(row.elements), []).append(row)

@@ -71,17 +71,18 @@ class _Alone:
 
     def evaluate(self, *, last: bool) -> None:
         workload, tensors = self._job.workload, state(self._model)
-        metric, loss = self._evaluator.alone(tensors, workload.validation, loss=True)
+        seed = self._member.seed
+        metric, loss = self._evaluator.alone(tensors, workload.validation, seed, self._step, loss=True)
         improved = self.curves.epoch(np.array([metric]), np.array([loss]))
         if self._job.test and workload.test is not None and (last or improved[0]):
-            self.curves.tested(np.array([self._evaluator.alone(tensors, workload.test)[0]]), improved)
+            self.curves.tested(np.array([self._evaluator.alone(tensors, workload.test, seed, self._step)[0]]), improved)
 
     def outcome(self, seconds: float, execution: str) -> Trained:
         tensors, going = state(self._model), bool(self.curves.active[0])
         return Trained(
             epochs=tuple(self.curves.epochs[0]),
             initial_loss=self.curves.initial_loss[0],
-            train_metric=self._evaluator.alone(tensors, self._job.workload.train)[0] if going else None,
+            train_metric=self._train_metric(tensors) if going else None,
             test_metric=self.curves.test[0] if going else None,
             best_test_metric=self.curves.best_test[0],
             diverged_at=self.curves.diverged_at[0],
@@ -89,3 +90,6 @@ class _Alone:
             execution=execution,
             weights={n: t.clone() for n, t in tensors.items()} if self._job.keep_weights else {},
         )
+
+    def _train_metric(self, tensors: dict[str, Tensor]) -> float:
+        return self._evaluator.alone(tensors, self._job.workload.train, self._member.seed, self._step)[0]

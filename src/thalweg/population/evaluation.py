@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from thalweg.errors import InputError
 from thalweg.population.models import Stack
+from thalweg.population.randomness import SeededRandomness
 from thalweg.workloads.metrics import Metric
 from thalweg.workloads.workload import Split, Workload
 
@@ -24,29 +25,46 @@ class Evaluator:
     def __init__(self, workload: Workload, model: nn.Module) -> None:
         self._workload = workload
         self._model = copy.deepcopy(model).eval()
+        self._one_by_one = False
 
-    def __call__(self, stack: Stack, split: Split, *, loss: bool = False) -> tuple[list[float], list[float]]:
+    def together(
+        self, stack: Stack, split: Split, seeds: Sequence[int], step: int, *, loss: bool = False
+    ) -> tuple[list[float], list[float]]:
         """(metric of each member, loss of each member if asked for) over the whole split."""
-        with torch.no_grad():
-            outputs = self._outputs({**stack.parameters, **stack.buffers}, split, stack.members)
-            losses = vmap(self._workload.loss, in_dims=(0, None))(outputs, split.targets).tolist() if loss else []
-            return _measure(self._workload.metric, outputs, split.targets, stack.members), losses
+        tensors = {**stack.parameters, **stack.buffers}
+        if not self._one_by_one:
+            try:
+                return self._vectorized(tensors, split, stack.members, loss)
+            except RuntimeError:  # random, or without a batching rule, in evaluation only
+                self._one_by_one = True
+        each = [
+            self.alone({name: t[m] for name, t in tensors.items()}, split, seed, step, loss=loss)
+            for m, seed in enumerate(seeds)
+        ]
+        return [metric for metric, _ in each], [value for _, value in each]
 
-    def alone(self, tensors: Mapping[str, Tensor], split: Split, *, loss: bool = False) -> tuple[float, float]:
-        """(metric, loss if asked for, else NaN) of one model with these tensors, without vmap."""
-        with torch.no_grad():
+    def alone(
+        self, tensors: Mapping[str, Tensor], split: Split, seed: int, step: int, *, loss: bool = False
+    ) -> tuple[float, float]:
+        """(metric, loss if asked for, else NaN) of one model with these tensors."""
+        with torch.no_grad(), SeededRandomness(seed, -step):
             parts = [functional_call(self._model, dict(tensors), x) for x in _chunks(split, SAMPLES_AT_ONCE)]
             outputs = _join(parts, 0)
             value = float(self._workload.loss(outputs, split.targets)) if loss else math.nan
-            return number(self._workload.metric, outputs, split.targets), value
+        return number(self._workload.metric, outputs, split.targets), value
 
-    def _outputs(self, tensors: Mapping[str, Tensor], split: Split, members: int) -> Any:
+    def _vectorized(
+        self, tensors: dict[str, Tensor], split: Split, members: int, loss: bool
+    ) -> tuple[list[float], list[float]]:
         def one(of_member: dict[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
             return functional_call(self._model, of_member, inputs)
 
-        forward = vmap(one, in_dims=(0, None))
-        size = max(1, SAMPLES_AT_ONCE // members)
-        return _join([forward(dict(tensors), inputs) for inputs in _chunks(split, size)], 1)
+        with torch.no_grad():
+            forward = vmap(one, in_dims=(0, None))
+            size = max(1, SAMPLES_AT_ONCE // members)
+            outputs = _join([forward(tensors, inputs) for inputs in _chunks(split, size)], 1)
+            losses = vmap(self._workload.loss, in_dims=(0, None))(outputs, split.targets).tolist() if loss else []
+            return _measure(self._workload.metric, outputs, split.targets, members), losses
 
 
 def number(metric: Metric, outputs: Any, targets: Tensor) -> float:

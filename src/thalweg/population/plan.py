@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 
+from thalweg.errors import InputError
 from thalweg.population.alone import gradients_of
 from thalweg.population.gradients import GradientProgram
 from thalweg.population.job import Job, users_fault
@@ -67,7 +68,7 @@ def make_plan(
     programs = [GradientProgram(workload, build(workload, seed, device), shared=shared) for shared in (True, False)]
     reason = "asked for" if execution == "loop" else disagreement(whole, programs[0], seed)
     if execution == "population" and reason:
-        raise users_fault(workload, RuntimeError(f"it cannot train as a population ({reason})"))
+        raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
     return Plan(whole, programs[0], programs[1], reason, WIDTH, workers)
 
 

@@ -15,6 +15,7 @@ from thalweg.population.job import Job, Watch
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import build, stack
 from thalweg.population.updates import Updates
+from thalweg.workloads.workload import Split
 
 
 def train_together(job: Job, members: Sequence[Member], program: GradientProgram, watch: Watch) -> list[Trained]:
@@ -83,10 +84,14 @@ class _Together:
         if not len(self._here):
             return
         workload = self._job.workload
-        metric, loss = self._evaluator(self._stack, workload.validation, loss=True)
+        metric, loss = self._measure(workload.validation, loss=True)
         improved = self._curves.epoch(self._everyone(metric), self._everyone(loss))
         if self._job.test and workload.test is not None and (last or improved.any()):
-            self._curves.tested(self._everyone(self._evaluator(self._stack, workload.test)[0]), improved)
+            self._curves.tested(self._everyone(self._measure(workload.test)[0]), improved)
+
+    def _measure(self, split: Split, *, loss: bool = False) -> tuple[list[float], list[float]]:
+        seeds = [self._seeds[m] for m in self._here]
+        return self._evaluator.together(self._stack, split, seeds, self._step, loss=loss)
 
     def release(self) -> None:
         """Gives back what diverged members hold, once they are a quarter of those here."""
@@ -100,7 +105,7 @@ class _Together:
         curves, share = self._curves, seconds / self._count
         train = np.full(self._count, np.nan)
         if len(self._here):
-            train = self._everyone(self._evaluator(self._stack, self._job.workload.train)[0])
+            train = self._everyone(self._measure(self._job.workload.train)[0])
         how = f"population of {self._count}"
         return [
             Trained(

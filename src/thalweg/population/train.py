@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Finished:
     outcomes: dict[int, Trained]
 
 
-def train(plan: Plan, members: Sequence[Member]) -> Iterator[Progress | Finished]:
+def train(plan: Plan, members: Sequence[Member]) -> Generator[Progress | Finished, None, None]:
     """Trains all members, yielding progress and outcomes as they come, in no promised order.
 
     Closing the iterator stops training at the next step. The thread count is left as it was found.

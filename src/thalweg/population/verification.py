@@ -51,7 +51,7 @@ def _compare(job: Job, program: GradientProgram, seed: int) -> str:
                 loss, expected = gradients_of(job.workload, model, batch, seed, step)
                 if set(expected) != set(job.trained):
                     return "which parameters the loss depends on changes from batch to batch"
-                pairs = [("loss", losses[m], torch.as_tensor(loss))]
+                pairs = [("loss", losses[m], torch.tensor(loss, dtype=torch.float64))]
                 pairs += [(f"gradient of {name}", gradients[name][m], g) for name, g in expected.items()]
                 pairs += [(f"buffer {name}", b[m], state(model)[name]) for name, b in buffers.items()]
                 wrong = [name for name, ours, theirs in pairs if not _close(ours, theirs)]

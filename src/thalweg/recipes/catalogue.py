@@ -40,6 +40,11 @@ class Recipe:
         return {**self.rule.hyperparameters, **OPTIONS}
 
     @cached_property
+    def betas(self) -> tuple[str, ...]:
+        """The hyperparameters that torch's argument `betas` stands for."""
+        return tuple(name for name in self.rule.hyperparameters if name.removeprefix("beta").isdigit())
+
+    @cached_property
     def defaults(self) -> dict[str, float | bool | None]:
         return {name: self.preset.defaults.get(name, h.default) for name, h in self.hyperparameters.items()}
 
@@ -49,7 +54,7 @@ class Recipe:
         `betas` may be given for beta1, beta2. Raises `InputError` with the name, its range and the value.
         """
         owner = owner or self.name
-        given = split_betas(given)
+        given = split_betas(given, len(self.betas))
         for name in given:
             if name not in self.hyperparameters:
                 raise unknown(owner, name, self.hyperparameters)
@@ -69,13 +74,15 @@ class Recipe:
         return Structure(self.rule, flags, absent)
 
 
-def split_betas(given: Mapping[str, Any]) -> dict[str, Any]:
-    """`betas=(a, b)` as `beta1=a, beta2=b`. Raises `InputError` where it is not a pair of numbers."""
+def split_betas(given: Mapping[str, Any], count: int = 0) -> dict[str, Any]:
+    """`betas=(a, b)` as `beta1=a, beta2=b`. Raises `InputError` where it is no tuple, or not `count` long."""
     out = dict(given)
     if "betas" in out:
         betas = out.pop("betas")
         if not isinstance(betas, tuple | list) or not betas:
             raise InputError(f"betas must be a tuple of numbers such as (0.9, 0.999), got {betas!r}.")
+        if count and len(betas) != count:
+            raise InputError(f"betas must be {count} numbers, got {betas!r}.")
         out.update({f"beta{i}": beta for i, beta in enumerate(betas, 1)})
     return out
 

@@ -53,10 +53,19 @@ def step(
         g = -g
     if strength is not None and not is_decoupled:
         g = decay.coupled(g, p, strength)
-    update, *after = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
+    returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
+    update, after = _unpack(rule, returned)
     if strength is not None and is_decoupled:
         p = decay.decoupled(p, hyperparameters[rule.rate] if rule.rate else 1.0, strength)
-    return p - update, {s.name: value for s, value in zip(rule.states, after, strict=True)}
+    return p - update, after
+
+
+def _unpack(rule: Rule, returned: Value) -> tuple[Value, dict[str, Value]]:
+    names = [s.name for s in rule.states]
+    if not isinstance(returned, tuple) or len(returned) != 1 + len(names):
+        count = len(returned) if isinstance(returned, tuple) else "no tuple"
+        raise TypeError(f"{rule.name} must return the tuple ({', '.join(['update', *names])}), got {count}.")
+    return returned[0], dict(zip(names, returned[1:], strict=True))
 
 
 def _arguments(structure: Structure, hyperparameters: Mapping[str, Value]) -> dict[str, Value]:

@@ -10,7 +10,7 @@ from thalweg.recipes.compose import OPTIONS, Structure, step
 
 @dataclass(frozen=True)
 class Instruction:
-    """`target = op(arguments)`; a name is an element's (`g`, `p`, a state), a column's (`k0`, …) or a target's."""
+    """`target = op(arguments)`; a name is an element's (`g`, `p`, a state), a column's (`_k0`, …) or a target's."""
 
     target: str
     op: str
@@ -49,6 +49,7 @@ def trace(structure: Structure) -> Program:
     alive = [s for s in rule.states if _exists(s.name, leaves[s.name], lift(p), updates)]
     elements = {"p": lift(p)} | {s.name: updates[s.name] for s in alive if not s.per_row}
     row_updates = {s.name: updates[s.name] for s in alive if s.per_row}
+    _refuse_elements(rule.name, row_updates)
     emitter = _Emitter()
     outputs = {name: emitter.place(symbol) for name, symbol in elements.items()}
     read = {leaf.name for root in (*elements.values(), *row_updates.values()) for leaf in _leaves(root)}
@@ -61,6 +62,12 @@ def trace(structure: Structure) -> Program:
         body=tuple(emitter.body),
         outputs=outputs,
     )
+
+
+def _refuse_elements(rule: str, row_updates: Mapping[str, Symbol]) -> None:
+    for name, symbol in row_updates.items():
+        if not symbol.row:
+            raise TypeError(f"The row state {name!r} of {rule} has one value a row and may not depend on elements.")
 
 
 def _exists(name: str, leaf: Symbol, p: Symbol, updates: Mapping[str, Symbol]) -> bool:
@@ -96,10 +103,10 @@ class _Emitter:
     def _place_new(self, symbol: Symbol) -> str:
         if symbol.row:
             self.columns.append(symbol)
-            return f"k{len(self.columns) - 1}"
+            return f"_k{len(self.columns) - 1}"
         if symbol.op == "element":
             return str(symbol.name)
         arguments = tuple(self.place(a) for a in symbol.args)
-        target = f"x{len(self.body)}"
+        target = f"_x{len(self.body)}"
         self.body.append(Instruction(target, symbol.op, arguments))
         return target

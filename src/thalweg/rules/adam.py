@@ -7,7 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
 
 @rule(
     paper="Kingma & Ba 2014, arXiv:1412.6980; AMSGrad: Reddi et al. 2018, arXiv:1904.09237",
-    drop_in="Adam(lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay)",
+    drop_in="Adam(lr, betas, eps, weight_decay, amsgrad)",
     rates=(1e-5, 1e-1),
 )
 def adam(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,9 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def to(self, device: torch.device) -> "Split":
+        return Split(tuple(x.to(device) for x in self.inputs), self.targets.to(device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +81,13 @@ class Workload:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Batches of an epoch, the short last one counted."""
         return -(-len(self.train) // self.batch_size)
+
+    def to(self, device: torch.device) -> "Workload":
+        """The same problem with its data on a device."""
+        splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        return replace(self, **{name: split.to(device) for name, split in splits.items() if split is not None})
 
 
 def _split(name: str, data: Any) -> Split:

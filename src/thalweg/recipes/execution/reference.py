@@ -31,12 +31,18 @@ def update(
         scalars = {name: float(array[r]) for name, array in values.items()}
         states = _scalar_states(structure, scalars) | dict(zip(program.states, row.states, strict=True))
         p, new = step(structure, row.g, row.p, states, scalars["t"], scalars)
-        row.p.copy_(p)
-        for name, old in zip(program.states, row.states, strict=True):
-            old.copy_(new[name])
+        inputs = (row.g, row.p, *row.states)
+        fresh = [_apart(value, inputs) for value in (p, *(new[name] for name in program.states))]
+        for old, value in zip((row.p, *row.states), fresh, strict=True):
+            old.copy_(value) if isinstance(value, Tensor) else old.fill_(value)
         for name in program.row_states:
             after[name][r] = new[name]
     return after
+
+
+def _apart(value: Any, inputs: tuple[Tensor, ...]) -> Any:
+    """A new value that survives the writing of the others: a rule may return what it was given, as another state."""
+    return value.clone() if any(value is tensor for tensor in inputs) else value
 
 
 def _scalar_states(structure: Structure, scalars: Mapping[str, float]) -> dict[str, Any]:

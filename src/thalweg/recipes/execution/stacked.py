@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.numerics import sign
 from thalweg.recipes.trace import Program
 
 OPERATIONS: Mapping[str, Any] = {
@@ -17,7 +18,7 @@ OPERATIONS: Mapping[str, Any] = {
     "neg": torch.neg,
     "abs": torch.abs,
     "sqrt": torch.sqrt,
-    "sign": torch.sign,
+    "sign": sign,
     "max": torch.maximum,
     "min": torch.minimum,
     "eq": torch.eq,
@@ -37,9 +38,10 @@ def update(program: Program, columns: Tensor, active: Tensor, elements: Mapping[
     """
     known: dict[str, Tensor] = dict(elements)
     by_row = (-1, *[1] * (elements["p"].ndim - 1))
-    known.update({f"k{j}": columns[:, j].view(by_row) for j in range(columns.shape[1])})
+    known.update({f"_k{j}": columns[:, j].view(by_row) for j in range(columns.shape[1])})
     for instruction in program.body:
         known[instruction.target] = OPERATIONS[instruction.op](*(known[a] for a in instruction.arguments))
-    after = {name: known[value] for name, value in program.outputs.items()}
-    for name, value in after.items():
-        elements[name].copy_(torch.where(active.view(by_row), value, elements[name]))
+    going = active.view(by_row)
+    after = {name: torch.where(going, known[value], elements[name]) for name, value in program.outputs.items()}
+    for name, value in after.items():  # only now: a new state may be an old one, or the old parameter
+        elements[name].copy_(value)

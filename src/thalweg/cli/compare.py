@@ -1,0 +1,102 @@
+"""`thalweg compare WORKLOAD`."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from thalweg.errors import InputError
+
+
+def compare(
+    workload: Annotated[str, typer.Argument(help="digits, mnist or fashion-mnist.")],
+    optimizers: Annotated[
+        str | None,
+        typer.Option(help='Names, comma-separated; hyperparameters may be fixed: "sgd,adam(eps=1e-4)".'),
+    ] = None,
+    learning_rates: Annotated[
+        str | None, typer.Option(help="Rates to try exactly, comma-separated, for every optimizer.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Tuning seeds, at least 1.")] = 3,
+    confirm_seeds: Annotated[
+        int, typer.Option(help="Fresh seeds for the choice and the defaults; 0 ranks by validation.")
+    ] = 5,
+    epochs: Annotated[int | None, typer.Option(help="Epochs, in place of the workload's own.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Directory of mnist/ and fashion-mnist/; or set THALWEG_DATA.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Directory for study.sqlite and report.html.")] = Path("thalweg-out"),
+    json: Annotated[Path | None, typer.Option(help="Also write the results to this file, as JSON.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
+    base_seed: Annotated[int, typer.Option(help="The first tuning seed, at least 0.")] = 0,
+    progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress.")] = True,
+) -> None:
+    """Compare optimizers on a workload: tune each, confirm on fresh seeds, rank, report."""
+    from thalweg.workloads.catalogue import load, workload_names
+
+    if json is not None:
+        _check_writable(json)
+    if workload not in workload_names():
+        load(workload)
+    import thalweg
+
+    result = thalweg.compare(
+        load(workload, data_dir),
+        optimizers=None if optimizers is None else _names(optimizers),
+        learning_rates=None if learning_rates is None else _rates(learning_rates),
+        seeds=seeds,
+        confirm_seeds=confirm_seeds,
+        base_seed=base_seed,
+        epochs=epochs,
+        progress=progress,
+        out=out,
+        device=device,
+    )
+    if json is not None:
+        _write_json(json, result.facts())
+    _show(result, out)
+
+
+def _names(text: str) -> list[str]:
+    """Splits at commas that do not stand inside parentheses."""
+    names = [name.strip() for name in re.split(r",(?![^(]*\))", text)]
+    if not all(names):
+        raise InputError(f"--optimizers must be names with commas between them, got {text!r}.")
+    return names
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        return [float(rate) for rate in text.split(",")]
+    except ValueError:
+        raise InputError(f"--learning-rates must be numbers with commas between them, got {text!r}.") from None
+
+
+def _check_writable(path: Path) -> None:
+    """Before hours of training, not after."""
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"--json cannot be written to {path}: give a file in a directory that exists.")
+
+
+def _write_json(path: Path, facts: dict[str, Any]) -> None:
+    import json
+
+    from thalweg.reports.page import write
+
+    write(path, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+
+
+def _show(result: Any, out: Path) -> None:
+    from rich.console import Console
+
+    from thalweg.api import REPORT
+    from thalweg.reports.terminal import lines, table
+
+    console = Console()
+    if console.is_terminal:
+        console.print(table(result.study, result.rows))
+    else:
+        print("\n".join(lines(result.study, result.rows)), end="\n\n")
+    print(f"{result.verdict}\n\nReport: {out / REPORT}")

@@ -1,0 +1,48 @@
+"""`thalweg`: the commands, and how they end when something is wrong."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import thalweg
+from thalweg.cli import compare, optimizers
+from thalweg.errors import InputError
+
+app = typer.Typer(
+    name="thalweg",
+    help="Which optimizer, at which learning rate, should I use? Compares optimizers fairly, with error bars.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("compare")(compare.compare)
+app.command("optimizers")(optimizers.optimizers)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"thalweg {thalweg.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """The console script: a user's mistake ends in one sentence and 2, Ctrl-C in 130."""
+    try:
+        app()
+    except InputError as error:
+        print(f"thalweg: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("thalweg: interrupted; runs that had finished are kept in the output directory.", file=sys.stderr)
+        sys.exit(130)

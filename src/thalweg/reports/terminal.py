@@ -1,0 +1,69 @@
+"""The leaderboard on a terminal, and as plain lines where output goes elsewhere."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from thalweg.analysis.intervals import Interval
+from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.verdict import number
+from thalweg.records.types import StudyRecord
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LEFT = 2  # columns that hold text and align left
+
+
+def cells(study: StudyRecord, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """(headings, one line of cells a contender); a `=` behind a rank says tied with the first."""
+    heads = ["rank", "optimizer", "learning rate", f"validation {study.metric}", f"test {study.metric}"]
+    heads += [f"train {study.metric}", "steps to target", "diverged", "s/run"]
+    return heads, [_cells(study, row) for row in rows]
+
+
+def _cells(study: StudyRecord, row: Row) -> list[str]:
+    def shown(interval: Interval | None) -> str:
+        return number(study, interval) if interval is not None and interval.count else "-"
+
+    reached = f"{row.steps_to_target:.0f}" if row.steps_to_target is not None else "-"
+    if row.steps_to_target is not None and row.reached < row.runs:
+        reached += f" ({row.reached}/{row.runs})"
+    return [
+        f"{row.rank}{'=' if row.tied and row.rank > 1 else ''}",
+        row.contender,
+        "-" if row.learning_rate is None else f"{row.learning_rate:.3g}",
+        shown(row.validation),
+        shown(row.test),
+        shown(row.train),
+        reached,
+        f"{row.diverged}/{row.trained}",
+        f"{row.seconds:.2f}",
+    ]
+
+
+def lines(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
+    """One line an optimizer, whatever its width."""
+    heads, body = cells(study, rows)
+    widths = [max(len(line[i]) for line in (heads, *body)) for i in range(len(heads))]
+    aligned = [[_pad(text, widths[i], i) for i, text in enumerate(line)] for line in (heads, *body)]
+    return ["  ".join(line).rstrip() for line in aligned]
+
+
+def table(study: StudyRecord, rows: Sequence[Row]) -> "Table":
+    """The same for a terminal; the first and what ties with it stand out."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    heads, body = cells(study, rows)
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, head in enumerate(heads):
+        out.add_column(head, justify="left" if i < LEFT else "right")
+    for row, line in zip(rows, body, strict=True):
+        style = "bold green" if row.rank == 1 else "" if row.tied else "dim"
+        out.add_row(*(Text(cell) for cell in line), style=style)
+    return out
+
+
+def _pad(text: str, width: int, column: int) -> str:
+    return text.ljust(width) if column < LEFT else text.rjust(width)

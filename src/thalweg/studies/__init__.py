@@ -1,0 +1,1 @@
+"""The comparison protocol: grids, seeds, selection, confirmation. Writes records."""

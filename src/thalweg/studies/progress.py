@@ -1,0 +1,58 @@
+"""How a running study shows itself."""
+
+import sys
+from typing import Protocol
+
+
+class Observer(Protocol):
+    """Told of each stage, its number of run-epochs, and how they pass."""
+
+    def stage(self, name: str, runs: int, epochs: int) -> None: ...
+
+    def advance(self, runs: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def stage(self, name: str, runs: int, epochs: int) -> None:
+        pass
+
+    def advance(self, runs: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Live:
+    """A live display on a terminal, one line a stage elsewhere; both on standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self._console = Console(file=sys.stderr)
+        self._bars = Progress(
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=32),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[runs]} runs"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._bars.start()
+
+    def stage(self, name: str, runs: int, epochs: int) -> None:
+        if not self._console.is_terminal:
+            print(f"{name}: {runs} runs of {epochs} epochs", file=sys.stderr, flush=True)
+        self._task = self._bars.add_task(name, total=runs * epochs, runs=runs)
+
+    def advance(self, runs: int) -> None:
+        self._bars.advance(self._task, runs)
+
+    def close(self) -> None:
+        self._bars.stop()

@@ -1,0 +1,82 @@
+"""Checks of what a rule computes: against its oracle, and between the ways to execute it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from thalweg.recipes.rows import Array
+from thalweg.testing.settings import Case
+from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
+
+ROUNDING = 1e-12  # 300 steps of ten roundings of 1.1e-16 each, all in one direction, make 3.3e-13
+
+
+def check_oracle(case: Case) -> None:
+    """Compiled and reference stay within 1e-12 of the float64 oracle over 300 steps."""
+    task = problem(case.rate)
+    expected = _expected(case, task)
+    for name in ("reference", "compiled"):
+        actual = trajectory(EXECUTIONS[name], case.recipe, case.values, task)
+        _assert_close(f"{case}: the {name} execution against the oracle", task, actual, expected)
+
+
+def check_compiled_equals_reference(case: Case) -> None:
+    """The compiled pass and the stacked tensors stay within 1e-12 of the reference over 300 steps."""
+    task = problem(case.rate, seed=1)
+    expected = trajectory(EXECUTIONS["reference"], case.recipe, case.values, task)
+    for name in ("compiled", "stacked"):
+        actual = trajectory(EXECUTIONS[name], case.recipe, case.values, task)
+        _assert_close(f"{case}: the {name} execution against the reference", task, actual, expected)
+
+
+def check_float32(case: Case) -> None:
+    """The compiled pass in float32 is no further from the oracle than twice the reference in float32, plus one ulp."""
+    task = problem(case.rate, seed=2)
+    expected = _expected(case, task)
+    errors = {}
+    for name in ("reference", "compiled"):
+        actual = trajectory(EXECUTIONS[name], case.recipe, case.values, task, torch.float32)
+        errors[name] = np.abs(actual - expected).max()
+    ulp = np.finfo(np.float32).eps * np.abs(expected).max()
+    allowed = 2 * errors["reference"] + ulp
+    assert errors["compiled"] <= allowed, (
+        f"{case}: in float32 the compiled pass is {errors['compiled']:.3g} from the oracle, the reference"
+        f" {errors['reference']:.3g}. Keep hyperparameter arithmetic apart from elements, so that it stays in float64."
+    )
+
+
+def check_maximize(case: Case) -> None:
+    """`maximize` is the negated gradient: bitwise in the reference, within rounding where products may be fused."""
+    task = problem(case.rate, seed=3, steps=50)
+    negated = Problem(task.start, -task.gradients, task.rates)
+    upward = {**case.values, "maximize": not case.values["maximize"]}
+    for name in ("reference", "compiled"):
+        actual = trajectory(EXECUTIONS[name], case.recipe, upward, task)
+        expected = trajectory(EXECUTIONS[name], case.recipe, case.values, negated)
+        if name == "reference":
+            assert np.array_equal(actual, expected), f"{case}: maximize is not the negated gradient."
+        _assert_close(f"{case}: maximize against the negated gradient, {name}", task, actual, expected)
+
+
+def oracle_arguments(case: Case) -> Mapping[str, float | bool]:
+    """The hyperparameters that an oracle takes: all but the learning rate and what starts from it."""
+    declared = case.recipe.hyperparameters.values()
+    return {h.name: case.values[h.name] for h in declared if h.name != case.recipe.rule.rate and not h.initially}
+
+
+def _expected(case: Case, task: Problem) -> Array:
+    assert case.oracle is not None, f"{case} has no oracle to compare with."
+    return np.asarray(case.oracle(task.start, task.gradients, task.rates, **oracle_arguments(case)))
+
+
+def _assert_close(what: str, task: Problem, actual: Array, expected: Array) -> None:
+    """Every element within ROUNDING of the largest value that it took."""
+    assert np.isfinite(expected).all(), f"{what}: what is expected is not finite."
+    scale = np.maximum(np.abs(expected).max(axis=0), np.abs(task.start))
+    error = np.where(np.isnan(actual), np.inf, np.abs(actual - expected)) / scale
+    step, element = np.unravel_index(error.argmax(), error.shape)
+    assert error.max() <= ROUNDING, (
+        f"{what}: off by {error.max():.3g} of the element's size at step {step + 1}, element {element}:"
+        f" {actual[step, element]!r} where {expected[step, element]!r} is expected (allowed: {ROUNDING:g})."
+    )

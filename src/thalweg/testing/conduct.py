@@ -1,0 +1,175 @@
+"""Checks of how a rule behaves: pure, elementwise, row by row, resumable, still without a gradient, strict."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.recipes.compose import step
+from thalweg.recipes.trace import trace
+from thalweg.rules.hyperparameters import Hyperparameter
+from thalweg.testing.settings import Case
+from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, problem
+
+SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (7,), (2, 3, 4))
+DTYPES = (torch.float32, torch.float64)
+
+
+def check_pure(case: Case) -> None:
+    """The rule on tensors modifies nothing it is given, and gives the same outputs for the same inputs."""
+    run, g = _after(case, steps=3), torch.tensor(problem(case.rate, seed=4).gradients[0])
+    before = run.copy()
+    outputs = [_called(run, gradient) for gradient in (g, g.clone())]
+    assert before.same(run), f"{case}: the rule modifies its parameter or a state in place."
+    assert torch.equal(g, torch.tensor(problem(case.rate, seed=4).gradients[0])), f"{case}: the gradient is modified."
+    for name, first in outputs[0].items():
+        same = torch.equal(torch.as_tensor(first), torch.as_tensor(outputs[1][name]))
+        assert same, f"{case}: the new {name} differs when the rule is called again; it may not remember anything."
+
+
+def check_shapes(case: Case) -> None:
+    """Tensors of any shape keep shape and dtype, and every element fares as it would alone."""
+    for dtype in DTYPES:
+        for shape in SHAPES:
+            run, g = _after(case, steps=2, shape=shape, dtype=dtype), _normal(shape, dtype)
+            for name, new in _called(run, g).items():
+                if isinstance(new, Tensor):
+                    what = f"{case}: the new {name} of a {dtype} parameter of shape {shape}"
+                    assert new.shape == shape, f"{what} has shape {tuple(new.shape)}."
+                    assert new.dtype == dtype, f"{what} has {new.dtype}; two numbers in `where` give float64."
+            _check_elementwise(case, run, g)
+
+
+def check_rows(case: Case) -> None:
+    """Many rows with hyperparameters of their own, in one call, fare as each alone: bitwise."""
+    together = [_after(case, steps=2, scale=scale) for scale in (1.0, 0.3, 0.7, 0.1)]
+    alone = [run.copy() for run in together]
+    gradients = torch.tensor(problem(case.rate, seed=5, steps=4).gradients)
+    for name in ("reference", "compiled"):
+        advance(EXECUTIONS[name], together, list(gradients))
+        for i, run in enumerate(alone):
+            advance(EXECUTIONS[name], [run], [gradients[i]])
+            assert run.same(together[i]), f"{case}: row {i} differs when others are stepped beside it ({name})."
+
+
+def check_resume(case: Case) -> None:
+    """A run whose state is saved at a random step and restored into fresh tensors goes on bitwise equal."""
+    gradients = torch.tensor(problem(case.rate, seed=6, steps=20).gradients)
+    split = int(np.random.default_rng(list(str(case).encode())).integers(1, 20))
+    for name in ("reference", "compiled"):
+        whole = _after(case, steps=0)
+        for g in gradients[:split]:
+            advance(EXECUTIONS[name], [whole], [g])
+        restored = whole.copy()
+        for run in (whole, restored):
+            for g in gradients[split:]:
+                advance(EXECUTIONS[name], [run], [g])
+        assert whole.same(restored), f"{case}: saved and restored after step {split}, it goes on differently ({name})."
+
+
+def check_zero_gradient(case: Case) -> None:
+    """Zero gradients from the start move nothing but what decays; after a history they keep everything finite."""
+    for dtype in DTYPES:
+        for name in ("reference", "compiled"):
+            fresh, moved = (_after(case, steps=n, dtype=dtype) for n in (0, 5))
+            expected = _decayed(case, fresh)
+            for run in (fresh, moved):
+                for _ in range(100):
+                    advance(EXECUTIONS[name], [run], [torch.zeros_like(run.p)])
+                finite = all(torch.isfinite(x).all() for x in (run.p, *run.states))
+                assert finite, f"{case}: zero gradients give NaN or infinity in {dtype} ({name})."
+            if expected is not None:
+                _assert_close(fresh.p, expected, f"{case}: zero gradients move it ({name}, {dtype}).", 100)
+
+
+def check_refusals(case: Case) -> None:
+    """Every hyperparameter refuses NaN, what lies outside its range, and other types, by name, range and value."""
+    for h in case.recipe.hyperparameters.values():
+        for value in _unacceptable(h):
+            _check_refused(case, h, value)
+
+
+def _after(
+    case: Case,
+    *,
+    steps: int,
+    shape: tuple[int, ...] = (48,),
+    dtype: torch.dtype = torch.float64,
+    scale: float = 1.0,
+) -> Run:
+    """A run after some steps. `scale` multiplies its hyperparameters where their ranges allow it."""
+    declared = case.recipe.hyperparameters.values()
+    scaled = {
+        h.name: case.values[h.name] * scale for h in declared if h.range and case.values[h.name] * scale in h.range
+    }
+    run = begin(case.recipe, {**case.values, **scaled}, _normal(shape, dtype))
+    for seed in range(steps):
+        advance(EXECUTIONS["reference"], [run], [_normal(shape, dtype, seed + 1)])
+    return run
+
+
+def _normal(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Tensor:
+    return torch.tensor(np.random.default_rng(seed).standard_normal(shape), dtype=dtype)
+
+
+def _called(run: Run, g: Tensor) -> dict[str, Any]:
+    """What one direct call of the composed rule on tensors returns, by name."""
+    scalars = run.scalars()
+    program = trace(run.structure)
+    states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in run.structure.rule.states}
+    states.update(zip(program.states, run.states, strict=True))
+    p, after = step(run.structure, g, run.p, states, scalars["t"], scalars)
+    return {"parameter": p} | {name: after[name] for name in (*program.states, *program.row_states)}
+
+
+def _check_elementwise(case: Case, run: Run, g: Tensor) -> None:
+    """The step of one element does not depend on the others."""
+    whole = run.copy()
+    advance(EXECUTIONS["compiled"], [whole], [g])
+    if g.numel():
+        states = tuple(s.reshape(-1)[-1:].clone() for s in run.states)
+        last = Run(run.structure, run.values, run.p.reshape(-1)[-1:].clone(), states, run.row_states, run.t)
+        advance(EXECUTIONS["reference"], [last], [g.reshape(-1)[-1:]])
+        message = f"{case}: an element of shape {tuple(g.shape)} differs from the same element alone."
+        _assert_close(whole.p.reshape(-1)[-1:], last.p, message, 50)
+
+
+def _assert_close(actual: Tensor, expected: Tensor, message: str, roundings: int) -> None:
+    """Equal up to that many roundings of a number near 1, the size of the parameters here."""
+    tolerance = roundings * torch.finfo(expected.dtype).eps
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance, msg=message)
+
+
+def _decayed(case: Case, run: Run) -> Tensor | None:
+    """The parameter after 100 steps without gradients, where theory says so: coupled decay is a gradient."""
+    decay = float(case.values["weight_decay"])
+    if not decay:
+        return run.p.clone()  # what follows: two roundings a step, half an ulp each
+    return run.p * (1 - case.rate * decay) ** 100 if case.values["decoupled_weight_decay"] else None
+
+
+def _unacceptable(h: Hyperparameter) -> list[Any]:
+    if h.range is None:
+        return [0.5, 1, "yes", None]
+    low, high = h.range.low, h.range.high
+    outside = low if h.range.open_low else low - 1e-3, high if h.range.open_high else high * 1.001
+    return [math.nan, -math.inf, math.inf, *outside, "0.5", True]
+
+
+def _check_refused(case: Case, h: Hyperparameter, value: Any) -> None:
+    refusal = _refusal(case, {**case.values, h.name: value})
+    assert refusal, f"{case}: {h.name}={value!r} is accepted."
+    wanted = (h.name, repr(value), "True or False" if h.range is None else str(h.range))
+    missing = [text for text in wanted if text not in refusal]
+    assert not missing, f"{case}: {h.name}={value!r} is refused without naming {' and '.join(missing)}: {refusal}"
+
+
+def _refusal(case: Case, given: dict[str, Any]) -> str:
+    try:
+        case.recipe.resolve(given)
+    except InputError as refusal:
+        return str(refusal)
+    return ""

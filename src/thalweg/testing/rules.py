@@ -1,0 +1,51 @@
+"""What every update rule promises, as checks: run `check_rule` on your own."""
+
+from collections.abc import Callable
+
+from thalweg.recipes.catalogue import Recipe
+from thalweg.testing.accuracy import check_compiled_equals_reference, check_float32, check_maximize, check_oracle
+from thalweg.testing.conduct import (
+    check_pure,
+    check_refusals,
+    check_resume,
+    check_rows,
+    check_shapes,
+    check_zero_gradient,
+)
+from thalweg.testing.settings import Case, Oracle, cases
+
+Check = Callable[[Case], None]
+
+ORACLE_CHECKS: tuple[Check, ...] = (check_oracle, check_float32)
+"""Those that need an oracle."""
+
+CHECKS: tuple[Check, ...] = (
+    *ORACLE_CHECKS,
+    check_compiled_equals_reference,
+    check_maximize,
+    check_pure,
+    check_shapes,
+    check_rows,
+    check_resume,
+    check_zero_gradient,
+    check_refusals,
+)
+"""All of them. Each takes one `Case` and raises `AssertionError` with a sentence that says what is wrong."""
+
+__all__ = ["CHECKS", "ORACLE_CHECKS", "Case", "Check", "Oracle", "cases", "check_rule"]
+
+
+def check_rule(recipe: Recipe, oracle: Oracle | None = None) -> None:
+    """Runs every check on every setting of an optimizer.
+
+    Args:
+        recipe: the optimizer, such as `Recipe(preset)` for what the `rule` decorator returned.
+        oracle: a slow float64 transcription of its paper; without one, `ORACLE_CHECKS` are left out.
+
+    Raises:
+        AssertionError: the first broken promise, in words.
+    """
+    for case in cases(recipe, oracle):
+        for check in CHECKS:
+            if oracle is not None or check not in ORACLE_CHECKS:
+                check(case)

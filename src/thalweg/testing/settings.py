@@ -1,0 +1,69 @@
+"""The settings of an optimizer worth testing: every combination of its rule's flags, and weight decay both ways."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.rows import Array
+from thalweg.rules.hyperparameters import Hyperparameter
+
+Oracle = Callable[..., Array]
+"""`oracle(parameter [n], gradients [steps, n], rates [steps], **hyperparameters)` → the parameters `[steps, n]`.
+
+It takes every hyperparameter of the recipe but the learning rate, `weight_decay`, `decoupled_weight_decay` and
+`maximize` included, works in float64 and imports nothing of thalweg.
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One setting of an optimizer: all hyperparameters resolved, and the oracle that knows what is right, if any."""
+
+    recipe: Recipe
+    values: dict[str, float | bool]
+    label: str
+    oracle: Oracle | None = None
+
+    def __str__(self) -> str:
+        return f"{self.recipe.name}[{self.label}]"
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, or 1 where the rule has none."""
+        return float(self.values[self.recipe.rule.rate]) if self.recipe.rule.rate else 1.0
+
+
+def cases(recipe: Recipe, oracle: Oracle | None = None) -> list[Case]:
+    """The published defaults; then every combination of the rule's flags and switches, at other values; then decay."""
+    return [Case(recipe, recipe.resolve(given), label, oracle) for label, given in _settings(recipe)]
+
+
+def _settings(recipe: Recipe) -> Iterator[tuple[str, dict[str, float | bool]]]:
+    yield "defaults", {}
+    rule = recipe.rule.hyperparameters.values()
+    others = {h.name: other_value(recipe, h) for h in rule if not (h.is_flag or h.switch or h.initially)}
+    choices = [h for h in rule if h.is_flag or h.switch]
+    full: dict[str, float | bool] = dict(others)
+    for chosen in itertools.product((False, True), repeat=len(choices)):
+        on = {h.name: True if h.is_flag else other_value(recipe, h) for h, c in zip(choices, chosen, strict=True) if c}
+        off = {h.name: False if h.is_flag else 0.0 for h, c in zip(choices, chosen, strict=True) if not c}
+        full = {"weight_decay": 0.0, "decoupled_weight_decay": False, **others, **on, **off}
+        yield " ".join(on) or "plain", full
+    decay = other_value(recipe, recipe.hyperparameters["weight_decay"])
+    yield "coupled", {**full, "weight_decay": decay, "decoupled_weight_decay": False}
+    yield "decoupled", {**full, "weight_decay": decay, "decoupled_weight_decay": True}
+
+
+def other_value(recipe: Recipe, h: Hyperparameter) -> float:
+    """A valid number other than the default: the middle of what is worth searching."""
+    if h.name == recipe.rule.rate:
+        return math.sqrt(math.prod(recipe.rule.rates))
+    assert h.range is not None
+    if h.range.search is None:
+        return 1.5 * h.default if h.default else 1e-2
+    low, high = h.range.search
+    if h.range.scale == "log":
+        return math.sqrt(low * high)
+    return 1 - math.sqrt((1 - low) * (1 - high)) if h.range.scale == "log(1-x)" else (low + high) / 2

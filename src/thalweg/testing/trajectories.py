@@ -1,0 +1,142 @@
+"""A parameter in training by hand: gradients that try a rule's limits, and steps by any execution."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.recipes.catalogue import Recipe, Values
+from thalweg.recipes.compose import Structure
+from thalweg.recipes.execution import compiled, reference, stacked
+from thalweg.recipes.execution.reference import Elements
+from thalweg.recipes.rows import Array, table
+from thalweg.recipes.trace import Program, trace
+
+Execution = Callable[[Structure, Sequence[Elements], Array, Mapping[str, Array]], dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What drives a trajectory: a start `[n]`, gradients `[steps, n]`, and a learning rate that changes `[steps]`.
+
+    Start and gradients are float32 numbers held as float64, so that every precision is given the same task.
+    """
+
+    start: Array
+    gradients: Array
+    rates: Array
+
+
+def problem(rate: float, *, steps: int = 300, n: int = 48, seed: int = 0) -> Problem:
+    """Gradients log-uniform in 1e-6..10 with random signs, and rates within a factor e of `rate`."""
+    random = np.random.default_rng(seed)
+    sizes = 10.0 ** random.uniform(-6.0, 1.0, (steps, n))
+    gradients = sizes * random.choice([-1.0, 1.0], (steps, n))
+    start = random.standard_normal(n)
+    return Problem(_single(start), _single(gradients), rate * np.exp(random.uniform(-1.0, 1.0, steps)))
+
+
+def _single(x: Array) -> Array:
+    return x.astype(np.float32).astype(np.float64)
+
+
+@dataclass
+class Run:
+    """One parameter with its state and hyperparameters, after `t` steps."""
+
+    structure: Structure
+    values: dict[str, float | bool]
+    p: Tensor
+    states: tuple[Tensor, ...]
+    row_states: dict[str, float]
+    t: int = 0
+
+    def copy(self) -> "Run":
+        """The same run in tensors of its own."""
+        states = tuple(s.clone() for s in self.states)
+        return Run(self.structure, dict(self.values), self.p.clone(), states, dict(self.row_states), self.t)
+
+    def scalars(self) -> dict[str, float]:
+        """The row values of the run's next step, flags left out."""
+        numbers = {name: float(v) for name, v in self.values.items() if not isinstance(v, bool)}
+        return {"t": float(self.t + 1), **numbers, **self.row_states}
+
+    def same(self, other: "Run") -> bool:
+        """Whether parameter, states and row states are bitwise equal."""
+        pairs = zip((self.p, *self.states), (other.p, *other.states), strict=True)
+        alike = all(torch.equal(a.contiguous().view(torch.uint8), b.contiguous().view(torch.uint8)) for a, b in pairs)
+        return alike and self.row_states == other.row_states
+
+
+def begin(recipe: Recipe, values: Values, p: Tensor, rate: float | None = None) -> Run:
+    """A run before its first step, in a copy of `p`. `rate`: the learning rate it begins with."""
+    structure = recipe.structure(values)
+    program = trace(structure)
+    numbers = dict(values)
+    if recipe.rule.rate and rate is not None:
+        numbers[recipe.rule.rate] = rate
+        numbers.update({h.name: rate for h in recipe.hyperparameters.values() if h.initially == recipe.rule.rate})
+    declared = {s.name: s.initial for s in recipe.rule.states}
+    start = {name: float(numbers[i] if isinstance(i, str) else i) for name, i in declared.items()}
+    states = tuple(torch.full_like(p, start[name]) for name in program.states)
+    return Run(structure, numbers, p.clone(), states, {name: start[name] for name in program.row_states})
+
+
+def advance(
+    execution: Execution, runs: Sequence[Run], gradients: Sequence[Tensor], rates: Sequence[float] | None = None
+) -> None:
+    """One step of several runs of one structure in one call."""
+    rate = runs[0].structure.rule.rate
+    if rate is not None and rates is not None:
+        for run, value in zip(runs, rates, strict=True):
+            run.values[rate] = value
+    scalars = [run.scalars() for run in runs]
+    arrays = {name: np.array([s[name] for s in scalars]) for name in scalars[0]}
+    rows = [Elements(g, run.p, run.states) for run, g in zip(runs, gradients, strict=True)]
+    after = execution(runs[0].structure, rows, np.arange(len(rows)), arrays)
+    for i, run in enumerate(runs):
+        run.t += 1
+        run.row_states = {name: float(new[i]) for name, new in after.items()}
+
+
+def trajectory(
+    execution: Execution, recipe: Recipe, values: Values, task: Problem, dtype: torch.dtype = torch.float64
+) -> Array:
+    """The parameter after every step, float64 `[steps, n]`."""
+    run = begin(recipe, values, torch.tensor(task.start, dtype=dtype), float(task.rates[0]))
+    history = []
+    for gradient, rate in zip(torch.tensor(task.gradients, dtype=dtype), task.rates.tolist(), strict=True):
+        advance(execution, [run], [gradient], [rate])
+        history.append(run.p.double().numpy().copy())
+    return np.array(history)
+
+
+def _stacked(
+    structure: Structure, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
+) -> dict[str, Array]:
+    """`stacked.update` called as the other executions are. Rows of one shape."""
+    program = trace(structure)
+    columns, after = table(program, values)
+    elements = _stack(program, rows)
+    active = torch.ones(len(rows), dtype=torch.bool)
+    stacked.update(program, torch.from_numpy(columns[which]).to(rows[0].p.dtype), active, elements)
+    for i, row in enumerate(rows):
+        row.p.copy_(elements["p"][i])
+        for name, state in zip(program.states, row.states, strict=True):
+            state.copy_(elements[name][i])
+    return after
+
+
+def _stack(program: Program, rows: Sequence[Elements]) -> dict[str, Any]:
+    columns = zip(*((row.g, row.p, *row.states) for row in rows), strict=True)
+    return {name: torch.stack(of) for name, of in zip(("g", "p", *program.states), columns, strict=True)}
+
+
+EXECUTIONS: Mapping[str, Execution] = {
+    "reference": reference.update,
+    "compiled": compiled.update,
+    "stacked": _stacked,
+}

@@ -1,0 +1,93 @@
+"""The commands as a user runs them, in a process of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import thalweg
+
+
+def call(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    code = "from thalweg.cli.main import run; run()"
+    environment = {k: v for k, v in os.environ.items() if k != "THALWEG_DATA"} | (env or {})
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=280, check=False)
+
+
+def test_compare_digits(tmp_path: Path) -> None:
+    done = call(
+        "compare", "digits", "--optimizers", "sgd,adam(eps=1e-6, beta1=0.8)", "--learning-rates", "1e-3,1e-2",
+        "--seeds", "1", "--confirm-seeds", "2", "--epochs", "2", "--out", "results", "--json", "facts.json",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:2] == ["rank", "optimizer"]
+    assert lines[1].startswith("1")
+    assert any("adam(eps=1e-6, beta1=0.8)" in line for line in lines[1:3])
+    assert "Use " in done.stdout
+    assert "Report: results/report.html" in done.stdout
+    assert (tmp_path / "results" / "report.html").exists()
+    assert "tuning: 4 runs of 2 epochs" in done.stderr
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    assert facts["verdict"] in done.stdout
+    assert [row["rank"] for row in facts["leaderboard"]] == [1, 2]
+
+
+def test_optimizers(tmp_path: Path) -> None:
+    done = call("optimizers", cwd=tmp_path)
+    assert done.returncode == 0
+    rows = {line.split("\t")[0]: line for line in done.stdout.splitlines()}
+    assert {"sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw"} <= set(rows)
+    assert "momentum=0.9" in rows["nesterov"]
+    assert "arXiv:1711.05101" in rows["adamw"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "digit"], "Did you mean digits"),
+        (["compare", "digits", "--optimizers", "sgd,adm"], "Did you mean"),
+        (["compare", "digits", "--optimizers", "sgd,,adam"], "--optimizers must be names"),
+        (["compare", "digits", "--learning-rates", "1,x"], "--learning-rates must be numbers"),
+        (["compare", "digits", "--learning-rates=-1"], "positive finite number"),
+        (["compare", "digits", "--seeds", "0"], "seeds must be a whole number of at least 1"),
+        (["compare", "digits", "--device", "cuda:9"], "cannot be used"),
+        (["compare", "digits", "--json", "no/such/place.json"], "--json cannot be written"),
+        (["compare", "mnist"], "THALWEG_DATA"),
+        (["compare", "mnist", "--data-dir", "nowhere"], "train-images-idx3-ubyte"),
+        (["compare", "digits", "--sedes", "3"], "No such option"),
+        (["compair", "digits"], "No such command"),
+    ],
+)
+def test_a_users_mistake_ends_in_a_sentence_and_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = call(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert call("--version", cwd=tmp_path).stdout.strip() == f"thalweg {thalweg.__version__}"
+    assert "compare" in call("--help", cwd=tmp_path).stdout
+
+
+def test_help_and_import_stay_light(tmp_path: Path) -> None:
+    """Neither loads torch, NumPy, plotly or Rich's console machinery beyond what help draws with."""
+    code = "import sys, thalweg, thalweg.cli.main; print(sorted({'torch', 'numpy', 'numba', 'plotly', 'pandas', 'scipy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_fashion_mnist_on_the_real_data(tmp_path: Path, data_dir: Path) -> None:
+    done = call(
+        "compare", "fashion-mnist", "--data-dir", str(data_dir), "--optimizers", "sgd,adam", "--learning-rates", "1e-3",
+        "--seeds", "1", "--confirm-seeds", "0", "--epochs", "1", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "fashion-mnist" in (tmp_path / "thalweg-out" / "report.html").read_text()

@@ -1,0 +1,63 @@
+"""Small workloads for tests, and how to train members on them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from thalweg.population.members import Member, Trained
+from thalweg.population.plan import make_plan
+from thalweg.population.train import Finished, Progress, train
+from thalweg.workloads.workload import Workload
+
+
+class TinyNet(nn.Module):
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(6, 16, dtype=dtype)
+        self.out = nn.Linear(16, 3, dtype=dtype)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.tanh(self.hidden(x)))
+
+
+def points(samples: int, seed: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Three classes cut by two random planes."""
+    x = torch.randn(samples, 6, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+    planes = torch.randn(6, 2, generator=torch.Generator().manual_seed(99), dtype=dtype)
+    return x, (x @ planes > 0).sum(1)
+
+
+def tiny(dtype: torch.dtype = torch.float32, **changes: Any) -> Workload:
+    """A two-layer net on 330 points in batches of 16: the last batch of an epoch holds 10."""
+    workload = Workload(
+        name="tiny",
+        model=lambda: TinyNet(dtype),
+        train=points(330, 1, dtype),
+        validation=points(90, 2, dtype),
+        test=points(110, 3, dtype),
+        batch_size=16,
+        epochs=3,
+        target=0.6,
+    )
+    return replace(workload, **changes)
+
+
+def finished(workload: Workload, members: Sequence[Member], **options: Any) -> tuple[int, dict[int, Trained]]:
+    """(run-epochs reported, outcome of each member)."""
+    plan = make_plan(workload, members[0].seed, device=torch.device("cpu"), workers=2, **options)
+    progress, outcomes = 0, {}
+    for event in train(plan, members):
+        if isinstance(event, Progress):
+            progress += event.runs
+        elif isinstance(event, Finished):
+            outcomes.update(event.outcomes)
+    return progress, outcomes
+
+
+def train_all(workload: Workload, members: Sequence[Member], **options: Any) -> list[Trained]:
+    """The outcomes in the members' order."""
+    _, outcomes = finished(workload, members, **options)
+    return [outcomes[i] for i in range(len(members))]

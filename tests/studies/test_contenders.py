@@ -1,0 +1,94 @@
+"""How contenders are named, fixed and spread over rates."""
+
+from typing import Any
+
+import pytest
+
+from thalweg.errors import InputError
+from thalweg.studies.contenders import Contender, contenders, learning_rates
+from thalweg.studies.protocol import TEXTBOOK, confirmation_seeds, grid, tuning_seeds
+
+
+def test_grid_is_two_per_decade_over_four_decades() -> None:
+    assert grid(1e-5, 1e-1) == (1e-5, 3.16e-5, 1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 1e-1)
+
+
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_every_textbook_optimizer_has_a_grid_of_four_decades_around_its_default(name: str) -> None:
+    contender = Contender(name)
+    rates = contender.rates(None)
+    assert len(rates) == 9
+    assert rates[-1] / rates[0] == pytest.approx(1e4)
+    assert rates[0] <= contender.recipe.defaults["lr"] <= rates[-1]  # type: ignore[operator]
+
+
+def test_seeds_are_fresh() -> None:
+    assert tuning_seeds(7, 3) == (7, 8, 9)
+    assert confirmation_seeds(7, 2) == (1007, 1008)
+
+
+def test_a_string_with_fixed_hyperparameters() -> None:
+    contender = Contender("rmsprop(alpha=0.9, lr=1e-4)")
+    assert contender.label == "rmsprop(alpha=0.9, lr=1e-4)"
+    assert contender.recipe.name == "rmsprop"
+    assert contender.configurations([1.0, 2.0]) == [{"alpha": 0.9, "lr": 1e-4}]
+
+
+def test_rates_of_the_user_are_run_exactly() -> None:
+    given = learning_rates([0.3, 0.1, 0.3])
+    assert given == (0.1, 0.3)
+    assert [c["lr"] for c in Contender("adam").configurations(given)] == [0.1, 0.3]
+
+
+def test_a_space_is_every_combination() -> None:
+    contender = Contender("adam", fixed={"amsgrad": True}, space={"beta1": [0.8, 0.9], "lr": [1e-3]})
+    assert contender.configurations(None) == [
+        {"amsgrad": True, "beta1": 0.8, "lr": 1e-3},
+        {"amsgrad": True, "beta1": 0.9, "lr": 1e-3},
+    ]
+    assert contender.label == "adam(amsgrad=True, beta1=…)"
+
+
+def test_betas_in_torchs_spelling() -> None:
+    assert Contender("adam(betas=(0.8, 0.99))").fixed == {"beta1": 0.8, "beta2": 0.99}
+
+
+def test_one_optimizer_may_stand_under_two_names() -> None:
+    both = contenders(["adam", "adam(eps=1e-4)", Contender("adam", fixed={"eps": 0.1})])
+    assert [c.label for c in both] == ["adam", "adam(eps=1e-4)", "adam(eps=0.1)"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["adm"], r"Unknown optimizer 'adm'\. Did you mean .*adam"),
+        (["adam", "adam"], r"'adam' stands twice"),
+        ([], r"at least one"),
+        ("adam", r"must be a list"),
+        (["adam(eps=-1)"], r"'eps' of adam\(eps=-1\) must be a number in \[0, inf\), got -1"),
+        (["adam(epz=1)"], r"no hyperparameter 'epz'; did you mean 'eps'"),
+        (["adam(1)"], r"Cannot read 'adam\(1\)'"),
+        (["adam(lr=open('x'))"], r"Cannot read"),
+        (["adam(lr"], r"Cannot read"),
+        (["adam(lr=nan)"], r"Cannot read"),
+        ([3], r"named by a string or a Contender, got 3"),
+    ],
+)
+def test_refusals(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        contenders(given)
+
+
+def test_a_space_is_checked_before_anything_trains() -> None:
+    with pytest.raises(InputError, match="'beta1' of adam"):
+        Contender("adam", space={"beta1": [0.9, 1.5]})
+    with pytest.raises(InputError, match="must be a list of values"):
+        Contender("adam", space={"beta1": 0.9})  # type: ignore[dict-item]
+    with pytest.raises(InputError, match="both fixed and in the space"):
+        Contender("adam", fixed={"lr": 0.1}, space={"lr": [0.1]})
+
+
+@pytest.mark.parametrize("given", [[], [0.0], [-1e-3], [float("nan")], [float("inf")], ["x"], "0.1", [True]])
+def test_bad_rates(given: Any) -> None:
+    with pytest.raises(InputError, match=r"learning_rates must be|A learning rate must be"):
+        learning_rates(given)
