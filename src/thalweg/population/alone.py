@@ -12,19 +12,18 @@ from thalweg.population.evaluation import Evaluator
 from thalweg.population.job import Job, Watch
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import build, state
-from thalweg.population.randomness import SeededRandomness
+from thalweg.population.randomness import seeded
 from thalweg.population.updates import Updates
-from thalweg.workloads.workload import Workload
 
 
 def gradients_of(
-    workload: Workload, model: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], seed: int, step: int
+    job: Job, model: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], seed: int, step: int
 ) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradients of one batch by autograd; parameters that the loss does not reach have none."""
     inputs, targets = batch
     model.zero_grad(set_to_none=True)
-    with torch.enable_grad(), SeededRandomness(seed, step):
-        loss = workload.loss(model(*inputs), targets)
+    with torch.enable_grad(), seeded(seed, step, random=job.random):
+        loss = job.workload.loss(model(*inputs), targets)
         loss.backward()  # type: ignore[no-untyped-call]
     return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -47,7 +46,7 @@ class _Alone:
     def __init__(self, job: Job, member: Member, watch: Watch) -> None:
         self._job, self._member, self._watch = job, member, watch
         self._model = build(job.workload, member.seed, job.device)
-        self._evaluator = Evaluator(job.workload, self._model)
+        self._evaluator = Evaluator(job, self._model)
         self._parameters = {n: p.detach()[None] for n, p in self._model.named_parameters() if n in job.trained}
         self._updates = Updates([member], self._parameters)
         self._order = Order([member.seed], len(job.workload.train))
@@ -60,7 +59,7 @@ class _Alone:
         for batch in batches(workload.train, self._order.epoch()[0], workload.batch_size):
             self._watch.check()
             self._step += 1
-            loss, gradients = gradients_of(workload, self._model, batch, self._member.seed, self._step)
+            loss, gradients = gradients_of(self._job, self._model, batch, self._member.seed, self._step)
             self.curves.batch(self._step, np.array([loss]), len(batch[1]))
             if not self.curves.active[0]:
                 return

@@ -11,10 +11,11 @@ from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_map
 
 from thalweg.errors import InputError
+from thalweg.population.job import Job
 from thalweg.population.models import Stack
-from thalweg.population.randomness import SeededRandomness
+from thalweg.population.randomness import seeded
 from thalweg.workloads.metrics import Metric
-from thalweg.workloads.workload import Split, Workload
+from thalweg.workloads.workload import Split
 
 SAMPLES_AT_ONCE = 4096  # samples × members in one forward pass: more leave the caches
 
@@ -22,8 +23,8 @@ SAMPLES_AT_ONCE = 4096  # samples × members in one forward pass: more leave the
 class Evaluator:
     """Evaluates stacks of one model. Holds a copy of the model in evaluation mode, so one thread uses it at a time."""
 
-    def __init__(self, workload: Workload, model: nn.Module) -> None:
-        self._workload = workload
+    def __init__(self, job: Job, model: nn.Module) -> None:
+        self._workload, self._random = job.workload, job.random
         self._model = copy.deepcopy(model).eval()
         self._one_by_one = False
 
@@ -47,7 +48,7 @@ class Evaluator:
         self, tensors: Mapping[str, Tensor], split: Split, seed: int, step: int, *, loss: bool = False
     ) -> tuple[float, float]:
         """(metric, loss if asked for, else NaN) of one model with these tensors."""
-        with torch.no_grad(), SeededRandomness(seed, -step):
+        with torch.no_grad(), seeded(seed, -step, random=self._random):
             parts = [functional_call(self._model, dict(tensors), x) for x in _chunks(split, SAMPLES_AT_ONCE)]
             outputs = _join(parts, 0)
             value = float(self._workload.loss(outputs, split.targets)) if loss else math.nan

@@ -12,7 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from thalweg.population.graph import clean
 from thalweg.population.models import Stack
-from thalweg.population.randomness import RandomSites
+from thalweg.population.randomness import GENERATOR, RandomSites
 from thalweg.workloads.workload import Workload
 
 _TRACING = threading.Lock()
@@ -57,7 +57,7 @@ class GradientProgram:
         """Traces on clones, since running a model may change it; an operation without a batching rule is an error."""
         _allow_fallback(False)
         try:
-            with torch.random.fork_rng(devices=[]):
+            with GENERATOR, torch.random.fork_rng(devices=[]):  # tracing draws too
                 clones = [a.clone(memory_format=torch.preserve_format) for a in arguments]
                 graph = clean(make_fx(self._stacked(stack))(*clones))
         finally:

@@ -15,12 +15,14 @@ class Job:
     """What to train members on.
 
     trained: names of the parameters that the loss depends on. test: whether the test split is evaluated.
-    keep_weights: whether the final parameters and buffers are returned.
+    random: whether the model draws random numbers, in training or evaluation. keep_weights: whether the final
+    parameters and buffers are returned.
     """
 
     workload: Workload
     device: torch.device
     trained: frozenset[str]
+    random: bool = False
     test: bool = False
     keep_weights: bool = False
 

@@ -1,20 +1,18 @@
 """A seed's model, and models stacked along a leading member dimension."""
 
-import threading
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
+from thalweg.population.randomness import GENERATOR
 from thalweg.workloads.workload import Workload
-
-_RANDOM = threading.Lock()  # torch's global random state belongs to one thread at a time
 
 
 def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
     """`torch.manual_seed(seed); model()`, with torch's random state left as it was found."""
-    with _RANDOM, torch.random.fork_rng(devices=[]):
+    with GENERATOR, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = workload.model()
     if not isinstance(model, nn.Module):

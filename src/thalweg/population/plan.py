@@ -1,7 +1,7 @@
 """How a workload's runs will be executed, decided once before training: together or by the loop, how many at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any, Literal
 
@@ -13,7 +13,8 @@ from thalweg.population.gradients import GradientProgram
 from thalweg.population.job import Job, users_fault
 from thalweg.population.members import Member
 from thalweg.population.models import build
-from thalweg.population.verification import disagreement, first_batches
+from thalweg.population.randomness import SeededRandomness
+from thalweg.population.verification import disagreement, first_batches, slower
 from thalweg.workloads.workload import Workload
 
 Execution = Literal["auto", "population", "loop"]
@@ -59,17 +60,30 @@ def make_plan(
 
     Raises `InputError` where the model itself does not run.
     """
-    started = build(workload, seed, device)
-    try:
-        _, gradients = gradients_of(workload, started, first_batches(workload, 1)[0], seed, 1)
-    except Exception as error:
-        raise users_fault(workload, error) from error
-    whole = Job(workload, device, frozenset(gradients), **job)
+    whole = _first_look(Job(workload, device, frozenset(), **job), seed)
     programs = [GradientProgram(workload, build(workload, seed, device), shared=shared) for shared in (True, False)]
     reason = "asked for" if execution == "loop" else disagreement(whole, programs[0], seed)
+    if execution == "auto" and not reason:
+        reason = slower(whole, programs[0], seed)
     if execution == "population" and reason:
         raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
     return Plan(whole, programs[0], programs[1], reason, WIDTH, workers)
+
+
+def _first_look(job: Job, seed: int) -> Job:
+    """One step of the user's own code, to see whether it runs, what it trains and whether it draws."""
+    model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
+    try:
+        with SeededRandomness(seed, 1) as draws:
+            _, gradients = gradients_of(job, model, batch, seed, 1)
+            model.eval()(*batch[0])
+    except Exception as error:
+        raise users_fault(job.workload, error) from error
+    if not gradients:
+        raise InputError(
+            f"The loss of {job.workload.name!r} reaches no parameter of the model: nothing can be trained."
+        )
+    return replace(job, trained=frozenset(gradients), random=draws.sites > 0)
 
 
 def _sorted(members: Sequence[Member], *, by_seed: bool) -> list[int]:

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
-_GENERATOR = threading.RLock()  # torch's default generator is one for all threads
+GENERATOR = threading.RLock()
+"""Held by whoever uses torch's default generator, which is one for all threads."""
 
 
 def mix(seed: int, step: int, site: int) -> int:
@@ -28,13 +30,19 @@ class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, seed: int, step: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._seed, self._step, self._sites = seed, step, 0
+        self.sites = 0
+        self._seed, self._step = seed, step
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not is_random(func):
             return func(*args, **(kwargs or {}))
-        self._sites += 1
-        return _seeded(mix(self._seed, self._step, self._sites), func, args, kwargs or {})
+        self.sites += 1
+        return _seeded(mix(self._seed, self._step, self.sites), func, args, kwargs or {})
+
+
+def seeded(seed: int, step: int, *, random: bool) -> AbstractContextManager[Any]:
+    """`SeededRandomness` where the model draws at all; it costs every operation a visit to Python."""
+    return SeededRandomness(seed, step) if random else nullcontext()
 
 
 class RandomSites:
@@ -95,7 +103,7 @@ def _seeded(seed: int, operation: Any, args: Any, kwargs: Any) -> Any:
     tensors = [a for a in args if isinstance(a, Tensor)]
     on_gpu = any(t.is_cuda for t in tensors) or "cuda" in str(kwargs.get("device"))
     generator = torch.cuda.default_generators[torch.cuda.current_device()] if on_gpu else torch.default_generator
-    with _GENERATOR:
+    with GENERATOR:
         before = generator.get_state()
         generator.manual_seed(seed)
         try:

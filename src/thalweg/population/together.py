@@ -39,7 +39,7 @@ class _Together:
         models = {seed: build(job.workload, seed, job.device) for seed in dict.fromkeys(self._seeds)}
         self._stack = stack(models, self._seeds, set(job.trained))
         self._updates = Updates(members, self._stack.parameters)
-        self._evaluator = Evaluator(job.workload, next(iter(models.values())))
+        self._evaluator = Evaluator(job, next(iter(models.values())))
         self._order = Order(list(models), len(job.workload.train))
         self._shared = len(models) == 1
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])

@@ -1,6 +1,8 @@
 """The check before training: the tensor program against the plain loop, on three batches."""
 
+import time
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,6 +15,9 @@ from thalweg.population.models import build, stack, state
 from thalweg.workloads.workload import Workload
 
 SCALES = (1.0, 1.25)  # two members whose weights differ, so that control flow on values shows
+TIMED = 8  # members of the population that is timed against the loop
+REPEATS = 5
+MARGIN = 1.1  # noise that a measurement is allowed before the loop is preferred
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of the largest element
 
 
@@ -36,6 +41,33 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
         return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]})"
 
 
+def slower(job: Job, program: GradientProgram, seed: int) -> str:
+    """Why the loop is the better choice; empty where the program's time per run and step is not above its."""
+    model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
+    stacked = stack({seed: model}, [seed] * TIMED, set(job.trained))
+    with torch.no_grad():
+        together = _seconds(lambda: program(stacked, batch, [seed] * TIMED, 1)) / TIMED
+        alone = _seconds(lambda: gradients_of(job, model, batch, seed, 1))
+    if together <= MARGIN * alone:
+        return ""
+    return f"it is faster here, {alone * 1e6:.0f} against {together * 1e6:.0f} µs per run and step"
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """The best of some calls on one thread, as the workers run them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    times = []
+    try:
+        for _ in range(REPEATS + 1):  # the first call warms up, or traces
+            began = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return min(times[1:])
+
+
 def _compare(job: Job, program: GradientProgram, seed: int) -> str:
     """Three steps of plain gradient descent by both, losses, gradients and buffers compared at each."""
     models = [build(job.workload, seed, job.device) for _ in SCALES]
@@ -48,7 +80,7 @@ def _compare(job: Job, program: GradientProgram, seed: int) -> str:
             gradients, losses, buffers = program(stacked, batch, [seed] * len(models), step)
             stacked.buffers = buffers
             for m, model in enumerate(models):
-                loss, expected = gradients_of(job.workload, model, batch, seed, step)
+                loss, expected = gradients_of(job, model, batch, seed, step)
                 if set(expected) != set(job.trained):
                     return "which parameters the loss depends on changes from batch to batch"
                 pairs = [("loss", losses[m], torch.tensor(loss, dtype=torch.float64))]

@@ -15,6 +15,7 @@ from thalweg.testing.settings import Case
 from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, problem
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (7,), (2, 3, 4))
+DECAYING = 40  # steps without a gradient
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -77,12 +78,12 @@ def check_zero_gradient(case: Case) -> None:
             fresh, moved = (_after(case, steps=n, dtype=dtype) for n in (0, 5))
             expected = _decayed(case, fresh)
             for run in (fresh, moved):
-                for _ in range(100):
+                for _ in range(DECAYING):
                     advance(EXECUTIONS[name], [run], [torch.zeros_like(run.p)])
                 finite = all(torch.isfinite(x).all() for x in (run.p, *run.states))
                 assert finite, f"{case}: zero gradients give NaN or infinity in {dtype} ({name})."
             if expected is not None:
-                _assert_close(fresh.p, expected, f"{case}: zero gradients move it ({name}, {dtype}).", 100)
+                _assert_close(fresh.p, expected, f"{case}: zero gradients move it ({name}, {dtype}).", DECAYING)
 
 
 def check_refusals(case: Case) -> None:
@@ -144,11 +145,11 @@ def _assert_close(actual: Tensor, expected: Tensor, message: str, roundings: int
 
 
 def _decayed(case: Case, run: Run) -> Tensor | None:
-    """The parameter after 100 steps without gradients, where theory says so: coupled decay is a gradient."""
+    """The parameter after DECAYING steps without gradients, where theory says so: coupled decay is a gradient."""
     decay = float(case.values["weight_decay"])
     if not decay:
         return run.p.clone()  # what follows: two roundings a step, half an ulp each
-    return run.p * (1 - case.rate * decay) ** 100 if case.values["decoupled_weight_decay"] else None
+    return run.p * (1 - case.rate * decay) ** DECAYING if case.values["decoupled_weight_decay"] else None
 
 
 def _unacceptable(h: Hyperparameter) -> list[Any]:
