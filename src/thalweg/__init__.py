@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from thalweg import optim
     from thalweg.api import Result, compare
     from thalweg.errors import InputError
+    from thalweg.rules.contract import rule
     from thalweg.studies.contenders import Contender
     from thalweg.workloads.metrics import Metric
     from thalweg.workloads.workload import Workload
 
 __version__ = "0.1.0"
-__all__ = ["Contender", "InputError", "Metric", "Result", "Workload", "__version__", "compare", "optim"]
+__all__ = ["Contender", "InputError", "Metric", "Result", "Workload", "__version__", "compare", "optim", "rule"]
 
 _HOMES = {
     "Contender": "thalweg.studies.contenders",
@@ -24,6 +25,7 @@ _HOMES = {
     "Result": "thalweg.api",
     "Workload": "thalweg.workloads.workload",
     "compare": "thalweg.api",
+    "rule": "thalweg.rules.contract",
 }
 
 

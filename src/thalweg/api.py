@@ -15,6 +15,7 @@ from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.facts import dataframe, facts
 from thalweg.reports.page import render, write
+from thalweg.rules.contract import Preset
 from thalweg.studies import contenders as entries
 from thalweg.studies import study as studies
 from thalweg.studies.contenders import Contender
@@ -53,7 +54,7 @@ class Result:
 
 def compare(
     workload: Workload | str,
-    optimizers: Sequence[str | Contender] | None = None,
+    optimizers: Sequence[str | Preset | Contender] | None = None,
     learning_rates: Sequence[float] | None = None,
     seeds: int = 3,
     confirm_seeds: int = 5,
@@ -68,7 +69,7 @@ def compare(
     Args:
         workload: yours, or the name of a built-in one.
         optimizers: names, names with fixed hyperparameters such as `"rmsprop(alpha=0.9, lr=1e-4)"` (a fixed
-            learning rate is not tuned), or `Contender`s. The eleven of the textbooks where none are given.
+            learning rate is not tuned), rules of your own, or `Contender`s; the textbooks' eleven where none are given.
         learning_rates: tried exactly, for every optimizer. Each optimizer's own log grid where none are given.
         seeds: tuning seeds, `base_seed`, `base_seed + 1`, …; at least 1.
         confirm_seeds: fresh seeds, from `base_seed + 1000`, on which the choice and the published defaults are run

@@ -7,14 +7,13 @@ import importlib.util
 
 import pytest
 
-from oracles import __name__ as oracles
 from thalweg.recipes.catalogue import recipes
 from thalweg.testing.rules import CHECKS, ORACLE_CHECKS, cases
 
 
 def oracle(rule):
     """`trajectory` of tests/oracles/<rule>.py; `None` where there is no such file."""
-    name = f"{oracles}.{rule}"
+    name = f"oracles.{rule}"
     return importlib.import_module(name).trajectory if importlib.util.find_spec(name) else None
 
 

@@ -5,10 +5,10 @@ Every optimizer of the catalogue that declares a spelling is a class here, made 
 
 from typing import Any
 
-from thalweg.optim.classes import drop_ins
+from thalweg.optim.classes import drop_in, drop_ins
 from thalweg.optim.optimizer import Optimizer
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "drop_in"]
 
 
 def __getattr__(name: str) -> Any:

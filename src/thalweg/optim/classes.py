@@ -2,9 +2,11 @@
 
 from functools import cache
 
+from thalweg.errors import InputError
 from thalweg.optim.optimizer import Optimizer
 from thalweg.optim.signature import signature
 from thalweg.recipes.catalogue import Recipe, recipes
+from thalweg.rules.contract import Preset
 
 
 @cache
@@ -13,14 +15,19 @@ def drop_ins() -> dict[str, type[Optimizer]]:
     return {r.drop_in.name: drop_in(r) for r in recipes().values() if r.drop_in}
 
 
-def drop_in(recipe: Recipe) -> type[Optimizer]:
-    """A `torch.optim.Optimizer` class for a recipe, importable from `thalweg.optim` by its torch name."""
-    assert recipe.drop_in is not None
+def drop_in(rule: Recipe | Preset) -> type[Optimizer]:
+    """A `torch.optim.Optimizer` class for a rule: the catalogue's, or one of your own.
+
+    Bind your own to its class name in the module of the rule (`MyRule = drop_in(my_rule)`), so that it pickles.
+    """
+    recipe = rule if isinstance(rule, Recipe) else Recipe(rule)
+    if recipe.drop_in is None:
+        raise InputError(f"The preset {recipe.name!r} has no class of its own; use its rule {recipe.rule.name!r}.")
     name = recipe.drop_in.name
     doc = f"{recipe.preset.summary}\n\n{_rule_text(recipe)}\n\nPaper: {recipe.preset.paper}"
     body = {
         "recipe": recipe,
-        "__module__": "thalweg.optim",
+        "__module__": "thalweg.optim" if recipes().get(recipe.name) == recipe else recipe.rule.function.__module__,
         "__doc__": doc,
         "__signature__": signature(recipe),
     }

@@ -75,7 +75,8 @@ class _Together:
     def _end_members_with_broken_parameters(self) -> None:
         broken = torch.zeros(len(self._here), dtype=torch.bool, device=self._job.device)
         for p in self._stack.parameters.values():
-            broken |= ~torch.isfinite(p).flatten(1).all(1)
+            if not torch.isfinite(p.sum()):  # one quick pass in the usual case
+                broken |= ~torch.isfinite(p).flatten(1).all(1)
         everyone = np.zeros(self._count, np.bool_)
         everyone[self._here] = broken.cpu().numpy()
         self._curves.end(everyone, self._step)

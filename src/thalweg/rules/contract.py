@@ -84,8 +84,8 @@ class Preset:
 def rule(
     *,
     paper: str,
-    drop_in: str,
     rates: tuple[float, float],
+    drop_in: str | None = None,
     rate: str | None = "lr",
     counts_steps: bool = True,
 ) -> Callable[[Callable[..., Any]], Preset]:
@@ -93,8 +93,9 @@ def rule(
 
     Args:
         paper: authors, year and arXiv number or venue.
-        drop_in: torch's spelling, such as `"Adadelta(lr, rho, eps, weight_decay)"`; `betas` stands for beta1, beta2.
         rates: (low, high), the learning rates worth searching.
+        drop_in: torch's spelling, such as `"Adadelta(lr, rho, eps, weight_decay)"`; `betas` stands for beta1, beta2.
+            The function's name in capitals and its arguments where not given.
         rate: the hyperparameter a learning-rate grid scales; `None` where there is none.
         counts_steps: `False` where torch's optimizer keeps no `step`.
     """
@@ -103,7 +104,8 @@ def rule(
         states, hyperparameters = _read_signature(function)
         declared = Rule(function, function.__name__, states, hyperparameters, rate, rates, counts_steps)
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        return Preset(declared.name, declared, paper, summary, Spelling.parse(drop_in))
+        spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(declared)
+        return Preset(declared.name, declared, paper, summary, spelling)
 
     return declare
 
@@ -120,6 +122,12 @@ def preset(
     """Another name for a rule: the same arithmetic with other defaults."""
     spelling = Spelling.parse(drop_in) if drop_in else None
     return Preset(name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults})
+
+
+def _own_spelling(declared: Rule) -> Spelling:
+    """`sign_momentum` → `SignMomentum(…its hyperparameters…, weight_decay)`."""
+    own = tuple(h.name for h in declared.hyperparameters.values() if not h.initially)
+    return Spelling("".join(part.title() for part in declared.name.split("_")), (*own, "weight_decay"))
 
 
 def _read_signature(function: Callable[..., Any]) -> tuple[tuple[State, ...], dict[str, Hyperparameter]]:

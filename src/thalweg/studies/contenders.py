@@ -8,6 +8,7 @@ from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.recipes.catalogue import Recipe, recipe, split_betas
+from thalweg.rules.contract import Preset
 from thalweg.rules.hyperparameters import as_number
 from thalweg.studies.protocol import grid
 
@@ -18,7 +19,7 @@ class Contender:
 
     Args:
         name: its name in the catalogue (`thalweg optimizers` lists them), or with fixed hyperparameters,
-            `"rmsprop(alpha=0.9, lr=1e-4)"`.
+            `"rmsprop(alpha=0.9, lr=1e-4)"`; or a rule of your own, as `@thalweg.rule` declares it.
         fixed: hyperparameter → value; a fixed learning rate is not tuned.
         space: hyperparameter → values to try; every combination is tried, with every learning rate.
 
@@ -26,15 +27,16 @@ class Contender:
         InputError: an optimizer or hyperparameter that does not exist, or a value out of its range.
     """
 
-    name: str
+    name: str | Preset
     fixed: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    recipe: Recipe = field(init=False)
 
     def __post_init__(self) -> None:
-        optimizer, called = _parse(self.name)
+        found, called = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
         fixed = split_betas({**called, **self.fixed})
         object.__setattr__(self, "fixed", fixed)
-        object.__setattr__(self, "_optimizer", optimizer)
+        object.__setattr__(self, "recipe", found)
         both = set(fixed) & set(self.space)
         if both:
             raise InputError(f"{self.label}: {sorted(both)[0]!r} is both fixed and in the space; keep one.")
@@ -45,17 +47,14 @@ class Contender:
             self.recipe.resolve(given, self.label)
 
     @property
-    def recipe(self) -> Recipe:
-        return recipe(self._optimizer)  # type: ignore[attr-defined]
-
-    @property
     def label(self) -> str:
         """The name on the leaderboard: as the user wrote it."""
-        if "(" in self.name or not (self.fixed or self.space):
-            return self.name.strip()
+        name = self.name.name if isinstance(self.name, Preset) else self.name.strip()
+        if "(" in name or not (self.fixed or self.space):
+            return name
         inside = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.fixed.items()]
         inside += [f"{k}=…" for k in self.space if k != "lr"]
-        return f"{self.name}({', '.join(inside)})" if inside else self.name
+        return f"{name}({', '.join(inside)})" if inside else name
 
     def rates(self, given: Sequence[float] | None) -> tuple[float, ...]:
         """The learning rates to try: fixed, or of its own space, or the user's, or the declared range's grid."""
@@ -77,7 +76,7 @@ class Contender:
         return [{**self.fixed, **c, **r} for c in combinations for r in rates]
 
 
-def contenders(given: Sequence[str | Contender]) -> list[Contender]:
+def contenders(given: Sequence[str | Preset | Contender]) -> list[Contender]:
     """Contenders by name or as they are. Raises `InputError` where two would share a name, or there are none."""
     if isinstance(given, str) or not given:
         raise InputError(f"optimizers must be a list of names or Contenders, at least one; got {given!r}.")
@@ -102,13 +101,13 @@ def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:
     return tuple(sorted({float(value) for value in given}))
 
 
-def _parse(text: Any) -> tuple[str, dict[str, Any]]:
-    """`"rmsprop(alpha=0.9)"` → its recipe's name and what is called with. Nothing is evaluated but literals."""
+def _parse(text: Any) -> tuple[Recipe, dict[str, Any]]:
+    """`"rmsprop(alpha=0.9)"` → its recipe and what is called with. Nothing is evaluated but literals."""
     if not isinstance(text, str):
         raise InputError(f"An optimizer is named by a string or a Contender, got {text!r}.")
     name, paren, _ = text.strip().partition("(")
     if not paren:
-        return recipe(name).name, {}
+        return recipe(name), {}
     try:
         call = ast.parse(text.strip(), mode="eval").body
         assert isinstance(call, ast.Call)
@@ -117,4 +116,4 @@ def _parse(text: Any) -> tuple[str, dict[str, Any]]:
         values = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, AssertionError):
         raise InputError(f"Cannot read {text!r}; write an optimizer as name(hyperparameter=value, …).") from None
-    return recipe(name).name, values
+    return recipe(name), values

@@ -47,16 +47,14 @@ def check_float32(case: Case) -> None:
 
 
 def check_maximize(case: Case) -> None:
-    """`maximize` is the negated gradient: bitwise in the reference, within rounding where products may be fused."""
+    """`maximize` is the negated gradient, bitwise: in the rule itself and in what was traced of it."""
     task = problem(case.rate, seed=3, steps=50)
     negated = Problem(task.start, -task.gradients, task.rates)
     upward = {**case.values, "maximize": not case.values["maximize"]}
-    for name in ("reference", "compiled"):
+    for name in ("reference", "stacked"):  # the compiled pass may fuse other products into sums
         actual = trajectory(EXECUTIONS[name], case.recipe, upward, task)
         expected = trajectory(EXECUTIONS[name], case.recipe, case.values, negated)
-        if name == "reference":
-            assert np.array_equal(actual, expected), f"{case}: maximize is not the negated gradient."
-        _assert_close(f"{case}: maximize against the negated gradient, {name}", task, actual, expected)
+        assert np.array_equal(actual, expected), f"{case}: maximize is not the negated gradient ({name})."
 
 
 def oracle_arguments(case: Case) -> Mapping[str, float | bool]:

@@ -1,0 +1,111 @@
+"""All optimizers' learning curves in one figure; the page lets each stand out or step back."""
+
+from collections.abc import Callable, Sequence
+
+from thalweg.records.types import StudyRecord
+from thalweg.reports.curves import Curve, Curves, Series
+from thalweg.reports.drawing.frame import Plain, layout, on_axis, outline, plotly_text, points
+from thalweg.reports.scales import Scale
+from thalweg.reports.wording import value
+
+COLOURS = 6  # the page's `@series-0` … `@series-5`; the next optimizers repeat them with another dash
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px")
+
+
+def look(index: int) -> tuple[str, str]:
+    """(colour, dash) of the n-th optimizer where it stands out."""
+    return f"series-{index % COLOURS}", DASHES[index // COLOURS % len(DASHES)]
+
+
+def metric_figure(study: StudyRecord, curves: Curves) -> Plain:
+    """The validation metric per epoch, with the target."""
+    texts = [_texts(s.contender, s.metric, lambda v: value(study, v)) for s in curves.series]
+    traces = [t for i, s in enumerate(curves.series) for t in _traces(curves, i, s.metric, texts[i])]
+    shapes = [] if curves.target is None else [_target_line(curves.target)]
+    notes = [] if curves.target is None else [_target_note(study, curves.metric, curves.target)]
+    return {"data": traces, "layout": layout(_epochs(curves.epochs), curves.metric, "epoch", 52, shapes, notes)}
+
+
+def loss_figure(curves: Curves) -> Plain:
+    """The training loss per epoch."""
+    texts = [_texts(s.contender, s.loss, lambda v: f"{v:.4g}") for s in curves.series]
+    traces = [t for i, s in enumerate(curves.series) for t in _traces(curves, i, s.loss, texts[i])]
+    return {"data": traces, "layout": layout(_epochs(curves.epochs), curves.loss, "epoch", 52)}
+
+
+def _traces(curves: Curves, index: int, curve: Curve, texts: Sequence[str]) -> list[Plain]:
+    """Band, mean and end of one curve; `on` and `off` are how they look standing out and stepping back."""
+    if not curve.mean:
+        return []
+    x = _places(curves, index, len(curve.mean))
+    traces = [_mean(index, x, curve, texts)]
+    if curve.seeds > 1:
+        traces.insert(0, _band(index, x, curve))
+    if curve.stopped is not None:
+        traces.append(_stop(index, x[-1], curve))
+    return traces
+
+
+def _places(curves: Curves, index: int, length: int) -> list[float]:
+    """Epochs from 1; where there is only one, optimizers stand side by side in it."""
+    if curves.epochs > 1:
+        return [float(i) for i in range(1, length + 1)]
+    return [0.6 + 0.8 * (index + 0.5) / len(curves.series)]
+
+
+def _mean(index: int, x: Sequence[float], curve: Curve, texts: Sequence[str]) -> Plain:
+    colour, dash = look(index)
+    return {
+        **points(x, curve.mean, {}, texts),
+        "mode": "lines" if len(x) > 1 else "markers",
+        "series": index,
+        "on": {"line": {"color": f"@{colour}", "dash": dash, "width": 2.25}, "marker": _dot(f"@{colour}", 8)},
+        "off": {"line": {"color": "@behind", "width": 1.1}, "marker": _dot("@behind", 6)},
+    }
+
+
+def _dot(colour: str, size: float) -> Plain:
+    return {"color": colour, "size": size}
+
+
+def _band(index: int, x: Sequence[float], curve: Curve) -> Plain:
+    colour = f"@{look(index)[0]}"
+    edge = {"color": f"{colour} 0.5", "width": 2} if len(x) == 1 else {"width": 0}
+    shown = {"visible": True, "fillcolor": f"{colour} 0.15", "line": edge}
+    band = outline([(x, curve.low, curve.high)])
+    return {**band, "series": index, "on": shown, "off": {"visible": False}}
+
+
+def _stop(index: int, x: float, curve: Curve) -> Plain:
+    """A cross on the last epoch that every seed finished."""
+
+    def cross(colour: str, size: float) -> Plain:
+        return {"marker": {"symbol": "x-thin", "size": size, "line": {"color": colour, "width": 2}}}
+
+    mark = points([x], curve.mean[-1:], {}, [f"a seed diverged in epoch {curve.stopped}"])
+    return {**mark, "series": index, "on": cross(f"@{look(index)[0]}", 9), "off": cross("@behind", 6)}
+
+
+def _texts(contender: str, curve: Curve, shown: Callable[[float], str]) -> list[str]:
+    ends = zip(curve.mean, curve.low, curve.high, strict=True)
+    seeds = [f" ({shown(low)} to {shown(high)})" if curve.seeds > 1 else "" for _, low, high in ends]
+    name = plotly_text(contender)
+    return [f"<b>{name}</b><br>epoch {i + 1}: {shown(mean)}{seeds[i]}" for i, mean in enumerate(curve.mean)]
+
+
+def _target_line(target: float) -> Plain:
+    line = {"color": "@muted", "width": 1, "dash": "dot"}
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": target, "y1": target, "line": line}
+
+
+def _target_note(study: StudyRecord, scale: Scale, target: float) -> Plain:
+    place = {"xref": "paper", "x": 1, "xanchor": "right", "y": on_axis(scale, target), "yanchor": "bottom"}
+    return {**place, "showarrow": False, "text": f"target {value(study, target)}"}
+
+
+def _epochs(epochs: int) -> Scale:
+    """Whole epochs, at most about eight labelled."""
+    step = next(s * 10**k for k in range(9) for s in (1, 2, 5) if epochs <= 8 * s * 10**k)
+    ticks = range(step, epochs + 1, step) if step > 2 else range(1, epochs + 1, step)
+    low, high = (0.5, 1.5) if epochs == 1 else (1.0, float(epochs))
+    return Scale(low, high, False, tuple(map(float, ticks)), tuple(map(str, ticks)))

@@ -1,0 +1,125 @@
+"""Axes as data: where they end, whether they are logarithmic, where their ticks stand and what these say."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from thalweg.records.types import StudyRecord
+from thalweg.reports.wording import is_percent, power_of_ten
+
+REACH = 2.5  # an axis reaches this many upper quartiles of the distance to the best value; farther ones are marked
+WIDE = 50.0  # positive values that span more than this factor stand on a logarithmic axis
+HUGE = 1e100  # values beyond it, infinity among them, stand on no axis
+MARGIN = 0.06  # of the axis, beyond the outermost value
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One axis. `low` and `high` are in the data's units, also where `log` holds."""
+
+    low: float
+    high: float
+    log: bool
+    ticks: tuple[float, ...]
+    labels: tuple[str, ...]
+
+    def fraction(self, value: float) -> float:
+        """Where on the axis a value stands: 0 at its low end, 1 at its high end, beyond them outside."""
+        low, high, at = (self._warp(v) for v in (self.low, self.high, value))
+        return (at - low) / (high - low)
+
+    def at(self, fraction: float) -> float:
+        """The value that stands at a fraction of the axis."""
+        low, high = self._warp(self.low), self._warp(self.high)
+        place = low + fraction * (high - low)
+        return 10.0**place if self.log else place
+
+    def _warp(self, value: float) -> float:
+        if not self.log:
+            return value
+        return math.log10(value) if value > 0 else -math.inf
+
+
+def rates_scale(rates: Iterable[float]) -> Scale:
+    """The axis of learning rates, decades labelled."""
+    known = sorted({rate for rate in rates if rate > 0})
+    first, last = (math.log10(known[0]), math.log10(known[-1])) if known else (-3.0, -1.0)
+    spare = max(0.06 * (last - first), 0.5 if last - first < 1 else 0.25)
+    return _log_scale(first - spare, last + spare)
+
+
+def metric_scale(study: StudyRecord, values: Iterable[float | None]) -> Scale:
+    """The axis of the study's metric: all values but far outliers on the bad side."""
+    finite = _finite(values)
+    if is_percent(study):
+        low, high = _ends(finite, study.higher_is_better)
+        return _linear_scale(max(low, 0.0), min(high, 1.0), lambda v, digits: f"{v * 100:.{max(digits - 2, 0)}f}%")
+    return _free_scale(finite, study.higher_is_better)
+
+
+def loss_scale(values: Iterable[float | None]) -> Scale:
+    """The axis of a training loss: logarithmic unless a loss is not positive."""
+    finite = _finite(values)
+    if finite and min(finite) > 0:
+        low, high = _ends([math.log10(v) for v in finite], higher_is_better=False)
+        return _log_scale(low, high)
+    return _free_scale(finite, higher_is_better=False)
+
+
+def _free_scale(values: Sequence[float], higher_is_better: bool) -> Scale:
+    if values and min(values) > 0 and max(values) > WIDE * min(values):
+        return _log_scale(*_ends([math.log10(v) for v in values], higher_is_better))
+    low, high = _ends(values, higher_is_better)
+    if values and min(values) >= 0:
+        low = max(low, 0.0)
+    plain = max(abs(low), abs(high)) < 1e6 and high - low > 1e-3
+    return _linear_scale(low, high, lambda v, digits: f"{v:,.{digits}f}" if plain else f"{v:.3g}")
+
+
+def _finite(values: Iterable[float | None]) -> list[float]:
+    return [v for v in values if v is not None and abs(v) < HUGE]
+
+
+def _ends(values: Sequence[float], higher_is_better: bool) -> tuple[float, float]:
+    """Where an axis ends: at the best value and, on the bad side, at the worst that is no outlier; then a margin."""
+    if not values:
+        return 0.0, 1.0
+    sign = 1.0 if higher_is_better else -1.0
+    best = max(sign * v for v in values)
+    gaps = sorted(best - sign * v for v in values)
+    reach = REACH * gaps[(3 * (len(gaps) - 1) + 3) // 4]
+    worst = best - (max(g for g in gaps if g <= reach) if reach else gaps[-1])
+    room = MARGIN * (best - worst) or 0.05 * abs(best) or 0.5
+    low, high = sorted((sign * (worst - room), sign * (best + room)))
+    return low, high
+
+
+def _linear_scale(low: float, high: float, label: Callable[[float, int], str]) -> Scale:
+    """Four to seven round ticks; `label` writes a value with so many decimals."""
+    if not low < high:
+        low, high = low - 0.5, high + 0.5
+    raw = (high - low) / 4
+    magnitude = 10.0 ** math.floor(math.log10(raw))
+    step = max(m * magnitude for m in (1, 2, 2.5, 5) if m * magnitude <= raw)
+    ticks = tuple(k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1))
+    digits = max(0, -math.floor(math.log10(step)) + (1 if step / magnitude == 2.5 else 0))
+    return Scale(low, high, False, ticks, tuple(label(tick, digits) for tick in ticks))
+
+
+def _log_scale(low: float, high: float) -> Scale:
+    """Ends are in decades. Decades carry labels, every second or later one where they are many; few decades: 1, 2, 5."""
+    if high - low < 0.05:
+        low, high = low - 0.05, high + 0.05
+    if high - low >= 2:
+        decades = range(math.ceil(low), math.floor(high) + 1)
+        every = math.ceil(len(decades) / 6)
+        shown = [k for k in decades if (k - decades[-1]) % every == 0]
+        return Scale(10.0**low, 10.0**high, True, tuple(10.0**k for k in shown), tuple(map(power_of_ten, shown)))
+    steps = [m * 10.0**k for k in range(math.floor(low), math.floor(high) + 1) for m in _between(high - low)]
+    ticks = tuple(t for t in steps if low - 1e-9 <= math.log10(t) <= high + 1e-9)
+    return Scale(10.0**low, 10.0**high, True, ticks, tuple(f"{t:.3g}" for t in ticks))
+
+
+def _between(decades: float) -> Sequence[float]:
+    """The ticks within a decade."""
+    return (1, 2, 5) if decades >= 0.6 else tuple(range(1, 10)) if decades > 0.3 else [1 + i / 10 for i in range(90)]

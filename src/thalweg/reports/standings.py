@@ -1,0 +1,144 @@
+"""The leaderboard as data: what each line says, and its intervals as places on one common axis."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thalweg.analysis.intervals import Interval
+from thalweg.analysis.leaderboard import Row
+from thalweg.records.types import StudyRecord
+from thalweg.reports.finals import ranking_interval, ranking_split
+from thalweg.reports.scales import Scale, metric_scale
+from thalweg.reports.wording import MISSING, difference, rate, spread
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """An interval on the axis, as fractions of it. `beyond`: on which side its mean lies outside, if it does."""
+
+    at: float
+    low: float | None
+    high: float | None
+    beyond: str | None  # "low" or "high"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One optimizer's line. Pairs are (mean, margin); a whisker is `None` where there is no interval.
+
+    note: how it stands to the first, in words; setting: what was tuned besides the learning rate.
+    """
+
+    rank: int
+    contender: str
+    note: str
+    tied: bool
+    setting: str
+    learning_rate: str
+    edge: str | None
+    score: tuple[str, str]
+    validation: tuple[str, str]
+    train: tuple[str, str]
+    defaults: tuple[str, str]
+    default_rate: str
+    steps: str
+    reached: str
+    diverged: str
+    seconds: str
+    whisker: Whisker | None
+    default_whisker: Whisker | None
+
+
+@dataclass(frozen=True)
+class Standings:
+    """The table: its lines, best first, the split that ranks, the intervals' axis, which columns it has."""
+
+    lines: tuple[Line, ...]
+    split: str
+    axis: Scale
+    has_defaults: bool
+    has_target: bool
+
+
+def standings(study: StudyRecord, rows: Sequence[Row]) -> Standings:
+    """Everything that the table shows."""
+    split = ranking_split(study, rows)
+    axis = _axis(study, [ranking_interval(row, split) for row in rows], [row.defaults for row in rows])
+    return Standings(
+        lines=tuple(_line(study, row, split, axis) for row in rows),
+        split=split,
+        axis=axis,
+        has_defaults=bool(study.confirmation_seeds),
+        has_target=study.target is not None,
+    )
+
+
+def _axis(study: StudyRecord, tuned: Sequence[Interval | None], defaults: Sequence[Interval | None]) -> Scale:
+    """The tuned intervals whole, and as many of the defaults' means as do not crush them."""
+    bounds = [bound for interval in tuned if interval for bound in (interval.low, interval.mean, interval.high)]
+    return metric_scale(study, bounds + [interval.mean for interval in defaults if interval])
+
+
+def _line(study: StudyRecord, row: Row, split: str, axis: Scale) -> Line:
+    score = ranking_interval(row, split)
+    return Line(
+        rank=row.rank,
+        contender=row.contender,
+        note=note(study, row),
+        tied=row.tied and row.validation.count > 0,
+        setting=setting(row),
+        learning_rate=rate(row.learning_rate),
+        edge=row.choice.edge if row.choice else None,
+        score=spread(study, score),
+        validation=spread(study, row.validation),
+        train=spread(study, row.train),
+        defaults=spread(study, row.defaults),
+        default_rate=rate(row.default_learning_rate),
+        steps=MISSING if row.steps_to_target is None else f"{row.steps_to_target:,.0f}",
+        reached=f"{row.reached}/{row.runs} reached" if row.reached < row.runs else "",
+        diverged=f"{row.diverged}/{row.trained}",
+        seconds=f"{row.seconds:.2f}",
+        whisker=whisker(axis, score),
+        default_whisker=whisker(axis, row.defaults),
+    )
+
+
+def note(study: StudyRecord, row: Row) -> str:
+    """How a contender stands to the first, in words."""
+    if row.choice is None:
+        return "every run diverged" if row.diverged == row.trained else "diverged at every rate with some seed"
+    if not row.validation.count:
+        return "every final run diverged"
+    if row.validation.count < row.runs:
+        return f"{row.runs - row.validation.count} of {row.runs} final runs diverged"
+    if row.rank == 1:
+        return "best mean"
+    if row.tied:
+        return "tied with the first"
+    return f"{difference(study, row.behind.mean)} behind" if row.behind else "not comparable seed by seed"
+
+
+def setting(row: Row) -> str:
+    """The chosen values of what was tuned besides the learning rate: `beta1=0.8, eps=1e-08`."""
+    if row.choice is None:
+        return ""
+    varied = {k for point in row.tried for k, v in point.hyperparameters.items() if v != row.hyperparameters.get(k)}
+    chosen = {k: v for k, v in row.hyperparameters.items() if k in varied and k != "lr"}
+    return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in chosen.items())
+
+
+def whisker(axis: Scale, interval: Interval | None) -> Whisker | None:
+    """An interval's places on an axis, cut off at its ends."""
+    if interval is None or not interval.count or not math.isfinite(interval.mean):
+        return None
+    at = axis.fraction(interval.mean)
+    beyond = "low" if at < 0 else "high" if at > 1 else None
+    return Whisker(_cut(at), _end(axis, interval.low), _end(axis, interval.high), beyond)
+
+
+def _end(axis: Scale, bound: float) -> float | None:
+    return _cut(axis.fraction(bound)) if math.isfinite(bound) else None
+
+
+def _cut(fraction: float) -> float:
+    return min(max(fraction, 0.0), 1.0)

@@ -1,0 +1,144 @@
+"""Small multiples as data: each optimizer's metric at the end of training against the learning rate."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.selection import Point
+from thalweg.records.types import RunRecord, StudyRecord
+from thalweg.reports.finals import tuned
+from thalweg.reports.scales import Scale, metric_scale, rates_scale
+from thalweg.reports.wording import is_percent
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One learning rate. The mean and its 95% interval exist where every seed has a final metric."""
+
+    rate: float
+    mean: float | None
+    low: float | None
+    high: float | None
+    seeds: tuple[float, ...]
+    diverged: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One optimizer. `spots` are of the chosen setting of whatever else was tuned, `others` of the remaining ones.
+
+    plateau: the rates within one standard error of the best; shade: the same, widened to be seen.
+    default: the published default rate and its mean metric over the confirmation seeds.
+    """
+
+    contender: str
+    rank: int
+    spots: tuple[Spot, ...]
+    others: tuple[tuple[Spot, ...], ...]
+    chosen: Spot | None
+    plateau: tuple[float, float] | None
+    shade: tuple[float, float] | None
+    edge: str | None
+    default: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All panels on the same axes, best first; `fixed` names the contenders that have no learning rate."""
+
+    panels: tuple[Panel, ...]
+    rates: Scale
+    metric: Scale
+    fixed: tuple[str, ...]
+
+
+def sweep(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Sweep:
+    """Everything that the panels show."""
+    rated = [row for row in rows if any(p.learning_rate is not None for p in row.tried)]
+    panels = tuple(_panel(study, row, runs) for row in rated)
+    spots = [spot for panel in panels for spot in panel.spots]
+    defaults = [panel.default for panel in panels if panel.default]
+    return Sweep(
+        panels=panels,
+        rates=rates_scale([spot.rate for spot in spots] + [rate for rate, _ in defaults]),
+        metric=metric_scale(study, [spot.mean for spot in spots] + [metric for _, metric in defaults]),
+        fixed=tuple(row.contender for row in rows if row not in rated),
+    )
+
+
+def _panel(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> Panel:
+    lines = _lines(study, row, runs)
+    main = _others(row.choice.point) if row.choice else _others(row.tried[0])
+    spots = lines.pop(main)
+    plateau = row.choice.plateau if row.choice else None
+    return Panel(
+        contender=row.contender,
+        rank=row.rank,
+        spots=spots,
+        others=tuple(lines.values()),
+        chosen=next((s for s in spots if row.choice and s.rate == row.learning_rate), None),
+        plateau=plateau,
+        shade=_shade(plateau, [spot.rate for spot in spots]) if plateau else None,
+        edge=row.choice.edge if row.choice else None,
+        default=_default(row, runs),
+    )
+
+
+def _lines(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> dict[str, tuple[Spot, ...]]:
+    """Spots in ascending rate, by what else was set."""
+    lines: dict[str, tuple[Spot, ...]] = {}
+    for point in row.tried:
+        if point.learning_rate is not None:
+            spot = _spot(study, point, point.learning_rate, tuned(row, point.hyperparameters, runs))
+            lines[_others(point)] = (*lines.get(_others(point), ()), spot)
+    return lines
+
+
+def _spot(study: StudyRecord, point: Point, rate: float, runs: Sequence[RunRecord]) -> Spot:
+    known = [run.validation_metric for run in runs]
+    low, high = _within(study, point.metric.low), _within(study, point.metric.high)
+    whole = point.eligible and math.isfinite(point.metric.mean)
+    return Spot(
+        rate=rate,
+        mean=point.metric.mean if whole else None,
+        low=low if whole else None,
+        high=high if whole else None,
+        seeds=tuple(v for v in known if v is not None and math.isfinite(v)),
+        diverged=point.diverged,
+        runs=point.runs,
+    )
+
+
+def _within(study: StudyRecord, bound: float) -> float | None:
+    """An interval's end, inside what the metric can be."""
+    if not math.isfinite(bound):
+        return None
+    return min(max(bound, 0.0), 1.0) if is_percent(study) else bound
+
+
+def _shade(plateau: tuple[float, float], rates: Sequence[float]) -> tuple[float, float]:
+    """The plateau widened by two fifths of the step to the next rate, so that a single rate has a width too."""
+    ordered = sorted(rates)
+    first, last = ordered.index(plateau[0]), ordered.index(plateau[1])
+    widest = 10.0**0.5 if len(ordered) < 2 else (ordered[-1] / ordered[0]) ** (1 / (len(ordered) - 1))
+    below = ordered[first] / ordered[first - 1] if first else widest
+    above = ordered[last + 1] / ordered[last] if last + 1 < len(ordered) else widest
+    return plateau[0] / below**0.4, plateau[1] * above**0.4
+
+
+def _default(row: Row, runs: Sequence[RunRecord]) -> tuple[float, float] | None:
+    """The published default rate with its mean validation metric; `None` unless every seed has one."""
+    found = [r.validation_metric for r in runs if r.contender == row.contender and r.role == "defaults"]
+    known = [v for v in found if v is not None and math.isfinite(v)]
+    if row.default_learning_rate is None or not known or len(known) < len(found):
+        return None
+    return row.default_learning_rate, sum(known) / len(known)
+
+
+def _others(point: Point) -> str:
+    """What else than the learning rate a configuration sets, as a key."""
+    others: Mapping[str, Any] = {k: v for k, v in point.hyperparameters.items() if k != "lr"}
+    return repr(sorted(others.items()))

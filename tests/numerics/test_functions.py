@@ -1,0 +1,133 @@
+"""The functions of rules, on numbers, tensors, rows and in every execution: one answer, NaN and infinity included."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from small_rules import recipe_of
+from thalweg.numerics import absolute, clip, kept, maximum, minimum, sign, sqrt, where
+from thalweg.numerics.symbol import element
+from thalweg.recipes.rows import table
+from thalweg.recipes.trace import trace
+from thalweg.rules.contract import Zeros
+from thalweg.rules.hyperparameters import Rate
+from thalweg.testing.trajectories import EXECUTIONS, advance, begin
+
+SPECIAL = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 0.3, -2.5, 1e-30)
+PAIRS = list(itertools.product(SPECIAL, SPECIAL))
+
+
+def functions(a, b):
+    """Every function, applied to numbers, tensors or symbols."""
+    return {
+        "root": sqrt(a),
+        "size": absolute(a),
+        "direction": sign(a),
+        "larger": maximum(a, b),
+        "smaller": minimum(a, b),
+        "above": maximum(a, 0.3),
+        "below": minimum(0.3, a),
+        "clipped": clip(a, -0.3, b),
+        "chosen": where(a < b, a, b),
+        "held": where(a >= b, 0.1 * a, 7.0),
+        "equal": where(a == b, a, -b),
+    }
+
+
+def expected(a, b):
+    """The same by definition, for two numbers."""
+    nan = math.isnan(a) or math.isnan(b)
+    bounded = math.nan if math.isnan(a) else max(a, -0.3)
+    return {
+        "root": math.sqrt(a) if a >= 0 else math.nan,
+        "size": math.fabs(a),
+        "direction": math.nan if math.isnan(a) else math.copysign(1.0, a) if a else 0.0,
+        "larger": math.nan if nan else max(a, b),
+        "smaller": math.nan if nan else min(a, b),
+        "above": math.nan if math.isnan(a) else max(a, 0.3),
+        "below": math.nan if math.isnan(a) else min(a, 0.3),
+        "clipped": math.nan if nan else min(bounded, b),
+        "chosen": a if a < b else b,
+        "held": 0.1 * a if a >= b else 7.0,
+        "equal": a if a == b else -b,
+    }
+
+
+NAMES = tuple(expected(1.0, 1.0))
+EXPECTED = np.array([list(expected(a, b).values()) for a, b in PAIRS])
+
+
+def every_function(
+    g, p, root: Zeros, size: Zeros, direction: Zeros, larger: Zeros, smaller: Zeros, above: Zeros, below: Zeros,
+    clipped: Zeros, chosen: Zeros, held: Zeros, equal: Zeros, t, *, lr: Rate = 1.0,
+):  # fmt: skip
+    """Keeps each function of the gradient and the parameter as a state."""
+    return (lr * g, *functions(g, p).values())
+
+
+def test_numbers():
+    actual = np.array([list(functions(a, b).values()) for a, b in PAIRS])
+    np.testing.assert_array_equal(actual, EXPECTED)
+
+
+def test_tensors():
+    a, b = torch.tensor(PAIRS, dtype=torch.float64).T
+    for j, (name, actual) in enumerate(functions(a, b).items()):
+        assert actual.dtype == torch.float64
+        np.testing.assert_array_equal(actual.numpy(), EXPECTED[:, j], err_msg=name)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("number", SPECIAL)
+def test_a_tensor_beside_a_number(number, first):
+    tensor = torch.tensor(SPECIAL, dtype=torch.float64)
+    pairs = [(number, x) if first else (x, number) for x in SPECIAL]
+    actual = functions(number, tensor) if first else functions(tensor, number)
+    for name, column in actual.items():
+        wanted = [expected(a, b)[name] for a, b in pairs]
+        np.testing.assert_array_equal(np.broadcast_to(np.asarray(column), len(pairs)), wanted, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_elements_in_every_execution(execution, dtype):
+    recipe = recipe_of(every_function)
+    a, b = torch.tensor(PAIRS, dtype=dtype).T.contiguous()
+    run = begin(recipe, recipe.resolve({}), b)
+    advance(EXECUTIONS[execution], [run], [a])
+    for j, name in enumerate(NAMES):
+        exact = [expected(x, y)[name] for x, y in zip(a.double().tolist(), b.double().tolist(), strict=True)]
+        wanted = torch.tensor(exact, dtype=torch.float64).to(dtype)
+        tolerance = torch.finfo(dtype).eps  # one rounding, of 0.1 · a
+        torch.testing.assert_close(run.states[j], wanted, rtol=tolerance, atol=0, equal_nan=True, msg=name)
+
+
+def test_rows():
+    def r(g, p, t, *, lr: Rate = 1.0, other: Rate = 1.0):
+        total = g
+        for value in functions(lr, other).values():
+            total = total + value * g
+        return (total,)
+
+    recipe = recipe_of(r)
+    program = trace(recipe.structure(recipe.resolve({})))
+    a, b = np.array(PAIRS).T
+    columns, _ = table(program, {"t": 1.0, "lr": a, "other": b})
+    np.testing.assert_array_equal(columns, EXPECTED)
+
+
+def test_kept_rounds_to_the_default_dtype():
+    assert kept(0.1) == float(np.float32(0.1))
+
+
+def test_kept_refuses_elements():
+    with pytest.raises(TypeError, match="kept takes a row value"):
+        kept(element("g"))
+
+
+def test_two_numbers_under_a_tensor_are_exact():
+    chosen = where(torch.tensor([True, False]), 0.1, 1.2)
+    assert chosen.tolist() == [0.1, 1.2]

@@ -1,0 +1,102 @@
+"""Parameters trained by an optimizer on given gradients: what the tests of the drop-ins share."""
+
+import torch
+
+from thalweg.optim.classes import drop_ins
+from thalweg.testing.trajectories import problem
+
+SHAPES = ((3, 4), (5,), ())
+COUNT = 18  # elements of SHAPES
+PAIRS = {name: (cls, getattr(torch.optim, name)) for name, cls in drop_ins().items() if hasattr(torch.optim, name)}
+"""Class name → (ours, torch's), for every class that both have."""
+
+COMMON = (
+    {},
+    {"weight_decay": 0.03},
+    {"maximize": True},
+    {"maximize": True, "weight_decay": 0.03},
+)
+BETAS = {"betas": (0.7, 0.98)}
+OWN = {
+    "Adadelta": ({"rho": 0.7, "eps": 1e-4},),
+    "Adagrad": (
+        {"lr_decay": 0.1},
+        {"initial_accumulator_value": 0.5, "eps": 1e-3},
+        {"initial_accumulator_value": 0.5, "lr_decay": 0.01, "weight_decay": 0.03, "maximize": True},
+    ),
+    "Adam": (
+        {"amsgrad": True},
+        {**BETAS, "eps": 1e-4},
+        {"decoupled_weight_decay": True, "weight_decay": 0.03},
+        {**BETAS, "amsgrad": True, "weight_decay": 0.03, "maximize": True},
+    ),
+    "AdamW": (
+        {"weight_decay": 0.0},
+        {**BETAS, "eps": 1e-4, "amsgrad": True, "maximize": True},
+    ),
+    "Adamax": ({**BETAS, "eps": 1e-4}, {**BETAS, "weight_decay": 0.03, "maximize": True}),
+    "NAdam": (
+        {"momentum_decay": 0.1},
+        {**BETAS, "eps": 1e-4, "decoupled_weight_decay": True, "weight_decay": 0.03, "maximize": True},
+    ),
+    "RAdam": (
+        {**BETAS, "eps": 1e-4},
+        {"decoupled_weight_decay": True, "weight_decay": 0.03, "maximize": True},
+    ),
+    "RMSprop": (
+        {"momentum": 0.9},
+        {"centered": True},
+        {"alpha": 0.8, "eps": 1e-4, "momentum": 0.5, "centered": True},
+        {"momentum": 0.5, "centered": True, "weight_decay": 0.03, "maximize": True},
+    ),
+    "SGD": (
+        {"momentum": 0.9},
+        {"momentum": 0.9, "dampening": 0.5},
+        {"momentum": 0.9, "nesterov": True},
+        {"momentum": 0.9, "dampening": 0.5, "weight_decay": 0.03, "maximize": True},
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.03, "maximize": True},
+    ),
+}
+"""What each class has of its own, and a setting with everything at once."""
+
+SETTINGS = [(name, setting) for name in PAIRS for setting in (*COMMON, *OWN[name])]
+IDS = [f"{name}({', '.join(f'{k}={v}' for k, v in setting.items())})" for name, setting in SETTINGS]
+
+
+def task(optimizer, *, steps=300, seed=0):
+    """Gradients from 1e-6 to 10 for COUNT elements, and rates around the default of the class."""
+    return problem(optimizer([torch.zeros(1)]).defaults["lr"], steps=steps, n=COUNT, seed=seed)
+
+
+def parameters(values, dtype=torch.float64):
+    """COUNT numbers as parameters of SHAPES."""
+    flat, parts = torch.as_tensor(values, dtype=dtype), []
+    for shape in SHAPES:
+        n = torch.Size(shape).numel()
+        parts.append(flat[:n].clone().reshape(shape).requires_grad_())
+        flat = flat[n:]
+    return parts
+
+
+def values_of(parts):
+    return torch.cat([p.detach().reshape(-1) for p in parts])
+
+
+def train(optimizer, parts, gradients, rates):
+    """Steps the optimizer through gradients `[steps, COUNT]` and rates; returns the parameters `[steps, COUNT]`."""
+    history = []
+    for gradient, rate in zip(gradients, rates, strict=True):
+        for p, g in zip(parts, parameters(gradient, parts[0].dtype), strict=True):
+            p.grad = g.detach()
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate)
+        optimizer.step()
+        history.append(values_of(parts).clone())
+    return torch.stack(history)
+
+
+def assert_same_path(actual, expected, start):
+    """Within 1e-12 of the largest value of each element: 300 steps of ten roundings of 1.1e-16 make 3.3e-13."""
+    scale = torch.maximum(expected.abs().amax(0), torch.as_tensor(start).abs())
+    error = ((actual - expected).abs() / scale).max().item()
+    assert error <= 1e-12, f"off by {error:.3g} of the element's size"

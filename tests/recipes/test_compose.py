@@ -1,0 +1,69 @@
+"""The order of operations of one step, by hand: maximize, coupled decay, rule, decoupled decay, update."""
+
+import pytest
+import torch
+
+from small_rules import recipe_of
+from thalweg.recipes.compose import step
+from thalweg.rules.contract import Zeros
+from thalweg.rules.hyperparameters import Rate
+from thalweg.testing.trajectories import EXECUTIONS, advance, begin
+
+G, P, LR, DECAY = 3.0, 5.0, 0.5, 0.25  # every result below is exact in binary
+
+
+def witness(g, p, seen_g: Zeros, seen_p: Zeros, t, *, lr: Rate = LR):
+    """Descends, and keeps what it was given."""
+    return lr * g, g + 0 * seen_g, p + 0 * seen_p
+
+
+CASES = [
+    ({}, G, P - LR * G),
+    ({"maximize": True}, -G, P + LR * G),
+    ({"weight_decay": DECAY}, G + DECAY * P, P - LR * (G + DECAY * P)),
+    ({"weight_decay": DECAY, "maximize": True}, -G + DECAY * P, P - LR * (-G + DECAY * P)),
+    ({"weight_decay": DECAY, "decoupled_weight_decay": True}, G, P * (1 - LR * DECAY) - LR * G),
+    (
+        {"weight_decay": DECAY, "decoupled_weight_decay": True, "maximize": True},
+        -G,
+        P * (1 - LR * DECAY) + LR * G,
+    ),
+    ({"decoupled_weight_decay": True}, G, P - LR * G),
+]
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize(("given", "gradient", "expected"), CASES)
+def test_order(given, gradient, expected, execution):
+    recipe = recipe_of(witness)
+    run = begin(recipe, recipe.resolve(given), torch.tensor([P]))
+    advance(EXECUTIONS[execution], [run], [torch.tensor([G])])
+    assert run.p.item() == expected
+    assert [s.item() for s in run.states] == [gradient, P]  # the rule sees the gradient with L2, and p before any decay
+
+
+def test_numbers_are_steps_too():
+    recipe = recipe_of(witness)
+    values = recipe.resolve({"weight_decay": DECAY})
+    after = step(recipe.structure(values), G, P, {"seen_g": 0.0, "seen_p": 0.0}, 1.0, values)
+    assert after == (P - LR * (G + DECAY * P), {"seen_g": G + DECAY * P, "seen_p": P})
+
+
+def decoupled(recipe):
+    run = begin(recipe, recipe.resolve({"weight_decay": DECAY, "decoupled_weight_decay": True}), torch.tensor([P]))
+    advance(EXECUTIONS["compiled"], [run], [torch.zeros(1)])
+    return run.p.item()
+
+
+def test_decoupled_decay_goes_with_the_rate_that_the_rule_names():
+    def r(g, p, t, *, length: Rate = 0.125):
+        return (length * g,)
+
+    assert decoupled(recipe_of(r, rate="length")) == P * (1 - 0.125 * DECAY)
+
+
+def test_decoupled_decay_of_a_rule_without_rate():
+    def r(g, p, t):
+        return (0.125 * g,)
+
+    assert decoupled(recipe_of(r, rate=None)) == P * (1 - DECAY)

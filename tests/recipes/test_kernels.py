@@ -1,0 +1,131 @@
+"""Kernels on disk: named by their content, compiled once, and never an old formula."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+import torch
+
+from small_rules import recipe_of
+from thalweg.recipes.execution import kernels
+from thalweg.recipes.trace import trace
+from thalweg.rules.hyperparameters import Rate
+from thalweg.testing.trajectories import EXECUTIONS, advance, begin
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A kernel folder of the test's own, and a memory without kernels."""
+    monkeypatch.setenv("THALWEG_CACHE", str(tmp_path))
+    forget()
+    yield tmp_path / "thalweg" / "kernels"
+    forget()
+
+
+def forget():
+    kernels._folder.cache_clear()
+    kernels._module.cache_clear()
+
+
+def scaled(factor):
+    """A rule of one name with a formula that differs: `lr · factor · g`."""
+
+    def r(g, p, t, *, lr: Rate = 0.5):
+        return (factor(g, p) * lr,)
+
+    return recipe_of(r)
+
+
+def stepped(recipe, dtype=torch.float32):
+    run = begin(recipe, recipe.resolve({}), torch.tensor([4.0, 8.0], dtype=dtype))
+    advance(EXECUTIONS["compiled"], [run], [torch.tensor([1.0, 2.0], dtype=dtype)])
+    return run.p.tolist()
+
+
+def files(folder):
+    return sorted(path.name for path in folder.glob("*") if path.name != "__pycache__")
+
+
+def test_a_kernel_is_one_file_and_compiled_once(cache):
+    recipe = scaled(lambda g, p: g)
+    assert stepped(recipe) == stepped(recipe) == [3.5, 7.0]
+    first = files(cache)
+    assert len(first) == 1
+    forget()
+    assert stepped(recipe) == [3.5, 7.0]
+    assert files(cache) == first
+
+
+def test_a_changed_formula_is_another_file(cache):
+    assert stepped(scaled(lambda g, p: g)) == [3.5, 7.0]
+    assert stepped(scaled(lambda g, p: p)) == [2.0, 4.0]
+    assert stepped(scaled(lambda g, p: -g)) == [4.5, 9.0]
+    assert len(files(cache)) == 3
+
+
+def test_one_formula_is_one_file_whatever_its_rule_is_called(cache):
+    def other(g, p, t, *, lr: Rate = 0.5):
+        return (lr * g,)
+
+    assert stepped(recipe_of(other)) == stepped(scaled(lambda g, p: g))
+    assert len(files(cache)) == 1
+
+
+def test_each_dtype_is_another_file(cache):
+    recipe = scaled(lambda g, p: g)
+    assert stepped(recipe, torch.float32) == stepped(recipe, torch.float64)
+    assert len(files(cache)) == 2
+
+
+def test_a_hyperparameter_is_no_part_of_the_file(cache):
+    for default in (0.5, 0.25):
+
+        def r(g, p, t, *, lr: Rate = default):
+            return (lr * g,)
+
+        assert stepped(recipe_of(r)) == [4 - default, 8 - 2 * default]
+    assert len(files(cache)) == 1
+
+
+def test_the_name_is_the_content(cache):
+    stepped(scaled(lambda g, p: g))
+    (name,) = files(cache)
+    assert name.startswith("kernel_")
+    assert "_x0 = _k0 * g" in (cache / name).read_text()
+
+
+def test_where_nothing_can_be_written(tmp_path, monkeypatch, cache):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("THALWEG_CACHE", str(blocked / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert stepped(scaled(lambda g, p: g)) == [3.5, 7.0]
+    assert not files(cache)
+    assert kernels._folder().parent == tmp_path
+    assert len(files(kernels._folder())) == 1
+
+
+def test_the_source_has_no_literals():
+    recipe = scaled(lambda g, p: 0.125 * g + 3)
+    program = trace(recipe.structure(recipe.resolve({})))
+    body = kernels.source(program, "float32").partition("def row")[2].partition("@njit")[0]
+    assert "0.125" not in body
+    assert "3" not in body.replace("_x3", "").replace("_k3", "")
+
+
+def test_two_processes_compiling_at_once(tmp_path):
+    program = (
+        "import torch; from thalweg.optim import Adam; p = torch.full((5,), 2.0, requires_grad=True);"
+        " p.grad = torch.arange(5.0); Adam([p]).step(); print(p.tolist())"
+    )
+    environment = {**os.environ, "THALWEG_CACHE": str(tmp_path)}
+    together = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=-1, stderr=-1, text=True)
+        for _ in range(2)
+    ]
+    answers = [process.communicate() for process in together]
+    assert [error for _, error in answers] == ["", ""]
+    assert answers[0] == answers[1]
+    assert len(files(tmp_path / "thalweg" / "kernels")) == 1
