@@ -1,4 +1,4 @@
-"""An optimizer of your own: one function, and it trains, is tuned, and is compared. `python examples/own_optimizer.py`."""
+"""An optimizer of your own: one function, and it trains, is tuned and compared. `python examples/own_optimizer.py`."""
 
 import torch
 

@@ -78,8 +78,8 @@ def test_version_and_help(tmp_path: Path) -> None:
 
 
 def test_help_and_import_stay_light(tmp_path: Path) -> None:
-    """Neither loads torch, NumPy, plotly or Rich's console machinery beyond what help draws with."""
-    code = "import sys, thalweg, thalweg.cli.main; print(sorted({'torch', 'numpy', 'numba', 'plotly', 'pandas', 'scipy'} & set(sys.modules)))"
+    heavy = {"torch", "numpy", "numba", "plotly", "pandas", "scipy", "sklearn"}
+    code = f"import sys, thalweg, thalweg.cli.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -5,7 +5,7 @@ import torch
 from thalweg.optim.classes import drop_ins
 from thalweg.testing.trajectories import problem
 
-SHAPES = ((3, 4), (5,), ())
+SHAPES = ((3, 4), (6,))
 COUNT = 18  # elements of SHAPES
 PAIRS = {name: (cls, getattr(torch.optim, name)) for name, cls in drop_ins().items() if hasattr(torch.optim, name)}
 """Class name → (ours, torch's), for every class that both have."""
@@ -13,8 +13,7 @@ PAIRS = {name: (cls, getattr(torch.optim, name)) for name, cls in drop_ins().ite
 COMMON = (
     {},
     {"weight_decay": 0.03},
-    {"maximize": True},
-    {"maximize": True, "weight_decay": 0.03},
+    {"weight_decay": 0.03, "maximize": True},
 )
 BETAS = {"betas": (0.7, 0.98)}
 OWN = {
@@ -68,14 +67,16 @@ def task(optimizer, *, steps=300, seed=0):
     return problem(optimizer([torch.zeros(1)]).defaults["lr"], steps=steps, n=COUNT, seed=seed)
 
 
+def split(values, dtype=torch.float64):
+    """Numbers `[…, COUNT]` as tensors `[…, *shape]`, one for each of SHAPES."""
+    flat = torch.as_tensor(values, dtype=dtype)
+    parts = flat.split([torch.Size(shape).numel() for shape in SHAPES], dim=-1)
+    return [part.reshape(*flat.shape[:-1], *shape) for part, shape in zip(parts, SHAPES, strict=True)]
+
+
 def parameters(values, dtype=torch.float64):
     """COUNT numbers as parameters of SHAPES."""
-    flat, parts = torch.as_tensor(values, dtype=dtype), []
-    for shape in SHAPES:
-        n = torch.Size(shape).numel()
-        parts.append(flat[:n].clone().reshape(shape).requires_grad_())
-        flat = flat[n:]
-    return parts
+    return [part.clone().requires_grad_() for part in split(values, dtype)]
 
 
 def values_of(parts):
@@ -85,9 +86,9 @@ def values_of(parts):
 def train(optimizer, parts, gradients, rates):
     """Steps the optimizer through gradients `[steps, COUNT]` and rates; returns the parameters `[steps, COUNT]`."""
     history = []
-    for gradient, rate in zip(gradients, rates, strict=True):
-        for p, g in zip(parts, parameters(gradient, parts[0].dtype), strict=True):
-            p.grad = g.detach()
+    for *pieces, rate in zip(*split(gradients, parts[0].dtype), rates, strict=True):
+        for p, g in zip(parts, pieces, strict=True):
+            p.grad = g
         for group in optimizer.param_groups:
             group["lr"] = float(rate)
         optimizer.step()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,19 +42,26 @@ def compare(
     if workload not in workload_names():
         load(workload)
     import thalweg
+    import thalweg.api
 
-    result = thalweg.compare(
-        load(workload, data_dir),
-        optimizers=None if optimizers is None else _names(optimizers),
-        learning_rates=None if learning_rates is None else _rates(learning_rates),
-        seeds=seeds,
-        confirm_seeds=confirm_seeds,
-        base_seed=base_seed,
-        epochs=epochs,
-        progress=progress,
-        out=out,
-        device=device,
-    )
+    try:
+        result = thalweg.compare(
+            load(workload, data_dir),
+            optimizers=None if optimizers is None else _names(optimizers),
+            learning_rates=None if learning_rates is None else _rates(learning_rates),
+            seeds=seeds,
+            confirm_seeds=confirm_seeds,
+            base_seed=base_seed,
+            epochs=epochs,
+            progress=progress,
+            out=out,
+            device=device,
+        )
+    except KeyboardInterrupt:
+        print(
+            f"thalweg: interrupted; the runs that had finished are kept in {out / thalweg.api.STORE}.", file=sys.stderr
+        )
+        raise typer.Exit(130) from None
     if json is not None:
         _write_json(json, result.facts())
     _show(result, out)

@@ -37,12 +37,9 @@ def main(
 
 
 def run() -> None:
-    """The console script: a user's mistake ends in one sentence and 2, Ctrl-C in 130."""
+    """The console script: a user's mistake ends in one sentence and 2."""
     try:
         app()
     except InputError as error:
         print(f"thalweg: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("thalweg: interrupted; runs that had finished are kept in the output directory.", file=sys.stderr)
-        sys.exit(130)

@@ -86,7 +86,9 @@ def _update(
         t, which = np.array([row.t for row in rows]), np.arange(len(rows))
     else:
         t, which = np.unique([row.t for row in rows], return_inverse=True)
-    arrays = {name: np.full(len(t), values[name]) for name in program.inputs} | {"t": t}
+    numbers = [name for name, value in values.items() if not isinstance(value, bool)]
+    read = program.inputs if module is compiled else numbers  # the rule itself takes even those it does not use
+    arrays = {name: np.full(len(t), values[name]) for name in read} | {"t": t}
     arrays |= {name: np.array([row.state[name].item() for row in rows]) for name in program.row_states}
     after = module.update(structure, [row.elements for row in rows], which.astype(np.int64), arrays)
     for name, new in after.items():

@@ -3,7 +3,7 @@
 import html
 from typing import Any
 
-VOID = frozenset({"br", "circle", "line", "link", "meta", "path", "rect"})  # written without an end tag
+EMPTY = frozenset({"circle", "line", "link", "meta", "path", "rect"})  # elements that hold nothing
 
 
 class Markup(str):
@@ -13,12 +13,12 @@ class Markup(str):
 Child = str | int | None  # a `Markup` stands as it is; `None` is nothing
 
 
-def element(name: str, *children: Child, **attributes: Any) -> Markup:
+def element(name: str, /, *children: Child, **attributes: Any) -> Markup:
     """`<name attributes>children</name>`. `class_` writes `class`, `_` writes `-`; `None` leaves an attribute out."""
     written = "".join(f' {_spelt(key)}="{escape(value)}"' for key, value in attributes.items() if value is not None)
-    if name in VOID:
+    if name in EMPTY:
         assert not children
-        return Markup(f"<{name}{written}>")
+        return Markup(f"<{name}{written}/>")
     return Markup(f"<{name}{written}>{join(*children)}</{name}>")
 
 

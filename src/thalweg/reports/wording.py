@@ -24,11 +24,20 @@ def value(study: StudyRecord, metric: float | None) -> str:
 
 
 def spread(study: StudyRecord, interval: Interval | None) -> tuple[str, str]:
-    """(mean, margin) of an interval: `("97.2", "± 0.4%")`, `("97.2%", "")`, `("–", "")`."""
+    """(mean, margin) of an interval as `number` rounds them: `("97.2%", "± 0.4")`, `("97.2%", "")`, `("–", "")`."""
     if interval is None or not interval.count:
         return MISSING, ""
-    mean, _, margin = number(study, interval).partition(" ± ")
-    return mean, f"± {margin}" if margin else ""
+    mean, found, margin = number(study, interval).partition(" ± ")
+    if not found:
+        return mean, ""
+    unit = "%" if margin.endswith("%") else ""
+    return mean + unit, f"± {margin.removesuffix(unit)}"
+
+
+def target(study: StudyRecord) -> str:
+    """The study's target, without the decimals it does not need: `95%`."""
+    assert study.target is not None
+    return f"{study.target * 100:.4g}%" if is_percent(study) else f"{study.target:.4g}"
 
 
 def difference(study: StudyRecord, amount: float) -> str:

@@ -13,7 +13,9 @@ Plain = dict[str, Any]  # a trace, a shape, a layout or a whole figure, as plotl
 LEGIBLE = 11  # pixels; the least that stands on an axis
 
 
-def layout(x: Scale, y: Scale, title: str, left: int, shapes: Sequence[Plain] = (), notes: Sequence[Plain] = ()) -> Plain:
+def layout(
+    x: Scale, y: Scale, title: str, left: int, shapes: Sequence[Plain] = (), notes: Sequence[Plain] = ()
+) -> Plain:
     """One pair of axes without title, legend or zoom: the page has words for these, and fingers scroll."""
     label = {"font": {"color": "@ink", "size": 12}, "bgcolor": "@raised", "bordercolor": "@line", "align": "left"}
     return {

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from thalweg.records.types import StudyRecord
-from thalweg.reports.curves import Curve, Curves, Series
+from thalweg.reports.curves import Curve, Curves
 from thalweg.reports.drawing.frame import Plain, layout, on_axis, outline, plotly_text, points
 from thalweg.reports.scales import Scale
 from thalweg.reports.wording import value

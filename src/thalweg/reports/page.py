@@ -1,0 +1,93 @@
+"""A study as one HTML page that needs no network."""
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from thalweg.analysis.leaderboard import Row
+from thalweg.records.types import RunRecord, StudyRecord
+from thalweg.reports import sections
+from thalweg.reports.curves import curves
+from thalweg.reports.drawing.frame import Plain, as_json
+from thalweg.reports.drawing.lines import loss_figure, metric_figure
+from thalweg.reports.drawing.panels import panel_figure
+from thalweg.reports.markup import Markup, element, join
+from thalweg.reports.standings import standings
+from thalweg.reports.sweep import sweep
+
+
+def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], verdict: str) -> str:
+    """The whole page. `rows` is the leaderboard of `runs`, best first, and `verdict` its answer in words."""
+    rates, epochs = sweep(study, rows, runs), curves(study, rows, runs)
+    figures: dict[str, Plain] = {f"rates-{i}": panel_figure(study, rates, p) for i, p in enumerate(rates.panels)}
+    if epochs.series:
+        figures |= {"curve-metric": metric_figure(study, epochs), "curve-loss": loss_figure(epochs)}
+    body = join(
+        sections.header(study, rows, verdict),
+        sections.facts(study, runs),
+        sections.leaderboard(study, standings(study, rows)),
+        sections.rates(study, rates),
+        sections.curves(study, rows, epochs),
+        sections.method(study, rows, runs),
+    )
+    return _document(study, verdict, body, figures)
+
+
+def write(path: Path, html: str) -> None:
+    """Writes a text file whole or not at all: what was at `path` before stays until the new file is complete."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(html)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    """What the user's files are not: `mkstemp` makes files that only their owner reads."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _document(study: StudyRecord, verdict: str, body: Markup, figures: dict[str, Plain]) -> str:
+    scripts = [_plotly(), _asset("page.js")] if figures else []
+    data = element("script", Markup(as_json(figures)), type="application/json", id="figures")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=_policy(scripts)),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="description", content=verdict),
+        element("title", f"{study.workload}: which optimizer? · Thalweg"),
+        element("link", rel="icon", href=sections.ICON),
+        element("style", Markup(_asset("page.css"))),
+    )
+    ends = [element("script", Markup(script)) for script in scripts]
+    page = element("html", head, element("body", body, data, *ends), lang="en")
+    return f"<!doctype html>\n{page}\n"
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """The browser loads nothing, and runs these scripts and no other."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
+
+
+def _asset(name: str) -> str:
+    return (files("thalweg.reports") / name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())

@@ -1,0 +1,165 @@
+"""The page's sections, from title to method."""
+
+from collections.abc import Sequence
+
+from thalweg.analysis.leaderboard import Row
+from thalweg.records.types import RunRecord, StudyRecord
+from thalweg.reports import prose
+from thalweg.reports.curves import Curves
+from thalweg.reports.drawing.lines import look
+from thalweg.reports.markup import Child, Markup, element, join
+from thalweg.reports.standings import Standings
+from thalweg.reports.sweep import Panel, Sweep
+from thalweg.reports.table import key, table
+from thalweg.reports.wording import capital, listed
+
+VALLEY = "M2 5 C7 5 8 18 13 18 S20 9 26 7"  # a valley; the dot marks its lowest point
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 28 24'%3E%3Cpath fill='none' "
+    f"stroke='%231668a0' stroke-width='2.5' d='{VALLEY}'/%3E%3Ccircle fill='%231668a0' cx='13' cy='18' r='3.5'/%3E%3C/svg%3E"
+)
+
+
+def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
+    """Workload, and the verdict: its first sentence large, the rest below."""
+    valley = element("path", d=VALLEY, class_="valley")
+    mark = element("svg", valley, element("circle", cx=13, cy=18, r=3), viewBox="0 0 28 24", aria_hidden="true")
+    answer, _, rest = verdict.partition(". ")
+    answer = f"{answer}." if rest else answer
+    return element(
+        "header",
+        element("p", mark, "Thalweg · which optimizer?", class_="brand"),
+        element("h1", study.workload),
+        element("p", _emphasized(answer, rows[0].contender if rows else ""), class_="verdict"),
+        element("p", capital(rest), class_="rest") if rest else None,
+    )
+
+
+def _emphasized(sentence: str, name: str) -> Markup:
+    """The sentence with the first mention of the name set off."""
+    before, found, after = sentence.partition(name) if name else (sentence, "", "")
+    return join(before, element("em", found) if found else None, after)
+
+
+def facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Markup:
+    entries = [element("div", element("dt", k), element("dd", v)) for k, v in prose.key_facts(study, runs)]
+    return element("dl", *entries, class_="facts", aria_label="Key facts")
+
+
+def leaderboard(study: StudyRecord, board: Standings) -> Markup:
+    scroller = element(
+        "div", table(study, board), class_="scroller", tabindex=0, role="region", aria_label="Leaderboard"
+    )
+    return _section("leaderboard", "Leaderboard", _ranking(study, board), key(board), scroller)
+
+
+def _ranking(study: StudyRecord, board: Standings) -> str:
+    """The first sentence of the leaderboard: how it is sorted, and what cannot be told apart."""
+    ties = [line.contender for line in board.lines if line.tied and line.rank > 1]
+    direction = "higher" if study.higher_is_better else "lower"
+    tied = f" {capital(listed(ties))} cannot be told from the first." if ties else ""
+    return f"By mean {board.split} {study.metric}, {direction} is better.{tied}"
+
+
+def rates(study: StudyRecord, whole: Sweep) -> Markup:
+    if not whole.panels:
+        return _section("rates", prose.metric_heading(study), "No contender has a learning rate to tune.")
+    axes = f"Upwards the validation {study.metric} at the end of training, to the right the learning rate, in powers of ten."
+    fixed = f" {listed(whole.fixed)}: no learning rate to tune." if whole.fixed else ""
+    panels = element("div", *(_panel(study, i, p) for i, p in enumerate(whole.panels)), class_="panels")
+    note = element("p", axes + fixed, class_="axes")
+    return _section("rates", prose.metric_heading(study), prose.sweep_title(whole), note, _rates_key(whole), panels)
+
+
+def _panel(study: StudyRecord, index: int, panel: Panel) -> Markup:
+    label = prose.panel_label(study, panel)
+    said = f"{panel.contender}, validation {study.metric} against learning rate: {label}. {prose.spots(study, panel)}"
+    return element(
+        "figure",
+        element("figcaption", element("strong", panel.contender), element("span", label)),
+        _chart(f"rates-{index}", said),
+        class_="panel",
+    )
+
+
+def _chart(name: str, said: str) -> Markup:
+    return element("div", class_="chart", role="img", data_figure=name, aria_label=said)
+
+
+def _rates_key(whole: Sweep) -> Markup:
+    entries = [
+        ("mean", "mean over tuning seeds, 95% interval"),
+        ("seed", "one seed"),
+        ("chosen", "chosen, on its plateau"),
+        *([("published", "published default")] if any(p.default for p in whole.panels) else []),
+        *([("crossed", "diverged")] if any(s.diverged for p in whole.panels for s in p.spots) else []),
+        *([("reference", f"{whole.panels[0].contender}, for comparison")] if len(whole.panels) > 1 else []),
+    ]
+    return element("ul", *(element("li", _glyph(kind), text) for kind, text in entries), class_="key")
+
+
+def _glyph(kind: str) -> Markup:
+    shapes: dict[str, list[Markup]] = {
+        "mean": [
+            element("rect", x=0, y=2, width=26, height=12, class_="band"),
+            element("line", x1=0, x2=26, y1=8, y2=8, class_="ink"),
+            element("circle", cx=13, cy=8, r=2.5, class_="dot"),
+        ],
+        "seed": [element("circle", cx=13, cy=8, r=2, class_="faint")],
+        "chosen": [
+            element("rect", x=2, y=0, width=22, height=16, class_="plateau"),
+            element("circle", cx=13, cy=8, r=4.5, class_="leader"),
+        ],
+        "published": [element("path", d="M13 3 L18 8 L13 13 L8 8 Z", class_="default-mark")],
+        "crossed": [element("path", d="M9.5 4.5 L16.5 11.5 M16.5 4.5 L9.5 11.5", class_="cross")],
+        "reference": [element("line", x1=0, x2=26, y1=8, y2=8, class_="reference")],
+    }
+    return element("svg", *shapes[kind], class_="glyph", viewBox="0 0 26 16", aria_hidden="true")
+
+
+def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
+    if not drawn.series:
+        return _section("curves", "Learning curves", "No final run was trained.")
+    seeds = max(s.metric.seeds for s in drawn.series)
+    which = "confirmation" if study.confirmation_seeds else "tuning"
+    bands = f"bands from the lowest to the highest of {seeds} seeds" if seeds > 1 else "one seed, so no bands"
+    note = f"Mean of the {which} runs at the chosen rate, {bands}. Choose who stands out:"
+    chips = [_chip(i, s.contender, s.highlighted) for i, s in enumerate(drawn.series)]
+    figures = [
+        _curve("curve-metric", f"Validation {study.metric} by epoch", prose.curves_title(study, rows)),
+        _curve("curve-loss", "Training loss by epoch" + (", logarithmic" if drawn.loss.log else ""), ""),
+    ]
+    return _section(
+        "curves",
+        "Learning curves",
+        prose.curves_title(study, rows),
+        element("p", note, class_="axes"),
+        element("div", *chips, class_="chips", role="group", aria_label="Optimizers that stand out"),
+        element("div", *figures, class_="curves"),
+    )
+
+
+def _curve(name: str, title: str, said: str) -> Markup:
+    return element("figure", element("figcaption", element("strong", title)), _chart(name, f"{title}. {said}".strip()))
+
+
+def _chip(index: int, contender: str, pressed: bool) -> Markup:
+    colour, dash = look(index)
+    line = element("line", x1=1, x2=23, y1=6, y2=6, class_=dash.replace(",", "-"))
+    swatch = element("svg", line, viewBox="0 0 24 12", class_=f"swatch {colour}", aria_hidden="true")
+    state = {"aria_pressed": "true" if pressed else "false", "data_series": index}
+    return element("button", swatch, contender, type="button", class_="chip", **state)
+
+
+def method(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Markup:
+    parts = prose.measured(study, rows, runs)
+    entries = [element("div", element("dt", name), element("dd", text)) for name, text in parts]
+    lines = [element("tr", element("th", k, scope="row"), element("td", v)) for k, v in prose.environment(study)]
+    place = element("table", element("tbody", *lines), class_="environment")
+    details = element("details", element("summary", "Environment and plan of execution"), place)
+    return _section("method", "How this was measured", "", element("dl", *entries, class_="method"), details)
+
+
+def _section(name: str, title: str, lead: str, *content: Child) -> Markup:
+    first = element("p", lead, class_="lead") if lead else None
+    return element("section", element("h2", title), first, *content, id=name)

@@ -1,0 +1,121 @@
+"""The leaderboard as an HTML table with its intervals drawn on one axis."""
+
+from collections.abc import Sequence
+
+from thalweg.records.types import StudyRecord
+from thalweg.reports.markup import Child, Markup, element, join
+from thalweg.reports.scales import Scale
+from thalweg.reports.standings import Line, Standings, Whisker
+from thalweg.reports.wording import MISSING, value
+
+TUNED, DEFAULT = 12, 26  # heights of the two lanes in a cell's drawing, in pixels
+
+
+def table(study: StudyRecord, board: Standings) -> Markup:
+    """One row an optimizer, best first."""
+    body = [_row(board, line) for line in board.lines]
+    caption = element("caption", f"{len(board.lines)} optimizers by {board.split} {study.metric}", class_="unseen")
+    return element("table", caption, _head(study, board), element("tbody", *body), class_="board")
+
+
+def _head(study: StudyRecord, board: Standings) -> Markup:
+    cells = [
+        _heading("rank", "narrow"),
+        _heading("optimizer", "name"),
+        _heading("learning rate", "number"),
+        _heading(f"{board.split} {study.metric}", "number"),
+        element("th", _axis(board.axis), class_="plot", scope="col"),
+        *([_heading("published defaults", "number")] if board.has_defaults else []),
+        *([_heading("validation", "number")] if board.split == "test" else []),
+        _heading("training", "number"),
+        *([_heading(f"steps to {value(study, study.target)}", "number")] if board.has_target else []),
+        _heading("diverged", "number"),
+        _heading("seconds a run", "number"),
+    ]
+    return element("thead", element("tr", *cells))
+
+
+def _heading(text: str, kind: str) -> Markup:
+    return element("th", text, class_=kind, scope="col")
+
+
+def _row(board: Standings, line: Line) -> Markup:
+    cells = [
+        element("td", line.rank, class_="narrow rank"),
+        _name(line),
+        _stacked(line.learning_rate, f"{line.edge} tried" if line.edge else ""),
+        _stacked(*line.score, kind="number score"),
+        element("td", _drawing(line), class_="plot"),
+        *([_stacked(_joined(line.defaults), _default_note(line))] if board.has_defaults else []),
+        *([_stacked(*line.validation)] if board.split == "test" else []),
+        _stacked(*line.train),
+        *([_stacked(line.steps, line.reached)] if board.has_target else []),
+        _stacked(line.diverged),
+        _stacked(line.seconds),
+    ]
+    return element("tr", *cells, class_="first" if line.tied and line.rank == 1 else "tied" if line.tied else "behind")
+
+
+def _name(line: Line) -> Markup:
+    setting = element("span", f"chosen {line.setting}", class_="under") if line.setting else None
+    note = element("span", line.note, class_="under note")
+    return element("th", element("span", line.contender, class_="contender"), note, setting, class_="name", scope="row")
+
+
+def _stacked(main: Child, under: str = "", kind: str = "number") -> Markup:
+    return element("td", main, element("span", under, class_="under") if under else None, class_=kind)
+
+
+def _joined(pair: tuple[str, str]) -> str:
+    return " ".join(pair).strip()
+
+
+def _default_note(line: Line) -> str:
+    return "" if line.default_rate == MISSING else f"at {line.default_rate}"
+
+
+def _axis(scale: Scale) -> Markup:
+    """The column's heading: the axis' first and last tick, at their places."""
+    ticks = [(scale.fraction(t), text) for t, text in zip(scale.ticks, scale.labels, strict=True)]
+    shown = [ticks[0], ticks[-1]] if len(ticks) > 1 else ticks
+    marks = [element("span", text, class_="tick", style=f"left:{at:.2%}") for at, text in shown]
+    return element("span", *marks, class_="axis")
+
+
+def _drawing(line: Line) -> Markup | None:
+    lanes = [(line.whisker, TUNED, "tuned"), (line.default_whisker, DEFAULT, "default")]
+    drawn = [_lane(whisker, height, kind) for whisker, height, kind in lanes if whisker]
+    if not drawn:
+        return None
+    said = [f"tuned {_joined(line.score)}"] if line.whisker else []
+    said += [f"published defaults {_joined(line.defaults)}"] if line.default_whisker else []
+    return element("svg", *drawn, class_="whiskers", role="img", aria_label=", ".join(said))
+
+
+def _lane(whisker: Whisker, y: int, kind: str) -> Markup:
+    """A dot on its interval; an arrowhead at the axis' end where the mean lies beyond it."""
+    if whisker.beyond:
+        return _arrow(whisker.beyond, y, kind)
+    bar = None
+    if whisker.low is not None and whisker.high is not None:
+        bar = element("line", x1=f"{whisker.low:.2%}", x2=f"{whisker.high:.2%}", y1=y, y2=y)
+    return element("g", bar, element("circle", cx=f"{whisker.at:.2%}", cy=y, r=4), class_=kind)
+
+
+def _arrow(side: str, y: int, kind: str) -> Markup:
+    shape = f"M8 {y - 4} L1 {y} L8 {y + 4}" if side == "low" else f"M-8 {y - 4} L-1 {y} L-8 {y + 4}"
+    inner = element("svg", element("path", d=shape), x="0" if side == "low" else "100%", overflow="visible")
+    return element("g", inner, class_=f"{kind} beyond")
+
+
+def key(board: Standings) -> Markup:
+    """What the dots mean."""
+
+    def sample(kind: str, text: str) -> Markup:
+        dot = element("g", element("line", x1=0, x2=22, y1=7, y2=7), element("circle", cx=11, cy=7, r=4), class_=kind)
+        drawing = element("svg", dot, class_="whiskers sample", aria_hidden="true")
+        return element("span", drawing, text, class_="sample-of")
+
+    tuned: Sequence[Markup] = [sample("tuned", f"tuned, {board.split} mean with 95% interval")]
+    default = [sample("default", "published defaults")] if board.has_defaults else []
+    return element("p", join(*tuned, *default), class_="key")

@@ -1,0 +1,37 @@
+"""Ctrl-C in the middle of a study: what had finished is kept."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CODE = "from thalweg.cli.main import run; run()"
+ARGUMENTS = ("compare", "digits", "--optimizers", "sgd,adam", "--epochs", "6", "--no-progress", "--confirm-seeds", "0")
+
+
+def finished_runs(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with sqlite3.connect(path) as db:
+        try:
+            return int(db.execute("SELECT count(*) FROM runs").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+
+def test_ctrl_c_keeps_what_had_finished(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CODE, *ARGUMENTS, "--seeds", "40"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    store = tmp_path / "thalweg-out" / "study.sqlite"
+    until = time.monotonic() + 200
+    while finished_runs(store) == 0 and time.monotonic() < until:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert 0 < finished_runs(store) < 40 * 18

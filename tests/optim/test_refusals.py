@@ -1,0 +1,65 @@
+"""What a drop-in refuses, it refuses in a sentence with name, range and value: when built, per group, or at the step."""
+
+import re
+
+import pytest
+import torch
+
+import thalweg.optim
+from thalweg.errors import InputError
+
+
+def test_a_misspelt_name():
+    p = torch.zeros(1)
+    with pytest.raises(InputError, match=re.escape("Adam has no hyperparameter 'epsilon'; did you mean 'eps'?")):
+        thalweg.optim.Adam([p], epsilon=1e-8)
+    with pytest.raises(
+        InputError, match=re.escape("Adam has no hyperparameter 'weight_decays'; did you mean 'weight_decay'?")
+    ):
+        thalweg.optim.Adam([{"params": [p], "weight_decays": 0.1}])
+    with pytest.raises(InputError, match=re.escape("SGD has no hyperparameter 'momentun'; did you mean 'momentum'?")):
+        thalweg.optim.SGD([p]).add_param_group({"params": [torch.zeros(1)], "momentun": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"lr": -0.1}, r"The 'lr' of Adam must be a number in \[0, inf\), got -0.1"),
+        ({"lr": float("nan")}, r"The 'lr' of Adam must be a number in \[0, inf\), got nan"),
+        ({"lr": "0.1"}, r"The 'lr' of Adam must be a number in \[0, inf\), got '0.1'"),
+        ({"lr": torch.tensor([0.1, 0.2])}, r"The 'lr' of Adam must be a number in \[0, inf\), got tensor"),
+        ({"betas": (0.9, 1.0)}, r"The 'beta2' of Adam must be a number in \[0, 1\), got 1.0"),
+        ({"betas": (0.9,)}, r"betas must be 2 numbers, got \(0.9,\)"),
+        ({"betas": 0.9}, "betas must be a tuple of numbers"),
+        ({"eps": None}, r"The 'eps' of Adam must be a number in \[0, inf\), got None"),
+        ({"weight_decay": True}, r"The 'weight_decay' of Adam must be a number in \[0, inf\), got True"),
+        ({"amsgrad": 1}, "The 'amsgrad' of Adam must be True or False, got 1"),
+        ({"capturable": True}, "Adam does not support capturable=True yet; leave it at False"),
+        ({"differentiable": True}, "Adam does not support differentiable=True yet; leave it at False"),
+    ],
+    ids=str,
+)
+def test_values_that_are_refused(given, sentence):
+    p = torch.zeros(1)
+    with pytest.raises(InputError, match=sentence):
+        thalweg.optim.Adam([p], **given)
+    with pytest.raises(InputError, match=sentence):
+        thalweg.optim.Adam([{"params": [p], **given}])
+    optimizer = thalweg.optim.Adam([p])
+    with pytest.raises(InputError, match=sentence):
+        optimizer.add_param_group({"params": [torch.zeros(1)], **given})
+    assert len(optimizer.param_groups) == 1
+
+
+def test_a_sparse_gradient():
+    embedding = torch.nn.Embedding(5, 2, sparse=True)
+    embedding(torch.tensor([1])).sum().backward()
+    with pytest.raises(
+        InputError, match=re.escape("Adam takes dense gradients only; create the embedding with sparse=False")
+    ):
+        thalweg.optim.Adam(embedding.parameters()).step()
+
+
+def test_nothing_to_train():
+    with pytest.raises(ValueError, match=re.escape("empty parameter list")):
+        thalweg.optim.Adam([])

@@ -1,0 +1,105 @@
+"""Whatever a parameter's memory looks like: layouts, low precision, emptiness, size."""
+
+import pytest
+import torch
+
+import thalweg.optim
+from thalweg.optim.classes import drop_ins
+
+every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=list(drop_ins()))
+
+
+LAYOUTS = {
+    "transposed": lambda: torch.linspace(-1, 1, 24, dtype=torch.float64).view(4, 6).t(),
+    "channels last": lambda: (
+        torch.linspace(-1, 1, 48, dtype=torch.float64).view(2, 2, 3, 4).contiguous(memory_format=torch.channels_last)
+    ),
+    "every second": lambda: torch.linspace(-1, 1, 24, dtype=torch.float64)[::2],
+    "expanded row": lambda: torch.linspace(-1, 1, 24, dtype=torch.float64).view(4, 6)[:, 1:3],
+}
+
+
+@pytest.mark.parametrize("own_layout", [True, False], ids=["gradient alike", "gradient contiguous"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("cls", [thalweg.optim.Adam, thalweg.optim.NAdam])
+def test_layouts(cls, layout, own_layout):
+    strided = LAYOUTS[layout]().requires_grad_()
+    dense = LAYOUTS[layout]().contiguous().requires_grad_()
+    strides = strided.stride()
+    optimizer = cls([strided, dense], lr=0.1)
+    for i in range(3):
+        gradient = torch.sin(dense.detach() * (i + 5)).contiguous()
+        strided.grad = torch.empty_like(strided).copy_(gradient) if own_layout else gradient
+        dense.grad = gradient.clone()
+        optimizer.step()
+    assert strided.stride() == strides
+    torch.testing.assert_close(strided.detach(), dense.detach(), rtol=1e-14, atol=1e-15)
+
+
+def test_a_dense_parameter_with_a_strided_gradient():
+    ends = []
+    for strided in (False, True):
+        p = torch.zeros(4, 6, requires_grad=True)
+        gradient = torch.arange(24.0).view(6, 4).t()
+        p.grad = gradient if strided else gradient.contiguous()
+        thalweg.optim.Adam([p]).step()
+        ends.append(p.detach())
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@every_class
+def test_low_precision_parameters_move_downhill(cls, dtype):
+    p = torch.zeros(4, dtype=dtype, requires_grad=True)
+    optimizer = cls([p])
+    for _ in range(3):
+        p.grad = torch.tensor([1.0, -1.0, 0.5, -2.0], dtype=dtype)
+        optimizer.step()
+    assert p.dtype == dtype
+    assert torch.equal(p.sign(), -p.grad.sign())
+
+
+@every_class
+def test_empty_parameters(cls):
+    empty, scalar = torch.zeros(0, 3, requires_grad=True), torch.tensor(0.0, requires_grad=True)
+    empty.grad, scalar.grad = torch.zeros(0, 3), torch.tensor(1.0)
+    optimizer = cls([empty, scalar])
+    optimizer.step()
+    assert empty.shape == (0, 3)
+    assert scalar.item() < 0
+    alone = cls([torch.zeros(0, requires_grad=True)])
+    alone.param_groups[0]["params"][0].grad = torch.zeros(0)
+    alone.step()
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads; afterwards it is what it was."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_several_threads_compute_the_same(threads, dtype):
+    size = (1 << 18) + 12345  # several threads from 2^18 elements, in blocks of which the last is short
+    gradients = [torch.sin(torch.arange(size, dtype=dtype) * (i + 1)) for i in range(3)]
+    ends = []
+    for count in (1, 2):
+        threads(count)
+        parts = [torch.linspace(-1, 1, size, dtype=dtype).requires_grad_(), torch.ones(3, dtype=dtype).requires_grad_()]
+        optimizer = thalweg.optim.Adam(parts, lr=0.1, weight_decay=0.01)
+        for g in gradients:
+            parts[0].grad, parts[1].grad = g, g[:3].clone()
+            optimizer.step()
+        ends.append(torch.cat([p.detach() for p in parts]))
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(*ends, rtol=50 * eps, atol=50 * eps)  # block ends may round a fused product once less
+
+
+def test_mixed_dtypes_in_one_group():
+    parts = [torch.ones(3, dtype=dtype, requires_grad=True) for dtype in (torch.float32, torch.float64, torch.bfloat16)]
+    for p in parts:
+        p.grad = torch.ones_like(p)
+    thalweg.optim.SGD(parts, lr=0.25, momentum=0.5).step()
+    assert all(p.tolist() == [0.75] * 3 for p in parts)

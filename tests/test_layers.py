@@ -1,0 +1,131 @@
+"""The rooms of the package and the direction of the arrows between them (design.md), read off the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "src" / "thalweg"
+
+LINES = (
+    ("numerics", "errors"),
+    ("rules", "schedules", "regularization", "workloads", "records"),
+    ("recipes",),
+    ("population", "optim", "analysis"),
+    ("studies", "reports"),
+    ("api",),
+    ("thalweg",),  # the package's own file, which offers what api offers
+    ("cli", "testing"),
+)
+"""From the bottom up: a room imports rooms of lower lines only."""
+
+LEVEL = {room: level for level, line in enumerate(LINES) for room in line}
+WITHOUT_TORCH = ("records", "analysis", "reports")
+VAGUE = {"utils", "util", "misc", "common", "core", "helpers", "base"}
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def module_of(path):
+    """thalweg/rules/adam.py → thalweg.rules.adam"""
+    parts = ("thalweg", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def room_of(module):
+    return module.split(".")[1] if "." in module else "thalweg"
+
+
+def imported(module):
+    """What a module imports, anywhere in it: at its top, in functions, under TYPE_CHECKING."""
+    tree = ast.parse(MODULES[module].read_text())
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {target for alias in node.names if (target := from_import(module, node, alias.name))}
+    return found - {module}
+
+
+def from_import(module, node, name):
+    """`from a import b`: the module a.b where there is one, else a. The version belongs to no room."""
+    assert node.level == 0, f"{module} imports relatively; write the whole name."
+    if (node.module, name) == ("thalweg", "__version__"):
+        return None
+    inner = f"{node.module}.{name}"
+    return inner if inner in MODULES or not node.module.startswith("thalweg") else node.module
+
+
+IMPORTS = {module: imported(module) for module in MODULES}
+OWN = {module: {name for name in names if name.split(".")[0] == "thalweg"} for module, names in IMPORTS.items()}
+
+
+def arrows():
+    """(module, what it imports of other rooms)."""
+    return [(m, other) for m, names in OWN.items() for other in sorted(names) if room_of(m) != room_of(other)]
+
+
+def test_the_source_was_found():
+    assert "thalweg.rules.adam" in MODULES
+    assert "thalweg.rules.contract" in OWN["thalweg.rules.adam"]
+    assert "torch" in IMPORTS["thalweg.numerics.functions"], "imports inside functions count"
+
+
+def test_every_room_is_in_the_contract():
+    rooms = {room_of(module) for module in MODULES}
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert (rooms | folders) - set(LEVEL) == set(), "a new room needs a line in design.md and here"
+
+
+@pytest.mark.parametrize(("module", "other"), arrows())
+def test_imports_go_downwards(module, other):
+    here, there = room_of(module), room_of(other)
+    assert LEVEL[there] < LEVEL[here], f"{module} imports {other}, and {there} does not lie below {here}"
+
+
+def test_everything_imported_exists():
+    for module, names in OWN.items():
+        assert names <= set(MODULES), f"{module} imports {names - set(MODULES)}"
+
+
+def test_nothing_imports_the_command_line():
+    users = [m for m, names in OWN.items() if room_of(m) != "cli" and any(room_of(name) == "cli" for name in names)]
+    assert users == []
+
+
+@pytest.mark.parametrize("room", WITHOUT_TORCH)
+def test_rooms_without_torch(room):
+    users = [m for m in MODULES if room_of(m) == room and any(n.split(".")[0] == "torch" for n in IMPORTS[m])]
+    assert users == []
+
+
+def test_rules_never_import_the_optimizers_of_torch():
+    for module in MODULES:
+        if room_of(module) == "rules":
+            assert not any(name.startswith("torch.optim") for name in IMPORTS[module]), module
+
+
+def test_no_cycles():
+    """File by file; a package's own file counts only where it is imported by name."""
+    done, open_modules = set(), []
+
+    def visit(module):
+        assert module not in open_modules, " → ".join([*open_modules[open_modules.index(module) :], module])
+        if module not in done:
+            open_modules.append(module)
+            for other in sorted(OWN[module] & set(MODULES)):
+                visit(other)
+            open_modules.pop()
+            done.add(module)
+
+    for module in MODULES:
+        visit(module)
+
+
+def test_names_say_what_is_inside():
+    names = [path.stem for path in FILES] + [path.name for path in ROOT.rglob("*") if path.is_dir()]
+    assert VAGUE & set(names) == set()
