@@ -45,14 +45,20 @@ def imported(module):
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            found |= {alias.name for alias in node.names} - only_version(tree)
         elif isinstance(node, ast.ImportFrom):
             found |= {target for alias in node.names if (target := from_import(module, node, alias.name))}
     return found - {module}
 
 
+def only_version(tree):
+    """{"thalweg"} where nothing of `import thalweg` is used but the version, which belongs to no room."""
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    return {"thalweg"} if {node.attr for node in uses if node.value.id == "thalweg"} == {"__version__"} else set()
+
+
 def from_import(module, node, name):
-    """`from a import b`: the module a.b where there is one, else a. The version belongs to no room."""
+    """`from a import b`: the module a.b where there is one, else a."""
     assert node.level == 0, f"{module} imports relatively; write the whole name."
     if (node.module, name) == ("thalweg", "__version__"):
         return None

@@ -21,14 +21,17 @@ def create(recipe: Recipe, all_states: States, group: Mapping[str, Any]) -> None
         ensure(recipe, trace(recipe.structure(values)), all_states[p], p, values)
 
 
-def ensure(recipe: Recipe, program: Program, state: States, p: Tensor, values: Mapping[str, Any]) -> None:
-    """Creates what is missing of a parameter's state; what is there stays."""
+def ensure(recipe: Recipe, program: Program, state: States, p: Tensor, values: Mapping[str, Any]) -> bool:
+    """Creates what is missing of a parameter's state. Says whether none of the rule's was there."""
+    names = (*program.states, *program.row_states)
+    missing = [name for name in names if state.get(name) is None]
     if recipe.rule.counts_steps and "step" not in state:
         state["step"] = torch.tensor(0.0, dtype=_scalar_dtype())
-    for declared in recipe.rule.states:
-        exists = declared.name in program.states or declared.name in program.row_states
-        if exists and state.get(declared.name) is None:
-            state[declared.name] = _initial(declared, p, values)
+    if missing:
+        declared = {s.name: s for s in recipe.rule.states}
+        for name in missing:
+            state[name] = _initial(declared[name], p, values)
+    return len(missing) == len(names)
 
 
 def adopt(recipe: Recipe, all_states: States) -> None:

@@ -47,35 +47,32 @@ def _numbers(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _row(recipe: Recipe, program: Program, state: states.States, p: Tensor, values: Mapping[str, Any]) -> _Row:
-    if p.grad is None or p.grad.is_sparse:
+    gradient = p.grad
+    if gradient is None or gradient.is_sparse:
         raise InputError(f"{class_name(recipe)} takes dense gradients only; create the embedding with sparse=False.")
-    first = not any(state.get(s.name) is not None for s in recipe.rule.states)  # read before the state is made
-    states.ensure(recipe, program, state, p, values)
-    t = 1.0 if first else 2.0
+    t = 1.0 if states.ensure(recipe, program, state, p, values) else 2.0
     if recipe.rule.counts_steps:
         state["step"] += 1
         t = state["step"].item()
-    kept = tuple(_real(state[name]) for name in program.states)
-    return _Row(Elements(_like(_real(p.grad), _real(p)), _real(p), kept), t, state)
-
-
-def _real(tensor: Tensor) -> Tensor:
-    """A complex tensor as pairs of real numbers: elementwise rules treat the two parts alike, as torch does."""
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
-
-
-def _like(gradient: Tensor, p: Tensor) -> Tensor:
-    """The gradient in the parameter's memory layout."""
-    if gradient.stride() == p.stride() or (gradient.is_contiguous() and p.is_contiguous()):
-        return gradient
-    return torch.empty_like(p).copy_(gradient)
+    kept = tuple([state[name] for name in program.states])
+    if p.is_complex():  # as pairs of real numbers: elementwise rules treat the two parts alike, as torch does
+        view = torch.view_as_real
+        gradient, p, kept = view(gradient), view(p), tuple(view(s) for s in kept)
+    if not (gradient.is_contiguous() and p.is_contiguous()) and gradient.stride() != p.stride():
+        gradient = torch.empty_like(p).copy_(gradient)  # into the parameter's memory layout
+    return _Row(Elements(gradient, p, kept), t, state)
 
 
 def _executor(row: Elements) -> tuple[bool, torch.dtype]:
-    tensors = (row.g, row.p, *row.states)
-    alike = all(t.dtype == row.p.dtype and t.stride() == row.p.stride() for t in tensors)
-    dense = all(t.dtype == row.p.dtype and t.is_contiguous() for t in tensors)
-    return (alike or dense) and compiled.accepts(row.p), row.p.dtype
+    """Whether the compiled pass can take the row, whose tensors must lie alike in memory; and its dtype."""
+    p, rest = row.p, (row.g, *row.states)
+    alike = p.is_contiguous()
+    for tensor in rest:
+        alike = alike and tensor.is_contiguous()
+    alike = alike or all(tensor.stride() == p.stride() for tensor in rest)
+    for tensor in rest:
+        alike = alike and tensor.dtype == p.dtype
+    return alike and compiled.accepts(p), p.dtype
 
 
 def _update(

@@ -53,7 +53,7 @@ def curves(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -
     """Everything that the learning curves show."""
     series = tuple(s for row in rows if (s := _series(study, row, finals(study, row, runs))) is not None)
     standing = [s.metric.mean for s in series if s.metric.mean]
-    shown = [v for mean in standing for v in mean[len(mean) // 4 :]] + [study.target]
+    shown = [v for mean in standing for v in mean[len(mean) // 8 :]] + [study.target]
     return Curves(
         series=series,
         metric=metric_scale(study, shown),

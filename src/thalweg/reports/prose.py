@@ -7,7 +7,7 @@ from thalweg.analysis.leaderboard import Row
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.finals import ranking_split
 from thalweg.reports.sweep import Panel, Sweep
-from thalweg.reports.wording import capital, duration, rate, several, value
+from thalweg.reports.wording import capital, duration, rate, several, target, value
 
 Pairs = list[tuple[str, str]]
 
@@ -22,7 +22,7 @@ def key_facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Pairs:
         ("training", f"{several(study.epochs, 'epoch')}, batch {study.batch_size:,}"),
         ("seeds", f"{len(study.tuning_seeds)} tuning{fresh}"),
         ("runs", f"{len(runs):,} trained, {sum(run.diverged for run in runs):,} diverged"),
-        ("time", duration(sum(run.seconds for run in runs))),
+        ("training time", duration(sum(run.seconds for run in runs))),
         ("protocol", str(study.protocol)),
     ]
 
@@ -42,7 +42,7 @@ def _plateau(panel: Panel) -> str:
     if panel.plateau is None:
         return f"{panel.contender} was run at the single rate {rate(panel.chosen.rate)}."
     if panel.plateau[0] == panel.plateau[1]:
-        return f"{panel.contender} is at its best only at {rate(panel.chosen.rate)}, of the rates tried."
+        return f"For {panel.contender}, no other rate comes within one standard error of {rate(panel.chosen.rate)}."
     low, high = map(rate, panel.plateau)
     return f"{panel.contender} stays within one standard error of its best from {low} to {high}."
 
@@ -68,10 +68,10 @@ def curves_title(study: StudyRecord, rows: Sequence[Row]) -> str:
     if study.target is not None and timed:
         fastest = min(timed, key=lambda row: row.steps_to_target or 0.0)
         steps = f"{fastest.steps_to_target:,.0f}"
-        return f"{fastest.contender} reaches {value(study, study.target)} first: after {steps} steps (median)."
+        return f"{fastest.contender} reaches {target(study)} first: after {steps} steps (median)."
     if not rows[0].validation.count:
         return "No final run finished."
-    missed = "" if study.target is None else f" No optimizer reaches {value(study, study.target)} with every seed."
+    missed = "" if study.target is None else f" No optimizer reaches {target(study)} with every seed."
     return f"{rows[0].contender} ends at {value(study, rows[0].validation.mean)}.{missed}"
 
 
@@ -115,7 +115,9 @@ def _confirmation(study: StudyRecord, rows: Sequence[Row]) -> str:
             "choice, so its means are on the optimistic side."
         )
     seeds = f"{several(len(study.confirmation_seeds), 'fresh seed')} ({_range(study.confirmation_seeds)})"
-    first = f"The chosen rates and each optimizer's published defaults were trained again with {seeds}, used nowhere before."
+    first = (
+        f"The chosen rates, and each optimizer's published defaults, were trained with {seeds}, used nowhere before."
+    )
     if ranking_split(study, rows) == "validation":
         return f"{first} The workload has no test split, so the validation split, which made the choice, ranks too."
     return f"{first} The test split was read in these runs only, after the choice was stored."
@@ -145,7 +147,7 @@ def _steps(study: StudyRecord, metric: str) -> str:
     assert study.target is not None
     better = "reaches" if study.higher_is_better else "is down to"
     return (
-        f"Optimizer steps until the end of the first epoch whose {metric} {better} {value(study, study.target)}: "
+        f"Optimizer steps until the end of the first epoch whose {metric} {better} {target(study)}: "
         "the median over the final runs that get there."
     )
 

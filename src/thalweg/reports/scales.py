@@ -107,7 +107,7 @@ def _linear_scale(low: float, high: float, label: Callable[[float, int], str]) -
 
 
 def _log_scale(low: float, high: float) -> Scale:
-    """Ends are in decades. Decades carry labels, every second or later one where they are many; few decades: 1, 2, 5."""
+    """Ends are in decades. Decades carry labels, or every second where they are many; below two decades 1, 2, 5 do."""
     if high - low < 0.05:
         low, high = low - 0.05, high + 0.05
     if high - low >= 2:

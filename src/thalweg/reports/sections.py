@@ -11,12 +11,13 @@ from thalweg.reports.markup import Child, Markup, element, join
 from thalweg.reports.standings import Standings
 from thalweg.reports.sweep import Panel, Sweep
 from thalweg.reports.table import key, table
-from thalweg.reports.wording import capital, listed
+from thalweg.reports.wording import listed
 
 VALLEY = "M2 5 C7 5 8 18 13 18 S20 9 26 7"  # a valley; the dot marks its lowest point
 ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 28 24'%3E%3Cpath fill='none' "
-    f"stroke='%231668a0' stroke-width='2.5' d='{VALLEY}'/%3E%3Ccircle fill='%231668a0' cx='13' cy='18' r='3.5'/%3E%3C/svg%3E"
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 28 24' fill='%231668a0'%3E"
+    f"%3Cpath fill='none' stroke='%231668a0' stroke-width='2.5' d='{VALLEY}'/%3E"
+    "%3Ccircle cx='13' cy='18' r='3.5'/%3E%3C/svg%3E"
 )
 
 
@@ -24,14 +25,14 @@ def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
     """Workload, and the verdict: its first sentence large, the rest below."""
     valley = element("path", d=VALLEY, class_="valley")
     mark = element("svg", valley, element("circle", cx=13, cy=18, r=3), viewBox="0 0 28 24", aria_hidden="true")
-    answer, _, rest = verdict.partition(". ")
-    answer = f"{answer}." if rest else answer
+    answer, _, rest = verdict.replace(" ± ", "\u00a0±\u00a0").partition(". ")
+    answer, rest = (f"{answer}.", rest.strip(" .") and rest) if rest else (answer, "")
     return element(
         "header",
         element("p", mark, "Thalweg · which optimizer?", class_="brand"),
         element("h1", study.workload),
         element("p", _emphasized(answer, rows[0].contender if rows else ""), class_="verdict"),
-        element("p", capital(rest), class_="rest") if rest else None,
+        element("p", rest, class_="rest") if rest else None,
     )
 
 
@@ -57,14 +58,14 @@ def _ranking(study: StudyRecord, board: Standings) -> str:
     """The first sentence of the leaderboard: how it is sorted, and what cannot be told apart."""
     ties = [line.contender for line in board.lines if line.tied and line.rank > 1]
     direction = "higher" if study.higher_is_better else "lower"
-    tied = f" {capital(listed(ties))} cannot be told from the first." if ties else ""
+    tied = f" Tied with the first: {listed(ties)}." if ties else ""
     return f"By mean {board.split} {study.metric}, {direction} is better.{tied}"
 
 
 def rates(study: StudyRecord, whole: Sweep) -> Markup:
     if not whole.panels:
         return _section("rates", prose.metric_heading(study), "No contender has a learning rate to tune.")
-    axes = f"Upwards the validation {study.metric} at the end of training, to the right the learning rate, in powers of ten."
+    axes = f"Vertical: validation {study.metric} at the end of training. Horizontal: learning rate, logarithmic."
     fixed = f" {listed(whole.fixed)}: no learning rate to tune." if whole.fixed else ""
     panels = element("div", *(_panel(study, i, p) for i, p in enumerate(whole.panels)), class_="panels")
     note = element("p", axes + fixed, class_="axes")

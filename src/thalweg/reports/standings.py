@@ -56,6 +56,7 @@ class Standings:
     lines: tuple[Line, ...]
     split: str
     axis: Scale
+    reference: float | None  # where on the axis the first's mean stands
     has_defaults: bool
     has_target: bool
 
@@ -64,10 +65,13 @@ def standings(study: StudyRecord, rows: Sequence[Row]) -> Standings:
     """Everything that the table shows."""
     split = ranking_split(study, rows)
     axis = _axis(study, [ranking_interval(row, split) for row in rows], [row.defaults for row in rows])
+    lines = tuple(_line(study, row, split, axis) for row in rows)
+    first = lines[0].whisker
     return Standings(
-        lines=tuple(_line(study, row, split, axis) for row in rows),
+        lines=lines,
         split=split,
         axis=axis,
+        reference=first.at if first and not first.beyond else None,
         has_defaults=bool(study.confirmation_seeds),
         has_target=study.target is not None,
     )

@@ -6,7 +6,7 @@ from thalweg.records.types import StudyRecord
 from thalweg.reports.markup import Child, Markup, element, join
 from thalweg.reports.scales import Scale
 from thalweg.reports.standings import Line, Standings, Whisker
-from thalweg.reports.wording import MISSING, value
+from thalweg.reports.wording import MISSING, target
 
 TUNED, DEFAULT = 12, 26  # heights of the two lanes in a cell's drawing, in pixels
 
@@ -28,9 +28,9 @@ def _head(study: StudyRecord, board: Standings) -> Markup:
         *([_heading("published defaults", "number")] if board.has_defaults else []),
         *([_heading("validation", "number")] if board.split == "test" else []),
         _heading("training", "number"),
-        *([_heading(f"steps to {value(study, study.target)}", "number")] if board.has_target else []),
+        *([_heading(f"steps to {target(study)}", "number")] if board.has_target else []),
         _heading("diverged", "number"),
-        _heading("seconds a run", "number"),
+        _heading("seconds / run", "number"),
     ]
     return element("thead", element("tr", *cells))
 
@@ -45,8 +45,8 @@ def _row(board: Standings, line: Line) -> Markup:
         _name(line),
         _stacked(line.learning_rate, f"{line.edge} tried" if line.edge else ""),
         _stacked(*line.score, kind="number score"),
-        element("td", _drawing(line), class_="plot"),
-        *([_stacked(_joined(line.defaults), _default_note(line))] if board.has_defaults else []),
+        element("td", _drawing(line, board.reference), class_="plot"),
+        *([_stacked(line.defaults[0], _default_note(line))] if board.has_defaults else []),
         *([_stacked(*line.validation)] if board.split == "test" else []),
         _stacked(*line.train),
         *([_stacked(line.steps, line.reached)] if board.has_target else []),
@@ -71,7 +71,8 @@ def _joined(pair: tuple[str, str]) -> str:
 
 
 def _default_note(line: Line) -> str:
-    return "" if line.default_rate == MISSING else f"at {line.default_rate}"
+    at = "" if line.default_rate == MISSING else f"at {line.default_rate}"
+    return " ".join(part for part in (line.defaults[1], at) if part)
 
 
 def _axis(scale: Scale) -> Markup:
@@ -82,13 +83,17 @@ def _axis(scale: Scale) -> Markup:
     return element("span", *marks, class_="axis")
 
 
-def _drawing(line: Line) -> Markup | None:
+def _drawing(line: Line, reference: float | None) -> Markup | None:
+    """Both intervals, before the first's mean as a line through all rows."""
     lanes = [(line.whisker, TUNED, "tuned"), (line.default_whisker, DEFAULT, "default")]
     drawn = [_lane(whisker, height, kind) for whisker, height, kind in lanes if whisker]
     if not drawn:
         return None
     said = [f"tuned {_joined(line.score)}"] if line.whisker else []
     said += [f"published defaults {_joined(line.defaults)}"] if line.default_whisker else []
+    if reference is not None:
+        place = f"{reference:.2%}"
+        drawn.insert(0, element("line", x1=place, x2=place, y1=-400, y2=400, class_="through"))
     return element("svg", *drawn, class_="whiskers", role="img", aria_label=", ".join(said))
 
 
@@ -118,4 +123,6 @@ def key(board: Standings) -> Markup:
 
     tuned: Sequence[Markup] = [sample("tuned", f"tuned, {board.split} mean with 95% interval")]
     default = [sample("default", "published defaults")] if board.has_defaults else []
-    return element("p", join(*tuned, *default), class_="key")
+    beyond = any(w and w.beyond for line in board.lines for w in (line.whisker, line.default_whisker))
+    off = element("span", "‹ › beyond the axis", class_="sample-of") if beyond else None
+    return element("p", join(*tuned, *default, off), class_="key")

@@ -1,1 +1,1 @@
-"""Figures' data → what plotly.js draws. Colours are the page's, by name: `@leader 0.2` is its leader at that opacity."""
+"""Figures' data → what plotly.js draws. Colours are the page's, by name: `@leader 0.2` has that opacity."""

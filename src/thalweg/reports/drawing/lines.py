@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from thalweg.records.types import StudyRecord
+from thalweg.reports import wording
 from thalweg.reports.curves import Curve, Curves
 from thalweg.reports.drawing.frame import Plain, layout, on_axis, outline, plotly_text, points
 from thalweg.reports.scales import Scale
-from thalweg.reports.wording import value
 
 COLOURS = 6  # the page's `@series-0` … `@series-5`; the next optimizers repeat them with another dash
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px")
@@ -19,7 +19,7 @@ def look(index: int) -> tuple[str, str]:
 
 def metric_figure(study: StudyRecord, curves: Curves) -> Plain:
     """The validation metric per epoch, with the target."""
-    texts = [_texts(s.contender, s.metric, lambda v: value(study, v)) for s in curves.series]
+    texts = [_texts(s.contender, s.metric, lambda v: wording.value(study, v)) for s in curves.series]
     traces = [t for i, s in enumerate(curves.series) for t in _traces(curves, i, s.metric, texts[i])]
     shapes = [] if curves.target is None else [_target_line(curves.target)]
     notes = [] if curves.target is None else [_target_note(study, curves.metric, curves.target)]
@@ -99,8 +99,10 @@ def _target_line(target: float) -> Plain:
 
 
 def _target_note(study: StudyRecord, scale: Scale, target: float) -> Plain:
-    place = {"xref": "paper", "x": 1, "xanchor": "right", "y": on_axis(scale, target), "yanchor": "bottom"}
-    return {**place, "showarrow": False, "text": f"target {value(study, target)}"}
+    """At the left end, beyond the line, where no curve is at first."""
+    side = "bottom" if study.higher_is_better else "top"
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "y": on_axis(scale, target), "yanchor": side}
+    return {**place, "showarrow": False, "text": f"target {wording.target(study)}"}
 
 
 def _epochs(epochs: int) -> Scale:
