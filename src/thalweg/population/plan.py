@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,7 +13,7 @@ from thalweg.population.alone import gradients_of
 from thalweg.population.gradients import GradientProgram
 from thalweg.population.job import Job, users_fault
 from thalweg.population.members import Member
-from thalweg.population.models import build
+from thalweg.population.models import build, state
 from thalweg.population.randomness import SeededRandomness
 from thalweg.population.verification import disagreement, first_batches, slower
 from thalweg.workloads.workload import Workload
@@ -20,6 +21,10 @@ from thalweg.workloads.workload import Workload
 Execution = Literal["auto", "population", "loop"]
 WIDTH = 32  # members at once: more leave the caches, measured slower
 FEW = 8  # members of one seed below which seeds share a population
+LEAST = 4  # members that a population is not cut below to busy another worker
+MEMORY = 0.5  # the share of the free memory that stacked models may take
+ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
+COPIES = 10  # of a model's size that a member needs: parameters, gradients, states, activations
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def make_plan(
         reason = slower(whole, programs[0], seed)
     if execution == "population" and reason:
         raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
-    return Plan(whole, programs[0], programs[1], reason, WIDTH, workers)
+    return Plan(whole, programs[0], programs[1], reason, _width(whole, seed, workers), workers)
 
 
 def _first_look(job: Job, seed: int) -> Job:
@@ -86,6 +91,22 @@ def _first_look(job: Job, seed: int) -> Job:
     return replace(job, trained=frozenset(gradients), random=draws.sites > 0)
 
 
+def _width(job: Job, seed: int, workers: int) -> int:
+    """Members at once: no more than memory holds."""
+    size = sum(t.numel() * t.element_size() for t in state(build(job.workload, seed, job.device)).values())
+    free = torch.cuda.mem_get_info(job.device)[0] if job.device.type == "cuda" else _free_memory()
+    return max(1, min(WIDTH, int(MEMORY * free / workers / (COPIES * size))))
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):  # not Linux
+        return ASSUMED
+
+
 def _sorted(members: Sequence[Member], *, by_seed: bool) -> list[int]:
     def key(i: int) -> tuple[Any, ...]:
         s = members[i].structure
@@ -95,8 +116,9 @@ def _sorted(members: Sequence[Member], *, by_seed: bool) -> list[int]:
 
 
 def _parts(of_seed: list[int], width: int, workers: int, seeds: int) -> list[list[int]]:
-    """Equal parts of at most `width`, and enough of them to keep the workers busy."""
-    least = -(-len(of_seed) // width)
-    count = max(least, min(-(-workers // seeds), len(of_seed)))
+    """Equal parts of at most `width`, in a number that shares out among the workers unless they would get small."""
+    count = -(-len(of_seed) // width)
+    while count * seeds % workers and len(of_seed) >= LEAST * (count + 1):
+        count += 1
     bounds = [round(k * len(of_seed) / count) for k in range(count + 1)]
     return [of_seed[a:b] for a, b in pairwise(bounds)]

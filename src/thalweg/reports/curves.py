@@ -52,8 +52,8 @@ class Curves:
 def curves(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Curves:
     """Everything that the learning curves show."""
     series = tuple(s for row in rows if (s := _series(study, row, finals(study, row, runs))) is not None)
-    standing = [s.metric.mean for s in series if s.metric.mean]
-    shown = [v for mean in standing for v in mean[len(mean) // 8 :]] + [study.target]
+    late = [(c, len(c.mean) // 8) for c in (s.metric for s in series)]  # the steep beginning may leave the frame
+    shown = [v for c, start in late for bound in (c.mean, c.low, c.high) for v in bound[start:]] + [study.target]
     return Curves(
         series=series,
         metric=metric_scale(study, shown),

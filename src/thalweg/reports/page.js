@@ -33,15 +33,18 @@
   const depth = (trace) =>
     trace.series === undefined ? 0 : (standing(trace) ? 1e6 : 0) + (trace.fill ? 0 : 1e3) - trace.series;
 
-  const draw = (chart, width) => {
+  const draw = (chart, size) => {
     const style = getComputedStyle(root);
     const { data, layout } = figures[chart.dataset.figure];
     const traces = [...data].sort((a, b) => depth(a) - depth(b)).map(dressed);
-    const font = { ...layout.font, family: getComputedStyle(chart).fontFamily };
-    const sized = width ? { width, autosize: false } : {};
-    return Plotly.react(chart, painted(style, traces), painted(style, { ...layout, font, ...sized }), config);
+    const { fontFamily: family } = getComputedStyle(chart);
+    const fonts = {
+      font: { ...layout.font, family },
+      hoverlabel: { ...layout.hoverlabel, font: { ...layout.hoverlabel.font, family } },
+    };
+    return Plotly.react(chart, painted(style, traces), painted(style, { ...layout, ...fonts, ...size }), config);
   };
-  const drawAll = (width) => charts.forEach((chart) => draw(chart, width && width(chart)));
+  const drawAll = () => charts.forEach((chart) => draw(chart));
 
   // One after another, so that the page answers while forty panels are drawn.
   const next = (left) => {
@@ -57,14 +60,16 @@
       charts.filter((chart) => chart.dataset.figure.startsWith("curve-")).forEach((chart) => draw(chart));
     }),
   );
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 
   // Paper is light, narrower than the window, and cannot open what is folded.
   const details = [...document.querySelectorAll("details")];
   addEventListener("beforeprint", () => {
     root.classList.add("paper");
     details.forEach((fold) => (fold.open = true));
-    drawAll((chart) => chart.clientWidth);
+    charts.forEach((chart) => {
+      draw(chart, { autosize: false, width: chart.clientWidth, height: chart.clientHeight });
+    });
   });
   addEventListener("afterprint", () => {
     root.classList.remove("paper");

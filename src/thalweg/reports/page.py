@@ -2,8 +2,7 @@
 
 import base64
 import hashlib
-import os
-import tempfile
+import uuid
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -39,22 +38,13 @@ def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], v
 
 def write(path: Path, html: str) -> None:
     """Writes a text file whole or not at all: what was at `path` before stays until the new file is complete."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(html)
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
+        part.write_text(html, encoding="utf-8")
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    """What the user's files are not: `mkstemp` makes files that only their owner reads."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _document(study: StudyRecord, verdict: str, body: Markup, figures: dict[str, Plain]) -> str:

@@ -7,7 +7,7 @@ from thalweg.analysis.leaderboard import Row
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.finals import ranking_split
 from thalweg.reports.sweep import Panel, Sweep
-from thalweg.reports.wording import capital, duration, rate, several, target, value
+from thalweg.reports.wording import capital, duration, listed, rate, several, target, value
 
 Pairs = list[tuple[str, str]]
 
@@ -22,7 +22,7 @@ def key_facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Pairs:
         ("training", f"{several(study.epochs, 'epoch')}, batch {study.batch_size:,}"),
         ("seeds", f"{len(study.tuning_seeds)} tuning{fresh}"),
         ("runs", f"{len(runs):,} trained, {sum(run.diverged for run in runs):,} diverged"),
-        ("training time", duration(sum(run.seconds for run in runs))),
+        ("total run time", duration(sum(run.seconds for run in runs))),
         ("protocol", str(study.protocol)),
     ]
 
@@ -41,9 +41,9 @@ def _plateau(panel: Panel) -> str:
         return f"No rate of {panel.contender} let every seed finish."
     if panel.plateau is None:
         return f"{panel.contender} was run at the single rate {rate(panel.chosen.rate)}."
-    if panel.plateau[0] == panel.plateau[1]:
-        return f"For {panel.contender}, no other rate comes within one standard error of {rate(panel.chosen.rate)}."
     low, high = map(rate, panel.plateau)
+    if low == high:
+        return f"For {panel.contender}, no other rate comes within one standard error of its best, {low}."
     return f"{panel.contender} stays within one standard error of its best from {low} to {high}."
 
 
@@ -66,13 +66,15 @@ def curves_title(study: StudyRecord, rows: Sequence[Row]) -> str:
     """Who reaches the target first; without a target, where the leader ends."""
     timed = [row for row in rows if row.steps_to_target is not None and row.reached == row.runs]
     if study.target is not None and timed:
-        fastest = min(timed, key=lambda row: row.steps_to_target or 0.0)
-        steps = f"{fastest.steps_to_target:,.0f}"
-        return f"{fastest.contender} reaches {target(study)} first: after {steps} steps (median)."
+        least = min(row.steps_to_target for row in timed if row.steps_to_target is not None)
+        fastest = [row.contender for row in timed if row.steps_to_target == least]
+        reach = "reaches" if len(fastest) == 1 else "reach"
+        return f"{listed(fastest, 4)} {reach} {target(study)} first, after {least:,.0f} steps (median)."
     if not rows[0].validation.count:
         return "No final run finished."
     missed = "" if study.target is None else f" No optimizer reaches {target(study)} with every seed."
-    return f"{rows[0].contender} ends at {value(study, rows[0].validation.mean)}.{missed}"
+    metric = value(study, rows[0].validation.mean)
+    return f"{rows[0].contender} ends at {metric} validation {study.metric}.{missed}"
 
 
 def measured(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Pairs:

@@ -95,15 +95,22 @@ def _ends(values: Sequence[float], higher_is_better: bool) -> tuple[float, float
 
 
 def _linear_scale(low: float, high: float, label: Callable[[float, int], str]) -> Scale:
-    """Four to seven round ticks; `label` writes a value with so many decimals."""
+    """`label` writes a value with so many decimals."""
     if not low < high:
         low, high = low - 0.5, high + 0.5
-    raw = (high - low) / 4
-    magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = max(m * magnitude for m in (1, 2, 2.5, 5) if m * magnitude <= raw)
-    ticks = tuple(k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1))
-    digits = max(0, -math.floor(math.log10(step)) + (1 if step / magnitude == 2.5 else 0))
+    ticks, digits = _round_ticks(low, high)
     return Scale(low, high, False, ticks, tuple(label(tick, digits) for tick in ticks))
+
+
+def _round_ticks(low: float, high: float) -> tuple[tuple[float, ...], int]:
+    """Two to six round numbers, and the decimals they need."""
+    least = (high - low) / 5.5
+    exponent = math.floor(math.log10(least))
+    multiple = next(m for m in (1, 2, 2.5, 5, 10) if m * 10.0**exponent >= least)
+    step = multiple * 10.0**exponent
+    count = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    digits = max(0, -exponent + (multiple == 2.5) - (multiple == 10))
+    return tuple(round(k * step, digits) for k in count), digits
 
 
 def _log_scale(low: float, high: float) -> Scale:
@@ -114,12 +121,12 @@ def _log_scale(low: float, high: float) -> Scale:
         decades = range(math.ceil(low), math.floor(high) + 1)
         every = math.ceil(len(decades) / 6)
         shown = [k for k in decades if (k - decades[-1]) % every == 0]
-        return Scale(10.0**low, 10.0**high, True, tuple(10.0**k for k in shown), tuple(map(power_of_ten, shown)))
-    steps = [m * 10.0**k for k in range(math.floor(low), math.floor(high) + 1) for m in _between(high - low)]
-    ticks = tuple(t for t in steps if low - 1e-9 <= math.log10(t) <= high + 1e-9)
+        plain = max(map(abs, shown), default=0) <= 3
+        labels = tuple(f"{10.0**k:g}" if plain else power_of_ten(k) for k in shown)
+        return Scale(10.0**low, 10.0**high, True, tuple(10.0**k for k in shown), labels)
+    if high - low < 0.8:
+        ticks, _ = _round_ticks(10.0**low, 10.0**high)
+    else:
+        steps = [m * 10.0**k for k in range(math.floor(low), math.floor(high) + 1) for m in (1, 2, 5)]
+        ticks = tuple(t for t in steps if low <= math.log10(t) <= high)
     return Scale(10.0**low, 10.0**high, True, ticks, tuple(f"{t:.3g}" for t in ticks))
-
-
-def _between(decades: float) -> Sequence[float]:
-    """The ticks within a decade."""
-    return (1, 2, 5) if decades >= 0.6 else tuple(range(1, 10)) if decades > 0.3 else [1 + i / 10 for i in range(90)]

@@ -13,6 +13,7 @@ from thalweg.reports.sweep import Panel, Sweep
 from thalweg.reports.table import key, table
 from thalweg.reports.wording import listed
 
+LONG = 280  # characters from which the verdict's second sentence, a list of ties, is set smaller
 VALLEY = "M2 5 C7 5 8 18 13 18 S20 9 26 7"  # a valley; the dot marks its lowest point
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 28 24' fill='%231668a0'%3E"
@@ -32,7 +33,7 @@ def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
         element("p", mark, "Thalweg · which optimizer?", class_="brand"),
         element("h1", study.workload),
         element("p", _emphasized(answer, rows[0].contender if rows else ""), class_="verdict"),
-        element("p", rest, class_="rest") if rest else None,
+        element("p", rest, class_="rest long" if len(rest) > LONG else "rest") if rest else None,
     )
 
 
@@ -88,10 +89,14 @@ def _chart(name: str, said: str) -> Markup:
 
 
 def _rates_key(whole: Sweep) -> Markup:
+    several = any(spot.low is not None for panel in whole.panels for spot in panel.spots)
     entries = [
-        ("mean", "mean over tuning seeds, 95% interval"),
-        ("seed", "one seed"),
-        ("chosen", "chosen, on its plateau"),
+        *(
+            [("mean", "mean over tuning seeds, 95% interval"), ("seed", "one seed")]
+            if several
+            else [("mean", "one seed")]
+        ),
+        ("chosen", "chosen, on its plateau" if any(p.plateau for p in whole.panels) else "chosen"),
         *([("published", "published default")] if any(p.default for p in whole.panels) else []),
         *([("crossed", "diverged")] if any(s.diverged for p in whole.panels for s in p.spots) else []),
         *([("reference", f"{whole.panels[0].contender}, for comparison")] if len(whole.panels) > 1 else []),

@@ -21,7 +21,7 @@ def table(study: StudyRecord, board: Standings) -> Markup:
 def _head(study: StudyRecord, board: Standings) -> Markup:
     cells = [
         _heading("rank", "narrow"),
-        _heading("optimizer", "name"),
+        element("th", "optimizer", class_="name", scope="col", style=f"width:{_name_width(board)}ch"),
         _heading("learning rate", "number"),
         _heading(f"{board.split} {study.metric}", "number"),
         element("th", _axis(board.axis), class_="plot", scope="col"),
@@ -33,6 +33,11 @@ def _head(study: StudyRecord, board: Standings) -> Markup:
         _heading("seconds / run", "number"),
     ]
     return element("thead", element("tr", *cells))
+
+
+def _name_width(board: Standings) -> int:
+    """In characters: names of up to 26 stand on one line where the window is wide enough."""
+    return min(26, 4 + max(len(line.contender) for line in board.lines))
 
 
 def _heading(text: str, kind: str) -> Markup:
@@ -116,13 +121,15 @@ def _arrow(side: str, y: int, kind: str) -> Markup:
 def key(board: Standings) -> Markup:
     """What the dots mean."""
 
+    whiskers = [w for line in board.lines for w in (line.whisker, line.default_whisker) if w]
+
     def sample(kind: str, text: str) -> Markup:
         dot = element("g", element("line", x1=0, x2=22, y1=7, y2=7), element("circle", cx=11, cy=7, r=4), class_=kind)
         drawing = element("svg", dot, class_="whiskers sample", aria_hidden="true")
         return element("span", drawing, text, class_="sample-of")
 
-    tuned: Sequence[Markup] = [sample("tuned", f"tuned, {board.split} mean with 95% interval")]
+    interval = " with 95% interval" if any(w.low is not None for w in whiskers) else ""
+    tuned: Sequence[Markup] = [sample("tuned", f"tuned, {board.split} mean{interval}")]
     default = [sample("default", "published defaults")] if board.has_defaults else []
-    beyond = any(w and w.beyond for line in board.lines for w in (line.whisker, line.default_whisker))
-    off = element("span", "‹ › beyond the axis", class_="sample-of") if beyond else None
+    off = element("span", "‹ › beyond the axis", class_="sample-of") if any(w.beyond for w in whiskers) else None
     return element("p", join(*tuned, *default, off), class_="key")

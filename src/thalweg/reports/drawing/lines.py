@@ -71,7 +71,7 @@ def _dot(colour: str, size: float) -> Plain:
 def _band(index: int, x: Sequence[float], curve: Curve) -> Plain:
     colour = f"@{look(index)[0]}"
     edge = {"color": f"{colour} 0.5", "width": 2} if len(x) == 1 else {"width": 0}
-    shown = {"visible": True, "fillcolor": f"{colour} 0.15", "line": edge}
+    shown = {"visible": True, "fillcolor": f"{colour} 0.13", "line": edge}
     band = outline([(x, curve.low, curve.high)])
     return {**band, "series": index, "on": shown, "off": {"visible": False}}
 
@@ -102,12 +102,12 @@ def _target_note(study: StudyRecord, scale: Scale, target: float) -> Plain:
     """At the left end, beyond the line, where no curve is at first."""
     side = "bottom" if study.higher_is_better else "top"
     place = {"xref": "paper", "x": 0, "xanchor": "left", "y": on_axis(scale, target), "yanchor": side}
-    return {**place, "showarrow": False, "text": f"target {wording.target(study)}"}
+    return {**place, "showarrow": False, "bgcolor": "@page 0.75", "text": f"target {wording.target(study)}"}
 
 
 def _epochs(epochs: int) -> Scale:
     """Whole epochs, at most about eight labelled."""
     step = next(s * 10**k for k in range(9) for s in (1, 2, 5) if epochs <= 8 * s * 10**k)
-    ticks = range(step, epochs + 1, step) if step > 2 else range(1, epochs + 1, step)
+    ticks = range(step, epochs + 1, step)
     low, high = (0.5, 1.5) if epochs == 1 else (1.0, float(epochs))
     return Scale(low, high, False, tuple(map(float, ticks)), tuple(map(str, ticks)))
