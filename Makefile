@@ -9,7 +9,7 @@ demo: $(READY)  ## compare eleven optimizers on handwritten digits; says where t
 	$(BIN)/thalweg compare digits
 
 test: $(READY)  ## the whole suite
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4
 
 lint: $(READY)  ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -90,3 +90,17 @@ def test_adabound_against_its_oracle(setting, amsbound):
     path = train(optimizer, parts, given.gradients, given.rates)
     expected = adabound(given.start, given.gradients, given.rates, beta1=0.8, beta2=0.99, amsbound=amsbound, **setting)
     assert_same_path(path, torch.tensor(expected), given.start)
+
+
+def test_nadam_keeps_its_product_in_the_default_dtype():
+    """torch rounds it to float32 by default, and not at all where the default is float64."""
+    given, paths = task(torch.optim.NAdam), []
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        for cls in PAIRS["NAdam"]:
+            parts = parameters(given.start)
+            paths.append(train(cls(parts), parts, given.gradients, given.rates))
+    finally:
+        torch.set_default_dtype(before)
+    assert_same_path(*paths, given.start)

@@ -11,8 +11,12 @@ from torch.optim import lr_scheduler
 import thalweg.optim
 from optim.trained import PAIRS, parameters, task, train, values_of
 from thalweg.errors import InputError
-from thalweg.optim.classes import drop_ins
+from thalweg.numerics import sign
+from thalweg.optim.classes import drop_in, drop_ins
 from thalweg.optim.signature import HINTS
+from thalweg.recipes.catalogue import recipe
+from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.hyperparameters import Decay, Rate
 
 every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=list(drop_ins()))
 every_pair = pytest.mark.parametrize(("ours", "theirs"), PAIRS.values(), ids=list(PAIRS))
@@ -64,6 +68,36 @@ def test_classes_are_found_and_pickled_by_name(cls):
     assert cls.__module__ == "thalweg.optim"
     assert "Paper: " in cls.__doc__
     assert issubclass(cls, torch.optim.Optimizer)
+
+
+@rule(paper="none: written for a test", rates=(1e-3, 1.0))
+def sign_momentum(g, p, buffer: Zeros, t, *, lr: Rate = 0.5, beta1: Decay = 0.5):
+    """Follows the sign."""
+    buffer = beta1 * buffer + (1 - beta1) * g
+    return lr * sign(buffer), buffer
+
+
+SignMomentum = drop_in(sign_momentum)
+
+
+def test_a_rule_of_ones_own():
+    p = torch.zeros(2, requires_grad=True)
+    optimizer = SignMomentum([p], lr=0.25, weight_decay=0.0)
+    p.grad = torch.tensor([3.0, -2.0])
+    optimizer.step()
+    assert p.tolist() == [-0.25, 0.25]
+    assert pickle.loads(pickle.dumps(SignMomentum)) is SignMomentum
+    twin = copy.deepcopy(optimizer)
+    assert type(twin) is SignMomentum
+    assert optimizer.state[p]["buffer"].tolist() == [1.5, -1.0]
+    assert "SignMomentum" not in drop_ins()
+    with pytest.raises(InputError, match=r"The 'beta1' of SignMomentum must be a number in \[0, 1\), got 1"):
+        SignMomentum([p], beta1=1)
+
+
+def test_a_preset_without_a_class():
+    with pytest.raises(InputError, match="The preset 'nesterov' has no class of its own; use its rule 'sgd'"):
+        drop_in(recipe("nesterov"))
 
 
 def test_a_class_that_does_not_exist():

@@ -81,6 +81,12 @@ def loaded_back(state_dict):
     return torch.load(file, weights_only=True)
 
 
+def test_state_that_starts_at_a_hyperparameter_is_there_before_the_first_step():
+    ours, theirs = (cls([torch.zeros(2)], initial_accumulator_value=0.5).state_dict() for cls in PAIRS["Adagrad"])
+    assert_state_like(ours["state"][0], theirs["state"][0])
+    assert ours["state"][0]["sum"].tolist() == [0.5, 0.5]
+
+
 def test_the_rate_that_adabound_began_with_is_kept():
     given = task(thalweg.optim.AdaBound, steps=STEPS)
     parts, optimizer = half_run(thalweg.optim.AdaBound, {}, given)
@@ -89,26 +95,30 @@ def test_the_rate_that_adabound_began_with_is_kept():
     assert continued.param_groups[0]["initial_lr"] == given.rates[0]
 
 
+@pytest.mark.parametrize(("high", "low"), [(torch.float32, torch.bfloat16), (torch.float64, torch.float32)], ids=str)
 @pytest.mark.parametrize("name", ["Adam", "RMSprop", "NAdam"])
-def test_float32_state_of_bfloat16_parameters_stays_float32(name):
+def test_state_in_more_precision_than_its_parameters_stays_so(name, high, low):
     cls = drop_ins()[name]
     given = task(cls, steps=4)
-    wide = parameters(given.start, torch.float32)
+    wide = parameters(given.start, high)
     optimizer = cls(wide)
     train(optimizer, wide, given.gradients, given.rates)
     saved = optimizer.state_dict()
-    narrow = parameters(given.start, torch.bfloat16)
+    narrow = parameters(values_of(wide), low)
     loaded = cls(narrow)
-    loaded.load_state_dict(saved)
+    loaded.load_state_dict(copy.deepcopy(saved))
     for index, p in enumerate(narrow):
         for key, value in saved["state"][index].items():
             assert loaded.state[p][key].dtype == value.dtype
             assert torch.equal(loaded.state[p][key], value)
     train(loaded, narrow, given.gradients, given.rates)
-    assert all(p.dtype == torch.bfloat16 and p.isfinite().all() for p in narrow)
+    assert all(p.dtype == low for p in narrow)
+    train(optimizer, wide, given.gradients, given.rates)
+    tolerance = 8 * torch.finfo(low).eps  # four steps: half an ulp each for the parameter, as much for the gradient
+    torch.testing.assert_close(values_of(narrow).to(high), values_of(wide), rtol=tolerance, atol=tolerance)
     elementwise = [s for p in narrow for s in loaded.state[p].values() if s.shape == p.shape]
     assert elementwise
-    assert all(s.dtype == torch.float32 for s in elementwise)
+    assert all(s.dtype == high for s in elementwise)
 
 
 def test_steps_kept_as_numbers_by_old_checkpoints():

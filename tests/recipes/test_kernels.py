@@ -5,11 +5,14 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 import pytest
 import torch
 
 from small_rules import recipe_of
-from thalweg.recipes.execution import kernels
+from thalweg.recipes.catalogue import recipe
+from thalweg.recipes.execution import kernels, stacked
+from thalweg.recipes.rows import table
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Rate
 from thalweg.testing.trajectories import EXECUTIONS, advance, begin
@@ -38,8 +41,8 @@ def scaled(factor):
     return recipe_of(r)
 
 
-def stepped(recipe, dtype=torch.float32):
-    run = begin(recipe, recipe.resolve({}), torch.tensor([4.0, 8.0], dtype=dtype))
+def stepped(made, dtype=torch.float32):
+    run = begin(made, made.resolve({}), torch.tensor([4.0, 8.0], dtype=dtype))
     advance(EXECUTIONS["compiled"], [run], [torch.tensor([1.0, 2.0], dtype=dtype)])
     return run.p.tolist()
 
@@ -48,13 +51,34 @@ def files(folder):
     return sorted(path.name for path in folder.glob("*") if path.name != "__pycache__")
 
 
+@pytest.mark.parametrize("execution", ["compiled", "stacked"])
+def test_a_row_that_is_not_active_is_left_as_it_is(execution):
+    """[rows, elements]; the first row would become NaN."""
+    adam = recipe("adam")
+    program = trace(adam.structure(adam.resolve({})))
+    values = {h: np.array([float(v)] * 3) for h, v in adam.defaults.items() if h in program.inputs} | {"t": 1.0}
+    columns, active = table(program, values)[0], np.array([False, True, True])
+    elements = {name: torch.ones(3, 4, dtype=torch.float64) for name in ("g", "p", *program.states)}
+    elements["g"][0] = torch.nan
+    if execution == "stacked":
+        stacked.update(program, torch.tensor(columns), torch.tensor(active), elements)
+    else:
+        pointers = np.array([[row.data_ptr() for row in elements[name]] for name in elements])
+        sizes = np.full(3, 4)
+        kernels.kernel(program, "float64")(columns, np.arange(3), active, pointers, sizes)
+    for name in ("p", *program.states):
+        assert elements[name][0].tolist() == [1.0] * 4
+        assert elements[name].isfinite().all()
+    assert (elements["p"][1:] < 1).all()
+
+
 def test_a_kernel_is_one_file_and_compiled_once(cache):
-    recipe = scaled(lambda g, p: g)
-    assert stepped(recipe) == stepped(recipe) == [3.5, 7.0]
+    made = scaled(lambda g, p: g)
+    assert stepped(made) == stepped(made) == [3.5, 7.0]
     first = files(cache)
     assert len(first) == 1
     forget()
-    assert stepped(recipe) == [3.5, 7.0]
+    assert stepped(made) == [3.5, 7.0]
     assert files(cache) == first
 
 
@@ -74,8 +98,8 @@ def test_one_formula_is_one_file_whatever_its_rule_is_called(cache):
 
 
 def test_each_dtype_is_another_file(cache):
-    recipe = scaled(lambda g, p: g)
-    assert stepped(recipe, torch.float32) == stepped(recipe, torch.float64)
+    made = scaled(lambda g, p: g)
+    assert stepped(made, torch.float32) == stepped(made, torch.float64)
     assert len(files(cache)) == 2
 
 
@@ -108,8 +132,8 @@ def test_where_nothing_can_be_written(tmp_path, monkeypatch, cache):
 
 
 def test_the_source_has_no_literals():
-    recipe = scaled(lambda g, p: 0.125 * g + 3)
-    program = trace(recipe.structure(recipe.resolve({})))
+    made = scaled(lambda g, p: 0.125 * g + 3)
+    program = trace(made.structure(made.resolve({})))
     body = kernels.source(program, "float32").partition("def row")[2].partition("@njit")[0]
     assert "0.125" not in body
     assert "3" not in body.replace("_x3", "").replace("_k3", "")

@@ -108,6 +108,14 @@ def test_movement_without_a_gradient():
     assert_caught("zero_gradient", default_case(restless), "zero gradients move it")
 
 
+def test_nan_under_a_constant_gradient():
+    def unclamped(g, p, second: Zeros, first: Zeros, t, *, lr: Rate = 1e-2, rho: Decay = 0.5):
+        second, first = rho * second + (1 - rho) * g * g, rho * first + (1 - rho) * g
+        return lr * g / (sqrt(second - first * first) + 1e-8), second, first
+
+    assert_caught("constant_gradient", default_case(unclamped), "a constant gradient gives NaN")
+
+
 def test_a_pass_that_computes_something_else(monkeypatch):
     def damped(structure, elements, which, values):
         return compiled.update(structure, elements, which, {**values, "lr": values["lr"] * (1 + 1e-11)})

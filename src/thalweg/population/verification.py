@@ -15,7 +15,6 @@ from thalweg.population.models import build, stack, state
 from thalweg.workloads.workload import Workload
 
 SCALES = (1.0, 1.25)  # two members whose weights differ, so that control flow on values shows
-TIMED = 8  # members of the population that is timed against the loop
 REPEATS = 5
 MARGIN = 1.1  # noise that a measurement is allowed before the loop is preferred
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of the largest element
@@ -44,9 +43,10 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
 def slower(job: Job, program: GradientProgram, seed: int) -> str:
     """Why the loop is the better choice; empty where the program's time per run and step is not above its."""
     model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
-    stacked = stack({seed: model}, [seed] * TIMED, set(job.trained))
+    seeds = [seed] * len(SCALES)  # the width that is traced already; a wider one only gains
+    stacked = stack({seed: model}, seeds, set(job.trained))
     with torch.no_grad():
-        together = _seconds(lambda: program(stacked, batch, [seed] * TIMED, 1)) / TIMED
+        together = _seconds(lambda: program(stacked, batch, seeds, 1)) / len(seeds)
         alone = _seconds(lambda: gradients_of(job, model, batch, seed, 1))
     if together <= MARGIN * alone:
         return ""

@@ -32,7 +32,7 @@ def sweep_title(whole: Sweep) -> str:
     diverging = sum(any(spot.diverged for spot in panel.spots) for panel in whole.panels)
     lead = _plateau(whole.panels[0])
     if not diverging:
-        return f"{lead} No run of any optimizer diverged."
+        return f"{lead} No tuning run diverged."
     return f"{lead} {diverging} of {several(len(whole.panels), 'optimizer')} diverged at some rate."
 
 
@@ -51,8 +51,9 @@ def panel_label(study: StudyRecord, panel: Panel) -> str:
     """A panel in one line: what was chosen, and what the chart shows of it."""
     if panel.chosen is None:
         return "no rate let every seed finish"
-    edge = f", the {panel.edge} tried" if panel.edge else ""
-    return f"{value(study, panel.chosen.mean)} at {rate(panel.chosen.rate)}{edge}"
+    edge = f", the best is the {panel.edge} tried" if panel.edge else ""
+    reached = "" if panel.chosen.mean is None else f"{value(study, panel.chosen.mean)} "
+    return f"{reached}at {rate(panel.chosen.rate)}{edge}"
 
 
 def spots(study: StudyRecord, panel: Panel) -> str:
@@ -113,8 +114,8 @@ def _choice(metric: str) -> str:
 def _confirmation(study: StudyRecord, rows: Sequence[Row]) -> str:
     if not study.confirmation_seeds:
         return (
-            "None: no fresh seeds were run and no test split was read. The table shows the tuning runs that made the "
-            "choice, so its means are on the optimistic side."
+            "Not done: no fresh seeds were run and no test split was read. The table shows the tuning runs that made "
+            "the choice, so its means are on the optimistic side."
         )
     seeds = f"{several(len(study.confirmation_seeds), 'fresh seed')} ({_range(study.confirmation_seeds)})"
     first = (
@@ -122,7 +123,7 @@ def _confirmation(study: StudyRecord, rows: Sequence[Row]) -> str:
     )
     if ranking_split(study, rows) == "validation":
         return f"{first} The workload has no test split, so the validation split, which made the choice, ranks too."
-    return f"{first} The test split was read in these runs only, after the choice was stored."
+    return f"{first} The test split was read in these runs only, after the choice was made."
 
 
 def _ties(study: StudyRecord) -> str:

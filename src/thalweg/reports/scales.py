@@ -53,7 +53,9 @@ def metric_scale(study: StudyRecord, values: Iterable[float | None]) -> Scale:
     finite = _finite(values)
     if is_percent(study):
         low, high = _ends(finite, study.higher_is_better)
-        return _linear_scale(max(low, 0.0), min(high, 1.0), lambda v, digits: f"{v * 100:.{max(digits - 2, 0)}f}%")
+        low = low if finite and min(finite) < 0 else max(low, 0.0)
+        high = high if finite and max(finite) > 1 else min(high, 1.0)
+        return _linear_scale(low, high, lambda v, digits: f"{v * 100:.{max(digits - 2, 0)}f}%")
     return _free_scale(finite, study.higher_is_better)
 
 
@@ -96,8 +98,6 @@ def _ends(values: Sequence[float], higher_is_better: bool) -> tuple[float, float
 
 def _linear_scale(low: float, high: float, label: Callable[[float, int], str]) -> Scale:
     """`label` writes a value with so many decimals."""
-    if not low < high:
-        low, high = low - 0.5, high + 0.5
     ticks, digits = _round_ticks(low, high)
     return Scale(low, high, False, ticks, tuple(label(tick, digits) for tick in ticks))
 

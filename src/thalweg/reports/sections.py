@@ -70,7 +70,12 @@ def rates(study: StudyRecord, whole: Sweep) -> Markup:
     fixed = f" {listed(whole.fixed)}: no learning rate to tune." if whole.fixed else ""
     panels = element("div", *(_panel(study, i, p) for i, p in enumerate(whole.panels)), class_="panels")
     note = element("p", axes + fixed, class_="axes")
-    return _section("rates", prose.metric_heading(study), prose.sweep_title(whole), note, _rates_key(whole), panels)
+    still = element(
+        "noscript", element("p", "The charts are drawn by JavaScript; the table needs none.", class_="axes")
+    )
+    return _section(
+        "rates", prose.metric_heading(study), prose.sweep_title(whole), note, still, _rates_key(whole), panels
+    )
 
 
 def _panel(study: StudyRecord, index: int, panel: Panel) -> Markup:
@@ -129,7 +134,7 @@ def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
     seeds = max(s.metric.seeds for s in drawn.series)
     which = "confirmation" if study.confirmation_seeds else "tuning"
     bands = f"bands from the lowest to the highest of {seeds} seeds" if seeds > 1 else "one seed, so no bands"
-    note = f"Mean of the {which} runs at the chosen rate, {bands}. Choose who stands out:"
+    note = f"Mean of the {which} runs at the chosen rate, {bands}."
     chips = [_chip(i, s.contender, s.highlighted) for i, s in enumerate(drawn.series)]
     figures = [
         _curve("curve-metric", f"Validation {study.metric} by epoch", prose.curves_title(study, rows)),
@@ -139,7 +144,7 @@ def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
         "curves",
         "Learning curves",
         prose.curves_title(study, rows),
-        element("p", note, class_="axes"),
+        element("p", note, element("span", " Choose who stands out:", class_="ask"), class_="axes"),
         element("div", *chips, class_="chips", role="group", aria_label="Optimizers that stand out"),
         element("div", *figures, class_="curves"),
     )
@@ -162,7 +167,7 @@ def method(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -
     entries = [element("div", element("dt", name), element("dd", text)) for name, text in parts]
     lines = [element("tr", element("th", k, scope="row"), element("td", v)) for k, v in prose.environment(study)]
     place = element("table", element("tbody", *lines), class_="environment")
-    details = element("details", element("summary", "Environment and plan of execution"), place)
+    details = element("details", element("summary", "Environment and plan of execution"), place) if lines else None
     return _section("method", "How this was measured", "", element("dl", *entries, class_="method"), details)
 
 

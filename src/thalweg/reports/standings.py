@@ -26,13 +26,15 @@ class Whisker:
 class Line:
     """One optimizer's line. Pairs are (mean, margin); a whisker is `None` where there is no interval.
 
-    note: how it stands to the first, in words; setting: what was tuned besides the learning rate.
+    note: how it stands to the first, in words; failed: how many final runs have no final metric;
+    setting: what was tuned besides the learning rate.
     """
 
     rank: int
     contender: str
     note: str
     tied: bool
+    failed: int
     setting: str
     learning_rate: str
     edge: str | None
@@ -90,6 +92,7 @@ def _line(study: StudyRecord, row: Row, split: str, axis: Scale) -> Line:
         contender=row.contender,
         note=note(study, row),
         tied=row.tied and row.validation.count > 0,
+        failed=row.runs - row.validation.count,
         setting=setting(row),
         learning_rate=rate(row.learning_rate),
         edge=row.choice.edge if row.choice else None,

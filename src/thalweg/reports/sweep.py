@@ -99,7 +99,7 @@ def _lines(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> dict[str,
 
 def _spot(study: StudyRecord, point: Point, rate: float, runs: Sequence[RunRecord]) -> Spot:
     known = [run.validation_metric for run in runs]
-    low, high = _within(study, point.metric.low), _within(study, point.metric.high)
+    low, high = (_within(study, point.metric.mean, bound) for bound in (point.metric.low, point.metric.high))
     whole = point.eligible and math.isfinite(point.metric.mean)
     return Spot(
         rate=rate,
@@ -112,11 +112,11 @@ def _spot(study: StudyRecord, point: Point, rate: float, runs: Sequence[RunRecor
     )
 
 
-def _within(study: StudyRecord, bound: float) -> float | None:
+def _within(study: StudyRecord, mean: float, bound: float) -> float | None:
     """An interval's end, inside what the metric can be."""
     if not math.isfinite(bound):
         return None
-    return min(max(bound, 0.0), 1.0) if is_percent(study) else bound
+    return min(max(bound, min(mean, 0.0)), max(mean, 1.0)) if is_percent(study) else bound
 
 
 def _shade(plateau: tuple[float, float], rates: Sequence[float]) -> tuple[float, float]:

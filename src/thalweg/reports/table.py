@@ -63,7 +63,8 @@ def _row(board: Standings, line: Line) -> Markup:
 
 def _name(line: Line) -> Markup:
     setting = element("span", f"chosen {line.setting}", class_="under") if line.setting else None
-    note = element("span", line.note, class_="under note")
+    said = "under level" if line.tied and not line.failed else "under"
+    note = element("span", line.note, class_=said)
     return element("th", element("span", line.contender, class_="contender"), note, setting, class_="name", scope="row")
 
 

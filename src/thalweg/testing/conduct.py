@@ -16,6 +16,7 @@ from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, proble
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (7,), (2, 3, 4))
 DECAYING = 40  # steps without a gradient
+CONSTANT = 60  # steps with one gradient: averages that forget half at each step have settled
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -84,6 +85,17 @@ def check_zero_gradient(case: Case) -> None:
                 assert finite, f"{case}: zero gradients give NaN or infinity in {dtype} ({name})."
             if expected is not None:
                 _assert_close(fresh.p, expected, f"{case}: zero gradients move it ({name}, {dtype}).", DECAYING)
+
+
+def check_constant_gradient(case: Case) -> None:
+    """A gradient that never changes keeps everything finite, though rounding may turn a difference of 0 negative."""
+    for dtype in DTYPES:
+        for name in ("reference", "compiled"):
+            run = _after(case, steps=0, dtype=dtype)
+            for _ in range(CONSTANT):
+                advance(EXECUTIONS[name], [run], [_normal((48,), dtype)])
+            finite = all(torch.isfinite(x).all() for x in (run.p, *run.states))
+            assert finite, f"{case}: a constant gradient gives NaN or infinity in {dtype} ({name})."
 
 
 def check_refusals(case: Case) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from thalweg.recipes.catalogue import Recipe
 from thalweg.testing.accuracy import check_compiled_equals_reference, check_float32, check_maximize, check_oracle
 from thalweg.testing.conduct import (
+    check_constant_gradient,
     check_pure,
     check_refusals,
     check_resume,
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     check_rows,
     check_resume,
     check_zero_gradient,
+    check_constant_gradient,
     check_refusals,
 )
 """All of them. Each takes one `Case` and raises `AssertionError` with a sentence that says what is wrong."""

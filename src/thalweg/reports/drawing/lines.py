@@ -58,6 +58,7 @@ def _mean(index: int, x: Sequence[float], curve: Curve, texts: Sequence[str]) ->
     return {
         **points(x, curve.mean, {}, texts),
         "mode": "lines" if len(x) > 1 else "markers",
+        "cliponaxis": False,
         "series": index,
         "on": {"line": {"color": f"@{colour}", "dash": dash, "width": 2.25}, "marker": _dot(f"@{colour}", 8)},
         "off": {"line": {"color": "@behind", "width": 1.1}, "marker": _dot("@behind", 6)},
@@ -71,7 +72,7 @@ def _dot(colour: str, size: float) -> Plain:
 def _band(index: int, x: Sequence[float], curve: Curve) -> Plain:
     colour = f"@{look(index)[0]}"
     edge = {"color": f"{colour} 0.5", "width": 2} if len(x) == 1 else {"width": 0}
-    shown = {"visible": True, "fillcolor": f"{colour} 0.13", "line": edge}
+    shown = {"visible": True, "fillcolor": f"{colour} 0.11", "line": edge}
     band = outline([(x, curve.low, curve.high)])
     return {**band, "series": index, "on": shown, "off": {"visible": False}}
 
@@ -83,7 +84,13 @@ def _stop(index: int, x: float, curve: Curve) -> Plain:
         return {"marker": {"symbol": "x-thin", "size": size, "line": {"color": colour, "width": 2}}}
 
     mark = points([x], curve.mean[-1:], {}, [f"a seed diverged in epoch {curve.stopped}"])
-    return {**mark, "series": index, "on": cross(f"@{look(index)[0]}", 9), "off": cross("@behind", 6)}
+    return {
+        **mark,
+        "cliponaxis": False,
+        "series": index,
+        "on": cross(f"@{look(index)[0]}", 9),
+        "off": cross("@behind", 6),
+    }
 
 
 def _texts(contender: str, curve: Curve, shown: Callable[[float], str]) -> list[str]:

@@ -1,0 +1,70 @@
+"""Small studies whose every number is written in the test."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from thalweg.analysis.leaderboard import Row, leaderboard
+from thalweg.records.types import Epoch, Role, RunRecord, StudyRecord
+
+STEPS = 10
+
+
+def study(contenders: Sequence[str] = ("adam",), **changes: Any) -> StudyRecord:
+    """Two epochs, tuning seeds 0 and 1, fresh seeds 1000 and 1001, accuracy."""
+    record = StudyRecord(
+        workload="toy",
+        metric="accuracy",
+        higher_is_better=True,
+        target=None,
+        epochs=2,
+        batch_size=8,
+        samples={"train": 80, "validation": 20, "test": 30},
+        parameters=12,
+        contenders=tuple(contenders),
+        learning_rates=dict.fromkeys(contenders, (0.1,)),
+        tuning_seeds=(0, 1),
+        confirmation_seeds=(1000, 1001),
+        protocol=1,
+        environment={},
+    )
+    return replace(record, **changes)
+
+
+def run(rate: float, seed: int, metric: float | None, role: Role = "tuning", **changes: Any) -> RunRecord:
+    """A run that ends at `metric`, or whose second epoch has none because it diverged in it."""
+    first = Epoch(1.0, 1.1, 0.5)
+    last = Epoch(None, None, None) if metric is None else Epoch(0.5, 0.6, metric)
+    test = metric if role != "tuning" else None
+    record = RunRecord(
+        contender="adam",
+        optimizer="adam",
+        hyperparameters={"lr": rate},
+        learning_rate=rate,
+        seed=seed,
+        role=role,
+        epochs=(first, last),
+        steps_per_epoch=STEPS,
+        initial_loss=2.0,
+        train_metric=metric,
+        test_metric=test,
+        diverged_at=STEPS + 1 if metric is None else None,
+        seconds=2.0,
+    )
+    return replace(record, **changes)
+
+
+def rates(metrics: dict[float, tuple[float | None, ...]], **changes: Any) -> list[RunRecord]:
+    """Tuning runs: rate → metric by seed from 0."""
+    return [run(rate, seed, m, **changes) for rate, by_seed in metrics.items() for seed, m in enumerate(by_seed)]
+
+
+def finals(
+    metrics: Sequence[float | None], rate: float, role: Role = "confirmation", **changes: Any
+) -> list[RunRecord]:
+    """Runs on the fresh seeds."""
+    return [run(rate, 1000 + i, m, role, **changes) for i, m in enumerate(metrics)]
+
+
+def row(record: StudyRecord, runs: Sequence[RunRecord], contender: str = "adam") -> Row:
+    return next(row for row in leaderboard(record, runs) if row.contender == contender)
