@@ -175,6 +175,29 @@ def test_a_run_that_ends_above_its_first_loss_counts_as_diverged() -> None:
     assert not run(0.1, 0, 0.9).diverged
 
 
+def test_a_verdict_on_one_contender_is_one_sentence() -> None:
+    rows = leaderboard(study("a", confirmation=3), finals("a", [0.9, 0.91, 0.92]))
+    assert verdict(study("a", confirmation=3), rows) == (
+        "Use a at learning rate 0.1: test accuracy 91.0 ± 2.5% over 3 fresh seeds."
+    )
+
+
+def test_a_verdict_names_an_edge() -> None:
+    rows = leaderboard(study("a", "b"), tuning({1e-3: [0.5] * 3, 1e-2: [0.9] * 3}, "a") + tuning({0.1: [0.2] * 3}, "b"))
+    assert verdict(study("a", "b"), rows) == (
+        "Use a at learning rate 0.01: validation accuracy 90.0 ± 0.0% over 3 tuning seeds (its best rate is the highest"
+        " tried: widen the grid). The first clearly behind is b, by 70.0 points."
+    )
+
+
+def test_a_verdict_does_not_list_forty_names() -> None:
+    names = [f"a{i}" for i in range(40)]
+    runs = [run for name in names for run in finals(name, [0.9, 0.91, 0.92])]
+    assert "and 30 others cannot be told from it" in verdict(
+        study(*names, confirmation=3), leaderboard(study(*names, confirmation=3), runs)
+    )
+
+
 def test_a_verdict_where_nothing_finished() -> None:
     rows = leaderboard(study("a"), tuning({1e-3: [None] * 3}, "a"))
     assert "No optimizer finished a run" in verdict(study("a"), rows)

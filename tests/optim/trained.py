@@ -13,11 +13,10 @@ PAIRS = {name: (cls, getattr(torch.optim, name)) for name, cls in drop_ins().ite
 COMMON = (
     {},
     {"weight_decay": 0.03},
-    {"weight_decay": 0.03, "maximize": True},
 )
 BETAS = {"betas": (0.7, 0.98)}
 OWN = {
-    "Adadelta": ({"rho": 0.7, "eps": 1e-4},),
+    "Adadelta": ({"rho": 0.7, "eps": 1e-4, "weight_decay": 0.03, "maximize": True},),
     "Adagrad": (
         {"lr_decay": 0.1},
         {"initial_accumulator_value": 0.5, "eps": 1e-3},

@@ -6,13 +6,15 @@ from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
 from thalweg.records.types import StudyRecord
 
+MOST = 10  # names in one sentence
+
 
 def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
     """One or two sentences on a leaderboard."""
     first = rows[0]
     if first.choice is None or not first.validation.count:
         return "No optimizer finished a run: lower the learning rates, or check the model and the data."
-    return f"{_pick(study, first)} {_company(study, rows)}{_doubt(first)}"
+    return " ".join(sentence for sentence in (_pick(study, first), _company(study, rows)) if sentence)
 
 
 def _pick(study: StudyRecord, first: Row) -> str:
@@ -21,7 +23,7 @@ def _pick(study: StudyRecord, first: Row) -> str:
     split = "test" if first.test else "validation"
     fresh = "fresh " if study.confirmation_seeds else "tuning "
     seeds = f"{score.count} {fresh}seed{'s' if score.count != 1 else ''}"
-    return f"Use {first.contender}{rate}: {split} {study.metric} {number(study, score)} over {seeds}."
+    return f"Use {first.contender}{rate}: {split} {study.metric} {number(study, score)} over {seeds}{_doubt(first)}."
 
 
 def _company(study: StudyRecord, rows: Sequence[Row]) -> str:
@@ -34,15 +36,13 @@ def _company(study: StudyRecord, rows: Sequence[Row]) -> str:
         parts.append(f"the first clearly behind is {behind.contender}, by {_size(study, behind.behind.mean)}")
     elif behind is None and len(rows) > 1:
         parts.append("more seeds would be needed to separate them")
-    if not parts:
-        return ""
     text = "; ".join(parts)
-    return f"{text[0].upper() if not ties else text[0]}{text[1:]}"
+    return f"{text if ties else text[0].upper() + text[1:]}." if parts else ""
 
 
 def _doubt(first: Row) -> str:
     edge = first.choice.edge if first.choice else None
-    return f" (its best rate is the {edge} tried: widen the grid)." if edge else "."
+    return f" (its best rate is the {edge} tried: widen the grid)" if edge else ""
 
 
 def number(study: StudyRecord, interval: Interval) -> str:
@@ -59,4 +59,6 @@ def _size(study: StudyRecord, difference: float) -> str:
 
 
 def _and(names: Sequence[str]) -> str:
+    if len(names) > MOST:
+        names = [*names[: MOST - 1], f"{len(names) - MOST + 1} others"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
