@@ -19,8 +19,8 @@ from thalweg.population.verification import disagreement, first_batches, slower
 from thalweg.workloads.workload import Workload
 
 Execution = Literal["auto", "population", "loop"]
-WIDTH = 32  # members at once: more leave the caches, measured slower
-FEW = 8  # members of one seed below which seeds share a population
+WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, caches cost more than that saves
+FEW = 24  # members of one seed below which seeds share a population: a narrow one costs more than batches of its own
 LEAST = 4  # members that a population is not cut below to busy another worker
 MEMORY = 0.5  # the share of the free memory that stacked models may take
 ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
