@@ -66,7 +66,7 @@ def state(model: nn.Module) -> dict[str, Tensor]:
 def input_major(weight: Tensor) -> Tensor:
     """A linear weight `[members, out, in]` laid out in memory as `[members, in, out]`.
 
-    Small batches multiply with it as it lies: measured 3.5 times faster for 784×100 at batch 32.
+    Small batches multiply with it as it lies, several times faster where the input is wide.
     """
     return weight.transpose(1, 2).contiguous().transpose(1, 2)
 
