@@ -1,19 +1,51 @@
-"""Cleaning a traced graph: what vmap writes that computes nothing is taken out."""
+"""Cleaning a traced graph: what vmap writes that computes nothing, or nothing new, is taken out."""
 
-from torch import ops
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, ops
 from torch.fx import GraphModule, Node
 
 _SAME_SHAPE = {ops.aten.expand.default, ops.aten.view.default, ops.aten._unsafe_view.default}
+_LIKE: Mapping[Any, float] = {ops.aten.zeros_like.default: 0, ops.aten.ones_like.default: 1}
+_BINDINGS: Mapping[Any, Callable[..., Any]] = {
+    ops.aten.add.Tensor: torch.add,
+    ops.aten.bmm.default: torch.bmm,
+    ops.aten.div.Tensor: torch.div,
+    ops.aten.expand.default: Tensor.expand,
+    ops.aten.gather.default: torch.gather,
+    ops.aten.mul.Tensor: torch.mul,
+    ops.aten.neg.default: torch.neg,
+    ops.aten.relu.default: torch.relu,
+    ops.aten.scatter.value: torch.scatter,
+    ops.aten.sub.Tensor: torch.sub,
+    ops.aten.sum.dim_IntList: torch.sum,
+    ops.aten.t.default: torch.t,
+    ops.aten.transpose.int: torch.transpose,
+    ops.aten.unsqueeze.default: torch.unsqueeze,
+    ops.aten.view.default: Tensor.view,
+    ops.aten.where.self: torch.where,
+}
+"""Operations as Python callables of half the cost: the graph runs every step, on members that are small."""
 
 
 def clean(module: GraphModule) -> GraphModule:
-    """The same program without reshapes to the same shape, products with 1, and transposes of transposes."""
+    """The same program without what repeats, and with what depends on no input computed once.
+
+    Where an operation writes into its arguments, equal nodes may hold different values: such a graph keeps them all.
+    """
     graph = module.graph
     for node in graph.nodes:
         source = _equal_to(node)
         if source is not None:
             node.replace_all_uses_with(source)
-    graph.eliminate_dead_code(is_impure_node=_keeps)
+    if not any(_writes(node) for node in graph.nodes):
+        _keep_constants(module)
+        _merge(module)
+    graph.eliminate_dead_code(is_impure_node=lambda n: n.op in ("placeholder", "output") or _writes(n))
+    for node in graph.nodes:
+        node.target = _BINDINGS.get(node.target, node.target) if node.op == "call_function" else node.target
     module.recompile()
     return module
 
@@ -34,6 +66,45 @@ def _equal_to(node: Node) -> Node | None:
     return None
 
 
+def _keep_constants(module: GraphModule) -> None:
+    """What has no tensor among its arguments, or takes only a shape from it, becomes a constant."""
+    for node in list(module.graph.nodes):
+        if node.op != "call_function" or not _repeatable(node):
+            continue
+        fill, value = _LIKE.get(node.target), node.meta.get("val")
+        if fill is not None and value is not None:
+            made = torch.full(value.shape, fill, dtype=value.dtype, device=value.device)
+        elif not node.all_input_nodes:
+            made = node.target(*node.args, **node.kwargs)
+        else:
+            continue
+        name = f"constant_{node.name}"
+        module.register_buffer(name, made)
+        with module.graph.inserting_before(node):
+            node.replace_all_uses_with(module.graph.get_attr(name))
+
+
+def _merge(module: GraphModule) -> None:
+    """Nodes that compute the same from the same become one."""
+    seen: dict[str, Node] = {}
+    for node in module.graph.nodes:
+        if node.op != "call_function" or not _repeatable(node):
+            continue
+        first = seen.setdefault(f"{node.target} {node.args} {node.kwargs}", node)
+        if first is not node:
+            node.replace_all_uses_with(first)
+
+
+def _repeatable(node: Node) -> bool:
+    return torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ())
+
+
+def _writes(node: Node) -> bool:
+    """Whether the operation writes into its arguments: it stays, used or not."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and schema.is_mutable
+
+
 def _shape(node: Node) -> tuple[int, ...] | None:
     value = node.meta.get("val", node.meta.get("tensor_meta"))
     return None if value is None else tuple(value.shape)
@@ -42,9 +113,3 @@ def _shape(node: Node) -> tuple[int, ...] | None:
 def _dtype(node: Node) -> object:
     value = node.meta.get("val", node.meta.get("tensor_meta"))
     return None if value is None else value.dtype
-
-
-def _keeps(node: Node) -> bool:
-    """Operations that write into their arguments stay, used or not."""
-    schema = getattr(node.target, "_schema", None)
-    return node.op in ("placeholder", "output") or (schema is not None and schema.is_mutable)

@@ -24,6 +24,7 @@ class Updates:
 
     def __init__(self, members: Sequence[Member], parameters: Mapping[str, Tensor]) -> None:
         self.groups: list[Group] = []
+        self._parameters = dict(parameters)
         start = 0
         while start < len(members):
             structure = members[start].structure
@@ -40,14 +41,16 @@ class Updates:
 
     def step(self, t: int, gradients: Mapping[str, Tensor], active: Mask) -> None:
         """Step `t` of every active member."""
+        aligned = {name: _aligned(gradients[name], p) for name, p in self._parameters.items()}
+        bases = np.array([g.data_ptr() for g in aligned.values()], np.int64)
         for group in self.groups:
-            group.step(t, gradients, active[group.place])
+            group.step(t, aligned, bases, active[group.place])
 
     def keep(self, index: NDArray[np.int64], parameters: Mapping[str, Tensor]) -> None:
         """Only the members at `index` stay, in that order; `parameters` are theirs."""
         position = 0
         groups = self.groups
-        self.groups = []
+        self.groups, self._parameters = [], dict(parameters)
         for group in groups:
             inside = index[(index >= group.place.start) & (index < group.place.stop)] - group.place.start
             if len(inside):
@@ -75,7 +78,7 @@ class Group:
             name: {p_name: _filled(p, self._initial(declared[name].initial)) for p_name, p in self._parameters.items()}
             for name in self.program.states
         }
-        self._executor = _executor(self.program, self._parameters, self.states)
+        self._executor = _executor(self.program, place, self._parameters, self.states)
 
     def plan(self, first: int, steps: int) -> None:
         self._first = first
@@ -84,14 +87,15 @@ class Group:
             t = np.arange(first, first + steps, dtype=np.float64)[:, None]
             self._columns = self._executor.cast(table(self.program, {**self._inputs(), "t": t})[0])
 
-    def step(self, t: int, gradients: Mapping[str, Tensor], active: Mask) -> None:
+    def step(self, t: int, gradients: Mapping[str, Tensor], bases: NDArray[np.int64], active: Mask) -> None:
+        """`gradients` are those of the whole stack, laid out as the parameters; `bases` their addresses."""
         if self._columns is not None:
             columns = self._columns[t - self._first]
         else:
             raw, after = table(self.program, {**self._inputs(), "t": float(t)})
             self.values.update(after)
             columns = self._executor.cast(raw)
-        self._executor({name: g[self.place] for name, g in gradients.items()}, columns, active)
+        self._executor(gradients, bases, columns, active)
 
     def keep(self, inside: NDArray[np.int64], place: slice, parameters: Mapping[str, Tensor]) -> "Group":
         kept = object.__new__(Group)
@@ -103,7 +107,7 @@ class Group:
             name: {p_name: like(s, s[index.to(s.device)]) for p_name, s in of.items()}
             for name, of in self.states.items()
         }
-        kept._executor = _executor(kept.program, kept._parameters, kept.states)
+        kept._executor = _executor(kept.program, place, kept._parameters, kept.states)
         return kept
 
     def _scalars(self) -> list[str]:
@@ -124,25 +128,32 @@ def _filled(parameter: Tensor, start: Array) -> Tensor:
     return like(parameter, values.expand_as(parameter))
 
 
-def _executor(program: Program, parameters: Mapping[str, Tensor], states: Mapping[str, Mapping[str, Tensor]]) -> Any:
+def _executor(
+    program: Program, place: slice, parameters: Mapping[str, Tensor], states: Mapping[str, Mapping[str, Tensor]]
+) -> Any:
     every = [*parameters.values()]
     same = len({p.dtype for p in every}) == 1
     kind = _Compiled if same and all(compiled.accepts(p) for p in every) else _Stacked
-    return kind(program, parameters, states)
+    return kind(program, place, parameters, states)
 
 
 class _Compiled:
     """One kernel call for all parameters of all members of a group."""
 
     def __init__(
-        self, program: Program, parameters: Mapping[str, Tensor], states: Mapping[str, Mapping[str, Tensor]]
+        self,
+        program: Program,
+        place: slice,
+        parameters: Mapping[str, Tensor],
+        states: Mapping[str, Mapping[str, Tensor]],
     ) -> None:
-        self._parameters = parameters
         self._dtype = compiled.DTYPES[next(iter(parameters.values())).dtype]
         self._kernel: Kernel = kernel(program, self._dtype.name)
         members = len(next(iter(parameters.values())))
         lengths = np.array([p[0].numel() for p in parameters.values()], np.int64)
-        self._offsets = np.arange(members) * (lengths * self._dtype.itemsize)[:, None]  # [parameters, members]
+        stride = (lengths * self._dtype.itemsize)[:, None]
+        self._offsets = np.arange(members) * stride  # [parameters, members]
+        self._in_stack = self._offsets + place.start * stride
         self._which = np.tile(np.arange(members), len(parameters))
         self._sizes = np.repeat(lengths, members)
         streams = [parameters, *states.values()]
@@ -152,9 +163,8 @@ class _Compiled:
     def cast(self, columns: Array) -> Array:
         return columns.astype(self._dtype)
 
-    def __call__(self, gradients: Mapping[str, Tensor], columns: Array, active: Mask) -> None:
-        aligned = [_aligned(gradients[name], p) for name, p in self._parameters.items()]
-        self._pointers[0] = self._addresses(aligned)
+    def __call__(self, gradients: Mapping[str, Tensor], bases: NDArray[np.int64], columns: Array, active: Mask) -> None:
+        self._pointers[0] = (bases[:, None] + self._in_stack).ravel()
         self._kernel(columns, self._which, active, self._pointers, self._sizes)
 
     def _addresses(self, tensors: Sequence[Tensor]) -> NDArray[np.int64]:
@@ -166,18 +176,24 @@ class _Stacked:
     """The same in torch's operators, for other devices and dtypes."""
 
     def __init__(
-        self, program: Program, parameters: Mapping[str, Tensor], states: Mapping[str, Mapping[str, Tensor]]
+        self,
+        program: Program,
+        place: slice,
+        parameters: Mapping[str, Tensor],
+        states: Mapping[str, Mapping[str, Tensor]],
     ) -> None:
-        self._program, self._parameters, self._states = program, parameters, states
+        self._program, self._place, self._parameters, self._states = program, place, parameters, states
         self._device = next(iter(parameters.values())).device
 
     def cast(self, columns: Array) -> Tensor:
         return torch.from_numpy(columns).to(self._device)
 
-    def __call__(self, gradients: Mapping[str, Tensor], columns: Tensor, active: Mask) -> None:
+    def __call__(
+        self, gradients: Mapping[str, Tensor], bases: NDArray[np.int64], columns: Tensor, active: Mask
+    ) -> None:
         going = torch.from_numpy(active).to(self._device)
         for name, p in self._parameters.items():
-            elements = {"g": gradients[name], "p": p, **{s: of[name] for s, of in self._states.items()}}
+            elements = {"g": gradients[name][self._place], "p": p, **{s: of[name] for s, of in self._states.items()}}
             stacked.update(self._program, columns.to(p.dtype), going, elements)
 
 
