@@ -9,8 +9,10 @@ from torch.fx import GraphModule, Node
 
 _SAME_SHAPE = {ops.aten.expand.default, ops.aten.view.default, ops.aten._unsafe_view.default}
 _LIKE: Mapping[Any, float] = {ops.aten.zeros_like.default: 0, ops.aten.ones_like.default: 1}
+_FRESH = {ops.aten.bmm.default, ops.aten.add.Tensor, ops.aten.add_.Tensor}
 _BINDINGS: Mapping[Any, Callable[..., Any]] = {
     ops.aten.add.Tensor: torch.add,
+    ops.aten.add_.Tensor: Tensor.add_,
     ops.aten.bmm.default: torch.bmm,
     ops.aten.div.Tensor: torch.div,
     ops.aten.expand.default: Tensor.expand,
@@ -18,6 +20,7 @@ _BINDINGS: Mapping[Any, Callable[..., Any]] = {
     ops.aten.mul.Tensor: torch.mul,
     ops.aten.neg.default: torch.neg,
     ops.aten.relu.default: torch.relu,
+    ops.aten.relu_.default: torch.relu_,
     ops.aten.scatter.value: torch.scatter,
     ops.aten.sub.Tensor: torch.sub,
     ops.aten.sum.dim_IntList: torch.sum,
@@ -44,6 +47,7 @@ def clean(module: GraphModule) -> GraphModule:
         _keep_constants(module)
         _merge(module)
     graph.eliminate_dead_code(is_impure_node=lambda n: n.op in ("placeholder", "output") or _writes(n))
+    _reuse(module)
     for node in graph.nodes:
         node.target = _BINDINGS.get(node.target, node.target) if node.op == "call_function" else node.target
     module.recompile()
@@ -93,6 +97,28 @@ def _merge(module: GraphModule) -> None:
         first = seen.setdefault(f"{node.target} {node.args} {node.kwargs}", node)
         if first is not node:
             node.replace_all_uses_with(first)
+
+
+def _reuse(module: GraphModule) -> None:
+    """Elementwise operations write over a product that nothing else reads: memory is what a step waits for."""
+    for node in module.graph.nodes:
+        if node.target is ops.aten.add.Tensor and not node.kwargs and _spent(node.args[1], node):
+            node.target, node.args = ops.aten.add_.Tensor, (node.args[1], node.args[0])
+        elif node.target is ops.aten.relu.default and _spent(node.args[0], node):
+            node.target = ops.aten.relu_.default
+        elif node.target is ops.aten.threshold_backward.default and _spent(node.args[0], node):
+            node.target = ops.aten.threshold_backward.grad_input
+            node.kwargs = {"grad_input": node.args[0]}
+
+
+def _spent(value: Any, node: Node) -> bool:
+    """Whether `value` is memory of its own that `node`, laid out alike, is the only one to read."""
+    if not (isinstance(value, Node) and value.target in _FRESH and len(value.users) == 1):
+        return False
+    own, made = value.meta.get("val"), node.meta.get("val")
+    if own is None or made is None:
+        return False
+    return bool(own.shape == made.shape and own.stride() == made.stride() and own.dtype == made.dtype)
 
 
 def _repeatable(node: Node) -> bool:
