@@ -49,6 +49,19 @@ def test_values_that_are_refused(given, sentence):
     assert len(optimizer.param_groups) == 1
 
 
+@pytest.mark.parametrize("given", [{}, {"momentum": 0.9, "dampening": 0.1}])
+def test_nesterov_without_what_it_needs(given):
+    """As in torch."""
+    p = torch.zeros(1)
+    with pytest.raises(InputError, match=r"SGD: nesterov=True needs a momentum above 0 and a dampening of 0\."):
+        thalweg.optim.SGD([p], nesterov=True, **given)
+
+
+def test_a_first_rate_of_zero_where_the_rule_divides_by_it():
+    with pytest.raises(InputError, match=r"The 'lr' of AdaBound must begin in \(0, inf\), got 0.0\."):
+        thalweg.optim.AdaBound([torch.zeros(1)], lr=0.0)
+
+
 def test_a_sparse_gradient():
     embedding = torch.nn.Embedding(5, 2, sparse=True)
     embedding(torch.tensor([1])).sum().backward()

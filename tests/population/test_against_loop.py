@@ -65,17 +65,19 @@ def test_every_member_equals_its_loop_in_float64() -> None:
 
 @pytest.mark.parametrize(("name", "given", "make"), CASES)
 def test_first_steps_equal_the_loop_in_float32(name: str, given: dict[str, Any], make: Any) -> None:
-    """20 steps; beyond, float32 runs part by chaos."""
-    workload = tiny(torch.float32)
+    """20 steps (beyond, float32 runs part by chaos), no further from float64 than twice the loop's own distance."""
     steps = 20
-    few = replace(
-        workload, epochs=1, train=(workload.train.inputs[0][: 16 * steps], workload.train.targets[: 16 * steps])
-    )
+    x, y = tiny().train.inputs[0][: 16 * steps], tiny().train.targets[: 16 * steps]
+    single = replace(tiny(), epochs=1, train=(x, y))
+    double = replace(single, model=lambda: single.model().double(), train=(x.double(), y))
     members = [Member(recipe(name), recipe(name).resolve(given), 5)] * 9
-    outcome = train_all(few, members, execution="population", keep_weights=True)[0]
-    _, weights = by_hand(few, make, 5)
-    for key, expected in weights.items():
-        torch.testing.assert_close(outcome.weights[key], expected, rtol=2e-3, atol=2e-4)
+    ours = train_all(single, members, execution="population", keep_weights=True)[0].weights
+    (_, theirs), (_, exact) = by_hand(single, make, 5), by_hand(double, make, 5)
+
+    def distance(weights: dict[str, torch.Tensor]) -> float:
+        return sum(float((weights[n].double() - w).square().sum()) for n, w in exact.items()) ** 0.5
+
+    assert 0 < distance(ours) <= 2 * distance(theirs)
 
 
 def test_loop_fallback_equals_the_loop() -> None:

@@ -23,7 +23,7 @@ def program(of, **given):
     ("name", "given", "states"),
     [
         ("sgd", {}, ()),
-        ("sgd", {"nesterov": True, "dampening": 0.5}, ()),  # without momentum neither means anything
+        ("sgd", {"dampening": 0.5}, ()),  # without momentum it means nothing
         ("sgd", {"momentum": 0.9}, ("momentum_buffer",)),
         ("adam", {}, ("exp_avg", "exp_avg_sq")),
         ("adam", {"amsgrad": True}, ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")),

@@ -62,8 +62,11 @@ class Recipe:
         for name, h in self.hyperparameters.items():
             value = given.get(name, self.defaults[name])
             if value is None and h.initially:
-                value = values[h.initially]
+                value = h.check_initial(owner, values[h.initially])
             values[name] = h.check(owner, value)
+        wrong = self.rule.contradiction(values)
+        if wrong:
+            raise InputError(f"{owner}: {wrong}.")
         return values
 
     def structure(self, values: Values) -> Structure:

@@ -51,6 +51,7 @@ class Rule:
 
     rate: the hyperparameter that a learning-rate grid scales, and `rates` the part of it worth searching.
     counts_steps: whether torch's state has a `step`; without one, state that is present means a step after the first.
+    contradiction: says what is wrong with values that are each in range, or nothing.
     """
 
     function: Callable[..., Any]
@@ -60,6 +61,7 @@ class Rule:
     rate: str | None
     rates: tuple[float, float]
     counts_steps: bool
+    contradiction: Callable[[Mapping[str, Any]], str]
 
     def __call__(self, *args: Value, **hyperparameters: Value) -> Any:
         return self.function(*args, **hyperparameters)
@@ -88,6 +90,7 @@ def rule(
     drop_in: str | None = None,
     rate: str | None = "lr",
     counts_steps: bool = True,
+    contradiction: Callable[[Mapping[str, Any]], str] = lambda values: "",
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
 
@@ -98,11 +101,12 @@ def rule(
             The function's name in capitals and its arguments where not given.
         rate: the hyperparameter a learning-rate grid scales; `None` where there is none.
         counts_steps: `False` where torch's optimizer keeps no `step`.
+        contradiction: what is wrong with hyperparameters that are each in range; an empty string where nothing is.
     """
 
     def declare(function: Callable[..., Any]) -> Preset:
         states, hyperparameters = _read_signature(function)
-        declared = Rule(function, function.__name__, states, hyperparameters, rate, rates, counts_steps)
+        declared = Rule(function, function.__name__, states, hyperparameters, rate, rates, counts_steps, contradiction)
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(declared)
         return Preset(declared.name, declared, paper, summary, spelling)

@@ -83,6 +83,12 @@ class Hyperparameter:
             raise InputError(f"The {self.name!r} of {owner} must be a number in {self.range}, got {value!r}.")
         return number
 
+    def check_initial(self, owner: str, value: float) -> float:
+        """The first value of the hyperparameter that this one starts from. Raises `InputError` by that one's name."""
+        if self.range is not None and value not in self.range:
+            raise InputError(f"The {self.initially!r} of {owner} must begin in {self.range}, got {value!r}.")
+        return value
+
 
 def as_number(value: Any) -> float | None:
     """A finite or infinite real number as float, also from a tensor or array of one element; else `None`."""

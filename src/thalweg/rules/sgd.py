@@ -1,8 +1,16 @@
 """Stochastic gradient descent, with heavy-ball and Nesterov momentum."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from thalweg.numerics import where
 from thalweg.rules.contract import Zeros, preset, rule
 from thalweg.rules.hyperparameters import Flag, Fraction, Momentum, Rate
+
+
+def _contradiction(values: Mapping[str, Any]) -> str:
+    needs = values["nesterov"] and (values["momentum"] == 0 or values["dampening"] != 0)
+    return "nesterov=True needs a momentum above 0 and a dampening of 0" if needs else ""
 
 
 @rule(
@@ -10,6 +18,7 @@ from thalweg.rules.hyperparameters import Flag, Fraction, Momentum, Rate
     drop_in="SGD(lr, momentum, dampening, weight_decay, nesterov)",
     rates=(1e-3, 1e1),
     counts_steps=False,
+    contradiction=_contradiction,
 )
 def sgd(
     g, p, momentum_buffer: Zeros, t, *,

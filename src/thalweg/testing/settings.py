@@ -45,12 +45,16 @@ def _settings(recipe: Recipe) -> Iterator[tuple[str, dict[str, float | bool]]]:
     rule = recipe.rule.hyperparameters.values()
     others = {h.name: other_value(recipe, h) for h in rule if not (h.is_flag or h.switch or h.initially)}
     choices = [h for h in rule if h.is_flag or h.switch]
-    full: dict[str, float | bool] = dict(others)
+    full: dict[str, float | bool] = {}
+    contradiction = recipe.rule.contradiction
     for chosen in itertools.product((False, True), repeat=len(choices)):
         on = {h.name: True if h.is_flag else other_value(recipe, h) for h, c in zip(choices, chosen, strict=True) if c}
         off = {h.name: False if h.is_flag else 0.0 for h, c in zip(choices, chosen, strict=True) if not c}
-        full = {"weight_decay": 0.0, "decoupled_weight_decay": False, **others, **on, **off}
-        yield " ".join(on) or "plain", full
+        switched: dict[str, float | bool] = {"weight_decay": 0.0, "decoupled_weight_decay": False, **on, **off}
+        allowed = [s for s in ({**switched, **others}, switched) if not contradiction({**recipe.defaults, **s})]
+        if allowed:  # where other values contradict the flags, the defaults may not
+            full = allowed[0]
+            yield " ".join(on) or "plain", full
     decay = other_value(recipe, recipe.hyperparameters["weight_decay"])
     yield "coupled", {**full, "weight_decay": decay, "decoupled_weight_decay": False}
     yield "decoupled", {**full, "weight_decay": decay, "decoupled_weight_decay": True}
