@@ -80,7 +80,7 @@ def test_repeats_bitwise_under_the_same_plan(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("thalweg.population.plan.slower", lambda *_: "")
     first, second = compared(), compared()
     assert first.study.plan == second.study.plan
-    ours, theirs = ({(r.contender, r.role, r.learning_rate, r.seed): r.epochs for r in x.runs} for x in (first, second))
+    ours, theirs = ({(r.contender, r.role, r.learning_rate, r.seed): r.curve for r in x.runs} for x in (first, second))
     assert ours == theirs
 
 

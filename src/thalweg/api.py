@@ -1,5 +1,6 @@
 """What users call from Python: `compare` a workload's optimizers, get a `Result`."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +17,15 @@ from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.facts import dataframe, facts
 from thalweg.reports.page import render, write
 from thalweg.rules.contract import Preset
+from thalweg.rules.hyperparameters import as_number
+from thalweg.studies import budget as budgets
 from thalweg.studies import contenders as entries
-from thalweg.studies import study as studies
+from thalweg.studies.budget import Clock
 from thalweg.studies.contenders import Contender
+from thalweg.studies.design import Design, describe
 from thalweg.studies.progress import Live, Observer, Silent
 from thalweg.studies.protocol import TEXTBOOK
+from thalweg.studies.study import Study
 from thalweg.workloads.catalogue import load
 from thalweg.workloads.workload import Workload
 
@@ -60,6 +65,11 @@ def compare(
     confirm_seeds: int = 5,
     base_seed: int = 0,
     epochs: int | None = None,
+    steps: int | None = None,
+    tune: Sequence[str] | None = None,
+    trials: int = 64,
+    clip_norm: float | None = None,
+    budget: float | None = None,
     progress: bool = True,
     out: str | Path | None = None,
     device: str = "cpu",
@@ -69,12 +79,20 @@ def compare(
     Args:
         workload: yours, or the name of a built-in one.
         optimizers: names, names with fixed hyperparameters such as `"rmsprop(alpha=0.9, lr=1e-4)"` (a fixed
-            learning rate is not tuned), rules of your own, or `Contender`s; the textbooks' eleven where none are given.
-        learning_rates: tried exactly, for every optimizer. Each optimizer's own log grid where none are given.
+            learning rate is not tuned), import paths such as `"torch.optim:RAdam"`, rules of your own, or
+            `Contender`s; the textbooks' eleven where none are given.
+        learning_rates: tried exactly, for every optimizer. Where none are given, each optimizer's own log grid:
+            two rates a decade over four decades, further while the best lies on an edge, then five a decade around it.
         seeds: tuning seeds, `base_seed`, `base_seed + 1`, …; at least 1.
         confirm_seeds: fresh seeds, from `base_seed + 1000`, on which the choice and the published defaults are run
             and the test split is read. 0 for neither: then validation ranks.
         epochs: in place of the workload's own.
+        steps: optimizer steps of a run, in place of epochs.
+        tune: hyperparameters to search for every optimizer that has them, `["lr", "weight_decay", "beta1"]`, by
+            Optuna's sampler in place of the grid.
+        trials: of that search, for every optimizer, at least 1.
+        clip_norm: the largest norm that all gradients of a step together may have; they are scaled down to it.
+        budget: seconds for everything. The study is cut to fit, and says what it gave up.
         progress: whether to show progress on standard error.
         out: a directory for `study.sqlite`, with every run as it finishes, and `report.html`; nothing is written
             where `None`.
@@ -83,21 +101,27 @@ def compare(
     Raises:
         InputError: bad input, said in one sentence. Runs finished before an error or Ctrl-C are kept in `out`.
     """
-    design = studies.Design(
+    began = time.perf_counter()
+    design = Design(
         entries.contenders(TEXTBOOK if optimizers is None else optimizers),
         entries.learning_rates(learning_rates),
         _count("seeds", seeds, 1),
         _count("confirm_seeds", confirm_seeds, 0),
         _count("base_seed", base_seed, 0),
+        tune=entries.tunable(tune),
+        trials=_count("trials", trials, 1),
     )
+    if design.tune and design.learning_rates:
+        raise InputError("learning_rates are run exactly and tune searches: give one of the two.")
+    design.tuners(higher_is_better=True)  # says at once what cannot be searched
+    _positive("clip_norm", clip_norm)
+    _positive("budget", budget)
     place = _device(device)
-    problem = load(workload) if isinstance(workload, str) else workload
-    if epochs is not None:
-        problem = replace(problem, epochs=epochs)
+    problem = _problem(load(workload) if isinstance(workload, str) else workload, epochs, steps)
     store = None if out is None else Store(Path(out) / STORE)
     show = Live() if progress else Silent()
     try:
-        return _compare(design, problem, place, store, show)
+        return _compare(design, problem, place, clip_norm, began, budget, store, show)
     finally:
         show.close()
         if store is not None:
@@ -105,12 +129,28 @@ def compare(
 
 
 def _compare(
-    design: studies.Design, workload: Workload, device: torch.device, store: Store | None, show: Observer
+    design: Design,
+    workload: Workload,
+    device: torch.device,
+    clip_norm: float | None,
+    began: float,
+    budget: float | None,
+    store: Store | None,
+    show: Observer,
 ) -> Result:
     workers = torch.get_num_threads() if device.type == "cpu" else 1
-    plan = make_plan(workload.to(device), design.base_seed, device=device, workers=workers)
-    study = studies.describe(design, workload, plan)
-    number = store.begin(study) if store else 0
+    workload = workload.to(device)
+    plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm)
+    notes: list[str] = []
+    pace = None
+    if budget is not None:
+        pace = budgets.measure(plan, design)
+        left = budget - (time.perf_counter() - began)
+        design, workload, notes = budgets.fit(design, workload, pace, left)
+        plan = replace(plan, job=replace(plan.job, workload=workload))
+    share = None if budget is None else budget * workers / len(design.contenders)
+    record = describe(design, workload, plan, share)
+    number = store.begin(record) if store else 0
 
     def keep(runs: Sequence[RunRecord]) -> None:
         if store:
@@ -120,13 +160,31 @@ def _compare(
         if store:
             store.select(number, selection)
 
-    runs = studies.run(design, study, plan, keep, select, show)
-    rows = leaderboard(study, runs)
-    result = Result(study, runs, rows, verdict(study, rows))
+    study = Study(design, record, plan, Clock(began, budget, pace, workload), keep, select, show)
+    study.run()
+    record = replace(record, notes=(*notes, *study.notes))
+    rows = leaderboard(record, study.runs)
+    result = Result(record, study.runs, rows, verdict(record, rows))
     if store:
-        store.finish(number, result.verdict)
+        store.finish(number, record, result.verdict)
         result.save_report(store.path.parent / REPORT)
     return result
+
+
+def _problem(workload: Workload, epochs: int | None, steps: int | None) -> Workload:
+    if epochs is not None and steps is not None:
+        raise InputError("epochs and steps both say how long a run trains: give one of the two.")
+    if epochs is not None:
+        return replace(workload, epochs=epochs, steps=None)
+    return workload if steps is None else replace(workload, steps=steps)
+
+
+def _positive(name: str, value: Any) -> None:
+    if value is None:
+        return
+    number = as_number(value)
+    if number is None or not 0 < number < float("inf"):
+        raise InputError(f"{name} must be a positive finite number, got {value!r}.")
 
 
 def _count(name: str, value: Any, least: int) -> int:

@@ -32,7 +32,7 @@ def test_compare_digits(tmp_path: Path) -> None:
     assert "Use " in done.stdout
     assert "Report: results/report.html" in done.stdout
     assert (tmp_path / "results" / "report.html").exists()
-    assert "tuning: 4 runs of 2 epochs" in done.stderr
+    assert "tuning, coarse: 4 runs of 68 steps" in done.stderr
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert facts["verdict"] in done.stdout
     assert [row["rank"] for row in facts["leaderboard"]] == [1, 2]

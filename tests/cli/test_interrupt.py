@@ -23,7 +23,7 @@ def finished_runs(path: Path) -> int:
 
 
 def test_ctrl_c_keeps_what_had_finished(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", CODE, *ARGUMENTS, "--seeds", "40"]
+    command = [sys.executable, "-c", CODE, *ARGUMENTS, "--seeds", "400"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     store = tmp_path / "thalweg-out" / "study.sqlite"
     until = time.monotonic() + 200
@@ -34,4 +34,4 @@ def test_ctrl_c_keeps_what_had_finished(tmp_path: Path) -> None:
     assert process.returncode == 130, errors
     assert "interrupted" in errors
     assert "Traceback" not in errors
-    assert 0 < finished_runs(store) < 40 * 18
+    assert 0 < finished_runs(store) < 400 * 18

@@ -56,7 +56,7 @@ def test_every_member_equals_its_loop_in_float64() -> None:
     for member, outcome in zip(members, trained, strict=True):
         make = next(make for name, _, make in CASES if name == member.recipe.name)
         curve, weights = by_hand(workload, make, member.seed)
-        ours = [epoch.train_loss for epoch in outcome.epochs]
+        ours = [epoch.train_loss for epoch in outcome.curve]
         # torch keeps NAdam's running product in float32 as we do; loaded differences stay below 1e-9 for all
         assert ours == pytest.approx(curve, rel=1e-9), member.recipe.name
         for name, expected in weights.items():
@@ -86,7 +86,7 @@ def test_loop_fallback_equals_the_loop() -> None:
     for member, outcome in zip(members, train_all(workload, members, execution="loop", keep_weights=True), strict=True):
         make = next(make for name, _, make in CASES if name == member.recipe.name)
         curve, weights = by_hand(workload, make, 1)
-        assert [e.train_loss for e in outcome.epochs] == pytest.approx(curve, rel=1e-12)
+        assert [e.train_loss for e in outcome.curve] == pytest.approx(curve, rel=1e-12)
         for name, expected in weights.items():
             torch.testing.assert_close(outcome.weights[name], expected, rtol=1e-12, atol=1e-12)
 
@@ -98,7 +98,7 @@ def test_who_else_is_trained_does_not_matter() -> None:
     company = [Member(recipe(n), recipe(n).resolve({}), s) for n in ("sgd", "rmsprop", "adabound") for s in (0, 1)]
     a = train_all(workload, [alone], execution="population")[0]
     b = train_all(workload, [*company, alone], execution="population")[-1]
-    assert [e.train_loss for e in a.epochs] == pytest.approx([e.train_loss for e in b.epochs], rel=1e-10)
+    assert [e.train_loss for e in a.curve] == pytest.approx([e.train_loss for e in b.curve], rel=1e-10)
 
 
 def test_validation_and_test_metrics_are_those_of_the_final_weights() -> None:
@@ -111,7 +111,7 @@ def test_validation_and_test_metrics_are_those_of_the_final_weights() -> None:
     model.load_state_dict(outcome.weights)
     model.eval()
     for split, got in (
-        (workload.validation, outcome.epochs[-1].validation_metric),
+        (workload.validation, outcome.curve[-1].validation_metric),
         (workload.test, outcome.test_metric),
         (workload.train, outcome.train_metric),
     ):
@@ -128,7 +128,7 @@ def test_a_mean_of_unequal_batches_is_weighted_by_samples() -> None:
     model = workload.model()
     whole = nn.functional.cross_entropy(model(workload.train.inputs[0]), workload.train.targets).item()
     assert len(workload.train) % workload.batch_size != 0
-    assert outcome.epochs[0].train_loss == pytest.approx(whole, rel=1e-12)
+    assert outcome.curve[0].train_loss == pytest.approx(whole, rel=1e-12)
 
 
 def test_progress_counts_every_run_and_epoch() -> None:

@@ -14,7 +14,7 @@ def members(*rates: float, name: str = "sgd") -> list[Member]:
 
 
 def losses(outcome: Trained) -> list[float | None]:
-    return [epoch.train_loss for epoch in outcome.epochs]
+    return [epoch.train_loss for epoch in outcome.curve]
 
 
 @pytest.mark.parametrize("execution", ["population", "loop"])
@@ -26,7 +26,7 @@ def test_one_member_at_a_million(execution: str) -> None:
     without = train_all(workload, members(*calm), execution=execution)
     assert wild[-1].diverged_at is not None
     assert 2 <= wild[-1].diverged_at <= workload.steps_per_epoch
-    assert wild[-1].epochs == ()
+    assert wild[-1].curve == ()
     assert wild[-1].train_metric is None
     for a, b in zip(wild, without, strict=False):
         assert a.diverged_at is None
@@ -40,7 +40,7 @@ def test_leaving_members_give_their_place_back() -> None:
     alone = train_all(workload, members(0.01, name="momentum"))
     assert [outcome.diverged_at is None for outcome in together] == [False, True, False, False]
     assert losses(together[1]) == pytest.approx(losses(alone[0]), rel=1e-9)
-    assert len(together[1].epochs) == 5
+    assert len(together[1].curve) == 5
 
 
 def test_every_member_may_diverge() -> None:
@@ -80,7 +80,7 @@ def test_best_epoch_follows_the_direction_of_the_metric() -> None:
     for higher, best in ((True, 0.9), (False, 0.1)):
         curves = Curves(1, higher_is_better=higher)
         for value in (0.5, best, 0.4):
-            improved = curves.epoch(np.array([value]), np.array([0.0]))
+            improved = curves.measure(1, np.array([value]), np.array([0.0]))
             curves.tested(np.array([value]), improved)
         assert curves.best_test == [best]
         assert curves.test == [0.4]

@@ -27,8 +27,8 @@ def agree(workload: Workload, tolerance: float, chosen: list[Member]) -> None:
     together = train_all(workload, chosen, execution="population", test=True, keep_weights=True)
     alone = train_all(workload, chosen, execution="loop", test=True, keep_weights=True)
     for a, b in zip(together, alone, strict=True):
-        assert len(a.epochs) == len(b.epochs) == workload.epochs
-        for ours, theirs in zip(a.epochs, b.epochs, strict=True):
+        assert len(a.curve) == len(b.curve) == workload.epochs
+        for ours, theirs in zip(a.curve, b.curve, strict=True):
             assert ours.train_loss == pytest.approx(theirs.train_loss, rel=tolerance)
             assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=tolerance)
         assert a.weights.keys() == b.weights.keys()
@@ -91,13 +91,13 @@ def test_dropout_draws_the_same_whoever_else_is_trained() -> None:
     agree(workload, 1e-8, members(3, seeds=2))
     alone = train_all(workload, members(1))
     company = train_all(workload, members(4, seeds=2))
-    assert [e.train_loss for e in alone[0].epochs] == pytest.approx([e.train_loss for e in company[0].epochs], rel=1e-9)
+    assert [e.train_loss for e in alone[0].curve] == pytest.approx([e.train_loss for e in company[0].curve], rel=1e-9)
 
 
 def test_dropout_masks_differ_between_seeds_and_steps() -> None:
     workload = tiny(torch.float64, model=lambda: Dropout().double())
     a, b = train_all(workload, members(1, seeds=2), execution="population")
-    assert a.epochs[0].train_loss != b.epochs[0].train_loss
+    assert a.curve[0].train_loss != b.curve[0].train_loss
 
 
 class Counter(nn.Module):
@@ -142,12 +142,12 @@ def test_what_cannot_be_traced_goes_through_the_loop_and_says_why(model: Callabl
     assert plan.reason
     outcome = train_all(workload, members(2))[0]
     assert outcome.execution == f"loop: {plan.reason}"
-    assert outcome.epochs[0].train_loss is not None
+    assert outcome.curve[0].train_loss is not None
 
 
 def test_a_recurrent_model_trains() -> None:
     outcome = train_all(tiny(torch.float32, model=Recurrent), members(2))[0]
-    assert outcome.epochs[-1].train_loss < outcome.epochs[0].train_loss  # type: ignore[operator]
+    assert outcome.curve[-1].train_loss < outcome.curve[0].train_loss  # type: ignore[operator]
 
 
 class Frozen(nn.Module):

@@ -61,7 +61,7 @@ def test_stacked_updates_equal_compiled_ones(name: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(compiled, "accepts", lambda tensor: False)
     slow = train_all(workload, chosen, execution="population")
     for a, b in zip(fast, slow, strict=True):
-        assert [e.train_loss for e in a.epochs] == pytest.approx([e.train_loss for e in b.epochs], rel=1e-10)
+        assert [e.train_loss for e in a.curve] == pytest.approx([e.train_loss for e in b.curve], rel=1e-10)
 
 
 def test_an_inactive_member_is_left_as_it_is() -> None:

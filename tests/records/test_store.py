@@ -8,17 +8,20 @@ import pytest
 
 from thalweg.errors import InputError
 from thalweg.records.store import Store
-from thalweg.records.types import Epoch, RunRecord, StudyRecord
+from thalweg.records.types import Measurement, RunRecord, StudyRecord
 
 RUN = RunRecord(
     contender="adam(eps=0.1)", optimizer="adam", hyperparameters={"lr": 1e-3, "eps": 0.1, "amsgrad": True},
-    learning_rate=1e-3, seed=3, role="tuning", epochs=(Epoch(1.5, 1.25, 0.5), Epoch(None, None, None)),
-    steps_per_epoch=7, initial_loss=2.5, train_metric=0.75, diverged_at=9, seconds=0.25, execution="population of 4",
+    learning_rate=1e-3, seed=3, role="tuning", curve=(Measurement(7, 1.5, 1.25, 0.5), Measurement(9, None, None, None)),
+    steps=14, round="fine", memory=640, failure="it broke",
+    initial_loss=2.5, train_metric=0.75, diverged_at=9, seconds=0.25, execution="population of 4",
 )  # fmt: skip
 STUDY = StudyRecord(
-    workload="w", metric="accuracy", higher_is_better=True, target=None, epochs=2, batch_size=8,
+    workload="w", metric="accuracy", higher_is_better=True, target=None, steps=14, steps_per_epoch=7,
+    evaluate_every=7, batch_size=8,
     samples={"train": 5}, parameters=10, contenders=("a", "b"), learning_rates={"a": (0.1, 1.0)},
-    tuning_seeds=(0, 1), confirmation_seeds=(1000,), protocol=1, environment={"torch": "2"}, plan={"width": 3},
+    tuning_seeds=(0, 1), confirmation_seeds=(1000,), protocol=1,
+    caps={"runs": 4, "steps": 56, "seconds": None}, environment={"torch": "2"}, plan={"width": 3},
 )  # fmt: skip
 
 
@@ -28,16 +31,16 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_records_come_back_as_they_were(path: Path) -> None:
-    store = Store(path)
+    store, noted = Store(path), replace(STUDY, notes=("It was cut short.",))
     first, second = store.begin(STUDY), store.begin(replace(STUDY, workload="other"))
-    store.add(first, [RUN, replace(RUN, seed=4, epochs=())])
+    store.add(first, [RUN, replace(RUN, seed=4, curve=())])
     store.add(second, [replace(RUN, learning_rate=None, hyperparameters={})])
     store.select(first, {"a": {"lr": 0.1}})
-    store.finish(first, "Use a.")
+    store.finish(first, noted, "Use a.")
     store.close()
     again = Store(path)
-    assert again.study(first) == STUDY
-    assert again.runs(first) == [RUN, replace(RUN, seed=4, epochs=())]
+    assert again.study(first) == noted
+    assert again.runs(first) == [RUN, replace(RUN, seed=4, curve=())]
     assert again.runs(second)[0].learning_rate is None
     assert again.latest() == second
     again.close()
@@ -49,7 +52,7 @@ def test_what_is_added_is_on_disk_at_once(path: Path) -> None:
     store.add(store.begin(STUDY), [RUN])
     with sqlite3.connect(path) as other:
         assert other.execute("SELECT count(*) FROM runs").fetchone() == (1,)
-        assert other.execute("SELECT train_loss FROM epochs ORDER BY epoch").fetchall() == [(1.5,), (None,)]
+        assert other.execute("SELECT train_loss FROM measurements ORDER BY step").fetchall() == [(1.5,), (None,)]
     store.close()
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from thalweg.analysis.leaderboard import Row, leaderboard
-from thalweg.records.types import Epoch, Role, RunRecord, StudyRecord
+from thalweg.records.types import Measurement, Role, RunRecord, StudyRecord
 
 STEPS = 10
 
@@ -17,7 +17,9 @@ def study(contenders: Sequence[str] = ("adam",), **changes: Any) -> StudyRecord:
         metric="accuracy",
         higher_is_better=True,
         target=None,
-        epochs=2,
+        steps=2 * STEPS,
+        steps_per_epoch=STEPS,
+        evaluate_every=STEPS,
         batch_size=8,
         samples={"train": 80, "validation": 20, "test": 30},
         parameters=12,
@@ -25,7 +27,8 @@ def study(contenders: Sequence[str] = ("adam",), **changes: Any) -> StudyRecord:
         learning_rates=dict.fromkeys(contenders, (0.1,)),
         tuning_seeds=(0, 1),
         confirmation_seeds=(1000, 1001),
-        protocol=1,
+        protocol=2,
+        caps={"runs": 4, "steps": 8 * STEPS, "seconds": None},
         environment={},
     )
     return replace(record, **changes)
@@ -33,8 +36,8 @@ def study(contenders: Sequence[str] = ("adam",), **changes: Any) -> StudyRecord:
 
 def run(rate: float, seed: int, metric: float | None, role: Role = "tuning", **changes: Any) -> RunRecord:
     """A run that ends at `metric`, or whose second epoch has none because it diverged in it."""
-    first = Epoch(1.0, 1.1, 0.5)
-    last = Epoch(None, None, None) if metric is None else Epoch(0.5, 0.6, metric)
+    first = Measurement(STEPS, 1.0, 1.1, 0.5)
+    last = Measurement(2 * STEPS, *((None,) * 3 if metric is None else (0.5, 0.6, metric)))
     test = metric if role != "tuning" else None
     record = RunRecord(
         contender="adam",
@@ -43,8 +46,8 @@ def run(rate: float, seed: int, metric: float | None, role: Role = "tuning", **c
         learning_rate=rate,
         seed=seed,
         role=role,
-        epochs=(first, last),
-        steps_per_epoch=STEPS,
+        curve=(first, last),
+        steps=2 * STEPS,
         initial_loss=2.0,
         train_metric=metric,
         test_metric=test,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.verdict import verdict
-from thalweg.records.types import Epoch, Role, RunRecord, StudyRecord
+from thalweg.records.types import Measurement, Role, RunRecord, StudyRecord
 
 STEPS = 844  # of an epoch
 
@@ -111,8 +111,8 @@ def trained(shape: Shape, c: Character, rate: float, seed: int, role: Role) -> R
         learning_rate=rate,
         seed=seed,
         role=role,
-        epochs=tuple(epochs),
-        steps_per_epoch=STEPS,
+        curve=tuple(epochs),
+        steps=STEPS * shape.epochs,
         initial_loss=2.31,
         train_metric=None if diverged_at else _metric(shape, min(end + 0.012, 0.9995)),
         test_metric=test,
@@ -137,12 +137,13 @@ def _accuracy(c: Character, off: float, luck: random.Random) -> float:
     return max(0.098, 1 / (1 + math.exp(-(logit + noise))))
 
 
-def _epoch(shape: Shape, end: float, off: float, i: int, luck: random.Random) -> Epoch:
+def _epoch(shape: Shape, end: float, off: float, i: int, luck: random.Random) -> Measurement:
     pace = 3.2 if off > -0.5 else 0.9
     share = 1 - math.exp(-pace * (i / shape.epochs) ** 0.6 * 1.35)
     accuracy = end if i == shape.epochs else 0.1 + (end - 0.1) * share + luck.gauss(0, 0.0022)
     loss = 2.3 * (1 - share) + 1.2 * (1 - end) * share * (1 - 0.6 * i / shape.epochs) + 0.004
-    return Epoch(
+    return Measurement(
+        step=STEPS * i,
         train_loss=loss * math.exp(luck.gauss(0, 0.03)),
         validation_loss=loss * 1.15,
         validation_metric=_metric(shape, accuracy),
@@ -163,7 +164,9 @@ def _record(shape: Shape) -> StudyRecord:
         metric=shape.metric,
         higher_is_better=shape.higher_is_better,
         target=shape.target,
-        epochs=shape.epochs,
+        steps=STEPS * shape.epochs,
+        steps_per_epoch=STEPS,
+        evaluate_every=STEPS,
         batch_size=64,
         samples=samples,
         parameters=101_770,
@@ -171,7 +174,8 @@ def _record(shape: Shape) -> StudyRecord:
         learning_rates={c.name: grid(*c.rates, shape.rates) for c in shape.contenders},
         tuning_seeds=tuple(range(shape.seeds)),
         confirmation_seeds=tuple(range(1000, 1000 + shape.fresh)),
-        protocol=1,
+        protocol=2,
+        caps={"runs": shape.rates * shape.seeds, "steps": 1, "seconds": None},
         environment={"thalweg": "0.1.0", "python": "3.11.2", "torch": "2.9.0", "device": "cpu (x86_64)", "cores": 2},
         plan={"execution": "population", "reason": "", "width": 32, "workers": 2},
     )

@@ -7,24 +7,24 @@ from handmade import finals, rates, study
 from synthetic import Shape, parts
 
 from thalweg.analysis.leaderboard import leaderboard
-from thalweg.records.types import Epoch, RunRecord
+from thalweg.records.types import Measurement, RunRecord
 from thalweg.reports.curves import curve, curves
 
 
 def with_curve(run: RunRecord, metrics: list[float | None]) -> RunRecord:
-    return replace(run, epochs=tuple(Epoch(m, m, m) for m in metrics))
+    return replace(run, curve=tuple(Measurement(10 * i, m, m, m) for i, m in enumerate(metrics, 1)))
 
 
 def three(*lines: list[float | None]) -> list[RunRecord]:
     return [with_curve(run, line) for run, line in zip(finals([0.5] * len(lines), 0.1), lines, strict=True)]
 
 
-def metric(epoch: Epoch) -> float | None:
-    return epoch.validation_metric
+def metric(measured: Measurement) -> float | None:
+    return measured.validation_metric
 
 
 def test_mean_lowest_and_highest() -> None:
-    drawn = curve(three([0.1, 0.4], [0.3, 0.5], [0.2, 0.9]), 2, metric)
+    drawn = curve(three([0.1, 0.4], [0.3, 0.5], [0.2, 0.9]), (1, 2), metric)
     assert drawn.mean == (pytest.approx(0.2), pytest.approx(0.6))
     assert drawn.low == (0.1, 0.4)
     assert drawn.high == (0.3, 0.9)
@@ -33,14 +33,15 @@ def test_mean_lowest_and_highest() -> None:
 
 @pytest.mark.parametrize("rest", [[None, None], [float("nan"), 0.9], []])
 def test_a_curve_ends_where_the_first_seed_diverged(rest: list[float | None]) -> None:
-    drawn = curve(three([0.1, 0.4, 0.5], [0.3, *rest]), 3, metric)
+    drawn = curve(three([0.1, 0.4, 0.5], [0.3, *rest]), (1, 2, 3), metric)
     assert drawn.mean == (pytest.approx(0.2),)
     assert drawn.stopped == 2
 
 
 def test_all_seeds_may_end_early() -> None:
-    assert curve(three([0.1], [0.3]), 5, metric).stopped == 2
-    assert curve(three([], []), 5, metric) == curve(three([None], [None]), 5, metric)
+    places = (1, 2, 3, 4, 5)
+    assert curve(three([0.1], [0.3]), places, metric).stopped == 2
+    assert curve(three([], []), places, metric) == curve(three([None], [None]), places, metric)
 
 
 def test_confirmation_runs_are_drawn_where_there_are_any() -> None:
@@ -63,6 +64,15 @@ def test_the_leader_and_its_ties_stand_out() -> None:
     assert 1 < len(tied) <= 5
     assert {s.contender for s in drawn.series if s.highlighted} == tied
     assert [s.rank for s in drawn.series] == [row.rank for row in rows]
+
+
+def test_runs_shorter_than_an_epoch_are_drawn_over_steps() -> None:
+    record, runs = study(steps=7, steps_per_epoch=10, evaluate_every=3), finals((0.9, 0.9), 0.1)
+    drawn = curves(record, leaderboard(record, runs), runs)
+    assert (drawn.unit, drawn.places) == ("step", (3.0, 6.0, 7.0))
+    record = study(steps=25, steps_per_epoch=10, evaluate_every=20)
+    drawn = curves(record, leaderboard(record, runs), runs)
+    assert (drawn.unit, drawn.places) == ("epoch", (2.0, 2.5))
 
 
 def test_no_more_than_five_stand_out() -> None:

@@ -62,7 +62,7 @@ def nothing_ever_finished() -> Parts:
 
 def no_epoch_was_finished() -> Parts:
     record, _, runs, _ = nothing_ever_finished()
-    return complete(record, [replace(run, epochs=()) for run in runs])
+    return complete(record, [replace(run, curve=()) for run in runs])
 
 
 def no_learning_rate() -> Parts:

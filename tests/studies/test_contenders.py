@@ -6,11 +6,7 @@ import pytest
 
 from thalweg.errors import InputError
 from thalweg.studies.contenders import Contender, contenders, learning_rates
-from thalweg.studies.protocol import TEXTBOOK, confirmation_seeds, grid, tuning_seeds
-
-
-def test_grid_is_two_per_decade_over_four_decades() -> None:
-    assert grid(1e-5, 1e-1) == (1e-5, 3.16e-5, 1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 1e-1)
+from thalweg.studies.protocol import TEXTBOOK, confirmation_seeds, tuning_seeds
 
 
 @pytest.mark.parametrize("name", TEXTBOOK)
@@ -58,9 +54,35 @@ def test_one_optimizer_may_stand_under_two_names() -> None:
     assert [c.label for c in both] == ["adam", "adam(eps=1e-4)", "adam(eps=0.1)"]
 
 
+def test_titles() -> None:
+    titled = contenders(["quick = adam(beta2=0.9)", Contender("adam", title="plain"), "r=torch.optim:RAdam"])
+    assert [c.label for c in titled] == ["quick", "plain", "r"]
+    assert titled[0].fixed == {"beta2": 0.9}
+    assert titled[2].recipe.name == "torch.optim:RAdam"
+
+
+def test_imported_optimizers_have_their_own_arguments() -> None:
+    contender = Contender("torch.optim:SGD(momentum=0.9, nesterov=True)")
+    assert contender.label == "torch.optim:SGD(momentum=0.9, nesterov=True)"
+    assert contender.recipe.rate == "lr"
+    assert contender.recipe.defaults["weight_decay"] == 0
+    rates = contender.rates(None)
+    assert (rates[0], rates[-1]) == (1e-5, 1e-1)  # two decades to either side of torch's default, 1e-3
+    assert contender.configurations([0.5]) == [{"momentum": 0.9, "nesterov": True, "lr": 0.5}]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (
+            ["torch.optim:RAdm"],
+            r"'torch.optim:RAdm' must name an optimizer class as package.module:Class; found no such",
+        ),
+        (["torch.nn:Linear"], r"found a type that is no torch.optim.Optimizer"),
+        (["nowhere:Adam"], r"Cannot import 'nowhere' for the optimizer 'nowhere:Adam': No module named 'nowhere'"),
+        (["torch.optim:RAdam(epz=1)"], r"no hyperparameter 'epz'; did you mean 'eps'"),
+        (["torch.optim:RAdam(eps=-1)"], r"RAdam\(eps=-1\) does not take eps=-1, lr=.*: Invalid epsilon value: -1"),
+        (["= adam"], r"Cannot read '= adam'"),
         (["adm"], r"Unknown optimizer 'adm'\. Did you mean .*adam"),
         (["adam", "adam"], r"'adam' stands twice"),
         ([], r"at least one"),

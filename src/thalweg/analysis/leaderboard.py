@@ -116,13 +116,13 @@ def _row(study: StudyRecord, runs: Sequence[RunRecord], finals: Sequence[RunReco
 
 
 def steps_to_target(run: RunRecord, study: StudyRecord) -> int | None:
-    """Steps until the first epoch whose validation metric reaches the study's target; `None` where none does."""
+    """Steps until the first measurement whose validation metric reaches the study's target; `None` where none does."""
     if study.target is None:
         return None
-    for number, epoch in enumerate(run.epochs, 1):
-        value = epoch.validation_metric
+    for measured in run.curve:
+        value = measured.validation_metric
         if value is not None and (value >= study.target if study.higher_is_better else value <= study.target):
-            return number * run.steps_per_epoch
+            return measured.step
     return None
 
 

@@ -25,6 +25,15 @@ def compare(
         int, typer.Option(help="Fresh seeds for the choice and the defaults; 0 ranks by validation.")
     ] = 5,
     epochs: Annotated[int | None, typer.Option(help="Epochs, in place of the workload's own.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps of a run, in place of epochs.")] = None,
+    tune: Annotated[
+        str | None, typer.Option(help='Hyperparameters to search, comma-separated: "lr,weight_decay,beta1".')
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Trials of that search for every optimizer, at least 1.")] = 64,
+    clip_norm: Annotated[float | None, typer.Option(help="The largest norm of a step's gradients.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help='Time for everything, "90s", "10min" or "1.5h"; the study is cut to fit.')
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Directory of mnist/ and fashion-mnist/; or set THALWEG_DATA.")
     ] = None,
@@ -53,6 +62,11 @@ def compare(
             confirm_seeds=confirm_seeds,
             base_seed=base_seed,
             epochs=epochs,
+            steps=steps,
+            tune=None if tune is None else [name.strip() for name in tune.split(",")],
+            trials=trials,
+            clip_norm=clip_norm,
+            budget=None if budget is None else _seconds(budget),
             progress=progress,
             out=out,
             device=device,
@@ -80,6 +94,16 @@ def _rates(text: str) -> list[float]:
         return [float(rate) for rate in text.split(",")]
     except ValueError:
         raise InputError(f"--learning-rates must be numbers with commas between them, got {text!r}.") from None
+
+
+UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip().lower())
+    if not found or found[2] not in UNITS:
+        raise InputError(f'--budget must be a time such as "90s", "10min" or "1.5h", got {text!r}.')
+    return float(found[1]) * UNITS[found[2]]
 
 
 def _check_writable(path: Path) -> None:

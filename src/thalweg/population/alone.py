@@ -6,19 +6,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thalweg.population.batches import Order, batches
+from thalweg.errors import InputError
+from thalweg.population.batches import Batch, Order, batch_at
+from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
-from thalweg.population.job import Job, Watch
+from thalweg.population.job import Job, StopTraining, Watch
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import build, state
 from thalweg.population.randomness import seeded
 from thalweg.population.updates import Updates
+from thalweg.recipes.imported import Imported
 
 
-def gradients_of(
-    job: Job, model: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], seed: int, step: int
-) -> tuple[float, dict[str, Tensor]]:
+def gradients_of(job: Job, model: nn.Module, batch: Batch, seed: int, step: int) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradients of one batch by autograd; parameters that the loss does not reach have none."""
     inputs, targets = batch
     model.zero_grad(set_to_none=True)
@@ -29,17 +30,23 @@ def gradients_of(
 
 
 def train_alone(job: Job, member: Member, watch: Watch, reason: str) -> Trained:
-    """Trains one member by the plain loop; `reason` says why, for the record."""
+    """Trains one member by the plain loop; `reason` says why, for the record.
+
+    What another library's optimizer raises ends its run and no other's.
+    """
     began = time.perf_counter()
     with torch.no_grad():
         run = _Alone(job, member, watch)
-        for epoch in range(job.workload.epochs):
-            if run.curves.active[0]:
-                run.train_epoch()
-            if run.curves.active[0]:
-                run.evaluate(last=epoch == job.workload.epochs - 1)
-            watch.progress(1)
-        return run.outcome(time.perf_counter() - began, f"loop: {reason}")
+        try:
+            run.train()
+            failure = ""
+        except (StopTraining, InputError):
+            raise
+        except Exception as error:
+            if not member.alone:
+                raise
+            failure = f"{type(error).__name__}: {error}"
+        return run.outcome(time.perf_counter() - began, f"loop: {reason}", failure)
 
 
 class _Alone:
@@ -48,47 +55,85 @@ class _Alone:
         self._model = build(job.workload, member.seed, job.device)
         self._evaluator = Evaluator(job, self._model)
         self._parameters = {n: p.detach()[None] for n, p in self._model.named_parameters() if n in job.trained}
-        self._updates = Updates([member], self._parameters)
-        self._order = Order([member.seed], len(job.workload.train))
+        self._optimizer = _imported(member, self._model, job.trained) or Updates([member], self._parameters)
+        self._order = Order([member.seed], len(job.workload.train), job.workload.batch_size)
         self.curves = Curves(1, higher_is_better=job.workload.metric.higher_is_better)
         self._step = 0
 
-    def train_epoch(self) -> None:
-        workload = self._job.workload
-        self._updates.plan(self._step + 1, workload.steps_per_epoch)
-        for batch in batches(workload.train, self._order.epoch()[0], workload.batch_size):
+    def train(self) -> None:
+        milestones = self._job.workload.milestones
+        for step in milestones:
+            if self.curves.active[0]:
+                self.train_until(step)
+            if self.curves.active[0]:
+                self.evaluate(last=step == milestones[-1])
+            self._watch.progress(1)
+
+    def train_until(self, step: int) -> None:
+        if isinstance(self._optimizer, Updates):
+            self._optimizer.plan(self._step + 1, step - self._step)
+        while self._step < step:
             self._watch.check()
             self._step += 1
-            loss, gradients = gradients_of(self._job, self._model, batch, self._member.seed, self._step)
-            self.curves.batch(self._step, np.array([loss]), len(batch[1]))
+            self._train_batch(batch_at(self._job.workload.train, self._order.next()[0]))
             if not self.curves.active[0]:
                 return
-            stacked = {name: gradients[name][None] for name in self._parameters}
-            self._updates.step(self._step, stacked, self.curves.active)
         broken = any(not torch.isfinite(p).all() for p in self._parameters.values())
         self.curves.end(np.array([broken]), self._step)
+
+    def _train_batch(self, batch: Batch) -> None:
+        loss, gradients = gradients_of(self._job, self._model, batch, self._member.seed, self._step)
+        self.curves.batch(self._step, np.array([loss]), len(batch[1]))
+        if not self.curves.active[0]:
+            return
+        stacked = {name: gradients[name][None] for name in self._parameters}
+        if self._job.clip_norm is not None:
+            stacked = clipped(stacked, self._job.clip_norm)
+        if isinstance(self._optimizer, Updates):
+            self._optimizer.step(self._step, stacked, self.curves.active)
+        else:
+            for name, parameter in self._model.named_parameters():
+                parameter.grad = stacked[name][0] if name in stacked else None
+            self._optimizer.step()
 
     def evaluate(self, *, last: bool) -> None:
         workload, tensors = self._job.workload, state(self._model)
         seed = self._member.seed
         metric, loss = self._evaluator.alone(tensors, workload.validation, seed, self._step, loss=True)
-        improved = self.curves.epoch(np.array([metric]), np.array([loss]))
+        improved = self.curves.measure(self._step, np.array([metric]), np.array([loss]))
         if self._job.test and workload.test is not None and (last or improved[0]):
             self.curves.tested(np.array([self._evaluator.alone(tensors, workload.test, seed, self._step)[0]]), improved)
 
-    def outcome(self, seconds: float, execution: str) -> Trained:
-        tensors, going = state(self._model), bool(self.curves.active[0])
+    def outcome(self, seconds: float, execution: str, failure: str) -> Trained:
+        tensors, going = state(self._model), bool(self.curves.active[0]) and not failure
         return Trained(
-            epochs=tuple(self.curves.epochs[0]),
+            curve=tuple(self.curves.measured[0]),
             initial_loss=self.curves.initial_loss[0],
             train_metric=self._train_metric(tensors) if going else None,
             test_metric=self.curves.test[0] if going else None,
             best_test_metric=self.curves.best_test[0],
             diverged_at=self.curves.diverged_at[0],
             seconds=seconds,
+            memory=self._memory(),
             execution=execution,
+            failure=failure,
             weights={n: t.clone() for n, t in tensors.items()} if self._job.keep_weights else {},
         )
 
+    def _memory(self) -> int:
+        own = sum(p.numel() * p.element_size() for p in self._parameters.values())
+        if isinstance(self._optimizer, Updates):
+            return own * self._member.copies
+        held = (x for state in self._optimizer.state.values() for x in state.values() if isinstance(x, Tensor))
+        return 2 * own + sum(x.numel() * x.element_size() for x in held)
+
     def _train_metric(self, tensors: dict[str, Tensor]) -> float:
         return self._evaluator.alone(tensors, self._job.workload.train, self._member.seed, self._step)[0]
+
+
+def _imported(member: Member, model: nn.Module, trained: frozenset[str]) -> torch.optim.Optimizer | None:
+    """Another library's optimizer over the parameters that are trained; `None` for one of ours."""
+    if not isinstance(member.recipe, Imported):
+        return None
+    parameters = [p for name, p in model.named_parameters() if name in trained]
+    return member.recipe.optimizer(parameters, **member.values)

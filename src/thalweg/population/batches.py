@@ -1,32 +1,34 @@
 """The order of samples: a function of the seed and the epoch alone."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
 from thalweg.workloads.workload import Split
 
+Batch = tuple[tuple[Tensor, ...], Tensor]
+
 
 class Order:
-    """Every epoch's permutation of the training samples for some seeds, `[seeds, samples]`."""
+    """The batches of some seeds, one after the other: every epoch a new permutation, its short last batch kept."""
 
-    def __init__(self, seeds: list[int], samples: int) -> None:
+    def __init__(self, seeds: list[int], samples: int, batch_size: int) -> None:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self._samples = samples
+        self._samples, self._size = samples, batch_size
+        self._start = samples
 
-    def epoch(self) -> Tensor:
-        return torch.stack([torch.randperm(self._samples, generator=g) for g in self._generators])
+    def next(self) -> Tensor:
+        """Indices of the next batch, `[seeds, batch]`."""
+        if self._start >= self._samples:
+            self._start = 0
+            self._epoch = torch.stack([torch.randperm(self._samples, generator=g) for g in self._generators])
+        index = self._epoch[:, self._start : self._start + self._size]
+        self._start += self._size
+        return index
 
 
-def batches(split: Split, order: Tensor, size: int) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-    """The batches of one epoch in order, the short last one kept.
-
-    order: `[samples]`, or `[members, samples]` for batches with a leading member dimension.
-    """
-    for start in range(0, order.shape[-1], size):
-        index = order[..., start : start + size]
-        yield tuple(take(x, index) for x in split.inputs), take(split.targets, index)
+def batch_at(split: Split, index: Tensor) -> Batch:
+    """(inputs, targets) at `index`: `[batch]`, or `[members, batch]` for a leading member dimension."""
+    return tuple(take(x, index) for x in split.inputs), take(split.targets, index)
 
 
 def take(data: Tensor, index: Tensor) -> Tensor:

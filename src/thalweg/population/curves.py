@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from thalweg.records.types import Epoch
+from thalweg.records.types import Measurement
 
 Floats = NDArray[np.float64]
 
@@ -13,7 +13,7 @@ class Curves:
 
     def __init__(self, members: int, *, higher_is_better: bool) -> None:
         self.active = np.ones(members, np.bool_)
-        self.epochs: list[list[Epoch]] = [[] for _ in range(members)]
+        self.measured: list[list[Measurement]] = [[] for _ in range(members)]
         self.initial_loss: list[float | None] = [None] * members
         self.diverged_at: list[int | None] = [None] * members
         self.test: list[float | None] = [None] * members
@@ -38,11 +38,12 @@ class Curves:
             self.diverged_at[m] = step
         self.active &= ~members
 
-    def epoch(self, validation_metric: Floats, validation_loss: Floats) -> NDArray[np.bool_]:
-        """Closes an epoch; says which members' validation metric is their best so far."""
+    def measure(self, step: int, validation_metric: Floats, validation_loss: Floats) -> NDArray[np.bool_]:
+        """Notes a measurement after `step`; says which members' validation metric is their best so far."""
         train = self._sum / max(self._samples, 1)
         for m in np.flatnonzero(self.active):
-            self.epochs[m].append(Epoch(float(train[m]), _finite(validation_loss[m]), _finite(validation_metric[m])))
+            values = float(train[m]), _finite(validation_loss[m]), _finite(validation_metric[m])
+            self.measured[m].append(Measurement(step, *values))
         self._sum, self._samples = np.zeros_like(self._sum), 0
         signed = np.where(np.isfinite(validation_metric), self._sign * validation_metric, -np.inf)
         improved: NDArray[np.bool_] = self.active & (signed > self._best)
@@ -50,7 +51,7 @@ class Curves:
         return improved
 
     def tested(self, metric: Floats, improved: NDArray[np.bool_]) -> None:
-        """Notes the test metric of this epoch: as the last, and as the best where it is the best."""
+        """Notes the test metric of this measurement: as the last, and as the best where it is the best."""
         for m in np.flatnonzero(self.active):
             self.test[m] = _finite(metric[m])
             if improved[m]:

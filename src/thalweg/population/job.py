@@ -16,7 +16,7 @@ class Job:
 
     trained: names of the parameters that the loss depends on. test: whether the test split is evaluated.
     random: whether the model draws random numbers, in training or evaluation. keep_weights: whether the final
-    parameters and buffers are returned.
+    parameters and buffers are returned. clip_norm: what the norm of all gradients together may be before the update.
     """
 
     workload: Workload
@@ -25,6 +25,7 @@ class Job:
     random: bool = False
     test: bool = False
     keep_weights: bool = False
+    clip_norm: float | None = None
 
 
 class StopTraining(Exception):  # noqa: N818 - not an error, like StopIteration
@@ -33,7 +34,7 @@ class StopTraining(Exception):  # noqa: N818 - not an error, like StopIteration
 
 @dataclass(frozen=True)
 class Watch:
-    """How training reports to its caller: `progress(runs)` after each epoch of so many runs, and `stop`."""
+    """How training reports to its caller: `progress(runs)` at each measurement of so many runs, and `stop`."""
 
     progress: Callable[[int], None]
     stop: threading.Event

@@ -2,41 +2,57 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
-from thalweg.records.types import Epoch
+from thalweg.recipes.imported import Imported
+from thalweg.recipes.trace import trace
+from thalweg.records.types import Measurement
 
 
 @dataclass(frozen=True)
 class Member:
-    """One run to train: an optimizer with all its hyperparameters (as `Recipe.resolve` gives them), and a seed.
+    """One run to train: an optimizer with all its hyperparameters (as its `resolve` gives them), and a seed.
 
     Its initial weights are those of `torch.manual_seed(seed); model()`, and every epoch's batches follow
     `torch.randperm(n, generator=order)` with one `order = torch.Generator().manual_seed(seed)`.
     """
 
-    recipe: Recipe
-    values: Mapping[str, float | bool]
+    recipe: Recipe | Imported
+    values: Mapping[str, Any]
     seed: int
 
     @property
+    def alone(self) -> str:
+        """Why it cannot train in a population; empty where it can."""
+        return f"{self.recipe.path} is another library's" if isinstance(self.recipe, Imported) else ""
+
+    @property
     def structure(self) -> Structure:
+        assert isinstance(self.recipe, Recipe)
         return self.recipe.structure(self.values)
+
+    @property
+    def copies(self) -> int:
+        """Tensors of the parameters' size that it needs: parameters, gradients, and each elementwise state."""
+        return 2 + len(trace(self.structure).states)
 
 
 @dataclass(frozen=True)
 class Trained:
     """What training a member gave. See `records.types.RunRecord` for the fields they share."""
 
-    epochs: tuple[Epoch, ...]
+    curve: tuple[Measurement, ...]
     initial_loss: float | None
     train_metric: float | None
     test_metric: float | None
     best_test_metric: float | None
     diverged_at: int | None
     seconds: float
+    memory: int
     execution: str
+    failure: str = ""
     weights: Mapping[str, Tensor] = field(default_factory=dict)  # parameters and buffers at the end, where asked for

@@ -46,10 +46,12 @@ class Plan:
         """Indices of the members that train together: of one seed where it has enough, grouped by structure."""
         if self.reason:
             return [[i] for i in range(len(members))]
-        by_seed = [list(of) for _, of in groupby(_sorted(members, by_seed=True), lambda i: members[i].seed)]
-        if max(map(len, by_seed)) < FEW:
-            by_seed = [_sorted(members, by_seed=False)]
-        return [part for of_seed in by_seed for part in _parts(of_seed, self.width, self.workers, len(by_seed))]
+        alone = [[i] for i, member in enumerate(members) if member.alone]
+        stacked = [i for i, member in enumerate(members) if not member.alone]
+        by_seed = [list(of) for _, of in groupby(_sorted(members, stacked), lambda i: members[i].seed)]
+        if max(map(len, by_seed), default=0) < FEW:
+            by_seed = [_sorted(members, stacked, by_seed=False)] if stacked else []
+        return alone + [part for s in by_seed for part in _parts(s, self.width, self.workers, len(by_seed))]
 
 
 def make_plan(
@@ -107,12 +109,12 @@ def _free_memory() -> int:
         return ASSUMED
 
 
-def _sorted(members: Sequence[Member], *, by_seed: bool) -> list[int]:
+def _sorted(members: Sequence[Member], chosen: Sequence[int], *, by_seed: bool = True) -> list[int]:
     def key(i: int) -> tuple[Any, ...]:
         s = members[i].structure
         return (members[i].seed if by_seed else 0, s.rule.name, sorted(s.flags), sorted(s.absent), i)
 
-    return sorted(range(len(members)), key=key)
+    return sorted(chosen, key=key)
 
 
 def _parts(of_seed: list[int], width: int, workers: int, seeds: int) -> list[list[int]]:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.population.batches import Order, batches
+from thalweg.population.batches import Batch, Order, batch_at
+from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
 from thalweg.population.gradients import GradientProgram
@@ -23,9 +24,10 @@ def train_together(job: Job, members: Sequence[Member], program: GradientProgram
     began = time.perf_counter()
     with torch.no_grad():
         run = _Together(job, members, program, watch)
-        for epoch in range(job.workload.epochs):
-            run.train_epoch()
-            run.evaluate(last=epoch == job.workload.epochs - 1)
+        milestones = job.workload.milestones
+        for step in milestones:
+            run.train_until(step)
+            run.evaluate(last=step == milestones[-1])
             watch.progress(len(members))
             run.release()
         return run.outcomes(time.perf_counter() - began)
@@ -34,34 +36,36 @@ def train_together(job: Job, members: Sequence[Member], program: GradientProgram
 class _Together:
     def __init__(self, job: Job, members: Sequence[Member], program: GradientProgram, watch: Watch) -> None:
         self._job, self._program, self._watch = job, program, watch
-        self._count = len(members)
+        self._count, self._members = len(members), members
         self._seeds = [m.seed for m in members]
         models = {seed: build(job.workload, seed, job.device) for seed in dict.fromkeys(self._seeds)}
         self._stack = stack(models, self._seeds, set(job.trained))
         self._updates = Updates(members, self._stack.parameters)
         self._evaluator = Evaluator(job, next(iter(models.values())))
-        self._order = Order(list(models), len(job.workload.train))
+        self._order = Order(list(models), len(job.workload.train), job.workload.batch_size)
         self._shared = len(models) == 1
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
         self._curves = Curves(len(members), higher_is_better=job.workload.metric.higher_is_better)
         self._here = np.arange(len(members))  # which members the stack still holds, in its order
         self._step = 0
 
-    def train_epoch(self) -> None:
-        permutations = self._order.epoch()
+    def train_until(self, step: int) -> None:
         if not len(self._here):
             return
-        order = permutations[0] if self._shared else permutations[self._seed_index[self._here]]
-        self._updates.plan(self._step + 1, self._job.workload.steps_per_epoch)
-        for batch in batches(self._job.workload.train, order, self._job.workload.batch_size):
+        self._updates.plan(self._step + 1, step - self._step)
+        rows = self._seed_index[self._here]
+        while self._step < step:
             self._watch.check()
-            self._train_batch(batch)
+            index = self._order.next()
+            self._train_batch(batch_at(self._job.workload.train, index[0] if self._shared else index[rows]))
         self._end_members_with_broken_parameters()
 
-    def _train_batch(self, batch: tuple[tuple[Tensor, ...], Tensor]) -> None:
+    def _train_batch(self, batch: Batch) -> None:
         self._step += 1
         seeds = [self._seeds[m] for m in self._here]
         gradients, losses, self._stack.buffers = self._program(self._stack, batch, seeds, self._step)
+        if self._job.clip_norm is not None:
+            gradients = clipped(gradients, self._job.clip_norm)
         samples = batch[1].shape[0 if self._shared else 1]
         self._curves.batch(self._step, self._everyone(losses), samples)
         self._updates.step(self._step, gradients, self._curves.active[self._here])
@@ -86,7 +90,7 @@ class _Together:
             return
         workload = self._job.workload
         metric, loss = self._measure(workload.validation, loss=True)
-        improved = self._curves.epoch(self._everyone(metric), self._everyone(loss))
+        improved = self._curves.measure(self._step, self._everyone(metric), self._everyone(loss))
         if self._job.test and workload.test is not None and (last or improved.any()):
             self._curves.tested(self._everyone(self._measure(workload.test)[0]), improved)
 
@@ -108,15 +112,17 @@ class _Together:
         if len(self._here):
             train = self._everyone(self._measure(self._job.workload.train)[0])
         how = f"population of {self._count}"
+        size = sum(p[0].numel() * p.element_size() for p in self._stack.parameters.values())
         return [
             Trained(
-                epochs=tuple(curves.epochs[m]),
+                curve=tuple(curves.measured[m]),
                 initial_loss=curves.initial_loss[m],
                 train_metric=float(train[m]) if curves.active[m] and np.isfinite(train[m]) else None,
                 test_metric=curves.test[m] if curves.active[m] else None,
                 best_test_metric=curves.best_test[m],
                 diverged_at=curves.diverged_at[m],
                 seconds=share,
+                memory=size * self._members[m].copies,
                 execution=how,
                 weights=self._weights(m) if self._job.keep_weights else {},
             )

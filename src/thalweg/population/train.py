@@ -69,8 +69,8 @@ def _work(
     events: "queue.SimpleQueue[Progress | Finished | Exception]",
 ) -> None:
     try:
-        if plan.reason:
-            outcomes = [train_alone(plan.job, member, watch, plan.reason) for member in members]
+        if plan.reason or members[0].alone:
+            outcomes = [train_alone(plan.job, m, watch, m.alone or plan.reason) for m in members]
         else:
             program = plan.shared if len({m.seed for m in members}) == 1 else plan.mixed
             outcomes = train_together(plan.job, members, program, watch)

@@ -31,6 +31,16 @@ class Recipe:
         return self.preset.rule
 
     @property
+    def rate(self) -> str | None:
+        """The hyperparameter that a learning-rate grid scales."""
+        return self.rule.rate
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The learning rates worth searching."""
+        return self.rule.rates
+
+    @property
     def drop_in(self) -> Spelling | None:
         return self.preset.drop_in
 

@@ -3,15 +3,15 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.records.types import Epoch, RunRecord, StudyRecord
+from thalweg.records.types import Measurement, RunRecord, StudyRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE studies (
     id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, workload TEXT NOT NULL, record TEXT NOT NULL,
@@ -19,17 +19,18 @@ CREATE TABLE studies (
 );
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE,
-    contender TEXT NOT NULL, optimizer TEXT NOT NULL, role TEXT NOT NULL, seed INTEGER NOT NULL, learning_rate REAL,
-    hyperparameters TEXT NOT NULL, steps_per_epoch INTEGER NOT NULL, initial_loss REAL, train_metric REAL,
-    test_metric REAL, best_test_metric REAL, diverged_at INTEGER, seconds REAL NOT NULL, execution TEXT NOT NULL
+    contender TEXT NOT NULL, optimizer TEXT NOT NULL, role TEXT NOT NULL, round TEXT NOT NULL, seed INTEGER NOT NULL,
+    learning_rate REAL, hyperparameters TEXT NOT NULL, steps INTEGER NOT NULL, initial_loss REAL, train_metric REAL,
+    test_metric REAL, best_test_metric REAL, diverged_at INTEGER, seconds REAL NOT NULL, memory INTEGER NOT NULL,
+    execution TEXT NOT NULL, failure TEXT NOT NULL
 );
-CREATE TABLE epochs (
-    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, epoch INTEGER NOT NULL,
-    train_loss REAL, validation_loss REAL, validation_metric REAL, PRIMARY KEY (run, epoch)
+CREATE TABLE measurements (
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, step INTEGER NOT NULL,
+    train_loss REAL, validation_loss REAL, validation_metric REAL, PRIMARY KEY (run, step)
 ) WITHOUT ROWID;
 CREATE INDEX runs_of_study ON runs(study);
 """
-_RUN_COLUMNS = tuple(f.name for f in fields(RunRecord) if f.name != "epochs")
+_RUN_COLUMNS = tuple(f.name for f in fields(RunRecord) if f.name != "curve")
 
 
 class Store:
@@ -68,11 +69,8 @@ class Store:
                     cursor = self._db.execute(
                         f"INSERT INTO runs (study, {names}) VALUES (?, {places})", [study, *values]
                     )
-                    curve = [
-                        (cursor.lastrowid, i, e.train_loss, e.validation_loss, e.validation_metric)
-                        for i, e in enumerate(run.epochs, 1)
-                    ]
-                    self._db.executemany("INSERT INTO epochs VALUES (?, ?, ?, ?, ?)", curve)
+                    curve = [(cursor.lastrowid, *astuple(m)) for m in run.curve]
+                    self._db.executemany("INSERT INTO measurements VALUES (?, ?, ?, ?, ?)", curve)
         except sqlite3.Error as error:
             raise self._broken(error) from None
 
@@ -80,8 +78,10 @@ class Store:
         """Notes what tuning chose; it is written before the test split is first read."""
         self._write("UPDATE studies SET selection = ? WHERE id = ?", (json.dumps(selection), study))
 
-    def finish(self, study: int, verdict: str) -> None:
-        self._write("UPDATE studies SET finished = ?, verdict = ? WHERE id = ?", (_now(), verdict, study))
+    def finish(self, study: int, record: StudyRecord, verdict: str) -> None:
+        """Notes the answer, and the record with what came up on the way (its notes)."""
+        values = (_now(), json.dumps(asdict(record)), verdict, study)
+        self._write("UPDATE studies SET finished = ?, record = ?, verdict = ? WHERE id = ?", values)
 
     def study(self, study: int) -> StudyRecord:
         """A study as it was begun. Raises `InputError` where there is none of that id."""
@@ -90,7 +90,7 @@ class Store:
             raise InputError(f"The store {self.path} has no study {study}.")
         raw = json.loads(row[0])
         raw["learning_rates"] = {name: tuple(rates) for name, rates in raw["learning_rates"].items()}
-        for name in ("contenders", "tuning_seeds", "confirmation_seeds"):
+        for name in ("contenders", "tuning_seeds", "confirmation_seeds", "notes"):
             raw[name] = tuple(raw[name])
         return StudyRecord(**raw)
 
@@ -108,10 +108,10 @@ class Store:
     def _run(self, identity: int, values: dict[str, Any]) -> RunRecord:
         values["hyperparameters"] = json.loads(values["hyperparameters"])
         curve = self._db.execute(
-            "SELECT train_loss, validation_loss, validation_metric FROM epochs WHERE run = ? ORDER BY epoch",
+            "SELECT step, train_loss, validation_loss, validation_metric FROM measurements WHERE run = ? ORDER BY step",
             (identity,),
         )
-        return RunRecord(**values, epochs=tuple(Epoch(*row) for row in curve))
+        return RunRecord(**values, curve=tuple(Measurement(*row) for row in curve))
 
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["tuning", "confirmation", "defaults"]
+Round = Literal["coarse", "extension", "fine", "search", "confirmation"]
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One epoch's measurements; a field is `None` once the run has diverged.
+class Measurement:
+    """What was measured after `step` steps.
 
-    train_loss: sample-weighted mean of the batches' losses, each taken before its update.
+    train_loss: sample-weighted mean of the losses since the measurement before, each taken before its update.
+    A value that is not finite is `None`.
     """
 
+    step: int
     train_loss: float | None
     validation_loss: float | None
     validation_metric: float | None
@@ -24,30 +27,38 @@ class RunRecord:
     """One configuration trained with one seed."""
 
     contender: str  # the name on the leaderboard
-    optimizer: str  # the optimizer's name in the catalogue
+    optimizer: str  # the optimizer's name in the catalogue, or where it is imported from
     hyperparameters: Mapping[str, Any]  # everything that is not the published default, and the learning rate
     learning_rate: float | None
     seed: int
     role: Role
-    epochs: tuple[Epoch, ...]
-    steps_per_epoch: int
+    curve: tuple[Measurement, ...]  # in ascending step; ends where the run diverged
+    steps: int  # that the run was to train
+    round: Round = "coarse"  # which part of the protocol asked for it
     initial_loss: float | None = None  # loss of the first batch, before any update
     train_metric: float | None = None  # over the training split, at the end
-    test_metric: float | None = None  # at the last epoch; confirmation and defaults runs only
-    best_test_metric: float | None = None  # at the epoch with the best validation metric
+    test_metric: float | None = None  # at the end; confirmation and defaults runs only
+    best_test_metric: float | None = None  # where the validation metric was best
     diverged_at: int | None = None  # the step (from 1) whose loss or parameters were not finite
     seconds: float = 0.0  # this run's share of the wall-clock time of the population it trained in
-    execution: str = ""  # how it was trained: "population of 32, compiled", "loop, reference: <why>", …
+    memory: int = 0  # bytes of its parameters, gradients and optimizer state
+    execution: str = ""  # how it was trained: "population of 32", "loop: <why>"
+    failure: str = ""  # why it could not be trained to its end, where it is not that it diverged
 
     @property
     def validation_metric(self) -> float | None:
         """The validation metric at the end of training; `None` if diverged."""
-        return self.epochs[-1].validation_metric if self.epochs and self.diverged_at is None else None
+        return self.curve[-1].validation_metric if self.curve and not self.broke else None
+
+    @property
+    def broke(self) -> bool:
+        """Whether the run did not reach its end."""
+        return self.diverged_at is not None or bool(self.failure)
 
     @property
     def worsened(self) -> bool:
-        """Whether the last epoch's training loss is above the loss before the first update."""
-        last = self.epochs[-1].train_loss if self.epochs else None
+        """Whether the last measured training loss is above the loss before the first update."""
+        last = self.curve[-1].train_loss if self.curve else None
         return last is not None and self.initial_loss is not None and last > self.initial_loss
 
     @property
@@ -64,14 +75,18 @@ class StudyRecord:
     metric: str
     higher_is_better: bool
     target: float | None
-    epochs: int
+    steps: int  # of every run
+    steps_per_epoch: int
+    evaluate_every: int  # steps between measurements
     batch_size: int
     samples: Mapping[str, int]  # split → number of samples
     parameters: int  # of the model
     contenders: tuple[str, ...]
-    learning_rates: Mapping[str, tuple[float, ...]]  # contender → rates tried
+    learning_rates: Mapping[str, tuple[float, ...]]  # contender → the coarse grid, or the rates that were given
     tuning_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]
     protocol: int
+    caps: Mapping[str, float | None]  # what tuning one contender may take: "runs", "steps", "seconds"
     environment: Mapping[str, Any]  # versions, machine, threads
     plan: Mapping[str, Any] = field(default_factory=dict)  # how the runs were executed
+    notes: tuple[str, ...] = ()  # what the study gave up, cut short or extended, a sentence each

@@ -1,4 +1,4 @@
-"""Learning curves as data: validation metric and training loss per epoch of the runs that rank."""
+"""Learning curves as data: validation metric and training loss of the runs that rank, measurement by measurement."""
 
 import math
 import statistics
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thalweg.analysis.leaderboard import Row
-from thalweg.records.types import Epoch, RunRecord, StudyRecord
+from thalweg.records.types import Measurement, RunRecord, StudyRecord
 from thalweg.reports.finals import finals
 from thalweg.reports.scales import Scale, loss_scale, metric_scale
 
@@ -15,15 +15,15 @@ HIGHLIGHTED = 5  # the leader and its ties stand out at first, but not more than
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean, lowest and highest over the seeds, per epoch from 1. It ends where the first seed has diverged.
+    """Mean, lowest and highest over the seeds, per measurement. It ends where the first seed has diverged.
 
-    stopped: that epoch, `None` where no seed diverged; seeds: how many runs stand behind it.
+    stopped: where that is on the axis, `None` where no seed diverged; seeds: how many runs stand behind it.
     """
 
     mean: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
-    stopped: int | None
+    stopped: float | None
     seeds: int
 
 
@@ -40,30 +40,44 @@ class Series:
 
 @dataclass(frozen=True)
 class Curves:
-    """All optimizers that have final runs, best first, on shared axes."""
+    """All optimizers that have final runs, best first, on shared axes.
+
+    places: where on the axis each measurement stands, in `unit`, "epoch" or "step".
+    """
 
     series: tuple[Series, ...]
     metric: Scale
     loss: Scale
-    epochs: int
+    places: tuple[float, ...]
+    unit: str
     target: float | None
 
 
 def curves(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Curves:
     """Everything that the learning curves show."""
-    series = tuple(s for row in rows if (s := _series(study, row, finals(study, row, runs))) is not None)
+    unit, places = _places(study)
+    series = tuple(s for row in rows if (s := _series(places, row, finals(study, row, runs))) is not None)
     late = [(c, len(c.mean) // 8) for c in (s.metric for s in series)]  # the steep beginning may leave the frame
     shown = [v for c, start in late for bound in (c.mean, c.low, c.high) for v in bound[start:]] + [study.target]
     return Curves(
         series=series,
         metric=metric_scale(study, shown),
         loss=loss_scale(v for s in series for v in (*s.loss.low, *s.loss.high)),
-        epochs=study.epochs,
+        places=places,
+        unit=unit,
         target=study.target,
     )
 
 
-def _series(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> Series | None:
+def _places(study: StudyRecord) -> tuple[str, tuple[float, ...]]:
+    """Unit of the axis, and each measurement's place: epochs where runs train at least one, else steps."""
+    steps = (*range(study.evaluate_every, study.steps, study.evaluate_every), study.steps)
+    if study.steps < study.steps_per_epoch:
+        return "step", tuple(map(float, steps))
+    return "epoch", tuple(step / study.steps_per_epoch for step in steps)
+
+
+def _series(places: Sequence[float], row: Row, runs: Sequence[RunRecord]) -> Series | None:
     if not runs:
         return None
     standing = row.validation.count > 0 and row.tied and row.rank <= HIGHLIGHTED
@@ -71,15 +85,15 @@ def _series(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> Series |
         contender=row.contender,
         rank=row.rank,
         highlighted=standing,
-        metric=curve(runs, study.epochs, lambda epoch: epoch.validation_metric),
-        loss=curve(runs, study.epochs, lambda epoch: epoch.train_loss),
+        metric=curve(runs, places, lambda m: m.validation_metric),
+        loss=curve(runs, places, lambda m: m.train_loss),
     )
 
 
-def curve(runs: Sequence[RunRecord], length: int, of: Callable[[Epoch], float | None]) -> Curve:
-    """One quantity of some runs over `length` epochs, epoch by epoch over their seeds."""
-    values = [[of(epoch) for epoch in run.epochs] for run in runs]
-    columns = [[run[i] if i < len(run) else None for run in values] for i in range(length)]
+def curve(runs: Sequence[RunRecord], places: Sequence[float], of: Callable[[Measurement], float | None]) -> Curve:
+    """One quantity of some runs at the measurements' places, over their seeds."""
+    values = [[of(m) for m in run.curve] for run in runs]
+    columns = [[run[i] if i < len(run) else None for run in values] for i in range(len(places))]
     whole: list[list[float]] = []
     for column in columns:
         known = [v for v in column if v is not None and math.isfinite(v)]
@@ -90,6 +104,6 @@ def curve(runs: Sequence[RunRecord], length: int, of: Callable[[Epoch], float | 
         mean=tuple(map(statistics.fmean, whole)),
         low=tuple(map(min, whole)),
         high=tuple(map(max, whole)),
-        stopped=len(whole) + 1 if len(whole) < length else None,
+        stopped=places[len(whole)] if len(whole) < len(places) else None,
         seeds=len(runs),
     )

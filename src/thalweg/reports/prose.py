@@ -19,12 +19,18 @@ def key_facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Pairs:
     return [
         ("model", several(study.parameters, "parameter")),
         ("samples", samples),
-        ("training", f"{several(study.epochs, 'epoch')}, batch {study.batch_size:,}"),
+        ("training", f"{_length(study)}, batch {study.batch_size:,}"),
         ("seeds", f"{len(study.tuning_seeds)} tuning{fresh}"),
         ("runs", f"{len(runs):,} trained, {sum(run.diverged for run in runs):,} diverged"),
         ("total run time", duration(sum(run.seconds for run in runs))),
         ("protocol", str(study.protocol)),
     ]
+
+
+def _length(study: StudyRecord) -> str:
+    """How long a run trains: whole epochs, or steps."""
+    epochs, rest = divmod(study.steps, study.steps_per_epoch)
+    return several(study.steps, "step") if rest else several(epochs, "epoch")
 
 
 def sweep_title(whole: Sweep) -> str:

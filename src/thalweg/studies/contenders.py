@@ -8,9 +8,11 @@ from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.recipes.catalogue import Recipe, recipe, split_betas
+from thalweg.recipes.imported import Imported
 from thalweg.rules.contract import Preset
 from thalweg.rules.hyperparameters import as_number
-from thalweg.studies.protocol import grid
+from thalweg.studies.protocol import PER_DECADE
+from thalweg.studies.rates import grid
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,11 @@ class Contender:
 
     Args:
         name: its name in the catalogue (`thalweg optimizers` lists them), or with fixed hyperparameters,
-            `"rmsprop(alpha=0.9, lr=1e-4)"`; or a rule of your own, as `@thalweg.rule` declares it.
+            `"rmsprop(alpha=0.9, lr=1e-4)"`; the import path of any optimizer class, `"torch.optim:RAdam"`; or a
+            rule of your own, as `@thalweg.rule` declares it. `"quick = adam(beta2=0.9)"` gives it a title.
         fixed: hyperparameter → value; a fixed learning rate is not tuned.
         space: hyperparameter → values to try; every combination is tried, with every learning rate.
+        title: its name on the leaderboard; what was given as `name` where there is none.
 
     Raises:
         InputError: an optimizer or hyperparameter that does not exist, or a value out of its range.
@@ -30,11 +34,17 @@ class Contender:
     name: str | Preset
     fixed: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    recipe: Recipe = field(init=False)
+    title: str | None = None
+    recipe: Recipe | Imported = field(init=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.name, str) and self.title is None:
+            title, name = _titled(self.name)
+            object.__setattr__(self, "title", title)
+            object.__setattr__(self, "name", name)
         found, called = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
-        fixed = split_betas({**called, **self.fixed})
+        fixed = {**called, **self.fixed}
+        fixed = fixed if isinstance(found, Imported) else split_betas(fixed)
         object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "recipe", found)
         both = set(fixed) & set(self.space)
@@ -48,7 +58,9 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """The name on the leaderboard: as the user wrote it."""
+        """The name on the leaderboard: its title, or as the user wrote it."""
+        if self.title is not None:
+            return self.title
         name = self.name.name if isinstance(self.name, Preset) else self.name.strip()
         if "(" in name or not (self.fixed or self.space):
             return name
@@ -56,23 +68,31 @@ class Contender:
         inside += [f"{k}=…" for k in self.space if k != "lr"]
         return f"{name}({', '.join(inside)})" if inside else name
 
-    def rates(self, given: Sequence[float] | None) -> tuple[float, ...]:
+    @property
+    def has_own_grid(self) -> bool:
+        """Whether its learning rate is neither fixed nor listed, so that the protocol's grid applies."""
+        rate = self.recipe.rate
+        return rate is not None and rate not in self.fixed and rate not in self.space
+
+    def rates(self, given: Sequence[float] | None, per_decade: int = PER_DECADE) -> tuple[float, ...]:
         """The learning rates to try: fixed, or of its own space, or the user's, or the declared range's grid."""
-        rate = self.recipe.rule.rate
+        rate = self.recipe.rate
         if rate is None:
             return ()
         if rate in self.fixed:
             return (float(self.fixed[rate]),)
         if rate in self.space:
             return tuple(sorted(float(v) for v in self.space[rate]))
-        return tuple(given) if given else grid(*self.recipe.rule.rates)
+        return tuple(given) if given else grid(*self.recipe.rates, per_decade)
 
-    def configurations(self, learning_rates: Sequence[float] | None) -> list[dict[str, Any]]:
+    def configurations(
+        self, learning_rates: Sequence[float] | None, per_decade: int = PER_DECADE
+    ) -> list[dict[str, Any]]:
         """Every combination to try, each as the hyperparameters that are not the published default."""
-        rate = self.recipe.rule.rate
+        rate = self.recipe.rate
         others = {name: values for name, values in self.space.items() if name != rate}
         combinations = [dict(zip(others, values, strict=True)) for values in itertools.product(*others.values())]
-        rates = [{rate: value} for value in self.rates(learning_rates)] if rate else [{}]
+        rates = [{rate: value} for value in self.rates(learning_rates, per_decade)] if rate else [{}]
         return [{**self.fixed, **c, **r} for c in combinations for r in rates]
 
 
@@ -101,19 +121,42 @@ def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:
     return tuple(sorted({float(value) for value in given}))
 
 
-def _parse(text: Any) -> tuple[Recipe, dict[str, Any]]:
+def tunable(given: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of hyperparameters to search. Raises `InputError` where it is no list of names."""
+    if given is None:
+        return ()
+    if isinstance(given, str) or not given or not all(isinstance(name, str) and name for name in given):
+        raise InputError(f"tune must be a list of hyperparameters' names such as ['lr', 'beta1'], got {given!r}.")
+    return tuple(dict.fromkeys(given))
+
+
+def _titled(text: str) -> tuple[str | None, str]:
+    """`"quick = adam(beta2=0.9)"` → its title and the rest."""
+    title, equals, rest = text.partition("=")
+    if not equals or "(" in title:
+        return None, text.strip()
+    if not title.strip():
+        raise InputError(f"Cannot read {text!r}; write a title as title = name(hyperparameter=value, …).")
+    return title.strip(), rest.strip()
+
+
+def _found(name: str) -> Recipe | Imported:
+    return Imported(name.strip()) if ":" in name else recipe(name)
+
+
+def _parse(text: Any) -> tuple[Recipe | Imported, dict[str, Any]]:
     """`"rmsprop(alpha=0.9)"` → its recipe and what is called with. Nothing is evaluated but literals."""
     if not isinstance(text, str):
         raise InputError(f"An optimizer is named by a string or a Contender, got {text!r}.")
     name, paren, _ = text.strip().partition("(")
     if not paren:
-        return recipe(name), {}
+        return _found(name), {}
     try:
-        call = ast.parse(text.strip(), mode="eval").body
+        call = ast.parse(f"f({text.strip().partition('(')[2]}", mode="eval").body
         assert isinstance(call, ast.Call)
         assert not call.args
         assert all(k.arg for k in call.keywords)
         values = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, AssertionError):
         raise InputError(f"Cannot read {text!r}; write an optimizer as name(hyperparameter=value, …).") from None
-    return recipe(name), values
+    return _found(name), values

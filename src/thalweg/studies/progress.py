@@ -5,9 +5,9 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Told of each stage, its number of run-epochs, and how they pass."""
+    """Told of each stage: how many runs, of how many steps, measured how often; and of each measurement."""
 
-    def stage(self, name: str, runs: int, epochs: int) -> None: ...
+    def stage(self, name: str, runs: int, steps: int, measurements: int) -> None: ...
 
     def advance(self, runs: int) -> None: ...
 
@@ -17,7 +17,7 @@ class Observer(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def stage(self, name: str, runs: int, epochs: int) -> None:
+    def stage(self, name: str, runs: int, steps: int, measurements: int) -> None:
         pass
 
     def advance(self, runs: int) -> None:
@@ -36,7 +36,7 @@ class Live:
 
         self._console = Console(file=sys.stderr)
         self._bars = Progress(
-            TextColumn("{task.description:<14}"),
+            TextColumn("{task.description:<17}"),
             BarColumn(bar_width=32),
             TaskProgressColumn(),
             TextColumn("{task.fields[runs]} runs"),
@@ -46,10 +46,10 @@ class Live:
         )
         self._bars.start()
 
-    def stage(self, name: str, runs: int, epochs: int) -> None:
+    def stage(self, name: str, runs: int, steps: int, measurements: int) -> None:
         if not self._console.is_terminal:
-            print(f"{name}: {runs} runs of {epochs} epochs", file=sys.stderr, flush=True)
-        self._task = self._bars.add_task(name, total=runs * epochs, runs=runs)
+            print(f"{name}: {runs:,} runs of {steps:,} steps", file=sys.stderr, flush=True)
+        self._task = self._bars.add_task(name, total=runs * measurements, runs=runs)
 
     def advance(self, runs: int) -> None:
         self._bars.advance(self._task, runs)

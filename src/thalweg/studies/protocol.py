@@ -1,22 +1,33 @@
 """The rules of a comparison, versioned: where the number differs, results are not comparable."""
 
-import math
+from dataclasses import dataclass
+from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 TEXTBOOK = (
     "sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "adamax", "nadam", "adabound",
 )  # fmt: skip
 """The optimizers compared where none are named: those that courses and textbooks teach."""
 
-PER_DECADE = 2  # learning rates tried per factor of ten
+PER_DECADE = 2  # learning rates tried per factor of ten, at first
+FINE_PER_DECADE = 5  # and then around the best
+EXTENSION = 2  # rates tried at a time beyond an edge that is best
+EXTENSIONS = 4  # configurations that the cap leaves for that
 CONFIRMATION_OFFSET = 1000  # confirmation seeds begin this far behind the tuning seeds
+LOOK = 5  # confirmation seeds between looks at whether the ranking is settled
 
 
-def grid(low: float, high: float) -> tuple[float, ...]:
-    """Learning rates from low to high, evenly in log, to three digits."""
-    count = round(math.log10(high / low) * PER_DECADE) + 1
-    return tuple(float(f"{low * (high / low) ** (i / (count - 1)):.3g}") for i in range(count))
+@dataclass(frozen=True)
+class Cap:
+    """What tuning one contender may take, the same for all. `seconds` is `None` without a budget of time."""
+
+    runs: int
+    steps: int
+    seconds: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"runs": self.runs, "steps": self.steps, "seconds": self.seconds}
 
 
 def tuning_seeds(base: int, count: int) -> tuple[int, ...]:

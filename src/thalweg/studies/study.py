@@ -1,147 +1,112 @@
 """A study from beginning to end: tune, select, confirm on fresh seeds beside the defaults."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import torch
-
-from thalweg.analysis.leaderboard import choices
+from thalweg.analysis.leaderboard import choices, leaderboard
 from thalweg.analysis.selection import Choice
-from thalweg.population.members import Member, Trained
-from thalweg.population.models import build
 from thalweg.population.plan import Plan
-from thalweg.population.train import Progress, train
-from thalweg.records.types import Role, RunRecord, StudyRecord
+from thalweg.records.types import RunRecord, StudyRecord
+from thalweg.studies.budget import Clock
 from thalweg.studies.contenders import Contender
-from thalweg.studies.environment import environment
+from thalweg.studies.design import Design
 from thalweg.studies.progress import Observer
-from thalweg.studies.protocol import PROTOCOL, confirmation_seeds, tuning_seeds
-from thalweg.workloads.workload import Workload
+from thalweg.studies.protocol import LOOK
+from thalweg.studies.training import Entry, Keep, train_entries
+from thalweg.studies.tuning import Tuner
 
-Keep = Callable[[Sequence[RunRecord]], None]
-
-
-@dataclass(frozen=True)
-class Design:
-    """What a study compares and how often."""
-
-    contenders: Sequence[Contender]
-    learning_rates: tuple[float, ...] | None
-    seeds: int
-    confirm_seeds: int
-    base_seed: int
+Select = Callable[[dict[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One configuration of one contender, to be trained with one seed."""
+class Study:
+    """One comparison. `keep` receives runs as they finish; `select` the choices, before any test metric is read.
 
-    contender: Contender
-    given: Mapping[str, Any]
-    seed: int
-    role: Role
+    After `run`, `runs` holds every run and `notes` what was cut short, a sentence each.
+    """
 
-    @property
-    def member(self) -> Member:
-        return Member(self.contender.recipe, self.contender.recipe.resolve(self.given), self.seed)
+    def __init__(
+        self, design: Design, record: StudyRecord, plan: Plan, clock: Clock, keep: Keep, select: Select, show: Observer
+    ) -> None:
+        self._design, self._record, self._plan, self._clock = design, record, plan, clock
+        self._keep, self._select, self._show = keep, select, show
+        self.runs: list[RunRecord] = []
+        self.notes: list[str] = []
 
-    @property
-    def learning_rate(self) -> float | None:
-        rate = self.contender.recipe.rule.rate
-        return None if rate is None else float(self.given[rate])
+    def run(self) -> None:
+        """Trains all of it."""
+        self._tune()
+        if not self._record.confirmation_seeds:
+            return
+        chosen = choices(self._record, self.runs)
+        self._select({name: dict(choice.point.hyperparameters) if choice else None for name, choice in chosen.items()})
+        self._plan = replace(self._plan, job=replace(self._plan.job, test=True))
+        self._confirm(chosen)
 
+    def _tune(self) -> None:
+        tuners = self._design.tuners(higher_is_better=self._record.higher_is_better)
+        while entries := [entry for tuner in tuners for entry in self._next(tuner)]:
+            of = "/".join(sorted({entry.round for entry in entries}))
+            needed = len(entries) + self._final_runs()
+            if of != "coarse" and self._clock.affords(needed) < needed:
+                self.notes.append(f"The budget did not allow the {of} round of {len(entries)} runs.")
+                break
+            self._train(entries, f"tuning, {of}")
+        self.notes += [note for tuner in tuners for note in tuner.notes]
 
-def describe(design: Design, workload: Workload, plan: Plan) -> StudyRecord:
-    """The study's record, before it begins."""
-    model = build(workload, design.base_seed, torch.device("cpu"))
-    splits = {"train": workload.train, "validation": workload.validation, "test": workload.test}
-    return StudyRecord(
-        workload=workload.name,
-        metric=workload.metric.name,
-        higher_is_better=workload.metric.higher_is_better,
-        target=workload.target,
-        epochs=workload.epochs,
-        batch_size=workload.batch_size,
-        samples={name: len(split) for name, split in splits.items() if split is not None},
-        parameters=sum(p.numel() for p in model.parameters()),
-        contenders=tuple(c.label for c in design.contenders),
-        learning_rates={c.label: c.rates(design.learning_rates) for c in design.contenders},
-        tuning_seeds=tuning_seeds(design.base_seed, design.seeds),
-        confirmation_seeds=confirmation_seeds(design.base_seed, design.confirm_seeds),
-        protocol=PROTOCOL,
-        environment=environment(plan.job.device),
-        plan=plan.describe(),
-    )
+    def _next(self, tuner: Tuner) -> list[Entry]:
+        label = tuner.contender.label
+        own = [run for run in self.runs if run.contender == label]
+        seconds = self._record.caps["seconds"]
+        if seconds is not None and sum(run.seconds for run in own) >= seconds:
+            return []
+        of, configurations = tuner.next(own)
+        seeds = self._record.tuning_seeds
+        return [Entry(tuner.contender, c, seed, "tuning", of) for seed in seeds for c in configurations]
 
+    def _final_runs(self) -> int:
+        return 2 * len(self._design.contenders) * min(LOOK, self._design.confirm_seeds)
 
-def run(
-    design: Design, study: StudyRecord, plan: Plan, keep: Keep, select: Callable[[dict[str, Any]], None], show: Observer
-) -> list[RunRecord]:
-    """Trains all of a study. `keep` receives runs as they finish; `select` the choices, before any test metric."""
-    tuning = [
-        _Entry(contender, given, seed, "tuning")
-        for seed in study.tuning_seeds
-        for contender in design.contenders
-        for given in contender.configurations(design.learning_rates)
-    ]
-    runs = _train(plan, tuning, "tuning", keep, show)
-    if not study.confirmation_seeds:
-        return runs
-    chosen = choices(study, runs)
-    select({name: dict(choice.point.hyperparameters) if choice else None for name, choice in chosen.items()})
-    final = replace(plan, job=replace(plan.job, test=True))
-    return runs + _train(final, _final_entries(design, study, chosen), "confirmation", keep, show)
+    def _confirm(self, chosen: Mapping[str, Choice | None]) -> None:
+        """In looks of a few seeds; ends where a look finds the ranking settled."""
+        seeds = list(self._record.confirmation_seeds)
+        for start in range(0, len(seeds), LOOK):
+            look = self._affordable(seeds[start : start + LOOK], first=start == 0)
+            self._train([e for seed in look for e in self._finals(chosen, seed)], "confirmation")
+            done = start + len(look)
+            if len(look) < len(seeds[start : start + LOOK]):
+                self.notes.append(f"The budget allowed {done} of {len(seeds)} confirmation seeds.")
+                break
+            if done < len(seeds) and self._settled():
+                self.notes.append(f"Stopped after {done} of {len(seeds)} confirmation seeds: the ranking was settled.")
+                break
 
+    def _affordable(self, look: Sequence[int], *, first: bool) -> Sequence[int]:
+        """The seeds of a look that still fit; of the first at least two."""
+        each = 2 * len(self._design.contenders)
+        return look[: max(2 if first else 0, self._clock.affords(len(look) * each) // each)]
 
-def _final_entries(design: Design, study: StudyRecord, chosen: Mapping[str, Choice | None]) -> list[_Entry]:
-    entries = []
-    for seed in study.confirmation_seeds:
-        for contender in design.contenders:
+    def _settled(self) -> bool:
+        """Whether nothing ties with the first any more."""
+        return not any(row.tied for row in leaderboard(self._record, self.runs)[1:])
+
+    def _finals(self, chosen: Mapping[str, Choice | None], seed: int) -> list[Entry]:
+        entries = []
+        for contender in self._design.contenders:
             choice = chosen[contender.label]
             if choice is not None:
-                entries.append(_Entry(contender, choice.point.hyperparameters, seed, "confirmation"))
-            entries.append(_Entry(contender, _published(contender), seed, "defaults"))
-    return entries
+                given = choice.point.hyperparameters
+                entries.append(Entry(contender, given, seed, "confirmation", "confirmation"))
+            entries.append(Entry(contender, _published(contender), seed, "defaults", "confirmation"))
+        return entries
+
+    def _train(self, entries: Sequence[Entry], stage: str) -> None:
+        began = time.perf_counter()
+        self.runs += train_entries(self._plan, entries, stage, self._keep, self._show)
+        self._clock.ran(len(entries), time.perf_counter() - began)
 
 
 def _published(contender: Contender) -> dict[str, Any]:
-    rate = contender.recipe.rule.rate
-    return {} if rate is None else {rate: contender.recipe.defaults[rate]}
-
-
-def _train(plan: Plan, entries: Sequence[_Entry], stage: str, keep: Keep, show: Observer) -> list[RunRecord]:
-    show.stage(stage, len(entries), plan.job.workload.epochs)
-    runs: list[RunRecord] = []
-    events = train(plan, [entry.member for entry in entries])
-    try:
-        for event in events:
-            if isinstance(event, Progress):
-                show.advance(event.runs)
-            else:
-                finished = [_record(plan, entries[i], trained) for i, trained in sorted(event.outcomes.items())]
-                keep(finished)
-                runs += finished
-    finally:
-        events.close()
-    return runs
-
-
-def _record(plan: Plan, entry: _Entry, trained: Trained) -> RunRecord:
-    return RunRecord(
-        contender=entry.contender.label,
-        optimizer=entry.contender.recipe.name,
-        hyperparameters=dict(entry.given),
-        learning_rate=entry.learning_rate,
-        seed=entry.seed,
-        role=entry.role,
-        epochs=trained.epochs,
-        steps_per_epoch=plan.job.workload.steps_per_epoch,
-        initial_loss=trained.initial_loss,
-        train_metric=trained.train_metric,
-        test_metric=trained.test_metric,
-        best_test_metric=trained.best_test_metric,
-        diverged_at=trained.diverged_at,
-        seconds=trained.seconds,
-        execution=trained.execution,
-    )
+    rate, defaults = contender.recipe.rate, contender.recipe.defaults
+    return {rate: defaults[rate]} if rate is not None and rate in defaults else {}

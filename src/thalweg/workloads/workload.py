@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,8 @@ class Workload:
             better), or a `Metric`.
         batch_size: samples per step, at least 1. The short last batch of an epoch is kept.
         epochs: passes over the training data, at least 1.
+        steps: optimizer steps of a run, in place of `epochs`; `None` for whole epochs.
+        evaluate_every: how often the validation split is evaluated: `"epoch"`, or a number of steps; also at the end.
         target: value of the validation metric whose first crossing counts as "reached"; `None` for no target.
 
     Raises:
@@ -60,6 +62,8 @@ class Workload:
     metric: Any = "accuracy"
     batch_size: int = 32
     epochs: int = 10
+    steps: int | None = None
+    evaluate_every: int | Literal["epoch"] = "epoch"
     target: float | None = None
 
     def __post_init__(self) -> None:
@@ -70,6 +74,10 @@ class Workload:
         object.__setattr__(self, "metric", _metric(self.metric))
         for number in ("batch_size", "epochs"):
             _require_count(number, getattr(self, number))
+        if self.steps is not None:
+            _require_count("steps", self.steps)
+        if self.evaluate_every != "epoch":
+            _require_count("evaluate_every", self.evaluate_every, 'or "epoch"')
         _require_target(self.target)
         if not callable(self.model) or isinstance(self.model, nn.Module):
             raise InputError(
@@ -83,6 +91,22 @@ class Workload:
     def steps_per_epoch(self) -> int:
         """Batches of an epoch, the short last one counted."""
         return -(-len(self.train) // self.batch_size)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of a run."""
+        return self.steps or self.epochs * self.steps_per_epoch
+
+    @property
+    def measuring_interval(self) -> int:
+        """Steps between measurements."""
+        return self.steps_per_epoch if self.evaluate_every == "epoch" else self.evaluate_every
+
+    @property
+    def milestones(self) -> list[int]:
+        """The steps after which a run is measured; the last is its end."""
+        every, total = self.measuring_interval, self.total_steps
+        return [*range(every, total, every), total]
 
     def to(self, device: torch.device) -> "Workload":
         """The same problem with its data on a device."""
@@ -128,9 +152,10 @@ def _metric(metric: Any) -> Metric:
     raise InputError(f"metric must be a name or a callable metric(outputs, targets), got {_kind(metric)}.")
 
 
-def _require_count(name: str, value: Any) -> None:
+def _require_count(name: str, value: Any, otherwise: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        choice = " ".join(filter(None, ("1", otherwise)))
+        raise InputError(f"{name} must be a whole number of at least {choice}, got {value!r}.")
 
 
 def _require_target(value: Any) -> None:

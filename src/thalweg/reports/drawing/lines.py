@@ -18,19 +18,19 @@ def look(index: int) -> tuple[str, str]:
 
 
 def metric_figure(study: StudyRecord, curves: Curves) -> Plain:
-    """The validation metric per epoch, with the target."""
-    texts = [_texts(s.contender, s.metric, lambda v: wording.value(study, v)) for s in curves.series]
+    """The validation metric over training, with the target."""
+    texts = [_texts(curves, s.contender, s.metric, lambda v: wording.value(study, v)) for s in curves.series]
     traces = [t for i, s in enumerate(curves.series) for t in _traces(curves, i, s.metric, texts[i])]
     shapes = [] if curves.target is None else [_target_line(curves.target)]
     notes = [] if curves.target is None else [_target_note(study, curves.metric, curves.target)]
-    return {"data": traces, "layout": layout(_epochs(curves.epochs), curves.metric, "epoch", 52, shapes, notes)}
+    return {"data": traces, "layout": layout(_axis(curves), curves.metric, curves.unit, 52, shapes, notes)}
 
 
 def loss_figure(curves: Curves) -> Plain:
-    """The training loss per epoch."""
-    texts = [_texts(s.contender, s.loss, lambda v: f"{v:.4g}") for s in curves.series]
+    """The training loss over training."""
+    texts = [_texts(curves, s.contender, s.loss, lambda v: f"{v:.4g}") for s in curves.series]
     traces = [t for i, s in enumerate(curves.series) for t in _traces(curves, i, s.loss, texts[i])]
-    return {"data": traces, "layout": layout(_epochs(curves.epochs), curves.loss, "epoch", 52)}
+    return {"data": traces, "layout": layout(_axis(curves), curves.loss, curves.unit, 52)}
 
 
 def _traces(curves: Curves, index: int, curve: Curve, texts: Sequence[str]) -> list[Plain]:
@@ -42,15 +42,15 @@ def _traces(curves: Curves, index: int, curve: Curve, texts: Sequence[str]) -> l
     if curve.seeds > 1:
         traces.insert(0, _band(index, x, curve))
     if curve.stopped is not None:
-        traces.append(_stop(index, x[-1], curve))
+        traces.append(_stop(curves.unit, index, x[-1], curve))
     return traces
 
 
 def _places(curves: Curves, index: int, length: int) -> list[float]:
-    """Epochs from 1; where there is only one, optimizers stand side by side in it."""
-    if curves.epochs > 1:
-        return [float(i) for i in range(1, length + 1)]
-    return [0.6 + 0.8 * (index + 0.5) / len(curves.series)]
+    """The measurements' places; where there is only one, optimizers stand side by side around it."""
+    if len(curves.places) > 1:
+        return list(curves.places[:length])
+    return [curves.places[0] * (0.6 + 0.8 * (index + 0.5) / len(curves.series))]
 
 
 def _mean(index: int, x: Sequence[float], curve: Curve, texts: Sequence[str]) -> Plain:
@@ -77,13 +77,13 @@ def _band(index: int, x: Sequence[float], curve: Curve) -> Plain:
     return {**band, "series": index, "on": shown, "off": {"visible": False}}
 
 
-def _stop(index: int, x: float, curve: Curve) -> Plain:
-    """A cross on the last epoch that every seed finished."""
+def _stop(unit: str, index: int, x: float, curve: Curve) -> Plain:
+    """A cross on the last measurement that every seed reached."""
 
     def cross(colour: str, size: float) -> Plain:
         return {"marker": {"symbol": "x-thin", "size": size, "line": {"color": colour, "width": 2}}}
 
-    mark = points([x], curve.mean[-1:], {}, [f"a seed diverged in epoch {curve.stopped}"])
+    mark = points([x], curve.mean[-1:], {}, [f"a seed diverged before {unit} {curve.stopped:g}"])
     return {
         **mark,
         "cliponaxis": False,
@@ -93,11 +93,14 @@ def _stop(index: int, x: float, curve: Curve) -> Plain:
     }
 
 
-def _texts(contender: str, curve: Curve, shown: Callable[[float], str]) -> list[str]:
+def _texts(curves: Curves, contender: str, curve: Curve, shown: Callable[[float], str]) -> list[str]:
     ends = zip(curve.mean, curve.low, curve.high, strict=True)
     seeds = [f" ({shown(low)} to {shown(high)})" if curve.seeds > 1 else "" for _, low, high in ends]
     name = plotly_text(contender)
-    return [f"<b>{name}</b><br>epoch {i + 1}: {shown(mean)}{seeds[i]}" for i, mean in enumerate(curve.mean)]
+    return [
+        f"<b>{name}</b><br>{curves.unit} {curves.places[i]:.4g}: {shown(mean)}{seeds[i]}"
+        for i, mean in enumerate(curve.mean)
+    ]
 
 
 def _target_line(target: float) -> Plain:
@@ -112,9 +115,11 @@ def _target_note(study: StudyRecord, scale: Scale, target: float) -> Plain:
     return {**place, "showarrow": False, "bgcolor": "@page 0.75", "text": f"target {wording.target(study)}"}
 
 
-def _epochs(epochs: int) -> Scale:
-    """Whole epochs, at most about eight labelled."""
-    step = next(s * 10**k for k in range(9) for s in (1, 2, 5) if epochs <= 8 * s * 10**k)
-    ticks = range(step, epochs + 1, step)
-    low, high = (0.5, 1.5) if epochs == 1 else (1.0, float(epochs))
-    return Scale(low, high, False, tuple(map(float, ticks)), tuple(map(str, ticks)))
+def _axis(curves: Curves) -> Scale:
+    """Round numbers, at most about eight of them."""
+    first, last = curves.places[0], curves.places[-1]
+    if first == last:
+        return Scale(0.5 * last, 1.5 * last, False, (last,), (f"{last:.4g}",))
+    step = next(s * 10**k for k in range(10) for s in (1, 2, 5) if last <= 8 * s * 10**k)
+    ticks = range(step, int(last) + 1, step)
+    return Scale(first, last, False, tuple(map(float, ticks)), tuple(map(str, ticks)))

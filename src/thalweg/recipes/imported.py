@@ -1,0 +1,82 @@
+"""Optimizers of torch and other libraries by import path: any subclass of `torch.optim.Optimizer`."""
+
+import importlib
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from thalweg.errors import InputError
+from thalweg.rules.hyperparameters import as_number, unknown
+
+RATE = "lr"
+DECADES = 2  # that the learning rates worth searching reach to either side of a class's own default
+USUAL = 1e-2  # the middle of the search where a class has no default
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An optimizer class, found as `package.module:Class`. Its runs train by the plain loop."""
+
+    path: str
+
+    def __post_init__(self) -> None:
+        _ = self._parameters
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+    @cached_property
+    def optimizer(self) -> type[torch.optim.Optimizer]:
+        """The class. Raises `InputError` where there is none of that path, or it is no optimizer."""
+        module, _, name = self.path.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except Exception as error:  # whatever importing somebody's module raises
+            raise InputError(f"Cannot import {module!r} for the optimizer {self.path!r}: {error}.") from None
+        if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
+            kind = "no such name" if found is None else f"a {type(found).__name__} that is no torch.optim.Optimizer"
+            raise InputError(f"{self.path!r} must name an optimizer class as package.module:Class; found {kind}.")
+        return found
+
+    @cached_property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        of_init = list(inspect.signature(self.optimizer).parameters.values())[1:]  # without params
+        named = (p for p in of_init if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        return {p.name: p for p in named}
+
+    @property
+    def rate(self) -> str | None:
+        return RATE if RATE in self._parameters else None
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """Arguments with their defaults; a learning rate without one is left out."""
+        return {n: p.default for n, p in self._parameters.items() if p.default is not p.empty}
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The learning rates worth searching: four decades around the default."""
+        default = as_number(self.defaults.get(RATE))
+        middle = default if default and math.isfinite(default) else USUAL
+        return middle / 10**DECADES, middle * 10**DECADES
+
+    def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, Any]:
+        """What the class is called with. Raises `InputError` where it does not take it."""
+        for name in given:
+            if name not in self._parameters:
+                raise unknown(owner or self.path, name, self._parameters)
+        try:
+            self.optimizer([torch.nn.Parameter(torch.zeros(1))], **given)
+        except Exception as error:  # whatever their constructor raises of what it does not like
+            raise InputError(f"{owner or self.path} does not take {_written(given)}: {error}") from None
+        return dict(given)
+
+
+def _written(given: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in given.items()) or "no arguments"

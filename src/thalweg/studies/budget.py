@@ -1,0 +1,158 @@
+"""A study that fits a budget of wall-clock time: what is given up for it, and whether it is kept to."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from thalweg.errors import InputError
+from thalweg.population.plan import Plan
+from thalweg.population.train import train
+from thalweg.studies.design import Design
+from thalweg.studies.protocol import LOOK, tuning_seeds
+from thalweg.studies.training import Entry
+from thalweg.workloads.workload import Workload
+
+PROBE = 12  # steps of the runs that measure the pace
+SHARE = 0.85  # of the budget that is planned for: the rest is for edges that need extending, and the report
+SHORTEST = 0.25  # of its training that a run keeps before seeds are given up
+MOST_SEEDS = 20  # confirmation seeds that a budget with time to spare is spent on
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Wall-clock seconds that one run costs while many train at once."""
+
+    per_step: float
+    per_measurement: float
+    per_run: float
+
+    def of(self, runs: float, workload: Workload) -> float:
+        """Seconds that so many runs take."""
+        each = workload.total_steps * self.per_step + len(workload.milestones) * self.per_measurement
+        return runs * (self.per_run + each)
+
+    def steps(self, runs: float, seconds: float, workload: Workload) -> int:
+        """Steps that so many runs can train in that time, at most the workload's own; below 1 where none."""
+        if self.of(runs, workload) <= seconds:
+            return workload.total_steps
+        per_step = self.per_step + self.per_measurement / workload.measuring_interval
+        return int((seconds / runs - self.per_run - self.per_measurement) / per_step)
+
+
+def measure(plan: Plan, design: Design) -> Pace:
+    """Trains the first round's runs of one seed for a few steps."""
+    (seed,) = tuning_seeds(design.base_seed, 1)
+    members = [
+        Entry(contender, given, seed, "tuning", "coarse").member
+        for contender in design.contenders
+        for given in contender.configurations(design.learning_rates, design.per_decade)
+    ]
+
+    def seconds(steps: int, every: int) -> float:
+        workload = replace(plan.job.workload, steps=steps, evaluate_every=every)
+        began = time.perf_counter()
+        for _ in train(replace(plan, job=replace(plan.job, workload=workload)), members):
+            pass
+        return (time.perf_counter() - began) / len(members)
+
+    seconds(1, 1)  # traces, and loads kernels
+    short, long, measured = seconds(PROBE, PROBE), seconds(3 * PROBE, 3 * PROBE), seconds(3 * PROBE, PROBE)
+    per_step = max(1e-9, (long - short) / (2 * PROBE))
+    return Pace(per_step, max(0.0, (measured - long) / 2), max(0.0, short - PROBE * per_step))
+
+
+def fit(design: Design, workload: Workload, pace: Pace, seconds: float) -> tuple[Design, Workload, list[str]]:
+    """The study that `seconds` from now allow, and what it gave up, a sentence each.
+
+    Raises:
+        InputError: where not even the smallest study fits.
+    """
+    available = SHARE * seconds
+    found = next((f for f in _fitting(design, workload, pace, available)), None)
+    if found is None:
+        raise InputError("The budget is too short for these optimizers: compare fewer, or give more time.")
+    candidate, steps, given_up = found
+    notes = [f"To fit the budget, the study gave up {', '.join(given_up)}."] if given_up else []
+    if steps < workload.total_steps:
+        notes.append(f"To fit the budget, runs train {steps:,} steps in place of {workload.total_steps:,}.")
+        workload = replace(workload, steps=steps)
+    elif not given_up and design.confirm_seeds:
+        candidate = _with_more_seeds(candidate, workload, pace, available)
+        if candidate.confirm_seeds > design.confirm_seeds:
+            notes.append(f"The budget allows up to {candidate.confirm_seeds} confirmation seeds.")
+    return candidate, workload, notes
+
+
+def _fitting(
+    design: Design, workload: Workload, pace: Pace, available: float
+) -> Iterator[tuple[Design, int, list[str]]]:
+    """(design, steps of a run, what it gives up) of every study that fits, the best first."""
+    for candidate, share, given_up in _ladder(design):
+        steps = pace.steps(expected_runs(candidate), available, workload)
+        if steps >= max(1, share * workload.total_steps):
+            yield candidate, steps, given_up
+
+
+def expected_runs(design: Design) -> int:
+    """Runs of a study that extends no edge."""
+    if design.tune:
+        tuning = design.trials * len(design.contenders)
+    else:
+        rates = design.learning_rates
+        tuning = sum(len(c.configurations(rates, design.per_decade)) for c in design.contenders)
+        tuning += sum(4 for c in design.contenders if c.has_own_grid and rates is None and design.fine)
+    return tuning * design.seeds + 2 * len(design.contenders) * design.confirm_seeds
+
+
+def _ladder(design: Design) -> Iterator[tuple[Design, float, list[str]]]:
+    """(design, the least share of the training that it is worth, what it gives up), from the whole study down."""
+    lost: list[str] = []
+    yield design, 1.0, lost
+    if design.tune:
+        while design.trials > 8:
+            design = replace(design, trials=design.trials // 2)
+            yield design, 1.0, [f"all but {design.trials} trials"]
+        lost = [f"all but {design.trials} trials"]
+    elif design.learning_rates is None:
+        design = replace(design, fine=False)
+        lost = ["the fine grid"]
+        yield design, 1.0, lost
+        design = replace(design, per_decade=1)
+        lost = [*lost, "every other rate of the coarse grid"]
+        yield design, 1.0, lost
+    yield design, SHORTEST, lost
+    for seeds, confirm, share in ((2, 3, SHORTEST), (1, 2, 0.0)):
+        if design.seeds > seeds or design.confirm_seeds > confirm:
+            design = replace(design, seeds=min(design.seeds, seeds), confirm_seeds=min(design.confirm_seeds, confirm))
+        yield design, share, [*lost, f"seeds (tuning with {design.seeds}, confirmation with {design.confirm_seeds})"]
+
+
+def _with_more_seeds(design: Design, workload: Workload, pace: Pace, available: float) -> Design:
+    """Time to spare goes into confirmation."""
+    while design.confirm_seeds + LOOK <= MOST_SEEDS:
+        more = replace(design, confirm_seeds=design.confirm_seeds + LOOK)
+        if pace.of(expected_runs(more), workload) > available:
+            break
+        design = more
+    return design
+
+
+class Clock:
+    """Whether what comes next still fits; without a budget everything does."""
+
+    def __init__(self, began: float, seconds: float | None, pace: Pace | None, workload: Workload) -> None:
+        self._until = None if seconds is None else began + seconds
+        self._pace, self._workload = pace, workload
+        self._drift = 1.0
+
+    def ran(self, runs: int, seconds: float) -> None:
+        """Corrects the pace by a stage that took `seconds`."""
+        if self._pace is not None and runs:
+            self._drift = seconds / self._pace.of(runs, self._workload)
+
+    def affords(self, runs: int) -> int:
+        """How many of these runs still fit."""
+        if self._until is None or self._pace is None:
+            return runs
+        each = self._drift * self._pace.of(1, self._workload)
+        return max(0, min(runs, int((self._until - time.perf_counter()) / each)))

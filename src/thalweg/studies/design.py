@@ -1,0 +1,97 @@
+"""What a study compares and how often, and its record before it begins."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from thalweg.population.models import build
+from thalweg.population.plan import Plan
+from thalweg.records.types import StudyRecord
+from thalweg.studies.contenders import Contender
+from thalweg.studies.environment import environment
+from thalweg.studies.protocol import PER_DECADE, PROTOCOL, Cap, confirmation_seeds, tuning_seeds
+from thalweg.studies.search import SearchTuner
+from thalweg.studies.tuning import GridTuner, Tuner, cap_of
+from thalweg.workloads.workload import Workload
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a study compares and how often.
+
+    learning_rates: the user's, run exactly; `None` for the protocol's grid of `per_decade` rates a decade, refined
+    around the best where `fine`. tune: hyperparameters to search in `trials` instead of the grid; none for the grid.
+    """
+
+    contenders: Sequence[Contender]
+    learning_rates: tuple[float, ...] | None
+    seeds: int
+    confirm_seeds: int
+    base_seed: int
+    per_decade: int = PER_DECADE
+    fine: bool = True
+    tune: tuple[str, ...] = ()
+    trials: int = 0
+
+    @property
+    def configurations(self) -> int:
+        """What every contender may try."""
+        if self.tune:
+            return self.trials
+        return cap_of(self.contenders, self.learning_rates, self.per_decade, fine=self.fine)
+
+    def cap(self, steps: int, seconds: float | None) -> Cap:
+        runs = self.configurations * self.seeds
+        return Cap(runs, runs * steps, seconds)
+
+    def tuners(self, *, higher_is_better: bool) -> list[Tuner]:
+        """Each contender's way through its cap."""
+        if self.tune:
+            return [
+                SearchTuner(c, self.tune, self.trials, self.base_seed + i, higher_is_better=higher_is_better)
+                for i, c in enumerate(self.contenders)
+            ]
+        return [
+            GridTuner(
+                c,
+                self.learning_rates,
+                self.configurations,
+                higher_is_better=higher_is_better,
+                per_decade=self.per_decade,
+                fine=self.fine,
+            )
+            for c in self.contenders
+        ]
+
+
+def describe(design: Design, workload: Workload, plan: Plan, seconds: float | None = None) -> StudyRecord:
+    """The study's record, before it begins. `seconds`: what tuning one contender may take."""
+    model = build(workload, design.base_seed, torch.device("cpu"))
+    splits = {"train": workload.train, "validation": workload.validation, "test": workload.test}
+    return StudyRecord(
+        workload=workload.name,
+        metric=workload.metric.name,
+        higher_is_better=workload.metric.higher_is_better,
+        target=workload.target,
+        steps=workload.total_steps,
+        steps_per_epoch=workload.steps_per_epoch,
+        evaluate_every=workload.measuring_interval,
+        batch_size=workload.batch_size,
+        samples={name: len(split) for name, split in splits.items() if split is not None},
+        parameters=sum(p.numel() for p in model.parameters()),
+        contenders=tuple(c.label for c in design.contenders),
+        learning_rates=_rates(design),
+        tuning_seeds=tuning_seeds(design.base_seed, design.seeds),
+        confirmation_seeds=confirmation_seeds(design.base_seed, design.confirm_seeds),
+        protocol=PROTOCOL,
+        caps=design.cap(workload.total_steps, seconds).as_dict(),
+        environment=environment(plan.job.device),
+        plan={**plan.describe(), "clip_norm": plan.job.clip_norm},
+    )
+
+
+def _rates(design: Design) -> Mapping[str, tuple[float, ...]]:
+    if design.tune:
+        return {c.label: c.recipe.rates if c.has_own_grid else c.rates(None) for c in design.contenders}
+    return {c.label: c.rates(design.learning_rates, design.per_decade) for c in design.contenders}

@@ -1,0 +1,121 @@
+"""Hyperparameters beside the learning rate, searched by Optuna's sampler in batches that fill a population."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from thalweg.analysis.selection import points
+from thalweg.errors import InputError
+from thalweg.recipes.imported import Imported
+from thalweg.records.types import Round, RunRecord
+from thalweg.rules.hyperparameters import Range
+from thalweg.studies.contenders import Contender
+
+BATCH = 16  # trials at a time; the first are drawn at random
+
+
+class SearchTuner:
+    """Trials of one contender by the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS).
+
+    names: the hyperparameters to search; those that the optimizer does not have are left out.
+
+    Raises:
+        InputError: where Optuna is not installed, or a hyperparameter has no range worth searching.
+    """
+
+    def __init__(
+        self, contender: Contender, names: Sequence[str], trials: int, seed: int, *, higher_is_better: bool
+    ) -> None:
+        optuna = _optuna()
+        self.contender, self.notes, self._left = contender, list[str](), trials
+        self._space = {name: _range(contender, name) for name in names if _has(contender, name)}
+        if not self._space:
+            self._left = min(trials, 1)  # nothing to search
+        self._optuna = optuna
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=BATCH, multivariate=True)
+        direction = "maximize" if higher_is_better else "minimize"
+        self._study = optuna.create_study(sampler=sampler, direction=direction)
+        self._waiting: list[tuple[Any, dict[str, Any]]] = []
+
+    def next(self, runs: Sequence[RunRecord]) -> tuple[Round, list[dict[str, Any]]]:
+        self._tell(runs)
+        count = min(BATCH, self._left)
+        self._left -= count
+        for _ in range(count):
+            trial = self._study.ask()
+            given = {**self.contender.fixed, **{name: _draw(trial, name, of) for name, of in self._space.items()}}
+            if self._contradictory(given):
+                self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+            else:
+                self._waiting.append((trial, given))
+        return "search", [given for _, given in self._waiting]
+
+    def _contradictory(self, given: dict[str, Any]) -> bool:
+        """Whether values that are each in range do not go together: such a trial is spent."""
+        try:
+            self.contender.recipe.resolve(given)
+        except InputError:
+            return True
+        return False
+
+    def _tell(self, runs: Sequence[RunRecord]) -> None:
+        known = {_key(p.hyperparameters): p for p in points(runs)}
+        for trial, given in self._waiting:
+            point = known.get(_key(given))
+            if point is None or not point.eligible:
+                self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+            else:
+                self._study.tell(trial, point.metric.mean)
+        self._waiting = []
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise InputError(
+            "Searching hyperparameters needs Optuna; install it with pip install 'thalweg[search]'."
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _key(given: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(given.items()))
+
+
+def _has(contender: Contender, name: str) -> bool:
+    """Whether the optimizer has this hyperparameter, and it is not fixed."""
+    known = contender.recipe.defaults if isinstance(contender.recipe, Imported) else contender.recipe.hyperparameters
+    return name in known and name not in contender.fixed
+
+
+def _range(contender: Contender, name: str) -> Range | None:
+    """What to draw from; `None` for a flag."""
+    if name == contender.recipe.rate:
+        low, high = contender.recipe.rates
+        return Range(low, high, search=(low, high), scale="log")
+    if isinstance(contender.recipe, Imported):
+        raise InputError(
+            f"{contender.label}: only the learning rate of an imported optimizer can be searched, not {name!r}."
+        )
+    declared = contender.recipe.hyperparameters[name]
+    if declared.range is not None and declared.range.search is None:
+        raise InputError(
+            f"The {name!r} of {contender.label} has no range worth searching; give values in a Contender's space."
+        )
+    return declared.range
+
+
+def _draw(trial: Any, name: str, where: Range | None) -> float | bool:
+    if where is None:
+        return bool(trial.suggest_categorical(name, [False, True]))
+    assert where.search is not None
+    low, high = where.search
+    if where.scale == "log(1-x)":
+        return 1.0 - float(trial.suggest_float(f"1 - {name}", 1 - high, 1 - low, log=True))
+    drawn = float(trial.suggest_float(name, low, high, log=where.scale == "log"))
+    return drawn if math.isfinite(drawn) else low

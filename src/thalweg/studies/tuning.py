@@ -1,0 +1,117 @@
+"""What a contender tries next, by what its runs showed so far."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from thalweg.analysis.selection import Point, points
+from thalweg.records.types import Round, RunRecord
+from thalweg.studies.contenders import Contender
+from thalweg.studies.protocol import EXTENSIONS, FINE_PER_DECADE, PER_DECADE
+from thalweg.studies.rates import around, beyond
+
+Configuration = dict[str, Any]
+FINE = 2 * ((FINE_PER_DECADE - 1) // PER_DECADE)  # configurations of a fine round
+
+
+class Tuner(Protocol):
+    """One contender's way through its cap."""
+
+    contender: Contender
+    notes: list[str]
+
+    def next(self, runs: Sequence[RunRecord]) -> tuple[Round, list[Configuration]]:
+        """The configurations to try next, given its tuning runs so far; none where it is done."""
+
+
+class GridTuner:
+    """A coarse grid of learning rates; further while the best lies on an edge; then finely around the best.
+
+    Rates that the user gave are tried exactly and once. `cap` is counted in configurations.
+    """
+
+    def __init__(
+        self,
+        contender: Contender,
+        rates: Sequence[float] | None,
+        cap: int,
+        *,
+        higher_is_better: bool,
+        per_decade: int = PER_DECADE,
+        fine: bool = True,
+    ) -> None:
+        self.contender, self.notes = contender, list[str]()
+        self._coarse = contender.configurations(rates, per_decade)
+        self._free = contender.has_own_grid and rates is None
+        self._left, self._sign, self._fine = cap, 1.0 if higher_is_better else -1.0, fine
+        self._begun = self._done = False
+
+    def next(self, runs: Sequence[RunRecord]) -> tuple[Round, list[Configuration]]:
+        if not self._begun:
+            self._begun = True
+            return self._taken("coarse", self._coarse)
+        if self._done or not self._free:
+            return "coarse", []
+        tried = points(runs)
+        edge = self._beyond_an_edge(tried)
+        if edge:
+            configurations = self._taken("extension", edge)
+            if configurations[1]:
+                return configurations
+            self.notes.append(self._unextended())
+        self._done = True
+        return self._taken("fine", self._around_the_best(tried) if self._fine else [])
+
+    def _taken(self, of: Round, configurations: list[Configuration]) -> tuple[Round, list[Configuration]]:
+        """As many as the cap leaves."""
+        taken = configurations[: max(0, self._left)]
+        self._left -= len(taken)
+        return of, taken
+
+    def _beyond_an_edge(self, tried: Sequence[Point]) -> list[Configuration]:
+        best, line = self._best(tried)
+        if best is None:  # nothing survived: the rates are too high
+            rates = beyond(_rates(line), above=False)
+        elif best is line[0] or best is line[-1]:
+            rates = beyond(_rates(line), above=best is line[-1])
+        else:
+            return []
+        return [{**self._others(best or line[0]), self._rate: rate} for rate in rates]
+
+    def _around_the_best(self, tried: Sequence[Point]) -> list[Configuration]:
+        best, line = self._best(tried)
+        if best is None:
+            return []
+        rates, at = _rates(line), line.index(best)
+        below = rates[at - 1] if at else rates[at]
+        above = rates[at + 1] if at + 1 < len(rates) else rates[at]
+        found = around(rates[at], below, above)
+        return [{**self._others(best), self._rate: rate} for rate in found if rate not in rates]
+
+    def _best(self, tried: Sequence[Point]) -> tuple[Point | None, list[Point]]:
+        """The best mean, and everything that differs from it in the learning rate only, ascending."""
+        able = [p for p in tried if p.eligible]
+        best = max(able, key=lambda p: self._sign * p.metric.mean, default=None)
+        others = self._others(best or tried[0])
+        return best, [p for p in tried if self._others(p) == others]
+
+    def _others(self, point: Point) -> Configuration:
+        return {name: value for name, value in point.hyperparameters.items() if name != self._rate}
+
+    @property
+    def _rate(self) -> str:
+        assert self.contender.recipe.rate is not None
+        return self.contender.recipe.rate
+
+    def _unextended(self) -> str:
+        return f"{self.contender.label}: its best learning rate lies on the edge of those tried, and its cap is spent."
+
+
+def cap_of(contenders: Sequence[Contender], rates: Sequence[float] | None, per_decade: int, *, fine: bool) -> int:
+    """Configurations that every contender may try: what the one with the largest grid needs."""
+    grids = max(len(c.configurations(rates, per_decade)) for c in contenders)
+    free = rates is None and any(c.has_own_grid for c in contenders)
+    return grids + (EXTENSIONS + FINE * fine if free else 0)
+
+
+def _rates(line: Sequence[Point]) -> tuple[float, ...]:
+    return tuple(p.learning_rate for p in line if p.learning_rate is not None)

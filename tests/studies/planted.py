@@ -1,0 +1,40 @@
+"""Runs as a planted truth would give them, without training."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from thalweg.records.types import Measurement, Round, RunRecord
+from thalweg.studies.contenders import Contender
+from thalweg.studies.tuning import Tuner
+
+Truth = Callable[[Mapping[str, Any]], float | None]
+"""Hyperparameters → validation metric at the end; `None` where the run diverges."""
+
+
+def run(contender: Contender, given: Mapping[str, Any], seed: int, of: Round, truth: Truth) -> RunRecord:
+    metric = truth(given)
+    rate = contender.recipe.rate
+    return RunRecord(
+        contender=contender.label,
+        optimizer=contender.recipe.name,
+        hyperparameters=dict(given),
+        learning_rate=given.get(rate) if rate else None,
+        seed=seed,
+        role="tuning",
+        round=of,
+        curve=() if metric is None else (Measurement(100, 0.1, 0.1, metric + 1e-4 * (seed - 1)),),
+        steps=100,
+        diverged_at=3 if metric is None else None,
+    )
+
+
+def tuned(tuner: Tuner, truth: Truth, seeds: Sequence[int] = (0, 1, 2)) -> list[tuple[Round, list[dict[str, Any]]]]:
+    """The rounds that a tuner asks for, each answered by the truth."""
+    runs: list[RunRecord] = []
+    rounds = []
+    while True:
+        of, configurations = tuner.next(runs)
+        if not configurations:
+            return rounds
+        rounds.append((of, configurations))
+        runs += [run(tuner.contender, c, seed, of, truth) for c in configurations for seed in seeds]

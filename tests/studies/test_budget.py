@@ -1,0 +1,72 @@
+"""A budget of time: what is given up first, and what the clock still allows."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from problems import tiny
+from thalweg.errors import InputError
+from thalweg.studies.budget import SHARE, Clock, Pace, expected_runs, fit
+from thalweg.studies.contenders import contenders
+from thalweg.studies.design import Design
+
+DESIGN = Design(contenders(["sgd", "adam"]), None, seeds=3, confirm_seeds=5, base_seed=0)
+PACE = Pace(per_step=1e-3, per_measurement=2e-3, per_run=5e-3)
+WORKLOAD = tiny()  # 3 epochs of 21 steps
+RUN = 0.005 + 63 * 1e-3 + 3 * 2e-3
+
+
+def test_what_a_run_costs() -> None:
+    assert PACE.of(10, WORKLOAD) == pytest.approx(10 * RUN)
+    assert PACE.steps(1, RUN * 1.001, WORKLOAD) == 63
+    assert PACE.steps(1, RUN / 2, WORKLOAD) == 27
+
+
+def test_expected_runs() -> None:
+    assert expected_runs(DESIGN) == 2 * (9 + 4) * 3 + 2 * 2 * 5
+    assert expected_runs(replace(DESIGN, fine=False, confirm_seeds=0)) == 2 * 9 * 3
+
+
+def budgeted(seconds: float) -> tuple[Design, int, list[str]]:
+    design, workload, notes = fit(DESIGN, WORKLOAD, PACE, seconds)
+    assert PACE.of(expected_runs(design), workload) <= SHARE * seconds * 1.001
+    return design, workload.total_steps, notes
+
+
+def test_the_whole_study_where_it_fits() -> None:
+    design, steps, notes = budgeted(PACE.of(98, WORKLOAD) / SHARE * 1.01)
+    assert (design, steps, notes) == (DESIGN, 63, [])
+
+
+def test_time_to_spare_goes_into_confirmation() -> None:
+    design, steps, notes = budgeted(PACE.of(98 + 40, WORKLOAD) / SHARE * 1.01)
+    assert (design.confirm_seeds, steps) == (15, 63)
+    assert notes == ["The budget allows up to 15 confirmation seeds."]
+
+
+def test_the_fine_grid_goes_first_then_rates_then_steps_then_seeds() -> None:
+    whole = PACE.of(98, WORKLOAD) / SHARE
+    seen = []
+    for share in (0.9, 0.7, 0.4, 0.13, 0.05):
+        design, steps, notes = budgeted(share * whole)
+        seen.append((design.fine, design.per_decade, steps == 63, design.seeds, design.confirm_seeds))
+        assert notes[0].startswith("To fit the budget, the study gave up the fine grid")
+    assert seen == [
+        (False, 2, True, 3, 5), (False, 1, True, 3, 5), (False, 1, False, 3, 5), (False, 1, False, 2, 3),
+        (False, 1, False, 1, 2),
+    ]  # fmt: skip
+
+
+def test_a_budget_that_nothing_fits() -> None:
+    with pytest.raises(InputError, match="The budget is too short for these optimizers"):
+        fit(DESIGN, WORKLOAD, PACE, 0.05)
+
+
+def test_the_clock_learns_from_what_ran() -> None:
+    clock = Clock(time.perf_counter(), 100.0, PACE, WORKLOAD)
+    assert clock.affords(10) == 10
+    assert clock.affords(10_000) == pytest.approx(100 / RUN, rel=0.01)
+    clock.ran(10, 10 * RUN * 4)
+    assert clock.affords(10_000) == pytest.approx(25 / RUN, rel=0.01)
+    assert Clock(0.0, None, None, WORKLOAD).affords(10_000) == 10_000

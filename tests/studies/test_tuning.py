@@ -1,0 +1,107 @@
+"""What is tried next: coarse, beyond an edge, finely; never more than the cap."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from planted import Truth, tuned
+
+from thalweg.studies.contenders import Contender
+from thalweg.studies.rates import around, beyond, grid
+from thalweg.studies.tuning import GridTuner, cap_of
+
+
+def peak(at: float, diverges_above: float = math.inf) -> Truth:
+    """Best at one learning rate, falling by the square of the distance in decades."""
+
+    def truth(given: Mapping[str, Any]) -> float | None:
+        rate = float(given["lr"])
+        return None if rate > diverges_above else 0.9 - 0.1 * math.log10(rate / at) ** 2
+
+    return truth
+
+
+def tuner(name: str = "adam", **options: Any) -> GridTuner:
+    contender = Contender(name, space=options.pop("space", {}))
+    rates = options.pop("rates", None)
+    cap = options.pop("cap", cap_of([contender], rates, 2, fine=True))
+    return GridTuner(contender, rates, cap, higher_is_better=True, **options)
+
+
+def rates_of(configurations: list[dict[str, Any]]) -> list[float]:
+    return [c["lr"] for c in configurations]
+
+
+def test_grid_is_two_per_decade_over_four_decades() -> None:
+    assert grid(1e-5, 1e-1) == (1e-5, 3.16e-5, 1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 1e-1)
+    assert grid(1e-5, 1e-1, 1) == (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+
+
+def test_five_per_decade_between_the_neighbours_of_the_best() -> None:
+    assert around(1e-3, 3.16e-4, 3.16e-3) == (3.98e-4, 6.31e-4, 1.58e-3, 2.51e-3)
+    assert around(1e-3, 1e-3, 3.16e-3) == (1.58e-3, 2.51e-3)
+    assert around(1e-3, 1e-4, 1e-2) == (1.58e-4, 2.51e-4, 3.98e-4, 6.31e-4, 1.58e-3, 2.51e-3, 3.98e-3, 6.31e-3)
+
+
+def test_beyond_an_edge_in_the_spacing_that_it_has() -> None:
+    assert beyond((1e-3, 3.16e-3, 1e-2), above=True) == (3.16e-2, 0.1)
+    assert beyond((1e-3, 1e-2), above=False) == (1e-4, 1e-5)
+
+
+def test_a_best_inside_is_refined_once() -> None:
+    rounds = tuned(tuner(), peak(1.3e-3))
+    assert [of for of, _ in rounds] == ["coarse", "fine"]
+    assert rates_of(rounds[1][1]) == [3.98e-4, 6.31e-4, 1.58e-3, 2.51e-3]
+
+
+@pytest.mark.parametrize(("at", "found"), [(1.0, [0.316, 1.0, 3.16, 10.0]), (1e-6, [3.16e-6, 1e-6, 3.16e-7, 1e-7])])
+def test_a_planted_edge_is_extended_until_the_best_lies_inside(at: float, found: list[float]) -> None:
+    rounds = tuned(tuner(), peak(at))
+    assert [of for of, _ in rounds] == ["coarse", "extension", "extension", "fine"]
+    assert rates_of(rounds[1][1] + rounds[2][1]) == found
+
+
+def test_an_edge_that_the_cap_does_not_reach_is_said() -> None:
+    far = tuner(cap=9 + 4)
+    rounds = tuned(far, peak(1e3))
+    assert [of for of, _ in rounds] == ["coarse", "extension", "extension"]
+    assert sum(len(configurations) for _, configurations in rounds) == 13
+    assert far.notes == ["adam: its best learning rate lies on the edge of those tried, and its cap is spent."]
+
+
+def test_divergence_is_no_edge() -> None:
+    """The best rate is the highest that survives; rates above it were tried and diverged."""
+    rounds = tuned(tuner(), peak(1e-1, diverges_above=2e-2))
+    assert [of for of, _ in rounds] == ["coarse", "fine"]
+    assert rates_of(rounds[1][1]) == [3.98e-3, 6.31e-3, 1.58e-2, 2.51e-2]
+
+
+def test_where_every_rate_diverges_lower_ones_are_tried() -> None:
+    rounds = tuned(tuner(), peak(1e-7, diverges_above=2e-6))
+    assert rates_of(rounds[1][1]) == [3.16e-6, 1e-6]
+    assert rounds[-1][0] == "fine"
+
+
+def test_rates_of_the_user_are_run_exactly_and_never_extended() -> None:
+    rounds = tuned(tuner(rates=[0.1, 0.2]), peak(1e-3))
+    assert [(of, rates_of(c)) for of, c in rounds] == [("coarse", [0.1, 0.2])]
+
+
+def test_a_fixed_rate_is_one_run() -> None:
+    assert [len(c) for _, c in tuned(tuner("adam(lr=0.1)"), peak(1e-3))] == [1]
+
+
+def test_the_best_combination_of_a_space_is_refined() -> None:
+    def truth(given: Mapping[str, Any]) -> float | None:
+        return (peak(1e-3)(given) or 0) - abs(given["beta1"] - 0.8)
+
+    rounds = tuned(tuner(space={"beta1": [0.8, 0.9]}), truth)
+    assert len(rounds[0][1]) == 18
+    assert {c["beta1"] for c in rounds[1][1]} == {0.8}
+
+
+def test_the_cap_is_what_the_largest_grid_needs() -> None:
+    small, large = Contender("sgd"), Contender("adam", space={"beta1": [0.8, 0.9]})
+    assert cap_of([small, large], None, 2, fine=True) == 18 + 4 + 4
+    assert cap_of([small], [0.1], 2, fine=True) == 1
