@@ -1,6 +1,5 @@
 """What users call from Python: `compare` a workload's optimizers, get a `Result`."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,18 +10,16 @@ import torch
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.verdict import verdict
 from thalweg.errors import InputError
-from thalweg.population.plan import make_plan
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.facts import dataframe, facts
 from thalweg.reports.page import render, write
 from thalweg.rules.contract import Preset
 from thalweg.rules.hyperparameters import as_number
-from thalweg.studies import budget as budgets
 from thalweg.studies import contenders as entries
-from thalweg.studies.budget import Clock
 from thalweg.studies.contenders import Contender
-from thalweg.studies.design import Design, describe
+from thalweg.studies.design import Design
+from thalweg.studies.preparation import Prepared, prepare
 from thalweg.studies.progress import Live, Observer, Silent
 from thalweg.studies.protocol import TEXTBOOK
 from thalweg.studies.study import Study
@@ -101,7 +98,6 @@ def compare(
     Raises:
         InputError: bad input, said in one sentence. Runs finished before an error or Ctrl-C are kept in `out`.
     """
-    began = time.perf_counter()
     design = Design(
         entries.contenders(TEXTBOOK if optimizers is None else optimizers),
         entries.learning_rates(learning_rates),
@@ -121,36 +117,15 @@ def compare(
     store = None if out is None else Store(Path(out) / STORE)
     show = Live() if progress else Silent()
     try:
-        return _compare(design, problem, place, clip_norm, began, budget, store, show)
+        return _run(prepare(design, problem, place, clip_norm=clip_norm, budget=budget), store, show)
     finally:
         show.close()
         if store is not None:
             store.close()
 
 
-def _compare(
-    design: Design,
-    workload: Workload,
-    device: torch.device,
-    clip_norm: float | None,
-    began: float,
-    budget: float | None,
-    store: Store | None,
-    show: Observer,
-) -> Result:
-    workers = torch.get_num_threads() if device.type == "cpu" else 1
-    workload = workload.to(device)
-    plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm)
-    notes: list[str] = []
-    pace = None
-    if budget is not None:
-        pace = budgets.measure(plan, design)
-        left = budget - (time.perf_counter() - began)
-        design, workload, notes = budgets.fit(design, workload, pace, left)
-        plan = replace(plan, job=replace(plan.job, workload=workload))
-    share = None if budget is None else budget * workers / len(design.contenders)
-    record = describe(design, workload, plan, share)
-    number = store.begin(record) if store else 0
+def _run(prepared: Prepared, store: Store | None, show: Observer) -> Result:
+    number = store.begin(prepared.record) if store else 0
 
     def keep(runs: Sequence[RunRecord]) -> None:
         if store:
@@ -160,13 +135,12 @@ def _compare(
         if store:
             store.select(number, selection)
 
-    study = Study(design, record, plan, Clock(began, budget, pace, workload), keep, select, show)
+    study = Study(prepared, keep, select, show)
     study.run()
-    record = replace(record, notes=(*notes, *study.notes))
-    rows = leaderboard(record, study.runs)
-    result = Result(record, study.runs, rows, verdict(record, rows))
+    rows = leaderboard(study.record, study.runs)
+    result = Result(study.record, study.runs, rows, verdict(study.record, rows))
     if store:
-        store.finish(number, record, result.verdict)
+        store.finish(number, result.study, result.verdict)
         result.save_report(store.path.parent / REPORT)
     return result
 

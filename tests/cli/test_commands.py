@@ -38,6 +38,41 @@ def test_compare_digits(tmp_path: Path) -> None:
     assert [row["rank"] for row in facts["leaderboard"]] == [1, 2]
 
 
+OWN = """
+import torch
+class Plain(torch.optim.SGD):
+    def __init__(self, params, lr): super().__init__(params, lr=lr)
+class Broken(torch.optim.SGD):
+    def step(self, closure=None): raise RuntimeError("no luck")
+"""
+
+
+def test_optimizers_of_ones_own_directory(tmp_path: Path) -> None:
+    """One has no default rate to run beside; one raises, and the others go on."""
+    (tmp_path / "own.py").write_text(OWN)
+    done = call(
+        "compare", "digits", "--optimizers", "sgd,mine=own:Plain,own:Broken", "--learning-rates", "0.1",
+        "--steps", "12", "--seeds", "1", "--confirm-seeds", "2", "--json", "facts.json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "own:Broken: 3 of 3 runs failed: RuntimeError: no luck" in done.stdout
+    assert "Traceback" not in done.stderr
+    sgd, mine, broken = json.loads((tmp_path / "facts.json").read_text())["leaderboard"]
+    assert {sgd["optimizer"], mine["optimizer"], broken["optimizer"]} == {"sgd", "mine", "own:Broken"}
+    assert sgd["validation"]["mean"] == pytest.approx(mine["validation"]["mean"], abs=1e-9)
+    assert broken["validation"] is None
+
+
+def test_a_budget(tmp_path: Path) -> None:
+    done = call(
+        "compare", "digits", "--optimizers", "sgd,adam", "--budget", "25s", "--json", "facts.json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    assert facts["seeds"]["confirmation"]
+    assert all(note in done.stdout for note in facts["notes"])
+
+
 def test_optimizers(tmp_path: Path) -> None:
     done = call("optimizers", cwd=tmp_path)
     assert done.returncode == 0
@@ -55,6 +90,15 @@ def test_optimizers(tmp_path: Path) -> None:
         (["compare", "digits", "--optimizers", "sgd,,adam"], "--optimizers must be names"),
         (["compare", "digits", "--learning-rates", "1,x"], "--learning-rates must be numbers"),
         (["compare", "digits", "--learning-rates=-1"], "positive finite number"),
+        (["compare", "digits", "--budget", "soon"], '--budget must be a time such as "90s"'),
+        (["compare", "digits", "--budget", "1s"], "The budget is too short for these optimizers"),
+        (["compare", "digits", "--steps", "9", "--epochs", "2"], "epochs and steps both say how long a run trains"),
+        (["compare", "digits", "--steps", "0"], "steps must be a whole number of at least 1, got 0"),
+        (["compare", "digits", "--clip-norm", "0"], "clip_norm must be a positive finite number, got 0.0"),
+        (["compare", "digits", "--tune", "lr,,"], "tune must be a list of hyperparameters' names"),
+        (["compare", "digits", "--tune", "final_lr", "--optimizers", "adabound"], "has no range worth searching"),
+        (["compare", "digits", "--tune", "lr", "--learning-rates", "0.1"], "give one of the two"),
+        (["compare", "digits", "--optimizers", "torch.optim:Adm"], "must name an optimizer class as package.module"),
         (["compare", "digits", "--seeds", "0"], "seeds must be a whole number of at least 1"),
         (["compare", "digits", "--device", "cuda:9"], "cannot be used"),
         (["compare", "digits", "--json", "no/such/place.json"], "--json cannot be written"),

@@ -119,6 +119,7 @@ def trained(shape: Shape, c: Character, rate: float, seed: int, role: Role) -> R
         best_test_metric=test,
         diverged_at=diverged_at,
         seconds=0.31 + 0.1 * luck.random(),
+        memory=101_770 * 4 * (2 + 2 * c.name.startswith("ada")),
         execution="population of 32, compiled",
     )
 
@@ -175,7 +176,11 @@ def _record(shape: Shape) -> StudyRecord:
         tuning_seeds=tuple(range(shape.seeds)),
         confirmation_seeds=tuple(range(1000, 1000 + shape.fresh)),
         protocol=2,
-        caps={"runs": shape.rates * shape.seeds, "steps": 1, "seconds": None},
+        caps={
+            "runs": (shape.rates + 4) * shape.seeds,
+            "steps": (shape.rates + 4) * shape.seeds * STEPS * shape.epochs,
+            "seconds": None,
+        },
         environment={"thalweg": "0.1.0", "python": "3.11.2", "torch": "2.9.0", "device": "cpu (x86_64)", "cores": 2},
         plan={"execution": "population", "reason": "", "width": 32, "workers": 2},
     )

@@ -39,12 +39,6 @@ def test_the_whole_study_where_it_fits() -> None:
     assert (design, steps, notes) == (DESIGN, 63, [])
 
 
-def test_time_to_spare_goes_into_confirmation() -> None:
-    design, steps, notes = budgeted(PACE.of(98 + 40, WORKLOAD) / SHARE * 1.01)
-    assert (design.confirm_seeds, steps) == (15, 63)
-    assert notes == ["The budget allows up to 15 confirmation seeds."]
-
-
 def test_the_fine_grid_goes_first_then_rates_then_steps_then_seeds() -> None:
     whole = PACE.of(98, WORKLOAD) / SHARE
     seen = []

@@ -1,10 +1,15 @@
 """Means with intervals over seeds."""
 
+import functools
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+RESAMPLES = 5000
+FEWEST = 10  # values from which resampling covers what it promises
 
 
 @dataclass(frozen=True)
@@ -23,19 +28,93 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """The mean with Student's t interval at `level` in (0, 1); seeds are independent draws. NaN where empty."""
+    """The mean with an interval that covers the true one at `level` in (0, 1); seeds are independent draws.
+
+    From ten values on the percentile bootstrap, its level expanded for small samples (Hesterberg 2015, The American
+    Statistician 69(4)). Below that Student's t, since all resamples lie between the lowest and the highest value: for
+    normal values the bootstrap's 95% intervals cover 51, 74, 88, 91 and 95% with 2, 3, 4, 5 and 10 of them. The order
+    of the values does not matter, and the same values always give the same interval.
+    """
     n = len(values)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
-    mean = float(np.mean(values))
+    mean = statistics.fmean(values)
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
+    if min(values) == max(values):
+        return Interval(values[0], values[0], values[0], n)
+    low, high = _bootstrap(tuple(sorted(values)), level) if n >= FEWEST else _student(values, mean, level)
+    return Interval(mean, low, high, n)
+
+
+def paired_interval(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
+    """The mean of a − b with its interval, for values paired by seed.
+
+    Raises:
+        ValueError: where their lengths differ.
+    """
+    return mean_interval([x - y for x, y in zip(a, b, strict=True)], level)
+
+
+@functools.cache
+def expanded(level: float, n: int) -> float:
+    """The level at which the percentile bootstrap of n ≥ 2 values covers like Student's t at `level`.
+
+    The tail is Φ(−√(n / (n − 1)) · t), t the upper quantile of Student's t with n − 1 degrees of freedom.
+    """
+    from scipy.stats import norm
+
+    return 1 - 2 * float(norm.cdf(-math.sqrt(n / (n - 1)) * _upper(level, n)))
+
+
+@functools.cache
+def _upper(level: float, n: int) -> float:
+    """Student's t quantile of a two-sided interval over n values."""
     from scipy.stats import t
 
-    half = float(t.ppf((1 + level) / 2, n - 1)) * standard_error(values)
-    return Interval(mean, mean - half, mean + half, n)
+    return float(t.ppf((1 + level) / 2, n - 1))
+
+
+@functools.lru_cache(4096)
+def _bootstrap(values: tuple[float, ...], level: float) -> tuple[float, float]:
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        (np.array(values),),
+        np.mean,
+        n_resamples=RESAMPLES,
+        vectorized=True,
+        confidence_level=expanded(level, len(values)),
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _student(values: Sequence[float], mean: float, level: float) -> tuple[float, float]:
+    half = _upper(level, len(values)) * standard_error(values)
+    return mean - half, mean + half
 
 
 def standard_error(values: Sequence[float]) -> float:
     """Standard error of the mean; 0 for fewer than two values."""
-    return float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def interquartile_mean(values: Sequence[float]) -> float:
+    """The mean of the middle half: a quarter of the values, rounded down, is left out at each end. NaN where empty."""
+    cut = len(values) // 4
+    middle = sorted(values)[cut : len(values) - cut]
+    return statistics.fmean(middle) if middle else math.nan
+
+
+def probability_of_improvement(a: Sequence[float], b: Sequence[float], *, higher_is_better: bool = True) -> float:
+    """How often a run of `a` is better than one of `b`, in [0, 1]; equal ones count half, NaN where one is empty.
+
+    Over all pairs of runs, whatever their seeds, as in Agarwal et al. 2021 (NeurIPS).
+    """
+    if not len(a) or not len(b):
+        return math.nan
+    difference = np.subtract.outer(np.asarray(a, float), np.asarray(b, float))
+    wins = np.sign(difference if higher_is_better else -difference)
+    return float(np.mean((wins + 1) / 2))

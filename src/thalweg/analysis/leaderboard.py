@@ -4,46 +4,55 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from thalweg.analysis.intervals import Interval, mean_interval
+from thalweg.analysis import stars, trust
+from thalweg.analysis.cost import Target, cost, spent, target
+from thalweg.analysis.finals import Split, common, final_runs, ranking_split, score, scores
+from thalweg.analysis.intervals import (
+    Interval,
+    interquartile_mean,
+    mean_interval,
+    paired_interval,
+    probability_of_improvement,
+)
+from thalweg.analysis.row import Row as Row
 from thalweg.analysis.selection import Choice, Point, choose, points
+from thalweg.analysis.sensitivity import sensitivity
+from thalweg.analysis.stars import Stars
+from thalweg.analysis.ties import tie_groups
 from thalweg.records.types import RunRecord, StudyRecord
 
 
 @dataclass(frozen=True)
-class Row:
-    """One contender on the leaderboard. Fields about the test split are `None` without confirmation or test split.
+class _Candidate:
+    """A contender's runs on the way to its row."""
 
-    validation, test, train: at the end of training, over the confirmation seeds (tuning seeds without confirmation).
-    best_test: at each run's best validation epoch. defaults: the published defaults on the same fresh seeds.
-    steps_to_target: median over the runs that reached it; `reached` of `runs` did.
-    diverged: of all the contender's runs, tuning included; `trained` is how many those are.
-    seconds: of training per run, the mean over all runs.
-    tied: whether the paired difference to the first cannot be told from 0.
-    """
-
-    rank: int
-    contender: str
-    optimizer: str
-    learning_rate: float | None
-    hyperparameters: Mapping[str, Any]
-    validation: Interval
-    test: Interval | None
-    best_test: Interval | None
-    train: Interval
-    defaults: Interval | None
-    default_learning_rate: float | None
-    steps_to_target: float | None
-    reached: int
-    runs: int
-    diverged: int
-    trained: int
-    seconds: float
-    tied: bool
-    behind: Interval | None  # paired difference to the first, in the metric's units; positive is worse
-    choice: Choice | None
+    name: str
+    runs: Sequence[RunRecord]
     tried: tuple[Point, ...]
+    choice: Choice | None
+    finals: Sequence[RunRecord]
+    scores: Mapping[int, float]  # seed → score of a final run
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.finals) and len(self.scores) == len(self.finals)
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.scores.values()) if self.scores else None
+
+
+@dataclass(frozen=True)
+class _Field:
+    """What a row needs to know of the others."""
+
+    study: StudyRecord
+    sign: float
+    split: Split
+    first: _Candidate
+    fastest: float | None
+    worst: float | None  # final metric of any finished tuning run
 
 
 def choices(study: StudyRecord, runs: Sequence[RunRecord]) -> dict[str, Choice | None]:
@@ -51,99 +60,132 @@ def choices(study: StudyRecord, runs: Sequence[RunRecord]) -> dict[str, Choice |
     return {name: choose(points(_of(runs, name)), higher_is_better=study.higher_is_better) for name in study.contenders}
 
 
-def leaderboard(study: StudyRecord, runs: Sequence[RunRecord]) -> list[Row]:
-    """All contenders, best first. A contender with a final run that diverged ranks behind those without."""
-    chosen = choices(study, runs)
-    finals = {name: _finals(study, _of(runs, name), chosen[name]) for name in study.contenders}
+def leaderboard(study: StudyRecord, runs: Sequence[RunRecord], level: float = 0.95) -> list[Row]:
+    """All contenders, best first. A contender with a final run that broke ranks behind those without.
+
+    level: of the ties, in (0, 1); higher where one looks more than once.
+    """
     sign = 1.0 if study.higher_is_better else -1.0
+    ranked, split = _ranked(study, runs, sign)
+    final = [target(study, c.finals) for c in ranked if c.finals]
+    tuning = [m for run in runs if run.role == "tuning" and (m := run.validation_metric) is not None]
+    worst = min(tuning, key=lambda metric: sign * metric, default=None)
+    field = _Field(study, sign, split, ranked[0], stars.fastest(final), worst)
+    groups = _groups(field, ranked, level)
+    return [_row(field, c, rank, group) for rank, (c, group) in enumerate(zip(ranked, groups, strict=True), 1)]
 
-    def merit(name: str) -> tuple[bool, float]:
-        values = [_score(run) for run in finals[name]]
-        known = [v for v in values if v is not None]
-        whole = bool(values) and len(known) == len(values)
-        return whole, sign * statistics.fmean(known) if known else -math.inf
 
-    order = sorted(study.contenders, key=merit, reverse=True)
-    rows = [_row(study, _of(runs, name), finals[name], chosen[name]) for name in order]
-    return [_placed(row, i, _behind(sign, finals[order[0]], finals[row.contender])) for i, row in enumerate(rows, 1)]
+def _ranked(study: StudyRecord, runs: Sequence[RunRecord], sign: float) -> tuple[list[_Candidate], Split]:
+    """Best first, and the split that ranks them."""
+    own = {name: _of(runs, name) for name in study.contenders}
+    tried = {name: tuple(points(of)) for name, of in own.items()}
+    chosen = {name: choose(of, higher_is_better=study.higher_is_better) for name, of in tried.items()}
+    finals = {name: final_runs(study, of, chosen[name]) for name, of in own.items()}
+    split = ranking_split(run for each in finals.values() for run in each)
+
+    def merit(c: _Candidate) -> tuple[bool, bool, float]:
+        return c.whole, c.mean is not None, sign * (c.mean or 0.0)
+
+    candidates = [
+        _Candidate(name, own[name], tried[name], chosen[name], finals[name], scores(finals[name], split))
+        for name in study.contenders
+    ]
+    return sorted(candidates, key=merit, reverse=True), split
 
 
 def _of(runs: Sequence[RunRecord], contender: str) -> list[RunRecord]:
     return [run for run in runs if run.contender == contender]
 
 
-def _finals(study: StudyRecord, runs: Sequence[RunRecord], choice: Choice | None) -> list[RunRecord]:
-    """The runs a contender is judged by: confirmation, or without it the tuning runs of the choice."""
-    if study.confirmation_seeds:
-        return [run for run in runs if run.role == "confirmation"]
-    if choice is None:
-        return []
-    return [r for r in runs if r.role == "tuning" and r.hyperparameters == choice.point.hyperparameters]
+def _groups(field: _Field, ranked: Sequence[_Candidate], level: float) -> list[int]:
+    """Over the seeds that all whole contenders have."""
+    whole = [c for c in ranked if c.whole]
+    seeds = sorted(set.intersection(*(set(c.scores) for c in whole))) if whole else []
+    groups = tie_groups(
+        [[field.sign * c.scores[seed] for seed in seeds] for c in whole],
+        level,
+        resolution=_resolution(field.study, field.split),
+    )
+    return groups + [max(groups, default=0) + 1] * (len(ranked) - len(whole))
 
 
-def _score(run: RunRecord) -> float | None:
-    if run.diverged_at is not None:
-        return None
-    return run.test_metric if run.test_metric is not None else run.validation_metric
+def _resolution(study: StudyRecord, split: Split) -> float:
+    """The step between two values of an accuracy; 0 of other metrics."""
+    samples = study.samples.get(split, 0)
+    return 1 / samples if study.metric == "accuracy" and samples else 0.0
 
 
-def _row(study: StudyRecord, runs: Sequence[RunRecord], finals: Sequence[RunRecord], choice: Choice | None) -> Row:
-    defaults = [run for run in runs if run.role == "defaults"]
-    steps = [s for s in (steps_to_target(run, study) for run in finals) if s is not None]
+def _row(field: _Field, c: _Candidate, rank: int, group: int) -> Row:
+    study, sign, split = field.study, field.sign, field.split
+    defaults = [run for run in c.runs if run.role == "defaults"]
+    default_scores = scores(defaults, split)
+    reaching = target(study, c.finals)
+    tied = c.whole and group == 1
     return Row(
-        rank=0,
-        contender=runs[0].contender,
-        optimizer=runs[0].optimizer,
-        learning_rate=choice.point.learning_rate if choice else None,
-        hyperparameters=choice.point.hyperparameters if choice else {},
-        validation=_interval([run.validation_metric for run in finals]),
-        test=_optional([run.test_metric for run in finals]),
-        best_test=_optional([run.best_test_metric for run in finals]),
-        train=_interval([run.train_metric for run in finals]),
-        defaults=_optional([_score(run) for run in defaults]),
+        rank=rank,
+        contender=c.name,
+        optimizer=c.runs[0].optimizer if c.runs else c.name,
+        learning_rate=c.choice.point.learning_rate if c.choice else None,
+        hyperparameters=c.choice.point.hyperparameters if c.choice else {},
+        score=_interval(list(c.scores.values())),
+        whole=c.whole,
+        validation=_interval([run.validation_metric for run in c.finals]),
+        test=_optional([score(run, "test") for run in c.finals]),
+        best_validation=_optional([trust.best_validation(run, sign) for run in c.finals]),
+        best_test=_optional([run.best_test_metric for run in c.finals]),
+        train=_interval([run.train_metric for run in c.finals]),
+        defaults=_optional(list(default_scores.values())),
         default_learning_rate=defaults[0].learning_rate if defaults else None,
-        steps_to_target=statistics.median(steps) if steps else None,
-        reached=len(steps),
-        runs=len(finals),
-        diverged=sum(run.diverged for run in runs),
-        trained=len(runs),
-        seconds=statistics.fmean(run.seconds for run in runs),
-        tied=False,
-        behind=None,
-        choice=choice,
-        tried=tuple(points(runs)),
+        tuning_gain=_paired(c.scores, default_scores, sign),
+        steps_to_target=reaching.steps,
+        reached=reaching.reached,
+        runs=len(c.finals),
+        diverged=sum(run.diverged for run in c.runs),
+        trained=len(c.runs),
+        seconds=statistics.fmean(run.seconds for run in c.runs) if c.runs else 0.0,
+        group=group,
+        tied=tied or rank == 1,
+        behind=_paired(field.first.scores, c.scores, sign) if c.whole and field.first.whole else None,
+        improvement=_improvement(field, c),
+        iqm=interquartile_mean(list(c.scores.values())) if c.scores else None,
+        gap=trust.gap(c.finals, split, sign),
+        curse=trust.curse(c.choice, c.finals, sign),
+        late_gain=trust.late_gain(c.finals, sign),
+        failures=trust.failures(c.runs),
+        target=reaching,
+        cost=cost(c.runs),
+        spent=spent(study, c.runs),
+        sensitivity=sensitivity(
+            c.tried, study.learning_rates.get(c.name, ()), field.worst, higher_is_better=study.higher_is_better
+        ),
+        stars=_stars(field, c, reaching, tied=tied),
+        choice=c.choice,
+        tried=c.tried,
     )
 
 
-def steps_to_target(run: RunRecord, study: StudyRecord) -> int | None:
-    """Steps until the first measurement whose validation metric reaches the study's target; `None` where none does."""
-    if study.target is None:
+def _stars(field: _Field, c: _Candidate, reaching: Target, *, tied: bool) -> Stars:
+    quick = stars.speed(reaching, field.fastest) if c.finals and field.study.target is not None else None
+    if c.mean is None or field.first.mean is None:
+        return Stars(quick, None)
+    return Stars(quick, stars.quality(c.mean, field.first.mean, tied=tied, whole=c.whole))
+
+
+def _improvement(field: _Field, c: _Candidate) -> float | None:
+    if not c.scores or not field.first.scores:
         return None
-    for measured in run.curve:
-        value = measured.validation_metric
-        if value is not None and (value >= study.target if study.higher_is_better else value <= study.target):
-            return measured.step
-    return None
+    mine, firsts = list(c.scores.values()), list(field.first.scores.values())
+    return probability_of_improvement(mine, firsts, higher_is_better=field.study.higher_is_better)
 
 
-def _behind(sign: float, first: Sequence[RunRecord], other: Sequence[RunRecord]) -> Interval | None:
-    """Paired by seed: how much the first is better."""
-    of_seed = {run.seed: _score(run) for run in other}
-    pairs = [(_score(run), of_seed.get(run.seed)) for run in first]
-    if not pairs or any(a is None or b is None for a, b in pairs):
-        return None
-    return mean_interval([sign * (a - b) for a, b in pairs if a is not None and b is not None])
-
-
-def _placed(row: Row, rank: int, behind: Interval | None) -> Row:
-    from dataclasses import replace
-
-    tied = rank == 1 or (behind is not None and (behind.count < 2 or behind.low <= 0.0))
-    return replace(row, rank=rank, behind=behind, tied=tied)
+def _paired(a: Mapping[int, float], b: Mapping[int, float], sign: float) -> Interval | None:
+    """How much better a is, over the seeds that both have; `None` without one."""
+    better, worse = common(a, b)
+    return paired_interval([sign * x for x in better], [sign * x for x in worse]) if better else None
 
 
 def _interval(values: Sequence[float | None]) -> Interval:
-    return mean_interval([v for v in values if v is not None])
+    return mean_interval([v for v in values if v is not None and math.isfinite(v)])
 
 
 def _optional(values: Sequence[float | None]) -> Interval | None:

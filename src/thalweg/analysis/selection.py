@@ -62,29 +62,39 @@ def _point(runs: Sequence[RunRecord]) -> Point:
 
 
 def choose(tried: Sequence[Point], *, higher_is_better: bool) -> Choice | None:
-    """The plateau rule: around the best mean, the contiguous rates within one standard error of it; their middle
-    in log-rate (the lower of two). Configurations with a run that has no final metric are not eligible.
+    """The plateau rule: around the best mean, the contiguous rates within one standard error of it; the tried rate
+    nearest to the middle between their ends in log-rate (the lower of two). Only rates that differ from the best in
+    nothing else count, and a configuration with a run that has no final metric is not eligible.
 
     Returns `None` where no configuration is eligible.
     """
     sign = 1.0 if higher_is_better else -1.0
-    able = [p for p in tried if p.eligible]
-    if not able:
+    found = best(tried, higher_is_better=higher_is_better)
+    if found is None:
         return None
-    best = max(able, key=lambda p: sign * p.metric.mean)
-    line = [p for p in tried if _others(p) == _others(best)]
-    if best.learning_rate is None or len(line) == 1:
-        return Choice(best, None, None)
-    at = line.index(best)
-    least = sign * best.metric.mean - best.standard_error
-    low, high = _spread(line, at, least, sign)
+    line = line_of(tried, found)
+    if found.learning_rate is None or len(line) == 1:
+        return Choice(found, None, None)
+    at = line.index(found)
+    low, high = around(line, at, sign * found.metric.mean - found.standard_error, sign)
     edge = None if 0 < at < len(line) - 1 else ("lowest" if at == 0 else "highest")
-    middle = line[low + (high - low) // 2]
-    return Choice(middle, (_rate(line[low]), _rate(line[high])), edge)
+    return Choice(_middle(line[low : high + 1]), (rate_of(line[low]), rate_of(line[high])), edge)
 
 
-def _spread(line: Sequence[Point], at: int, least: float, sign: float) -> tuple[int, int]:
-    """How far from `at` the points stay at `least` or better without a gap."""
+def best(tried: Sequence[Point], *, higher_is_better: bool) -> Point | None:
+    """The configuration with the best mean; `None` where none is eligible."""
+    sign = 1.0 if higher_is_better else -1.0
+    return max((p for p in tried if p.eligible), key=lambda p: sign * p.metric.mean, default=None)
+
+
+def line_of(tried: Sequence[Point], point: Point) -> list[Point]:
+    """The configurations that differ from one in the learning rate at most, in ascending rate."""
+    rate = _rate_name(tried)
+    return [p for p in tried if _others(p, rate) == _others(point, rate)]
+
+
+def around(line: Sequence[Point], at: int, least: float, sign: float) -> tuple[int, int]:
+    """How far from `at` the points stay at `least` or better without a gap: indices of the first and the last."""
 
     def good(i: int) -> bool:
         return 0 <= i < len(line) and line[i].eligible and sign * line[i].metric.mean >= least
@@ -97,11 +107,25 @@ def _spread(line: Sequence[Point], at: int, least: float, sign: float) -> tuple[
     return low, high
 
 
-def _rate(point: Point) -> float:
+def rate_of(point: Point) -> float:
+    """The learning rate of a point on a line of several."""
     assert point.learning_rate is not None
     return point.learning_rate
 
 
-def _others(point: Point) -> dict[str, Any]:
+def _middle(plateau: Sequence[Point]) -> Point:
+    """Rounded, so that of two at equal distance the first is the lower and not the luckier in its last digit."""
+    places = [math.log10(rate_of(p)) for p in plateau]
+    middle = (places[0] + places[-1]) / 2
+    return min(zip(plateau, places, strict=True), key=lambda pair: round(abs(pair[1] - middle), 9))[0]
+
+
+def _rate_name(tried: Sequence[Point]) -> str | None:
+    """What the learning rate is called: the hyperparameter that equals it everywhere."""
+    names = [n for n in tried[0].hyperparameters if all(p.hyperparameters.get(n) == p.learning_rate for p in tried)]
+    return "lr" if "lr" in names or not names else names[0]
+
+
+def _others(point: Point, rate: str | None) -> dict[str, Any]:
     """Everything but the learning rate."""
-    return {k: v for k, v in point.hyperparameters.items() if v != point.learning_rate or k != "lr"}
+    return {name: value for name, value in point.hyperparameters.items() if name != rate}

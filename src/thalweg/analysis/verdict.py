@@ -2,63 +2,54 @@
 
 from collections.abc import Sequence
 
-from thalweg.analysis.intervals import Interval
-from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.doubts import doubts as doubts
+from thalweg.analysis.pick import pick
+from thalweg.analysis.row import Row
+from thalweg.analysis.wording import listed, several, size
+from thalweg.analysis.wording import number as number
 from thalweg.records.types import StudyRecord
 
-MOST = 10  # names in one sentence
+FOREMOST = 2  # doubts that the verdict itself tells
 
 
 def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
-    """One or two sentences on a leaderboard."""
-    first = rows[0]
-    if first.choice is None or not first.validation.count:
+    """What to use, what ties with it, what the next best costs, and what would change the answer: a few sentences.
+
+    The first is an answer by itself.
+    """
+    chosen = pick(rows)
+    if chosen is None:
         return "No optimizer finished a run: lower the learning rates, or check the model and the data."
-    return " ".join(sentence for sentence in (_pick(study, first), _company(study, rows)) if sentence)
+    company = filter(None, (_ties(rows, chosen), _behind(study, rows)))
+    return " ".join([_answer(study, chosen), *company, *doubts(study, rows)[:FOREMOST]])
 
 
-def _pick(study: StudyRecord, first: Row) -> str:
-    rate = "" if first.learning_rate is None else f" at learning rate {first.learning_rate:.3g}"
-    score = first.test or first.validation
-    split = "test" if first.test else "validation"
+def _answer(study: StudyRecord, row: Row) -> str:
+    rate = "" if row.learning_rate is None else f" at learning rate {row.learning_rate:.3g}"
+    split = "test" if row.test else "validation"
     fresh = "fresh " if study.confirmation_seeds else "tuning "
-    seeds = f"{score.count} {fresh}seed{'s' if score.count != 1 else ''}"
-    return f"Use {first.contender}{rate}: {split} {study.metric} {number(study, score)} over {seeds}{_doubt(first)}."
+    seeds = several(row.score.count, f"{fresh}seed")
+    return f"Use {row.contender}{rate}: {split} {study.metric} {number(study, row.score)} over {seeds}."
 
 
-def _company(study: StudyRecord, rows: Sequence[Row]) -> str:
-    ties = [row.contender for row in rows[1:] if row.tied]
-    behind = next((row for row in rows if not row.tied), None)
-    parts = []
-    if ties:
-        parts.append(f"{_and(ties)} cannot be told from it")
-    if behind is not None and behind.behind is not None:
-        parts.append(f"the first clearly behind is {behind.contender}, by {_size(study, behind.behind.mean)}")
-    elif behind is None and len(rows) > 1:
-        parts.append("more seeds would be needed to separate them")
-    text = "; ".join(parts)
-    return f"{text if ties else text[0].upper() + text[1:]}." if parts else ""
+def _ties(rows: Sequence[Row], chosen: Row) -> str:
+    """What cannot be told from the pick, and why the pick is the pick."""
+    ties = [row.contender for row in rows if row.tied and row is not chosen]
+    if not ties:
+        return ""
+    more = ", and only more seeds could separate them" if len(ties) == len(rows) - 1 else ""
+    width = chosen.sensitivity.width
+    if not width:
+        return f"{listed(ties)} cannot be told from it{more}."
+    wide = f"none of them stays within 1% of its best over a wider range of rates than its {width:.1f} decades"
+    return f"{listed(ties)} cannot be told from it{more}; {wide}."
 
 
-def _doubt(first: Row) -> str:
-    edge = first.choice.edge if first.choice else None
-    return f" (its best rate is the {edge} tried: widen the grid)" if edge else ""
-
-
-def number(study: StudyRecord, interval: Interval) -> str:
-    """A mean with its margin, accuracies in percent: `97.2 ± 0.4%`."""
-    percent = study.metric == "accuracy"
-    scale, unit = (100.0, "%") if percent else (1.0, "")
-    form = ".1f" if percent else ".4g"
-    margin = "" if interval.count < 2 else f" ± {interval.margin * scale:{'.1f' if percent else '.2g'}}"
-    return f"{interval.mean * scale:{form}}{margin}{unit}"
-
-
-def _size(study: StudyRecord, difference: float) -> str:
-    return f"{difference * 100:.1f} points" if study.metric == "accuracy" else f"{difference:.3g}"
-
-
-def _and(names: Sequence[str]) -> str:
-    if len(names) > MOST:
-        names = [*names[: MOST - 1], f"{len(names) - MOST + 1} others"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _behind(study: StudyRecord, rows: Sequence[Row]) -> str:
+    """The first clearly behind, measured from the first."""
+    row = next((row for row in rows if row.whole and not row.tied and row.behind is not None), None)
+    if row is None or row.behind is None:
+        return ""
+    return (
+        f"The first clearly behind is {row.contender}, {size(study, row.behind.mean)} worse than {rows[0].contender}."
+    )

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,7 @@ def compare(
     """Compare optimizers on a workload: tune each, confirm on fresh seeds, rank, report."""
     from thalweg.workloads.catalogue import load, workload_names
 
+    sys.path.insert(0, str(Path.cwd()))  # so that an optimizer in the user's own directory can be named
     if json is not None:
         _check_writable(json)
     if workload not in workload_names():
@@ -66,7 +68,7 @@ def compare(
             tune=None if tune is None else [name.strip() for name in tune.split(",")],
             trials=trials,
             clip_norm=clip_norm,
-            budget=None if budget is None else _seconds(budget),
+            budget=None if budget is None else max(0.1, _seconds(budget) - (time.perf_counter() - STARTED)),
             progress=progress,
             out=out,
             device=device,
@@ -96,6 +98,7 @@ def _rates(text: str) -> list[float]:
         raise InputError(f"--learning-rates must be numbers with commas between them, got {text!r}.") from None
 
 
+STARTED = time.perf_counter()  # what is imported after this counts against a budget
 UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -131,4 +134,17 @@ def _show(result: Any, out: Path) -> None:
         console.print(table(result.study, result.rows))
     else:
         print("\n".join(lines(result.study, result.rows)), end="\n\n")
-    print(f"{result.verdict}\n\nReport: {out / REPORT}")
+    told = [result.verdict, *result.study.notes, *_broken(result.rows)]
+    print("\n".join(told), end=f"\n\nReport: {out / REPORT}\n")
+
+
+def _broken(rows: Any) -> list[str]:
+    """What went wrong in runs, other than that they diverged."""
+    from thalweg.analysis.trust import DIVERGED, WORSENED
+
+    return [
+        f"{row.contender}: {count} of {row.trained} runs failed: {reason}"
+        for row in rows
+        for reason, count in row.failures.items()
+        if reason not in (DIVERGED, WORSENED)
+    ]

@@ -1,12 +1,18 @@
 """A study's results as plain data: for JSON, for pandas, for other programs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from thalweg.analysis import stars, ties
+from thalweg.analysis.doubts import doubts
 from thalweg.analysis.intervals import Interval
-from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.pick import pick
+from thalweg.analysis.row import Row
+from thalweg.analysis.selection import Point
 from thalweg.records.types import StudyRecord
+from thalweg.reports.finals import ranking_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,37 +20,63 @@ if TYPE_CHECKING:
 
 def facts(study: StudyRecord, rows: Sequence[Row], verdict: str) -> dict[str, Any]:
     """What `--json` writes. Numbers that do not exist are `None`."""
-    return {
+    chosen, split = pick(rows), ranking_split(study, rows)
+    found: dict[str, Any] = {
         "workload": study.workload,
         "metric": study.metric,
         "higher_is_better": study.higher_is_better,
+        "target": study.target,
         "protocol": study.protocol,
         "steps": study.steps,
         "epochs": study.steps / study.steps_per_epoch,
         "verdict": verdict,
-        "seeds": {"tuning": list(study.tuning_seeds), "confirmation": list(study.confirmation_seeds)},
-        "leaderboard": [_facts_of(row) for row in rows],
-        "environment": dict(study.environment),
-        "plan": dict(study.plan),
+        "pick": chosen.contender if chosen else None,
+        "doubts": doubts(study, rows),
+        "notes": study.notes,
+        "seeds": {"tuning": study.tuning_seeds, "confirmation": study.confirmation_seeds},
+        "caps": study.caps,
+        "tie_rule": ties.RULE,
+        "star_rule": stars.RULE,
+        "leaderboard": [_facts_of(row, split) | _trust_of(row) | _cost_of(row) for row in rows],
+        "environment": study.environment,
+        "plan": study.plan,
     }
+    return {name: _plain(value) for name, value in found.items()}
 
 
-def _facts_of(row: Row) -> dict[str, Any]:
-    choice = row.choice
+def _plain(value: Any) -> Any:
+    """What JSON can hold: lists, dictionaries, and `None` for numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _facts_of(row: Row, split: str) -> dict[str, Any]:
+    """The place on the leaderboard, and what tuning tried. split: the one that ranks."""
+    choice, defaults = row.choice, _spread(row.defaults)
+    read = defaults if split == "test" else None
     return {
         "rank": row.rank,
+        "group": row.group,
         "optimizer": row.contender,
         "rule": row.optimizer,
         "learning_rate": row.learning_rate,
-        "hyperparameters": dict(row.hyperparameters),
+        "hyperparameters": row.hyperparameters,
+        "score": _spread(row.score),
+        "whole": row.whole,
         "validation": _spread(row.validation),
+        "best_validation": _spread(row.best_validation),
         "test": _spread(row.test),
         "best_test": _spread(row.best_test),
         "train": _spread(row.train),
-        "defaults": {"learning_rate": row.default_learning_rate, "test": _spread(row.defaults)},
+        "defaults": {"learning_rate": row.default_learning_rate, "score": defaults, "test": read},
+        "tuning_gain": _spread(row.tuning_gain),
         "tied_with_first": row.tied,
         "behind_first": _spread(row.behind),
-        "plateau": list(choice.plateau) if choice and choice.plateau else None,
+        "improvement": row.improvement,
+        "plateau": choice.plateau if choice else None,
         "edge": choice.edge if choice else None,
         "steps_to_target": row.steps_to_target,
         "reached_target": row.reached,
@@ -52,17 +84,37 @@ def _facts_of(row: Row) -> dict[str, Any]:
         "diverged": row.diverged,
         "trained": row.trained,
         "seconds": row.seconds,
-        "tried": [
-            {
-                "learning_rate": point.learning_rate,
-                "hyperparameters": dict(point.hyperparameters),
-                "validation": _spread(point.metric),
-                "runs": point.runs,
-                "diverged": point.diverged,
-            }
-            for point in row.tried
-        ],
+        "tried": [_tried(point) for point in row.tried],
     }
+
+
+def _tried(point: Point) -> dict[str, Any]:
+    return {
+        "learning_rate": point.learning_rate,
+        "hyperparameters": point.hyperparameters,
+        "validation": _spread(point.metric),
+        "runs": point.runs,
+        "diverged": point.diverged,
+    }
+
+
+def _trust_of(row: Row) -> dict[str, Any]:
+    """How far the place can be trusted."""
+    late = row.late_gain
+    return {
+        "iqm": row.iqm,
+        "gap": _spread(row.gap),
+        "curse": row.curse,
+        "late_gain": {**asdict(late), "still_improving": late.still_improving} if late else None,
+        "failures": row.failures,
+        "diverged_share": row.diverged_share,
+        "sensitivity": {"width_decades": row.sensitivity.width, "expected": row.sensitivity.expected},
+        "stars": asdict(row.stars),
+    }
+
+
+def _cost_of(row: Row) -> dict[str, Any]:
+    return {"target": asdict(row.target), "cost": asdict(row.cost), "spent": asdict(row.spent)}
 
 
 def dataframe(rows: Sequence[Row]) -> "pd.DataFrame":
@@ -74,7 +126,13 @@ def dataframe(rows: Sequence[Row]) -> "pd.DataFrame":
 
 def _flat(row: Row) -> dict[str, Any]:
     flat: dict[str, Any] = {"rank": row.rank, "optimizer": row.contender, "learning_rate": row.learning_rate}
-    named = (("validation", row.validation), ("test", row.test), ("train", row.train), ("defaults", row.defaults))
+    named = (
+        ("validation", row.validation),
+        ("test", row.test),
+        ("train", row.train),
+        ("defaults", row.defaults),
+        ("gap", row.gap),
+    )
     for name, interval in named:
         spread = _spread(interval) or {}
         flat |= {name: spread.get("mean"), f"{name}_low": spread.get("low"), f"{name}_high": spread.get("high")}
@@ -86,6 +144,15 @@ def _flat(row: Row) -> dict[str, Any]:
         "trained": row.trained,
         "seconds": row.seconds,
         "tied": row.tied,
+        "group": row.group,
+        "iqm": row.iqm,
+        "curse": row.curse,
+        "width_decades": row.sensitivity.width,
+        "expected": row.sensitivity.expected,
+        "stars_speed": row.stars.speed,
+        "stars_quality": row.stars.quality,
+        "seconds_per_step": row.cost.seconds_per_step,
+        "memory": row.cost.memory,
     }
 
 

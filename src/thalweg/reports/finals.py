@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thalweg.analysis.intervals import Interval
+from thalweg.analysis.finals import final_runs
 from thalweg.analysis.leaderboard import Row
 from thalweg.records.types import RunRecord, StudyRecord
 
 
 def finals(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> list[RunRecord]:
     """Confirmation runs; in a study without them the tuning runs of the chosen configuration."""
-    if study.confirmation_seeds:
-        return [run for run in runs if run.contender == row.contender and run.role == "confirmation"]
-    return [] if row.choice is None else tuned(row, row.choice.point.hyperparameters, runs)
+    return final_runs(study, [run for run in runs if run.contender == row.contender], row.choice)
 
 
 def tuned(row: Row, hyperparameters: Mapping[str, Any], runs: Sequence[RunRecord]) -> list[RunRecord]:
@@ -28,9 +26,3 @@ def ranking_split(study: StudyRecord, rows: Sequence[Row]) -> str:
     """The split whose metric ranks: `test`, or `validation` in a study that reads no test split."""
     read = bool(study.confirmation_seeds) and "test" in study.samples
     return "test" if read or any(row.test for row in rows) else "validation"
-
-
-def ranking_interval(row: Row, split: str) -> Interval | None:
-    """A row's interval on that split; `None` where no final run has one."""
-    interval = row.test if split == "test" else row.validation
-    return interval if interval is not None and interval.count else None

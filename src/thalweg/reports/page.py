@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thalweg.analysis.leaderboard import Row
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.reports import sections
+from thalweg.reports import cost, sections, stars, trust
 from thalweg.reports.curves import curves
 from thalweg.reports.drawing.frame import Plain, as_json
 from thalweg.reports.drawing.lines import loss_figure, metric_figure
@@ -29,8 +29,11 @@ def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], v
         sections.header(study, rows, verdict),
         sections.facts(study, runs),
         sections.leaderboard(study, standings(study, rows)),
+        stars.section(study, rows),
         sections.rates(study, rates),
         sections.curves(study, rows, epochs),
+        trust.section(study, rows),
+        cost.section(study, rows),
         sections.method(study, rows, runs),
     )
     return _document(study, verdict, body, figures)

@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 
 from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.pick import pick
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports import prose
 from thalweg.reports.curves import Curves
 from thalweg.reports.drawing.lines import look
-from thalweg.reports.markup import Child, Markup, element, join
+from thalweg.reports.layout import scroller, titled
+from thalweg.reports.markup import Markup, element, join
+from thalweg.reports.method import environment, measured
 from thalweg.reports.standings import Standings
 from thalweg.reports.sweep import Panel, Sweep
 from thalweg.reports.table import key, table
-from thalweg.reports.wording import listed
+from thalweg.reports.wording import listed, several
 
+GROUPS = 2  # with more, those behind the first are grouped among themselves
+NOTES = 4  # of the study's notes so many are shown, the rest unfolds
 LONG = 280  # characters from which the verdict's second sentence, a list of ties, is set smaller
 VALLEY = "M2 5 C7 5 8 18 13 18 S20 9 26 7"  # a valley; the dot marks its lowest point
 ICON = (
@@ -23,7 +28,8 @@ ICON = (
 
 
 def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
-    """Workload, and the verdict: its first sentence large, the rest below."""
+    """Workload, and the verdict: its first sentence large, the rest below, then what the study gave up."""
+    chosen = pick(rows)
     valley = element("path", d=VALLEY, class_="valley")
     mark = element("svg", valley, element("circle", cx=13, cy=18, r=3), viewBox="0 0 28 24", aria_hidden="true")
     answer, _, rest = verdict.replace(" ± ", "\u00a0±\u00a0").partition(". ")
@@ -32,9 +38,23 @@ def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
         "header",
         element("p", mark, "Thalweg · which optimizer?", class_="brand"),
         element("h1", study.workload),
-        element("p", _emphasized(answer, rows[0].contender if rows else ""), class_="verdict"),
+        element("p", _emphasized(answer, chosen.contender if chosen else ""), class_="verdict"),
         element("p", rest, class_="rest long" if len(rest) > LONG else "rest") if rest else None,
+        _notes(study.notes),
     )
+
+
+def _notes(notes: Sequence[str]) -> Markup | None:
+    """What the study gave up, cut short or extended."""
+    if not notes:
+        return None
+    more = notes[NOTES:]
+    folded = element("details", element("summary", several(len(more), "more note")), _list(more)) if more else None
+    return element("aside", _list(notes[:NOTES]), folded, class_="notes", aria_label="Notes on the study")
+
+
+def _list(sentences: Sequence[str]) -> Markup:
+    return element("ul", *(element("li", sentence) for sentence in sentences))
 
 
 def _emphasized(sentence: str, name: str) -> Markup:
@@ -49,10 +69,8 @@ def facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Markup:
 
 
 def leaderboard(study: StudyRecord, board: Standings) -> Markup:
-    scroller = element(
-        "div", table(study, board), class_="scroller", tabindex=0, role="region", aria_label="Leaderboard"
-    )
-    return _section("leaderboard", "Leaderboard", _ranking(study, board), key(board), scroller)
+    moved = scroller("Leaderboard", table(study, board))
+    return titled("leaderboard", "Leaderboard", _ranking(study, board), key(board), moved)
 
 
 def _ranking(study: StudyRecord, board: Standings) -> str:
@@ -60,12 +78,14 @@ def _ranking(study: StudyRecord, board: Standings) -> str:
     ties = [line.contender for line in board.lines if line.tied and line.rank > 1]
     direction = "higher" if study.higher_is_better else "lower"
     tied = f" Tied with the first: {listed(ties)}." if ties else ""
-    return f"By mean {board.split} {study.metric}, {direction} is better.{tied}"
+    many = max(line.group for line in board.lines) > GROUPS
+    groups = " Within a group nothing can be told apart." if many else ""
+    return f"By mean {board.split} {study.metric}, {direction} is better.{tied}{groups}"
 
 
 def rates(study: StudyRecord, whole: Sweep) -> Markup:
     if not whole.panels:
-        return _section("rates", prose.metric_heading(study), "No contender has a learning rate to tune.")
+        return titled("rates", prose.metric_heading(study), "No contender has a learning rate to tune.")
     axes = f"Vertical: validation {study.metric} at the end of training. Horizontal: learning rate, logarithmic."
     fixed = f" {listed(whole.fixed)}: no learning rate to tune." if whole.fixed else ""
     panels = element("div", *(_panel(study, i, p) for i, p in enumerate(whole.panels)), class_="panels")
@@ -73,7 +93,7 @@ def rates(study: StudyRecord, whole: Sweep) -> Markup:
     still = element(
         "noscript", element("p", "The charts are drawn by JavaScript; the table needs none.", class_="axes")
     )
-    return _section(
+    return titled(
         "rates", prose.metric_heading(study), prose.sweep_title(whole), note, still, _rates_key(whole), panels
     )
 
@@ -130,7 +150,7 @@ def _glyph(kind: str) -> Markup:
 
 def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
     if not drawn.series:
-        return _section("curves", "Learning curves", "No final run was trained.")
+        return titled("curves", "Learning curves", "No final run was trained.")
     seeds = max(s.metric.seeds for s in drawn.series)
     which = "confirmation" if study.confirmation_seeds else "tuning"
     bands = f"bands from the lowest to the highest of {seeds} seeds" if seeds > 1 else "one seed, so no bands"
@@ -140,7 +160,7 @@ def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
         _curve("curve-metric", f"Validation {study.metric} by epoch", prose.curves_title(study, rows)),
         _curve("curve-loss", "Training loss by epoch" + (", logarithmic" if drawn.loss.log else ""), ""),
     ]
-    return _section(
+    return titled(
         "curves",
         "Learning curves",
         prose.curves_title(study, rows),
@@ -163,14 +183,9 @@ def _chip(index: int, contender: str, pressed: bool) -> Markup:
 
 
 def method(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Markup:
-    parts = prose.measured(study, rows, runs)
+    parts = measured(study, rows, runs)
     entries = [element("div", element("dt", name), element("dd", text)) for name, text in parts]
-    lines = [element("tr", element("th", k, scope="row"), element("td", v)) for k, v in prose.environment(study)]
+    lines = [element("tr", element("th", k, scope="row"), element("td", v)) for k, v in environment(study)]
     place = element("table", element("tbody", *lines), class_="environment")
     details = element("details", element("summary", "Environment and plan of execution"), place) if lines else None
-    return _section("method", "How this was measured", "", element("dl", *entries, class_="method"), details)
-
-
-def _section(name: str, title: str, lead: str, *content: Child) -> Markup:
-    first = element("p", lead, class_="lead") if lead else None
-    return element("section", element("h2", title), first, *content, id=name)
+    return titled("method", "How this was measured", "", element("dl", *entries, class_="method"), details)

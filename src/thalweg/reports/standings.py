@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.pick import pick
+from thalweg.analysis.trust import DIVERGED, WORSENED
 from thalweg.records.types import StudyRecord
-from thalweg.reports.finals import ranking_interval, ranking_split
+from thalweg.reports.finals import ranking_split
 from thalweg.reports.scales import Scale, metric_scale
 from thalweg.reports.wording import MISSING, difference, rate, spread
 
@@ -26,13 +28,15 @@ class Whisker:
 class Line:
     """One optimizer's line. Pairs are (mean, margin); a whisker is `None` where there is no interval.
 
-    note: how it stands to the first, in words; failed: how many final runs have no final metric;
-    setting: what was tuned besides the learning rate.
+    note: how it stands to the first, in words; picked: whether it is the recommended one; group: of those that cannot
+    be told apart, from 1; failed: how many final runs have no final metric; setting: what was tuned besides the rate.
     """
 
     rank: int
     contender: str
     note: str
+    picked: bool
+    group: int
     tied: bool
     failed: int
     setting: str
@@ -66,8 +70,9 @@ class Standings:
 def standings(study: StudyRecord, rows: Sequence[Row]) -> Standings:
     """Everything that the table shows."""
     split = ranking_split(study, rows)
-    axis = _axis(study, [ranking_interval(row, split) for row in rows], [row.defaults for row in rows])
-    lines = tuple(_line(study, row, split, axis) for row in rows)
+    axis = _axis(study, [row.score for row in rows], [row.defaults for row in rows])
+    chosen = pick(rows)
+    lines = tuple(_line(study, row, axis, picked=row is chosen) for row in rows)
     first = lines[0].whisker
     return Standings(
         lines=lines,
@@ -85,44 +90,56 @@ def _axis(study: StudyRecord, tuned: Sequence[Interval | None], defaults: Sequen
     return metric_scale(study, bounds + [interval.mean for interval in defaults if interval])
 
 
-def _line(study: StudyRecord, row: Row, split: str, axis: Scale) -> Line:
-    score = ranking_interval(row, split)
+def _line(study: StudyRecord, row: Row, axis: Scale, *, picked: bool) -> Line:
     return Line(
         rank=row.rank,
         contender=row.contender,
         note=note(study, row),
+        picked=picked,
+        group=row.group,
         tied=row.tied and row.validation.count > 0,
         failed=row.runs - row.validation.count,
         setting=setting(row),
         learning_rate=rate(row.learning_rate),
         edge=row.choice.edge if row.choice else None,
-        score=spread(study, score),
+        score=spread(study, row.score),
         validation=spread(study, row.validation),
         train=spread(study, row.train),
         defaults=spread(study, row.defaults),
         default_rate=rate(row.default_learning_rate),
         steps=MISSING if row.steps_to_target is None else f"{row.steps_to_target:,.0f}",
         reached=f"{row.reached}/{row.runs} reached" if row.reached < row.runs else "",
-        diverged=f"{row.diverged}/{row.trained}",
-        seconds=f"{row.seconds:.2f}",
-        whisker=whisker(axis, score),
+        diverged=f"{row.diverged}/{row.trained}" if row.trained else MISSING,
+        seconds=f"{row.seconds:.2f}" if row.trained else MISSING,
+        whisker=whisker(axis, row.score),
         default_whisker=whisker(axis, row.defaults),
     )
 
 
 def note(study: StudyRecord, row: Row) -> str:
     """How a contender stands to the first, in words."""
+    if not row.trained:
+        return "no run was trained"
+    broke = "diverged" if set(row.failures) <= {DIVERGED, WORSENED} else "failed"
     if row.choice is None:
-        return "every run diverged" if row.diverged == row.trained else "diverged at every rate with some seed"
-    if not row.validation.count:
-        return "every final run diverged"
-    if row.validation.count < row.runs:
-        return f"{row.runs - row.validation.count} of {row.runs} final runs diverged"
+        return f"every run {broke}" if sum(row.failures.values()) == row.trained else "no rate let every seed finish"
+    if not row.runs:
+        return "no final run was trained"
+    if not row.score.count:
+        return f"every final run {broke}"
+    if not row.whole:
+        return f"{row.runs - row.score.count} of {row.runs} final runs {broke}"
+    return _standing(study, row)
+
+
+def _standing(study: StudyRecord, row: Row) -> str:
+    """Of a contender that finished: its distance to the first."""
     if row.rank == 1:
         return "best mean"
     if row.tied:
         return "tied with the first"
-    return f"{difference(study, row.behind.mean)} behind" if row.behind else "not comparable seed by seed"
+    far = f"{difference(study, row.behind.mean)} behind" if row.behind else "not comparable seed by seed"
+    return f"{far}, group\u00a0{row.group}"
 
 
 def setting(row: Row) -> str:

@@ -47,7 +47,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All panels on the same axes, best first; `fixed` names the contenders that have no learning rate."""
+    """All panels on the same axes, best first; `fixed` names those that were tried without a learning rate."""
 
     panels: tuple[Panel, ...]
     rates: Scale
@@ -65,7 +65,7 @@ def sweep(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) ->
         panels=panels,
         rates=rates_scale([spot.rate for spot in spots] + [rate for rate, _ in defaults]),
         metric=metric_scale(study, [spot.mean for spot in spots] + [metric for _, metric in defaults]),
-        fixed=tuple(row.contender for row in rows if row not in rated),
+        fixed=tuple(row.contender for row in rows if row.tried and row not in rated),
     )
 
 

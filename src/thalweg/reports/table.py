@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from thalweg.records.types import StudyRecord
-from thalweg.reports.markup import Child, Markup, element, join
+from thalweg.reports.layout import stacked
+from thalweg.reports.markup import Markup, element, join
 from thalweg.reports.scales import Scale
 from thalweg.reports.standings import Line, Standings, Whisker
 from thalweg.reports.wording import MISSING, target
@@ -13,7 +14,8 @@ TUNED, DEFAULT = 12, 26  # heights of the two lanes in a cell's drawing, in pixe
 
 def table(study: StudyRecord, board: Standings) -> Markup:
     """One row an optimizer, best first."""
-    body = [_row(board, line) for line in board.lines]
+    below = (*board.lines[1:], board.lines[-1])
+    body = [_row(board, line, last=line.group != next_.group) for line, next_ in zip(board.lines, below, strict=True)]
     caption = element("caption", f"{len(board.lines)} optimizers by {board.split} {study.metric}", class_="unseen")
     return element("table", caption, _head(study, board), element("tbody", *body), class_="board")
 
@@ -36,40 +38,39 @@ def _head(study: StudyRecord, board: Standings) -> Markup:
 
 
 def _name_width(board: Standings) -> int:
-    """In characters: names of up to 26 stand on one line where the window is wide enough."""
-    return min(26, 4 + max(len(line.contender) for line in board.lines))
+    """In characters: notes and names of up to 26 stand on one line where the window is wide enough."""
+    return min(26, max(23, 4 + max(len(line.contender) for line in board.lines)))
 
 
 def _heading(text: str, kind: str) -> Markup:
     return element("th", text, class_=kind, scope="col")
 
 
-def _row(board: Standings, line: Line) -> Markup:
+def _row(board: Standings, line: Line, *, last: bool) -> Markup:
+    """last: whether the line below belongs to another group."""
     cells = [
         element("td", line.rank, class_="narrow rank"),
         _name(line),
-        _stacked(line.learning_rate, f"{line.edge} tried" if line.edge else ""),
-        _stacked(*line.score, kind="number score"),
+        stacked(line.learning_rate, f"{line.edge} tried" if line.edge else ""),
+        stacked(*line.score, kind="number score"),
         element("td", _drawing(line, board.reference), class_="plot"),
-        *([_stacked(line.defaults[0], _default_note(line))] if board.has_defaults else []),
-        *([_stacked(*line.validation)] if board.split == "test" else []),
-        _stacked(*line.train),
-        *([_stacked(line.steps, line.reached)] if board.has_target else []),
-        _stacked(line.diverged),
-        _stacked(line.seconds),
+        *([stacked(line.defaults[0], _default_note(line))] if board.has_defaults else []),
+        *([stacked(*line.validation)] if board.split == "test" else []),
+        stacked(*line.train),
+        *([stacked(line.steps, line.reached)] if board.has_target else []),
+        stacked(line.diverged),
+        stacked(line.seconds),
     ]
-    return element("tr", *cells, class_="first" if line.tied and line.rank == 1 else "tied" if line.tied else "behind")
+    place = "first" if line.tied and line.rank == 1 else "tied" if line.tied else "behind"
+    kinds = [place, *(["last"] if last else []), *(["picked"] if line.picked else [])]
+    return element("tr", *cells, class_=" ".join(kinds))
 
 
 def _name(line: Line) -> Markup:
     setting = element("span", f"chosen {line.setting}", class_="under") if line.setting else None
     said = "under level" if line.tied and not line.failed else "under"
-    note = element("span", line.note, class_=said)
+    note = element("span", f"{line.note}, recommended" if line.picked else line.note, class_=said)
     return element("th", element("span", line.contender, class_="contender"), note, setting, class_="name", scope="row")
-
-
-def _stacked(main: Child, under: str = "", kind: str = "number") -> Markup:
-    return element("td", main, element("span", under, class_="under") if under else None, class_=kind)
 
 
 def _joined(pair: tuple[str, str]) -> str:

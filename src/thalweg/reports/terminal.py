@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.pick import pick
 from thalweg.analysis.verdict import number
 from thalweg.records.types import StudyRecord
 
@@ -15,13 +16,16 @@ LEFT = 2  # columns that hold text and align left
 
 
 def cells(study: StudyRecord, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """(headings, one line of cells a contender); a `=` behind a rank says tied with the first."""
+    """(headings, one line of cells a contender). Behind a rank, `=` says tied with the first, and `*` recommended
+    although not the first.
+    """
     heads = ["rank", "optimizer", "learning rate", f"validation {study.metric}", f"test {study.metric}"]
     heads += [f"train {study.metric}", "steps to target", "diverged", "s/run"]
-    return heads, [_cells(study, row) for row in rows]
+    chosen = pick(rows)
+    return heads, [_cells(study, row, picked=row is chosen) for row in rows]
 
 
-def _cells(study: StudyRecord, row: Row) -> list[str]:
+def _cells(study: StudyRecord, row: Row, *, picked: bool) -> list[str]:
     def shown(interval: Interval | None) -> str:
         return number(study, interval) if interval is not None and interval.count else "-"
 
@@ -29,7 +33,7 @@ def _cells(study: StudyRecord, row: Row) -> list[str]:
     if row.steps_to_target is not None and row.reached < row.runs:
         reached += f" ({row.reached}/{row.runs})"
     return [
-        f"{row.rank}{'=' if row.tied and row.rank > 1 else ''}",
+        f"{row.rank}{_mark(row, picked=picked)}",
         row.contender,
         "-" if row.learning_rate is None else f"{row.learning_rate:.3g}",
         shown(row.validation),
@@ -41,6 +45,10 @@ def _cells(study: StudyRecord, row: Row) -> list[str]:
     ]
 
 
+def _mark(row: Row, *, picked: bool) -> str:
+    return "" if row.rank == 1 else f"{'=' if row.tied else ''}{'*' if picked else ''}"
+
+
 def lines(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
     """One line an optimizer, whatever its width."""
     heads, body = cells(study, rows)
@@ -50,17 +58,19 @@ def lines(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
 
 
 def table(study: StudyRecord, rows: Sequence[Row]) -> "Table":
-    """The same for a terminal; the first and what ties with it stand out."""
+    """The same for a terminal; the recommended and what ties with the first stand out."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     heads, body = cells(study, rows)
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    chosen = pick(rows)
+    caption = "* recommended" if chosen is not None and chosen.rank > 1 else None
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
     for i, head in enumerate(heads):
         out.add_column(head, justify="left" if i < LEFT else "right")
     for row, line in zip(rows, body, strict=True):
-        style = "bold green" if row.rank == 1 else "" if row.tied else "dim"
+        style = "bold green" if row is (chosen or rows[0]) else "" if row.tied else "dim"
         out.add_row(*(Text(cell) for cell in line), style=style)
     return out
 

@@ -45,6 +45,14 @@ def difference(study: StudyRecord, amount: float) -> str:
     return f"{amount * 100:.1f} points" if is_percent(study) else f"{amount:.3g}"
 
 
+def signed(study: StudyRecord, amount: float | None) -> str:
+    """A change with its sign, accuracies in points: `+0.6`, `−1.2`, `0.0`, `+0.0123`."""
+    if amount is None or not math.isfinite(amount):
+        return MISSING
+    text = f"{amount * 100:+.1f}" if is_percent(study) else f"{amount:+.3g}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−", 1) if text[0] == "-" else text
+
+
 def rate(learning_rate: float | None) -> str:
     """A learning rate as the verdict writes it."""
     return MISSING if learning_rate is None else f"{learning_rate:.3g}"
@@ -61,6 +69,25 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def pace(seconds: float | None) -> str:
+    """Seconds of one step: `18.2 µs`, `1.2 ms`, `0.41 s`."""
+    if seconds is None:
+        return MISSING
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.1f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+
+
+def memory(size: int) -> str:
+    """Bytes: `1.2 MB`, `640 kB`; a dash where they are not known."""
+    if not size:
+        return MISSING
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"
 
 
 def several(count: int, noun: str) -> str:

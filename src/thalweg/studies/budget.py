@@ -8,14 +8,13 @@ from thalweg.errors import InputError
 from thalweg.population.plan import Plan
 from thalweg.population.train import train
 from thalweg.studies.design import Design
-from thalweg.studies.protocol import LOOK, tuning_seeds
+from thalweg.studies.protocol import tuning_seeds
 from thalweg.studies.training import Entry
 from thalweg.workloads.workload import Workload
 
 PROBE = 12  # steps of the runs that measure the pace
-SHARE = 0.85  # of the budget that is planned for: the rest is for edges that need extending, and the report
+SHARE = 0.8  # of the budget that is planned for: the rest is for edges that need extending, and the report
 SHORTEST = 0.25  # of its training that a run keeps before seeds are given up
-MOST_SEEDS = 20  # confirmation seeds that a budget with time to spare is spent on
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def measure(plan: Plan, design: Design) -> Pace:
             pass
         return (time.perf_counter() - began) / len(members)
 
-    seconds(1, 1)  # traces, and loads kernels
+    seconds(3 * PROBE, PROBE)  # traces, and loads kernels
     short, long, measured = seconds(PROBE, PROBE), seconds(3 * PROBE, 3 * PROBE), seconds(3 * PROBE, PROBE)
     per_step = max(1e-9, (long - short) / (2 * PROBE))
     return Pace(per_step, max(0.0, (measured - long) / 2), max(0.0, short - PROBE * per_step))
@@ -76,10 +75,6 @@ def fit(design: Design, workload: Workload, pace: Pace, seconds: float) -> tuple
     if steps < workload.total_steps:
         notes.append(f"To fit the budget, runs train {steps:,} steps in place of {workload.total_steps:,}.")
         workload = replace(workload, steps=steps)
-    elif not given_up and design.confirm_seeds:
-        candidate = _with_more_seeds(candidate, workload, pace, available)
-        if candidate.confirm_seeds > design.confirm_seeds:
-            notes.append(f"The budget allows up to {candidate.confirm_seeds} confirmation seeds.")
     return candidate, workload, notes
 
 
@@ -127,16 +122,6 @@ def _ladder(design: Design) -> Iterator[tuple[Design, float, list[str]]]:
         yield design, share, [*lost, f"seeds (tuning with {design.seeds}, confirmation with {design.confirm_seeds})"]
 
 
-def _with_more_seeds(design: Design, workload: Workload, pace: Pace, available: float) -> Design:
-    """Time to spare goes into confirmation."""
-    while design.confirm_seeds + LOOK <= MOST_SEEDS:
-        more = replace(design, confirm_seeds=design.confirm_seeds + LOOK)
-        if pace.of(expected_runs(more), workload) > available:
-            break
-        design = more
-    return design
-
-
 class Clock:
     """Whether what comes next still fits; without a budget everything does."""
 
@@ -144,6 +129,11 @@ class Clock:
         self._until = None if seconds is None else began + seconds
         self._pace, self._workload = pace, workload
         self._drift = 1.0
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a budget."""
+        return self._until is not None
 
     def ran(self, runs: int, seconds: float) -> None:
         """Corrects the pace by a stage that took `seconds`."""

@@ -15,6 +15,8 @@ FINE_PER_DECADE = 5  # and then around the best
 EXTENSION = 2  # rates tried at a time beyond an edge that is best
 EXTENSIONS = 4  # configurations that the cap leaves for that
 CONFIRMATION_OFFSET = 1000  # confirmation seeds begin this far behind the tuning seeds
+MOST_SEEDS = 20  # confirmation seeds that a budget with time to spare is spent on
+ERROR_RATE = 0.05  # with which contenders that are alike are told apart
 LOOK = 5  # confirmation seeds between looks at whether the ranking is settled
 
 

@@ -7,13 +7,11 @@ from typing import Any
 
 from thalweg.analysis.leaderboard import choices, leaderboard
 from thalweg.analysis.selection import Choice
-from thalweg.population.plan import Plan
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.studies.budget import Clock
 from thalweg.studies.contenders import Contender
-from thalweg.studies.design import Design
+from thalweg.studies.preparation import Prepared
 from thalweg.studies.progress import Observer
-from thalweg.studies.protocol import LOOK
+from thalweg.studies.protocol import ERROR_RATE, LOOK, MOST_SEEDS, confirmation_seeds
 from thalweg.studies.training import Entry, Keep, train_entries
 from thalweg.studies.tuning import Tuner
 
@@ -23,16 +21,19 @@ Select = Callable[[dict[str, Any]], None]
 class Study:
     """One comparison. `keep` receives runs as they finish; `select` the choices, before any test metric is read.
 
-    After `run`, `runs` holds every run and `notes` what was cut short, a sentence each.
+    After `run`, `runs` holds every run, and `record` which seeds confirmed and what was cut short.
     """
 
-    def __init__(
-        self, design: Design, record: StudyRecord, plan: Plan, clock: Clock, keep: Keep, select: Select, show: Observer
-    ) -> None:
-        self._design, self._record, self._plan, self._clock = design, record, plan, clock
+    def __init__(self, prepared: Prepared, keep: Keep, select: Select, show: Observer) -> None:
+        self._design, self._plan, self._clock = prepared.design, prepared.plan, prepared.clock
+        self._record = prepared.record
         self._keep, self._select, self._show = keep, select, show
         self.runs: list[RunRecord] = []
         self.notes: list[str] = []
+
+    @property
+    def record(self) -> StudyRecord:
+        return replace(self._record, notes=(*self._record.notes, *self.notes))
 
     def run(self) -> None:
         """Trains all of it."""
@@ -48,12 +49,25 @@ class Study:
         tuners = self._design.tuners(higher_is_better=self._record.higher_is_better)
         while entries := [entry for tuner in tuners for entry in self._next(tuner)]:
             of = "/".join(sorted({entry.round for entry in entries}))
-            needed = len(entries) + self._final_runs()
-            if of != "coarse" and self._clock.affords(needed) < needed:
-                self.notes.append(f"The budget did not allow the {of} round of {len(entries)} runs.")
+            if not all(self._train_if_affordable(part, of) for part in self._parts(entries)):
                 break
-            self._train(entries, f"tuning, {of}")
         self.notes += [note for tuner in tuners for note in tuner.notes]
+
+    def _parts(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        """A round, in parts between which the clock is asked: seed by seed under a budget."""
+        seeds = list(dict.fromkeys(entry.seed for entry in entries))
+        if not self._clock.limited:
+            return [list(entries)]
+        return [[entry for entry in entries if entry.seed == seed] for seed in seeds]
+
+    def _train_if_affordable(self, entries: Sequence[Entry], of: str) -> bool:
+        """Trains a part of a round, unless too little time would be left to confirm; the first part in any case."""
+        needed = len(entries) + self._final_runs()
+        if self.runs and self._clock.affords(needed) < needed:
+            self.notes.append(f"The budget did not allow seed {entries[0].seed} of the {of} round.")
+            return False
+        self._train(entries, f"tuning, {of}")
+        return True
 
     def _next(self, tuner: Tuner) -> list[Entry]:
         label = tuner.contender.label
@@ -69,27 +83,29 @@ class Study:
         return 2 * len(self._design.contenders) * min(LOOK, self._design.confirm_seeds)
 
     def _confirm(self, chosen: Mapping[str, Choice | None]) -> None:
-        """In looks of a few seeds; ends where a look finds the ranking settled."""
-        seeds = list(self._record.confirmation_seeds)
-        for start in range(0, len(seeds), LOOK):
-            look = self._affordable(seeds[start : start + LOOK], first=start == 0)
+        """In looks of a few seeds: until all have run, a look finds the ranking settled, or time is up."""
+        planned = len(self._record.confirmation_seeds)
+        most = max(planned, MOST_SEEDS) if self._clock.limited else planned
+        seeds = confirmation_seeds(self._design.base_seed, most)
+        done, settled = 0, False
+        while done < most and not settled:
+            look = self._affordable(seeds[done : done + LOOK], first=done == 0)
+            if not look:
+                break
             self._train([e for seed in look for e in self._finals(chosen, seed)], "confirmation")
-            done = start + len(look)
-            if len(look) < len(seeds[start : start + LOOK]):
-                self.notes.append(f"The budget allowed {done} of {len(seeds)} confirmation seeds.")
-                break
-            if done < len(seeds) and self._settled():
-                self.notes.append(f"Stopped after {done} of {len(seeds)} confirmation seeds: the ranking was settled.")
-                break
+            done += len(look)
+            settled = done < planned and self._settled(-(-planned // LOOK))
+        self._record = replace(self._record, confirmation_seeds=seeds[:done])
+        self.notes += _about_seeds(done, planned, settled=settled)
 
     def _affordable(self, look: Sequence[int], *, first: bool) -> Sequence[int]:
         """The seeds of a look that still fit; of the first at least two."""
         each = 2 * len(self._design.contenders)
         return look[: max(2 if first else 0, self._clock.affords(len(look) * each) // each)]
 
-    def _settled(self) -> bool:
-        """Whether nothing ties with the first any more."""
-        return not any(row.tied for row in leaderboard(self._record, self.runs)[1:])
+    def _settled(self, looks: int) -> bool:
+        """Whether nothing ties with the first any more, the looks sharing one error rate."""
+        return not any(row.tied for row in leaderboard(self._record, self.runs, 1 - ERROR_RATE / looks)[1:])
 
     def _finals(self, chosen: Mapping[str, Choice | None], seed: int) -> list[Entry]:
         entries = []
@@ -98,7 +114,9 @@ class Study:
             if choice is not None:
                 given = choice.point.hyperparameters
                 entries.append(Entry(contender, given, seed, "confirmation", "confirmation"))
-            entries.append(Entry(contender, _published(contender), seed, "defaults", "confirmation"))
+            published = _published(contender)
+            if published is not None:
+                entries.append(Entry(contender, published, seed, "defaults", "confirmation"))
         return entries
 
     def _train(self, entries: Sequence[Entry], stage: str) -> None:
@@ -107,6 +125,17 @@ class Study:
         self._clock.ran(len(entries), time.perf_counter() - began)
 
 
-def _published(contender: Contender) -> dict[str, Any]:
+def _about_seeds(done: int, planned: int, *, settled: bool) -> list[str]:
+    if settled:
+        return [f"Stopped after {done} of {planned} confirmation seeds: the ranking was settled."]
+    if done < planned:
+        return [f"The budget allowed {done} of {planned} confirmation seeds."]
+    return [f"The budget had time for {done} confirmation seeds in place of {planned}."] if done > planned else []
+
+
+def _published(contender: Contender) -> dict[str, Any] | None:
+    """The default learning rate beside all other defaults; `None` where another library's class has none."""
     rate, defaults = contender.recipe.rate, contender.recipe.defaults
-    return {rate: defaults[rate]} if rate is not None and rate in defaults else {}
+    if rate is None:
+        return {}
+    return {rate: defaults[rate]} if rate in defaults else None

@@ -1,0 +1,95 @@
+"""What training costs: steps, epochs and seconds to the target, time and memory, and what tuning took."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thalweg.records.types import RunRecord, StudyRecord
+
+
+@dataclass(frozen=True)
+class Target:
+    """On the way to the study's target: medians over the `reached` of `runs` final runs that get there.
+
+    `None` where none does or the study has no target.
+    """
+
+    steps: float | None
+    epochs: float | None
+    seconds: float | None
+    reached: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """seconds_per_step: the median over a contender's runs. memory: bytes, the most of any run; 0 where unknown."""
+
+    seconds_per_step: float | None
+    memory: int
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What tuning one contender took. The unspent rest of each cap is `None` where there is no such cap."""
+
+    runs: int
+    steps: int  # trained, which for a run that broke is fewer than asked
+    seconds: float
+    unspent_runs: float | None
+    unspent_steps: float | None
+    unspent_seconds: float | None
+
+
+def trained_steps(run: RunRecord) -> int:
+    """How many steps a run trained before it ended or broke."""
+    if run.diverged_at is not None:
+        return run.diverged_at
+    return (run.curve[-1].step if run.curve else 0) if run.failure else run.steps
+
+
+def steps_to_target(run: RunRecord, study: StudyRecord) -> int | None:
+    """Steps until the first measurement whose metric reaches the study's target; `None` where none does."""
+    if study.target is None:
+        return None
+    sign = 1 if study.higher_is_better else -1
+    for measured in run.curve:
+        value = measured.validation_metric
+        if value is not None and sign * value >= sign * study.target:
+            return measured.step
+    return None
+
+
+def target(study: StudyRecord, finals: Sequence[RunRecord]) -> Target:
+    """How soon the final runs reach the target; a run's seconds are spread evenly over its steps."""
+    there = [(run, step) for run in finals if (step := steps_to_target(run, study)) is not None]
+    if not there:
+        return Target(None, None, None, 0, len(finals))
+    steps = statistics.median(step for _, step in there)
+    seconds = statistics.median(step / max(step, trained_steps(run)) * run.seconds for run, step in there)
+    return Target(steps, steps / study.steps_per_epoch, seconds, len(there), len(finals))
+
+
+def cost(runs: Sequence[RunRecord]) -> Cost:
+    """Over all of a contender's runs that trained at all."""
+    paces = [run.seconds / steps for run in runs if (steps := trained_steps(run)) and run.seconds > 0]
+    return Cost(statistics.median(paces) if paces else None, max((run.memory for run in runs), default=0))
+
+
+def spent(study: StudyRecord, runs: Sequence[RunRecord]) -> Spent:
+    """Over a contender's tuning runs, against the study's caps."""
+    tuning = [run for run in runs if run.role == "tuning"]
+    steps, seconds = sum(map(trained_steps, tuning)), sum(run.seconds for run in tuning)
+
+    def rest(name: str, taken: float) -> float | None:
+        cap = study.caps.get(name)
+        return None if cap is None else cap - taken
+
+    return Spent(
+        runs=len(tuning),
+        steps=steps,
+        seconds=seconds,
+        unspent_runs=rest("runs", len(tuning)),
+        unspent_steps=rest("steps", steps),
+        unspent_seconds=rest("seconds", seconds),
+    )

@@ -1,0 +1,101 @@
+"""What would change the answer, a sentence each, and only where it applies."""
+
+from collections.abc import Sequence
+
+from thalweg.analysis.pick import pick
+from thalweg.analysis.row import Row
+from thalweg.analysis.wording import listed, several, size
+from thalweg.records.types import StudyRecord
+
+TUNING_SEEDS, CONFIRMATION_SEEDS = 3, 5  # fewer are too few
+INCLUSION = 0.05  # relative: Adam contains momentum SGD, so tuned well it should not lose by more
+
+
+def doubts(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
+    """Sentences on the recommended contender and on the study, the gravest first."""
+    row = pick(rows)
+    if row is None:
+        return []
+    found = [
+        _unfinished(row),
+        _inclusion(study, rows),
+        _edge(row),
+        _defaults(study, row),
+        _seeds(study, row),
+        _unconverged(study, row),
+        _noisy(study, rows, row),
+        _other_edges(rows, row),
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def _unfinished(row: Row) -> str:
+    lost = row.runs - row.score.count
+    return f"{lost} of {several(row.runs, 'final run')} of {row.contender} did not finish." if lost else ""
+
+
+def _inclusion(study: StudyRecord, rows: Sequence[Row]) -> str:
+    sgd = next((row for row in rows if row.optimizer == "sgd" and row.whole), None)
+    adam = next((row for row in rows if row.optimizer == "adam" and row.whole and len(row.tried) > 1), None)
+    if sgd is None or adam is None or adam.group <= sgd.group:
+        return ""
+    sign = 1 if study.higher_is_better else -1
+    behind = sign * (sgd.score.mean - adam.score.mean)
+    if behind <= INCLUSION * abs(sgd.score.mean):
+        return ""
+    return (
+        f"The search space looks suspicious: {adam.contender} can do what {sgd.contender} does, and yet ends "
+        f"{size(study, behind)} behind it after tuning."
+    )
+
+
+def _edge(row: Row) -> str:
+    edge = row.choice.edge if row.choice else None
+    return f"The best rate of {row.contender} is the {edge} tried: widen the grid." if edge else ""
+
+
+def _other_edges(rows: Sequence[Row], chosen: Row) -> str:
+    names = [row.contender for row in rows if row is not chosen and row.choice and row.choice.edge]
+    if not names:
+        return ""
+    lies = "lies" if len(names) == 1 else "lie"
+    return f"The best rate of {listed(names)} {lies} on the edge of those tried, and a wider grid may move it up."
+
+
+def _defaults(study: StudyRecord, row: Row) -> str:
+    gain = row.tuning_gain
+    if gain is None or not gain.high < 0:
+        return ""
+    return f"The published defaults of {row.contender} do better than what was tuned, by {size(study, -gain.mean)}."
+
+
+def _unconverged(study: StudyRecord, row: Row) -> str:
+    late = row.late_gain
+    if late is None or not late.still_improving:
+        return ""
+    return (
+        f"{row.contender} was still improving, by {size(study, late.mean)} over the last tenth of training: "
+        "longer runs may rank differently."
+    )
+
+
+def _noisy(study: StudyRecord, rows: Sequence[Row], row: Row) -> str:
+    """Where the seeds of the pick spread over as much as the whole field."""
+    means = [other.score.mean for other in rows if other.whole]
+    width = row.score.high - row.score.low
+    if len(means) < 2 or not width > max(means) - min(means):
+        return ""
+    return (
+        f"The seeds of {row.contender} differ a lot: its interval, {size(study, width)} wide, is wider than the "
+        f"{size(study, max(means) - min(means))} between all that finished."
+    )
+
+
+def _seeds(study: StudyRecord, row: Row) -> str:
+    tuning = len(study.tuning_seeds)
+    few = [f"{several(tuning, 'tuning seed')} (better {TUNING_SEEDS})"] if tuning < TUNING_SEEDS else []
+    if study.confirmation_seeds and row.score.count < CONFIRMATION_SEEDS:
+        few.append(f"{several(row.score.count, 'confirmation seed')} (better {CONFIRMATION_SEEDS})")
+    thin = f"It rests on {' and '.join(few)}." if few else ""
+    unconfirmed = "" if study.confirmation_seeds else "Nothing was confirmed on fresh seeds, so it looks too good."
+    return " ".join(filter(None, (thin, unconfirmed)))

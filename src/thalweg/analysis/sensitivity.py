@@ -1,0 +1,65 @@
+"""How much hangs on the learning rate: how wide the good ones lie, and what a blind guess would get."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thalweg.analysis.selection import Point, around, best, line_of, rate_of
+
+CLOSE = 0.01  # relative to the best mean
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How a contender takes to a learning rate that is not the best.
+
+    width: decades of learning rate, contiguous around the best, whose mean is within 1% of the best; 0 where no
+        other tried rate is; `None` where there is no line of rates or none finished.
+    expected: the validation metric expected of a rate drawn uniformly in log over the coarse range; a run without a
+        final metric counts as `worst`. `None` where fewer than two rates were tried there.
+    """
+
+    width: float | None
+    expected: float | None
+
+
+def sensitivity(
+    tried: Sequence[Point], coarse: Sequence[float], worst: float | None, *, higher_is_better: bool
+) -> Sensitivity:
+    """Along the line of the best point.
+
+    Args:
+        tried: a contender's tuning points, in ascending learning rate.
+        coarse: the coarse grid's rates; of them, only the lowest and the highest matter.
+        worst: the worst final metric that any contender's finished tuning run reached; `None` where none finished.
+    """
+    if not tried:
+        return Sensitivity(None, None)
+    top = best(tried, higher_is_better=higher_is_better)
+    line = [p for p in line_of(tried, top or tried[0]) if p.learning_rate is not None]
+    inside = [p for p in line if coarse and min(coarse) <= rate_of(p) <= max(coarse)]
+    width = None if top is None or len(line) < 2 else _width(line, top, 1.0 if higher_is_better else -1.0)
+    return Sensitivity(width, _expected(inside, worst))
+
+
+def _width(line: Sequence[Point], top: Point, sign: float) -> float:
+    least = sign * top.metric.mean - (CLOSE + ROUNDING) * abs(top.metric.mean)
+    low, high = around(line, line.index(top), least, sign)
+    return math.log10(rate_of(line[high]) / rate_of(line[low]))
+
+
+def _expected(line: Sequence[Point], worst: float | None) -> float | None:
+    """The trapezoid rule over log-rate."""
+    if len(line) < 2 or worst is None:
+        return None
+    places = [math.log10(rate_of(p)) for p in line]
+    values = [_mean(p, worst) for p in line]
+    pairs = itertools.pairwise(zip(places, values, strict=True))
+    return sum((b - a) * (u + v) / 2 for (a, u), (b, v) in pairs) / (places[-1] - places[0])
+
+
+def _mean(point: Point, worst: float) -> float:
+    finished = point.runs - point.failed
+    return ((point.metric.mean * finished if finished else 0.0) + worst * point.failed) / point.runs

@@ -1,0 +1,52 @@
+"""The textbook's star table, measured: convergence speed and convergence quality, one to three stars each."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thalweg.analysis.cost import Target
+
+FAST, MODERATE = 1.5, 3.0  # times the fastest's steps to target
+CLOSE = 0.01  # relative distance from the first's mean
+ROUNDING = 1e-9
+
+RULE = (
+    f"Speed: median steps to the target at most {FAST:g} times the fastest's for three stars, {MODERATE:g} times for "
+    "two, else one, as where a final run misses the target. Quality: three stars for what cannot be told from the "
+    f"first, two for a mean within {CLOSE:.0%} of its, else one, as where a final run broke."
+)
+"""What a report prints under the table."""
+
+
+@dataclass(frozen=True)
+class Stars:
+    """1 to 3 each. speed is `None` without a target or final run, quality where no final run finished."""
+
+    speed: int | None
+    quality: int | None
+
+
+def fastest(targets: Sequence[Target]) -> float | None:
+    """The fewest median steps to target, among contenders whose every final run reaches it."""
+    steps = [t.steps for t in targets if t.steps is not None and t.reached == t.runs]
+    return min(steps, default=None)
+
+
+def speed(target: Target, least: float | None) -> int:
+    """least: the steps of the fastest; `None` where no contender reaches the target with every run."""
+    if target.steps is None or least is None or target.reached < target.runs:
+        return 1
+    return _graded(target.steps / least, FAST, MODERATE) if least else 3
+
+
+def quality(mean: float, first: float, *, tied: bool, whole: bool) -> int | None:
+    """By the mean, NaN where nothing finished, and the first's. whole: whether every final run finished."""
+    if math.isnan(mean):
+        return None
+    if not whole:
+        return 1
+    return 3 if tied else 2 if abs(mean - first) <= (CLOSE + ROUNDING) * abs(first) else 1
+
+
+def _graded(ratio: float, three: float, two: float) -> int:
+    return 3 if ratio <= three else 2 if ratio <= two else 1

@@ -1,0 +1,34 @@
+"""How scores, differences and names read in sentences."""
+
+from collections.abc import Sequence
+
+from thalweg.analysis.intervals import Interval
+from thalweg.records.types import StudyRecord
+
+MOST = 10  # names in one sentence
+
+
+def number(study: StudyRecord, interval: Interval) -> str:
+    """A mean with its margin, accuracies in percent: `97.2 ± 0.4%`."""
+    percent = study.metric == "accuracy"
+    scale, unit = (100.0, "%") if percent else (1.0, "")
+    form = ".1f" if percent else ".4g"
+    margin = "" if interval.count < 2 else f" ± {interval.margin * scale:{'.1f' if percent else '.2g'}}"
+    return f"{interval.mean * scale:{form}}{margin}{unit}"
+
+
+def size(study: StudyRecord, difference: float) -> str:
+    """The size of a difference: `0.6 points`, `0.0123`."""
+    return f"{difference * 100:.1f} points" if study.metric == "accuracy" else f"{difference:.3g}"
+
+
+def several(count: int, noun: str) -> str:
+    """`1 seed`, `5 seeds`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`; beyond `MOST` names, `a, b and 30 others`."""
+    if len(names) > MOST:
+        names = [*names[: MOST - 1], f"{len(names) - MOST + 1} others"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

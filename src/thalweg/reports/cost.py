@@ -1,0 +1,95 @@
+"""What tuning and training each optimizer cost, and what failed, as a section of the page."""
+
+from collections.abc import Sequence
+
+from thalweg.analysis.pick import pick
+from thalweg.analysis.row import Row
+from thalweg.analysis.trust import DIVERGED, NO_METRIC, WORSENED
+from thalweg.records.types import StudyRecord
+from thalweg.reports.layout import board, heading, remark, stacked, titled
+from thalweg.reports.markup import Markup
+from thalweg.reports.wording import MISSING, duration, listed, memory, pace, several
+
+LONGEST = 160  # characters of a reason; the JSON has all of it
+HEADS = ("tuning runs", "tuning steps", "tuning time", "time per step", "memory", "diverged")
+
+
+def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
+    """What every optimizer spent of its cap."""
+    lines = [(row.contender, _cells(study, row)) for row in rows]
+    chosen = pick(rows)
+    heads = [*map(heading, HEADS), heading("what went wrong", "words")]
+    table = board("What each optimizer cost", heads, lines, chosen.contender if chosen else None)
+    return titled("cost", "What it cost", _lead(study, rows), table, remark(_meaning()))
+
+
+def cap(study: StudyRecord) -> str:
+    """What tuning one optimizer may take, in words: `51 runs, 860,880 steps and 2 min 00 s`; empty without a cap."""
+    runs, steps, seconds = (study.caps.get(name) for name in ("runs", "steps", "seconds"))
+    parts = [
+        several(round(runs), "run") if runs is not None else "",
+        several(round(steps), "step") if steps is not None else "",
+        duration(seconds) if seconds is not None else "",
+    ]
+    known = [part for part in parts if part]
+    return listed(known) if known else ""
+
+
+def _lead(study: StudyRecord, rows: Sequence[Row]) -> str:
+    most = cap(study)
+    told = f"Tuning one optimizer could take {most}." if most else "Tuning had no cap."
+    failed = sum(sum(row.failures.values()) for row in rows)
+    trained = sum(row.trained for row in rows)
+    return f"{told} {failed:,} of {several(trained, 'run')} did not go well."
+
+
+def _meaning() -> str:
+    return (
+        "Tuning time is each run’s share of the time of the runs that trained with it. Time per step is the median "
+        "over all runs. Memory is a run’s parameters, gradients and optimizer state at most, without activations. "
+        "Diverged and what went wrong count all runs, those of the published defaults too."
+    )
+
+
+def _cells(study: StudyRecord, row: Row) -> list[Markup]:
+    spent = row.spent
+    return [
+        stacked(f"{spent.runs:,}", _rest(spent.unspent_runs)),
+        stacked(f"{spent.steps:,}", _rest(spent.unspent_steps)),
+        stacked(duration(spent.seconds), _time_left(spent.unspent_seconds)),
+        stacked(pace(row.cost.seconds_per_step)),
+        stacked(memory(row.cost.memory)),
+        stacked(f"{row.diverged_share:.0%}" if row.trained else MISSING),
+        stacked(failures(row), kind="words"),
+    ]
+
+
+def _rest(unspent: float | None) -> str:
+    """What is left of a cap of runs or steps."""
+    if unspent is None:
+        return ""
+    if unspent == 0:
+        return "all of it"
+    return f"{unspent:,.0f} unspent" if unspent > 0 else f"{-unspent:,.0f} over"
+
+
+def _time_left(unspent: float | None) -> str:
+    if unspent is None:
+        return ""
+    return f"{duration(abs(unspent))} {'unspent' if unspent >= 0 else 'over'}"
+
+
+def failures(row: Row) -> str:
+    """`12 diverged; 2 failed: out of memory`; a dash where all went well."""
+    if not row.trained:
+        return "no run was trained"
+    return "; ".join(f"{count:,} {_told(reason)}" for reason, count in row.failures.items()) or MISSING
+
+
+def _told(reason: str) -> str:
+    if reason in (DIVERGED, WORSENED):
+        return reason
+    if reason == NO_METRIC:
+        return f"with {reason}"
+    line = " ".join(reason.split())
+    return f"failed: {line if len(line) <= LONGEST else f'{line[: LONGEST - 1]}…'}"

@@ -1,0 +1,174 @@
+"""How the numbers came to be, in words: tuning, choice, confirmation, intervals, ties, failures."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thalweg.analysis.intervals import FEWEST
+from thalweg.analysis.row import Row
+from thalweg.analysis.ties import RULE
+from thalweg.records.types import RunRecord, StudyRecord
+from thalweg.reports.cost import cap
+from thalweg.reports.finals import ranking_split
+from thalweg.reports.wording import several, target
+
+Pairs = list[tuple[str, str]]
+
+
+def measured(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Pairs:
+    """(what, explanation)."""
+    metric = f"validation {study.metric}"
+    searched = any(run.round == "search" for run in runs)
+    return [
+        ("Tuning", f"{_searched(study, runs) if searched else _gridded(study, runs)} {_alike(study)}"),
+        ("Choice", _choice(metric, searched=searched)),
+        ("Confirmation", _confirmation(study, rows)),
+        ("Intervals", _intervals(study)),
+        ("Ties", _ties(study)),
+        ("Diverged", _diverged(runs)),
+        *([("Steps to target", _steps(study, metric))] if study.target is not None else []),
+    ]
+
+
+def _gridded(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
+    """The rounds that were run, and no other."""
+    extended = {run.contender for run in runs if run.round == "extension"}
+    further = f" Where the best was the lowest or the highest tried, rates beyond it followed, for {len(extended)} of "
+    further += f"{several(len(study.contenders), 'optimizer')}."
+    fine = " Then came the rates around the best at 5 per decade."
+    return (
+        f"Each optimizer was tuned on its own, {'first ' if extended or _refined(runs) else ''}over {_rates(study)}."
+        f"{further if extended else ''}{fine if _refined(runs) else ''}"
+    )
+
+
+def _refined(runs: Sequence[RunRecord]) -> bool:
+    return any(run.round == "fine" for run in runs)
+
+
+def _rates(study: StudyRecord) -> str:
+    """How many learning rates an optimizer was given, and how dense."""
+    counts = sorted({len(rates) for rates in study.learning_rates.values()})
+    many = several(counts[-1], "learning rate")
+    spaced = {_per_decade(rates) for rates in study.learning_rates.values() if len(rates) > 1}
+    dense = spaced.pop() if len(spaced) == 1 else None
+    return (many if len(counts) == 1 else f"{counts[0]} to {many}") + (f", {dense} per decade" if dense else "")
+
+
+def _per_decade(rates: Sequence[float]) -> int | None:
+    """Of rates that are evenly spaced in log; `None` of others."""
+    places = [math.log10(rate) for rate in rates]
+    steps = [b - a for a, b in itertools.pairwise(places)]
+    even = min(steps) > 0 and max(steps) - min(steps) < 0.05 * max(steps)
+    dense = (len(rates) - 1) / (places[-1] - places[0]) if even else 0.0
+    return round(dense) if even and abs(dense - round(dense)) < 0.05 else None
+
+
+def _searched(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
+    tried = {(run.contender, *sorted(run.hyperparameters.items())) for run in runs if run.role == "tuning"}
+    most = max(sum(name == other for other, *_ in tried) for name in study.contenders)
+    return (
+        "Each optimizer’s hyperparameters were searched on its own by Optuna’s tree-structured Parzen estimator, "
+        f"in up to {several(most, 'configuration')}."
+    )
+
+
+def _alike(study: StudyRecord) -> str:
+    """What all optimizers have in common."""
+    most = cap(study)
+    capped = f" All had the same cap: {most} of tuning each." if most else ""
+    return (
+        f"Every configuration was run with {several(len(study.tuning_seeds), 'seed')} ({_range(study.tuning_seeds)})."
+        f"{capped} With one seed, all optimizers start from the same weights and see the same batches in the same "
+        "order."
+    )
+
+
+def _choice(metric: str, *, searched: bool) -> str:
+    alone = " Few trials of a search differ in the rate alone, so it is mostly the best trial." if searched else ""
+    return (
+        f"By the mean {metric} at the end of training, not at its luckiest epoch. Around the best mean, the unbroken "
+        "row of rates within one standard error of it is the plateau. Chosen is the tried rate nearest to the "
+        "plateau’s middle in log-rate, the lower of two. A rate at which any seed failed to finish cannot be chosen."
+        f"{alone}"
+    )
+
+
+def _confirmation(study: StudyRecord, rows: Sequence[Row]) -> str:
+    if not study.confirmation_seeds:
+        return (
+            "Not done: no fresh seeds were run and no test split was read. The table shows the tuning runs that made "
+            "the choice, so its means are on the optimistic side."
+        )
+    seeds = f"{several(len(study.confirmation_seeds), 'fresh seed')} ({_range(study.confirmation_seeds)})"
+    first = (
+        f"The chosen rates, and each optimizer’s published defaults, were trained with {seeds}, used nowhere before."
+    )
+    if ranking_split(study, rows) == "validation":
+        return f"{first} The workload has no test split, so the validation split, which made the choice, ranks too."
+    return f"{first} The test split was read in these runs only, after the choice was made."
+
+
+def _intervals(study: StudyRecord) -> str:
+    counts = sorted({len(study.tuning_seeds), len(study.confirmation_seeds)} - {0})
+    kinds = []
+    if any(1 < count < FEWEST for count in counts):
+        kinds.append(f"Student’s t below {FEWEST} seeds")
+    if counts[-1] >= FEWEST:
+        kinds.append(f"the percentile bootstrap, its level expanded for small samples, from {FEWEST} seeds on")
+    if not kinds:
+        return "One seed has no interval: run more seeds."
+    alone = " One seed has none." if counts[0] == 1 else ""
+    return f"± is half, and a whisker all, of the 95% interval of the mean over seeds: {', '.join(kinds)}.{alone}"
+
+
+def _ties(study: StudyRecord) -> str:
+    if len(study.confirmation_seeds or study.tuning_seeds) < 2:
+        return "With one seed, every optimizer that finished counts as tied with the first: run more seeds."
+    return f"{RULE} What falls behind is grouped the same way. Overlapping whiskers alone say less."
+
+
+def _diverged(runs: Sequence[RunRecord]) -> str:
+    count = sum(run.diverged for run in runs)
+    stopped = sum(run.diverged_at is not None for run in runs)
+    which = f": {stopped:,} of the first kind, {count - stopped:,} of the second" if count else ""
+    failed = sum(bool(run.failure) for run in runs)
+    other = f" {failed:,} failed for another reason, told under What it cost." if failed else ""
+    return (
+        "A run whose loss or weights stopped being finite, or whose training loss ended above its first batch’s. "
+        f"{count:,} of {several(len(runs), 'run')} did{which}.{other}"
+    )
+
+
+def _steps(study: StudyRecord, metric: str) -> str:
+    better = "reaches" if study.higher_is_better else "is down to"
+    every = study.evaluate_every
+    often = "one an epoch" if every == study.steps_per_epoch else f"one every {several(every, 'step')}"
+    return (
+        f"Optimizer steps until the first measurement, {often}, whose {metric} {better} {target(study)}: "
+        "the median over the final runs that get there."
+    )
+
+
+def _range(seeds: Sequence[int]) -> str:
+    return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+
+
+def environment(study: StudyRecord) -> Pairs:
+    """Where and how the study ran, nested entries joined by dots."""
+    return [*_flat(study.environment), *(_flat(study.plan, "plan."))]
+
+
+def _flat(entries: Mapping[str, Any], prefix: str = "") -> Pairs:
+    out: Pairs = []
+    for name, entry in entries.items():
+        inner = _flat(entry, f"{prefix}{name}.") if isinstance(entry, Mapping) else [(f"{prefix}{name}", _shown(entry))]
+        out += inner
+    return out
+
+
+def _shown(entry: Any) -> str:
+    if entry is None or entry == "":
+        return "–"
+    return ", ".join(map(str, entry)) if isinstance(entry, (list, tuple)) else str(entry)

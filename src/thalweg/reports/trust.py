@@ -1,0 +1,101 @@
+"""How far the answer can be trusted, as a section of the page."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from thalweg.analysis.doubts import doubts
+from thalweg.analysis.intervals import Interval
+from thalweg.analysis.pick import pick
+from thalweg.analysis.row import Row
+from thalweg.records.types import StudyRecord
+from thalweg.reports.layout import board, heading, remark, stacked, titled
+from thalweg.reports.markup import Markup, element, join
+from thalweg.reports.wording import MISSING, is_percent, rate, signed, value
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column says of an optimizer. change: whether it is a difference; fresh: whether it needs fresh seeds."""
+
+    name: str
+    meaning: str  # where `{metric}` is the study's, `{first}` the first's name
+    cell: Callable[[StudyRecord, Row], Markup]
+    change: bool = False
+    fresh: bool = False
+
+
+def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
+    """The doubts, and per optimizer what tuning gave, how sensitive it is and how lucky it was."""
+    chosen, said = pick(rows), doubts(study, rows)
+    sound = "No check found anything that would change the answer." if chosen else "There is no answer to trust."
+    lead = "What would change the answer:" if said else sound
+    listed = element("ul", *(element("li", sentence) for sentence in said), class_="doubts") if said else None
+    columns = [column for column in COLUMNS if study.confirmation_seeds or not column.fresh]
+    unit = ", points" if is_percent(study) else ""
+    heads = [heading(column.name + unit * column.change) for column in columns]
+    lines = [(row.contender, [column.cell(study, row) for column in columns]) for row in rows]
+    table = board("How far to trust each optimizer", heads, lines, chosen.contender if chosen else None)
+    return titled("trust", "How far to trust it", lead, listed, table, remark(*_meanings(study, rows, columns)))
+
+
+def _meanings(study: StudyRecord, rows: Sequence[Row], columns: Sequence[Column]) -> list[Markup]:
+    words = {"metric": study.metric, "first": rows[0].contender}
+    terms = [(column.name[:1].upper() + column.name[1:], column.meaning.format(**words)) for column in columns]
+    return [join(element("strong", term), f": {meaning} ") for term, meaning in terms]
+
+
+def _change(study: StudyRecord, interval: Interval | None) -> Markup:
+    if interval is None:
+        return stacked(MISSING)
+    known = math.isfinite(interval.low) and math.isfinite(interval.high)
+    ends = f"{signed(study, interval.low)} to {signed(study, interval.high)}" if known else ""
+    return stacked(signed(study, interval.mean), ends)
+
+
+def _plateau(study: StudyRecord, row: Row) -> Markup:
+    if row.choice is None or row.choice.plateau is None:
+        return stacked(MISSING)
+    low, high = map(rate, row.choice.plateau)
+    return stacked(low if low == high else f"{low} to {high}")
+
+
+def _width(study: StudyRecord, row: Row) -> Markup:
+    width = row.sensitivity.width
+    return stacked(MISSING if width is None else f"{width:.1f}")
+
+
+def _improvement(study: StudyRecord, row: Row) -> Markup:
+    return stacked(MISSING if row.rank == 1 or row.improvement is None else f"{row.improvement:.0%}")
+
+
+COLUMNS = (
+    Column(
+        "tuned over defaults",
+        "the gain over the published defaults, on the same fresh seeds.",
+        lambda study, row: _change(study, row.tuning_gain),
+        change=True,
+        fresh=True,
+    ),
+    Column("plateau", "the rates within one standard error of the best.", _plateau),
+    Column("decades within 1%", "how wide the rates lie whose mean is within 1% of the best.", _width),
+    Column(
+        "blind guess",
+        "the validation {metric} to expect of a rate drawn at random, in log, from the coarse grid’s range.",
+        lambda study, row: stacked(value(study, row.sensitivity.expected)),
+    ),
+    Column(
+        "overfitting",
+        "how much better the {metric} is on the training split than on the split that ranks.",
+        lambda study, row: _change(study, row.gap),
+        change=True,
+    ),
+    Column(
+        "winner’s curse",
+        "how much better the choice’s validation {metric} looked in tuning than on fresh seeds.",
+        lambda study, row: stacked(signed(study, row.curse)),
+        change=True,
+        fresh=True,
+    ),
+    Column("beats the first", "how often a run of it does better than one of {first}.", _improvement),
+)

@@ -1,0 +1,54 @@
+"""Records written by hand, without training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thalweg.records.types import Measurement, RunRecord, StudyRecord
+
+STEPS = 100
+
+
+def curve(*metrics: float | None, every: int = 10) -> tuple[Measurement, ...]:
+    """A measurement every `every` steps."""
+    return tuple(Measurement(every * i, 0.5, 0.5, metric) for i, metric in enumerate(metrics, 1))
+
+
+def run(
+    lr: float, seed: int, metric: float | None, contender: str = "adam", role: Any = "tuning", **more: Any
+) -> RunRecord:
+    """A run whose validation metric ends at `metric`, or that diverged at step 3 where it is None."""
+    values: dict[str, Any] = {
+        "optimizer": "adam",
+        "hyperparameters": {"lr": lr},
+        "learning_rate": lr,
+        "curve": () if metric is None else (Measurement(STEPS, 0.5, 0.5, metric),),
+        "steps": STEPS,
+        "initial_loss": 2.0,
+        "diverged_at": 3 if metric is None else None,
+    }
+    return RunRecord(contender=contender, seed=seed, role=role, **(values | more))
+
+
+def tuning(by_rate: Mapping[float, Sequence[float | None]], contender: str = "adam", **more: Any) -> list[RunRecord]:
+    """Rate → validation metrics of seeds 0, 1, …"""
+    return [run(lr, s, m, contender, **more) for lr, metrics in by_rate.items() for s, m in enumerate(metrics)]
+
+
+def confirmed(contender: str, metrics: Sequence[float | None], lr: float = 0.1, **more: Any) -> list[RunRecord]:
+    """Confirmation runs of seeds 1000, 1001, … whose test metric equals the validation metric."""
+    return [run(lr, 1000 + i, m, contender, role="confirmation", test_metric=m, **more) for i, m in enumerate(metrics)]
+
+
+def finals(contender: str, metrics: Sequence[float | None], **more: Any) -> list[RunRecord]:
+    """Confirmation runs, and three tuning runs at the same rate that ended at 0.5."""
+    return tuning({0.1: [0.5] * 3}, contender, **more) + confirmed(contender, metrics, **more)
+
+
+def study(*contenders: str, confirmation: int = 0, **more: Any) -> StudyRecord:
+    values: dict[str, Any] = {
+        "workload": "w", "metric": "accuracy", "higher_is_better": True, "target": 0.9, "steps": STEPS,
+        "steps_per_epoch": 10, "evaluate_every": 10, "batch_size": 8, "samples": {}, "parameters": 1,
+        "contenders": contenders, "learning_rates": {}, "tuning_seeds": (0, 1, 2), "protocol": 2, "environment": {},
+        "confirmation_seeds": tuple(range(1000, 1000 + confirmation)), "caps": {},
+    }  # fmt: skip
+    return StudyRecord(**(values | more))
