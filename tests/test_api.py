@@ -187,3 +187,32 @@ def test_threads_and_random_state_are_left_as_found() -> None:
     compared(optimizers=["sgd"], seeds=1, confirm_seeds=1)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == 2
+
+
+def test_searched_hyperparameters_of_ours_and_of_others() -> None:
+    result = thalweg.compare(
+        tiny(), ["adam", "torch.optim:RAdam"], tune=["lr", "beta1"], trials=3, seeds=1, confirm_seeds=1, progress=False
+    )
+    ours, theirs = (
+        [r for r in result.runs if r.contender == name and r.round == "search"]
+        for name in ("adam", "torch.optim:RAdam")
+    )
+    assert len(ours) == len(theirs) == 3
+    assert {name for run in ours for name in run.hyperparameters} == {"lr", "beta1"}
+    assert {name for run in theirs for name in run.hyperparameters} == {"lr"}
+    assert result.study.caps == {"runs": 3, "steps": 3 * 63, "seconds": None}
+
+
+def test_steps_and_clipping_are_in_the_record() -> None:
+    result = thalweg.compare(
+        tiny(evaluate_every=5), ["sgd"], [0.1], seeds=1, confirm_seeds=0, steps=12, clip_norm=0.5, progress=False
+    )
+    assert [m.step for m in result.runs[0].curve] == [5, 10, 12]
+    assert result.study.plan["clip_norm"] == 0.5
+    assert (result.study.steps, result.study.evaluate_every) == (12, 5)
+
+
+def test_a_budget_is_in_the_record() -> None:
+    result = thalweg.compare(tiny(), ["sgd", "adam"], budget=20.0, progress=False)
+    assert result.study.caps["seconds"] > 0
+    assert len({run.seed for run in result.runs if run.role == "confirmation"}) == len(result.study.confirmation_seeds)

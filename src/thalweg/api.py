@@ -114,10 +114,11 @@ def compare(
     _positive("budget", budget)
     place = _device(device)
     problem = _problem(load(workload) if isinstance(workload, str) else workload, epochs, steps)
+    prepared = prepare(design, problem, place, clip_norm=clip_norm, budget=budget)
     store = None if out is None else Store(Path(out) / STORE)
     show = Live() if progress else Silent()
     try:
-        return _run(prepare(design, problem, place, clip_norm=clip_norm, budget=budget), store, show)
+        return _run(prepared, store, show)
     finally:
         show.close()
         if store is not None:

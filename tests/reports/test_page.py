@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from handmade import finals, rates, study
+from pairs import never_ran, sensitive_first
 from reading import Reader
 from synthetic import TEXTBOOK, Parts, Shape, complete, crowd, parts, study_of
 
@@ -94,6 +95,8 @@ EDGES = {
     "one fresh seed": lambda: parts(Shape(fresh=1, seeds=1)),
     "one epoch": lambda: parts(Shape(epochs=1)),
     "forty with long names": lambda: parts(Shape(contenders=tuple(crowd(40)), rates=3, epochs=2)),
+    "a contender without runs": lambda: complete(*never_ran()),
+    "the recommended is not the first": lambda: complete(*sensitive_first()),
     "unreached target": lambda: parts(Shape(target=0.9999)),
 }
 
@@ -122,11 +125,8 @@ def test_the_page_is_balanced_and_draws_every_figure(main: Parts, main_page: str
     assert all(chart["role"] == "img" and len(chart["aria-label"]) > 20 for chart in charts)
     pressed = [a["data-series"] for tag, a in read.elements if tag == "button" and a["aria-pressed"] == "true"]
     assert len(pressed) == sum(row.tied for row in main[1])
-    assert [
-        h
-        for h in ("Leaderboard", "Accuracy against learning rate", "Learning curves", "How this was measured")
-        if h in read.visible
-    ]
+    sections = [attributes["id"] for tag, attributes in read.elements if tag == "section"]
+    assert sections == ["leaderboard", "stars", "rates", "curves", "trust", "cost", "method"]
     assert main_page.count("plotly.js v") == 1
 
 
@@ -166,8 +166,9 @@ def test_table_numbers_are_the_analysis(main: Parts, main_page: str) -> None:
         assert cells[9:] == [f"{row.diverged}/{row.trained}", f"{row.seconds:.2f}"]
         if row.rank > 1:
             assert row.behind is not None
-            expected = "tied with the first" if row.tied else f"{difference(record, row.behind.mean)} behind"
-            assert cells[1].endswith(expected)
+            behind = f"{difference(record, row.behind.mean)} behind, group {row.group}"
+            expected = "tied with the first" if row.tied else behind
+            assert cells[1].removesuffix(", recommended").endswith(expected)
 
 
 def test_whiskers_stand_where_the_intervals_are(main: Parts, main_page: str) -> None:
@@ -208,7 +209,8 @@ def test_names_and_reasons_cannot_break_out() -> None:
     """One evil string in every place a user can write to."""
     shape = Shape(contenders=(replace(TEXTBOOK[6], name=EVIL), replace(TEXTBOOK[7], name="</script><!--")))
     record, runs = study_of(replace(shape, workload=EVIL, metric="'\"><img src=x onerror=alert(1)>", target=0.9))
-    record = replace(record, environment={EVIL: EVIL}, plan={"reason": {EVIL: f"</style>{EVIL}"}})
+    record = replace(record, environment={EVIL: EVIL}, plan={"reason": {EVIL: f"</style>{EVIL}"}}, notes=(EVIL,))
+    runs = [replace(run, failure=EVIL) if run.seed == 2 else run for run in runs]
     text = render(*complete(record, runs))
     read = Reader(text)
     assert len(read.scripts) == 3

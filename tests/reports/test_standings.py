@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from handmade import finals, rates, row, run, study
+from pairs import sensitive_first
 from synthetic import Shape, parts
 
 from thalweg.analysis.intervals import Interval
@@ -89,11 +90,33 @@ def test_notes() -> None:
     assert said == {
         "adam": "best mean",
         "sgd": "tied with the first",
-        "far": "40.0 points behind",
+        "far": "40.0 points behind, group\u00a02",
         "half": "1 of 2 final runs diverged",
         "lost": "every final run diverged",
         "dead": "every run diverged",
     }
+
+
+def test_notes_where_something_else_failed_or_nothing_was_run() -> None:
+    broken = {"failure": "no memory", "contender": "sgd"}
+    runs = [*rates({0.1: (0.9, 0.9)}), *rates({0.1: (0.9, 0.9)}, contender="sgd"), *finals((0.9,), 0.1)]
+    record = study(("adam", "sgd", "ghost", "idle"))
+    runs += [*finals((0.9,), 0.1, **broken), *rates({0.1: (0.9, 0.9)}, contender="idle")]
+    said = {r.contender: note(record, r) for r in leaderboard(record, runs)}
+    assert said == {
+        "adam": "best mean",
+        "sgd": "every final run failed",
+        "ghost": "no run was trained",
+        "idle": "no final run was trained",
+    }
+
+
+def test_one_line_is_recommended_and_groups_are_the_analysis() -> None:
+    record, runs = sensitive_first()
+    rows = leaderboard(record, runs)
+    lines = standings(record, rows).lines
+    assert [(line.contender, line.picked) for line in lines] == [("adam", False), ("sgd", True)]
+    assert [line.group for line in lines] == [row.group for row in rows]
 
 
 def test_what_else_was_tuned_is_said() -> None:
@@ -117,9 +140,9 @@ def test_an_outlying_default_does_not_crush_the_axis() -> None:
     assert board.reference == board.lines[0].whisker.at  # type: ignore[union-attr]
 
 
-def test_infinite_metrics_are_written_but_not_drawn() -> None:
+def test_infinite_metrics_are_no_scores_and_not_drawn() -> None:
     record = study(metric="perplexity", higher_is_better=False, tuning_seeds=(0,), confirmation_seeds=())
     run_ = run(0.1, 0, math.inf)
     line = standings(record, leaderboard(record, [replace(run_, train_metric=math.inf)])).lines[0]
-    assert line.score == ("inf", "")
+    assert line.score == ("–", "")
     assert line.whisker is None

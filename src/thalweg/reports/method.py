@@ -49,7 +49,9 @@ def _refined(runs: Sequence[RunRecord]) -> bool:
 
 def _rates(study: StudyRecord) -> str:
     """How many learning rates an optimizer was given, and how dense."""
-    counts = sorted({len(rates) for rates in study.learning_rates.values()})
+    counts = sorted({len(rates) for rates in study.learning_rates.values() if rates})
+    if not counts:
+        return "no learning rate, for none has one"
     many = several(counts[-1], "learning rate")
     spaced = {_per_decade(rates) for rates in study.learning_rates.values() if len(rates) > 1}
     dense = spaced.pop() if len(spaced) == 1 else None
