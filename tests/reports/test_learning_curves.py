@@ -7,6 +7,7 @@ from handmade import finals, rates, study
 from synthetic import Shape, parts
 
 from thalweg.analysis.leaderboard import leaderboard
+from thalweg.analysis.pick import pick
 from thalweg.records.types import Measurement, RunRecord
 from thalweg.reports.curves import curve, curves
 
@@ -75,10 +76,15 @@ def test_runs_shorter_than_an_epoch_are_drawn_over_steps() -> None:
     assert (drawn.unit, drawn.places) == ("epoch", (2.0, 2.5))
 
 
-def test_no_more_than_five_stand_out() -> None:
+def test_no_more_than_five_stand_out_and_the_recommended_does() -> None:
     record, rows, runs, _ = parts(Shape(fresh=1))
     assert all(row.tied for row in rows)
-    assert sum(s.highlighted for s in curves(record, rows, runs).series) == 5
+    standing = {s.contender for s in curves(record, rows, runs).series if s.highlighted}
+    chosen = pick(rows)
+    assert chosen is not None
+    assert len(standing) == 5
+    assert chosen.contender in standing
+    assert {row.contender for row in rows[:4]} <= standing
 
 
 def test_drawn_runs_are_those_of_the_table() -> None:

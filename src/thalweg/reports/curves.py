@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.pick import pick
 from thalweg.records.types import Measurement, RunRecord, StudyRecord
 from thalweg.reports.finals import finals
 from thalweg.reports.scales import Scale, loss_scale, metric_scale
 
-HIGHLIGHTED = 5  # the leader and its ties stand out at first, but not more than so many
+HIGHLIGHTED = 5  # the recommended, the leader and its ties stand out at first, but not more than so many
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Curves:
 def curves(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Curves:
     """Everything that the learning curves show."""
     unit, places = _places(study)
-    series = tuple(s for row in rows if (s := _series(places, row, finals(study, row, runs))) is not None)
+    standing = _standing(rows)
+    series = tuple(s for row in rows if (s := _series(places, row, finals(study, row, runs), standing)) is not None)
     late = [(c, len(c.mean) // 8) for c in (s.metric for s in series)]  # the steep beginning may leave the frame
     shown = [v for c, start in late for bound in (c.mean, c.low, c.high) for v in bound[start:]] + [study.target]
     return Curves(
@@ -77,14 +79,21 @@ def _places(study: StudyRecord) -> tuple[str, tuple[float, ...]]:
     return "epoch", tuple(step / study.steps_per_epoch for step in steps)
 
 
-def _series(places: Sequence[float], row: Row, runs: Sequence[RunRecord]) -> Series | None:
+def _standing(rows: Sequence[Row]) -> set[str]:
+    """Who stands out when the page opens."""
+    tied = [row for row in rows if row.tied]
+    chosen = pick(rows)
+    first = [row.contender for row in ([chosen] if chosen else []) + tied if row.validation.count]
+    return set(list(dict.fromkeys(first))[:HIGHLIGHTED])
+
+
+def _series(places: Sequence[float], row: Row, runs: Sequence[RunRecord], standing: set[str]) -> Series | None:
     if not runs:
         return None
-    standing = row.validation.count > 0 and row.tied and row.rank <= HIGHLIGHTED
     return Series(
         contender=row.contender,
         rank=row.rank,
-        highlighted=standing,
+        highlighted=row.contender in standing,
         metric=curve(runs, places, lambda m: m.validation_metric),
         loss=curve(runs, places, lambda m: m.train_loss),
     )
