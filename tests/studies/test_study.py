@@ -66,11 +66,26 @@ def test_a_clock_that_has_run_out_leaves_the_first_part_and_two_fresh_seeds() ->
     whole, _ = study(late, confirm_seeds=5)
     assert {run.seed for run in whole.runs if run.role == "tuning"} == {0}
     assert {run.seed for run in whole.runs if run.role == "confirmation"} == {1000, 1001}
-    assert whole.record.confirmation_seeds == (1000, 1001)
+    assert (whole.record.tuning_seeds, whole.record.confirmation_seeds) == ((0,), (1000, 1001))
     assert whole.record.notes == (
         "The budget did not allow seed 1 of the coarse round.",
         "The budget allowed 2 of 5 confirmation seeds.",
     )
+
+
+def test_a_later_round_is_whole_or_not_at_all() -> None:
+    """Time for the coarse round and the confirmation, but not for the 16 runs of a fine one: at 1 s a run of 21."""
+
+    class Told(Clock):
+        def ran(self, runs: int, seconds: float) -> None:
+            spent_by.append(runs)
+            self._until = time.perf_counter() + 48 - sum(spent_by)
+
+    spent_by: list[int] = []
+    clock = Told(time.perf_counter(), 48.0, Pace(1.0 / 21, 0.0, 0.0), tiny(epochs=1))
+    whole, _ = study(clock)
+    assert {run.round for run in whole.runs if run.role == "tuning"} == {"coarse"}
+    assert whole.record.notes[0].startswith("The budget did not allow the ")
 
 
 def test_time_to_spare_goes_into_fresh_seeds() -> None:

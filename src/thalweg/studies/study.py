@@ -49,22 +49,29 @@ class Study:
         tuners = self._design.tuners(higher_is_better=self._record.higher_is_better)
         while entries := [entry for tuner in tuners for entry in self._next(tuner)]:
             of = "/".join(sorted({entry.round for entry in entries}))
-            if not all(self._train_if_affordable(part, of) for part in self._parts(entries)):
+            if not all(self._train_if_affordable(part, of) for part in self._parts(entries, of)):
                 break
         self.notes += [note for tuner in tuners for note in tuner.notes]
+        trained = {run.seed for run in self.runs}
+        seeds = tuple(seed for seed in self._record.tuning_seeds if seed in trained)
+        self._record = replace(self._record, tuning_seeds=seeds)
 
-    def _parts(self, entries: Sequence[Entry]) -> list[list[Entry]]:
-        """A round, in parts between which the clock is asked: seed by seed under a budget."""
-        seeds = list(dict.fromkeys(entry.seed for entry in entries))
-        if not self._clock.limited:
+    def _parts(self, entries: Sequence[Entry], of: str) -> list[list[Entry]]:
+        """Under a budget, the clock is asked between the first round's seeds: it may go without the last of them.
+
+        A later round is whole or not at all: a rate tried with fewer seeds than the others would win by luck.
+        """
+        if not (self._clock.limited and of == "coarse"):
             return [list(entries)]
+        seeds = dict.fromkeys(entry.seed for entry in entries)
         return [[entry for entry in entries if entry.seed == seed] for seed in seeds]
 
     def _train_if_affordable(self, entries: Sequence[Entry], of: str) -> bool:
         """Trains a part of a round, unless too little time would be left to confirm; the first part in any case."""
         needed = len(entries) + self._final_runs()
         if self.runs and self._clock.affords(needed) < needed:
-            self.notes.append(f"The budget did not allow seed {entries[0].seed} of the {of} round.")
+            seed = f"seed {entries[0].seed} of " if of == "coarse" else ""
+            self.notes.append(f"The budget did not allow {seed}the {of} round.")
             return False
         self._train(entries, f"tuning, {of}")
         return True
