@@ -23,7 +23,7 @@ def doubted(record: Any, runs: Any) -> str:
 
 def test_a_verdict_on_one_contender() -> None:
     assert told(study("a", confirmation=5), finals("a", [0.9, 0.91, 0.92, 0.93, 0.94])) == (
-        "Use a at learning rate 0.1: test accuracy 92.0 ± 1.8% over 5 fresh seeds."
+        "Use a at learning rate 0.1: test accuracy 92.0 ± 2.0% over 5 fresh seeds."
     )
 
 
