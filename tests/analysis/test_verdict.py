@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from handwritten import confirmed, curve, finals, run, study, tuning
 
+from thalweg.analysis.doubts import doubts
 from thalweg.analysis.leaderboard import leaderboard
-from thalweg.analysis.verdict import doubts, verdict
+from thalweg.analysis.verdict import verdict
 
 A = [0.90, 0.92, 0.94, 0.96, 0.98]
 LITTLE = (0.001, -0.001, 0.0, 0.0005, -0.0005)

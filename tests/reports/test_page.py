@@ -18,12 +18,11 @@ from reading import Reader
 from synthetic import TEXTBOOK, Parts, Shape, complete, crowd, parts, study_of
 
 from thalweg.analysis.intervals import Interval
-from thalweg.analysis.verdict import number
+from thalweg.analysis.wording import number, size
 from thalweg.records.types import StudyRecord
 from thalweg.reports import page
 from thalweg.reports.page import render, write
 from thalweg.reports.standings import standings
-from thalweg.reports.wording import difference
 
 EVIL = "<script>alert(1)</script>"
 
@@ -166,7 +165,7 @@ def test_table_numbers_are_the_analysis(main: Parts, main_page: str) -> None:
         assert cells[9:] == [f"{row.diverged}/{row.trained}", f"{row.seconds:.2f}"]
         if row.rank > 1:
             assert row.behind is not None
-            behind = f"{difference(record, row.behind.mean)} behind, group {row.group}"
+            behind = f"{size(record, row.behind.mean)} behind, group {row.group}"
             expected = "tied with the first" if row.tied else behind
             assert cells[1].removesuffix(", recommended").endswith(expected)
 

@@ -10,7 +10,7 @@ from synthetic import Shape, parts
 
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import leaderboard
-from thalweg.analysis.verdict import number
+from thalweg.analysis.wording import number
 from thalweg.reports.scales import Scale
 from thalweg.reports.standings import note, setting, standings, whisker
 

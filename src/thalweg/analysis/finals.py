@@ -21,9 +21,10 @@ def final_runs(study: StudyRecord, runs: Sequence[RunRecord], choice: Choice | N
     return sorted(found, key=lambda run: run.seed)
 
 
-def ranking_split(runs: Iterable[RunRecord]) -> Split:
-    """The split whose metric ranks: the test split where any of the final runs read it."""
-    return "test" if any(run.test_metric is not None for run in runs) else "validation"
+def ranking_split(study: StudyRecord, finals: Iterable[RunRecord]) -> Split:
+    """The split whose metric ranks: the test split where the final runs read it."""
+    read = bool(study.confirmation_seeds) and "test" in study.samples
+    return "test" if read or any(run.test_metric is not None for run in finals) else "validation"
 
 
 def score(run: RunRecord, split: Split) -> float | None:

@@ -81,7 +81,7 @@ def _ranked(study: StudyRecord, runs: Sequence[RunRecord], sign: float) -> tuple
     tried = {name: tuple(points(of)) for name, of in own.items()}
     chosen = {name: choose(of, higher_is_better=study.higher_is_better) for name, of in tried.items()}
     finals = {name: final_runs(study, of, chosen[name]) for name, of in own.items()}
-    split = ranking_split(run for each in finals.values() for run in each)
+    split = ranking_split(study, (run for each in finals.values() for run in each))
 
     def merit(c: _Candidate) -> tuple[bool, bool, float]:
         return c.whole, c.mean is not None, sign * (c.mean or 0.0)
@@ -127,6 +127,7 @@ def _row(field: _Field, c: _Candidate, rank: int, group: int) -> Row:
         optimizer=c.runs[0].optimizer if c.runs else c.name,
         learning_rate=c.choice.point.learning_rate if c.choice else None,
         hyperparameters=c.choice.point.hyperparameters if c.choice else {},
+        split=split,
         score=_interval(list(c.scores.values())),
         whole=c.whole,
         validation=_interval([run.validation_metric for run in c.finals]),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.analysis.cost import Cost, Spent, Target
+from thalweg.analysis.finals import Split
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.selection import Choice, Point
 from thalweg.analysis.sensitivity import Sensitivity
@@ -18,8 +19,8 @@ class Row:
 
     The final runs are the confirmation runs; without confirmation the tuning runs of the choice.
 
-    score: what ranks, the metric at their end on the test split, or on the validation split where no final run of
-        any contender read that. whole: whether there are final runs and all of them have a score.
+    score: what ranks, the metric at their end on `split`: the test split, or the validation split in a study that
+        reads no other. whole: whether there are final runs and all of them have a score.
     group: 1 for the first and what ties with it, then 2, … (`ties.RULE`); contenders with a final run that broke,
         or without final runs, are the last group together.
     validation, test, train: at the end of training. best_validation: at each run's best measurement. best_test: where
@@ -38,6 +39,7 @@ class Row:
     optimizer: str
     learning_rate: float | None
     hyperparameters: Mapping[str, Any]
+    split: Split
     score: Interval
     whole: bool
     validation: Interval

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from thalweg.analysis.doubts import doubts as doubts
+from thalweg.analysis.doubts import doubts
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
-from thalweg.analysis.wording import listed, several, size
-from thalweg.analysis.wording import number as number
+from thalweg.analysis.wording import listed, number, several, size
 from thalweg.records.types import StudyRecord
 
 FOREMOST = 2  # doubts that the verdict itself tells
@@ -26,10 +25,9 @@ def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
 
 def _answer(study: StudyRecord, row: Row) -> str:
     rate = "" if row.learning_rate is None else f" at learning rate {row.learning_rate:.3g}"
-    split = "test" if row.test else "validation"
     fresh = "fresh " if study.confirmation_seeds else "tuning "
     seeds = several(row.score.count, f"{fresh}seed")
-    return f"Use {row.contender}{rate}: {split} {study.metric} {number(study, row.score)} over {seeds}."
+    return f"Use {row.contender}{rate}: {row.split} {study.metric} {number(study, row.score)} over {seeds}."
 
 
 def _ties(rows: Sequence[Row], chosen: Row) -> str:

@@ -8,9 +8,14 @@ from thalweg.records.types import StudyRecord
 MOST = 10  # names in one sentence
 
 
+def is_percent(study: StudyRecord) -> bool:
+    """Accuracies read in percent; other metrics as they are."""
+    return study.metric == "accuracy"
+
+
 def number(study: StudyRecord, interval: Interval) -> str:
     """A mean with its margin, accuracies in percent: `97.2 ± 0.4%`."""
-    percent = study.metric == "accuracy"
+    percent = is_percent(study)
     scale, unit = (100.0, "%") if percent else (1.0, "")
     form = ".1f" if percent else ".4g"
     margin = "" if interval.count < 2 else f" ± {interval.margin * scale:{'.1f' if percent else '.2g'}}"
@@ -19,16 +24,16 @@ def number(study: StudyRecord, interval: Interval) -> str:
 
 def size(study: StudyRecord, difference: float) -> str:
     """The size of a difference: `0.6 points`, `0.0123`."""
-    return f"{difference * 100:.1f} points" if study.metric == "accuracy" else f"{difference:.3g}"
+    return f"{difference * 100:.1f} points" if is_percent(study) else f"{difference:.3g}"
 
 
 def several(count: int, noun: str) -> str:
-    """`1 seed`, `5 seeds`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    """`1 seed`, `1,200 seeds`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def listed(names: Sequence[str]) -> str:
-    """`a, b and c`; beyond `MOST` names, `a, b and 30 others`."""
-    if len(names) > MOST:
-        names = [*names[: MOST - 1], f"{len(names) - MOST + 1} others"]
+def listed(names: Sequence[str], most: int = MOST) -> str:
+    """`a, b and c`; beyond `most` names, `a, b and 30 others`."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} others"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

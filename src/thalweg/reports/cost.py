@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.trust import DIVERGED, NO_METRIC, WORSENED
+from thalweg.analysis.wording import listed, several
 from thalweg.records.types import StudyRecord
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup
-from thalweg.reports.wording import MISSING, duration, listed, memory, pace, several
+from thalweg.reports.wording import MISSING, duration, memory, pace
 
 LONGEST = 160  # characters of a reason; the JSON has all of it
 HEADS = ("tuning runs", "tuning steps", "tuning time", "time per step", "memory", "diverged")

@@ -12,7 +12,6 @@ from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.selection import Point
 from thalweg.records.types import StudyRecord
-from thalweg.reports.finals import ranking_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def facts(study: StudyRecord, rows: Sequence[Row], verdict: str) -> dict[str, Any]:
     """What `--json` writes. Numbers that do not exist are `None`."""
-    chosen, split = pick(rows), ranking_split(study, rows)
+    chosen = pick(rows)
     found: dict[str, Any] = {
         "workload": study.workload,
         "metric": study.metric,
@@ -37,7 +36,7 @@ def facts(study: StudyRecord, rows: Sequence[Row], verdict: str) -> dict[str, An
         "caps": study.caps,
         "tie_rule": ties.RULE,
         "star_rule": stars.RULE,
-        "leaderboard": [_facts_of(row, split) | _trust_of(row) | _cost_of(row) for row in rows],
+        "leaderboard": [_facts_of(row) | _trust_of(row) | _cost_of(row) for row in rows],
         "environment": study.environment,
         "plan": study.plan,
     }
@@ -53,10 +52,10 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _facts_of(row: Row, split: str) -> dict[str, Any]:
-    """The place on the leaderboard, and what tuning tried. split: the one that ranks."""
+def _facts_of(row: Row) -> dict[str, Any]:
+    """The place on the leaderboard, and what tuning tried."""
     choice, defaults = row.choice, _spread(row.defaults)
-    read = defaults if split == "test" else None
+    read = defaults if row.split == "test" else None
     return {
         "rank": row.rank,
         "group": row.group,
@@ -156,11 +155,7 @@ def _flat(row: Row) -> dict[str, Any]:
     }
 
 
-def _spread(interval: Interval | None) -> dict[str, float | None] | None:
+def _spread(interval: Interval | None) -> dict[str, float] | None:
     if interval is None or not interval.count:
         return None
-    return {"mean": _known(interval.mean), "low": _known(interval.low), "high": _known(interval.high)}
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}

@@ -20,9 +20,3 @@ def tuned(row: Row, hyperparameters: Mapping[str, Any], runs: Sequence[RunRecord
         for run in runs
         if run.contender == row.contender and run.role == "tuning" and run.hyperparameters == hyperparameters
     ]
-
-
-def ranking_split(study: StudyRecord, rows: Sequence[Row]) -> str:
-    """The split whose metric ranks: `test`, or `validation` in a study that reads no test split."""
-    read = bool(study.confirmation_seeds) and "test" in study.samples
-    return "test" if read or any(row.test for row in rows) else "validation"

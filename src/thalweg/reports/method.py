@@ -8,10 +8,10 @@ from typing import Any
 from thalweg.analysis.intervals import FEWEST
 from thalweg.analysis.row import Row
 from thalweg.analysis.ties import RULE
+from thalweg.analysis.wording import several
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.cost import cap
-from thalweg.reports.finals import ranking_split
-from thalweg.reports.wording import several, target
+from thalweg.reports.wording import target
 
 Pairs = list[tuple[str, str]]
 
@@ -107,7 +107,7 @@ def _confirmation(study: StudyRecord, rows: Sequence[Row]) -> str:
     first = (
         f"The chosen rates, and each optimizer’s published defaults, were trained with {seeds}, used nowhere before."
     )
-    if ranking_split(study, rows) == "validation":
+    if rows[0].split == "validation":
         return f"{first} The workload has no test split, so the validation split, which made the choice, ranks too."
     return f"{first} The test split was read in these runs only, after the choice was made."
 

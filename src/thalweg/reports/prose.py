@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.wording import listed, several
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.sweep import Panel, Sweep
-from thalweg.reports.wording import capital, duration, listed, rate, several, target, value
+from thalweg.reports.wording import capital, duration, rate, target, value
 
 Pairs = list[tuple[str, str]]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.pick import pick
+from thalweg.analysis.wording import listed, several
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports import prose
 from thalweg.reports.curves import Curves
@@ -14,10 +15,10 @@ from thalweg.reports.method import environment, measured
 from thalweg.reports.standings import Standings
 from thalweg.reports.sweep import Panel, Sweep
 from thalweg.reports.table import key, table
-from thalweg.reports.wording import listed, several
 
 GROUPS = 2  # with more, those behind the first are grouped among themselves
 NOTES = 4  # of the study's notes so many are shown, the rest unfolds
+FEW = 6  # ties named above the leaderboard
 LONG = 280  # characters from which the verdict's second sentence, a list of ties, is set smaller
 VALLEY = "M2 5 C7 5 8 18 13 18 S20 9 26 7"  # a valley; the dot marks its lowest point
 ICON = (
@@ -77,7 +78,7 @@ def _ranking(study: StudyRecord, board: Standings) -> str:
     """The first sentence of the leaderboard: how it is sorted, and what cannot be told apart."""
     ties = [line.contender for line in board.lines if line.tied and line.rank > 1]
     direction = "higher" if study.higher_is_better else "lower"
-    tied = f" Tied with the first: {listed(ties)}." if ties else ""
+    tied = f" Tied with the first: {listed(ties, FEW)}." if ties else ""
     many = max(line.group for line in board.lines) > GROUPS
     groups = " Within a group nothing can be told apart." if many else ""
     return f"By mean {board.split} {study.metric}, {direction} is better.{tied}{groups}"

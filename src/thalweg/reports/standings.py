@@ -8,10 +8,10 @@ from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.pick import pick
 from thalweg.analysis.trust import DIVERGED, WORSENED
+from thalweg.analysis.wording import size
 from thalweg.records.types import StudyRecord
-from thalweg.reports.finals import ranking_split
 from thalweg.reports.scales import Scale, metric_scale
-from thalweg.reports.wording import MISSING, difference, rate, spread
+from thalweg.reports.wording import MISSING, rate, spread
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Standings:
 
 def standings(study: StudyRecord, rows: Sequence[Row]) -> Standings:
     """Everything that the table shows."""
-    split = ranking_split(study, rows)
+    split = rows[0].split
     axis = _axis(study, [row.score for row in rows], [row.defaults for row in rows])
     chosen = pick(rows)
     lines = tuple(_line(study, row, axis, picked=row is chosen) for row in rows)
@@ -138,7 +138,7 @@ def _standing(study: StudyRecord, row: Row) -> str:
         return "best mean"
     if row.tied:
         return "tied with the first"
-    far = f"{difference(study, row.behind.mean)} behind" if row.behind else "not comparable seed by seed"
+    far = f"{size(study, row.behind.mean)} behind" if row.behind else "not comparable seed by seed"
     return f"{far}, group\u00a0{row.group}"
 
 

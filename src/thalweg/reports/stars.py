@@ -6,7 +6,6 @@ from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.stars import RULE
 from thalweg.records.types import StudyRecord
-from thalweg.reports.finals import ranking_split
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup, element
 from thalweg.reports.wording import MISSING, spread, target
@@ -17,7 +16,7 @@ MOST = 3
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
     """Convergence speed and quality of every optimizer, best first, and the rule that gives the stars."""
     timed = study.target is not None
-    score = f"{ranking_split(study, rows)} {study.metric}"
+    score = f"{rows[0].split} {study.metric}"
     names = [*(["speed"] if timed else []), "quality", *([f"steps to {target(study)}"] if timed else []), score]
     lines = [(row.contender, _cells(study, row, timed=timed)) for row in rows]
     chosen = pick(rows)

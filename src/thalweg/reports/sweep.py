@@ -7,10 +7,10 @@ from typing import Any
 
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.selection import Point
+from thalweg.analysis.wording import is_percent
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.finals import tuned
 from thalweg.reports.scales import Scale, metric_scale, rates_scale
-from thalweg.reports.wording import is_percent
 
 
 @dataclass(frozen=True)

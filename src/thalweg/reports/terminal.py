@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.pick import pick
-from thalweg.analysis.verdict import number
+from thalweg.analysis.wording import number
 from thalweg.records.types import StudyRecord
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from thalweg.analysis.doubts import doubts
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
+from thalweg.analysis.wording import is_percent
 from thalweg.records.types import StudyRecord
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup, element, join
-from thalweg.reports.wording import MISSING, is_percent, rate, signed, value
+from thalweg.reports.wording import MISSING, rate, signed, value
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,13 @@
 """How numbers and lists of names read in the report."""
 
 import math
-from collections.abc import Sequence
 
 from thalweg.analysis.intervals import Interval
-from thalweg.analysis.verdict import number
+from thalweg.analysis.wording import is_percent, number
 from thalweg.records.types import StudyRecord
 
 MISSING = "–"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def is_percent(study: StudyRecord) -> bool:
-    """Accuracies read in percent; other metrics as they are."""
-    return study.metric == "accuracy"
 
 
 def value(study: StudyRecord, metric: float | None) -> str:
@@ -38,11 +32,6 @@ def target(study: StudyRecord) -> str:
     """The study's target, without the decimals it does not need: `95%`."""
     assert study.target is not None
     return f"{study.target * 100:.4g}%" if is_percent(study) else f"{study.target:.4g}"
-
-
-def difference(study: StudyRecord, amount: float) -> str:
-    """The size of a difference: `0.6 points`, `0.0123`."""
-    return f"{amount * 100:.1f} points" if is_percent(study) else f"{amount:.3g}"
 
 
 def signed(study: StudyRecord, amount: float | None) -> str:
@@ -88,17 +77,6 @@ def memory(size: int) -> str:
         if size >= scale:
             return f"{size / scale:.1f} {unit}"
     return f"{size} B"
-
-
-def several(count: int, noun: str) -> str:
-    """`1 seed`, `1,200 seeds`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """`a, b and c`; beyond `most`, `a, b and 12 others`."""
-    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} others"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def capital(text: str) -> str:

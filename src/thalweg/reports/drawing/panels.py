@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from thalweg.analysis.wording import several
 from thalweg.records.types import StudyRecord
 from thalweg.reports.drawing.frame import Plain, layout, outline, points
 from thalweg.reports.scales import Scale
 from thalweg.reports.sweep import Panel, Spot, Sweep
-from thalweg.reports.wording import rate, several, value
+from thalweg.reports.wording import rate, value
 
 EDGE = 0.05  # how far inside the axis' end marks stand that have no place of their own
 
