@@ -98,13 +98,14 @@ def compare(
     Raises:
         InputError: bad input, said in one sentence. Runs finished before an error or Ctrl-C are kept in `out`.
     """
+    compared = entries.contenders(TEXTBOOK if optimizers is None else optimizers)
     design = Design(
-        entries.contenders(TEXTBOOK if optimizers is None else optimizers),
+        compared,
         entries.learning_rates(learning_rates),
         _count("seeds", seeds, 1),
         _count("confirm_seeds", confirm_seeds, 0),
         _count("base_seed", base_seed, 0),
-        tune=entries.tunable(tune),
+        tune=entries.tunable(tune, compared),
         trials=_count("trials", trials, 1),
     )
     if design.tune and design.learning_rates:

@@ -1,11 +1,11 @@
 """Records written by hand, without training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from blank import RUN, STEPS, STUDY
 from thalweg.records.types import Measurement, RunRecord, StudyRecord
-
-STEPS = 100
 
 
 def curve(*metrics: float | None, every: int = 10) -> tuple[Measurement, ...]:
@@ -17,16 +17,17 @@ def run(
     lr: float, seed: int, metric: float | None, contender: str = "adam", role: Any = "tuning", **more: Any
 ) -> RunRecord:
     """A run whose validation metric ends at `metric`, or that diverged at step 3 where it is None."""
-    values: dict[str, Any] = {
-        "optimizer": "adam",
-        "hyperparameters": {"lr": lr},
-        "learning_rate": lr,
-        "curve": () if metric is None else (Measurement(STEPS, 0.5, 0.5, metric),),
-        "steps": STEPS,
-        "initial_loss": 2.0,
-        "diverged_at": 3 if metric is None else None,
-    }
-    return RunRecord(contender=contender, seed=seed, role=role, **(values | more))
+    record = replace(
+        RUN,
+        contender=contender,
+        hyperparameters={"lr": lr},
+        learning_rate=lr,
+        seed=seed,
+        role=role,
+        curve=() if metric is None else (Measurement(STEPS, 0.5, 0.5, metric),),
+        diverged_at=3 if metric is None else None,
+    )
+    return replace(record, **more)
 
 
 def tuning(by_rate: Mapping[float, Sequence[float | None]], contender: str = "adam", **more: Any) -> list[RunRecord]:
@@ -45,10 +46,6 @@ def finals(contender: str, metrics: Sequence[float | None], **more: Any) -> list
 
 
 def study(*contenders: str, confirmation: int = 0, **more: Any) -> StudyRecord:
-    values: dict[str, Any] = {
-        "workload": "w", "metric": "accuracy", "higher_is_better": True, "target": 0.9, "steps": STEPS,
-        "steps_per_epoch": 10, "evaluate_every": 10, "batch_size": 8, "samples": {}, "parameters": 1,
-        "contenders": contenders, "learning_rates": {}, "tuning_seeds": (0, 1, 2), "protocol": 2, "environment": {},
-        "confirmation_seeds": tuple(range(1000, 1000 + confirmation)), "caps": {},
-    }  # fmt: skip
-    return StudyRecord(**(values | more))
+    fresh = tuple(range(1000, 1000 + confirmation))
+    record = replace(STUDY, contenders=contenders, learning_rates={}, target=0.9, confirmation_seeds=fresh)
+    return replace(record, **more)

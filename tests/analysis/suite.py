@@ -1,13 +1,14 @@
 """Studies drawn from a planted truth, recorded as if they had been trained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log10
 from typing import Any
 
 import numpy as np
-from handwritten import STEPS, study
+from handwritten import study
 
+from blank import RUN, STEPS
 from thalweg.records.types import Measurement, Role, RunRecord, StudyRecord
 
 RATES = tuple(float(f"{10 ** (i / 2 - 4):.3g}") for i in range(7))  # 1e-4 … 1e-1, two a decade
@@ -72,7 +73,8 @@ class Suite:
         drawn = self._random.normal(0, truth.noise, 2)
         validation, test = (self._rounded(truth.at(rate) + shared + noise + lucky) for noise in drawn)
         diverged = rate > truth.diverges_above
-        return RunRecord(
+        return replace(
+            RUN,
             contender=truth.name,
             optimizer=truth.name,
             hyperparameters={"lr": rate},
@@ -80,8 +82,6 @@ class Suite:
             seed=seed,
             role=role,
             curve=() if diverged else self._curve(truth, validation),
-            steps=STEPS,
-            initial_loss=2.0,
             test_metric=test if role == "confirmation" and not diverged else None,
             diverged_at=5 if diverged else None,
         )

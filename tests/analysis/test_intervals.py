@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg.analysis.intervals import (
+    _bootstrap,
     expanded,
     interquartile_mean,
     mean_interval,
@@ -49,6 +50,15 @@ def test_intervals_cover_what_they_promise() -> None:
         intervals = [mean_interval(list(rng.normal(0, 1, n))) for _ in range(400)]
         covered = np.mean([i.low <= 0 <= i.high for i in intervals])
         assert 0.917 <= covered <= 0.983, (n, covered)
+
+
+def test_few_values_cannot_be_resampled() -> None:
+    """What `mean_interval` says of the bootstrap, within three standard errors in 400 studies."""
+    rng = np.random.default_rng(0)
+    for n, promised in {2: 0.51, 3: 0.74, 4: 0.88, 5: 0.91, 10: 0.95}.items():
+        intervals = [_bootstrap(tuple(rng.normal(0, 1, n)), 0.95) for _ in range(400)]
+        covered = np.mean([low <= 0 <= high for low, high in intervals])
+        assert covered == pytest.approx(promised, abs=3 * (promised * (1 - promised) / 400) ** 0.5), n
 
 
 def test_the_same_values_give_bitwise_the_same_interval_in_any_order() -> None:

@@ -29,10 +29,10 @@ def flat(count: int, **more: Any) -> list[Truth]:
 
 @pytest.mark.parametrize(("count", "samples"), [(2, 0), (5, 360), (11, 0)])
 def test_identical_contenders_tie(count: int, samples: int) -> None:
-    """95% are promised; of 200 studies that is 190, give or take 3. Separate tests would tie all of eleven in 80."""
+    """In at least 95% of 200 studies."""
     suites = [Suite(seed, *flat(count), samples=samples, rates=[1e-2]) for seed in range(STUDIES)]
     tied = sum(all(row.tied for row in judged(suite)) for suite in suites)
-    assert tied >= 0.95 * STUDIES - 3
+    assert tied >= 0.95 * STUDIES
 
 
 def simulated(contenders: int, seeds: int, studies: int = 1200, resolution: float = 0.0, behind: float = 0.0) -> float:

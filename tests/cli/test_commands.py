@@ -69,7 +69,9 @@ def test_a_budget(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     facts = json.loads((tmp_path / "facts.json").read_text())
+    assert facts["caps"]["seconds"] > 0
     assert facts["seeds"]["confirmation"]
+    assert facts["notes"], "the whole study would have taken longer"
     assert all(note in done.stdout for note in facts["notes"])
 
 
@@ -96,6 +98,7 @@ def test_optimizers(tmp_path: Path) -> None:
         (["compare", "digits", "--steps", "0"], "steps must be a whole number of at least 1, got 0"),
         (["compare", "digits", "--clip-norm", "0"], "clip_norm must be a positive finite number, got 0.0"),
         (["compare", "digits", "--tune", "lr,,"], "tune must be a list of hyperparameters' names"),
+        (["compare", "digits", "--tune", "lr,beta7"], "No optimizer compared has the hyperparameter 'beta7'. Did you"),
         (["compare", "digits", "--tune", "final_lr", "--optimizers", "adabound"], "has no range worth searching"),
         (["compare", "digits", "--tune", "lr", "--learning-rates", "0.1"], "give one of the two"),
         (["compare", "digits", "--optimizers", "torch.optim:Adm"], "must name an optimizer class as package.module"),

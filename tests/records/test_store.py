@@ -19,7 +19,7 @@ RUN = RunRecord(
 STUDY = StudyRecord(
     workload="w", metric="accuracy", higher_is_better=True, target=None, steps=14, steps_per_epoch=7,
     evaluate_every=7, batch_size=8,
-    samples={"train": 5}, parameters=10, contenders=("a", "b"), learning_rates={"a": (0.1, 1.0)},
+    samples={"train": 5}, parameters=10, contenders=("a", "b"), learning_rates={"a": (0.1, 1.0)}, refined=6,
     tuning_seeds=(0, 1), confirmation_seeds=(1000,), protocol=1,
     caps={"runs": 4, "steps": 56, "seconds": None}, environment={"torch": "2"}, plan={"width": 3},
 )  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from blank import RUN, STUDY
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.records.types import Measurement, Role, RunRecord, StudyRecord
 
@@ -12,24 +13,17 @@ STEPS = 10
 
 def study(contenders: Sequence[str] = ("adam",), **changes: Any) -> StudyRecord:
     """Two epochs, tuning seeds 0 and 1, fresh seeds 1000 and 1001, accuracy."""
-    record = StudyRecord(
-        workload="toy",
-        metric="accuracy",
-        higher_is_better=True,
-        target=None,
+    record = replace(
+        STUDY,
         steps=2 * STEPS,
         steps_per_epoch=STEPS,
         evaluate_every=STEPS,
-        batch_size=8,
         samples={"train": 80, "validation": 20, "test": 30},
-        parameters=12,
         contenders=tuple(contenders),
         learning_rates=dict.fromkeys(contenders, (0.1,)),
         tuning_seeds=(0, 1),
         confirmation_seeds=(1000, 1001),
-        protocol=2,
         caps={"runs": 4, "steps": 8 * STEPS, "seconds": None},
-        environment={},
     )
     return replace(record, **changes)
 
@@ -39,16 +33,14 @@ def run(rate: float, seed: int, metric: float | None, role: Role = "tuning", **c
     first = Measurement(STEPS, 1.0, 1.1, 0.5)
     last = Measurement(2 * STEPS, *((None,) * 3 if metric is None else (0.5, 0.6, metric)))
     test = metric if role != "tuning" else None
-    record = RunRecord(
-        contender="adam",
-        optimizer="adam",
+    record = replace(
+        RUN,
         hyperparameters={"lr": rate},
         learning_rate=rate,
         seed=seed,
         role=role,
         curve=(first, last),
         steps=2 * STEPS,
-        initial_loss=2.0,
         train_metric=metric,
         test_metric=test,
         diverged_at=STEPS + 1 if metric is None else None,

@@ -21,7 +21,7 @@ def known() -> Made:
     )
     adam = [
         *rates({0.01: (0.80, 0.80), 0.1: (0.90, 0.90), 1.0: (0.70, None)}, memory=2048),
-        *finals((0.88, 0.90), 0.1, train_metric=0.95),
+        *finals((0.88, 0.90), 0.1, train_metric=0.95, best_test_metric=0.91),
         *finals((0.70, 0.74), 0.001, "defaults"),
     ]
     sgd = [*rates({0.1: (0.70, 0.70)}, **SGD), *finals((0.50, 0.52), 0.1, **SGD)]

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from blank import RUN, STUDY
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.verdict import verdict
 from thalweg.records.types import Measurement, Role, RunRecord, StudyRecord
@@ -104,7 +105,8 @@ def trained(shape: Shape, c: Character, rate: float, seed: int, role: Role) -> R
         epochs = epochs[: (diverged_at - 1) // STEPS]
     tests = role != "tuning" and shape.test and diverged_at is None
     test = _metric(shape, end + luck.gauss(0, 0.0015)) if tests else None
-    return RunRecord(
+    return replace(
+        RUN,
         contender=c.name,
         optimizer=c.name.partition("(")[0],
         hyperparameters={"lr": rate},
@@ -160,7 +162,8 @@ def _metric(shape: Shape, accuracy: float) -> float:
 
 def _record(shape: Shape) -> StudyRecord:
     samples = {"train": 54_000, "validation": 6_000} | ({"test": 10_000} if shape.test else {})
-    return StudyRecord(
+    return replace(
+        STUDY,
         workload=shape.workload,
         metric=shape.metric,
         higher_is_better=shape.higher_is_better,
@@ -175,7 +178,6 @@ def _record(shape: Shape) -> StudyRecord:
         learning_rates={c.name: grid(*c.rates, shape.rates) for c in shape.contenders},
         tuning_seeds=tuple(range(shape.seeds)),
         confirmation_seeds=tuple(range(1000, 1000 + shape.fresh)),
-        protocol=2,
         caps={
             "runs": (shape.rates + 4) * shape.seeds,
             "steps": (shape.rates + 4) * shape.seeds * STEPS * shape.epochs,

@@ -53,9 +53,9 @@ def test_trust_in_numbers() -> None:
     reader = read(trust.section, known())
     assert heads(reader)[1:4] == ["tuned over defaults, points", "plateau", "decades within 1%"]
     adam, sgd = cells(reader)
-    assert [cell.split()[0] for cell in adam] == ["adam", "+17.0", "0.1", "0.0", "82.5%", "+6.0", "+1.0", "–"]
+    assert [cell.split()[0] for cell in adam] == ["adam", "+17.0", "0.1", "0.0", "82.5%", "+6.0", "+1.0", "91.0%", "–"]
     assert adam[1] == "+17.0 +4.3 to +29.7"  # Student's t of two values, 12.706 times their standard error of 0.01
-    assert [cell.split()[0] for cell in sgd] == ["sgd", "–", "–", "–", "–", "0.0", "+19.0", "0%"]
+    assert [cell.split()[0] for cell in sgd] == ["sgd", "–", "–", "–", "–", "0.0", "+19.0", "–", "0%"]
 
 
 def test_doubts_are_listed() -> None:

@@ -30,7 +30,7 @@ def test_only_the_rounds_that_were_run() -> None:
     assert "beyond" not in said
     assert "5 per decade" not in said
     fine = [*coarse, run(0.2, 0, 0.9, round="extension"), run(0.05, 0, 0.9, round="fine")]
-    said = told(fine, learning_rates={"adam": GRID})["Tuning"]
+    said = told(fine, learning_rates={"adam": GRID}, refined=5)["Tuning"]
     assert "first over 5 learning rates" in said
     assert "rates beyond it followed, for 1 of 1 optimizer." in said
     assert "around the best at 5 per decade." in said

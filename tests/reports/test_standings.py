@@ -1,6 +1,7 @@
 """The table's words, and its intervals as places on an axis."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from synthetic import Shape, parts
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.wording import number
+from thalweg.records.types import RunRecord
 from thalweg.reports.scales import Scale
 from thalweg.reports.standings import note, setting, standings, whisker
 
@@ -77,6 +79,11 @@ def test_partly_reached_targets_are_said() -> None:
     assert (line.steps, line.reached) == ("20", "1/2 reached")
 
 
+def notes(contenders: Sequence[str], runs: Sequence[RunRecord]) -> dict[str, str]:
+    record = study(contenders)
+    return {row.contender: note(record, row) for row in leaderboard(record, runs)}
+
+
 def test_notes() -> None:
     best = [*rates({0.1: (0.9, 0.9)}), *finals((0.90, 0.92), 0.1)]
     tied = [*rates({0.1: (0.9, 0.9)}, contender="sgd"), *finals((0.90, 0.90), 0.1, contender="sgd")]
@@ -85,9 +92,7 @@ def test_notes() -> None:
     lost = [*rates({0.1: (0.9, 0.9)}, contender="lost"), *finals((None, None), 0.1, contender="lost")]
     dead = rates({0.1: (None, None)}, contender="dead")
     runs = [*best, *tied, *behind, *broken, *lost, *dead]
-    record = study(tuple(dict.fromkeys(r.contender for r in runs)))
-    said = {r.contender: note(record, r) for r in leaderboard(record, runs)}
-    assert said == {
+    assert notes(tuple(dict.fromkeys(r.contender for r in runs)), runs) == {
         "adam": "best mean",
         "sgd": "tied with the first",
         "far": "40.0 points behind, group\u00a02",
@@ -100,10 +105,8 @@ def test_notes() -> None:
 def test_notes_where_something_else_failed_or_nothing_was_run() -> None:
     broken = {"failure": "no memory", "contender": "sgd"}
     runs = [*rates({0.1: (0.9, 0.9)}), *rates({0.1: (0.9, 0.9)}, contender="sgd"), *finals((0.9,), 0.1)]
-    record = study(("adam", "sgd", "ghost", "idle"))
     runs += [*finals((0.9,), 0.1, **broken), *rates({0.1: (0.9, 0.9)}, contender="idle")]
-    said = {r.contender: note(record, r) for r in leaderboard(record, runs)}
-    assert said == {
+    assert notes(("adam", "sgd", "ghost", "idle"), runs) == {
         "adam": "best mean",
         "sgd": "every final run failed",
         "ghost": "no run was trained",

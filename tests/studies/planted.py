@@ -1,8 +1,10 @@
 """Runs as a planted truth would give them, without training."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from blank import RUN, STEPS
 from thalweg.records.types import Measurement, Round, RunRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.tuning import Tuner
@@ -14,16 +16,15 @@ Truth = Callable[[Mapping[str, Any]], float | None]
 def run(contender: Contender, given: Mapping[str, Any], seed: int, of: Round, truth: Truth) -> RunRecord:
     metric = truth(given)
     rate = contender.recipe.rate
-    return RunRecord(
+    return replace(
+        RUN,
         contender=contender.label,
         optimizer=contender.recipe.name,
         hyperparameters=dict(given),
         learning_rate=given.get(rate) if rate else None,
         seed=seed,
-        role="tuning",
         round=of,
-        curve=() if metric is None else (Measurement(100, 0.1, 0.1, metric + 1e-4 * (seed - 1)),),
-        steps=100,
+        curve=() if metric is None else (Measurement(STEPS, 0.1, 0.1, metric + 1e-4 * (seed - 1)),),
         diverged_at=3 if metric is None else None,
     )
 

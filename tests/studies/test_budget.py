@@ -1,6 +1,5 @@
 """A budget of time: what is given up first, and what the clock still allows."""
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -46,6 +45,7 @@ def test_the_fine_grid_goes_first_then_rates_then_steps_then_seeds() -> None:
         design, steps, notes = budgeted(share * whole)
         seen.append((design.fine, design.per_decade, steps == 63, design.seeds, design.confirm_seeds))
         assert notes[0].startswith("To fit the budget, the study gave up the fine grid")
+        assert ("seeds" in notes[0]) == (design.seeds < 3)
     assert seen == [
         (False, 2, True, 3, 5), (False, 1, True, 3, 5), (False, 1, False, 3, 5), (False, 1, False, 2, 3),
         (False, 1, False, 1, 2),
@@ -58,9 +58,10 @@ def test_a_budget_that_nothing_fits() -> None:
 
 
 def test_the_clock_learns_from_what_ran() -> None:
-    clock = Clock(time.perf_counter(), 100.0, PACE, WORKLOAD)
+    hand = iter([50.0, 50.0, 50.0 + 10 * RUN * 4, 90.0])
+    clock = Clock(40.0, 100.0, PACE, WORKLOAD, now=lambda: next(hand))
     assert clock.affords(10) == 10
-    assert clock.affords(10_000) == pytest.approx(100 / RUN, rel=0.01)
-    clock.ran(10, 10 * RUN * 4)
-    assert clock.affords(10_000) == pytest.approx(25 / RUN, rel=0.01)
+    assert clock.affords(10_000) == int(90 / RUN)
+    clock.ran(10, since=50.0)
+    assert clock.affords(10_000) == int(50 / (4 * RUN))
     assert Clock(0.0, None, None, WORKLOAD).affords(10_000) == 10_000

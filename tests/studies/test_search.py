@@ -59,6 +59,14 @@ def test_what_an_optimizer_does_not_have_is_left_out() -> None:
     assert fixed[0]["beta1"] == 0.5
 
 
+def test_values_that_a_contender_lists_are_drawn_from() -> None:
+    contender = Contender("adam", space={"beta1": [0.8, 0.95], "amsgrad": [True]})
+    (_, given), *_ = tuned(SearchTuner(contender, ("lr",), BATCH, 0, higher_is_better=False), valley)
+    assert {c["beta1"] for c in given} == {0.8, 0.95}
+    assert {c["amsgrad"] for c in given} == {True}
+    assert len({c["lr"] for c in given}) == BATCH
+
+
 def test_contradictory_trials_are_spent_without_training() -> None:
     """nesterov=True without momentum; half of the draws of a flag."""
     (_, given), *_ = tuned(tuner("sgd", ("lr", "nesterov"), trials=BATCH), lambda given: given["lr"])

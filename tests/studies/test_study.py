@@ -1,6 +1,5 @@
 """A whole study on a tiny problem: its rounds, what is read when, and what a clock cuts."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,13 +20,16 @@ from thalweg.workloads.workload import Workload
 
 
 def study(
-    clock: Clock | None = None, names: Sequence[str] = ("sgd", "adam"), **changes: Any
+    clock: Clock | None = None,
+    told: list[Any] | None = None,
+    names: Sequence[str] = ("sgd", "adam"),
+    **changes: Any,
 ) -> tuple[Study, list[Any]]:
     """The study, after it ran, and what it told in order: runs and the selection."""
     workload: Workload = tiny(epochs=1)
     design = replace(Design(contenders(names), None, seeds=2, confirm_seeds=2, base_seed=0), **changes)
     plan = make_plan(workload, 0, device=torch.device("cpu"), workers=2, execution="population")
-    told: list[Any] = []
+    told = [] if told is None else told
     clock = clock or Clock(0.0, None, None, workload)
     prepared = Prepared(design, plan, clock, describe(design, workload, plan))
     whole = Study(prepared, told.extend, told.append, Silent())
@@ -61,9 +63,15 @@ def test_an_optimizer_under_two_names_runs_twice() -> None:
     assert [r.validation_metric for r in ours] == pytest.approx([r.validation_metric for r in again])
 
 
+def hand(pace: float, seconds: float) -> tuple[Clock, list[Any]]:
+    """A clock on which every run takes a second, and what tells it: the study's list of runs."""
+    told: list[Any] = []
+    now = lambda: float(sum(not isinstance(entry, dict) for entry in told))  # noqa: E731
+    return Clock(0.0, seconds, Pace(pace / 21, 0.0, 0.0), tiny(epochs=1), now), told
+
+
 def test_a_clock_that_has_run_out_leaves_the_first_part_and_two_fresh_seeds() -> None:
-    late = Clock(time.perf_counter() - 10, 1.0, Pace(1e-3, 0.0, 0.0), tiny(epochs=1))
-    whole, _ = study(late, confirm_seeds=5)
+    whole, _ = study(*hand(pace=1.0, seconds=10), confirm_seeds=5)
     assert {run.seed for run in whole.runs if run.role == "tuning"} == {0}
     assert {run.seed for run in whole.runs if run.role == "confirmation"} == {1000, 1001}
     assert (whole.record.tuning_seeds, whole.record.confirmation_seeds) == ((0,), (1000, 1001))
@@ -74,23 +82,20 @@ def test_a_clock_that_has_run_out_leaves_the_first_part_and_two_fresh_seeds() ->
 
 
 def test_a_later_round_is_whole_or_not_at_all() -> None:
-    """Time for the coarse round and the confirmation, but not for the 16 runs of a fine one: at 1 s a run of 21."""
-
-    class Told(Clock):
-        def ran(self, runs: int, seconds: float) -> None:
-            spent_by.append(runs)
-            self._until = time.perf_counter() + 48 - sum(spent_by)
-
-    spent_by: list[int] = []
-    clock = Told(time.perf_counter(), 48.0, Pace(1.0 / 21, 0.0, 0.0), tiny(epochs=1))
-    whole, _ = study(clock)
+    """Time for 36 coarse runs and 8 to confirm, and for 10 more: a fine round would take 16."""
+    whole, _ = study(*hand(pace=1.0, seconds=54.5))
     assert {run.round for run in whole.runs if run.role == "tuning"} == {"coarse"}
     assert whole.record.notes[0].startswith("The budget did not allow the ")
 
 
+def test_the_clock_corrects_a_pace_that_is_wrong() -> None:
+    """Promised a tenth of a second a run: after the first seed's 18 it is known that the second does not fit."""
+    whole, _ = study(*hand(pace=0.1, seconds=30))
+    assert {run.seed for run in whole.runs if run.role == "tuning"} == {0}
+
+
 def test_time_to_spare_goes_into_fresh_seeds() -> None:
-    early = Clock(time.perf_counter(), 1e6, Pace(1e-9, 0.0, 0.0), tiny(epochs=1))
-    whole, _ = study(early, fine=False, per_decade=1)
+    whole, _ = study(*hand(pace=1.0, seconds=1e6), fine=False, per_decade=1)
     assert len(whole.record.confirmation_seeds) == 20
     assert whole.record.notes[-1] == "The budget had time for 20 confirmation seeds in place of 2."
 

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from planted import Truth, tuned
 
+import thalweg
+from thalweg.numerics import sign
+from thalweg.rules.hyperparameters import Rate
 from thalweg.studies.contenders import Contender
 from thalweg.studies.rates import around, beyond, grid
 from thalweg.studies.tuning import GridTuner, cap_of
@@ -90,6 +93,16 @@ def test_rates_of_the_user_are_run_exactly_and_never_extended() -> None:
 
 def test_a_fixed_rate_is_one_run() -> None:
     assert [len(c) for _, c in tuned(tuner("adam(lr=0.1)"), peak(1e-3))] == [1]
+
+
+def test_a_rule_without_a_learning_rate_is_one_run() -> None:
+    @thalweg.rule(paper="none", rates=(1e-3, 1e-1), rate=None)
+    def fixed_step(g, p, t, *, size: Rate = 1e-2):  # type: ignore[no-untyped-def]
+        return (size * sign(g),)
+
+    contender = Contender(fixed_step)
+    (only,) = tuned(GridTuner(contender, None, 8, higher_is_better=True), lambda given: 0.5)
+    assert only == ("coarse", [{}])
 
 
 def test_the_best_combination_of_a_space_is_refined() -> None:

@@ -47,7 +47,8 @@ def compare(
     """Compare optimizers on a workload: tune each, confirm on fresh seeds, rank, report."""
     from thalweg.workloads.catalogue import load, workload_names
 
-    sys.path.insert(0, str(Path.cwd()))  # so that an optimizer in the user's own directory can be named
+    if optimizers is not None and ":" in optimizers:
+        sys.path.append(str(Path.cwd()))  # an optimizer of the user's own; last, so that it hides no other module
     if json is not None:
         _check_writable(json)
     if workload not in workload_names():

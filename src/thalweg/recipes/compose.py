@@ -1,4 +1,8 @@
-"""The order of operations of one step. It is stated here and nowhere else; what is compiled is this."""
+"""The order of operations of one step. It is stated here and nowhere else; what is compiled is this.
+
+Clipping by the norm of all gradients needs every parameter at once, so whoever clips does so before this step; that it
+comes before the sign of `maximize` makes no difference to a norm.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

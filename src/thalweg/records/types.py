@@ -83,6 +83,7 @@ class StudyRecord:
     parameters: int  # of the model
     contenders: tuple[str, ...]
     learning_rates: Mapping[str, tuple[float, ...]]  # contender → the coarse grid, or the rates that were given
+    refined: int | None  # rates per decade that follow around the best; `None` where none do
     tuning_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]
     protocol: int

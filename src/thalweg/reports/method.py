@@ -36,7 +36,7 @@ def _gridded(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
     extended = {run.contender for run in runs if run.round == "extension"}
     further = f" Where the best was the lowest or the highest tried, rates beyond it followed, for {len(extended)} of "
     further += f"{several(len(study.contenders), 'optimizer')}."
-    fine = " Then came the rates around the best at 5 per decade."
+    fine = f" Then came the rates around the best at {study.refined} per decade."
     return (
         f"Each optimizer was tuned on its own, {'first ' if extended or _refined(runs) else ''}over {_rates(study)}."
         f"{further if extended else ''}{fine if _refined(runs) else ''}"

@@ -98,5 +98,11 @@ COLUMNS = (
         change=True,
         fresh=True,
     ),
+    Column(
+        "at its best",
+        "the test {metric} where the validation {metric} was best, in place of the end of training.",
+        lambda study, row: stacked(value(study, row.best_test.mean if row.best_test else None)),
+        fresh=True,
+    ),
     Column("beats the first", "how often a run of it does better than one of {first}.", _improvement),
 )

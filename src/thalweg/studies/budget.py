@@ -1,7 +1,7 @@
 """A study that fits a budget of wall-clock time: what is given up for it, and whether it is kept to."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from thalweg.errors import InputError
@@ -15,6 +15,11 @@ from thalweg.workloads.workload import Workload
 PROBE = 12  # steps of the runs that measure the pace
 SHARE = 0.8  # of the budget that is planned for: the rest is for edges that need extending, and the report
 SHORTEST = 0.25  # of its training that a run keeps before seeds are given up
+FEWEST_TRIALS = 8  # that a search keeps before its runs are shortened
+FEWER_SEEDS = (
+    (2, 3, SHORTEST),
+    (1, 2, 0.0),
+)  # (tuning, confirmation, least share of the training), one after the other
 
 
 @dataclass(frozen=True)
@@ -90,13 +95,7 @@ def _fitting(
 
 def expected_runs(design: Design) -> int:
     """Runs of a study that extends no edge."""
-    if design.tune:
-        tuning = design.trials * len(design.contenders)
-    else:
-        rates = design.learning_rates
-        tuning = sum(len(c.configurations(rates, design.per_decade)) for c in design.contenders)
-        tuning += sum(4 for c in design.contenders if c.has_own_grid and rates is None and design.fine)
-    return tuning * design.seeds + 2 * len(design.contenders) * design.confirm_seeds
+    return design.expected * design.seeds + 2 * len(design.contenders) * design.confirm_seeds
 
 
 def _ladder(design: Design) -> Iterator[tuple[Design, float, list[str]]]:
@@ -104,10 +103,10 @@ def _ladder(design: Design) -> Iterator[tuple[Design, float, list[str]]]:
     lost: list[str] = []
     yield design, 1.0, lost
     if design.tune:
-        while design.trials > 8:
+        while design.trials > FEWEST_TRIALS:
             design = replace(design, trials=design.trials // 2)
-            yield design, 1.0, [f"all but {design.trials} trials"]
-        lost = [f"all but {design.trials} trials"]
+            lost = [f"all but {design.trials} trials"]
+            yield design, 1.0, lost
     elif design.learning_rates is None:
         design = replace(design, fine=False)
         lost = ["the fine grid"]
@@ -116,17 +115,25 @@ def _ladder(design: Design) -> Iterator[tuple[Design, float, list[str]]]:
         lost = [*lost, "every other rate of the coarse grid"]
         yield design, 1.0, lost
     yield design, SHORTEST, lost
-    for seeds, confirm, share in ((2, 3, SHORTEST), (1, 2, 0.0)):
-        if design.seeds > seeds or design.confirm_seeds > confirm:
-            design = replace(design, seeds=min(design.seeds, seeds), confirm_seeds=min(design.confirm_seeds, confirm))
-        yield design, share, [*lost, f"seeds (tuning with {design.seeds}, confirmation with {design.confirm_seeds})"]
+    whole = design
+    for seeds, confirm, share in FEWER_SEEDS:
+        design = replace(whole, seeds=min(whole.seeds, seeds), confirm_seeds=min(whole.confirm_seeds, confirm))
+        seeds_left = f"all but {design.seeds} tuning and {design.confirm_seeds} confirmation seeds"
+        yield design, share, lost if design == whole else [*lost, seeds_left]
 
 
 class Clock:
     """Whether what comes next still fits; without a budget everything does."""
 
-    def __init__(self, began: float, seconds: float | None, pace: Pace | None, workload: Workload) -> None:
-        self._until = None if seconds is None else began + seconds
+    def __init__(
+        self,
+        began: float,
+        seconds: float | None,
+        pace: Pace | None,
+        workload: Workload,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.now, self._until = now, None if seconds is None else began + seconds
         self._pace, self._workload = pace, workload
         self._drift = 1.0
 
@@ -135,14 +142,14 @@ class Clock:
         """Whether there is a budget."""
         return self._until is not None
 
-    def ran(self, runs: int, seconds: float) -> None:
-        """Corrects the pace by a stage that took `seconds`."""
+    def ran(self, runs: int, since: float) -> None:
+        """Corrects the pace by a stage of so many runs that began at `since` on this clock and ends now."""
         if self._pace is not None and runs:
-            self._drift = seconds / self._pace.of(runs, self._workload)
+            self._drift = (self.now() - since) / self._pace.of(runs, self._workload)
 
     def affords(self, runs: int) -> int:
         """How many of these runs still fit."""
         if self._until is None or self._pace is None:
             return runs
         each = self._drift * self._pace.of(1, self._workload)
-        return max(0, min(runs, int((self._until - time.perf_counter()) / each)))
+        return max(0, min(runs, int((self._until - self.now()) / each)))

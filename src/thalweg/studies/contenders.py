@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, suggest
 from thalweg.recipes.catalogue import Recipe, recipe, split_betas
 from thalweg.recipes.imported import Imported
 from thalweg.rules.contract import Preset
@@ -121,12 +121,16 @@ def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:
     return tuple(sorted({float(value) for value in given}))
 
 
-def tunable(given: Sequence[str] | None) -> tuple[str, ...]:
-    """The names of hyperparameters to search. Raises `InputError` where it is no list of names."""
+def tunable(given: Sequence[str] | None, of: Sequence[Contender]) -> tuple[str, ...]:
+    """The names of hyperparameters to search. Raises `InputError` where one is no contender's, or it is no list."""
     if given is None:
         return ()
     if isinstance(given, str) or not given or not all(isinstance(name, str) and name for name in given):
         raise InputError(f"tune must be a list of hyperparameters' names such as ['lr', 'beta1'], got {given!r}.")
+    known = {name for c in of for name in c.recipe.defaults} | {c.recipe.rate for c in of if c.recipe.rate}
+    for name in given:
+        if name not in known:
+            raise InputError(f"No optimizer compared has the hyperparameter {name!r}. {suggest(name, known)}")
     return tuple(dict.fromkeys(given))
 
 

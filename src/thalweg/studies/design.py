@@ -1,7 +1,7 @@
 """What a study compares and how often, and its record before it begins."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -10,9 +10,9 @@ from thalweg.population.plan import Plan
 from thalweg.records.types import StudyRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.environment import environment
-from thalweg.studies.protocol import PER_DECADE, PROTOCOL, Cap, confirmation_seeds, tuning_seeds
+from thalweg.studies.protocol import FINE_PER_DECADE, PER_DECADE, PROTOCOL, Cap, confirmation_seeds, tuning_seeds
 from thalweg.studies.search import SearchTuner
-from thalweg.studies.tuning import GridTuner, Tuner, cap_of
+from thalweg.studies.tuning import FINE, GridTuner, Tuner, cap_of
 from thalweg.workloads.workload import Workload
 
 
@@ -33,6 +33,19 @@ class Design:
     fine: bool = True
     tune: tuple[str, ...] = ()
     trials: int = 0
+
+    @property
+    def refines(self) -> bool:
+        """Whether learning rates around the best follow on the grid."""
+        return self.fine and not self.tune and self.learning_rates is None
+
+    @property
+    def expected(self) -> int:
+        """Configurations of all contenders together, where no edge is extended."""
+        if self.tune:
+            return self.trials * len(self.contenders)
+        coarse = sum(len(c.configurations(self.learning_rates, self.per_decade)) for c in self.contenders)
+        return coarse + FINE * sum(c.has_own_grid for c in self.contenders if self.refines)
 
     @property
     def configurations(self) -> int:
@@ -82,10 +95,11 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         parameters=sum(p.numel() for p in model.parameters()),
         contenders=tuple(c.label for c in design.contenders),
         learning_rates=_rates(design),
+        refined=FINE_PER_DECADE if design.refines else None,
         tuning_seeds=tuning_seeds(design.base_seed, design.seeds),
         confirmation_seeds=confirmation_seeds(design.base_seed, design.confirm_seeds),
         protocol=PROTOCOL,
-        caps=design.cap(workload.total_steps, seconds).as_dict(),
+        caps=asdict(design.cap(workload.total_steps, seconds)),
         environment=environment(plan.job.device),
         plan={**plan.describe(), "clip_norm": plan.job.clip_norm},
     )

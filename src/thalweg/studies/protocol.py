@@ -1,7 +1,6 @@
 """The rules of a comparison, versioned: where the number differs, results are not comparable."""
 
 from dataclasses import dataclass
-from typing import Any
 
 PROTOCOL = 2
 
@@ -27,9 +26,6 @@ class Cap:
     runs: int
     steps: int
     seconds: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"runs": self.runs, "steps": self.steps, "seconds": self.seconds}
 
 
 def tuning_seeds(base: int, count: int) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """Hyperparameters beside the learning rate, searched by Optuna's sampler in batches that fill a population."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -12,13 +11,16 @@ from thalweg.records.types import Round, RunRecord
 from thalweg.rules.hyperparameters import Range
 from thalweg.studies.contenders import Contender
 
+Where = Range | tuple[Any, ...]
+
 BATCH = 16  # trials at a time; the first are drawn at random
 
 
 class SearchTuner:
     """Trials of one contender by the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS).
 
-    names: the hyperparameters to search; those that the optimizer does not have are left out.
+    names: the hyperparameters to search; those that the optimizer does not have are left out. Values that the
+        contender lists in its space are drawn from too, in place of the declared range.
 
     Raises:
         InputError: where Optuna is not installed, or a hyperparameter has no range worth searching.
@@ -29,7 +31,9 @@ class SearchTuner:
     ) -> None:
         optuna = _optuna()
         self.contender, self.notes, self._left = contender, list[str](), trials
-        self._space = {name: _range(contender, name) for name in names if _has(contender, name)}
+        listed: dict[str, Where] = {name: tuple(values) for name, values in contender.space.items()}
+        declared = {n: _range(contender, n) for n in names if n not in listed and _has(contender, n)}
+        self._space = declared | listed
         if not self._space:
             self._left = min(trials, 1)  # nothing to search
         self._optuna = optuna
@@ -93,8 +97,8 @@ def _has(contender: Contender, name: str) -> bool:
     return name in known and name not in contender.fixed
 
 
-def _range(contender: Contender, name: str) -> Range | None:
-    """What to draw from; `None` for a flag."""
+def _range(contender: Contender, name: str) -> Where:
+    """What to draw from: the part of the declared range worth searching, or a flag's values."""
     if name == contender.recipe.rate:
         low, high = contender.recipe.rates
         return Range(low, high, search=(low, high), scale="log")
@@ -103,19 +107,20 @@ def _range(contender: Contender, name: str) -> Range | None:
             f"{contender.label}: only the learning rate of an imported optimizer can be searched, not {name!r}."
         )
     declared = contender.recipe.hyperparameters[name]
-    if declared.range is not None and declared.range.search is None:
+    if declared.range is None:
+        return (False, True)
+    if declared.range.search is None:
         raise InputError(
             f"The {name!r} of {contender.label} has no range worth searching; give values in a Contender's space."
         )
     return declared.range
 
 
-def _draw(trial: Any, name: str, where: Range | None) -> float | bool:
-    if where is None:
-        return bool(trial.suggest_categorical(name, [False, True]))
+def _draw(trial: Any, name: str, where: Where) -> Any:
+    if isinstance(where, tuple):
+        return trial.suggest_categorical(name, where)
     assert where.search is not None
     low, high = where.search
     if where.scale == "log(1-x)":
         return 1.0 - float(trial.suggest_float(f"1 - {name}", 1 - high, 1 - low, log=True))
-    drawn = float(trial.suggest_float(name, low, high, log=where.scale == "log"))
-    return drawn if math.isfinite(drawn) else low
+    return float(trial.suggest_float(name, low, high, log=where.scale == "log"))

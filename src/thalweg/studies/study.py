@@ -1,6 +1,5 @@
 """A study from beginning to end: tune, select, confirm on fresh seeds beside the defaults."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -127,9 +126,9 @@ class Study:
         return entries
 
     def _train(self, entries: Sequence[Entry], stage: str) -> None:
-        began = time.perf_counter()
+        began = self._clock.now()
         self.runs += train_entries(self._plan, entries, stage, self._keep, self._show)
-        self._clock.ran(len(entries), time.perf_counter() - began)
+        self._clock.ran(len(entries), began)
 
 
 def _about_seeds(done: int, planned: int, *, settled: bool) -> list[str]:
