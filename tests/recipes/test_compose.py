@@ -1,4 +1,4 @@
-"""The order of operations of one step, by hand: maximize, coupled decay, rule, decoupled decay, update."""
+"""The order of operations of one step, by hand: maximize, clipping, coupled decay, rule, decoupled decay, mask."""
 
 import pytest
 import torch
@@ -29,6 +29,8 @@ CASES = [
         P * (1 - LR * DECAY) + LR * G,
     ),
     ({"decoupled_weight_decay": True}, G, P - LR * G),
+    ({"clip_value": 2.0, "weight_decay": DECAY}, 2 + DECAY * P, P - LR * (2 + DECAY * P)),
+    ({"clip_value": 2.0, "maximize": True}, -2.0, P + LR * 2),
 ]
 
 
@@ -40,6 +42,17 @@ def test_order(given, gradient, expected, execution):
     advance(EXECUTIONS[execution], [run], [torch.tensor([G])])
     assert run.p.item() == expected
     assert [s.item() for s in run.states] == [gradient, P]  # the rule sees the gradient with L2, and p before any decay
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_the_mask_comes_last(execution):
+    """Decay would move a parameter that was masked before it; the update, one that was masked before that."""
+    recipe = recipe_of(witness)
+    run = begin(recipe, recipe.resolve({"masked": True, "weight_decay": DECAY}), torch.tensor([P, P]))
+    run.states[-1].copy_(torch.tensor([0.0, 1.0]))
+    advance(EXECUTIONS[execution], [run], [torch.tensor([G, G])])
+    assert run.p.tolist() == [0.0, P - LR * (G + DECAY * P)]
+    assert run.states[-1].tolist() == [0.0, 1.0]
 
 
 def test_numbers_are_steps_too():

@@ -11,7 +11,7 @@ import torch
 
 from small_rules import recipe_of
 from thalweg.recipes.catalogue import recipe
-from thalweg.recipes.execution import kernels, stacked
+from thalweg.recipes.execution import compiled, kernels, stacked
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Rate
@@ -63,9 +63,10 @@ def test_a_row_that_is_not_active_is_left_as_it_is(execution):
     if execution == "stacked":
         stacked.update(program, torch.tensor(columns), torch.tensor(active), elements)
     else:
-        pointers = np.array([[row.data_ptr() for row in elements[name]] for name in elements])
-        sizes = np.full(3, 4)
-        kernels.kernel(program, "float64")(columns, np.arange(3), active, pointers, sizes)
+        step = compiled.Pass(program, (torch.float64,) * len(elements), np.full(3, 4), 3)
+        step.pointers[:] = [[row.data_ptr() for row in elements[name]] for name in elements]
+        step.which[:], step.active[:] = np.arange(3), active
+        step(columns)
     for name in ("p", *program.states):
         assert elements[name][0].tolist() == [1.0] * 4
         assert elements[name].isfinite().all()
@@ -134,7 +135,7 @@ def test_where_nothing_can_be_written(tmp_path, monkeypatch, cache):
 def test_the_source_has_no_literals():
     made = scaled(lambda g, p: 0.125 * g + 3)
     program = trace(made.structure(made.resolve({})))
-    body = kernels.source(program, "float32").partition("def row")[2].partition("@njit")[0]
+    body = kernels.source(program, ("float32",) * 2).partition("def row")[2].partition("@cfunc")[0]
     assert "0.125" not in body
     assert "3" not in body.replace("_x3", "").replace("_k3", "")
 
@@ -152,4 +153,4 @@ def test_two_processes_compiling_at_once(tmp_path):
     answers = [process.communicate() for process in together]
     assert [error for _, error in answers] == ["", ""]
     assert answers[0] == answers[1]
-    assert len(files(tmp_path / "thalweg" / "kernels")) == 1
+    assert len(files(tmp_path / "thalweg" / "kernels")) == 2  # the step, and what counts the steps

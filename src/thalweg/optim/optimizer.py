@@ -10,7 +10,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.optim import state as states
 from thalweg.optim.signature import HINTS, bind, class_name, group_defaults, hyperparameters
-from thalweg.optim.update import update_group
+from thalweg.optim.update import GroupUpdate
 from thalweg.recipes.catalogue import Recipe
 
 
@@ -47,8 +47,10 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            update_group(self.recipe, self.state, group)
+        updates: list[GroupUpdate] = self.__dict__.setdefault("_updates", [])  # no part of what is pickled or copied
+        updates += [GroupUpdate(self.recipe) for _ in self.param_groups[len(updates) :]]
+        for update, group in zip(updates, self.param_groups, strict=False):
+            update.step(self.state, group)
         return loss
 
     def __setstate__(self, state: dict[str, Any]) -> None:

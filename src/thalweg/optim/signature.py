@@ -7,6 +7,7 @@ from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.recipes.catalogue import Recipe, split_betas
+from thalweg.recipes.compose import OPTIONS
 from thalweg.rules.hyperparameters import unknown
 
 HINTS: Mapping[str, bool | None] = {
@@ -22,7 +23,7 @@ def group_defaults(recipe: Recipe) -> dict[str, Any]:
     """A param group's keys in torch's spelling, with the recipe's defaults."""
     assert recipe.drop_in is not None
     named = {name: _default(recipe, name) for name in recipe.drop_in.arguments}
-    keyword_only = {name: recipe.defaults[name] for name in ("maximize", "decoupled_weight_decay") if name not in named}
+    keyword_only = {name: recipe.defaults[name] for name in OPTIONS if name not in named}
     return {**named, **keyword_only, **HINTS}
 
 
@@ -61,8 +62,13 @@ def class_name(recipe: Recipe) -> str:
 
 def hyperparameters(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
     """A param group's hyperparameters in the rule's spelling, unchecked; absent ones are left out."""
-    spelled = (*group_defaults(recipe), *(h.name for h in recipe.hyperparameters.values() if h.initially))
-    return split_betas({k: group[k] for k in spelled if k in group and k not in HINTS}, len(recipe.betas))
+    return split_betas({k: group[k] for k in spelled(recipe) if k in group}, len(recipe.betas))
+
+
+def spelled(recipe: Recipe) -> tuple[str, ...]:
+    """A param group's hyperparameters as torch spells them."""
+    given = (name for name in group_defaults(recipe) if name not in HINTS)
+    return (*given, *(h.name for h in recipe.hyperparameters.values() if h.initially))
 
 
 def _default(recipe: Recipe, name: str) -> Any:

@@ -8,10 +8,16 @@ from torch import Tensor
 
 from thalweg.optim.signature import hyperparameters
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.compose import MASK
 from thalweg.recipes.trace import Program, trace
 from thalweg.rules.contract import State
 
 States = MutableMapping[Any, Any]
+
+
+def keeps(recipe: Recipe, program: Program) -> bool:
+    """Whether a parameter has any state. Plain SGD has none, as in torch."""
+    return bool(recipe.rule.counts_steps or program.states or program.row_states)
 
 
 def create(recipe: Recipe, all_states: States, group: Mapping[str, Any]) -> None:
@@ -28,7 +34,7 @@ def ensure(recipe: Recipe, program: Program, state: States, p: Tensor, values: M
     if recipe.rule.counts_steps and "step" not in state:
         state["step"] = torch.tensor(0.0, dtype=_scalar_dtype())
     if missing:
-        declared = {s.name: s for s in recipe.rule.states}
+        declared = {s.name: s for s in (*recipe.rule.states, MASK)}
         for name in missing:
             state[name] = _initial(declared[name], p, values)
     return len(missing) == len(names)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.optim import state as states
-from thalweg.optim.signature import class_name, hyperparameters
+from thalweg.optim.prepared import Prepared, Unsuited
+from thalweg.optim.signature import class_name, hyperparameters, spelled
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, reference
@@ -25,25 +26,53 @@ class _Row:
     state: states.States
 
 
-def update_group(recipe: Recipe, all_states: states.States, group: Mapping[str, Any]) -> None:
-    """Steps every parameter of the group that has a gradient, in place."""
-    values = _numbers(recipe, group)
-    structure = recipe.structure(values)
+class GroupUpdate:
+    """The updates of one param group. Remembers what made the last step, to make the next one quicker."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe, self._names = recipe, spelled(recipe)
+        self._given: tuple[Any, ...] | None = None
+        self._prepared: Prepared | None = None
+
+    def step(self, all_states: states.States, group: Mapping[str, Any]) -> None:
+        """Steps every parameter of the group that has a gradient, in place."""
+        self._read(group)
+        pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
+        params, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+        prepared = self._prepared
+        if prepared and prepared.step(self._structure, self._values, all_states, params, gradients):
+            return
+        _update_any(self._recipe, self._structure, all_states, params, self._values)
+        try:
+            prepared = Prepared(self._recipe, self._structure, all_states, params, gradients) if params else None
+        except Unsuited:
+            prepared = None
+        self._prepared = prepared
+
+    def _read(self, group: Mapping[str, Any]) -> None:
+        """Hyperparameters as plain numbers, and the structure they need. A tensor's value may change where it is."""
+        given = tuple([group.get(name) for name in self._names])
+        if Tensor not in map(type, given) and given == self._given:
+            return
+        found = hyperparameters(self._recipe, group)
+        named = {name: found[name] for name in self._recipe.hyperparameters}
+        self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
+        self._structure = self._recipe.structure(self._values)
+        self._given = given
+
+
+def _update_any(
+    recipe: Recipe, structure: Structure, all_states: states.States, params: Sequence[Tensor], values: Mapping[str, Any]
+) -> None:
+    """Whatever the parameters' memory looks like; creates the state that is missing."""
     program = trace(structure)
-    keeps = recipe.rule.counts_steps or program.states or program.row_states  # plain SGD has no state, as in torch
-    stepped = [p for p in group["params"] if p.grad is not None]
-    rows = [_row(recipe, program, all_states[p] if keeps else {}, p, values) for p in stepped]
+    keeps = states.keeps(recipe, program)
+    rows = [_row(recipe, program, all_states[p] if keeps else {}, p, values) for p in params]
     buckets: dict[Any, list[_Row]] = {}
     for row in rows:
         buckets.setdefault(_executor(row.elements), []).append(row)
     for (compile_it, _), bucket in buckets.items():
         _update(compiled if compile_it else reference, structure, program, bucket, values)
-
-
-def _numbers(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyperparameters as plain numbers; a schedule may have put a tensor there."""
-    given = hyperparameters(recipe, group)
-    return {name: v if isinstance(v := given[name], bool) else float(v) for name in recipe.hyperparameters}
 
 
 def _row(recipe: Recipe, program: Program, state: states.States, p: Tensor, values: Mapping[str, Any]) -> _Row:
@@ -65,14 +94,7 @@ def _row(recipe: Recipe, program: Program, state: states.States, p: Tensor, valu
 
 def _executor(row: Elements) -> tuple[bool, torch.dtype]:
     """Whether the compiled pass can take the row, whose tensors must lie alike in memory; and its dtype."""
-    p, rest = row.p, (row.g, *row.states)
-    alike = p.is_contiguous()
-    for tensor in rest:
-        alike = alike and tensor.is_contiguous()
-    alike = alike or all(tensor.stride() == p.stride() for tensor in rest)
-    for tensor in rest:
-        alike = alike and tensor.dtype == p.dtype
-    return alike and compiled.accepts(p), p.dtype
+    return compiled.accepts(*row.tensors), row.p.dtype
 
 
 def _update(

@@ -12,7 +12,6 @@ from thalweg.population.members import Member
 from thalweg.population.models import like
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, stacked
-from thalweg.recipes.execution.kernels import Kernel, kernel
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import Program, trace
 
@@ -70,7 +69,7 @@ class Group:
         self.values: dict[str, Array] = {
             name: np.array([float(m.values[name]) for m in members]) for name in self._scalars()
         }
-        declared = {s.name: s for s in structure.rule.states}
+        declared = {s.name: s for s in structure.states}
         for name in self.program.row_states:
             self.values[name] = np.full(len(members), float(declared[name].initial))
         self._parameters = {name: p[place] for name, p in parameters.items()}
@@ -131,9 +130,8 @@ def _filled(parameter: Tensor, start: Array) -> Tensor:
 def _executor(
     program: Program, place: slice, parameters: Mapping[str, Tensor], states: Mapping[str, Mapping[str, Tensor]]
 ) -> Any:
-    every = [*parameters.values()]
-    same = len({p.dtype for p in every}) == 1
-    kind = _Compiled if same and all(compiled.accepts(p) for p in every) else _Stacked
+    same = len({p.dtype for p in parameters.values()}) == 1
+    kind = _Compiled if same and all(compiled.accepts(p) for p in parameters.values()) else _Stacked
     return kind(program, place, parameters, states)
 
 
@@ -147,25 +145,25 @@ class _Compiled:
         parameters: Mapping[str, Tensor],
         states: Mapping[str, Mapping[str, Tensor]],
     ) -> None:
-        self._dtype = compiled.DTYPES[next(iter(parameters.values())).dtype]
-        self._kernel: Kernel = kernel(program, self._dtype.name)
-        members = len(next(iter(parameters.values())))
+        first = next(iter(parameters.values()))
+        members = len(first)
         lengths = np.array([p[0].numel() for p in parameters.values()], np.int64)
-        stride = (lengths * self._dtype.itemsize)[:, None]
+        stride = (lengths * first.element_size())[:, None]
         self._offsets = np.arange(members) * stride  # [parameters, members]
         self._in_stack = self._offsets + place.start * stride
-        self._which = np.tile(np.arange(members), len(parameters))
-        self._sizes = np.repeat(lengths, members)
-        streams = [parameters, *states.values()]
-        rest = [self._addresses(list(tensors.values())) for tensors in streams]
-        self._pointers = np.ascontiguousarray(np.stack([np.zeros_like(rest[0]), *rest]))
+        storage = (first.dtype,) * (2 + len(states))
+        self._pass = compiled.Pass(program, storage, np.repeat(lengths, members), members)
+        self._pass.which[:] = np.tile(np.arange(members), len(parameters))
+        for i, tensors in enumerate([parameters, *states.values()], 1):
+            self._pass.pointers[i] = self._addresses(list(tensors.values()))
 
     def cast(self, columns: Array) -> Array:
-        return columns.astype(self._dtype)
+        return columns
 
     def __call__(self, gradients: Mapping[str, Tensor], bases: NDArray[np.int64], columns: Array, active: Mask) -> None:
-        self._pointers[0] = (bases[:, None] + self._in_stack).ravel()
-        self._kernel(columns, self._which, active, self._pointers, self._sizes)
+        self._pass.pointers[0] = (bases[:, None] + self._in_stack).ravel()
+        self._pass.active[:] = active
+        self._pass(columns)
 
     def _addresses(self, tensors: Sequence[Tensor]) -> NDArray[np.int64]:
         bases = np.array([t.data_ptr() for t in tensors], np.int64)

@@ -8,19 +8,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from thalweg.numerics import Value
-from thalweg.regularization import decay
-from thalweg.rules.contract import Rule, hyperparameter
-from thalweg.rules.hyperparameters import Flag, Hyperparameter, Penalty
+from thalweg.regularization import clipping, decay, masks
+from thalweg.rules.contract import Rule, State, hyperparameter
+from thalweg.rules.hyperparameters import Flag, Hyperparameter, Limit, Penalty
 
 OPTIONS: Mapping[str, Hyperparameter] = {
     name: hyperparameter(name, annotation, default)
     for name, annotation, default in (
+        ("clip_value", Limit, 0.0),
         ("weight_decay", Penalty, 0.0),
         ("decoupled_weight_decay", Flag, False),
         ("maximize", Flag, False),
+        ("masked", Flag, False),
     )
 }
 """What a composed step offers beside its rule's own hyperparameters."""
+
+
+MASK = State("mask", initial=1.0)
+"""The state that `masked` needs: 1 for an element that is trained, 0 for one that is held at zero. A step reads it."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,11 @@ class Structure:
     flags: frozenset[str]
     absent: frozenset[str]
 
+    @property
+    def states(self) -> tuple[State, ...]:
+        """All that may exist: the rule's, and the composed step's own."""
+        return (*self.rule.states, MASK) if "masked" in self.flags else self.rule.states
+
     def __hash__(self) -> int:
         return hash((self.rule.name, self.flags, self.absent))
 
@@ -46,7 +57,7 @@ def step(
     t: Value,
     hyperparameters: Mapping[str, Value],
 ) -> tuple[Value, dict[str, Value]]:
-    """One step of one parameter: (new parameter, new states). Pure; numbers, tensors and symbols alike.
+    """One step of one parameter: (new parameter, new states by name). Pure; numbers, tensors and symbols alike.
 
     `hyperparameters` holds the numeric ones of rule and options; flags and absences come from the structure.
     """
@@ -55,13 +66,19 @@ def step(
     is_decoupled = "decoupled_weight_decay" in structure.flags
     if "maximize" in structure.flags:
         g = -g
+    if "clip_value" not in structure.absent:
+        g = clipping.by_value(g, hyperparameters["clip_value"])
     if strength is not None and not is_decoupled:
         g = decay.coupled(g, p, strength)
     returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
     update, after = _unpack(rule, returned)
     if strength is not None and is_decoupled:
         p = decay.decoupled(p, hyperparameters[rule.rate] if rule.rate else 1.0, strength)
-    return p - update, after
+    p = p - update
+    if "masked" in structure.flags:
+        after[MASK.name] = states[MASK.name]
+        p = masks.masked(p, states[MASK.name])
+    return p, after
 
 
 def _unpack(rule: Rule, returned: Value) -> tuple[Value, dict[str, Value]]:

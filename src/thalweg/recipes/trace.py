@@ -17,7 +17,7 @@ class Instruction:
     arguments: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """What a structure computes, ready to be executed or emitted.
 
@@ -41,12 +41,12 @@ class Program:
 def trace(structure: Structure) -> Program:
     """The program of a structure. Called once each; the rule runs with symbols for everything but its flags."""
     rule = structure.rule
-    leaves = {s.name: (row if s.per_row else element)(s.name) for s in rule.states}
+    leaves = {s.name: (row if s.per_row else element)(s.name) for s in structure.states}
     numeric = [h.name for h in (*rule.hyperparameters.values(), *OPTIONS.values()) if not h.is_flag]
     hyperparameters = {name: row(name) for name in numeric}
     p, after = step(structure, element("g"), element("p"), leaves, row("t"), hyperparameters)
     updates = {name: lift(value) for name, value in after.items()}
-    alive = [s for s in rule.states if _exists(s.name, leaves[s.name], lift(p), updates)]
+    alive = [s for s in structure.states if _exists(s.name, leaves[s.name], lift(p), updates)]
     elements = {"p": lift(p)} | {s.name: updates[s.name] for s in alive if not s.per_row}
     row_updates = {s.name: updates[s.name] for s in alive if s.per_row}
     _refuse_elements(rule.name, row_updates)

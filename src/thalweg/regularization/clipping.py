@@ -1,6 +1,11 @@
 """Clipping of gradients."""
 
-from thalweg.numerics import Value, minimum
+from thalweg.numerics import Value, clip, minimum
+
+
+def by_value(gradient: Value, limit: Value) -> Value:
+    """Every element of the gradient limited to [-limit, limit]."""
+    return clip(gradient, -limit, limit)
 
 
 def norm_factor(norm: Value, limit: Value) -> Value:

@@ -55,6 +55,7 @@ OpenFraction = Annotated[Value, Range(0.0, 1.0, open_low=True, open_high=True, s
 NonNegative = Annotated[Value, Range(0.0, math.inf)]
 Epsilon = Annotated[Value, Range(0.0, math.inf, search=(1e-10, 1e-2), scale="log")]
 Penalty = Annotated[Value, Range(0.0, math.inf, search=(1e-6, 1e-1), scale="log"), Switch()]
+Limit = Annotated[Value, Range(0.0, math.inf), Switch()]
 Flag = bool
 
 

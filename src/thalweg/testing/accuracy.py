@@ -7,7 +7,7 @@ import torch
 
 from thalweg.recipes.rows import Array
 from thalweg.testing.settings import Case
-from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
+from thalweg.testing.trajectories import EXECUTIONS, Problem, advance, begin, problem, trajectory
 
 ROUNDING = 1e-12  # 300 steps of ten roundings of 1.1e-16 each, all in one direction, make 3.3e-13
 
@@ -57,10 +57,58 @@ def check_maximize(case: Case) -> None:
         assert np.array_equal(actual, expected), f"{case}: maximize is not the negated gradient ({name})."
 
 
+def check_clip_value(case: Case) -> None:
+    """`clip_value` is the clipped gradient, bitwise: in the rule itself and in what was traced of it."""
+    task, limit = problem(case.rate, seed=7, steps=50), 0.125
+    clipped = Problem(task.start, task.gradients.clip(-limit, limit), task.rates)
+    limited = {**case.values, "clip_value": limit}
+    for name in ("reference", "stacked"):  # the compiled pass may fuse other products into sums
+        actual = trajectory(EXECUTIONS[name], case.recipe, limited, task)
+        expected = trajectory(EXECUTIONS[name], case.recipe, case.values, clipped)
+        assert np.array_equal(actual, expected), f"{case}: clip_value is not the clipped gradient ({name})."
+
+
+def check_mask(case: Case) -> None:
+    """Where the mask is 1 a masked step is the plain one, bitwise; where it is 0 the parameter is 0."""
+    task = problem(case.rate, seed=8, steps=20)
+    gradients = torch.tensor(task.gradients)
+    trained = torch.arange(len(task.start)) % 3 > 0
+    for name in ("reference", "stacked", "compiled"):
+        plain, masked = (begin(case.recipe, {**case.values, "masked": m}, torch.tensor(task.start)) for m in (0, 1))
+        masked.states[-1].copy_(trained)
+        for g in gradients:
+            for run in (plain, masked):
+                advance(EXECUTIONS[name], [run], [g])
+        assert not masked.p[~trained].any(), f"{case}: a masked element is not 0 ({name})."
+        same = torch.equal(plain.p[trained], masked.p[trained])
+        assert same or name == "compiled", f"{case}: an element that no mask holds differs ({name})."
+        torch.testing.assert_close(masked.p[trained], plain.p[trained], rtol=ROUNDING, atol=ROUNDING)
+
+
+def check_bfloat16(case: Case) -> None:
+    """Held in bfloat16, the states too or not, the compiled pass rounds as the reference does: once, at the end.
+
+    From the same state a step differs by at most one step of bfloat16, where float32 rounds to another side.
+    """
+    task = problem(case.rate, seed=9, steps=20)
+    for of_states in (torch.bfloat16, torch.float32):
+        run = begin(case.recipe, case.values, torch.tensor(task.start, dtype=torch.bfloat16))
+        run.states = tuple(s.to(of_states) for s in run.states)
+        for gradient in torch.tensor(task.gradients, dtype=torch.bfloat16):
+            other = run.copy()
+            advance(EXECUTIONS["reference"], [run], [gradient])
+            advance(EXECUTIONS["compiled"], [other], [gradient])
+            for expected, actual in zip((run.p, *run.states), (other.p, *other.states), strict=True):
+                finest = 2**-7 if expected.dtype == torch.bfloat16 else 1e-5
+                atol = 1e-5 * float(expected.abs().max())
+                torch.testing.assert_close(actual, expected, rtol=finest, atol=atol, msg=lambda m: f"{case}: {m}")
+
+
 def oracle_arguments(case: Case) -> Mapping[str, float | bool]:
     """The hyperparameters that an oracle takes: all but the learning rate and what starts from it."""
     declared = case.recipe.hyperparameters.values()
-    return {h.name: case.values[h.name] for h in declared if h.name != case.recipe.rule.rate and not h.initially}
+    left_out = {case.recipe.rule.rate, "clip_value", "masked"}
+    return {h.name: case.values[h.name] for h in declared if h.name not in left_out and not h.initially}
 
 
 def _expected(case: Case, task: Problem) -> Array:

@@ -132,7 +132,7 @@ def _called(run: Run, g: Tensor) -> dict[str, Any]:
     """What one direct call of the composed rule on tensors returns, by name."""
     scalars = run.scalars()
     program = trace(run.structure)
-    states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in run.structure.rule.states}
+    states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in run.structure.states}
     states.update(zip(program.states, run.states, strict=True))
     p, after = step(run.structure, g, run.p, states, scalars["t"], scalars)
     return {"parameter": p} | {name: after[name] for name in (*program.states, *program.row_states)}

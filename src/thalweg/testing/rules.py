@@ -3,7 +3,15 @@
 from collections.abc import Callable
 
 from thalweg.recipes.catalogue import Recipe
-from thalweg.testing.accuracy import check_compiled_equals_reference, check_float32, check_maximize, check_oracle
+from thalweg.testing.accuracy import (
+    check_bfloat16,
+    check_clip_value,
+    check_compiled_equals_reference,
+    check_float32,
+    check_mask,
+    check_maximize,
+    check_oracle,
+)
 from thalweg.testing.conduct import (
     check_constant_gradient,
     check_pure,
@@ -23,7 +31,10 @@ ORACLE_CHECKS: tuple[Check, ...] = (check_oracle, check_float32)
 CHECKS: tuple[Check, ...] = (
     *ORACLE_CHECKS,
     check_compiled_equals_reference,
+    check_bfloat16,
     check_maximize,
+    check_clip_value,
+    check_mask,
     check_pure,
     check_shapes,
     check_rows,

@@ -12,8 +12,8 @@ from thalweg.rules.hyperparameters import Hyperparameter
 Oracle = Callable[..., Array]
 """`oracle(parameter [n], gradients [steps, n], rates [steps], **hyperparameters)` → the parameters `[steps, n]`.
 
-It takes every hyperparameter of the recipe but the learning rate, `weight_decay`, `decoupled_weight_decay` and
-`maximize` included, works in float64 and imports nothing of thalweg.
+It takes every hyperparameter of the recipe but the learning rate, `clip_value` and `masked`; `weight_decay`,
+`decoupled_weight_decay` and `maximize` are included. It works in float64 and imports nothing of thalweg.
 """
 
 

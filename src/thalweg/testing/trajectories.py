@@ -79,7 +79,7 @@ def begin(recipe: Recipe, values: Values, p: Tensor, rate: float | None = None) 
     if recipe.rule.rate and rate is not None:
         numbers[recipe.rule.rate] = rate
         numbers.update({h.name: rate for h in recipe.hyperparameters.values() if h.initially == recipe.rule.rate})
-    declared = {s.name: s.initial for s in recipe.rule.states}
+    declared = {s.name: s.initial for s in structure.states}
     start = {name: float(numbers[i] if isinstance(i, str) else i) for name, i in declared.items()}
     states = tuple(torch.full_like(p, start[name]) for name in program.states)
     return Run(structure, numbers, p.clone(), states, {name: start[name] for name in program.row_states})

@@ -11,65 +11,95 @@ from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution.kernels import kernel
 from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.rows import Array, table
-from thalweg.recipes.trace import trace
+from thalweg.recipes.trace import Program, trace
 
-DTYPES: Mapping[torch.dtype, np.dtype[Any]] = {
-    torch.float32: np.dtype(np.float32),
-    torch.float64: np.dtype(np.float64),
+STORAGE: Mapping[torch.dtype, str] = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.bfloat16: "bfloat16",
 }
-BLOCK = 1 << 15  # elements a thread takes at once
-PARALLEL = 1 << 18  # elements from which several threads pay
+"""What a row's tensors may be held in. float64 stands alone; the other two mix, and are computed in float32."""
+
+PARALLEL = 1 << 16  # elements from which several threads pay
+PART = 1 << 15  # elements that a thread takes at once
+
+Storage = tuple[torch.dtype, ...]
 
 
-def accepts(tensor: Tensor) -> bool:
-    """Whether the compiled pass can work on this tensor's memory as it lies: CPU, float32 or float64, dense."""
-    return (
-        tensor.device.type == "cpu" and tensor.dtype in DTYPES and tensor.layout == torch.strided and is_dense(tensor)
-    )
+def accepts(*tensors: Tensor) -> bool:
+    """Whether the compiled pass can work on the memory of one row's tensors as it lies: CPU, dense, alike."""
+    dtypes = {t.dtype for t in tensors}
+    known = dtypes <= STORAGE.keys() and (torch.float64 not in dtypes or len(dtypes) == 1)
+    return known and all(t.device.type == "cpu" and t.layout == torch.strided for t in tensors) and _alike(tensors)
 
 
-def is_dense(tensor: Tensor) -> bool:
-    """Whether the tensor's elements fill one contiguous stretch of memory, in whatever order of dimensions."""
-    return tensor.is_contiguous() or torch.empty_like(tensor).stride() == tensor.stride()
+def _alike(tensors: Sequence[Tensor]) -> bool:
+    """Whether each fills one contiguous stretch of memory, and all in the same order of dimensions."""
+    first = tensors[0]
+    if first.is_contiguous():
+        return all(t.is_contiguous() for t in tensors)
+    dense: bool = torch.empty_like(first).stride() == first.stride()
+    return dense and all(t.stride() == first.stride() for t in tensors)
+
+
+class Pass:
+    """A step made ready for rows whose sizes and dtypes stay. What changes is filled in before each call.
+
+    storage: the dtypes of gradient, parameter and states. sizes: elements of each row. lines: of the table, at most.
+
+    pointers: int64 `[2 + states, rows]`, where gradient, parameter and states begin in memory.
+    which: int64 `[rows]`, the table's line that each row uses; 0 unless filled in.
+    active: bool `[lines]`; rows of a line that is not active are left as they are. All are unless filled in.
+    """
+
+    def __init__(self, program: Program, storage: Storage, sizes: Array, lines: int) -> None:
+        self.pointers = np.zeros((len(storage), len(sizes)), np.int64)
+        self.which, self.active = np.zeros(len(sizes), np.int64), np.ones(lines, np.bool_)
+        self._kernel = kernel(program, tuple(STORAGE[dtype] for dtype in storage))
+        self._table = np.empty((lines, len(program.columns)), np.float64 if torch.float64 in storage else np.float32)
+        self._blocks, self._bounds = _cut(np.asarray(sizes, np.int64))
+        self._parts = len(self._bounds) - 1
+        self._counter = np.zeros(1, np.int64)
+        arrays = (self._table, self.which, self.active, self.pointers, self._blocks, self._bounds)
+        counts = (self._parts, self._blocks.shape[1], len(sizes))
+        self._frame = np.array([self._counter.ctypes.data, *counts, *(a.ctypes.data for a in arrays)], np.int64)
+        self._arguments = self._frame.ctypes.data
+
+    def __call__(self, columns: Array) -> None:
+        """Steps every row in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
+        self._table[: len(columns)] = columns
+        self._counter[0] = 0
+        self._kernel(self._arguments, min(torch.get_num_threads(), self._parts))
+
+
+def _cut(sizes: Array) -> tuple[Array, Array]:
+    """Rows in parts of PART elements: blocks (row, first element, length) `[3, blocks]`, and the parts' bounds."""
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    part = PART if ends[-1] >= PARALLEL else max(1, ends[-1])
+    cuts = np.append(np.arange(0, ends[-1], part), ends[-1])
+    edges = np.unique(np.concatenate([ends, cuts]))
+    row = np.searchsorted(ends, edges[:-1], "right") - 1
+    return np.stack([row, edges[:-1] - ends[row], np.diff(edges)]), np.searchsorted(edges, cuts)
 
 
 def update(
     structure: Structure, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Steps every row in place; returns the new row states `[distinct]`.
-
-    All tensors have one dtype that `accepts` takes, and a row's tensors have one memory layout.
-    """
+    """Steps every row in place; returns the new row states `[distinct]`. `accepts` each row's tensors."""
     program = trace(structure)
-    dtype = DTYPES[rows[0].p.dtype]
     columns, after = table(program, values)
-    pointers = np.array([_addresses(row) for row in rows], np.int64).T
-    sizes = np.array([row.p.numel() for row in rows], np.int64)
-    threads = torch.get_num_threads()
-    parallel = threads > 1 and int(sizes.sum()) >= PARALLEL
-    if parallel:
-        which, pointers, sizes = _split(which, pointers, sizes, dtype.itemsize)
-        _use_threads(threads)
-    active = np.ones(len(columns), np.bool_)
-    kernel(program, dtype.name, parallel=parallel)(columns.astype(dtype), which, active, pointers, sizes)
+    for storage, index in by_storage([row.tensors for row in rows]).items():
+        chosen = [rows[r].tensors for r in index]
+        step = Pass(program, storage, np.array([row[1].numel() for row in chosen]), len(columns))
+        step.pointers[:] = np.array([[t.data_ptr() for t in row] for row in chosen], np.int64).T
+        step.which[:] = which[index]
+        step(columns)
     return after
 
 
-def _addresses(row: Elements) -> tuple[int, ...]:
-    return row.g.data_ptr(), row.p.data_ptr(), *(s.data_ptr() for s in row.states)
-
-
-def _split(which: Array, pointers: Array, sizes: Array, itemsize: int) -> tuple[Array, Array, Array]:
-    """Rows cut into blocks of at most BLOCK elements."""
-    counts = -(-sizes // BLOCK)
-    row = np.repeat(np.arange(len(sizes)), counts)
-    start = (np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)) * BLOCK
-    return which[row], pointers[:, row] + start * itemsize, np.minimum(sizes[row] - start, BLOCK)
-
-
-def _use_threads(count: int) -> None:
-    import numba
-    from numba.core import config
-
-    config.THREADING_LAYER = "omp"  # type: ignore[attr-defined]  # the layer that shares cores with torch's own threads
-    numba.set_num_threads(min(count, config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+def by_storage(rows: Sequence[tuple[Tensor, ...]]) -> dict[Storage, Any]:
+    """The indices of rows whose gradient, parameter and states have the same dtypes."""
+    found: dict[Storage, list[int]] = {}
+    for r, row in enumerate(rows):
+        found.setdefault(tuple(t.dtype for t in row), []).append(r)
+    return {storage: np.array(index) for storage, index in found.items()}

@@ -1,10 +1,14 @@
-"""The reference: the rule on tensors, eagerly, a row at a time. Slow, allocates, always right."""
+"""The reference: the rule on tensors, eagerly, a row at a time. Slow, allocates, always right.
+
+What is held in bfloat16 or float16 is computed in float32, and rounded once, when it is stored.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from thalweg.recipes.compose import Structure, step
@@ -20,6 +24,11 @@ class Elements:
     p: Tensor
     states: tuple[Tensor, ...]
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Gradient, parameter and states."""
+        return (self.g, self.p, *self.states)
+
 
 def update(
     structure: Structure, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
@@ -29,15 +38,19 @@ def update(
     after = {name: np.array(values[name]) for name in program.row_states}
     for row, r in zip(rows, which.tolist(), strict=True):
         scalars = {name: float(array[r]) for name, array in values.items()}
-        states = _scalar_states(structure, scalars) | dict(zip(program.states, row.states, strict=True))
-        p, new = step(structure, row.g, row.p, states, scalars["t"], scalars)
-        inputs = (row.g, row.p, *row.states)
+        g, p, *held = inputs = tuple(_wide(tensor) for tensor in row.tensors)
+        states = _scalar_states(structure, scalars) | dict(zip(program.states, held, strict=True))
+        p, new = step(structure, g, p, states, scalars["t"], scalars)
         fresh = [_apart(value, inputs) for value in (p, *(new[name] for name in program.states))]
         for old, value in zip((row.p, *row.states), fresh, strict=True):
             old.copy_(value) if isinstance(value, Tensor) else old.fill_(value)
         for name in program.row_states:
             after[name][r] = new[name]
     return after
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 def _apart(value: Any, inputs: tuple[Tensor, ...]) -> Any:
@@ -47,4 +60,4 @@ def _apart(value: Any, inputs: tuple[Tensor, ...]) -> Any:
 
 def _scalar_states(structure: Structure, scalars: Mapping[str, float]) -> dict[str, Any]:
     """Row states as numbers, and 0 for a state that does not exist under this structure and is only passed through."""
-    return {s.name: scalars.get(s.name, 0.0) for s in structure.rule.states}
+    return {s.name: scalars.get(s.name, 0.0) for s in structure.states}

@@ -1,0 +1,40 @@
+"""Compiled functions on several threads: those of torch's own OpenMP pool, so that the two never wait for each other.
+
+A pool of one's own loses a core for about a millisecond after every operation of torch, whose threads go on spinning.
+"""
+
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # a call releases Python's lock
+
+
+class Function:
+    """A compiled function that takes the address of its arguments, which several threads may share."""
+
+    def __init__(self, address: int) -> None:
+        self._address, self._call = address, _PROTOTYPE(address)
+
+    def __call__(self, arguments: int, threads: int = 1) -> None:
+        """Calls it once in each of `threads` threads, and waits for all."""
+        if threads == 1:
+            self._call(arguments)
+        elif fork := _openmp():
+            fork(self._address, arguments, threads, 0)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(self._call, [arguments] * threads))
+
+
+@cache
+def _openmp() -> Any:
+    """`GOMP_parallel` of the library that torch has loaded: (function, argument, threads, flags). None without one."""
+    try:
+        fork = ctypes.CDLL(None).GOMP_parallel
+    except (AttributeError, OSError, TypeError):  # other systems
+        return None
+    fork.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    fork.restype = None
+    return fork

@@ -1,0 +1,171 @@
+"""What is remembered of one step for the next is never used where something has changed in between."""
+
+import copy
+
+import pytest
+import torch
+
+import thalweg.optim
+from thalweg.optim.prepared import Prepared
+
+SHAPES = ((3, 5), (4,), (), (2, 2, 2))
+CLASSES = [thalweg.optim.Adam, thalweg.optim.SGD, thalweg.optim.NAdam]
+
+
+def gradient(p, step):
+    return torch.sin(torch.arange(p.numel(), dtype=torch.float64) + step).view(p.shape).to(p.dtype)
+
+
+class Trained:
+    """Parameters under a class's optimizer, in steps whose gradients depend on the step alone."""
+
+    def __init__(self, cls):
+        self.params = [torch.linspace(-1, 1, 15)[: torch.Size(s).numel()].view(s).requires_grad_() for s in SHAPES]
+        self.optimizer = cls(self.params, lr=0.1, **({"momentum": 0.9} if cls is thalweg.optim.SGD else {}))
+        self.steps = 0
+
+    def step(self, count=1, skip=()):
+        for _ in range(count):
+            for i, p in enumerate(self.params):
+                p.grad = None if i in skip else gradient(p, self.steps)
+            self.optimizer.step()
+            self.steps += 1
+
+
+def double(trained):
+    for p in trained.params:
+        p.grad = None
+        p.data = p.data.double()
+
+
+def another_place(trained):
+    for p in trained.params:
+        p.data = p.data.clone()
+
+
+def another_state_tensor(trained):
+    for state in trained.optimizer.state.values():
+        for name, value in state.items():
+            state[name] = value.clone()
+
+
+def another_state(trained):
+    for p in trained.params:
+        trained.optimizer.state[p] = copy.deepcopy(trained.optimizer.state[p])
+
+
+def reloaded(trained):
+    trained.optimizer.load_state_dict(copy.deepcopy(trained.optimizer.state_dict()))
+
+
+def another_rate(trained):
+    trained.optimizer.param_groups[0]["lr"] = 0.01
+
+
+def a_rate_in_a_tensor(trained):
+    trained.optimizer.param_groups[0]["lr"] = torch.tensor(0.01)
+
+
+def upside_down(trained):
+    trained.optimizer.param_groups[0]["maximize"] = True
+
+
+def transposed(trained):
+    trained.params[0].data = trained.params[0].data.t().contiguous().t()
+
+
+CHANGES = [double, another_place, another_state_tensor, another_state, reloaded, another_rate, a_rate_in_a_tensor]
+CHANGES += [upside_down, transposed]
+
+
+def forgetful(trained):
+    """As `trained`, but every step is taken the general way."""
+    step = trained.optimizer.step
+
+    def general():
+        trained.optimizer.__dict__.pop("_updates", None)
+        step()
+
+    trained.optimizer.step = general
+    return trained
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("cls", CLASSES)
+def test_a_change_between_two_steps_is_heeded(cls, change):
+    ends = []
+    for made in (Trained(cls), forgetful(Trained(cls))):
+        made.step(3)
+        change(made)
+        made.step(3)
+        ends.append([p.detach() for p in made.params])
+    torch.testing.assert_close(*ends, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_parameters_without_a_gradient_now_and_then(cls):
+    """They keep steps of their own."""
+    ends = []
+    for made in (Trained(cls), forgetful(Trained(cls))):
+        for skip in ((), (0,), (0,), (1, 2), (), (), (0, 1, 2, 3), ()):
+            made.step(2, skip)
+        ends.append([p.detach() for p in made.params])
+    torch.testing.assert_close(*ends, rtol=0, atol=0)
+
+
+def test_the_same_step_again_is_taken_the_quick_way(monkeypatch):
+    made, quick = Trained(thalweg.optim.Adam), []
+    taken = Prepared.step
+    monkeypatch.setattr(Prepared, "step", lambda *args: quick.append(taken(*args)) or quick[-1])
+    made.step(4)
+    assert quick == [True] * 3
+
+
+@pytest.mark.parametrize("value", [0.1, torch.tensor(0.1)])
+def test_a_rate_changed_where_it_is(value):
+    """A schedule may write into a tensor."""
+    made = Trained(thalweg.optim.SGD)
+    made.optimizer.param_groups[0]["lr"] = value
+    made.step(2)
+    before = [p.detach().clone() for p in made.params]
+    if isinstance(value, torch.Tensor):
+        value.zero_()
+    else:
+        made.optimizer.param_groups[0]["lr"] = 0.0
+    made.step(1)
+    torch.testing.assert_close([p.detach() for p in made.params], before, rtol=0, atol=0)
+
+
+def test_sparse_after_dense_is_refused_and_nothing_moved():
+    p = torch.ones(3, 2, requires_grad=True)
+    optimizer = thalweg.optim.SGD([p])
+    for _ in range(2):
+        p.grad = torch.ones(3, 2)
+        optimizer.step()
+    before = p.detach().clone()
+    p.grad = torch.ones(3, 2).to_sparse()
+    with pytest.raises(ValueError, match="dense gradients only"):
+        optimizer.step()
+    assert torch.equal(p, before)
+
+
+def test_copies_step_apart():
+    made = Trained(thalweg.optim.Adam)
+    made.step(2)
+    twin = copy.deepcopy(made)
+    twin.step(2)
+    before = [p.detach().clone() for p in made.params]
+    assert not torch.equal(before[0], twin.params[0])
+    made.step(2)
+    torch.testing.assert_close([p.detach() for p in made.params], [p.detach() for p in twin.params], rtol=0, atol=0)
+
+
+def test_a_mask_holds_elements_at_zero():
+    p = torch.ones(4, requires_grad=True)
+    optimizer = thalweg.optim.AdamW([p], masked=True)
+    optimizer.state[p]["mask"] = torch.tensor([0.0, 1.0, 0.0, 1.0])
+    for _ in range(3):
+        p.grad = torch.ones(4)
+        optimizer.step()
+    assert p.tolist()[::2] == [0.0, 0.0]
+    assert 0 < p[1] == p[3] < 1
