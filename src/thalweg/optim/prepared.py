@@ -24,7 +24,7 @@ from thalweg.recipes.trace import trace
 PLAIN = {Tensor, torch.nn.Parameter}
 LATER = 2.0  # stands for the step of a rule that only asks whether it is the first
 
-_dtype = attrgetter("dtype")
+_dtype, _nbytes = attrgetter("dtype"), attrgetter("nbytes")
 
 
 class Prepared:
@@ -35,9 +35,9 @@ class Prepared:
     ) -> None:
         self._structure, self._program = structure, trace(structure)
         self._params = params
-        self._stateful = params if keeps(recipe, self._program) else []
-        states = [all_states[p] for p in self._stateful]
-        self._held = self._everything_held(all_states)
+        self._states = states = [all_states[p] for p in params] if keeps(recipe, self._program) else []
+        self._held = [value for state in states for value in state.values()]
+        self._all_states, self._state_dicts = all_states, [*all_states.values()]
         elements = [[s[name] for s in states] for name in self._program.states]
         if not all(map(_suited, gradients, params, *elements)):
             raise Unsuited
@@ -67,7 +67,7 @@ class Prepared:
             return False
         if not (_same(params, self._params) and self._as_remembered(gradients)):
             return False
-        if not _same(self._everything_held(all_states), self._held):
+        if not self._state_is_as_before(all_states):
             return False
         if [*map(Tensor.data_ptr, self._tensors)] != self._addresses:
             return False
@@ -76,49 +76,52 @@ class Prepared:
 
     def _run(self, values: Values, gradients: Array) -> None:
         """One step, for gradients at these addresses."""
-        together = self._steps is None or self._steps.read(more=1.0)
+        alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else np.array([LATER])
         if self._row_states:
-            columns, which = self._with_row_states(values, t), np.arange(len(t))
-        elif together:
-            columns, which = self._ahead(values, float(t[0])), np.zeros(1, np.int64)
+            columns, which = self._with_row_states(values, t, alike)
+        elif alike:
+            columns, which = self._ahead(values, float(t[0])), None
         else:
             distinct, which = np.unique(t, return_inverse=True)
             columns = table(self._program, self._inputs(values) | {"t": distinct})[0]
         for index, step in self._passes:
-            step.which[:] = which[index] if len(which) > 1 else 0
+            step.which[:] = 0 if which is None else which[index]
             step.pointers[0] = gradients[index]
             step(columns)
 
-    def _with_row_states(self, values: Values, t: Array) -> Array:
-        """The table's lines, one for each parameter; and the row states moved on."""
-        for held in self._row_states.values():
-            held.read()
-        before = {name: held.values for name, held in self._row_states.items()}
-        columns, after = table(self._program, self._inputs(values) | before | {"t": t})
-        for name, held in self._row_states.items():
-            held.write(after[name])
-        return columns
+    def _with_row_states(self, values: Values, t: Array, alike: bool) -> tuple[Array, Array | None]:
+        """The table, one line for each parameter unless all are alike, and the row states moved on."""
+        held = self._row_states.values()
+        alike = all([singles.read() for singles in held]) and alike
+        before = {name: s.values[:1] if alike else s.values for name, s in self._row_states.items()}
+        columns, after = table(self._program, self._inputs(values) | before | {"t": t[:1] if alike else t})
+        for name, singles in self._row_states.items():
+            singles.write(np.broadcast_to(after[name], len(self._params)).copy())
+        return columns, None if alike else np.arange(len(self._params))
 
     def _inputs(self, values: Values) -> dict[str, Any]:
         return {name: values[name] for name in self._program.inputs}
 
-    def _everything_held(self, all_states: States) -> list[Any]:
-        return [value for state in map(all_states.__getitem__, self._stateful) for value in state.values()]
+    def _state_is_as_before(self, all_states: States) -> bool:
+        """Whether every state dict, and everything in it, is the object that it was."""
+        if all_states is not self._all_states or not _same([*all_states.values()], self._state_dicts):
+            return False
+        return _same([value for state in self._states for value in state.values()], self._held)
 
     def _remember(self, gradients: Sequence[Tensor]) -> None:
-        self._dtypes = [*map(_dtype, gradients)]
-        self._sizes = [*map(Tensor.numel, gradients)]
+        self._sizes = [*map(_nbytes, gradients)]  # tells of another shape or dtype
         self._strides = None if all(map(Tensor.is_contiguous, gradients)) else [*map(Tensor.stride, gradients)]
 
     def _as_remembered(self, gradients: Sequence[Tensor]) -> bool:
-        if not {*map(type, gradients)} <= PLAIN or [*map(_dtype, gradients)] != self._dtypes:
+        try:
+            if not {*map(type, gradients)} <= PLAIN or [*map(_nbytes, gradients)] != self._sizes:
+                return False
+            if self._strides is None:
+                return all(map(Tensor.is_contiguous, gradients))
+            return [*map(Tensor.stride, gradients)] == self._strides
+        except RuntimeError:  # a sparse one has none of these
             return False
-        if [*map(Tensor.numel, gradients)] != self._sizes:
-            return False
-        if self._strides is None:
-            return all(map(Tensor.is_contiguous, gradients))
-        return [*map(Tensor.stride, gradients)] == self._strides
 
     def _make_passes(self, rows: Sequence[tuple[Tensor, ...]]) -> None:
         """One pass for each combination of dtypes, with the indices of its rows."""
