@@ -93,7 +93,8 @@ class Prepared:
     def _with_row_states(self, values: Values, t: Array, alike: bool) -> tuple[Array, Array | None]:
         """The table, one line for each parameter unless all are alike, and the row states moved on."""
         held = self._row_states.values()
-        alike = all([singles.read() for singles in held]) and alike
+        same = [singles.read() for singles in held]  # each of them, whatever the others say
+        alike = alike and all(same)
         before = {name: s.values[:1] if alike else s.values for name, s in self._row_states.items()}
         columns, after = table(self._program, self._inputs(values) | before | {"t": t[:1] if alike else t})
         for name, singles in self._row_states.items():
