@@ -1,7 +1,7 @@
 """The gradient of every member as one traced program."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,14 +10,21 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from thalweg.population.graph import clean
+from thalweg.population import graph as graphs
+from thalweg.population import products
 from thalweg.population.models import Stack
+from thalweg.population.products import Product
 from thalweg.population.randomness import GENERATOR, RandomSites
 from thalweg.workloads.workload import Workload
 
 _TRACING = threading.Lock()
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
+
+
+def whole(gradients: Mapping[str, Tensor | Product], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All of them as tensors."""
+    return {n: g.like(parameters[n]) if isinstance(g, Product) else g for n, g in gradients.items()}
 
 
 def _allow_fallback(allowed: bool) -> None:
@@ -31,15 +38,17 @@ class GradientProgram:
     Tracing needs `model`; what is traced is a pure function and serves several threads.
 
     shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
+    output_major: weights that multiply the batch itself, found in tracing; quickest as `[members, out, in]` in memory.
     """
 
     def __init__(self, workload: Workload, model: nn.Module, *, shared: bool) -> None:
         self._workload, self._model, self._shared = workload, model, shared
         self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
+        self.output_major: set[str] = set()
 
     def __call__(
         self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int
-    ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
+    ) -> tuple[dict[str, Tensor | Product], Tensor, dict[str, Tensor]]:
         inputs, targets = batch
         arguments = [*stack.parameters.values(), *stack.buffers.values(), *inputs, targets]
         key = (stack.members, *(a.shape for a in (*inputs, targets)))
@@ -50,7 +59,8 @@ class GradientProgram:
         graph, sites = self._traced[key]
         sites.at(seeds, step)
         *rest, losses = graph(*arguments)
-        gradients = dict(zip(stack.parameters, rest[: len(stack.parameters)], strict=True))
+        made = [Product(*g) if isinstance(g, tuple) else g for g in rest[: len(stack.parameters)]]
+        gradients = dict(zip(stack.parameters, made, strict=True))
         return gradients, losses, dict(zip(stack.buffers, rest[len(stack.parameters) :], strict=True))
 
     def _trace(self, stack: Stack, arguments: list[Tensor]) -> tuple[GraphModule, RandomSites]:
@@ -59,10 +69,24 @@ class GradientProgram:
         try:
             with GENERATOR, torch.random.fork_rng(devices=[]):  # tracing draws too
                 clones = [a.clone(memory_format=torch.preserve_format) for a in arguments]
-                graph = clean(make_fx(self._stacked(stack))(*clones))
+                graph = graphs.clean(make_fx(self._stacked(stack))(*clones))
         finally:
             _allow_fallback(True)
+        if not graphs.writes(graph):
+            self._rearrange(graph, stack, arguments)
+        graphs.finish(graph)
         return graph, RandomSites(graph, stack.members)
+
+    def _rearrange(self, graph: GraphModule, stack: Stack, arguments: list[Tensor]) -> None:
+        """Products in their fastest form; large gradients are left to be made where they are used."""
+        places = {node: i for i, node in enumerate(n for n in graph.graph.nodes if n.op == "placeholder")}
+        names = [*stack.parameters]
+        weights = (places[node] for node in products.share(graph))
+        self.output_major |= {names[i] for i in weights if i < len(names)}
+        graphs.measure(graph, arguments)
+        products.turn(graph)
+        graphs.measure(graph, arguments)
+        products.defer(graph, len(names))
 
     def _stacked(self, stack: Stack) -> Callable[..., tuple[Tensor, ...]]:
         """The program as a function of a flat list of tensors."""

@@ -1,15 +1,17 @@
 """Cleaning a traced graph: what vmap writes that computes nothing, or nothing new, is taken out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, ops
 from torch.fx import GraphModule, Node
 
+from thalweg.population import products
+
 _SAME_SHAPE = {ops.aten.expand.default, ops.aten.view.default, ops.aten._unsafe_view.default}
 _LIKE: Mapping[Any, float] = {ops.aten.zeros_like.default: 0, ops.aten.ones_like.default: 1}
-_FRESH = {ops.aten.bmm.default, ops.aten.add.Tensor, ops.aten.add_.Tensor}
+_FRESH = {ops.aten.bmm.default, ops.aten.add.Tensor, ops.aten.add_.Tensor, *products.FRESH}
 _BINDINGS: Mapping[Any, Callable[..., Any]] = {
     ops.aten.add.Tensor: torch.add,
     ops.aten.add_.Tensor: Tensor.add_,
@@ -43,15 +45,32 @@ def clean(module: GraphModule) -> GraphModule:
         source = _equal_to(node)
         if source is not None:
             node.replace_all_uses_with(source)
-    if not any(_writes(node) for node in graph.nodes):
+    if not writes(module):
         _keep_constants(module)
         _merge(module)
     graph.eliminate_dead_code(is_impure_node=lambda n: n.op in ("placeholder", "output") or _writes(n))
+    return module
+
+
+def writes(module: GraphModule) -> bool:
+    """Whether an operation of the graph writes into its arguments."""
+    return any(_writes(node) for node in module.graph.nodes)
+
+
+def measure(module: GraphModule, arguments: Sequence[Tensor]) -> None:
+    """Brings every node's `val` up to date: shapes and strides, without computing."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.passes.fake_tensor_prop import FakeTensorProp
+
+    FakeTensorProp(module, FakeTensorMode(allow_non_fake_inputs=True)).propagate(*arguments)
+
+
+def finish(module: GraphModule) -> None:
+    """Reuses memory and binds operations; the last to be done to a graph whose `val`s are those it will have."""
     _reuse(module)
-    for node in graph.nodes:
+    for node in module.graph.nodes:
         node.target = _BINDINGS.get(node.target, node.target) if node.op == "call_function" else node.target
     module.recompile()
-    return module
 
 
 def _equal_to(node: Node) -> Node | None:

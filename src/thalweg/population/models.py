@@ -1,5 +1,6 @@
 """A seed's model, and models stacked along a leading member dimension."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -39,14 +40,19 @@ class Stack:
         )
 
 
-def stack(model_of_seed: dict[int, nn.Module], seeds: list[int], trained: set[str]) -> Stack:
-    """One copy of its seed's model per member. Parameters outside `trained` count as buffers."""
+def stack(
+    model_of_seed: dict[int, nn.Module], seeds: list[int], trained: set[str], output_major: Collection[str] = ()
+) -> Stack:
+    """One copy of its seed's model per member. Parameters outside `trained` count as buffers.
+
+    Weights of linear layers are laid out as `input_major` does, but for those named in `output_major`.
+    """
     states = {seed: state(model) for seed, model in model_of_seed.items()}
     transposed = {
         f"{name}.weight".removeprefix(".")
         for name, module in next(iter(model_of_seed.values())).named_modules()
         if isinstance(module, nn.Linear)
-    }
+    }.difference(output_major)
     parameters, buffers = {}, {}
     for name in next(iter(states.values())):
         tensor = torch.stack([states[seed][name] for seed in seeds])

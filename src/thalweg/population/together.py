@@ -11,7 +11,7 @@ from thalweg.population.batches import Batch, Order, batch_at
 from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
-from thalweg.population.gradients import GradientProgram
+from thalweg.population.gradients import GradientProgram, whole
 from thalweg.population.job import Job, Watch
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import build, stack
@@ -39,7 +39,7 @@ class _Together:
         self._count, self._members = len(members), members
         self._seeds = [m.seed for m in members]
         models = {seed: build(job.workload, seed, job.device) for seed in dict.fromkeys(self._seeds)}
-        self._stack = stack(models, self._seeds, set(job.trained))
+        self._stack = stack(models, self._seeds, set(job.trained), program.output_major)
         self._updates = Updates(members, self._stack.parameters)
         self._evaluator = Evaluator(job, next(iter(models.values())))
         self._order = Order(list(models), len(job.workload.train), job.workload.batch_size)
@@ -65,7 +65,7 @@ class _Together:
         seeds = [self._seeds[m] for m in self._here]
         gradients, losses, self._stack.buffers = self._program(self._stack, batch, seeds, self._step)
         if self._job.clip_norm is not None:
-            gradients = clipped(gradients, self._job.clip_norm)
+            gradients = dict(clipped(whole(gradients, self._stack.parameters), self._job.clip_norm))
         samples = batch[1].shape[0 if self._shared else 1]
         self._curves.batch(self._step, self._everyone(losses), samples)
         self._updates.step(self._step, gradients, self._curves.active[self._here])

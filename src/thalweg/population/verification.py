@@ -9,7 +9,7 @@ from torch import Tensor
 
 from thalweg.population.alone import gradients_of
 from thalweg.population.batches import take
-from thalweg.population.gradients import GradientProgram
+from thalweg.population.gradients import GradientProgram, whole
 from thalweg.population.job import Job
 from thalweg.population.models import build, stack, state
 from thalweg.workloads.workload import Workload
@@ -77,7 +77,8 @@ def _compare(job: Job, program: GradientProgram, seed: int) -> str:
                 p.mul_(scale)
         stacked = stack(dict(enumerate(models)), list(range(len(models))), set(job.trained))
         for step, batch in enumerate(first_batches(job.workload, 3), 1):
-            gradients, losses, buffers = program(stacked, batch, [seed] * len(models), step)
+            made, losses, buffers = program(stacked, batch, [seed] * len(models), step)
+            gradients = whole(made, stacked.parameters)
             stacked.buffers = buffers
             for m, model in enumerate(models):
                 loss, expected = gradients_of(job, model, batch, seed, step)
