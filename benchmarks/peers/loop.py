@@ -1,4 +1,4 @@
-"""The plain PyTorch training loop, as anyone would write it: in the benchmark's process, or as a child of one thread."""
+"""The plain PyTorch training loop, as anyone would write it: in the benchmark's own process, or as a child."""
 
 import time
 from collections.abc import Iterable
