@@ -44,10 +44,8 @@ def _program(states: int) -> Program:
         return (g * 2.0**-10, *(0.5 * s + g for s in rest[:-1]))
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    names = ["g", "p", *(f"s{i}" for i in range(states)), "t"]
-    arguments = [
-        inspect.Parameter(n, kind, annotation=Zeros if n[0] == "s" else inspect.Parameter.empty) for n in names
-    ]
+    held = [inspect.Parameter(f"s{i}", kind, annotation=Zeros) for i in range(states)]
+    g, p, t = (inspect.Parameter(name, kind) for name in "gpt")
     streams.__name__ = f"streams_{states}"
     streams.__signature__ = inspect.Signature([g, p, *held, t])
     recipe = Recipe(rule(paper="none", rates=(1e-3, 1.0), rate=None)(streams))

@@ -87,5 +87,20 @@ def adam_loop(widths: list[int], epochs: int) -> float:
     return time.perf_counter() - began
 
 
+def runs(widths: list[int], chosen: list[tuple[str, float, int]], epochs: int) -> float:
+    """Seconds to train a model for each (optimizer, learning rate, seed), validated after each epoch."""
+    began = time.perf_counter()
+    for name, lr, seed in chosen:
+        validated(widths, name, lr, seed, epochs)
+    return time.perf_counter() - began
+
+
+def validated(widths: list[int], name: str, lr: float, seed: int, epochs: int) -> float:
+    """The accuracy at the end of one such run."""
+    torch.manual_seed(seed)
+    model = mlp(widths)
+    return train(model, optimizer(name, model.parameters(), lr), split(), epochs, seed, split("_valid"))[-1]
+
+
 if __name__ == "__main__":
-    serve(("torch",), load, adam_loop)
+    serve(("torch",), load, adam_loop, runs)
