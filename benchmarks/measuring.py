@@ -40,13 +40,15 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def interleaved(contestants: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:
-    """What each contestant measured in each round, everybody taking turns; a first round, uncounted, warms up."""
+def interleaved(
+    contestants: Mapping[str, Callable[[], T]], repeats: int, *, warm_up: bool = True
+) -> dict[str, list[T]]:
+    """What each contestant measured in each round, everybody taking turns; a first round is not counted."""
     found: dict[str, list[T]] = {name: [] for name in contestants}
-    for turn in range(repeats + 1):
+    for turn in range(repeats + warm_up):
         for name, measure in contestants.items():
             measured = measure()
-            if turn:
+            if turn or not warm_up:
                 found[name].append(measured)
     return found
 

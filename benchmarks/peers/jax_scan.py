@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from peers.resident import growth
 from peers.serving import serve
 
 BATCH = 32
@@ -64,5 +65,19 @@ def run(which: str, epochs: int) -> float:
     return (time.perf_counter() - began) / rate.size
 
 
+def memory(members: int, widths: list[int]) -> dict[str, int]:
+    """Bytes that ten steps of so many runs add, compiled before, and those of their parameters, gradients, states."""
+    one = parameters(jax.random.key(0), widths)
+    rates = jnp.linspace(1e-3, 2e-3, members)
+    batches = jnp.zeros((10, BATCH, widths[0])), jnp.zeros((10, BATCH), int)
+    make = jax.jit(lambda p: jax.tree.map(lambda a: jnp.repeat(a[None], members, 0), (p, ADAM.init(p))))
+    train = jax.jit(jax.vmap(epoch, in_axes=(0, 0, 0, None, None)), donate_argnums=(1, 2))
+    making = make.lower(one).compile()
+    training = train.lower(rates, *jax.eval_shape(make, one), *batches).compile()
+    size = sum(a.nbytes for a in jax.tree.leaves(one))
+    grown = growth(lambda: jax.block_until_ready(training(rates, *making(one), *batches)))
+    return {"grown": grown, "held": 4 * size * members}
+
+
 if __name__ == "__main__":
-    serve(("jax", "optax"), load, run)
+    serve(("jax", "optax"), load, run, memory)
