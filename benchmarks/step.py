@@ -13,6 +13,7 @@ Thalweg's over the floor's (1: nothing is lost; see floor.py). "best" is the rat
 --overhead measures instead what a tensor costs beside its elements: the slope between 100 and 1,100 tensors of 4.
 """
 
+import gc
 import shutil
 import statistics
 import time
@@ -113,6 +114,7 @@ def turn(step: Step, pause: float) -> tuple[float, float]:
 
 def compare(report: Report, given: Namespace, name: str, size: str, dtype: str) -> dict[str, float]:
     """Two rows of the table; by timing, how torch's fastest form compares."""
+    gc.collect()  # what the rows before held
     steps = contestants(name, SIZES[size], getattr(torch, dtype), compiled=given.compiled)
     found = interleaved({form: lambda s=s: turn(s, given.pause) for form, s in steps.items()}, given.repeats)
     best: dict[str, float] = {}
