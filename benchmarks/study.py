@@ -107,11 +107,16 @@ def several_loops(of: Problem, processes: list[Child]) -> float:
 
 def optuna(of: Problem, workers: list[Child]) -> float:
     """As many trials as the sample has runs, or a few more so that all workers have the same; and scaled."""
-    each = -(-len(of.sample) // len(workers))
+    each = trials(of, len(workers))
     job: dict[str, Any] = {"widths": WIDTHS, "rates": of.rates, "seeds": SEEDS, "epochs": of.workload.epochs}
     with tempfile.TemporaryDirectory() as folder:
         took = at_once(workers, "optimize", journal=f"{folder}/journal", trials=each, **job)
     return took * len(of.runs) / (each * len(workers))
+
+
+def trials(of: Problem, workers: int) -> int:
+    """Of each worker."""
+    return -(-len(of.sample) // workers)
 
 
 def keras(of: Problem, child: Child) -> float:
@@ -166,13 +171,19 @@ def best_rates(of: Problem) -> list[str]:
     return ["Thalweg's leaderboard: " + ", ".join(f"{name} at {lr:g} {mean:.4f}" for mean, name, lr in rows) + "."]
 
 
+def trained(of: Problem, contestant: str) -> int:
+    """How many runs a contestant's seconds are scaled from."""
+    if contestant.startswith("Optuna"):
+        return trials(of, torch.get_num_threads()) * torch.get_num_threads()
+    return len(of.runs if contestant == "Thalweg" else of.sample)
+
+
 def show(report: Report, of: Problem, found: Mapping[str, list[float]]) -> None:
     took = medians(found)
     report.line()
     report.columns(28, "", "seconds", "ratio", "least", "most", "trained")
     for name, values in found.items():
-        trained = len(of.runs) if name == "Thalweg" else len(of.sample)
-        report.row(name, took[name], took[name] / took["Thalweg"], min(values), max(values), trained)
+        report.row(name, took[name], took[name] / took["Thalweg"], min(values), max(values), trained(of, name))
     scaled = f"Seconds are for {len(of.runs)} runs, scaled from those trained."
     report.end(scaled, agreement(of), *best_rates(of))
 
