@@ -2,14 +2,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+PEERS := .peers/ready
 
-.PHONY: demo test lint format clean
+.PHONY: demo test bench lint format clean
 
 demo: $(READY)  ## compare eleven optimizers on handwritten digits; says where the report is
 	$(BIN)/thalweg compare digits
 
 test: $(READY)  ## the whole suite
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4
+
+bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on an idle machine; says where the tables are
+	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/step.py --overhead
+	$(BIN)/python benchmarks/population.py
+	$(BIN)/python benchmarks/study.py
+	$(BIN)/python benchmarks/memory.py
+	@echo "The tables are in thalweg-out/benchmarks."
 
 lint: $(READY)  ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -26,5 +35,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-clean:  ## remove the environment and what tools left
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache thalweg-out
+$(PEERS): benchmarks/peers.txt
+	$(PYTHON) -m venv .peers
+	.peers/bin/pip install --quiet --requirement benchmarks/peers.txt
+	@touch $@
+
+clean:  ## remove the environments and what tools left
+	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache thalweg-out

@@ -1,73 +1,180 @@
-"""One optimizer step against `torch.optim`, in one process.
+"""One optimizer step against every form that `torch.optim` has of it, and against the memory floor.
 
-    python benchmarks/step.py [--parameters 1000000] [--tensors 1] [--repeats 15]
+    python benchmarks/step.py [--sizes 1M resnet18] [--dtypes float32] [--optimizers Adam SGD] [--large] [--compiled]
+    python benchmarks/step.py --overhead
 
-float32, all threads. Measurements alternate; the table gives median milliseconds and torch's fastest form as a ratio
-to Thalweg (above 1: Thalweg is faster).
+Everybody has parameters and states of its own and the same gradients, all threads. In its turn a contestant pauses and
+steps once, which is the figure "after a pause", as between the backward passes of a training run with threads asleep;
+the median of its next three steps, caches and threads warm, is the figure "back to back". Each cell is the median over
+the rounds: Thalweg's in milliseconds, the others' as ratios to Thalweg's (above 1: Thalweg is faster), and last
+Thalweg's over the floor's (1: nothing is lost; see floor.py). "best" is the ratio of torch's fastest form.
+
+--compiled adds `torch.compile` of torch's step: that needs a C++ compiler, and 10 to 20 s for each line of the table.
+--overhead measures instead what a tensor costs beside its elements: the slope between 100 and 1,100 tensors of 4.
 """
 
-import argparse
+import gc
+import shutil
 import statistics
 import time
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import torch
 
+from floor import floor
+from measuring import Report, arguments, interleaved, medians, seconds
 from thalweg.optim.classes import drop_ins
+from thalweg.recipes.trace import trace
 
-FORMS: dict[str, dict[str, Any]] = {
+Step = Callable[[], Any]
+Shapes = Sequence[tuple[int, ...]]
+
+FORMS: Mapping[str, Mapping[str, Any]] = {
     "for-loop": {"foreach": False},
     "foreach": {"foreach": True},
     "fused": {"fused": True},
 }
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in drop_ins()} | {
+    "SGD, momentum": ("SGD", {"momentum": 0.9})
+}
+FEW, MANY = 100, 1100  # tensors, between which the overhead is the slope
 
 
-def parameters(total: int, tensors: int) -> list[torch.nn.Parameter]:
-    made = [torch.nn.Parameter(torch.randn(total // tensors)) for _ in range(tensors)]
-    for p in made:
-        p.grad = torch.randn_like(p) * 0.1
-    return made
+def resnet18() -> Shapes:
+    """ResNet-18's 62 parameters, 11.7 million numbers."""
+
+    def convolution(inputs: int, outputs: int, kernel: int) -> list[tuple[int, ...]]:
+        return [(outputs, inputs, kernel, kernel), (outputs,), (outputs,)]  # and its batch normalization
+
+    shapes = convolution(3, 64, 7)
+    inputs = 64
+    for outputs in (64, 128, 256, 512):
+        shapes += convolution(inputs, outputs, 3) + convolution(outputs, outputs, 3) * 3
+        shapes += convolution(inputs, outputs, 1) if inputs != outputs else []
+        inputs = outputs
+    return [*shapes, (1000, 512), (1000,)]
 
 
-def contestants(name: str, total: int, tensors: int) -> dict[str, torch.optim.Optimizer]:
-    """Thalweg and every form that torch has of a class."""
-    made: dict[str, torch.optim.Optimizer] = {"thalweg": drop_ins()[name](parameters(total, tensors))}
-    theirs = getattr(torch.optim, name, None)
-    for form, flags in FORMS.items() if theirs else ():
+SIZES: Mapping[str, Shapes] = {
+    "100k": [(100_000,)],
+    "1M": [(1_000_000,)],
+    "10M": [(10_000_000,)],
+    "100M": [(100_000_000,)],
+    "resnet18": resnet18(),
+    "400x64x64": [(64, 64)] * 400,
+}
+
+
+def contestants(name: str, shapes: Shapes, dtype: torch.dtype, *, compiled: bool = False) -> dict[str, Step]:
+    """Steps of Thalweg, of every form that torch has, and of the floor."""
+    spelling, given = OPTIMIZERS[name]
+    start = [torch.randn(shape).to(dtype) for shape in shapes]
+    gradients = [torch.randn(shape).mul(0.1).to(dtype) for shape in shapes]
+
+    def parameters() -> list[torch.nn.Parameter]:
+        made = [torch.nn.Parameter(p.clone()) for p in start]
+        for p, g in zip(made, gradients, strict=True):
+            p.grad = g
+        return made
+
+    ours = drop_ins()[spelling]
+    found: dict[str, Step] = {"thalweg": ours(parameters(), **given).step}
+    theirs = getattr(torch.optim, spelling, None)
+    if theirs is not None:
+        found |= torch_forms(lambda flags: theirs(parameters(), **given, **flags))
+    if theirs is not None and compiled:
+        torch.compiler.reset()
+        found["compiled"] = torch.compile(theirs(parameters(), **given).step)
+    states = len(trace(ours.recipe.structure(ours.recipe.resolve(given))).states)
+    return found | {"floor": floor(gradients, start, states)}
+
+
+def torch_forms(make: Callable[[Mapping[str, Any]], torch.optim.Optimizer]) -> dict[str, Step]:
+    """A step of each form that exists for this class and dtype."""
+    found: dict[str, Step] = {}
+    for form, flags in FORMS.items():
         try:
-            optimizer = theirs(parameters(total, tensors), **flags)
-            optimizer.step()
+            step = make(flags).step
+            step()
         except (TypeError, RuntimeError):
-            continue  # this class has no such form
-        made[form] = optimizer
-    return made
+            continue
+        found[form] = step
+    return found
 
 
-def milliseconds(optimizers: dict[str, torch.optim.Optimizer], repeats: int) -> dict[str, float]:
-    times: dict[str, list[float]] = {form: [] for form in optimizers}
-    for repeat in range(repeats + 2):
-        for form, optimizer in optimizers.items():
-            began = time.perf_counter()
-            optimizer.step()
-            if repeat >= 2:  # compiled and warm
-                times[form].append((time.perf_counter() - began) * 1e3)
-    return {form: statistics.median(of) for form, of in times.items()}
+def turn(step: Step, pause: float) -> tuple[float, float]:
+    """Milliseconds of a step after a pause, and of steps back to back after that one."""
+    time.sleep(pause)
+    paused, *warm = [seconds(step) * 1e3 for _ in range(4)]
+    return statistics.median(warm), paused
+
+
+def compare(report: Report, given: Namespace, name: str, size: str, dtype: str) -> dict[str, float]:
+    """Two rows of the table; by timing, how torch's fastest form compares."""
+    gc.collect()  # what the rows before held
+    steps = contestants(name, SIZES[size], getattr(torch, dtype), compiled=given.compiled)
+    found = interleaved({form: lambda s=s: turn(s, given.pause) for form, s in steps.items()}, given.repeats)
+    best: dict[str, float] = {}
+    for i, timing in enumerate(("back to back", "after a pause")):
+        took = medians({form: [values[i] for values in turns] for form, turns in found.items()})
+        ours, least = took.pop("thalweg"), took.pop("floor")
+        if took:
+            best[timing] = min(took.values()) / ours
+        ratios = [took[form] / ours if form in took else None for form in (*FORMS, "compiled")]
+        report.row(f"{name} {size} {dtype}, {timing}", ours, *ratios, best.get(timing), ours / least)
+    return best
+
+
+def table(report: Report, given: Namespace) -> None:
+    report.columns(48, "optimizer, size, timing", "thalweg ms", *FORMS, "compiled", "best", "ours/floor")
+    lines = [compare(report, given, *case) for case in product(given.optimizers, given.sizes, given.dtypes)]
+    notes = []
+    for timing in ("back to back", "after a pause"):
+        best = [line[timing] for line in lines if timing in line]
+        if best:
+            mean, ahead = statistics.geometric_mean(best), sum(ratio > 1 for ratio in best)
+            text = f"torch's fastest form takes {mean:.2f} of Thalweg's time (geometric mean), {min(best):.2f} at least"
+            notes.append(f"{timing.capitalize()}, {text}; Thalweg is ahead in {ahead} of {len(best)} lines.")
+    report.end(*notes)
+
+
+def overhead(report: Report, given: Namespace) -> None:
+    """The table of microseconds that one more small tensor costs."""
+    report.columns(24, "µs a tensor", "thalweg", *FORMS, "best")
+    for name in given.optimizers:
+        steps: dict[str, Step] = {}
+        for count in (FEW, MANY):
+            made = contestants(name, [(4,)] * count, torch.float32)
+            steps |= {f"{form} {count}": step for form, step in made.items() if form != "floor"}
+        found = interleaved({form: lambda s=s: turn(s, 0.0)[0] for form, s in steps.items()}, given.repeats)
+        took = medians(found)
+        forms = [form for form in ("thalweg", *FORMS) if f"{form} {FEW}" in took]
+        slope = {form: (took[f"{form} {MANY}"] - took[f"{form} {FEW}"]) / (MANY - FEW) * 1e3 for form in forms}
+        ours = slope.pop("thalweg")
+        ratios = [slope[form] / ours if form in slope else None for form in FORMS]
+        report.row(name, ours, *ratios, min(slope.values()) / ours if slope else None)
+    report.end(f"The first column is Thalweg's slope between {FEW} and {MANY} tensors of 4 numbers, float32.")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parameters", type=int, default=1_000_000)
-    parser.add_argument("--tensors", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser = arguments(__doc__)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES)
+    parser.add_argument("--large", action="store_true", help="100M too")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS))
+    parser.add_argument("--pause", type=float, default=0.2, help="seconds")
+    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--overhead", action="store_true")
     given = parser.parse_args()
-    size = f"{given.parameters:,} parameters in {given.tensors} tensors"
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {size}, float32, milliseconds a step")
-    print(f"{'':10}{'thalweg':>10}{'for-loop':>10}{'foreach':>10}{'fused':>10}{'ratio':>8}")
-    for name in drop_ins():
-        took = milliseconds(contestants(name, given.parameters, given.tensors), given.repeats)
-        cells = "".join(f"{took[f]:10.3f}" if f in took else f"{'-':>10}" for f in ("thalweg", *FORMS))
-        best = min((took[f] for f in FORMS if f in took), default=None)
-        print(f"{name:10}{cells}{best / took['thalweg']:8.2f}" if best else f"{name:10}{cells}{'-':>8}")
+    given.sizes = given.sizes or [size for size in SIZES if size != "100M" or given.large]
+    if given.compiled and not (shutil.which("c++") or shutil.which("g++")):
+        parser.error("--compiled needs a C++ compiler, and there is none")
+    report = Report("overhead" if given.overhead else "step", given.out)
+    report.machine()
+    (overhead if given.overhead else table)(report, given)
 
 
 if __name__ == "__main__":
