@@ -67,6 +67,7 @@ def compare(
     trials: int = 64,
     clip_norm: float | None = None,
     budget: float | None = None,
+    memory: float | None = None,
     progress: bool = True,
     out: str | Path | None = None,
     device: str = "cpu",
@@ -90,6 +91,7 @@ def compare(
         trials: of that search, for every optimizer, at least 1.
         clip_norm: the largest norm that all gradients of a step together may have; they are scaled down to it.
         budget: seconds for everything. The study is cut to fit, and says what it gave up.
+        memory: bytes that the process may hold, the data and PyTorch itself included; fewer runs train at once for it.
         progress: whether to show progress on standard error.
         out: a directory for `study.sqlite`, with every run as it finishes, and `report.html`; nothing is written
             where `None`.
@@ -113,11 +115,13 @@ def compare(
     design.tuners(higher_is_better=True)  # says at once what cannot be searched
     _positive("clip_norm", clip_norm)
     _positive("budget", budget)
+    _positive("memory", memory)
     place = _device(device)
     problem = _problem(load(workload) if isinstance(workload, str) else workload, epochs, steps)
-    prepared = prepare(design, problem, place, clip_norm=clip_norm, budget=budget)
+    prepared = prepare(design, problem, place, clip_norm=clip_norm, budget=budget, memory=memory)
     store = None if out is None else Store(Path(out) / STORE)
     show = Live() if progress else Silent()
+    show.plan(prepared.foreseen)
     try:
         return _run(prepared, store, show)
     finally:

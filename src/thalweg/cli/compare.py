@@ -35,6 +35,10 @@ def compare(
     budget: Annotated[
         str | None, typer.Option(help='Time for everything, "90s", "10min" or "1.5h"; the study is cut to fit.')
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(help='What the process may hold in memory, "800MB" or "4GB"; fewer runs train at once.'),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Directory of mnist/ and fashion-mnist/; or set THALWEG_DATA.")
     ] = None,
@@ -70,6 +74,7 @@ def compare(
             trials=trials,
             clip_norm=clip_norm,
             budget=None if budget is None else max(0.1, _seconds(budget) - (time.perf_counter() - STARTED)),
+            memory=None if memory is None else _bytes(memory),
             progress=progress,
             out=out,
             device=device,
@@ -103,11 +108,23 @@ STARTED = time.perf_counter()  # what is imported after this counts against a bu
 UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
+SIZES = {"mb": 1e6, "gb": 1e9, "mib": 2.0**20, "gib": 2.0**30}
+
+
 def _seconds(text: str) -> float:
+    return _quantity("budget", text, UNITS, 'a time such as "90s", "10min" or "1.5h"')
+
+
+def _bytes(text: str) -> float:
+    return _quantity("memory", text, SIZES, 'a size such as "800MB" or "4GB"')
+
+
+def _quantity(option: str, text: str, units: dict[str, float], what: str) -> float:
+    """A number and its unit."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip().lower())
-    if not found or found[2] not in UNITS:
-        raise InputError(f'--budget must be a time such as "90s", "10min" or "1.5h", got {text!r}.')
-    return float(found[1]) * UNITS[found[2]]
+    if not found or found[2] not in units:
+        raise InputError(f"--{option} must be {what}, got {text!r}.")
+    return float(found[1]) * units[found[2]]
 
 
 def _check_writable(path: Path) -> None:

@@ -39,12 +39,14 @@ class GradientProgram:
 
     shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
     output_major: weights that multiply the batch itself, found in tracing; quickest as `[members, out, in]` in memory.
+    activations: bytes that a step computes for one member between parameters and gradients; 0 before it was traced.
     """
 
     def __init__(self, workload: Workload, model: nn.Module, *, shared: bool) -> None:
         self._workload, self._model, self._shared = workload, model, shared
         self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
         self.output_major: set[str] = set()
+        self.activations = 0
 
     def __call__(
         self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int
@@ -74,6 +76,7 @@ class GradientProgram:
             _allow_fallback(True)
         if not graphs.writes(graph):
             self._rearrange(graph, stack, arguments)
+        self.activations = graphs.computed(graph) // stack.members
         graphs.finish(graph)
         return graph, RandomSites(graph, stack.members)
 

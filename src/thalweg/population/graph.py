@@ -65,6 +65,17 @@ def measure(module: GraphModule, arguments: Sequence[Tensor]) -> None:
     FakeTensorProp(module, FakeTensorMode(allow_non_fake_inputs=True)).propagate(*arguments)
 
 
+def computed(module: GraphModule) -> int:
+    """Bytes of everything the graph computes, views counted once; nothing is given back in between."""
+    sizes = {}
+    for node in module.graph.nodes:
+        value = node.meta.get("val")
+        if node.op == "call_function" and isinstance(value, Tensor):
+            storage = value.untyped_storage()
+            sizes[storage._cdata] = storage.nbytes()
+    return sum(sizes.values())
+
+
 def finish(module: GraphModule) -> None:
     """Reuses memory and binds operations; the last to be done to a graph whose `val`s are those it will have."""
     _reuse(module)

@@ -3,33 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from thalweg.errors import InputError
+from thalweg.population import memory as needs
 from thalweg.population.alone import gradients_of
 from thalweg.population.gradients import GradientProgram
 from thalweg.population.job import Job, users_fault
 from thalweg.population.members import Member
-from thalweg.population.models import build, state
+from thalweg.population.models import build
 from thalweg.population.randomness import SeededRandomness
 from thalweg.population.verification import disagreement, first_batches, slower
 from thalweg.workloads.workload import Workload
 
 Execution = Literal["auto", "population", "loop"]
-WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, caches cost more than that saves
 FEW = 24  # members of one seed below which seeds share a population: a narrow one costs more than batches of its own
 LEAST = 4  # members that a population is not cut below to busy another worker
-MEMORY = 0.5  # the share of the free memory that stacked models may take
-ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
-COPIES = 10  # of a model's size that a member needs: parameters, gradients, states, activations
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`reason` says why the loop is used; empty where members train together."""
+    """`reason` says why the loop is used; empty where members train together. `member`: bytes that each holds."""
 
     job: Job
     shared: GradientProgram
@@ -37,10 +33,16 @@ class Plan:
     reason: str
     width: int
     workers: int
+    member: int = 0
+
+    def memory(self, runs: int) -> int:
+        """Bytes that so many runs hold at once."""
+        return min(runs, self.width * self.workers) * self.member
 
     def describe(self) -> dict[str, Any]:
         how = "loop" if self.reason else "population"
-        return {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
+        chosen = {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
+        return {**chosen, "bytes_per_run": self.member}
 
     def populations(self, members: Sequence[Member]) -> list[list[int]]:
         """Indices of the members that train together: of one seed where it has enough, grouped by structure."""
@@ -61,11 +63,13 @@ def make_plan(
     device: torch.device,
     workers: int,
     execution: Execution = "auto",
+    memory: int | None = None,
     **job: Any,
 ) -> Plan:
     """Checks the program against the loop on three batches, and chooses.
 
-    Raises `InputError` where the model itself does not run.
+    memory: bytes that the process may hold. Raises `InputError` where the model itself does not run, or the memory
+    has no room for one run of each worker.
     """
     whole = _first_look(Job(workload, device, frozenset(), **job), seed)
     programs = [GradientProgram(workload, build(workload, seed, device), shared=shared) for shared in (True, False)]
@@ -74,7 +78,9 @@ def make_plan(
         reason = slower(whole, programs[0], seed)
     if execution == "population" and reason:
         raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
-    return Plan(whole, programs[0], programs[1], reason, _width(whole, seed, workers), workers)
+    each = needs.member(whole, seed, 0 if reason else programs[0].activations)
+    width = needs.width(whole, seed, workers, each, memory)
+    return Plan(whole, programs[0], programs[1], reason, 1 if reason else width, workers, each)
 
 
 def _first_look(job: Job, seed: int) -> Job:
@@ -91,22 +97,6 @@ def _first_look(job: Job, seed: int) -> Job:
             f"The loss of {job.workload.name!r} reaches no parameter of the model: nothing can be trained."
         )
     return replace(job, trained=frozenset(gradients), random=draws.sites > 0)
-
-
-def _width(job: Job, seed: int, workers: int) -> int:
-    """Members at once: no more than memory holds."""
-    size = sum(t.numel() * t.element_size() for t in state(build(job.workload, seed, job.device)).values())
-    free = torch.cuda.mem_get_info(job.device)[0] if job.device.type == "cuda" else _free_memory()
-    return max(1, min(WIDTH, int(MEMORY * free / workers / (COPIES * size))))
-
-
-def _free_memory() -> int:
-    """Bytes that can be had without swapping."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):  # not Linux
-        return ASSUMED
 
 
 def _sorted(members: Sequence[Member], chosen: Sequence[int], *, by_seed: bool = True) -> list[int]:

@@ -87,7 +87,7 @@ def turn(module: GraphModule) -> None:
 
 
 def defer(module: GraphModule, parameters: int) -> None:
-    """Leaves large products among the gradients (the first outputs) to be made: `(left, right)` comes out in their place."""
+    """Leaves large products among the gradients (the first outputs) to be made: `(left, right)` stands in for each."""
     (output,) = (node for node in module.graph.nodes if node.op == "output")
     inputs = [node for node in module.graph.nodes if node.op == "placeholder"][:parameters]
     returned = list(output.args[0])

@@ -12,6 +12,7 @@ from thalweg.errors import InputError
 from thalweg.population.alone import train_alone
 from thalweg.population.job import StopTraining, Watch, users_fault
 from thalweg.population.members import Member, Trained
+from thalweg.population.memory import exhausted
 from thalweg.population.plan import Plan
 from thalweg.population.together import train_together
 
@@ -30,26 +31,40 @@ class Finished:
     outcomes: dict[int, Trained]
 
 
+@dataclass(frozen=True)
+class _Halved:
+    """There was no memory for these members at once: two halves of them come in their place."""
+
+    parts: tuple[list[int], ...]
+
+
+_Event = Progress | Finished | _Halved | Exception
+
+
 def train(plan: Plan, members: Sequence[Member]) -> Generator[Progress | Finished, None, None]:
     """Trains all members, yielding progress and outcomes as they come, in no promised order.
 
     Closing the iterator stops training at the next step. The thread count is left as it was found.
     """
-    events: queue.SimpleQueue[Progress | Finished | Exception] = queue.SimpleQueue()
+    events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
     watch = Watch(lambda runs: events.put(Progress(runs)), threading.Event())
     parts = plan.populations(members)
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(plan.workers, "thalweg", _one_thread)
     try:
-        for part in parts:
-            pool.submit(_work, plan, part, [members[i] for i in part], watch, events)
-        left = len(parts)
+        events.put(_Halved(tuple(parts)))
+        left = 1
         while left:
             event = events.get()
             if isinstance(event, Exception):
                 raise event
-            left -= isinstance(event, Finished)
-            yield event
+            if isinstance(event, _Halved):
+                left += len(event.parts) - 1
+                for part in event.parts:
+                    pool.submit(_work, plan, part, [members[i] for i in part], watch, events)
+            else:
+                left -= isinstance(event, Finished)
+                yield event
     finally:
         watch.stop.set()
         pool.shutdown(cancel_futures=True)
@@ -66,7 +81,7 @@ def _work(
     part: list[int],
     members: list[Member],
     watch: Watch,
-    events: "queue.SimpleQueue[Progress | Finished | Exception]",
+    events: "queue.SimpleQueue[_Event]",
 ) -> None:
     try:
         if plan.reason or members[0].alone:
@@ -79,5 +94,12 @@ def _work(
         pass
     except InputError as error:
         events.put(error)
-    except Exception as error:  # the user's model, loss or metric, at a step that the check did not reach
-        events.put(users_fault(plan.job.workload, error))
+    except Exception as error:
+        events.put(_halved(part) if exhausted(error) else users_fault(plan.job.workload, error))
+
+
+def _halved(part: list[int]) -> _Halved | InputError:
+    if len(part) == 1:
+        return InputError("There is not enough memory for a single run: free some, or make the model or batch smaller.")
+    middle = len(part) // 2
+    return _Halved((part[:middle], part[middle:]))

@@ -12,7 +12,7 @@ from thalweg.studies.protocol import tuning_seeds
 from thalweg.studies.training import Entry
 from thalweg.workloads.workload import Workload
 
-PROBE = 12  # steps of the runs that measure the pace
+PROBE = 8  # steps of the runs that measure the pace
 SHARE = 0.8  # of the budget that is planned for: the rest is for edges that need extending, and the report
 SHORTEST = 0.25  # of its training that a run keeps before seeds are given up
 FEWEST_TRIALS = 8  # that a search keeps before its runs are shortened
@@ -44,13 +44,15 @@ class Pace:
 
 
 def measure(plan: Plan, design: Design) -> Pace:
-    """Trains the first round's runs of one seed for a few steps."""
+    """Trains as many of the first round's runs as fit at once for a few steps."""
     (seed,) = tuning_seeds(design.base_seed, 1)
     members = [
         Entry(contender, given, seed, "tuning", "coarse").member
         for contender in design.contenders
         for given in contender.configurations(design.learning_rates, design.per_decade)
     ]
+    at_once = plan.width * plan.workers
+    members = members[:: max(1, len(members) // at_once)][:at_once]  # of all optimizers
 
     def seconds(steps: int, every: int) -> float:
         workload = replace(plan.job.workload, steps=steps, evaluate_every=every)

@@ -5,39 +5,72 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from thalweg.population.memory import megabytes
 from thalweg.population.plan import Plan, make_plan
 from thalweg.records.types import StudyRecord
-from thalweg.studies.budget import Clock, fit, measure
+from thalweg.studies.budget import Clock, Pace, expected_runs, fit, measure
 from thalweg.studies.design import Design, describe
 from thalweg.workloads.workload import Workload
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A study before its first run."""
+    """A study before its first run. `foreseen`: what it will take, in a sentence."""
 
     design: Design
     plan: Plan
     clock: Clock
     record: StudyRecord
+    foreseen: str = ""
 
 
 def prepare(
-    design: Design, workload: Workload, device: torch.device, *, clip_norm: float | None, budget: float | None
+    design: Design,
+    workload: Workload,
+    device: torch.device,
+    *,
+    clip_norm: float | None,
+    budget: float | None,
+    memory: float | None = None,
 ) -> Prepared:
     """Checks the workload, chooses how its runs are executed, and cuts the study to the budget.
 
-    budget: seconds from now, for everything. Raises `InputError` where the workload does not run, or nothing fits.
+    budget: seconds from now, for everything. memory: bytes that the process may hold. Raises `InputError` where the
+    workload does not run, or nothing fits.
     """
     began = time.perf_counter()
     workers = torch.get_num_threads() if device.type == "cpu" else 1
     workload = workload.to(device)
-    plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm)
-    if budget is None:
-        return Prepared(design, plan, Clock(began, None, None, workload), describe(design, workload, plan))
+    limit = None if memory is None else int(memory)
+    plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm, memory=limit)
     pace = measure(plan, design)
+    if budget is None:
+        record = _foreseen(describe(design, workload, plan), design, plan, pace, workload)
+        return Prepared(design, plan, Clock(began, None, None, workload), record, _sentence(record))
     design, workload, notes = fit(design, workload, pace, budget - (time.perf_counter() - began))
     plan = replace(plan, job=replace(plan.job, workload=workload))
     share = budget * workers / len(design.contenders)
     record = replace(describe(design, workload, plan, share), notes=tuple(notes))
-    return Prepared(design, plan, Clock(began, budget, pace, workload), record)
+    record = _foreseen(record, design, plan, pace, workload)
+    return Prepared(design, plan, Clock(began, budget, pace, workload), record, _sentence(record))
+
+
+def _foreseen(record: StudyRecord, design: Design, plan: Plan, pace: Pace, workload: Workload) -> StudyRecord:
+    """The record with what is expected: runs, seconds, and bytes of the members that train at once."""
+    runs = expected_runs(design)
+    expected = {"runs": runs, "seconds": round(pace.of(runs, workload), 1), "bytes": plan.memory(runs)}
+    return replace(record, plan={**record.plan, "expected": expected})
+
+
+def _sentence(record: StudyRecord) -> str:
+    plan, expected = record.plan, record.plan["expected"]
+    at_once = min(plan["width"] * plan["workers"], expected["runs"])
+    how = f"up to {at_once:,} at once on {plan['workers']} threads, {megabytes(expected['bytes'])}"
+    return f"plan: about {expected['runs']:,} runs in {duration(expected['seconds'])}, {how}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, minutes below two hours, hours beyond."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

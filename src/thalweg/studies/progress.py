@@ -5,7 +5,9 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Told of each stage: how many runs, of how many steps, measured how often; and of each measurement."""
+    """Told the plan, each stage (how many runs, of how many steps, measured how often), and each measurement."""
+
+    def plan(self, text: str) -> None: ...
 
     def stage(self, name: str, runs: int, steps: int, measurements: int) -> None: ...
 
@@ -16,6 +18,9 @@ class Observer(Protocol):
 
 class Silent:
     """Shows nothing."""
+
+    def plan(self, text: str) -> None:
+        pass
 
     def stage(self, name: str, runs: int, steps: int, measurements: int) -> None:
         pass
@@ -45,6 +50,9 @@ class Live:
             disable=not self._console.is_terminal,
         )
         self._bars.start()
+
+    def plan(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def stage(self, name: str, runs: int, steps: int, measurements: int) -> None:
         if not self._console.is_terminal:

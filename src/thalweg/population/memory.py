@@ -1,0 +1,72 @@
+"""What members hold in memory, what there is, and how many fit at once."""
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+from thalweg.errors import InputError
+from thalweg.population.job import Job
+from thalweg.population.models import build, state
+
+WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, caches cost more than that saves
+SHARE = 0.5  # of the free memory, where no limit is given
+ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
+COPIES = 5  # tensors of the parameters' size that a member holds: itself, its gradient, up to three states
+
+
+def width(job: Job, seed: int, workers: int, member: int, limit: int | None) -> int:
+    """Members at once on each worker, at most WIDTH. Raises `InputError` where the limit has no room for one."""
+    room = _room(job.device, limit)
+    fits = room // (workers * member)
+    if limit is not None and fits < 1:
+        needed = limit - room + workers * member
+        raise InputError(
+            f"memory must be at least {megabytes(needed)} for {workers} workers with one run each, got "
+            f"{megabytes(limit)}: give more, or use fewer threads."
+        )
+    return max(1, min(WIDTH, fits))
+
+
+def member(job: Job, seed: int, activations: int) -> int:
+    """Bytes that one member holds: its model in all its copies, and what a step computes in between."""
+    model = state(build(job.workload, seed, job.device))
+    return COPIES * sum(t.numel() * t.element_size() for t in model.values()) + activations
+
+
+def exhausted(error: BaseException) -> bool:
+    """Whether an allocation failed."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def _room(device: torch.device, limit: int | None) -> int:
+    """Bytes that members may take: of the limit, what the process does not hold yet; a share of what is free."""
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+        return min(int(SHARE * free), limit or free)
+    return int(SHARE * _free()) if limit is None else min(limit - held(), _free())
+
+
+def held() -> int:
+    """Bytes of memory that this process holds."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):  # not Linux: the most that it ever held, in kilobytes but on macOS
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak << 10
+
+
+def _free() -> int:
+    """Bytes that can be had without swapping."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):  # not Linux
+        return ASSUMED

@@ -1,0 +1,89 @@
+"""How many members train at once, what they are expected to hold, and what happens where memory runs out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from problems import finished, tiny, train_all
+from thalweg.errors import InputError
+from thalweg.population import memory, train
+from thalweg.population.members import Member
+from thalweg.population.plan import make_plan
+from thalweg.recipes.catalogue import recipe
+
+CPU = torch.device("cpu")
+PARAMETERS = 6 * 16 + 16 + 16 * 3 + 3
+MODEL = 5 * 4 * PARAMETERS  # bytes of its five copies
+
+
+def chosen(count: int = 6) -> list[Member]:
+    adam = recipe("adam")
+    return [Member(adam, adam.resolve({"lr": 1e-3 * (i + 1)}), 0) for i in range(count)]
+
+
+def test_what_a_member_holds() -> None:
+    """Its copies, and at least what each layer gives for a batch of 16, forward and backward."""
+    plan = make_plan(tiny(), 0, device=CPU, workers=2, execution="population")
+    layers = 2 * 4 * 16 * (16 + 3)
+    assert MODEL + layers <= plan.member <= MODEL + 6 * layers + 4 * PARAMETERS
+    assert plan.memory(3) == 3 * plan.member
+    assert plan.memory(1000) == 2 * plan.width * plan.member
+    assert plan.describe()["bytes_per_run"] == plan.member
+
+
+def test_a_limit_narrows_the_population(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "held", lambda: 1_000_000)
+    member = make_plan(tiny(), 0, device=CPU, workers=2, execution="population").member
+    for width in (1, 7):
+        limit = 1_000_000 + 2 * width * member + member
+        plan = make_plan(tiny(), 0, device=CPU, workers=2, execution="population", memory=limit)
+        assert plan.width == width
+        assert plan.memory(1000) <= limit - 1_000_000
+        assert all(len(part) <= width for part in plan.populations(chosen(30)))
+
+
+def test_a_limit_without_room_for_a_run_is_refused() -> None:
+    with pytest.raises(InputError, match=r"memory must be at least [\d,]+ MB for 2 workers .* got 10 MB"):
+        make_plan(tiny(), 0, device=CPU, workers=2, memory=10_000_000)
+
+
+def test_this_process_holds_something() -> None:
+    assert 10_000_000 < memory.held() < 1 << 40
+
+
+def short_of_memory(above: int, error: Exception) -> Callable[..., Any]:
+    """`train_together` that fails for more members than `above`."""
+    real = train.train_together
+
+    def trained(job: Any, members: Any, *rest: Any) -> Any:
+        if len(members) > above:
+            raise error
+        return real(job, members, *rest)
+
+    return trained
+
+
+ERRORS = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_where_memory_runs_out_fewer_train_at_once(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = train_all(tiny(), chosen(), execution="population")
+    monkeypatch.setattr(train, "train_together", short_of_memory(2, error))
+    _, outcomes = finished(tiny(), chosen(), execution="population")
+    assert sorted(outcomes) == list(range(6))
+    for i, outcome in outcomes.items():
+        assert int(outcome.execution.removeprefix("population of ")) <= 2
+        assert outcome.curve[-1].validation_loss == pytest.approx(expected[i].curve[-1].validation_loss, rel=1e-4)
+
+
+def test_not_even_one_run_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "train_together", short_of_memory(0, MemoryError()))
+    with pytest.raises(InputError, match="not enough memory for a single run"):
+        train_all(tiny(), chosen(), execution="population")
