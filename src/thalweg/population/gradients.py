@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from thalweg.population.convolutions import Unfolded
 from thalweg.population.graph import clean
 from thalweg.population.models import Stack
 from thalweg.population.randomness import GENERATOR, RandomSites
@@ -31,10 +33,11 @@ class GradientProgram:
     Tracing needs `model`; what is traced is a pure function and serves several threads.
 
     shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
+    unfolded: whether convolutions are traced as matrix products rather than as grouped convolutions.
     """
 
-    def __init__(self, workload: Workload, model: nn.Module, *, shared: bool) -> None:
-        self._workload, self._model, self._shared = workload, model, shared
+    def __init__(self, workload: Workload, model: nn.Module, *, shared: bool, unfolded: bool = False) -> None:
+        self._workload, self._model, self._shared, self._unfolded = workload, model, shared, unfolded
         self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
 
     def __call__(
@@ -87,5 +90,6 @@ class GradientProgram:
         targets: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         after = {name: b.clone() for name, b in buffers.items()}  # batch norm writes its statistics in place
-        outputs = functional_call(self._model, {**parameters, **after}, inputs)
+        with Unfolded() if self._unfolded else nullcontext():
+            outputs = functional_call(self._model, {**parameters, **after}, inputs)
         return self._workload.loss(outputs, targets), after

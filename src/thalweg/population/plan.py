@@ -10,12 +10,14 @@ import torch
 
 from thalweg.errors import InputError
 from thalweg.population.alone import gradients_of
+from thalweg.population.choice import quickest, verified
+from thalweg.population.convolutions import has_convolutions
 from thalweg.population.gradients import GradientProgram
 from thalweg.population.job import Job, users_fault
 from thalweg.population.members import Member
 from thalweg.population.models import build, state
 from thalweg.population.randomness import SeededRandomness
-from thalweg.population.verification import disagreement, first_batches, slower
+from thalweg.population.verification import first_batches
 from thalweg.workloads.workload import Workload
 
 Execution = Literal["auto", "population", "loop"]
@@ -29,7 +31,10 @@ COPIES = 10  # of a model's size that a member needs: parameters, gradients, sta
 
 @dataclass(frozen=True)
 class Plan:
-    """`reason` says why the loop is used; empty where members train together."""
+    """`reason` says why the loop is used; empty where members train together.
+
+    `convolutions` says how those are computed together, "grouped" or "unfolded"; empty where the model has none.
+    """
 
     job: Job
     shared: GradientProgram
@@ -37,10 +42,12 @@ class Plan:
     reason: str
     width: int
     workers: int
+    convolutions: str = ""
 
     def describe(self) -> dict[str, Any]:
         how = "loop" if self.reason else "population"
-        return {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
+        facts = {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
+        return {**facts, "convolutions": self.convolutions} if self.convolutions and not self.reason else facts
 
     def populations(self, members: Sequence[Member]) -> list[list[int]]:
         """Indices of the members that train together: of one seed where it has enough, grouped by structure."""
@@ -68,13 +75,36 @@ def make_plan(
     Raises `InputError` where the model itself does not run.
     """
     whole = _first_look(Job(workload, device, frozenset(), **job), seed)
-    programs = [GradientProgram(workload, build(workload, seed, device), shared=shared) for shared in (True, False)]
-    reason = "asked for" if execution == "loop" else disagreement(whole, programs[0], seed)
-    if execution == "auto" and not reason:
-        reason = slower(whole, programs[0], seed)
+    width = _width(whole, seed, workers)
+    names = ("grouped", "unfolded") if has_convolutions(build(workload, seed, device)) else ("",)
+    programs = {name: _programs(whole, seed, unfolded=name == "unfolded") for name in names}
+    name, reason = names[0], "asked for"
+    if execution != "loop":
+        name, reason = _chosen(whole, {n: shared for n, (shared, _) in programs.items()}, seed, width, execution)
     if execution == "population" and reason:
         raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
-    return Plan(whole, programs[0], programs[1], reason, _width(whole, seed, workers), workers)
+    return Plan(whole, *programs[name], reason, width, workers, name)
+
+
+def _programs(job: Job, seed: int, *, unfolded: bool) -> tuple[GradientProgram, GradientProgram]:
+    """For members that see one batch, and for members that each see their own."""
+    models = [build(job.workload, seed, job.device) for _ in range(2)]
+    shared, mixed = (
+        GradientProgram(job.workload, model, shared=s, unfolded=unfolded)
+        for model, s in zip(models, (True, False), strict=True)
+    )
+    return shared, mixed
+
+
+def _chosen(
+    job: Job, programs: dict[str, GradientProgram], seed: int, width: int, execution: Execution
+) -> tuple[str, str]:
+    """(name of the program to use, why the loop is used instead)."""
+    usable, reason = verified(job, programs, seed)
+    if reason or (execution == "population" and len(usable) == 1):
+        return next(iter(usable or programs)), reason
+    name, slower = quickest(job, usable, seed, width)
+    return name, slower if execution == "auto" else ""
 
 
 def _first_look(job: Job, seed: int) -> Job:
