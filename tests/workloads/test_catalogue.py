@@ -10,7 +10,7 @@ from thalweg.workloads.catalogue import WORKLOADS, load, workload_names
 
 
 def test_names():
-    assert workload_names() == ("digits", "fashion-mnist", "mnist")
+    assert workload_names() == ("digits", "fashion-mnist", "mnist", "mnist-cnn")
     assert tuple(WORKLOADS) == workload_names()
 
 
@@ -18,9 +18,11 @@ def test_load_digits_ignores_the_directory(tmp_path):
     assert load("digits", tmp_path).name == "digits"
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_load_passes_the_directory_on(name, tmp_path):
-    with pytest.raises(InputError, match=f"{tmp_path}/{name}/train-images"):
+@pytest.mark.parametrize(
+    ("name", "folder"), [("mnist", "mnist"), ("fashion-mnist", "fashion-mnist"), ("mnist-cnn", "mnist")]
+)
+def test_load_passes_the_directory_on(name, folder, tmp_path):
+    with pytest.raises(InputError, match=f"{tmp_path}/{folder}/train-images"):
         load(name, tmp_path)
 
 
@@ -33,7 +35,7 @@ def test_every_name_loads_the_workload_of_that_name(data_dir):
     ("name", "end"),
     [
         ("mnits", "Did you mean mnist"),
-        ("load", "Known: digits, fashion-mnist, mnist."),
+        ("load", "Known: digits, fashion-mnist, mnist, mnist-cnn."),
         ("", "Known: digits, "),
     ],
 )

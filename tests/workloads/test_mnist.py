@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from thalweg.errors import InputError
-from thalweg.workloads.mnist import fashion_mnist, mnist
+from thalweg.workloads.mnist import fashion_mnist, mnist, mnist_cnn
 from thalweg.workloads.workload import Workload
 
 
@@ -39,10 +39,15 @@ def numbers(x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory) -> Workload:
+def root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data")
     write_part(root / "mnist", "train", numbered(60_000), np.arange(60_000, dtype=np.uint32).astype(np.uint8) % 10)
     write_part(root / "mnist", "t10k", numbered(10_000), np.zeros(10_000, np.uint8), ".gz")
+    return root
+
+
+@pytest.fixture(scope="module")
+def written(root) -> Workload:
     return mnist(str(root))
 
 
@@ -52,6 +57,14 @@ def test_the_first_55000_train_and_the_last_5000_validate(written):
     assert torch.equal(numbers(written.test.inputs[0]), torch.arange(10_000))
     labels = torch.cat([written.train.targets, written.validation.targets])
     assert torch.equal(labels, torch.arange(60_000) % 256 % 10)
+
+
+def test_the_convolutional_workload_validates_on_the_last_fifth_of_the_same_images(root, written):
+    workload = mnist_cnn(root)
+    assert torch.equal(numbers(workload.train.inputs[0]), torch.arange(48_000))
+    assert torch.equal(numbers(workload.validation.inputs[0]), torch.arange(48_000, 60_000))
+    assert torch.equal(workload.test.inputs[0], written.test.inputs[0])
+    assert workload.model()(workload.test.inputs[0][:7]).shape == (7, 10)
 
 
 def test_pixels_are_divided_by_255(written):
@@ -112,7 +125,9 @@ def test_missing_files_are_named(tmp_path):
         assert part in message
 
 
-@pytest.mark.parametrize(("factory", "name"), [(mnist, "mnist"), (fashion_mnist, "fashion-mnist")])
+@pytest.mark.parametrize(
+    ("factory", "name"), [(mnist, "mnist"), (fashion_mnist, "fashion-mnist"), (mnist_cnn, "mnist")]
+)
 def test_no_directory_given(monkeypatch, factory, name):
     sentence = rf"holds {name}/ with `--data-dir DIR` or .* THALWEG_DATA\.$"
     monkeypatch.delenv("THALWEG_DATA", raising=False)
@@ -131,29 +146,38 @@ def test_the_directory_comes_from_the_environment_unless_given(tmp_path, monkeyp
         fashion_mnist(tmp_path / "given")
 
 
-REAL = {"mnist": (mnist, 0.97), "fashion-mnist": (fashion_mnist, 0.87)}
+REAL = {  # the folder of the images, and what the workload states of itself
+    "mnist": (mnist, "mnist", {"batch_size": 32, "epochs": 10, "target": 0.97, "steps_per_epoch": 1719}),
+    "fashion-mnist": (
+        fashion_mnist,
+        "fashion-mnist",
+        {"batch_size": 32, "epochs": 10, "target": 0.87, "steps_per_epoch": 1719},  # ⌈55000 / 32⌉
+    ),
+    "mnist-cnn": (mnist_cnn, "mnist", {"batch_size": 250, "epochs": 5, "target": 0.985, "steps_per_epoch": 192}),
+}
 
 
 @pytest.fixture(scope="module", params=REAL)
 def real(request, data_dir) -> tuple[str, Workload]:
-    if not (data_dir / request.param).is_dir():
-        pytest.skip(f"no real data: {data_dir / request.param} is no directory")
-    return request.param, REAL[request.param][0](data_dir)
+    factory, images, _ = REAL[request.param]
+    if not (data_dir / images).is_dir():
+        pytest.skip(f"no real data: {data_dir / images} is no directory")
+    return request.param, factory(data_dir)
 
 
 def test_real_facts(real):
     name, workload = real
-    assert (workload.name, workload.batch_size, workload.epochs) == (name, 32, 10)
-    assert workload.target == REAL[name][1]
+    assert workload.name == name
+    assert {fact: getattr(workload, fact) for fact in REAL[name][2]} == REAL[name][2]
     assert workload.metric.name == "accuracy"
     assert workload.loss is torch.nn.functional.cross_entropy
-    assert workload.steps_per_epoch == 1719  # ⌈55000 / 32⌉
 
 
 def test_real_sizes_types_and_ranges(real):
-    workload = real[1]
+    name, workload = real
+    training = [48_000, 12_000] if name == "mnist-cnn" else [55_000, 5_000]
     splits = (workload.train, workload.validation, workload.test)
-    assert [len(split) for split in splits] == [55_000, 5_000, 10_000]
+    assert [len(split) for split in splits] == [*training, 10_000]
     for split in splits:
         (x,) = split.inputs
         assert x.shape == (len(split), 28, 28)
@@ -170,7 +194,7 @@ def test_real_pixels_and_labels(real):
     mean, first = {
         "mnist": (0.1307, [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]),
         "fashion-mnist": (0.2860, [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]),
-    }[name]
+    }[REAL[name][1]]
     assert pixels.mean().item() == pytest.approx(mean, abs=1e-3)
     assert labels[:10].tolist() == first
     if name == "fashion-mnist":

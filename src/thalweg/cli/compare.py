@@ -13,7 +13,7 @@ from thalweg.errors import InputError
 
 
 def compare(
-    workload: Annotated[str, typer.Argument(help="digits, mnist or fashion-mnist.")],
+    workload: Annotated[str, typer.Argument(help="digits, mnist, mnist-cnn or fashion-mnist.")],
     optimizers: Annotated[
         str | None,
         typer.Option(help='Names, comma-separated; hyperparameters may be fixed: "sgd,adam(eps=1e-4)".'),

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from thalweg.population import graph as graphs
 from thalweg.population import products
+from thalweg.population.convolutions import Unfolded
 from thalweg.population.models import Stack
 from thalweg.population.products import Product
 from thalweg.population.randomness import GENERATOR, RandomSites
@@ -38,12 +40,13 @@ class GradientProgram:
     Tracing needs `model`; what is traced is a pure function and serves several threads.
 
     shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
+    unfolded: whether convolutions are traced as matrix products rather than as grouped convolutions.
     output_major: weights that multiply the batch itself, found in tracing; quickest as `[members, out, in]` in memory.
     activations: bytes that a step computes for one member between parameters and gradients; 0 before it was traced.
     """
 
-    def __init__(self, workload: Workload, model: nn.Module, *, shared: bool) -> None:
-        self._workload, self._model, self._shared = workload, model, shared
+    def __init__(self, workload: Workload, model: nn.Module, *, shared: bool, unfolded: bool = False) -> None:
+        self._workload, self._model, self._shared, self._unfolded = workload, model, shared, unfolded
         self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
         self.output_major: set[str] = set()
         self.activations = 0
@@ -114,5 +117,6 @@ class GradientProgram:
         targets: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         after = {name: b.clone() for name, b in buffers.items()}  # batch norm writes its statistics in place
-        outputs = functional_call(self._model, {**parameters, **after}, inputs)
+        with Unfolded() if self._unfolded else nullcontext():
+            outputs = functional_call(self._model, {**parameters, **after}, inputs)
         return self._workload.loss(outputs, targets), after

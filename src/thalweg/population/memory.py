@@ -16,7 +16,7 @@ ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
 COPIES = 5  # tensors of the parameters' size that a member holds: itself, its gradient, up to three states
 
 
-def width(job: Job, seed: int, workers: int, member: int, limit: int | None) -> int:
+def width(job: Job, workers: int, member: int, limit: int | None) -> int:
     """Members at once on each worker, at most WIDTH. Raises `InputError` where the limit has no room for one."""
     room = _room(job.device, limit)
     fits = room // (workers * member)

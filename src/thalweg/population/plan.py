@@ -1,6 +1,6 @@
 """How a workload's runs will be executed, decided once before training: together or by the loop, how many at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any, Literal
@@ -10,12 +10,14 @@ import torch
 from thalweg.errors import InputError
 from thalweg.population import memory as needs
 from thalweg.population.alone import gradients_of
+from thalweg.population.choice import quickest, verified
+from thalweg.population.convolutions import has_convolutions
 from thalweg.population.gradients import GradientProgram
 from thalweg.population.job import Job, users_fault
 from thalweg.population.members import Member
 from thalweg.population.models import build
 from thalweg.population.randomness import SeededRandomness
-from thalweg.population.verification import disagreement, first_batches, slower
+from thalweg.population.verification import first_batches
 from thalweg.workloads.workload import Workload
 
 Execution = Literal["auto", "population", "loop"]
@@ -25,7 +27,11 @@ LEAST = 4  # members that a population is not cut below to busy another worker
 
 @dataclass(frozen=True)
 class Plan:
-    """`reason` says why the loop is used; empty where members train together. `member`: bytes that each holds."""
+    """`reason` says why the loop is used; empty where members train together.
+
+    `convolutions` says how those are computed together, "grouped" or "unfolded"; empty where the model has none.
+    `member` is how many bytes each holds.
+    """
 
     job: Job
     shared: GradientProgram
@@ -33,6 +39,7 @@ class Plan:
     reason: str
     width: int
     workers: int
+    convolutions: str = ""
     member: int = 0
 
     def memory(self, runs: int) -> int:
@@ -41,8 +48,9 @@ class Plan:
 
     def describe(self) -> dict[str, Any]:
         how = "loop" if self.reason else "population"
-        chosen = {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
-        return {**chosen, "bytes_per_run": self.member}
+        facts = {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
+        convolutions = {"convolutions": self.convolutions} if self.convolutions and not self.reason else {}
+        return {**facts, **convolutions, "bytes_per_run": self.member}
 
     def populations(self, members: Sequence[Member]) -> list[list[int]]:
         """Indices of the members that train together: of one seed where it has enough, grouped by structure."""
@@ -72,15 +80,32 @@ def make_plan(
     has no room for one run of each worker.
     """
     whole = _first_look(Job(workload, device, frozenset(), **job), seed)
-    programs = [GradientProgram(workload, build(workload, seed, device), shared=shared) for shared in (True, False)]
-    reason = "asked for" if execution == "loop" else disagreement(whole, programs[0], seed)
-    if execution == "auto" and not reason:
-        reason = slower(whole, programs[0], seed)
+    names = ("grouped", "unfolded") if has_convolutions(build(workload, seed, device)) else ("",)
+    programs = {name: _programs(whole, seed, unfolded=name == "unfolded") for name in names}
+    usable, reason = ({}, "asked for") if execution == "loop" else verified(whole, _shared(programs), seed)
+    holds = {name: needs.member(whole, seed, usable[name].activations if name in usable else 0) for name in names}
+    widths = {name: needs.width(whole, workers, holds[name], memory) for name in usable or names}
+    name = next(iter(widths))
+    if usable and (execution == "auto" or len(usable) > 1):
+        name, slower = quickest(whole, usable, seed, min(widths.values()))
+        reason = slower if execution == "auto" else ""
     if execution == "population" and reason:
         raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
-    each = needs.member(whole, seed, 0 if reason else programs[0].activations)
-    width = needs.width(whole, seed, workers, each, memory)
-    return Plan(whole, programs[0], programs[1], reason, 1 if reason else width, workers, each)
+    return Plan(whole, *programs[name], reason, 1 if reason else widths[name], workers, name, holds[name])
+
+
+def _shared(programs: Mapping[str, tuple[GradientProgram, GradientProgram]]) -> dict[str, GradientProgram]:
+    return {name: shared for name, (shared, _) in programs.items()}
+
+
+def _programs(job: Job, seed: int, *, unfolded: bool) -> tuple[GradientProgram, GradientProgram]:
+    """For members that see one batch, and for members that each see their own."""
+    models = [build(job.workload, seed, job.device) for _ in range(2)]
+    shared, mixed = (
+        GradientProgram(job.workload, model, shared=s, unfolded=unfolded)
+        for model, s in zip(models, (True, False), strict=True)
+    )
+    return shared, mixed
 
 
 def _first_look(job: Job, seed: int) -> Job:

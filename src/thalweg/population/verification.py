@@ -1,8 +1,6 @@
 """The check before training: the tensor program against the plain loop, on three batches."""
 
-import time
 import warnings
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,8 +13,6 @@ from thalweg.population.models import build, stack, state
 from thalweg.workloads.workload import Workload
 
 SCALES = (1.0, 1.25)  # two members whose weights differ, so that control flow on values shows
-REPEATS = 9
-MARGIN = 1.5  # noise, and what a wider population gains, before the loop is preferred
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of the largest element
 
 
@@ -38,34 +34,6 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
     except Exception as error:  # whatever tracing raises means that this model cannot be traced
         text = str(error).strip().split("\n")[0]
         return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]})"
-
-
-def slower(job: Job, program: GradientProgram, seed: int) -> str:
-    """Why the loop is the better choice; empty where the program's time per run and step is not above its."""
-    model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
-    seeds = [seed] * len(SCALES)  # the width that is traced already; a wider one only gains
-    stacked = stack({seed: model}, seeds, set(job.trained))
-    with torch.no_grad():
-        together = _seconds(lambda: program(stacked, batch, seeds, 1)) / len(seeds)
-        alone = _seconds(lambda: gradients_of(job, model, batch, seed, 1))
-    if together <= MARGIN * alone:
-        return ""
-    return f"it is faster here, {alone * 1e6:.0f} against {together * 1e6:.0f} µs per run and step"
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    """The best of some calls on one thread, as the workers run them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    times = []
-    try:
-        for _ in range(REPEATS + 1):  # the first call warms up, or traces
-            began = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - began)
-    finally:
-        torch.set_num_threads(threads)
-    return min(times[1:])
 
 
 def _compare(job: Job, program: GradientProgram, seed: int) -> str:
