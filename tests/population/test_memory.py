@@ -24,10 +24,10 @@ def chosen(count: int = 6) -> list[Member]:
 
 
 def test_what_a_member_holds() -> None:
-    """Its copies, and at least what each layer gives for a batch of 16, forward and backward."""
+    """Its copies, and some of what each layer gives for a batch of 16, forward and backward."""
     plan = make_plan(tiny(), 0, device=CPU, workers=2, execution="population")
     layers = 2 * 4 * 16 * (16 + 3)
-    assert MODEL + layers <= plan.member <= MODEL + 6 * layers + 4 * PARAMETERS
+    assert MODEL + layers // 2 <= plan.member <= MODEL + 4 * layers + 4 * PARAMETERS
     assert plan.memory(3) == 3 * plan.member
     assert plan.memory(1000) == 2 * plan.width * plan.member
     assert plan.describe()["bytes_per_run"] == plan.member

@@ -174,6 +174,46 @@ def test_frozen_and_unused_parameters_stay() -> None:
     assert not torch.equal(outcome.weights["out.weight"], before["out.weight"])
 
 
+def test_a_gradient_that_is_only_rounding_is_no_disagreement() -> None:
+    """Batch norm takes out what the bias before it adds: that bias's gradient is zero but for rounding."""
+
+    def model() -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 3))
+
+    assert make_plan(tiny(torch.float32, model=model), 0, device=CPU, workers=1, execution="population").reason == ""
+
+
+class Elsewhere(torch.autograd.Function):
+    """The identity, whose gradient under tracing is a hundredth larger: what a wrong rule would do."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.wrong = torch._C._functorch.is_functorch_wrapped_tensor(output)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * (1.01 if ctx.wrong else 1)
+
+
+def test_a_gradient_that_is_wrong_by_more_than_rounding_is_one() -> None:
+    class Wrong(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden, self.out = nn.Linear(6, 8), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(torch.tanh(Elsewhere.apply(self.hidden(x))))
+
+    reason = make_plan(tiny(torch.float32, model=Wrong), 0, device=CPU, workers=1).reason
+    assert reason.startswith("traced, the gradient of hidden.")
+
+
 def test_a_convolution_agrees_with_the_loop() -> None:
     def model() -> nn.Module:
         layers = (nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 4, 2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3))

@@ -51,6 +51,10 @@ class GradientProgram:
         self.output_major: set[str] = set()
         self.activations = 0
 
+    def of(self, workload: Workload, model: nn.Module) -> "GradientProgram":
+        """The same way of computing, for another workload."""
+        return GradientProgram(workload, model, shared=self._shared, unfolded=self._unfolded)
+
     def __call__(
         self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int
     ) -> tuple[dict[str, Tensor | Product], Tensor, dict[str, Tensor]]:

@@ -1,5 +1,6 @@
 """Cleaning a traced graph: what vmap writes that computes nothing, or nothing new, is taken out."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -66,14 +67,21 @@ def measure(module: GraphModule, arguments: Sequence[Tensor]) -> None:
 
 
 def computed(module: GraphModule) -> int:
-    """Bytes of everything the graph computes, views counted once; nothing is given back in between."""
-    sizes = {}
-    for node in module.graph.nodes:
+    """The most bytes that what the graph computes holds at once: each tensor from its making to its last use."""
+    places = {node: i for i, node in enumerate(module.graph.nodes)}
+    sizes: dict[int, int] = {}
+    lives: dict[int, tuple[int, int]] = {}  # of a storage, which views share: first and last place
+    for node, place in places.items():
         value = node.meta.get("val")
         if node.op == "call_function" and isinstance(value, Tensor):
             storage = value.untyped_storage()
-            sizes[storage._cdata] = storage.nbytes()
-    return sum(sizes.values())
+            last = max((places[user] for user in node.users), default=place)
+            first, before = lives.get(storage._cdata, (place, place))
+            sizes[storage._cdata], lives[storage._cdata] = storage.nbytes(), (first, max(last, before))
+    changes = sorted(
+        change for key, (first, last) in lives.items() for change in ((first, sizes[key]), (last + 1, -sizes[key]))
+    )
+    return max(itertools.accumulate(change for _, change in changes), default=0)
 
 
 def finish(module: GraphModule) -> None:
