@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from thalweg.errors import InputError
+from thalweg.population.members import Member
 from thalweg.population.plan import Plan
 from thalweg.population.train import train
 from thalweg.studies.design import Design
@@ -12,7 +13,9 @@ from thalweg.studies.protocol import tuning_seeds
 from thalweg.studies.training import Entry
 from thalweg.workloads.workload import Workload
 
-PROBE = 8  # steps of the runs that measure the pace
+PROBE = 8  # steps, at least, of the runs that measure the pace
+PROBE_SECONDS = 0.3  # that these steps take, at most, where more than the least are affordable
+PROBED = 0.05  # of a study's expected steps, at most, spent on measuring
 SHARE = 0.8  # of the budget that is planned for: the rest is for edges that need extending, and the report
 SHORTEST = 0.25  # of its training that a run keeps before seeds are given up
 FEWEST_TRIALS = 8  # that a search keeps before its runs are shortened
@@ -44,27 +47,36 @@ class Pace:
 
 
 def measure(plan: Plan, design: Design) -> Pace:
-    """Trains as many of the first round's runs as fit at once for a few steps."""
-    (seed,) = tuning_seeds(design.base_seed, 1)
-    members = [
-        Entry(contender, given, seed, "tuning", "coarse").member
-        for contender in design.contenders
-        for given in contender.configurations(design.learning_rates, design.per_decade)
-    ]
-    at_once = plan.width * plan.workers
-    members = members[:: max(1, len(members) // at_once)][:at_once]  # of all optimizers
+    """Trains the first round's first populations, one a worker, for a few steps."""
+    members = _first_round(design)
+    first = sorted(i for part in plan.populations(members)[: plan.workers] for i in part)
+    probed = [members[i] for i in first]
 
     def seconds(steps: int, every: int) -> float:
         workload = replace(plan.job.workload, steps=steps, evaluate_every=every)
         began = time.perf_counter()
-        for _ in train(replace(plan, job=replace(plan.job, workload=workload)), members):
+        for _ in train(replace(plan, job=replace(plan.job, workload=workload)), probed):
             pass
-        return (time.perf_counter() - began) / len(members)
+        return (time.perf_counter() - began) / len(probed)
 
-    seconds(3 * PROBE, PROBE)  # traces, and loads kernels
-    short, long, measured = seconds(PROBE, PROBE), seconds(3 * PROBE, 3 * PROBE), seconds(3 * PROBE, PROBE)
-    per_step = max(1e-9, (long - short) / (2 * PROBE))
-    return Pace(per_step, max(0.0, (measured - long) / 2), max(0.0, short - PROBE * per_step))
+    seconds(PROBE, PROBE)  # traces, and loads kernels
+    rough = (seconds(3 * PROBE, PROBE) - seconds(PROBE, PROBE)) / (2 * PROBE)
+    study = expected_runs(design) / len(probed) * plan.job.workload.total_steps
+    n = max(PROBE, int(min(study * PROBED / 10, PROBE_SECONDS / max(1e-9, rough * len(probed)))))
+    if n > PROBE:
+        seconds(3 * n, n)  # an epoch's last batch is traced too, where it comes up
+    short, long, measured = seconds(n, n), seconds(3 * n, 3 * n), seconds(3 * n, n)
+    per_step = max(1e-9, (long - short) / (2 * n))
+    return Pace(per_step, max(0.0, (measured - long) / 2), max(0.0, short - n * per_step))
+
+
+def _first_round(design: Design) -> list[Member]:
+    return [
+        Entry(contender, given, seed, "tuning", "coarse").member
+        for seed in tuning_seeds(design.base_seed, design.seeds)
+        for contender in design.contenders
+        for given in contender.configurations(design.learning_rates, design.per_decade)
+    ]
 
 
 def fit(design: Design, workload: Workload, pace: Pace, seconds: float) -> tuple[Design, Workload, list[str]]:
