@@ -11,7 +11,7 @@ import torch
 
 from small_rules import recipe_of
 from thalweg.recipes.catalogue import recipe
-from thalweg.recipes.execution import compiled, kernels, stacked
+from thalweg.recipes.execution import compiled, kernels, source, stacked
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Rate
@@ -135,7 +135,7 @@ def test_where_nothing_can_be_written(tmp_path, monkeypatch, cache):
 def test_the_source_has_no_literals():
     made = scaled(lambda g, p: 0.125 * g + 3)
     program = trace(made.structure(made.resolve({})))
-    body = kernels.source(program, ("float32",) * 2).partition("def row")[2].partition("@cfunc")[0]
+    body = source.kernel(program, ("float32",) * 2).partition("for _i in range")[2].rpartition("_part")[0]
     assert "0.125" not in body
     assert "3" not in body.replace("_x3", "").replace("_k3", "")
 
