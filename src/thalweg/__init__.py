@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thalweg import optim
-    from thalweg.api import Result, compare
+    from thalweg.api import Result, compare, resume
     from thalweg.errors import InputError
     from thalweg.rules.contract import rule
     from thalweg.studies.contenders import Contender
@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from thalweg.workloads.workload import Workload
 
 __version__ = "0.1.0"
-__all__ = ["Contender", "InputError", "Metric", "Result", "Workload", "__version__", "compare", "optim", "rule"]
+__all__ = [
+    "Contender",
+    "InputError",
+    "Metric",
+    "Result",
+    "Workload",
+    "__version__",
+    "compare",
+    "optim",
+    "resume",
+    "rule",
+]
 
 _HOMES = {
     "Contender": "thalweg.studies.contenders",
@@ -25,6 +36,7 @@ _HOMES = {
     "Result": "thalweg.api",
     "Workload": "thalweg.workloads.workload",
     "compare": "thalweg.api",
+    "resume": "thalweg.api",
     "rule": "thalweg.rules.contract",
 }
 

@@ -9,7 +9,8 @@ import torch
 
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.verdict import verdict
-from thalweg.errors import InputError
+from thalweg.errors import InputError, Interrupted
+from thalweg.records.lock import Lock
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.facts import dataframe, facts
@@ -18,10 +19,13 @@ from thalweg.rules.contract import Preset
 from thalweg.rules.hyperparameters import as_number
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
-from thalweg.studies.design import Design
-from thalweg.studies.preparation import Prepared, prepare
+from thalweg.studies.design import Design, describe
+from thalweg.studies.keeping import CHECKPOINT_EVERY, Keeping, Kept, Unkept, folder
+from thalweg.studies.preparation import Prepared, prepare, prepare_again
 from thalweg.studies.progress import Live, Observer, Silent
 from thalweg.studies.protocol import TEXTBOOK
+from thalweg.studies.request import as_begun, changed, request
+from thalweg.studies.request import design as design_of
 from thalweg.studies.study import Study
 from thalweg.workloads.catalogue import load
 from thalweg.workloads.workload import Workload
@@ -29,7 +33,7 @@ from thalweg.workloads.workload import Workload
 if TYPE_CHECKING:
     import pandas as pd
 
-STORE, REPORT = "study.sqlite", "report.html"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ def compare(
     progress: bool = True,
     out: str | Path | None = None,
     device: str = "cpu",
+    data_dir: str | Path | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
 ) -> Result:
     """Compares optimizers on a workload: each tuned over learning rates, then run again on fresh seeds.
 
@@ -96,6 +102,8 @@ def compare(
         out: a directory for `study.sqlite`, with every run as it finishes, and `report.html`; nothing is written
             where `None`.
         device: `"cpu"`, or another that torch knows, such as `"cuda"`.
+        data_dir: directory of mnist/ and fashion-mnist/, for the built-in workloads; `THALWEG_DATA` where `None`.
+        checkpoint_every: seconds of training that a crash may cost at most, above 0; with `out` only.
 
     Raises:
         InputError: bad input, said in one sentence. Runs finished before an error or Ctrl-C are kept in `out`.
@@ -116,38 +124,108 @@ def compare(
     _positive("clip_norm", clip_norm)
     _positive("budget", budget)
     _positive("memory", memory)
+    _positive("checkpoint_every", checkpoint_every)
     place = _device(device)
-    problem = _problem(load(workload) if isinstance(workload, str) else workload, epochs, steps)
+    problem = _problem(load(workload, data_dir) if isinstance(workload, str) else workload, epochs, steps)
     prepared = prepare(design, problem, place, clip_norm=clip_norm, budget=budget, memory=memory)
-    store = None if out is None else Store(Path(out) / STORE)
+    name = workload if isinstance(workload, str) else None
+    files = None if data_dir is None else str(Path(data_dir).absolute())
+    asked = {"workload": name, "data_dir": files, "epochs": epochs, "steps": steps, "budget": budget, "device": device}
+    prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
     show = Live() if progress else Silent()
     show.plan(prepared.foreseen)
+    if out is None:
+        return _run(prepared, Unkept(), show)
+    store, number = Store.begin(Path(out), prepared.record)
+    return _run_kept(prepared, store, number, checkpoint_every, show)
+
+
+def resume(
+    out: str | Path,
+    study: int | None = None,
+    *,
+    workload: Workload | None = None,
+    optimizers: Sequence[str | Preset | Contender] | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
+    progress: bool = True,
+) -> Result:
+    """Goes on with a study from where it stopped, by Ctrl-C, a crash or a power cut; a finished one is only read.
+
+    What it finds is what it would have found without the stop, to the last bit on the same machine and versions.
+
+    Args:
+        out: the directory of the study.
+        study: its id; the newest where `None`.
+        workload: as it was given to `compare`, where it was not the name of a built-in one.
+        optimizers: as they were given to `compare`, where one of them is a rule of your own.
+        checkpoint_every: seconds of training that may be lost at most, above 0.
+        progress: whether to show progress on standard error.
+
+    Raises:
+        InputError: no such study; it is running already; or its workload, its optimizers or the protocol changed.
+    """
+    _positive("checkpoint_every", checkpoint_every)
+    store = Store(Path(out))
+    number = store.latest() if study is None else study
+    record, answer = store.study(number), store.verdict(number)
+    if answer is not None:
+        runs = store.runs(number)
+        store.close()
+        return Result(record, runs, leaderboard(record, runs), answer)
+    given = None if optimizers is None else entries.contenders(optimizers)
+    prepared = _again(record, workload, given, store.progress(number).seconds)
+    show = Live() if progress else Silent()
+    show.plan(f"study {number}: {len(store.placed(number)):,} runs had finished; going on")
+    return _run_kept(prepared, store, number, checkpoint_every, show)
+
+
+def _again(
+    record: StudyRecord, workload: Workload | None, contenders: Sequence[Contender] | None, spent: float
+) -> Prepared:
+    asked = record.request
+    if not asked:
+        raise InputError("The study was begun by an earlier Thalweg and cannot go on; begin it anew.")
+    if workload is None and asked.get("workload") is None:
+        raise InputError(
+            f"The workload {record.workload!r} is your own: go on with thalweg.resume(out, workload=…) in Python."
+        )
+    device = _device(asked["device"])
+    whole = load(asked["workload"], asked["data_dir"]) if workload is None else workload
+    whole = as_begun(_problem(whole, asked["epochs"], asked["steps"]), record)
+    chosen = design_of(record, contenders)
+    prepared = prepare_again(record, chosen, whole, device, spent)
+    notes = changed(record, describe(chosen, whole, prepared.plan))
+    return replace(prepared, record=replace(record, notes=(*record.notes, *notes)))
+
+
+def _run_kept(prepared: Prepared, store: Store, number: int, every: float, show: Observer) -> Result:
+    """Runs a study that is kept; however it ends, what finished stays, and the user learns how to go on."""
+    lock = Lock(folder(store.directory, number), number)
     try:
-        return _run(prepared, store, show)
+        store.note(number, prepared.record)
+        result = _run(prepared, Kept(store, number, every), show)
+        result.save_report(store.directory / REPORT)
+        return result
+    except KeyboardInterrupt:
+        raise Interrupted(number, len(store.runs(number))) from None
+    except InputError as error:
+        raise InputError(
+            f"{error} What had finished is kept; go on with thalweg resume {number} --out {store.directory}."
+        ) from error
+    finally:
+        lock.close()
+        store.close()
+
+
+def _run(prepared: Prepared, keeping: Keeping, show: Observer) -> Result:
+    try:
+        study = Study(prepared, keeping, show)
+        study.run()
     finally:
         show.close()
-        if store is not None:
-            store.close()
-
-
-def _run(prepared: Prepared, store: Store | None, show: Observer) -> Result:
-    number = store.begin(prepared.record) if store else 0
-
-    def keep(runs: Sequence[RunRecord]) -> None:
-        if store:
-            store.add(number, runs)
-
-    def select(selection: dict[str, Any]) -> None:
-        if store:
-            store.select(number, selection)
-
-    study = Study(prepared, keep, select, show)
-    study.run()
     rows = leaderboard(study.record, study.runs)
     result = Result(study.record, study.runs, rows, verdict(study.record, rows))
-    if store:
-        store.finish(number, result.study, result.verdict)
-        result.save_report(store.path.parent / REPORT)
+    keeping.finish(result.study, result.verdict)
     return result
 
 

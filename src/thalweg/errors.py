@@ -8,6 +8,14 @@ class InputError(ValueError):
     """Input that cannot be used: says what, which range or choice, what arrived, and what to do."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a study that is kept. `study`: its id there; `runs`: how many have finished."""
+
+    def __init__(self, study: int, runs: int) -> None:
+        super().__init__()
+        self.study, self.runs = study, runs
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown `name`: the nearest known names, or all of them."""
     names = sorted(known)

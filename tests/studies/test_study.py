@@ -1,6 +1,6 @@
 """A whole study on a tiny problem: its rounds, what is read when, and what a clock cuts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,24 @@ from thalweg.records.types import RunRecord
 from thalweg.studies.budget import Clock, Pace
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design, describe
+from thalweg.studies.keeping import Unkept
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.progress import Silent
 from thalweg.studies.study import Study
 from thalweg.workloads.workload import Workload
+
+
+class Told(Unkept):
+    """Tells the runs and the selection in order."""
+
+    def __init__(self, told: list[Any]) -> None:
+        self._told = told
+
+    def keep(self, runs: Mapping[int, RunRecord]) -> None:
+        self._told.extend(runs.values())
+
+    def select(self, selection: Mapping[str, Any]) -> None:
+        self._told.append(selection)
 
 
 def study(
@@ -32,7 +46,7 @@ def study(
     told = [] if told is None else told
     clock = clock or Clock(0.0, None, None, workload)
     prepared = Prepared(design, plan, clock, describe(design, workload, plan))
-    whole = Study(prepared, told.extend, told.append, Silent())
+    whole = Study(prepared, Told(told), Silent())
     whole.run()
     return whole, told
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import thalweg
-from thalweg.cli import compare, optimizers
+from thalweg.cli import compare, optimizers, resume
 from thalweg.errors import InputError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compare")(compare.compare)
+app.command("resume")(resume.resume)
 app.command("optimizers")(optimizers.optimizers)
 
 

@@ -1,6 +1,7 @@
 """The plain loop: one member, the user's model as it is. What the tensor program is checked by, and its fallback."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -8,12 +9,15 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.population.batches import Batch, Order, batch_at
+from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
-from thalweg.population.job import Job, StopTraining, Watch
+from thalweg.population.job import Job, StopTraining, Watch, raised
 from thalweg.population.members import Member, Trained
-from thalweg.population.models import build, state
+from thalweg.population.memory import exhausted
+from thalweg.population.models import build, plain, state
+from thalweg.population.optimizers import packed, unpack
 from thalweg.population.randomness import seeded
 from thalweg.population.updates import Updates
 from thalweg.recipes.imported import Imported
@@ -32,21 +36,21 @@ def gradients_of(job: Job, model: nn.Module, batch: Batch, seed: int, step: int)
 def train_alone(job: Job, member: Member, watch: Watch, reason: str) -> Trained:
     """Trains one member by the plain loop; `reason` says why, for the record.
 
-    What another library's optimizer raises ends its run and no other's.
+    What the model, the loss, the metric or another library's optimizer raises ends this run and no other.
     """
-    began = time.perf_counter()
     with torch.no_grad():
         run = _Alone(job, member, watch)
+        run.restore(watch.checkpoint.load())
         try:
             run.train()
             failure = ""
         except (StopTraining, InputError):
             raise
         except Exception as error:
-            if not member.alone:
+            if exhausted(error):
                 raise
-            failure = f"{type(error).__name__}: {error}"
-        return run.outcome(time.perf_counter() - began, f"loop: {reason}", failure)
+            failure = raised(error)
+        return run.outcome(f"loop: {reason}", failure)
 
 
 class _Alone:
@@ -58,22 +62,25 @@ class _Alone:
         self._optimizer = _imported(member, self._model, job.trained) or Updates([member], self._parameters)
         self._order = Order([member.seed], len(job.workload.train), job.workload.batch_size)
         self.curves = Curves(1, higher_is_better=job.workload.metric.higher_is_better)
-        self._step = 0
+        self._plain = plain(self._model)
+        self._step, self._seconds = 0, 0.0
+        self._began = time.perf_counter()
 
     def train(self) -> None:
         milestones = self._job.workload.milestones
-        for step in milestones:
-            if self.curves.active[0]:
-                self.train_until(step)
-            if self.curves.active[0]:
-                self.evaluate(last=step == milestones[-1])
+        for start, end in pairwise([0, *milestones]):
+            if end > self._step and self.curves.active[0]:
+                self.train_between(start, end)
+                if self.curves.active[0]:
+                    self.evaluate(last=end == milestones[-1])
             self._watch.progress(1)
 
-    def train_until(self, step: int) -> None:
+    def train_between(self, start: int, end: int) -> None:
+        """The steps after `start` to `end`, the first of which may be behind already."""
         if isinstance(self._optimizer, Updates):
-            self._optimizer.plan(self._step + 1, step - self._step)
-        while self._step < step:
-            self._watch.check()
+            self._optimizer.plan(start + 1, end - start)
+        while self._step < end:
+            self._watch.check(self._state)
             self._step += 1
             self._train_batch(batch_at(self._job.workload.train, self._order.next()[0]))
             if not self.curves.active[0]:
@@ -104,7 +111,34 @@ class _Alone:
         if self._job.test and workload.test is not None and (last or improved[0]):
             self.curves.tested(np.array([self._evaluator.alone(tensors, workload.test, seed, self._step)[0]]), improved)
 
-    def outcome(self, seconds: float, execution: str, failure: str) -> Trained:
+    def _state(self) -> State | None:
+        """All that the run is; `None` where some of it lies where this cannot see it."""
+        optimizer = self._optimizer
+        updates = optimizer.state() if isinstance(optimizer, Updates) else packed(optimizer)
+        if updates is None or plain(self._model) != self._plain:
+            return None
+        parts = {"model": State(state(self._model)), "updates": updates}
+        parts |= {"order": self._order.state(), "curves": self.curves.state()}
+        return joined(parts, step=self._step, seconds=self._spent())
+
+    def restore(self, saved: State | None) -> None:
+        """Goes on from where a checkpoint was taken; `None` to begin."""
+        if saved is None:
+            return
+        self._step, self._seconds = saved.facts["step"], saved.facts["seconds"]
+        copied(state(self._model), saved.part("model"))
+        self._order.restore(saved.part("order"))
+        self.curves.restore(saved.part("curves"))
+        if isinstance(self._optimizer, Updates):
+            self._optimizer.restore(saved.part("updates"))
+        else:
+            unpack(self._optimizer, saved.part("updates"))
+
+    def _spent(self) -> float:
+        """Seconds of training, those before a checkpoint counted."""
+        return self._seconds + time.perf_counter() - self._began
+
+    def outcome(self, execution: str, failure: str) -> Trained:
         tensors, going = state(self._model), bool(self.curves.active[0]) and not failure
         return Trained(
             curve=tuple(self.curves.measured[0]),
@@ -113,7 +147,7 @@ class _Alone:
             test_metric=self.curves.test[0] if going else None,
             best_test_metric=self.curves.best_test[0],
             diverged_at=self.curves.diverged_at[0],
-            seconds=seconds,
+            seconds=self._spent(),
             memory=self._memory(),
             execution=execution,
             failure=failure,

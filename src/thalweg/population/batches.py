@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from thalweg.population.checkpoints import State
 from thalweg.workloads.workload import Split
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
@@ -15,6 +16,7 @@ class Order:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._samples, self._size = samples, batch_size
         self._start = samples
+        self._epoch = torch.empty(0)
 
     def next(self) -> Tensor:
         """Indices of the next batch, `[seeds, batch]`."""
@@ -24,6 +26,19 @@ class Order:
         index = self._epoch[:, self._start : self._start + self._size]
         self._start += self._size
         return index
+
+    def state(self) -> State:
+        """The epoch begun, how far it is, and what draws the next."""
+        generators = {f"generator/{i}": g.get_state() for i, g in enumerate(self._generators)}
+        return State({"epoch": self._epoch, **generators} if self._epoch.numel() else {}, {"start": self._start})
+
+    def restore(self, state: State) -> None:
+        """Goes on from a `state`."""
+        self._start = state.facts["start"]
+        if state.tensors:
+            self._epoch = state.tensors["epoch"]
+            for i, generator in enumerate(self._generators):
+                generator.set_state(state.tensors[f"generator/{i}"])
 
 
 def batch_at(split: Split, index: Tensor) -> Batch:

@@ -1,11 +1,15 @@
 """What is noted of members while they train, and which of them still do."""
 
+from dataclasses import astuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from thalweg.population.checkpoints import State
 from thalweg.records.types import Measurement
 
 Floats = NDArray[np.float64]
+LISTS = ("initial_loss", "diverged_at", "test", "best_test")  # of one value a member
 
 
 class Curves:
@@ -49,6 +53,26 @@ class Curves:
         improved: NDArray[np.bool_] = self.active & (signed > self._best)
         self._best = np.where(improved, signed, self._best)
         return improved
+
+    def state(self) -> State:
+        """All that was noted; floats come back from JSON as they were."""
+        facts = {name: getattr(self, name) for name in LISTS} | {
+            "measured": [[astuple(m) for m in of] for of in self.measured],
+            "active": self.active.tolist(),
+            "best": self._best.tolist(),
+            "sum": self._sum.tolist(),
+            "samples": self._samples,
+        }
+        return State({}, facts)
+
+    def restore(self, state: State) -> None:
+        """Goes on from a `state`."""
+        facts = state.facts
+        for name in LISTS:
+            setattr(self, name, facts[name])
+        self.measured = [[Measurement(*m) for m in of] for of in facts["measured"]]
+        self.active = np.array(facts["active"], np.bool_)
+        self._best, self._sum, self._samples = np.array(facts["best"]), np.array(facts["sum"]), facts["samples"]
 
     def tested(self, metric: Floats, improved: NDArray[np.bool_]) -> None:
         """Notes the test metric of this measurement: as the last, and as the best where it is the best."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,16 @@ def state(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter and buffer by name, detached."""
     named = [*model.named_parameters(), *model.named_buffers()]
     return {name: tensor.detach() for name, tensor in named}
+
+
+def plain(model: nn.Module) -> dict[str, Any]:
+    """The numbers and words that its modules hold as attributes: a model may count or decide by them."""
+    return {
+        f"{name}.{key}": value
+        for name, module in model.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, int | float | str) and key != "training"
+    }
 
 
 def input_major(weight: Tensor) -> Tensor:

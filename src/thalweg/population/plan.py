@@ -94,6 +94,17 @@ def make_plan(
     return Plan(whole, *programs[name], reason, 1 if reason else widths[name], workers, name, holds[name])
 
 
+def remade(
+    workload: Workload, seed: int, recorded: Mapping[str, Any], *, device: torch.device, clip_norm: float | None
+) -> Plan:
+    """The plan that a record describes, neither checked nor measured again. Raises `InputError` as `make_plan`."""
+    whole = _first_look(Job(workload, device, frozenset(), clip_norm=clip_norm), seed)
+    name = recorded.get("convolutions", "")
+    programs = _programs(whole, seed, unfolded=name == "unfolded")
+    facts = (recorded["reason"], recorded["width"], recorded["workers"])
+    return Plan(whole, *programs, *facts, name, recorded["bytes_per_run"])
+
+
 def _shared(programs: Mapping[str, tuple[GradientProgram, GradientProgram]]) -> dict[str, GradientProgram]:
     return {name: shared for name, (shared, _) in programs.items()}
 

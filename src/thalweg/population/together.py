@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.population.batches import Batch, Order, batch_at
+from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
@@ -21,16 +24,17 @@ from thalweg.workloads.workload import Split
 
 def train_together(job: Job, members: Sequence[Member], program: GradientProgram, watch: Watch) -> list[Trained]:
     """Trains members that stand grouped by structure; returns their outcomes in that order."""
-    began = time.perf_counter()
     with torch.no_grad():
         run = _Together(job, members, program, watch)
+        run.restore(watch.checkpoint.load())
         milestones = job.workload.milestones
-        for step in milestones:
-            run.train_until(step)
-            run.evaluate(last=step == milestones[-1])
+        for start, end in pairwise([0, *milestones]):
+            if end > run.step:
+                run.train(start, end)
+                run.evaluate(last=end == milestones[-1])
+                run.release()
             watch.progress(len(members))
-            run.release()
-        return run.outcomes(time.perf_counter() - began)
+        return run.outcomes()
 
 
 class _Together:
@@ -47,28 +51,31 @@ class _Together:
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
         self._curves = Curves(len(members), higher_is_better=job.workload.metric.higher_is_better)
         self._here = np.arange(len(members))  # which members the stack still holds, in its order
-        self._step = 0
+        self.step, self._seconds = 0, 0.0
+        self._began = time.perf_counter()
 
-    def train_until(self, step: int) -> None:
+    def train(self, start: int, end: int) -> None:
+        """The steps after `start` to `end`, the first of which may be behind already."""
         if not len(self._here):
+            self.step = end
             return
-        self._updates.plan(self._step + 1, step - self._step)
+        self._updates.plan(start + 1, end - start)
         rows = self._seed_index[self._here]
-        while self._step < step:
-            self._watch.check()
+        while self.step < end:
+            self._watch.check(self._state)
             index = self._order.next()
             self._train_batch(batch_at(self._job.workload.train, index[0] if self._shared else index[rows]))
         self._end_members_with_broken_parameters()
 
     def _train_batch(self, batch: Batch) -> None:
-        self._step += 1
+        self.step += 1
         seeds = [self._seeds[m] for m in self._here]
-        gradients, losses, self._stack.buffers = self._program(self._stack, batch, seeds, self._step)
+        gradients, losses, self._stack.buffers = self._program(self._stack, batch, seeds, self.step)
         if self._job.clip_norm is not None:
             gradients = dict(clipped(whole(gradients, self._stack.parameters), self._job.clip_norm))
         samples = batch[1].shape[0 if self._shared else 1]
-        self._curves.batch(self._step, self._everyone(losses), samples)
-        self._updates.step(self._step, gradients, self._curves.active[self._here])
+        self._curves.batch(self.step, self._everyone(losses), samples)
+        self._updates.step(self.step, gradients, self._curves.active[self._here])
 
     def _everyone(self, values: Tensor | list[float]) -> np.ndarray:
         """Values of the members that are still here, among NaN for those that left."""
@@ -83,31 +90,61 @@ class _Together:
                 broken |= ~torch.isfinite(p).flatten(1).all(1)
         everyone = np.zeros(self._count, np.bool_)
         everyone[self._here] = broken.cpu().numpy()
-        self._curves.end(everyone, self._step)
+        self._curves.end(everyone, self.step)
 
     def evaluate(self, *, last: bool) -> None:
         if not len(self._here):
             return
         workload = self._job.workload
         metric, loss = self._measure(workload.validation, loss=True)
-        improved = self._curves.measure(self._step, self._everyone(metric), self._everyone(loss))
+        improved = self._curves.measure(self.step, self._everyone(metric), self._everyone(loss))
         if self._job.test and workload.test is not None and (last or improved.any()):
             self._curves.tested(self._everyone(self._measure(workload.test)[0]), improved)
 
     def _measure(self, split: Split, *, loss: bool = False) -> tuple[list[float], list[float]]:
         seeds = [self._seeds[m] for m in self._here]
-        return self._evaluator.together(self._stack, split, seeds, self._step, loss=loss)
+        return self._evaluator.together(self._stack, split, seeds, self.step, loss=loss)
 
     def release(self) -> None:
         """Gives back what diverged members hold, once they are a quarter of those here."""
         going = np.flatnonzero(self._curves.active[self._here])
         if len(self._here) and len(going) <= 0.75 * len(self._here):
-            self._here = self._here[going]
-            self._stack = self._stack.keep(torch.from_numpy(going).to(self._job.device)) if len(going) else self._stack
-            self._updates.keep(going, self._stack.parameters)
+            self._hold(going)
 
-    def outcomes(self, seconds: float) -> list[Trained]:
-        curves, share = self._curves, seconds / self._count
+    def _hold(self, index: NDArray[np.int64]) -> None:
+        """Only the members at these places of the stack stay."""
+        if len(index) < len(self._here):
+            self._here = self._here[index]
+            self._stack = self._stack.keep(torch.from_numpy(index).to(self._job.device)) if len(index) else self._stack
+            self._updates.keep(index, self._stack.parameters)
+
+    def _state(self) -> State:
+        parts = {
+            "parameters": State(self._stack.parameters),
+            "buffers": State(self._stack.buffers),
+            "updates": self._updates.state(),
+            "order": self._order.state(),
+            "curves": self._curves.state(),
+        }
+        return joined(parts, step=self.step, here=self._here.tolist(), seconds=self._spent())
+
+    def restore(self, state: State | None) -> None:
+        """Goes on from where a checkpoint was taken; `None` to begin."""
+        if state is None:
+            return
+        self._hold(np.array(state.facts["here"], np.int64))
+        self.step, self._seconds = state.facts["step"], state.facts["seconds"]
+        copied(self._stack.parameters, state.part("parameters"))
+        copied(self._stack.buffers, state.part("buffers"))
+        for part, name in ((self._updates, "updates"), (self._order, "order"), (self._curves, "curves")):
+            part.restore(state.part(name))
+
+    def _spent(self) -> float:
+        """Seconds of training, those before a checkpoint counted."""
+        return self._seconds + time.perf_counter() - self._began
+
+    def outcomes(self) -> list[Trained]:
+        curves, share = self._curves, self._spent() / self._count
         train = np.full(self._count, np.nan)
         if len(self._here):
             train = self._everyone(self._measure(self._job.workload.train)[0])

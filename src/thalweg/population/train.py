@@ -2,14 +2,15 @@
 
 import queue
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from thalweg.errors import InputError
 from thalweg.population.alone import train_alone
+from thalweg.population.checkpoints import Checkpoints
 from thalweg.population.job import StopTraining, Watch, users_fault
 from thalweg.population.members import Member, Trained
 from thalweg.population.memory import exhausted
@@ -33,22 +34,27 @@ class Finished:
 
 @dataclass(frozen=True)
 class _Halved:
-    """There was no memory for these members at once: two halves of them come in their place."""
+    """These members cannot train at once, for want of memory or by a fault of one: halves come in their place."""
 
     parts: tuple[list[int], ...]
 
 
+NOWHERE = Checkpoints()
 _Event = Progress | Finished | _Halved | Exception
 
 
-def train(plan: Plan, members: Sequence[Member]) -> Generator[Progress | Finished, None, None]:
-    """Trains all members, yielding progress and outcomes as they come, in no promised order.
+def train(
+    plan: Plan, members: Sequence[Member], done: Collection[int] = (), checkpoints: Checkpoints = NOWHERE
+) -> Generator[Progress | Finished, None, None]:
+    """Trains all members but those `done`, yielding progress and outcomes as they come, in no promised order.
 
+    Members train with those that they would train with if none were done: the same numbers to the last bit.
     Closing the iterator stops training at the next step. The thread count is left as it was found.
     """
     events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
     watch = Watch(lambda runs: events.put(Progress(runs)), threading.Event())
-    parts = plan.populations(members)
+    whole = [[i for i in part if i not in done] for part in plan.populations(members)]
+    parts = [part for part in whole if part]
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(plan.workers, "thalweg", _one_thread)
     try:
@@ -61,7 +67,9 @@ def train(plan: Plan, members: Sequence[Member]) -> Generator[Progress | Finishe
             if isinstance(event, _Halved):
                 left += len(event.parts) - 1
                 for part in event.parts:
-                    pool.submit(_work, plan, part, [members[i] for i in part], watch, events)
+                    chosen = [members[i] for i in part]
+                    own = replace(watch, checkpoint=checkpoints.of(part, chosen))
+                    pool.submit(_work, plan, part, chosen, own, events)
             else:
                 left -= isinstance(event, Finished)
                 yield event
@@ -95,11 +103,20 @@ def _work(
     except InputError as error:
         events.put(error)
     except Exception as error:
-        events.put(_halved(part) if exhausted(error) else users_fault(plan.job.workload, error))
+        events.put(_instead(plan, part, members, watch, error))
 
 
-def _halved(part: list[int]) -> _Halved | InputError:
-    if len(part) == 1:
+def _instead(plan: Plan, part: list[int], members: list[Member], watch: Watch, error: Exception) -> _Event:
+    """What comes of members that could not train at once: halves, and in the end the one whose fault it was."""
+    if len(part) > 1:
+        middle = len(part) // 2
+        return _Halved((part[:middle], part[middle:]))
+    if exhausted(error):
         return InputError("There is not enough memory for a single run: free some, or make the model or batch smaller.")
-    middle = len(part) // 2
-    return _Halved((part[:middle], part[middle:]))
+    if plan.reason or members[0].alone:
+        return users_fault(plan.job.workload, error)
+    watch.checkpoint.discard()  # that of the population
+    try:
+        return Finished({part[0]: train_alone(plan.job, members[0], watch, "it failed in a population")})
+    except Exception as again:
+        return users_fault(plan.job.workload, again)

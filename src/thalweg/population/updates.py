@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.executors import Gradient, Mask, Scratch, executor
 from thalweg.population.members import Member
 from thalweg.population.models import like
@@ -42,6 +43,15 @@ class Updates:
         bases = np.array([g.data_ptr() for g in aligned.values() if isinstance(g, Tensor)], np.int64)
         for group in self.groups:
             group.step(t, aligned, bases, active[group.place])
+
+    def state(self) -> State:
+        """The states of all groups, and their row states."""
+        return joined({str(i): group.state() for i, group in enumerate(self.groups)})
+
+    def restore(self, state: State) -> None:
+        """Goes on from a `state` of the same members."""
+        for i, group in enumerate(self.groups):
+            group.restore(state.part(str(i)))
 
     def keep(self, index: NDArray[np.int64], parameters: Mapping[str, Tensor]) -> None:
         """Only the members at `index` stay, in that order; `parameters` are theirs."""
@@ -98,6 +108,15 @@ class Group:
             self.values.update(after)
             columns = self._executor.cast(raw)
         self._executor(gradients, bases, columns, active)
+
+    def state(self) -> State:
+        tensors = {f"{state}/{name}": t for state, of in self.states.items() for name, t in of.items()}
+        return State(tensors, {name: self.values[name].tolist() for name in self.program.row_states})
+
+    def restore(self, state: State) -> None:
+        for name, of in self.states.items():
+            copied(of, State({n: state.tensors[f"{name}/{n}"] for n in of}))
+        self.values.update({name: np.array(state.facts[name]) for name in self.program.row_states})
 
     def keep(self, inside: NDArray[np.int64], place: slice, parameters: Mapping[str, Tensor]) -> "Group":
         kept = object.__new__(Group)

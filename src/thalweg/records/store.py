@@ -1,139 +1,204 @@
 """The store: every run's configuration, seed, curves and outcome in one SQLite file, inserted as it finishes."""
 
+import errno
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.records.types import Measurement, RunRecord, StudyRecord
+from thalweg.records import schema
+from thalweg.records.types import Measurement, Progress, RunRecord, StudyRecord, Summary
 
-SCHEMA_VERSION = 2
-SCHEMA = """
-CREATE TABLE studies (
-    id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, workload TEXT NOT NULL, record TEXT NOT NULL,
-    selection TEXT, verdict TEXT
-);
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE,
-    contender TEXT NOT NULL, optimizer TEXT NOT NULL, role TEXT NOT NULL, round TEXT NOT NULL, seed INTEGER NOT NULL,
-    learning_rate REAL, hyperparameters TEXT NOT NULL, steps INTEGER NOT NULL, initial_loss REAL, train_metric REAL,
-    test_metric REAL, best_test_metric REAL, diverged_at INTEGER, seconds REAL NOT NULL, memory INTEGER NOT NULL,
-    execution TEXT NOT NULL, failure TEXT NOT NULL
-);
-CREATE TABLE measurements (
-    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, step INTEGER NOT NULL,
-    train_loss REAL, validation_loss REAL, validation_metric REAL, PRIMARY KEY (run, step)
-) WITHOUT ROWID;
-CREATE INDEX runs_of_study ON runs(study);
-"""
-_RUN_COLUMNS = tuple(f.name for f in fields(RunRecord) if f.name != "curve")
+STORE = "study.sqlite"
+_RUN = tuple(f.name for f in fields(RunRecord) if f.name != "curve")
 
 
 class Store:
-    """One SQLite file of studies. Use it from the thread that opened it, and close it.
+    """The studies of one directory. Several programs may write at once. Use it in one thread, and close it.
 
     Raises `InputError` where the file cannot be opened, read or written, or is another program's.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.path = directory, directory / STORE
+        if not self.path.exists():
+            raise InputError(
+                f"There is no study in {directory}: {self.path} does not exist; give its place with --out."
+            )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path)
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._prepare()
+            self._db = schema.connect(self.path)
         except (OSError, sqlite3.Error) as error:
-            raise InputError(f"Cannot open the store {path}: {error}; choose another directory with --out.") from None
+            raise _unopened(self.path, error) from None
+
+    @classmethod
+    def begin(cls, directory: Path, study: StudyRecord) -> "tuple[Store, int]":
+        """The store of a directory with a new study, and its id; where it is new, both appear at once."""
+        created, path = False, directory / STORE
+        try:
+            created = schema.create(path, lambda db: _register(db, study))
+        except (OSError, sqlite3.Error) as error:
+            raise _unopened(path, error) from None
+        store = cls(directory)
+        return (store, 1) if created else (store, store._add_study(study))
 
     def close(self) -> None:
         self._db.close()
 
-    def begin(self, study: StudyRecord) -> int:
-        """Registers a study; returns its id."""
-        row = (_now(), study.workload, json.dumps(asdict(study)))
-        return self._write("INSERT INTO studies (started, workload, record) VALUES (?, ?, ?)", row)
-
-    def add(self, study: int, runs: Iterable[RunRecord]) -> None:
-        """Inserts finished runs, all or none."""
-        names = ", ".join(_RUN_COLUMNS)
-        places = ", ".join("?" for _ in _RUN_COLUMNS)
-        try:
-            with self._db:
-                for run in runs:
-                    values = [_plain(getattr(run, name)) for name in _RUN_COLUMNS]
-                    cursor = self._db.execute(
-                        f"INSERT INTO runs (study, {names}) VALUES (?, {places})", [study, *values]
-                    )
-                    curve = [(cursor.lastrowid, *astuple(m)) for m in run.curve]
-                    self._db.executemany("INSERT INTO measurements VALUES (?, ?, ?, ?, ?)", curve)
-        except sqlite3.Error as error:
-            raise self._broken(error) from None
+    def add(self, study: int, runs: Mapping[int, RunRecord]) -> None:
+        """Inserts finished runs, by their place in the study's course; all or none."""
+        names = ", ".join(("study", "place", *_RUN))
+        insert = f"INSERT INTO runs ({names}) VALUES ({', '.join('?' * (2 + len(_RUN)))})"
+        with self._writing():
+            for place, run in runs.items():
+                values = [_plain(getattr(run, name)) for name in _RUN]
+                cursor = self._db.execute(insert, [study, place, *values])
+                curve = [(cursor.lastrowid, *astuple(m)) for m in run.curve]
+                self._db.executemany("INSERT INTO measurements VALUES (?, ?, ?, ?, ?)", curve)
 
     def select(self, study: int, selection: Mapping[str, Any]) -> None:
         """Notes what tuning chose; it is written before the test split is first read."""
-        self._write("UPDATE studies SET selection = ? WHERE id = ?", (json.dumps(selection), study))
+        self._set(study, selection=json.dumps(selection))
+
+    def answer(self, study: int, answers: Sequence[int]) -> None:
+        """Notes what the clock has answered so far."""
+        self._set(study, answers=json.dumps(list(answers)))
+
+    def note(self, study: int, record: StudyRecord) -> None:
+        """Puts the record as it is now in place of the one before."""
+        self._set(study, record=json.dumps(asdict(record)))
+
+    def advance(self, study: int, progress: Progress) -> None:
+        """Notes how far the study is."""
+        self._set(study, progress=json.dumps(asdict(progress)), seconds=progress.seconds)
 
     def finish(self, study: int, record: StudyRecord, verdict: str) -> None:
         """Notes the answer, and the record with what came up on the way (its notes)."""
-        values = (_now(), json.dumps(asdict(record)), verdict, study)
-        self._write("UPDATE studies SET finished = ?, record = ?, verdict = ? WHERE id = ?", values)
+        self._set(study, finished=_now(), record=json.dumps(asdict(record)), verdict=verdict)
+
+    def delete(self, study: int) -> None:
+        """Removes a study and all its runs."""
+        self._row(study, "id")
+        with self._writing():
+            self._db.execute("DELETE FROM studies WHERE id = ?", (study,))
 
     def study(self, study: int) -> StudyRecord:
-        """A study as it was begun. Raises `InputError` where there is none of that id."""
-        row = self._db.execute("SELECT record FROM studies WHERE id = ?", (study,)).fetchone()
-        if row is None:
-            raise InputError(f"The store {self.path} has no study {study}.")
-        raw = json.loads(row[0])
-        raw["learning_rates"] = {name: tuple(rates) for name, rates in raw["learning_rates"].items()}
-        for name in ("contenders", "tuning_seeds", "confirmation_seeds", "notes"):
-            raw[name] = tuple(raw[name])
-        return StudyRecord(**raw)
+        """A study's record. Raises `InputError` where there is none of that id."""
+        return _record(self._row(study, "record")[0])
+
+    def verdict(self, study: int) -> str | None:
+        """A finished study's answer; `None` where it is not finished."""
+        verdict: str | None = self._row(study, "verdict")[0]
+        return verdict
+
+    def answers(self, study: int) -> list[int]:
+        """What the clock has answered so far."""
+        return [int(answer) for answer in json.loads(self._row(study, "answers")[0])]
+
+    def progress(self, study: int) -> Progress:
+        """How far the study is, or was when it was last heard of."""
+        return Progress(**json.loads(self._row(study, "progress")[0]))
 
     def runs(self, study: int) -> list[RunRecord]:
-        """The study's finished runs, in the order they finished."""
-        names = ", ".join(_RUN_COLUMNS)
-        rows = self._db.execute(f"SELECT id, {names} FROM runs WHERE study = ? ORDER BY id", (study,)).fetchall()
-        return [self._run(row[0], dict(zip(_RUN_COLUMNS, row[1:], strict=True))) for row in rows]
+        """The study's finished runs, in the order of its course."""
+        return [run for _, run in self._runs(study)]
 
-    def latest(self) -> int | None:
-        """The newest study's id."""
-        row = self._db.execute("SELECT max(id) FROM studies").fetchone()
-        return None if row is None else row[0]
+    def placed(self, study: int) -> dict[int, RunRecord]:
+        """The study's finished runs by their place. Raises `InputError` where they have none."""
+        runs = self._runs(study)
+        if any(place is None for place, _ in runs):
+            raise InputError(f"Study {study} was begun by an earlier Thalweg and cannot go on; begin it anew.")
+        return dict(runs)
+
+    def latest(self) -> int:
+        """The newest study's id. Raises `InputError` where there is none."""
+        newest = self._query("SELECT max(id) FROM studies")[0][0]
+        if newest is None:
+            raise InputError(f"The store {self.path} holds no study; begin one with thalweg compare.")
+        return int(newest)
+
+    def summaries(self) -> list[Summary]:
+        """Every study in few words, the oldest first."""
+        rows = self._query(
+            "SELECT id, started, finished, record, progress, (SELECT count(*) FROM runs WHERE study = studies.id)"
+            " FROM studies ORDER BY id"
+        )
+        return [Summary(i, s, f, _record(record), Progress(**json.loads(p)), runs) for i, s, f, record, p, runs in rows]
+
+    def _runs(self, study: int) -> list[tuple[int, RunRecord]]:
+        self._row(study, "id")
+        names = ", ".join(("id", "place", *_RUN))
+        rows = self._query(f"SELECT {names} FROM runs WHERE study = ? ORDER BY place, id", study)
+        return [(row[1], self._run(row[0], dict(zip(_RUN, row[2:], strict=True)))) for row in rows]
 
     def _run(self, identity: int, values: dict[str, Any]) -> RunRecord:
         values["hyperparameters"] = json.loads(values["hyperparameters"])
-        curve = self._db.execute(
+        curve = self._query(
             "SELECT step, train_loss, validation_loss, validation_metric FROM measurements WHERE run = ? ORDER BY step",
-            (identity,),
+            identity,
         )
         return RunRecord(**values, curve=tuple(Measurement(*row) for row in curve))
 
-    def _prepare(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version == 0 and not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            with self._db:
-                self._db.executescript(SCHEMA + f"PRAGMA user_version = {SCHEMA_VERSION};")
-        elif version != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"it is of schema version {version}, this Thalweg reads {SCHEMA_VERSION}")
+    def _row(self, study: int, columns: str) -> Any:
+        rows = self._query(f"SELECT {columns} FROM studies WHERE id = ?", study)
+        if not rows:
+            known = ", ".join(str(i) for (i,) in self._query("SELECT id FROM studies ORDER BY id")) or "none"
+            raise InputError(f"The store {self.path} has no study {study}; it has {known}.")
+        return rows[0]
 
-    def _write(self, statement: str, values: tuple[Any, ...]) -> int:
+    def _query(self, statement: str, *values: Any) -> list[Any]:
         try:
-            with self._db:
-                return self._db.execute(statement, values).lastrowid or 0
+            return self._db.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise self._broken(error) from None
+            raise InputError(f"Cannot read the store {self.path}: {_sentence(error)}.") from None
 
-    def _broken(self, error: sqlite3.Error) -> InputError:
-        return InputError(f"Cannot write to the store {self.path}: {error}; what it already holds is kept.")
+    def _add_study(self, study: StudyRecord) -> int:
+        with self._writing():
+            return _register(self._db, study)
+
+    def _set(self, study: int, **values: Any) -> None:
+        with self._writing():
+            columns = ", ".join(f"{name} = ?" for name in values)
+            self._db.execute(f"UPDATE studies SET {columns} WHERE id = ?", (*values.values(), study))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with schema.transaction(self._db):
+                yield
+        except sqlite3.Error as error:
+            kept = "what it already holds is kept"
+            raise InputError(f"Cannot write to the store {self.path}: {_sentence(error)}; {kept}.") from None
+
+
+def _unopened(path: Path, error: Exception) -> InputError:
+    return InputError(f"Cannot open the store {path}: {_sentence(error)}; choose another directory with --out.")
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return "the disk is full" if "disk is full" in text or getattr(error, "errno", None) == errno.ENOSPC else text
+
+
+def _register(db: sqlite3.Connection, study: StudyRecord) -> int:
+    row = (_now(), study.workload, json.dumps(asdict(study)))
+    return db.execute("INSERT INTO studies (started, workload, record) VALUES (?, ?, ?)", row).lastrowid or 0
+
+
+def _record(text: str) -> StudyRecord:
+    raw = json.loads(text)
+    raw["learning_rates"] = {name: tuple(rates) for name, rates in raw["learning_rates"].items()}
+    for name in ("contenders", "tuning_seeds", "confirmation_seeds", "notes"):
+        raw[name] = tuple(raw[name])
+    return StudyRecord(**raw)
 
 
 def _plain(value: Any) -> Any:
-    return json.dumps(dict(value)) if isinstance(value, Mapping) else value
+    return json.dumps(dict(value), default=repr) if isinstance(value, Mapping) else value
 
 
 def _now() -> str:

@@ -91,3 +91,27 @@ class StudyRecord:
     environment: Mapping[str, Any]  # versions, machine, threads
     plan: Mapping[str, Any] = field(default_factory=dict)  # how the runs were executed
     notes: tuple[str, ...] = ()  # what the study gave up, cut short or extended, a sentence each
+    request: Mapping[str, Any] = field(default_factory=dict)  # what was asked, to go on from where it stopped
+    content: Mapping[str, str] = field(default_factory=dict)  # "data", "model", "loss" → a hash of each
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is."""
+
+    stage: str = ""
+    runs: int = 0  # of the stage
+    done: float = 0.0  # share of the stage, in [0, 1]
+    seconds: float = 0.0  # of work on the study, over all its sessions
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study in few words. `runs`: how many have finished; times are in UTC, ISO 8601."""
+
+    id: int
+    started: str
+    finished: str | None
+    record: StudyRecord
+    progress: Progress
+    runs: int

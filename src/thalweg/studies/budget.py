@@ -1,7 +1,7 @@
 """A study that fits a budget of wall-clock time: what is given up for it, and whether it is kept to."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from thalweg.errors import InputError
@@ -150,6 +150,7 @@ class Clock:
         self.now, self._until = now, None if seconds is None else began + seconds
         self._pace, self._workload = pace, workload
         self._drift = 1.0
+        self.follow((), lambda answers: None)
 
     @property
     def limited(self) -> bool:
@@ -161,9 +162,17 @@ class Clock:
         if self._pace is not None and runs:
             self._drift = (self.now() - since) / self._pace.of(runs, self._workload)
 
+    def follow(self, answers: Sequence[int], told: Callable[[Sequence[int]], None]) -> None:
+        """Repeats these answers before any of its own, so that a study goes its course again; `told` receives all."""
+        self._answers, self._told, self._said = list(answers), told, 0
+
     def affords(self, runs: int) -> int:
         """How many of these runs still fit."""
         if self._until is None or self._pace is None:
             return runs
-        each = self._drift * self._pace.of(1, self._workload)
-        return max(0, min(runs, int((self._until - self.now()) / each)))
+        if self._said == len(self._answers):
+            each = self._drift * self._pace.of(1, self._workload)
+            self._answers.append(max(0, min(runs, int((self._until - self.now()) / each))))
+            self._told(self._answers)
+        self._said += 1
+        return self._answers[self._said - 1]

@@ -13,6 +13,7 @@ from thalweg.studies.environment import environment
 from thalweg.studies.protocol import FINE_PER_DECADE, PER_DECADE, PROTOCOL, Cap, confirmation_seeds, tuning_seeds
 from thalweg.studies.search import SearchTuner
 from thalweg.studies.tuning import FINE, GridTuner, Tuner, cap_of
+from thalweg.workloads.content import content
 from thalweg.workloads.workload import Workload
 
 
@@ -102,6 +103,7 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         caps=asdict(design.cap(workload.total_steps, seconds)),
         environment=environment(plan.job.device),
         plan={**plan.describe(), "clip_norm": plan.job.clip_norm},
+        content=content(workload, model),
     )
 
 

@@ -1,12 +1,12 @@
 """From what a user asks for to a study that is ready to run: how it is executed, and what a budget leaves of it."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
 from thalweg.population.memory import megabytes
-from thalweg.population.plan import Plan, make_plan
+from thalweg.population.plan import Plan, make_plan, remade
 from thalweg.records.types import StudyRecord
 from thalweg.studies.budget import Clock, Pace, expected_runs, fit, measure
 from thalweg.studies.design import Design, describe
@@ -55,11 +55,21 @@ def prepare(
     return Prepared(design, plan, Clock(began, budget, pace, workload), record, _sentence(record))
 
 
+def prepare_again(
+    record: StudyRecord, design: Design, workload: Workload, device: torch.device, spent: float
+) -> Prepared:
+    """A study that stopped, after `spent` seconds of work: executed as it was planned, nothing measured anew."""
+    plan = remade(workload.to(device), design.base_seed, record.plan, device=device, clip_norm=record.plan["clip_norm"])
+    budget, pace = record.request["budget"], Pace(**record.plan["pace"])
+    clock = Clock(time.perf_counter() - spent, budget, pace if budget else None, plan.job.workload)
+    return Prepared(design, plan, clock, record)
+
+
 def _foreseen(record: StudyRecord, design: Design, plan: Plan, pace: Pace, workload: Workload) -> StudyRecord:
     """The record with what is expected: runs, seconds, and bytes of the members that train at once."""
     runs = expected_runs(design)
     expected = {"runs": runs, "seconds": round(pace.of(runs, workload), 1), "bytes": plan.memory(runs)}
-    return replace(record, plan={**record.plan, "expected": expected})
+    return replace(record, plan={**record.plan, "pace": asdict(pace), "expected": expected})
 
 
 def _sentence(record: StudyRecord) -> str:

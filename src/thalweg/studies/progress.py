@@ -3,6 +3,8 @@
 import sys
 from typing import Protocol
 
+from thalweg.studies.keeping import Keeping
+
 
 class Observer(Protocol):
     """Told the plan, each stage (how many runs, of how many steps, measured how often), and each measurement."""
@@ -14,6 +16,30 @@ class Observer(Protocol):
     def advance(self, runs: int) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Noted:
+    """An observer whose news is kept too."""
+
+    def __init__(self, show: Observer, keeping: Keeping) -> None:
+        self._show, self._keeping = show, keeping
+
+    def plan(self, text: str) -> None:
+        self._show.plan(text)
+
+    def stage(self, name: str, runs: int, steps: int, measurements: int) -> None:
+        self._name, self._runs, self._left = name, runs, runs * measurements
+        self._all = self._left
+        self._show.stage(name, runs, steps, measurements)
+        self._keeping.advance(name, runs, 0.0)
+
+    def advance(self, runs: int) -> None:
+        self._left -= runs
+        self._show.advance(runs)
+        self._keeping.advance(self._name, self._runs, 1 - self._left / self._all)
+
+    def close(self) -> None:
+        self._show.close()
 
 
 class Silent:

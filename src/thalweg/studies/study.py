@@ -1,32 +1,34 @@
 """A study from beginning to end: tune, select, confirm on fresh seeds beside the defaults."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from thalweg.analysis.leaderboard import choices, leaderboard
 from thalweg.analysis.selection import Choice
+from thalweg.errors import InputError
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.studies.contenders import Contender
+from thalweg.studies.keeping import Keeping
 from thalweg.studies.preparation import Prepared
-from thalweg.studies.progress import Observer
+from thalweg.studies.progress import Noted, Observer
 from thalweg.studies.protocol import ERROR_RATE, LOOK, MOST_SEEDS, confirmation_seeds
-from thalweg.studies.training import Entry, Keep, train_entries
+from thalweg.studies.training import Entry, train_entries
 from thalweg.studies.tuning import Tuner
-
-Select = Callable[[dict[str, Any]], None]
 
 
 class Study:
-    """One comparison. `keep` receives runs as they finish; `select` the choices, before any test metric is read.
+    """One comparison. `keeping` receives runs as they finish, and the choices before any test metric is read.
 
+    What it holds already is not trained again: a study goes the same course from the same runs.
     After `run`, `runs` holds every run, and `record` which seeds confirmed and what was cut short.
     """
 
-    def __init__(self, prepared: Prepared, keep: Keep, select: Select, show: Observer) -> None:
+    def __init__(self, prepared: Prepared, keeping: Keeping, show: Observer) -> None:
         self._design, self._plan, self._clock = prepared.design, prepared.plan, prepared.clock
         self._record = prepared.record
-        self._keep, self._select, self._show = keep, select, show
+        self._keeping, self._show = keeping, show
+        self._clock.follow(keeping.answers, keeping.answer)
         self.runs: list[RunRecord] = []
         self.notes: list[str] = []
 
@@ -40,7 +42,9 @@ class Study:
         if not self._record.confirmation_seeds:
             return
         chosen = choices(self._record, self.runs)
-        self._select({name: dict(choice.point.hyperparameters) if choice else None for name, choice in chosen.items()})
+        self._keeping.select(
+            {name: dict(choice.point.hyperparameters) if choice else None for name, choice in chosen.items()}
+        )
         self._plan = replace(self._plan, job=replace(self._plan.job, test=True))
         self._confirm(chosen)
 
@@ -126,9 +130,13 @@ class Study:
         return entries
 
     def _train(self, entries: Sequence[Entry], stage: str) -> None:
-        began = self._clock.now()
-        self.runs += train_entries(self._plan, entries, stage, self._keep, self._show)
-        self._clock.ran(len(entries), began)
+        began, first = self._clock.now(), len(self.runs)
+        show = Noted(self._show, self._keeping)
+        self.runs += train_entries(self._plan, entries, stage, first, self._keeping, show)
+        trained = sum(first + i not in self._keeping.done for i in range(len(entries)))
+        self._clock.ran(trained, began)
+        if all(run.failure for run in self.runs) and not any(entry.member.alone for entry in entries):
+            raise InputError(f"The workload {self._record.workload!r} cannot be trained: {self.runs[0].failure}.")
 
 
 def _about_seeds(done: int, planned: int, *, settled: bool) -> list[str]:

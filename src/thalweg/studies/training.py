@@ -1,17 +1,17 @@
 """Training the configurations that a study asks for, and their records."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from thalweg.errors import InputError
 from thalweg.population.members import Member, Trained
 from thalweg.population.plan import Plan
 from thalweg.population.train import Progress, train
 from thalweg.records.types import Role, Round, RunRecord
 from thalweg.studies.contenders import Contender
+from thalweg.studies.keeping import Keeping, plain
 from thalweg.studies.progress import Observer
-
-Keep = Callable[[Sequence[RunRecord]], None]
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,46 @@ class Entry:
         return None if value is None else float(value)
 
 
-def train_entries(plan: Plan, entries: Sequence[Entry], stage: str, keep: Keep, show: Observer) -> list[RunRecord]:
-    """Trains them all; `keep` receives runs as they finish."""
-    show.stage(stage, len(entries), plan.job.workload.total_steps, len(plan.job.workload.milestones))
-    runs: list[RunRecord] = []
-    events = train(plan, [entry.member for entry in entries])
+def train_entries(
+    plan: Plan, entries: Sequence[Entry], stage: str, first: int, keeping: Keeping, show: Observer
+) -> list[RunRecord]:
+    """Trains those that are not kept already; `keeping` receives runs as they finish.
+
+    first: the place of the first entry in the study's course. Returns the runs in the entries' order.
+
+    Raises:
+        InputError: where a kept run is not what the study asks for at its place.
+    """
+    measurements = len(plan.job.workload.milestones)
+    show.stage(stage, len(entries), plan.job.workload.total_steps, measurements)
+    runs = {i: keeping.done[first + i] for i in range(len(entries)) if first + i in keeping.done}
+    for i, run in runs.items():
+        _check(entries[i], run, first + i)
+    if runs:
+        show.advance(len(runs) * measurements)
+    checkpoints = keeping.checkpoints(first)
+    events = train(plan, [entry.member for entry in entries], runs, checkpoints)
     try:
         for event in events:
             if isinstance(event, Progress):
                 show.advance(event.runs)
-            else:
-                finished = [_record(plan, entries[i], trained) for i, trained in sorted(event.outcomes.items())]
-                keep(finished)
-                runs += finished
+                continue
+            finished = {i: _record(plan, entries[i], trained) for i, trained in event.outcomes.items()}
+            keeping.keep({first + i: run for i, run in finished.items()})
+            checkpoints.of(finished, ()).discard()
+            runs |= finished
     finally:
         events.close()
-    return runs
+    return [runs[i] for i in range(len(entries))]
+
+
+def _check(entry: Entry, run: RunRecord, place: int) -> None:
+    asked = (entry.contender.label, entry.seed, entry.role, entry.round, plain(entry.given))
+    if asked != (run.contender, run.seed, run.role, run.round, plain(run.hyperparameters)):
+        raise InputError(
+            f"Run {place} of the study is of {run.contender} with seed {run.seed}, but {asked[0]} with seed {asked[1]}"
+            " comes at that place now: something it depends on has changed; begin the study anew."
+        )
 
 
 def _record(plan: Plan, entry: Entry, trained: Trained) -> RunRecord:

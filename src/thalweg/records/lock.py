@@ -1,0 +1,55 @@
+"""Who works on a study: one program at a time, known by a lock that ends with its process, however that ends."""
+
+import os
+from pathlib import Path
+from typing import IO
+
+from thalweg.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows: without locks
+    fcntl = None  # type: ignore[assignment]
+
+
+class Lock:
+    """Held from its making until `close`. Raises `InputError` where another program holds it."""
+
+    def __init__(self, folder: Path, study: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / "lock").open("a+")
+        if not _taken(self._file):
+            holder = _holder(self._file)
+            self._file.close()
+            raise InputError(
+                f"Study {study} is running already, in process {holder}; see it with thalweg watch {study}."
+            )
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def running(folder: Path) -> str | None:
+    """The process that works on the study of this folder; `None` where none does."""
+    try:
+        with (folder / "lock").open("a+") as file:
+            return None if _taken(file) else _holder(file)
+    except OSError:
+        return None
+
+
+def _taken(file: IO[str]) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read() or "unknown"

@@ -1,0 +1,123 @@
+"""Where a study's course is kept while it runs: nowhere, or in the store."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from thalweg.errors import InputError
+from thalweg.population.checkpoints import Checkpoints
+from thalweg.records.store import Store
+from thalweg.records.types import Progress, RunRecord, StudyRecord
+
+CHECKPOINT_EVERY = 60.0  # seconds of training that a crash may cost, unless the user says otherwise
+HEARTBEAT = 2.0  # seconds between two notes of how far a study is
+logger = logging.getLogger(__name__)
+
+
+class Keeping(Protocol):
+    """What a study does that must outlast it.
+
+    done: runs that had finished before, by their place in the study's course. answers: what the clock had said.
+    spent: seconds of work before this session.
+    """
+
+    done: Mapping[int, RunRecord]
+    answers: Sequence[int]
+    spent: float
+
+    def keep(self, runs: Mapping[int, RunRecord]) -> None: ...
+
+    def select(self, selection: Mapping[str, Any]) -> None: ...
+
+    def answer(self, answers: Sequence[int]) -> None: ...
+
+    def advance(self, stage: str, runs: int, done: float) -> None: ...
+
+    def checkpoints(self, first: int) -> Checkpoints: ...
+
+    def finish(self, record: StudyRecord, verdict: str) -> None: ...
+
+
+class Unkept:
+    """A study in memory alone."""
+
+    done: Mapping[int, RunRecord] = {}
+    answers: Sequence[int] = ()
+    spent = 0.0
+
+    def keep(self, runs: Mapping[int, RunRecord]) -> None:
+        pass
+
+    def select(self, selection: Mapping[str, Any]) -> None:
+        pass
+
+    def answer(self, answers: Sequence[int]) -> None:
+        pass
+
+    def advance(self, stage: str, runs: int, done: float) -> None:
+        pass
+
+    def checkpoints(self, first: int) -> Checkpoints:
+        return Checkpoints()
+
+    def finish(self, record: StudyRecord, verdict: str) -> None:
+        pass
+
+
+class Kept:
+    """A study in a store. every: seconds between checkpoints, above 0."""
+
+    def __init__(self, store: Store, study: int, every: float) -> None:
+        self._store, self._study, self._every = store, study, every
+        self.done: Mapping[int, RunRecord] = store.placed(study)
+        self.answers: Sequence[int] = store.answers(study)
+        self._progress = store.progress(study)
+        self.spent = self._progress.seconds
+        self._began, self._told = time.monotonic(), 0.0
+        self._folder = folder(store.directory, study)
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(self, runs: Mapping[int, RunRecord]) -> None:
+        """Raises `InputError` where they cannot be written."""
+        self._store.add(self._study, runs)
+        logger.debug("%d runs kept", len(runs))
+
+    def select(self, selection: Mapping[str, Any]) -> None:
+        self._store.select(self._study, selection)
+
+    def answer(self, answers: Sequence[int]) -> None:
+        self._store.answer(self._study, answers)
+
+    def advance(self, stage: str, runs: int, done: float) -> None:
+        """Notes how far the study is, now and then."""
+        now = time.monotonic()
+        if stage != self._progress.stage or now - self._told >= HEARTBEAT:
+            self._progress, self._told = Progress(stage, runs, done, self.spent + now - self._began), now
+            with suppress(InputError):  # a study does not end because it cannot say how far it is
+                self._store.advance(self._study, self._progress)
+
+    def checkpoints(self, first: int) -> Checkpoints:
+        return Checkpoints(self._folder, self._every, first)
+
+    def finish(self, record: StudyRecord, verdict: str) -> None:
+        self._told = 0.0
+        self.advance("", 0, 1.0)
+        self._store.finish(self._study, record, verdict)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):
+            self._folder.parent.rmdir()  # the last study that was in progress
+
+
+def folder(directory: Path, study: int) -> Path:
+    """Where a study's checkpoints lie."""
+    return directory / "in-progress" / str(study)
+
+
+def plain(value: Any) -> Any:
+    """What the store makes of it: tuples become lists."""
+    return json.loads(json.dumps(dict(value), default=repr))

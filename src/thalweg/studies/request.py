@@ -1,0 +1,88 @@
+"""What was asked, as plain data in the record: a study goes on from it where it stopped."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from thalweg.errors import InputError
+from thalweg.records.types import StudyRecord
+from thalweg.studies.contenders import Contender
+from thalweg.studies.design import Design
+from thalweg.studies.protocol import PROTOCOL
+from thalweg.workloads.workload import Workload
+
+DESIGN = ("learning_rates", "seeds", "confirm_seeds", "base_seed", "per_decade", "fine", "tune", "trials")
+
+
+def request(design: Design, **others: Any) -> dict[str, Any]:
+    """The design and whatever else was asked. A contender by a rule of the user's own has no name to find it by."""
+    contenders = [_named(c) for c in design.contenders]
+    asked = {"contenders": contenders, "design": {name: getattr(design, name) for name in DESIGN}, **others}
+    plain: dict[str, Any] = json.loads(json.dumps(asked))
+    return plain
+
+
+def design(record: StudyRecord, given: Sequence[Contender] | None) -> Design:
+    """The design of a study that was begun.
+
+    given: its contenders, in place of what the record says of them.
+
+    Raises:
+        InputError: where the study compares a rule of the user's own and none is given, or others than it compares.
+    """
+    contenders = [_contender(c) for c in record.request["contenders"]] if given is None else list(given)
+    labels = tuple(c.label for c in contenders)
+    if labels != record.contenders:
+        raise InputError(f"The study compares {', '.join(record.contenders)}; got {', '.join(labels)}.")
+    return Design(contenders, **{name: _tuple(value) for name, value in record.request["design"].items()})
+
+
+def changed(record: StudyRecord, now: StudyRecord) -> list[str]:
+    """What is different from when the study was begun but does not forbid to go on, a sentence each.
+
+    now: the record that it would begin with today. Raises `InputError` where runs of then and now cannot be compared.
+    """
+    if record.protocol != PROTOCOL:
+        raise InputError(f"The study follows protocol {record.protocol}, this Thalweg {PROTOCOL}; begin it anew.")
+    other = [name for name in record.content if record.content[name] != now.content[name]]
+    if other:
+        raise InputError(
+            f"The {' and '.join(other)} of the workload {record.workload!r} changed since the study was begun;"
+            " put it back as it was, or begin a new study."
+        )
+    then = record.environment
+    return [
+        f"The study went on under {name} {now.environment[name]}, after {then[name]}: numbers of before and after may"
+        " differ in their last digits."
+        for name in then
+        if then[name] != now.environment.get(name)
+    ]
+
+
+def as_begun(workload: Workload, record: StudyRecord) -> Workload:
+    """The workload with as many steps as the study trains: a budget may have cut them."""
+    return workload if workload.total_steps == record.steps else replace(workload, steps=record.steps)
+
+
+def _named(contender: Contender) -> dict[str, Any]:
+    whole = {"name": contender.name, "fixed": dict(contender.fixed), "space": dict(contender.space)}
+    try:
+        json.dumps(whole)
+    except TypeError:  # a rule, or a hyperparameter that is no plain value
+        whole = {"name": None}
+    return {**whole, "title": contender.label}
+
+
+def _contender(saved: Mapping[str, Any]) -> Contender:
+    if saved["name"] is None:
+        raise InputError(
+            f"{saved['title']!r} is an optimizer of your own: go on with thalweg.resume(out, optimizers=[…]) in Python."
+        )
+    fixed = {name: _tuple(value) for name, value in saved["fixed"].items()}
+    space = {name: _tuple(values) for name, values in saved["space"].items()}
+    return Contender(saved["name"], fixed, space, saved["title"])
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,79 @@
+"""What a workload is made of, as hashes: whether two studies, or a study and its resumption, train the same."""
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.workloads.workload import Workload
+
+
+def content(workload: Workload, model: nn.Module) -> Mapping[str, str]:
+    """Hashes of its data, its model and its loss, 16 hexadecimal digits each.
+
+    model: as the workload makes it for the study's first seed. It counts with its values, its structure and the source
+    of its classes; functions count with their source, or their byte code where there is none, and what they close over.
+    """
+    splits = (workload.train, workload.validation, workload.test)
+    data = [t for split in splits if split is not None for t in (*split.inputs, split.targets)]
+    own = {type(m) for m in model.modules() if not type(m).__module__.startswith("torch.")}
+    sources = [_source(c) for c in sorted(own, key=lambda c: c.__qualname__)]
+    metric = (workload.metric.name, *_described(workload.metric.function))
+    return {
+        "data": _digest(*map(_tensor, data)),
+        "model": _digest(repr(model), *sources, *(f"{n} {_tensor(t)}" for n, t in model.state_dict().items())),
+        "loss": _digest(*_described(workload.loss), *metric),
+    }
+
+
+def _digest(*parts: str) -> str:
+    whole = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        whole.update(f"{len(part)}:{part}".encode())
+    return whole.hexdigest()
+
+
+def _tensor(value: Any) -> str:
+    """Shape, dtype and every bit."""
+    if not isinstance(value, Tensor):
+        return repr(value)
+    memory = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    return f"{tuple(value.shape)} {value.dtype} {hashlib.blake2b(memory, digest_size=16).hexdigest()}"
+
+
+def _described(function: Any) -> list[str]:
+    """A callable's source, and the values that it carries with it."""
+    if isinstance(function, functools.partial):
+        held = [_value(v) for v in (*function.args, *sorted(function.keywords.items()))]
+        return ["partial", *_described(function.func), *held]
+    if isinstance(function, nn.Module):
+        return [repr(function), *(f"{n} {_tensor(t)}" for n, t in function.state_dict().items())]
+    cells = getattr(function, "__closure__", None) or ()
+    held = [_value(c.cell_contents) for c in cells]
+    return [getattr(function, "__qualname__", type(function).__qualname__), _source(function), *held]
+
+
+def _value(value: Any) -> str:
+    """What a function closes over; where a value says nothing but its address, its class."""
+    if isinstance(value, Tensor):
+        return _tensor(value)
+    if isinstance(value, int | float | str | bool | None | tuple):
+        return repr(value)
+    return "\n".join(_described(value)) if callable(value) else type(value).__qualname__
+
+
+def _source(thing: Callable[..., Any] | type) -> str:
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        code = getattr(thing, "__code__", None)
+        return "" if code is None else f"{code.co_code.hex()} {code.co_names} {_constants(code)}"
+
+
+def _constants(code: Any) -> list[str]:
+    """A code object's constants; functions inside it by theirs, whose addresses differ from run to run."""
+    return [f"{c.co_code.hex()} {_constants(c)}" if inspect.iscode(c) else repr(c) for c in code.co_consts]

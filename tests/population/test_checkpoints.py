@@ -1,0 +1,259 @@
+"""Training that stopped between two steps goes on bit for bit."""
+
+import itertools
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from problems import TinyNet, tiny
+from thalweg.errors import InputError
+from thalweg.population.checkpoints import Checkpoint, Checkpoints, State, joined
+from thalweg.population.job import StopTraining, Watch
+from thalweg.population.members import Member, Trained
+from thalweg.population.plan import Plan, make_plan
+from thalweg.population.train import Finished, Progress, train
+from thalweg.recipes.catalogue import recipe, recipes
+from thalweg.recipes.imported import Imported
+from thalweg.workloads.workload import Workload
+
+RATES = (1e-3, 1e-2)
+
+
+class Noisy(nn.Module):
+    """Draws at every step, and has buffers that move."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+class Forgetful(TinyNet):
+    """Counts its batches where no checkpoint looks, and decides by it: only the loop can train it."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.float32)
+        self.batches = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.batches += self.training
+        return super().forward(x) * (1.0 if self.batches % 3 else 1.01)
+
+
+def members(*names: str, seeds: Sequence[int] = (0, 1), rates: Sequence[float] = RATES) -> list[Member]:
+    grid = itertools.product(names, rates, seeds)
+    return [
+        Member(recipe(n), recipe(n).resolve({recipe(n).rate: lr} if recipe(n).rate else {}), s) for n, lr, s in grid
+    ]
+
+
+def planned(workload: Workload, execution: Any = "auto") -> Plan:
+    plan = make_plan(workload, 0, device=torch.device("cpu"), workers=1, execution=execution, test=True)
+    return replace(plan, job=replace(plan.job, keep_weights=True))
+
+
+def outcomes(plan: Plan, chosen: list[Member], **options: Any) -> list[Trained]:
+    found: dict[int, Trained] = {}
+    for event in train(plan, chosen, **options):
+        found |= event.outcomes if isinstance(event, Finished) else {}
+    return [found[i] for i in range(len(chosen))]
+
+
+def stopped(plan: Plan, chosen: list[Member], folder: Path, after: int) -> None:
+    """Trains until so many steps are behind, and is told to stop as by Ctrl-C."""
+    steps, check = 0, Watch.check
+
+    def counting(self: Watch, state: Any) -> None:
+        nonlocal steps
+        steps += 1
+        if steps > after:
+            self.stop.set()
+        try:
+            check(self, state)
+        except StopTraining:
+            raise InputError("stopped") from None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Watch, "check", counting)
+        with pytest.raises(InputError, match="stopped"):
+            outcomes(plan, chosen, checkpoints=Checkpoints(folder))
+
+
+def assert_same(a: Sequence[Trained], b: Sequence[Trained]) -> None:
+    for ours, theirs in zip(a, b, strict=True):
+        assert (ours.curve, ours.initial_loss, ours.diverged_at) == (
+            theirs.curve,
+            theirs.initial_loss,
+            theirs.diverged_at,
+        )
+        assert (ours.train_metric, ours.test_metric) == (theirs.train_metric, theirs.test_metric)
+        assert ours.best_test_metric == theirs.best_test_metric
+        assert ours.weights.keys() == theirs.weights.keys()
+        for name, tensor in ours.weights.items():
+            assert torch.equal(tensor, theirs.weights[name]), name
+
+
+@pytest.mark.parametrize("execution", ["population", "loop"])
+@pytest.mark.parametrize("after", [0, 1, 20, 21, 22, 40, 62])
+def test_goes_on_bit_for_bit(execution: str, after: int, tmp_path: Path) -> None:
+    """21 steps an epoch: at its beginning, within it, at its end."""
+    plan = planned(tiny(model=Noisy), execution)
+    chosen = (
+        members("adam", "momentum", "radam") if execution == "population" else members("adam", seeds=[3], rates=[0.01])
+    )
+    stopped(plan, chosen, tmp_path, after)
+    assert len(list(tmp_path.iterdir())) == 1
+    gone_on = outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path))
+    assert_same(gone_on, outcomes(plan, chosen))
+
+
+@pytest.mark.parametrize("name", sorted(recipes()))
+def test_every_rule_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
+    plan, chosen = planned(tiny(epochs=2), "population"), members(name)
+    stopped(plan, chosen, tmp_path, 30)
+    assert_same(outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen))
+
+
+def test_a_checkpoint_is_where_it_goes_on_from(tmp_path: Path) -> None:
+    """The steps before it are not trained again."""
+    plan, chosen = planned(tiny(epochs=2), "population"), members("adam")
+    stopped(plan, chosen, tmp_path, 30)
+    (path,) = tmp_path.iterdir()
+    state = Checkpoints(tmp_path).of(range(len(chosen)), chosen).load()
+    assert state is not None
+    assert state.facts["step"] == 30
+    spoilt = {name: torch.full_like(t, 0.125) if "parameters" in name else t for name, t in state.tensors.items()}
+    Checkpoint(path, 1.0, chosen).save(State(spoilt, state.facts))
+    gone_on, whole = outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen)
+    assert gone_on[0].curve[0] == whole[0].curve[0]
+    assert gone_on[0].curve[1] != whole[0].curve[1]
+
+
+def test_diverged_members_stay_gone(tmp_path: Path) -> None:
+    """Most of them leave the arrays after the first epoch; the rest go on as if nothing was."""
+    loss = lambda outputs, targets: (outputs**4).mean() + outputs[:, 0].mean()  # noqa: E731
+    plan = planned(tiny(loss=loss), "population")
+    chosen = members("momentum", "adam", seeds=[0], rates=[1e9, 1e8, 0.01, 1e7])
+    stopped(plan, chosen, tmp_path, 50)
+    gone_on = outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path))
+    assert [o.diverged_at is None for o in gone_on].count(False) >= 3
+    assert_same(gone_on, outcomes(plan, chosen))
+
+
+def imported(path: str, **values: Any) -> Member:
+    found = Imported(path)
+    return Member(found, found.resolve(values), 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["Adam", "SGD", "Rprop", "ASGD"])
+def test_torchs_own_optimizers_go_on_bit_for_bit(name: str, tmp_path: Path) -> None:
+    plan, chosen = planned(tiny(epochs=2)), [imported(f"torch.optim:{name}", lr=0.01)]
+    stopped(plan, chosen, tmp_path, 30)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert_same(outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen))
+
+
+class Strange(torch.optim.SGD):
+    """May keep anything anywhere."""
+
+
+@pytest.mark.parametrize("case", ["model", "optimizer"])
+def test_what_cannot_be_seen_whole_begins_again(case: str, tmp_path: Path) -> None:
+    """A model that counts in an attribute, an optimizer of who knows whom: no checkpoint but of the beginning."""
+    plan = planned(tiny(model=Forgetful) if case == "model" else tiny())
+    chosen = (
+        [imported(f"{__name__}:Strange", lr=0.1)] if case == "optimizer" else members("sgd", seeds=[0], rates=[0.1])
+    )
+    events = train(plan, chosen, checkpoints=Checkpoints(tmp_path, every=1e-9))
+    next(event for event in events if isinstance(event, Progress))
+    events.close()
+    saved = Checkpoints(tmp_path).of([0], chosen).load()
+    assert saved is None or saved.facts["step"] == 0
+    assert_same(outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen))
+
+
+def test_done_members_are_not_trained_and_the_others_are_as_ever(tmp_path: Path) -> None:
+    plan, chosen = planned(tiny(epochs=1)), members("adam", "sgd", seeds=range(16))
+    parts = plan.populations(chosen)
+    assert len(parts) == 1
+    plan = replace(plan, width=16)
+    parts = plan.populations(chosen)
+    whole, found = outcomes(plan, chosen), {}
+    for event in train(plan, chosen, done=parts[0]):
+        found |= event.outcomes if isinstance(event, Finished) else {}
+    assert sorted(found) == sorted(i for part in parts[1:] for i in part)
+    assert_same([found[i] for i in sorted(found)], [whole[i] for i in sorted(found)])
+
+
+def test_checkpoints_come_as_often_as_asked(tmp_path: Path) -> None:
+    plan, chosen = planned(tiny(epochs=1), "population"), members("sgd")
+    saved: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "save", lambda self, state: saved.append(state.facts["step"]))
+        patch.setattr(Checkpoint, "due", lambda self: True)
+        outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path))
+    assert saved == list(range(21))
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "other members", "other format"])
+def test_a_checkpoint_that_does_not_fit_is_left_out(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its runs begin again; nothing in it is ever executed."""
+    chosen, others = members("sgd"), members("adam")
+    checkpoint = Checkpoint(tmp_path / "a.safetensors", 1.0, others if damage == "other members" else chosen)
+    checkpoint.save(State({"x": torch.ones(3)}, {"step": 4}))
+    path = tmp_path / "a.safetensors"
+    data = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(data[:-3])
+    elif damage == "other format":
+        path.write_bytes(data.replace(rb"\"format\": 1", rb"\"format\": 9"))
+    elif damage in ("garbage", "empty"):
+        path.write_bytes(b"\x80\x04garbage" * (damage == "garbage"))
+    with caplog.at_level(logging.WARNING):
+        assert Checkpoint(path, 1.0, chosen).load() is None
+    assert bool(caplog.records) == (damage in ("cut", "garbage", "empty"))
+
+
+def test_a_checkpoint_is_replaced_whole_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a full disk: the one before stays, nothing else does, and training goes on."""
+    checkpoint = Checkpoint(tmp_path / "a.safetensors", 1.0)
+    checkpoint.save(State({"x": torch.ones(3)}, {"step": 4}))
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("thalweg.population.checkpoints.os.fsync", full)
+    checkpoint.save(State({"x": torch.zeros(3)}, {"step": 5}))
+    state = checkpoint.load()
+    assert state is not None
+    assert state.facts == {"step": 4}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_states_are_joined_and_taken_apart() -> None:
+    """Facts go through JSON; floats, infinities and NaN come back as they were."""
+    facts = {"best": [float("-inf"), 0.1 + 0.2], "none": None}
+    whole = joined({"a": State({"x": torch.ones(2)}, facts), "b": State()}, step=3)
+    assert json.loads(json.dumps(whole.facts)) == whole.facts
+    assert whole.part("a").facts == facts
+    assert torch.equal(whole.part("a").tensors["x"], torch.ones(2))
+    assert whole.part("b") == State()
+
+
+def test_nothing_is_kept_unless_asked() -> None:
+    checkpoint = Checkpoints().of([0], members("sgd"))
+    checkpoint.save(State())
+    assert not checkpoint.kept
+    assert not checkpoint.due()
+    assert checkpoint.load() is None
