@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thalweg import optim
-    from thalweg.api import Result, compare, resume
+    from thalweg.api import Result, compare, resume, stored
     from thalweg.errors import InputError
     from thalweg.rules.contract import rule
     from thalweg.studies.contenders import Contender
@@ -27,6 +27,7 @@ __all__ = [
     "optim",
     "resume",
     "rule",
+    "stored",
 ]
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "Workload": "thalweg.workloads.workload",
     "compare": "thalweg.api",
     "resume": "thalweg.api",
+    "stored": "thalweg.api",
     "rule": "thalweg.rules.contract",
 }
 

@@ -10,7 +10,7 @@ import torch
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.verdict import verdict
 from thalweg.errors import InputError, Interrupted
-from thalweg.records.lock import Lock
+from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.facts import dataframe, facts
@@ -20,9 +20,9 @@ from thalweg.rules.hyperparameters import as_number
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, describe
-from thalweg.studies.keeping import CHECKPOINT_EVERY, Keeping, Kept, Unkept, folder
+from thalweg.studies.keeping import CHECKPOINT_EVERY, Keeping, Kept, Unkept
 from thalweg.studies.preparation import Prepared, prepare, prepare_again
-from thalweg.studies.progress import Live, Observer, Silent
+from thalweg.studies.progress import Live, Logged, Observer
 from thalweg.studies.protocol import TEXTBOOK
 from thalweg.studies.request import as_begun, changed, request
 from thalweg.studies.request import design as design_of
@@ -132,7 +132,7 @@ def compare(
     files = None if data_dir is None else str(Path(data_dir).absolute())
     asked = {"workload": name, "data_dir": files, "epochs": epochs, "steps": steps, "budget": budget, "device": device}
     prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
-    show = Live() if progress else Silent()
+    show = Live() if progress else Logged()
     show.plan(prepared.foreseen)
     if out is None:
         return _run(prepared, Unkept(), show)
@@ -167,16 +167,35 @@ def resume(
     _positive("checkpoint_every", checkpoint_every)
     store = Store(Path(out))
     number = store.latest() if study is None else study
-    record, answer = store.study(number), store.verdict(number)
-    if answer is not None:
-        runs = store.runs(number)
+    if store.verdict(number) is not None:
         store.close()
-        return Result(record, runs, leaderboard(record, runs), answer)
+        result = stored(out, number)
+        result.save_report(Path(out) / REPORT)
+        return result
+    record = store.study(number)
     given = None if optimizers is None else entries.contenders(optimizers)
     prepared = _again(record, workload, given, store.progress(number).seconds)
-    show = Live() if progress else Silent()
+    show = Live() if progress else Logged()
     show.plan(f"study {number}: {len(store.placed(number)):,} runs had finished; going on")
     return _run_kept(prepared, store, number, checkpoint_every, show)
+
+
+def stored(out: str | Path, study: int | None = None) -> Result:
+    """What a study in the directory `out` found, or has found so far; the newest where `study` is `None`.
+
+    Raises `InputError` where there is none.
+    """
+    store = Store(Path(out))
+    try:
+        number = store.latest() if study is None else study
+        record, runs, answer = store.study(number), store.runs(number), store.verdict(number)
+    finally:
+        store.close()
+    if answer is None:
+        seeds = {run.seed for run in runs if run.role != "tuning"}
+        record = replace(record, confirmation_seeds=tuple(s for s in record.confirmation_seeds if s in seeds))
+        answer = f"Study {number} is not finished: {len(runs):,} runs so far."
+    return Result(record, runs, leaderboard(record, runs), answer)
 
 
 def _again(

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from thalweg.cli.session import CheckpointEvery, Json, ShowProgress, quantity, run_study, seconds
+from thalweg.cli.session import (
+    CheckpointEvery,
+    Json,
+    ShowProgress,
+    Verbose,
+    heed_verbosity,
+    quantity,
+    run_study,
+    seconds,
+)
 from thalweg.errors import InputError
 
 
@@ -48,6 +57,7 @@ def compare(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
     base_seed: Annotated[int, typer.Option(help="The first tuning seed, at least 0.")] = 0,
     progress: ShowProgress = True,
+    verbose: Verbose = False,
 ) -> None:
     """Compare optimizers on a workload: tune each, confirm on fresh seeds, rank, report."""
     from thalweg.workloads.catalogue import load, workload_names
@@ -58,6 +68,7 @@ def compare(
         load(workload)
     import thalweg
 
+    heed_verbosity(verbose=verbose)
     run_study(
         lambda: thalweg.compare(
             workload,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import thalweg
-from thalweg.cli import compare, optimizers, resume
+from thalweg.cli import compare, optimizers, resume, studies, watch
 from thalweg.errors import InputError
 
 app = typer.Typer(
@@ -19,6 +19,12 @@ app = typer.Typer(
 )
 app.command("compare")(compare.compare)
 app.command("resume")(resume.resume)
+app.command("studies")(studies.studies)
+app.command("show")(studies.show)
+app.command("watch")(watch.watch)
+app.command("report")(studies.report)
+app.command("export")(studies.export)
+app.command("delete")(studies.delete)
 app.command("optimizers")(optimizers.optimizers)
 
 

@@ -15,6 +15,7 @@ from thalweg.errors import InputError, Interrupted
 
 Json = Annotated[Path | None, typer.Option(help="Also write the results to this file, as JSON.")]
 ShowProgress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Log more, with the time.")]
 CheckpointEvery = Annotated[str, typer.Option(help='What a crash may cost at most: "60s", "5min".')]
 UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -22,7 +23,7 @@ UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
     """Runs it, shows what it found, and writes that as JSON where asked to."""
     if json is not None:
-        _check_writable(json)
+        check_writable(json)
     _heed_signals()
     try:
         result = study()
@@ -35,11 +36,20 @@ def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
         print("thalweg: interrupted before the first run; nothing was kept.", file=sys.stderr)
         raise typer.Exit(130) from None
     if json is not None:
-        _write_json(json, result.facts())
-    show(result, out)
+        write_json(json, result.facts())
+    show_result(result, out)
 
 
 OUT = "thalweg-out"
+
+
+def heed_verbosity(*, verbose: bool) -> None:
+    """Lines of the log on standard error: a line a stage, or with the time and all that is kept."""
+    import logging
+
+    form = "%(asctime)s %(message)s" if verbose else "%(message)s"
+    logging.basicConfig(stream=sys.stderr, format=form, datefmt="%H:%M:%S", level=logging.WARNING, force=True)
+    logging.getLogger("thalweg").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def _heed_signals() -> None:
@@ -72,13 +82,13 @@ def quantity(option: str, text: str, units: Mapping[str, float], what: str) -> f
     return float(found[1]) * units[found[2]]
 
 
-def _check_writable(path: Path) -> None:
+def check_writable(path: Path, option: str = "--json") -> None:
     """Before hours of training, not after."""
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"--json cannot be written to {path}: give a file in a directory that exists.")
+        raise InputError(f"{option} cannot be written to {path}: give a file in a directory that exists.")
 
 
-def _write_json(path: Path, facts: dict[str, Any]) -> None:
+def write_json(path: Path, facts: dict[str, Any]) -> None:
     import json
 
     from thalweg.reports.page import write
@@ -86,8 +96,8 @@ def _write_json(path: Path, facts: dict[str, Any]) -> None:
     write(path, json.dumps(facts, indent=2, allow_nan=False) + "\n")
 
 
-def show(result: Any, out: Path) -> None:
-    """The leaderboard and what it says, on standard output."""
+def show_result(result: Any, out: Path | None) -> None:
+    """The leaderboard, what it says, and where the report in `out` is, on standard output."""
     from rich.console import Console
 
     from thalweg.api import REPORT
@@ -99,7 +109,9 @@ def show(result: Any, out: Path) -> None:
     else:
         print("\n".join(lines(result.study, result.rows)), end="\n\n")
     told = [result.verdict, *result.study.notes, *_broken(result.rows)]
-    print("\n".join(told), end=f"\n\nReport: {out / REPORT}\n")
+    print("\n".join(told), end="\n")
+    if out is not None:
+        print(f"\nReport: {out / REPORT}")
 
 
 def _broken(rows: Any) -> list[str]:

@@ -68,6 +68,7 @@ class Checkpoint:
 
         try:
             _write(self._path, state, self._whose)
+            logger.debug("checkpoint after step %s: %s", state.facts.get("step"), self._path.name)
         except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
             logger.warning("A checkpoint could not be written: %s; training goes on without it.", error)
         self._last = time.monotonic()

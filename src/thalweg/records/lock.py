@@ -32,6 +32,11 @@ class Lock:
         self._file.close()
 
 
+def folder(directory: Path, study: int) -> Path:
+    """Where a study keeps its lock and its checkpoints while it is in progress."""
+    return directory / "in-progress" / str(study)
+
+
 def running(folder: Path) -> str | None:
     """The process that works on the study of this folder; `None` where none does."""
     try:

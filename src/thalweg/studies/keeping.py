@@ -6,11 +6,11 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
 
 from thalweg.errors import InputError
 from thalweg.population.checkpoints import Checkpoints
+from thalweg.records.lock import folder
 from thalweg.records.store import Store
 from thalweg.records.types import Progress, RunRecord, StudyRecord
 
@@ -111,11 +111,6 @@ class Kept:
         shutil.rmtree(self._folder, ignore_errors=True)
         with suppress(OSError):
             self._folder.parent.rmdir()  # the last study that was in progress
-
-
-def folder(directory: Path, study: int) -> Path:
-    """Where a study's checkpoints lie."""
-    return directory / "in-progress" / str(study)
 
 
 def plain(value: Any) -> Any:

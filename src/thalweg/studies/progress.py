@@ -1,9 +1,12 @@
 """How a running study shows itself."""
 
+import logging
 import sys
 from typing import Protocol
 
 from thalweg.studies.keeping import Keeping
+
+logger = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
@@ -56,6 +59,16 @@ class Silent:
 
     def close(self) -> None:
         pass
+
+
+class Logged(Silent):
+    """A line for the plan and each stage, to the log."""
+
+    def plan(self, text: str) -> None:
+        logger.info(text)
+
+    def stage(self, name: str, runs: int, steps: int, measurements: int) -> None:
+        logger.info("%s: %s runs of %s steps", name, f"{runs:,}", f"{steps:,}")
 
 
 class Live:

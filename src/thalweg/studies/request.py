@@ -66,11 +66,11 @@ def as_begun(workload: Workload, record: StudyRecord) -> Workload:
 
 
 def _named(contender: Contender) -> dict[str, Any]:
-    whole = {"name": contender.name, "fixed": dict(contender.fixed), "space": dict(contender.space)}
+    whole: dict[str, Any] = {"name": contender.name, "fixed": dict(contender.fixed), "space": dict(contender.space)}
     try:
         json.dumps(whole)
     except TypeError:  # a rule, or a hyperparameter that is no plain value
-        whole = {"name": None}
+        whole = {"name": None, "fixed": {}, "space": {}}
     return {**whole, "title": contender.label}
 
 

@@ -1,5 +1,6 @@
 """Training the configurations that a study asks for, and their records."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from thalweg.records.types import Role, Round, RunRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.keeping import Keeping, plain
 from thalweg.studies.progress import Observer
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def train_entries(
         _check(entries[i], run, first + i)
     if runs:
         show.advance(len(runs) * measurements)
+        logger.debug("%d of them had finished before", len(runs))
     checkpoints = keeping.checkpoints(first)
     events = train(plan, [entry.member for entry in entries], runs, checkpoints)
     try:

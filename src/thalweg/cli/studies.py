@@ -1,0 +1,109 @@
+"""`thalweg studies`, `show`, `report`, `export` and `delete`: what lies in a directory of studies."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thalweg.cli.session import OUT, Json, check_writable, show_result, write_json
+from thalweg.errors import InputError
+
+if TYPE_CHECKING:
+    from thalweg.records.store import Store
+
+Study = Annotated[int | None, typer.Argument(metavar="[ID]", help="The study; the newest if not given.")]
+Out = Annotated[Path, typer.Option(help="Directory of the studies.")]
+
+
+def studies(out: Out = Path(OUT)) -> None:
+    """List the studies of a directory, the oldest first."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from thalweg.reports.studies import HEADS, rows
+
+    store = _open(out)
+    body = rows(store.summaries(), out)
+    store.close()
+    console = Console()
+    if not console.is_terminal:
+        print("\n".join("\t".join(line) for line in body))
+        return
+    table = Table(*HEADS, box=box.SIMPLE_HEAD, pad_edge=False)
+    for line in body:
+        table.add_row(*(Text(cell) for cell in line))
+    console.print(table)
+
+
+def show(study: Study = None, out: Out = Path(OUT), json: Json = None) -> None:
+    """Show the leaderboard of a study, finished or not."""
+    if json is not None:
+        check_writable(json)
+    import thalweg
+
+    result = thalweg.stored(out, study)
+    if json is not None:
+        write_json(json, result.facts())
+    show_result(result, None)
+
+
+def report(study: Study = None, out: Out = Path(OUT)) -> None:
+    """Write the report of a study, finished or not, as report-ID.html."""
+    import thalweg
+
+    store = _open(out)
+    number = store.latest() if study is None else study
+    store.close()
+    path = out / f"report-{number}.html"
+    try:
+        thalweg.stored(out, number).save_report(path)
+    except OSError as error:
+        raise InputError(f"The report cannot be written to {path}: {error.strerror}.") from None
+    print(f"Report: {path}")
+
+
+def export(
+    study: Study = None,
+    format: Annotated[str, typer.Option(help="csv, parquet or json.")] = "csv",
+    to: Annotated[
+        Path | None, typer.Option(help="The file; study-ID in the directory of studies if not given.")
+    ] = None,
+    out: Out = Path(OUT),
+) -> None:
+    """Write every run of a study, with its curve, for other programs."""
+    from thalweg.reports.export import check_format, export
+
+    check_format(format)
+    store = _open(out)
+    number = store.latest() if study is None else study
+    record, runs = store.study(number), store.runs(number)
+    store.close()
+    path = out / f"study-{number}.{format}" if to is None else to
+    check_writable(path, "--to")
+    for written in export(record, runs, format, path):
+        print(written)
+
+
+def delete(study: Annotated[int, typer.Argument(metavar="ID", help="The study.")], out: Out = Path(OUT)) -> None:
+    """Remove a study with its runs, checkpoints and report."""
+    import shutil
+
+    from thalweg.records.lock import Lock, folder
+
+    store, own = _open(out), folder(out, study)
+    runs = len(store.runs(study))
+    lock = Lock(own, study)
+    store.delete(study)
+    store.close()
+    lock.close()
+    shutil.rmtree(own, ignore_errors=True)
+    (out / f"report-{study}.html").unlink(missing_ok=True)
+    print(f"Study {study} and its {runs:,} runs are gone.")
+
+
+def _open(out: Path) -> "Store":
+    from thalweg.records.store import Store
+
+    return Store(out)

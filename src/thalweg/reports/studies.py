@@ -1,0 +1,38 @@
+"""The studies of a directory in few words."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from thalweg.records.lock import folder, running
+from thalweg.records.types import Summary
+
+HEADS = ("id", "begun", "workload", "optimizers", "runs", "state")
+
+
+def rows(summaries: Sequence[Summary], directory: Path) -> list[list[str]]:
+    """One line of cells a study, as `HEADS` names them."""
+    return [_row(summary, directory) for summary in summaries]
+
+
+def _row(summary: Summary, directory: Path) -> list[str]:
+    names = summary.record.contenders
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    begun = datetime.fromisoformat(summary.started).astimezone()
+    return [
+        str(summary.id),
+        f"{begun:%Y-%m-%d %H:%M}",
+        summary.record.workload,
+        shown,
+        f"{summary.runs:,}",
+        state(summary, directory),
+    ]
+
+
+def state(summary: Summary, directory: Path) -> str:
+    """Whether a study is finished, running, or stopped, and where it is."""
+    if summary.finished is not None:
+        return "finished"
+    where = f" in {summary.progress.stage}, {summary.progress.done:.0%}" if summary.progress.stage else ""
+    process = running(folder(directory, summary.id))
+    return f"stopped{where}" if process is None else f"running{where} (process {process})"

@@ -1,0 +1,201 @@
+"""A study that stopped goes on to what it would have found, and never with something else than it began with."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import thalweg
+from problems import points, tiny
+from thalweg.errors import Interrupted
+from thalweg.records.lock import Lock, folder
+from thalweg.records.store import Store
+from thalweg.records.types import RunRecord
+
+ASKED: dict[str, Any] = {"optimizers": ["sgd", "adam(beta1=0.8)"], "seeds": 2, "confirm_seeds": 2, "progress": False}
+
+
+@pytest.fixture(autouse=True)
+def held_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one measurement that a plan depends on."""
+    monkeypatch.setattr("thalweg.population.choice.time_together", lambda *_: 0.0)
+
+
+@pytest.fixture
+def adds(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How often runs may be added before Ctrl-C comes; none where below 0."""
+    left, add = {"count": -1}, Store.add
+
+    def counting(self: Store, *args: Any) -> None:
+        if left["count"] == 0:
+            raise KeyboardInterrupt
+        left["count"] -= 1
+        add(self, *args)
+
+    monkeypatch.setattr(Store, "add", counting)
+    return left
+
+
+def numbers(result: thalweg.Result) -> list[RunRecord]:
+    """Runs without what a clock says of them."""
+    return [replace(run, seconds=0.0) for run in result.runs]
+
+
+def stop_after(adds: dict[str, int], count: int, out: Path, **asked: Any) -> Interrupted:
+    adds["count"] = count
+    with pytest.raises(Interrupted) as stop:
+        thalweg.compare(tiny(epochs=1), out=out, **{**ASKED, **asked})
+    adds["count"] = -1
+    return stop.value
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_it_finds_what_it_would_have_found(count: int, adds: dict[str, int], tmp_path: Path) -> None:
+    """Stopped at the beginning, within the coarse round, between rounds, before the confirmation."""
+    whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", **ASKED)
+    stop = stop_after(adds, count, tmp_path / "out")
+    assert stop.study == 1
+    assert (stop.runs == 0) == (count == 0)
+    so_far = thalweg.stored(tmp_path / "out")
+    assert len(so_far.runs) == stop.runs
+    assert "not finished" in so_far.verdict
+    result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
+    assert numbers(result) == numbers(whole)
+    assert result.verdict == whole.verdict
+    assert replace(result.study, plan={}) == replace(whole.study, plan={})
+    assert not (tmp_path / "out" / "in-progress").exists()
+    again = thalweg.resume(tmp_path / "out", progress=False)
+    assert (again.runs, again.verdict) == (result.runs, result.verdict)
+
+
+def test_stopped_again_and_again(adds: dict[str, int], tmp_path: Path) -> None:
+    whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", **ASKED)
+    stop_after(adds, 1, tmp_path / "out")
+    for _ in range(20):
+        adds["count"] = 1
+        try:
+            result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
+            break
+        except Interrupted:
+            continue
+    assert numbers(result) == numbers(whole)
+
+
+def test_a_search_goes_the_same_way(adds: dict[str, int], tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    asked = {"tune": ["lr", "beta1"], "trials": 34, "optimizers": ["adam"], "seeds": 1, "confirm_seeds": 1}
+    whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", progress=False, **asked)
+    stop_after(adds, 3, tmp_path / "out", **asked)
+    result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
+    assert numbers(result) == numbers(whole)
+
+
+def test_under_a_budget_the_clock_says_what_it_said(adds: dict[str, int], tmp_path: Path) -> None:
+    """Its answers are repeated; and the time that was spent counts."""
+    stop_after(adds, 2, tmp_path / "out", budget=300)
+    store = Store(tmp_path / "out")
+    before = store.answers(1)
+    store.answer(1, [0] * len(before))  # as if there had been no time for what came
+    store.close()
+    result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
+    store = Store(tmp_path / "out")
+    assert before
+    assert store.answers(1)[: len(before)] == [0] * len(before)
+    assert "did not allow" in " ".join(result.study.notes)
+    store.close()
+
+
+def test_time_spent_is_added_up(adds: dict[str, int], tmp_path: Path) -> None:
+    stop_after(adds, 2, tmp_path / "out", budget=300)
+    store = Store(tmp_path / "out")
+    store.advance(1, replace(store.progress(1), seconds=1e6))
+    store.close()
+    result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
+    assert "did not allow" in " ".join(result.study.notes)
+
+
+class Other(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = torch.nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(x)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"train": points(330, 7, torch.float32)}, "data"),
+        ({"validation": points(91, 2, torch.float32)}, "data"),
+        ({"model": Other}, "model"),
+        (
+            {"loss": lambda outputs, targets: torch.nn.functional.cross_entropy(outputs, targets, reduction="mean")},
+            "loss",
+        ),
+        ({"loss": torch.nn.CrossEntropyLoss(label_smoothing=0.1)}, "loss"),
+    ],
+)
+def test_another_workload_is_refused(changes: dict[str, Any], what: str, adds: dict[str, int], tmp_path: Path) -> None:
+    stop_after(adds, 1, tmp_path)
+    with pytest.raises(thalweg.InputError, match=f"The {what} of the workload 'tiny' changed since"):
+        thalweg.resume(tmp_path, workload=tiny(epochs=1, **changes), progress=False)
+    thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
+
+
+def test_other_optimizers_are_refused(adds: dict[str, int], tmp_path: Path) -> None:
+    stop_after(adds, 1, tmp_path)
+    with pytest.raises(thalweg.InputError, match="The study compares sgd, adam"):
+        thalweg.resume(tmp_path, workload=tiny(epochs=1), optimizers=["sgd"], progress=False)
+
+
+def test_a_workload_of_ones_own_must_be_given_again(adds: dict[str, int], tmp_path: Path) -> None:
+    stop_after(adds, 1, tmp_path)
+    with pytest.raises(thalweg.InputError, match="'tiny' is your own"):
+        thalweg.resume(tmp_path, progress=False)
+
+
+def test_another_protocol_is_refused(adds: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(adds, 1, tmp_path)
+    monkeypatch.setattr("thalweg.studies.request.PROTOCOL", 99)
+    with pytest.raises(thalweg.InputError, match="this Thalweg 99; begin it anew"):
+        thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
+
+
+def test_other_versions_are_noted(adds: dict[str, int], tmp_path: Path) -> None:
+    stop_after(adds, 1, tmp_path)
+    with sqlite3.connect(tmp_path / "study.sqlite") as db:
+        db.execute("UPDATE studies SET record = json_set(record, '$.environment.torch', '2.7.0')")
+    result = thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
+    assert f"under torch {torch.__version__}, after 2.7.0" in " ".join(result.study.notes)
+
+
+def test_a_study_that_is_running_is_left_alone(adds: dict[str, int], tmp_path: Path) -> None:
+    stop_after(adds, 1, tmp_path)
+    lock = Lock(folder(tmp_path, 1), 1)
+    with pytest.raises(thalweg.InputError, match="Study 1 is running already"):
+        thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
+    lock.close()
+    thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
+
+
+def test_an_error_says_how_to_go_on(adds: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up: what finished before is there, and the rest follows once there is room."""
+    whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", **ASKED)
+    with monkeypatch.context() as patch:
+        add, calls = Store.add, []
+
+        def full(self: Store, study: int, runs: Any) -> None:
+            calls.append(len(runs))
+            self._db.execute(f"PRAGMA max_page_count = {1 if len(calls) > 1 else 10**6}")
+            add(self, study, runs)
+
+        patch.setattr(Store, "add", full)
+        with pytest.raises(thalweg.InputError, match=r"the disk is full.*go on with thalweg resume 1 --out"):
+            thalweg.compare(tiny(epochs=1), out=tmp_path / "out", **ASKED)
+    assert len(thalweg.stored(tmp_path / "out").runs) == calls[0] > 0
+    result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
+    assert numbers(result) == numbers(whole)
