@@ -12,6 +12,13 @@ from thalweg.analysis.side import Side, Studied, require_one_ranking, studied
 from thalweg.analysis.significance import Comparison
 from thalweg.records.types import RunRecord, StudyRecord
 
+RULE = (
+    "A change is significant where t tests of the final scores find it at 5% for all contenders together (Holm), "
+    "paired where both studies ran the same seeds; where runs were lost, how many counts too, by Fisher's exact test. "
+    "What finished in one study and could not in the other changed significantly without a test."
+)
+"""The rule in a few words, for a report to print."""
+
 Direction = Literal["better", "worse"]
 Told = tuple[StudyRecord, Sequence[RunRecord]]
 

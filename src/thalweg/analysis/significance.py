@@ -88,13 +88,13 @@ def _of_mean(values: Sequence[float], least: float) -> float:
 
 def _compared(mean: float, variance: float, freedom: float, count: int, scale: float, level: float) -> Comparison:
     """variance: of the mean. Differences that are rounding errors, relative to the scores' scale, are none."""
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit  # Student's t: its distribution, and the inverse
 
     if count < 2:
         return Comparison(Interval(mean, float("nan"), float("nan"), count), None)
     error = variance**0.5
-    half = float(t.ppf((1 + level) / 2, freedom)) * error
+    half = float(stdtrit(freedom, (1 + level) / 2)) * error
     interval = Interval(mean, mean - half, mean + half, count)
     if abs(mean) <= EQUAL * scale:
         return Comparison(interval, 1.0)
-    return Comparison(interval, 2 * float(t.sf(abs(mean) / error, freedom)) if error else 0.0)
+    return Comparison(interval, 2 * float(stdtr(freedom, -abs(mean) / error)) if error else 0.0)
