@@ -152,6 +152,7 @@ def test_a_contender_that_left_tuning_without_a_choice_is_worse() -> None:
     assert (found.significant, found.direction) == (True, "worse")
     assert (found.after.learning_rate, found.after.hyperparameters) == (None, {})
     assert not only(difference(after, after)).significant
+    assert only(difference(told([0.9, None]), after)).significant, "whatever finished before was more"
 
 
 def test_an_interrupted_study_is_not_a_failure() -> None:

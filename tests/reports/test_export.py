@@ -160,6 +160,13 @@ def test_a_path_that_cannot_be_written_is_refused(kind: str, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_runs_are_written_only_where_their_curves_are(tmp_path: Path) -> None:
+    (tmp_path / "runs-curves.csv").mkdir()
+    with pytest.raises(InputError, match="runs-curves.csv"):
+        exported(known(), "csv", tmp_path)
+    assert not (tmp_path / "runs.csv").exists()
+
+
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'thalweg\[parquet\]'"):
