@@ -162,7 +162,7 @@ def test_a_path_that_cannot_be_written_is_refused(kind: str, tmp_path: Path) -> 
 
 def test_the_runs_are_written_only_where_their_curves_are(tmp_path: Path) -> None:
     (tmp_path / "runs-curves.csv").mkdir()
-    with pytest.raises(InputError, match="runs-curves.csv"):
+    with pytest.raises(InputError, match=r"runs-curves\.csv"):
         exported(known(), "csv", tmp_path)
     assert not (tmp_path / "runs.csv").exists()
 
