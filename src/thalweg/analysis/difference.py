@@ -1,4 +1,13 @@
-"""What changed between two studies, contender by contender, and whether more than the luck of seeds explains it."""
+"""What changed between two studies, contender by contender, and whether more than the luck of seeds explains it.
+
+Simulated with the same truth twice (effects of the seeds, and noise), 1 to 11 contenders, continuous scores and
+accuracies of 360 samples, 2,000 pairs of studies each: paired, with 2 to 10 seeds, any contender is significant in at
+most 6% and on average 5% of continuous ones; unpaired in at most 5%. Where the noise alone grows five-fold, in at most
+7%. Where tuning is repeated too and a misplaced rate costs accuracy, confirmed scores differ in 9%, since another rate
+is chosen and its score is truly another. One contender that became worse by three standard deviations of the noise is
+found among 1, 5 and 11 in 93, 57 and 41% with 5 paired seeds, in all but 2% with 10; in 79, 46 and 32% with 5 unpaired
+ones.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

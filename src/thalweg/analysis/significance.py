@@ -41,9 +41,9 @@ def paired(before: Sequence[float], after: Sequence[float], rounding: float = 0.
 def unpaired(
     before: Sequence[float], after: Sequence[float], roundings: tuple[float, float] = (0.0, 0.0), level: float = 0.95
 ) -> Comparison:
-    """Welch's t on scores of different seeds, with at most twice the smaller side's degrees of freedom.
-
-    Without that limit a side of two noisy seeds against ten steady ones would pass at 1% in 7% of cases.
+    """Welch's t on scores of different seeds; where the sides have different numbers of them, with the degrees of
+    freedom of the smaller one, which never passes too often (Hsu 1938). Welch's own would let two noisy seeds against
+    ten steady ones with the same mean pass at 1% in 7% of cases.
 
     Args:
         before, after: at least one score each.
@@ -55,9 +55,8 @@ def unpaired(
     if fewer < 2:
         return _compared(mean, 0.0, 0, fewer, scale, level)
     a, b = (_of_mean(values, least) for values, least in zip((before, after), roundings, strict=True))
-    spread = a**2 / (len(before) - 1) + b**2 / (len(after) - 1)
-    freedom = min((a + b) ** 2 / spread, 2 * (fewer - 1)) if spread else fewer - 1
-    return _compared(mean, a + b, freedom, fewer, scale, level)
+    share = a / (a + b) if len(before) == len(after) and a + b else 1.0
+    return _compared(mean, a + b, (fewer - 1) / (share**2 + (1 - share) ** 2), fewer, scale, level)
 
 
 def losses(before: tuple[int, int], after: tuple[int, int]) -> float:
