@@ -246,14 +246,14 @@ def test_writing_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert target.stat().st_mode == beside.stat().st_mode
 
 
-@pytest.mark.parametrize("broken", ["write_text", "replace"])
+@pytest.mark.parametrize("broken", ["write_bytes", "replace"])
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     target = tmp_path / "report.html"
     target.write_text("old")
     original = Path.write_text
 
     def fail(self: Path, *args: Any, **kwargs: Any) -> None:
-        if broken == "write_text":
+        if broken == "write_bytes":
             original(self, "half")
         raise OSError("No space left on device")
 

@@ -38,6 +38,12 @@ def scores(runs: Iterable[RunRecord], split: Split) -> dict[int, float]:
     return {run.seed: value for run in runs if (value := score(run, split)) is not None}
 
 
+def resolution(study: StudyRecord, split: Split) -> float:
+    """The step between two values of an accuracy; 0 of other metrics."""
+    samples = study.samples.get(split, 0)
+    return 1 / samples if study.metric == "accuracy" and samples else 0.0
+
+
 def common(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[list[float], list[float]]:
     """The scores of the seeds that both have, in ascending seed."""
     seeds = sorted(a.keys() & b.keys())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from thalweg.analysis import stars, trust
 from thalweg.analysis.cost import Target, cost, spent, target
-from thalweg.analysis.finals import Split, common, final_runs, ranking_split, score, scores
+from thalweg.analysis.finals import Split, common, final_runs, ranking_split, resolution, score, scores
 from thalweg.analysis.intervals import (
     Interval,
     interquartile_mean,
@@ -104,15 +104,9 @@ def _groups(field: _Field, ranked: Sequence[_Candidate], level: float) -> list[i
     groups = tie_groups(
         [[field.sign * c.scores[seed] for seed in seeds] for c in whole],
         level,
-        resolution=_resolution(field.study, field.split),
+        resolution=resolution(field.study, field.split),
     )
     return groups + [max(groups, default=0) + 1] * (len(ranked) - len(whole))
-
-
-def _resolution(study: StudyRecord, split: Split) -> float:
-    """The step between two values of an accuracy; 0 of other metrics."""
-    samples = study.samples.get(split, 0)
-    return 1 / samples if study.metric == "accuracy" and samples else 0.0
 
 
 def _row(field: _Field, c: _Candidate, rank: int, group: int) -> Row:

@@ -40,21 +40,21 @@ def facts(study: StudyRecord, rows: Sequence[Row], verdict: str) -> dict[str, An
         "environment": study.environment,
         "plan": study.plan,
     }
-    return {name: _plain(value) for name, value in found.items()}
+    return {name: plain(value) for name, value in found.items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON can hold: lists, dictionaries, and `None` for numbers that are not finite."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _facts_of(row: Row) -> dict[str, Any]:
     """The place on the leaderboard, and what tuning tried."""
-    choice, defaults = row.choice, _spread(row.defaults)
+    choice, defaults = row.choice, bounds(row.defaults)
     read = defaults if row.split == "test" else None
     return {
         "rank": row.rank,
@@ -63,17 +63,17 @@ def _facts_of(row: Row) -> dict[str, Any]:
         "rule": row.optimizer,
         "learning_rate": row.learning_rate,
         "hyperparameters": row.hyperparameters,
-        "score": _spread(row.score),
+        "score": bounds(row.score),
         "whole": row.whole,
-        "validation": _spread(row.validation),
-        "best_validation": _spread(row.best_validation),
-        "test": _spread(row.test),
-        "best_test": _spread(row.best_test),
-        "train": _spread(row.train),
+        "validation": bounds(row.validation),
+        "best_validation": bounds(row.best_validation),
+        "test": bounds(row.test),
+        "best_test": bounds(row.best_test),
+        "train": bounds(row.train),
         "defaults": {"learning_rate": row.default_learning_rate, "score": defaults, "test": read},
-        "tuning_gain": _spread(row.tuning_gain),
+        "tuning_gain": bounds(row.tuning_gain),
         "tied_with_first": row.tied,
-        "behind_first": _spread(row.behind),
+        "behind_first": bounds(row.behind),
         "improvement": row.improvement,
         "plateau": choice.plateau if choice else None,
         "edge": choice.edge if choice else None,
@@ -91,7 +91,7 @@ def _tried(point: Point) -> dict[str, Any]:
     return {
         "learning_rate": point.learning_rate,
         "hyperparameters": point.hyperparameters,
-        "validation": _spread(point.metric),
+        "validation": bounds(point.metric),
         "runs": point.runs,
         "diverged": point.diverged,
     }
@@ -102,7 +102,7 @@ def _trust_of(row: Row) -> dict[str, Any]:
     late = row.late_gain
     return {
         "iqm": row.iqm,
-        "gap": _spread(row.gap),
+        "gap": bounds(row.gap),
         "curse": row.curse,
         "late_gain": {**asdict(late), "still_improving": late.still_improving} if late else None,
         "failures": row.failures,
@@ -133,7 +133,7 @@ def _flat(row: Row) -> dict[str, Any]:
         ("gap", row.gap),
     )
     for name, interval in named:
-        spread = _spread(interval) or {}
+        spread = bounds(interval) or {}
         flat |= {name: spread.get("mean"), f"{name}_low": spread.get("low"), f"{name}_high": spread.get("high")}
     return flat | {
         "steps_to_target": row.steps_to_target,
@@ -155,7 +155,8 @@ def _flat(row: Row) -> dict[str, Any]:
     }
 
 
-def _spread(interval: Interval | None) -> dict[str, float] | None:
+def bounds(interval: Interval | None) -> dict[str, float] | None:
+    """`None` where there is no value at all."""
     if interval is None or not interval.count:
         return None
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}

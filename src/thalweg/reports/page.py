@@ -39,11 +39,11 @@ def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], v
     return _document(study, verdict, body, figures)
 
 
-def write(path: Path, html: str) -> None:
-    """Writes a text file whole or not at all: what was at `path` before stays until the new file is complete."""
+def write(path: Path, content: str | bytes) -> None:
+    """Writes a file whole or not at all, text as UTF-8: what was at `path` before stays until the new is complete."""
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        part.write_text(html, encoding="utf-8")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)

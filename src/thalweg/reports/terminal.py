@@ -51,10 +51,14 @@ def _mark(row: Row, *, picked: bool) -> str:
 
 def lines(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
     """One line an optimizer, whatever its width."""
-    heads, body = cells(study, rows)
+    return aligned(*cells(study, rows), LEFT)
+
+
+def aligned(heads: Sequence[str], body: Sequence[Sequence[str]], left: int) -> list[str]:
+    """One line of cells each, in columns as wide as they need; the first `left` of them align left."""
     widths = [max(len(line[i]) for line in (heads, *body)) for i in range(len(heads))]
-    aligned = [[_pad(text, widths[i], i) for i, text in enumerate(line)] for line in (heads, *body)]
-    return ["  ".join(line).rstrip() for line in aligned]
+    padded = [[_pad(text, widths[i], i < left) for i, text in enumerate(line)] for line in (heads, *body)]
+    return ["  ".join(line).rstrip() for line in padded]
 
 
 def table(study: StudyRecord, rows: Sequence[Row]) -> "Table":
@@ -75,5 +79,5 @@ def table(study: StudyRecord, rows: Sequence[Row]) -> "Table":
     return out
 
 
-def _pad(text: str, width: int, column: int) -> str:
-    return text.ljust(width) if column < LEFT else text.rjust(width)
+def _pad(text: str, width: int, left: bool) -> str:
+    return text.ljust(width) if left else text.rjust(width)

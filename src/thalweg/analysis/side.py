@@ -1,0 +1,92 @@
+"""A study as another one is compared with it: each contender's choice and final scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from thalweg.analysis.finals import Split, final_runs, ranking_split, resolution, scores
+from thalweg.analysis.intervals import Interval, mean_interval
+from thalweg.analysis.leaderboard import choices
+from thalweg.analysis.selection import Choice
+from thalweg.errors import InputError
+from thalweg.records.types import RunRecord, StudyRecord
+
+
+@dataclass(frozen=True)
+class Side:
+    """A contender in one of two studies.
+
+    learning_rate, hyperparameters: of the choice; `None` and empty where every configuration failed.
+    seeds: of the final runs, ascending. scores: seed → what ranks, of the final runs that have it.
+    failed: whether it ran and nothing came of it: no final run has a score, or no configuration could be chosen.
+    """
+
+    optimizer: str
+    learning_rate: float | None
+    hyperparameters: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    scores: Mapping[int, float]
+    failed: bool
+
+    @cached_property
+    def score(self) -> Interval:
+        """The mean over its seeds, as on the leaderboard."""
+        return mean_interval(list(self.scores.values()))
+
+    @property
+    def lost(self) -> int:
+        """Final runs without a score."""
+        return len(self.seeds) - len(self.scores)
+
+    @property
+    def whole(self) -> bool:
+        """Whether there are final runs and all of them have a score."""
+        return bool(self.seeds) and not self.lost
+
+
+@dataclass(frozen=True)
+class Studied:
+    """One of two studies. rounding: the variance of one score that comes of its resolution."""
+
+    record: StudyRecord
+    split: Split
+    rounding: float
+    sides: Mapping[str, Side]
+
+    @property
+    def ranked_by(self) -> str:
+        """`test accuracy on fresh seeds`."""
+        seeds = "fresh seeds" if self.record.confirmation_seeds else "the seeds of tuning"
+        return f"{self.split} {self.record.metric} on {seeds}"
+
+
+def studied(study: StudyRecord, runs: Sequence[RunRecord]) -> Studied:
+    """Every contender's side; what ranks is what ranks on the leaderboard."""
+    chosen = choices(study, runs)
+    own = {name: [run for run in runs if run.contender == name] for name in study.contenders}
+    finals = {name: final_runs(study, of, chosen[name]) for name, of in own.items()}
+    split = ranking_split(study, (run for of in finals.values() for run in of))
+    sides = {name: _side(own[name], chosen[name], finals[name], split) for name in study.contenders}
+    return Studied(study, split, resolution(study, split) ** 2 / 12, sides)
+
+
+def require_one_ranking(before: Studied, after: Studied) -> None:
+    """Raises `InputError` where the two are ranked by scores of different kinds."""
+    if before.ranked_by != after.ranked_by:
+        raise InputError(
+            f"The studies rank by different scores ({before.ranked_by}; {after.ranked_by}): give two that were "
+            "confirmed alike."
+        )
+
+
+def _side(own: Sequence[RunRecord], choice: Choice | None, finals: Sequence[RunRecord], split: Split) -> Side:
+    found = scores(finals, split)
+    return Side(
+        optimizer=own[0].optimizer if own else "",
+        learning_rate=choice.point.learning_rate if choice else None,
+        hyperparameters=choice.point.hyperparameters if choice else {},
+        seeds=tuple(run.seed for run in finals),
+        scores=found,
+        failed=bool(own) and not found and (bool(finals) or choice is None),
+    )

@@ -1,0 +1,200 @@
+"""What changed between two studies: a table on a terminal, plain lines elsewhere, a sentence, plain data."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from thalweg.analysis.difference import RULE, Change, Difference
+from thalweg.analysis.side import Side
+from thalweg.analysis.wording import listed, number
+from thalweg.records.types import StudyRecord
+from thalweg.reports.facts import bounds, plain
+from thalweg.reports.terminal import aligned
+from thalweg.reports.wording import signed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ARROW = "→"
+STYLES = {"worse": "bold red", "better": "bold green"}
+
+
+def cells(found: Difference) -> tuple[list[str], list[list[str]]]:
+    """(headings, one line of cells a contender that both studies have). The last says `better` or `worse` only where
+    that is significant, and `-` where it is not.
+    """
+    heads = [
+        "optimizer",
+        "learning rate",
+        f"{found.split} {found.after.metric} before",
+        "after",
+        "change",
+        "seeds",
+        "significantly",
+    ]
+    return heads, [_cells(found.after, change) for change in found.changes]
+
+
+def _cells(study: StudyRecord, change: Change) -> list[str]:
+    before, after = change.before, change.after
+    rates = ["-" if side.learning_rate is None else f"{side.learning_rate:.3g}" for side in (before, after)]
+    told = change.direction if change.significant and change.direction else "-" if change.judged else "not judged"
+    return [
+        change.contender,
+        rates[0] if rates[0] == rates[1] else f" {ARROW} ".join(rates),
+        _score(study, before),
+        _score(study, after),
+        _amount(study, change),
+        _seeds(change),
+        told,
+    ]
+
+
+def _score(study: StudyRecord, side: Side) -> str:
+    if not side.scores:
+        return "failed" if side.failed else "-"
+    return number(study, side.score) + (f" ({side.lost} lost)" if side.lost else "")
+
+
+def _amount(study: StudyRecord, change: Change) -> str:
+    """`−1.2 ± 0.4`, accuracies in points."""
+    if change.difference is None:
+        return "-"
+    _, within, margin = number(study, change.difference).partition(" ± ")
+    return signed(study, change.difference.mean) + within + margin.removesuffix("%")
+
+
+def _seeds(change: Change) -> str:
+    if change.paired and change.difference is not None:
+        return f"{change.difference.count} paired"
+    return f"{len(change.before.scores)} and {len(change.after.scores)}"
+
+
+def lines(found: Difference) -> list[str]:
+    """One line a contender, whatever its width."""
+    return aligned(*cells(found), left=2)
+
+
+def table(found: Difference) -> "Table":
+    """The same for a terminal; what changed significantly stands out."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    heads, body = cells(found)
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, head in enumerate(heads):
+        out.add_column(head, justify="left" if i < 2 else "right")
+    for change, line in zip(found.changes, body, strict=True):
+        style = STYLES[change.direction] if change.significant and change.direction else "dim"
+        out.add_row(*(Text(cell) for cell in line), style=style)
+    return out
+
+
+def told(found: Difference) -> list[str]:
+    """What was asked differently and what was chosen differently, a line each: `batch size: 64 → 128`."""
+    differing = [_contenders(found)] if found.came or found.went else []
+    for asked in found.asked:
+        if asked.field != "contenders":
+            head, _, rest = asked.field.partition(".")
+            name = f"{head.replace('_', ' ')} {rest}".rstrip()
+            differing.append(f"{name}: {_shown(asked.before)} {ARROW} {_shown(asked.after)}")
+    return differing + [line for change in found.changes for line in _chosen(change)]
+
+
+def _contenders(found: Difference) -> str:
+    parts = [f"{listed(found.went)} went"] if found.went else []
+    return "contenders: " + ", ".join(parts + ([f"{listed(found.came)} came"] if found.came else []))
+
+
+def _chosen(change: Change) -> Iterator[str]:
+    """But for the learning rate, which has its column."""
+    before, after = change.before, change.after
+    if before.optimizer != after.optimizer and before.optimizer and after.optimizer:
+        yield f"{change.contender}: optimizer {before.optimizer} {ARROW} {after.optimizer}"
+    for name in {**before.hyperparameters, **after.hyperparameters}:
+        values = [side.hyperparameters.get(name) for side in (before, after)]
+        if values[0] != values[1] and values != [before.learning_rate, after.learning_rate]:
+            yield f"{change.contender}: {name} {_shown(values[0])} {ARROW} {_shown(values[1])}"
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, list):
+        return f"{value[0]}–{value[-1]}" if _in_a_row(value) else ", ".join(map(_shown, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _in_a_row(values: Sequence[Any]) -> bool:
+    """Three or more whole numbers that follow one another, as seeds do."""
+    return len(values) > 2 and isinstance(values[0], int) and values == list(range(values[0], values[0] + len(values)))
+
+
+def closing(found: Difference) -> str:
+    """The answer: `Nothing changed significantly.`, or which contenders are better or worse; and who was not judged."""
+    moved = [change for change in found.changes if change.significant]
+    sentences = [_moved(found, [c for c in moved if c.direction == way], way) for way in ("worse", "better")]
+    unjudged = [change.contender for change in found.changes if not change.judged]
+    if unjudged:
+        sentences.append(f"{listed(unjudged)} could not be judged: that takes two seeds with a score in each study.")
+    return " ".join(filter(None, ["" if moved else "Nothing changed significantly.", *sentences]))
+
+
+def _moved(found: Difference, changes: Sequence[Change], way: str) -> str:
+    if not changes:
+        return ""
+    if len(changes) > 1:
+        return f"{listed([change.contender for change in changes])} are significantly {way}."
+    change = changes[0]
+    if change.after.failed:
+        why = "it no longer finishes"
+    elif change.before.failed:
+        why = "it did not finish before"
+    else:
+        why = f"{_score(found.after, change.before)} before, {_score(found.after, change.after)} after"
+    return f"{change.contender} is significantly {way}: {why}."
+
+
+def facts(found: Difference) -> dict[str, Any]:
+    """All of it as data that JSON can hold. Numbers that do not exist are `None`; scores are in the metric's unit."""
+    data: dict[str, Any] = {
+        "workload": found.after.workload,
+        "metric": found.after.metric,
+        "higher_is_better": found.after.higher_is_better,
+        "split": found.split,
+        "significant": found.significant,
+        "verdict": closing(found),
+        "rule": RULE,
+        "asked": [{"field": a.field, "before": a.before, "after": a.after} for a in found.asked],
+        "came": found.came,
+        "went": found.went,
+        "changes": [_facts_of(change) for change in found.changes],
+    }
+    return {name: plain(value) for name, value in data.items()}
+
+
+def _facts_of(change: Change) -> dict[str, Any]:
+    return {
+        "optimizer": change.contender,
+        "before": _side(change.before),
+        "after": _side(change.after),
+        "paired": change.paired,
+        "difference": bounds(change.difference),
+        "p": change.p,
+        "judged": change.judged,
+        "significant": change.significant,
+        "direction": change.direction,
+    }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {
+        "rule": side.optimizer,
+        "learning_rate": side.learning_rate,
+        "hyperparameters": side.hyperparameters,
+        "score": bounds(side.score),
+        "scores": {str(seed): score for seed, score in side.scores.items()},
+        "runs": len(side.seeds),
+        "lost": side.lost,
+        "failed": side.failed,
+    }

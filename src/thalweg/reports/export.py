@@ -1,0 +1,90 @@
+"""A study as files for other programs: CSV, Parquet or JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thalweg.errors import InputError, suggest
+from thalweg.records.types import RunRecord, StudyRecord
+from thalweg.reports.facts import plain
+from thalweg.reports.frames import curves_frame, runs_frame
+from thalweg.reports.page import write
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("csv", "parquet", "json")
+FORMULA = "=+-@＝＋－＠"  # a spreadsheet computes a cell that begins with one of these
+GUARD = "'"
+
+
+def export(study: StudyRecord, runs: Sequence[RunRecord], format: str, path: Path) -> tuple[Path, ...]:
+    """Writes a study's runs for other programs; returns the files, that at `path` first.
+
+    `json` is one file with everything, the study too. `csv` and `parquet` have one row a run at `path`
+    (`frames.runs_frame`), and one row a measurement in `<stem>-curves.<format>` beside it (`frames.curves_frame`).
+    Every file is written whole or not at all, and the one at `path` last.
+
+    In CSV an empty cell is what is missing, and numbers have all their digits. A text that a spreadsheet would run as
+    a formula, because it begins with = + - or @, also behind blanks, gets an apostrophe before it, as does one that
+    begins with an apostrophe: take the first apostrophe off to get the text back. In JSON and in JSON text, numbers
+    that are not finite are null.
+
+    Raises:
+        InputError: another format, a path that cannot be written, or Parquet without pyarrow.
+    """
+    if format not in FORMATS:
+        raise InputError(f"There is no format {format!r} to export to. {suggest(format, FORMATS)}")
+    if path.is_dir():
+        raise InputError(f"Cannot write {path}: it is a directory; give a file in it.")
+    if format == "json":
+        return _written([(path, as_json(study, runs))])
+    encode = csv_of if format == "csv" else parquet_of
+    curves = path.with_name(f"{path.stem}-curves.{format}")
+    return _written([(path, encode(runs_frame(study, runs))), (curves, encode(curves_frame(runs)))])
+
+
+def as_json(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
+    """`{"study": …, "runs": […]}` with the fields of `StudyRecord` and `RunRecord`, curves within their runs."""
+    data: dict[str, Any] = {"study": asdict(study), "runs": [asdict(run) for run in runs]}
+    return json.dumps(plain(data), indent=2, allow_nan=False, default=str) + "\n"
+
+
+def csv_of(frame: "pd.DataFrame") -> str:
+    """Comma-separated, with a line of headings, `\\n` at the ends of lines, and no text that is a formula."""
+    guarded = frame.copy()
+    for name in frame.columns:
+        if frame[name].dtype == "string":
+            guarded[name] = frame[name].map(_guarded, na_action="ignore")
+    return guarded.to_csv(index=False, lineterminator="\n")
+
+
+def parquet_of(frame: "pd.DataFrame") -> bytes:
+    """With the types of the table. Raises `InputError` where pyarrow is missing or too old."""
+    out = BytesIO()
+    try:
+        frame.to_parquet(out, engine="pyarrow", index=False)
+    except ImportError:
+        raise InputError(
+            "Parquet is written by pyarrow 15 or later, which is not installed: run pip install 'thalweg[parquet]', "
+            "or export to csv or json."
+        ) from None
+    return out.getvalue()
+
+
+def _guarded(text: str) -> str:
+    return GUARD + text if text.lstrip()[:1] in tuple(FORMULA) or text.startswith(GUARD) else text
+
+
+def _written(files: Sequence[tuple[Path, str | bytes]]) -> tuple[Path, ...]:
+    """The first last, so that where it is new the others are there."""
+    for path, content in reversed(files):
+        try:
+            write(path, content)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"Cannot write {path}: {reason}; give a file in a directory that exists.") from None
+    return tuple(path for path, _ in files)
