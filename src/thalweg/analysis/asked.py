@@ -15,7 +15,8 @@ SAME = {
 }
 """What must not differ, and how a sentence calls it."""
 
-FOUND = ("notes", "plan.expected")  # what came of a study, or was only foreseen: nobody asked for it
+FOUND = ("notes", "plan.expected", "plan.pace", "request")
+"""What came of a study or was only foreseen; and the request, whose parts stand elsewhere too."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ app.command("show")(studies.show)
 app.command("watch")(watch.watch)
 app.command("report")(studies.report)
 app.command("export")(studies.export)
+app.command("diff")(studies.diff)
 app.command("delete")(studies.delete)
 app.command("optimizers")(optimizers.optimizers)
 

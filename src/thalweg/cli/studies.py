@@ -10,6 +10,7 @@ from thalweg.errors import InputError
 
 if TYPE_CHECKING:
     from thalweg.records.store import Store
+    from thalweg.records.types import RunRecord, StudyRecord
 
 Study = Annotated[int | None, typer.Argument(metavar="[ID]", help="The study; the newest if not given.")]
 Out = Annotated[Path, typer.Option(help="Directory of the studies.")]
@@ -73,17 +74,42 @@ def export(
     out: Out = Path(OUT),
 ) -> None:
     """Write every run of a study, with its curve, for other programs."""
-    from thalweg.reports.export import check_format, export
+    from thalweg.reports.export import export as write
 
-    check_format(format)
     store = _open(out)
     number = store.latest() if study is None else study
     record, runs = store.study(number), store.runs(number)
     store.close()
     path = out / f"study-{number}.{format}" if to is None else to
     check_writable(path, "--to")
-    for written in export(record, runs, format, path):
+    for written in write(record, runs, format, path):
         print(written)
+
+
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A study: its ID, or DIRECTORY:ID.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another, to compare with it.")],
+    out: Out = Path(OUT),
+    json: Json = None,
+) -> None:
+    """Say what changed from study A to B, and whether it is significant: exit code 1 where it is, else 0."""
+    from rich.console import Console
+
+    from thalweg.analysis.difference import difference
+    from thalweg.reports import difference as told
+
+    if json is not None:
+        check_writable(json)
+    found = difference(_read(before, out), _read(after, out))
+    if json is not None:
+        write_json(json, told.facts(found))
+    console = Console()
+    if console.is_terminal:
+        console.print(told.table(found))
+    else:
+        print("\n".join(told.lines(found)), end="\n\n")
+    print("\n".join([*told.told(found), told.closing(found)]))
+    raise typer.Exit(int(found.significant))
 
 
 def delete(study: Annotated[int, typer.Argument(metavar="ID", help="The study.")], out: Out = Path(OUT)) -> None:
@@ -101,6 +127,18 @@ def delete(study: Annotated[int, typer.Argument(metavar="ID", help="The study.")
     shutil.rmtree(own, ignore_errors=True)
     (out / f"report-{study}.html").unlink(missing_ok=True)
     print(f"Study {study} and its {runs:,} runs are gone.")
+
+
+def _read(text: str, out: Path) -> "tuple[StudyRecord, list[RunRecord]]":
+    """The study that `3` names in the directory, or `elsewhere:3` in another one."""
+    directory, _, number = text.rpartition(":")
+    if not number.isdecimal():
+        raise InputError(f"A study is given by its ID or as DIRECTORY:ID, got {text!r}; thalweg studies lists them.")
+    store = _open(Path(directory) if directory else out)
+    try:
+        return store.study(int(number)), store.runs(int(number))
+    finally:
+        store.close()
 
 
 def _open(out: Path) -> "Store":

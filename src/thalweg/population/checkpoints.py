@@ -49,7 +49,7 @@ class Checkpoint:
 
     def __init__(self, path: Path | None = None, every: float = 60.0, members: Sequence[Member] = ()) -> None:
         self._path, self._every, self._whose = path, every, _described(members)
-        self._last = time.monotonic()
+        self._last, self._failed = time.monotonic(), False
 
     @property
     def kept(self) -> bool:
@@ -70,7 +70,9 @@ class Checkpoint:
             _write(self._path, state, self._whose)
             logger.debug("checkpoint after step %s: %s", state.facts.get("step"), self._path.name)
         except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
-            logger.warning("A checkpoint could not be written: %s; training goes on without it.", error)
+            level = logging.DEBUG if self._failed else logging.WARNING
+            logger.log(level, "A checkpoint could not be written: %s; training goes on without it.", error)
+            self._failed = True
         self._last = time.monotonic()
 
     def load(self) -> State | None:
