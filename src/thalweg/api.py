@@ -9,16 +9,16 @@ import torch
 
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.verdict import verdict
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line, shown
+from thalweg.options import declared as options
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.facts import dataframe, facts
 from thalweg.reports.page import render, write
 from thalweg.rules.contract import Preset
-from thalweg.rules.hyperparameters import as_number
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
-from thalweg.studies.design import Design
+from thalweg.studies.design import Design, require_feasible
 from thalweg.studies.preparation import Prepared, prepare
 from thalweg.studies.progress import Live, Observer, Silent
 from thalweg.studies.protocol import TEXTBOOK
@@ -66,8 +66,8 @@ def compare(
     tune: Sequence[str] | None = None,
     trials: int = 64,
     clip_norm: float | None = None,
-    budget: float | None = None,
-    memory: float | None = None,
+    budget: float | str | None = None,
+    memory: float | str | None = None,
     progress: bool = True,
     out: str | Path | None = None,
     device: str = "cpu",
@@ -104,22 +104,19 @@ def compare(
     design = Design(
         compared,
         entries.learning_rates(learning_rates),
-        _count("seeds", seeds, 1),
-        _count("confirm_seeds", confirm_seeds, 0),
-        _count("base_seed", base_seed, 0),
+        options.SEEDS.check(seeds),
+        options.CONFIRM_SEEDS.check(confirm_seeds),
+        options.BASE_SEED.check(base_seed),
         tune=entries.tunable(tune, compared),
-        trials=_count("trials", trials, 1),
+        trials=options.TRIALS.check(trials),
     )
-    if design.tune and design.learning_rates:
-        raise InputError("learning_rates are run exactly and tune searches: give one of the two.")
-    design.tuners(higher_is_better=True)  # says at once what cannot be searched
-    _positive("clip_norm", clip_norm)
-    _positive("budget", budget)
-    _positive("memory", memory)
-    place = _device(device)
+    require_feasible(design)
+    clip_norm, budget = options.CLIP_NORM.check(clip_norm), options.BUDGET.check(budget)
+    memory, out = options.MEMORY.check(memory), options.OUT.check(out)
+    progress, place = options.PROGRESS.check(progress), _device(device)
     problem = _problem(load(workload) if isinstance(workload, str) else workload, epochs, steps)
     prepared = prepare(design, problem, place, clip_norm=clip_norm, budget=budget, memory=memory)
-    store = None if out is None else Store(Path(out) / STORE)
+    store = None if out is None else Store(out / STORE)
     show = Live() if progress else Silent()
     show.plan(prepared.foreseen)
     try:
@@ -151,7 +148,11 @@ def _run(prepared: Prepared, store: Store | None, show: Observer) -> Result:
     return result
 
 
-def _problem(workload: Workload, epochs: int | None, steps: int | None) -> Workload:
+def _problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:
+    if not isinstance(workload, Workload):
+        raise InputError(
+            f"workload must be a thalweg.Workload or the name of a built-in one, such as 'digits', got {shown(workload)}."
+        )
     if epochs is not None and steps is not None:
         raise InputError("epochs and steps both say how long a run trains: give one of the two.")
     if epochs is not None:
@@ -159,25 +160,11 @@ def _problem(workload: Workload, epochs: int | None, steps: int | None) -> Workl
     return workload if steps is None else replace(workload, steps=steps)
 
 
-def _positive(name: str, value: Any) -> None:
-    if value is None:
-        return
-    number = as_number(value)
-    if number is None or not 0 < number < float("inf"):
-        raise InputError(f"{name} must be a positive finite number, got {value!r}.")
-
-
-def _count(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    return value
-
-
-def _device(name: str) -> torch.device:
+def _device(name: Any) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"The device {name!r} cannot be used: {reason}; use 'cpu'.") from None
+        torch.empty(0, device=device).to("cpu")  # of a device that holds nothing, such as "meta", this fails
+    except Exception as error:  # whatever the backend of that device raises
+        reason = first_line(error).rstrip(".")
+        raise InputError(f"The device {shown(name)} cannot be used: {reason}; use 'cpu'.") from None
     return device

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.errors import InputError, suggest
+from thalweg.errors import InputError, shown, suggest
 
 
 @dataclass(frozen=True)
@@ -64,5 +64,5 @@ METRICS = {
 def metric_named(name: str) -> Metric:
     """The metric of that name. Raises `InputError` with the nearest known names."""
     if name not in METRICS:
-        raise InputError(f"Unknown metric {name!r}. {suggest(name, METRICS)}")
+        raise InputError(f"Unknown metric {shown(name)}. {suggest(name, METRICS)}")
     return METRICS[name]
