@@ -111,13 +111,16 @@ def compare(
         trials=options.TRIALS.check(trials),
     )
     require_feasible(design)
-    clip_norm, budget = options.CLIP_NORM.check(clip_norm), options.BUDGET.check(budget)
-    memory, out = options.MEMORY.check(memory), options.OUT.check(out)
-    progress, place = options.PROGRESS.check(progress), _device(device)
+    limits = {
+        "clip_norm": options.CLIP_NORM.check(clip_norm),
+        "budget": options.BUDGET.check(budget),
+        "memory": options.MEMORY.check(memory),
+    }
+    directory, shows, place = options.OUT.check(out), options.PROGRESS.check(progress), _device(device)
     problem = _problem(load(workload) if isinstance(workload, str) else workload, epochs, steps)
-    prepared = prepare(design, problem, place, clip_norm=clip_norm, budget=budget, memory=memory)
-    store = None if out is None else Store(out / STORE)
-    show = Live() if progress else Silent()
+    prepared = prepare(design, problem, place, **limits)
+    store = None if directory is None else Store(directory / STORE)
+    show = Live() if shows else Silent()
     show.plan(prepared.foreseen)
     try:
         return _run(prepared, store, show)
@@ -151,7 +154,7 @@ def _run(prepared: Prepared, store: Store | None, show: Observer) -> Result:
 def _problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:
     if not isinstance(workload, Workload):
         raise InputError(
-            f"workload must be a thalweg.Workload or the name of a built-in one, such as 'digits', got {shown(workload)}."
+            f"workload must be a thalweg.Workload or a built-in one's name, such as 'digits', got {shown(workload)}."
         )
     if epochs is not None and steps is not None:
         raise InputError("epochs and steps both say how long a run trains: give one of the two.")
@@ -162,8 +165,10 @@ def _problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:
 
 def _device(name: Any) -> torch.device:
     try:
-        device = torch.device(name)
+        device = name if isinstance(name, torch.device) else torch.device(options.DEVICE.check(name))
         torch.empty(0, device=device).to("cpu")  # of a device that holds nothing, such as "meta", this fails
+    except InputError:
+        raise
     except Exception as error:  # whatever the backend of that device raises
         reason = first_line(error).rstrip(".")
         raise InputError(f"The device {shown(name)} cannot be used: {reason}; use 'cpu'.") from None

@@ -198,6 +198,8 @@ def _path(value: Any) -> Path | None:
     try:
         path = Path(os.fspath(value))
         path.absolute().exists()
-    except (TypeError, ValueError, OSError):  # no path, a NUL in it, a name too long, or a working directory gone
+        if "\0" in str(path):
+            return None
+    except (TypeError, ValueError, OSError):  # no path, a name too long, or a working directory gone
         return None
     return path

@@ -12,6 +12,7 @@ from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
 from thalweg.population.job import Job, StopTraining, Watch
+from thalweg.population.losses import mean_loss
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import build, state
 from thalweg.population.randomness import seeded
@@ -24,7 +25,9 @@ def gradients_of(job: Job, model: nn.Module, batch: Batch, seed: int, step: int)
     inputs, targets = batch
     model.zero_grad(set_to_none=True)
     with torch.enable_grad(), seeded(seed, step, random=job.random):
-        loss = job.workload.loss(model(*inputs), targets)
+        loss = mean_loss(job.workload, model(*inputs), targets)
+        if not loss.requires_grad:
+            raise InputError(f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained.")
         loss.backward()  # type: ignore[no-untyped-call]
     return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 

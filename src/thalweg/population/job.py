@@ -1,13 +1,17 @@
 """What every run of a study shares, and how a run is told to stop."""
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line
 from thalweg.workloads.workload import Workload
+
+NOT_THE_USERS = tuple(f"{path}{os.sep}" for path in (Path(torch.__file__).parent, Path(__file__).parents[1]))
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,30 @@ class Watch:
             raise StopTraining
 
 
-def users_fault(workload: Workload, error: Exception) -> InputError:
-    """An exception out of the user's model, loss or metric as one sentence with the line it came from."""
-    trace = error.__traceback__
-    place = ""
+def users_fault(workload: Workload, error: BaseException, given: str = "") -> InputError:
+    """An exception out of the user's model, loss or metric as one sentence, with the user's line it came from.
+
+    given: what the code was given, where that is known.
+    """
+    place = _users_line(error)
+    behind = "; ".join(filter(None, (f"raised at {place}" if place else "", given)))
+    said = ": ".join(filter(None, (type(error).__name__, first_line(error).rstrip("."))))
+    return InputError(f"The workload {workload.name!r} cannot be trained: {said}{f' ({behind})' if behind else ''}.")
+
+
+def exhausted(error: BaseException) -> bool:
+    """Whether an allocation failed."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _users_line(error: BaseException) -> str:
+    """`"file:line"` of the innermost call that is neither torch's nor ours; empty where there is none."""
+    trace, place = error.__traceback__, ""
     while trace is not None:
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith((*NOT_THE_USERS, "<")):
+            place = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
-    text = str(error).strip().split("\n")[0]
-    return InputError(
-        f"The workload {workload.name!r} cannot be trained: {type(error).__name__}: {text} (raised at {place})."
-    )
+    return place

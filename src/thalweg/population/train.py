@@ -6,13 +6,13 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from thalweg.errors import InputError
 from thalweg.population.alone import train_alone
-from thalweg.population.job import StopTraining, Watch, users_fault
+from thalweg.population.job import StopTraining, Watch, exhausted, users_fault
 from thalweg.population.members import Member, Trained
-from thalweg.population.memory import exhausted
 from thalweg.population.plan import Plan
 from thalweg.population.together import train_together
 
@@ -74,6 +74,7 @@ def train(plan: Plan, members: Sequence[Member]) -> Generator[Progress | Finishe
 def _one_thread() -> None:
     """Cores are taken by sub-populations, so operators inside one use a single thread."""
     torch.set_num_threads(1)
+    np.seterr(all="ignore")  # numpy's warnings: what overflows is found where it diverges
 
 
 def _work(
@@ -94,7 +95,7 @@ def _work(
         pass
     except InputError as error:
         events.put(error)
-    except Exception as error:
+    except BaseException as error:  # SystemExit too: whoever waits for this part must hear of it
         events.put(_halved(part) if exhausted(error) else users_fault(plan.job.workload, error))
 
 

@@ -39,7 +39,9 @@ class Imported:
         try:
             found = getattr(importlib.import_module(module), name, None)
         except (Exception, SystemExit) as error:  # whatever importing somebody's module raises
-            raise InputError(f"Cannot import {shown(module)} for the optimizer {shown(self.path)}: {first_line(error)}.") from None
+            raise InputError(
+                f"Cannot import {shown(module)} for the optimizer {shown(self.path)}: {first_line(error)}."
+            ) from None
         if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
             kind = "no such name" if found is None else f"a {type(found).__name__} that is no torch.optim.Optimizer"
             raise InputError(f"{shown(self.path)} must name an optimizer class as package.module:Class; found {kind}.")

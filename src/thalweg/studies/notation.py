@@ -109,7 +109,8 @@ def _plain(what: str, name: str, value: Any) -> Any:
     if isinstance(value, numbers.Real) and _is_finite(value):
         return int(value) if isinstance(value, numbers.Integral) else float(value)
     raise InputError(
-        f"{what}: {shown(name)} must be a finite number, a text, True, False, None or a tuple of them, got {shown(value)}."
+        f"{what}: {shown(name)} must be a finite number, a text, True, False, None or a tuple of them, got"
+        f" {shown(value)}."
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from thalweg.errors import InputError, shown, suggest
+from thalweg.options.kinds import Line
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,13 @@ class Metric:
     function: Callable[[Any, Tensor], Any]
     higher_is_better: bool = True
     vectorized: bool = False
+
+    def __post_init__(self) -> None:
+        line = Line()
+        if line.read(self.name) is None:
+            raise InputError(f"The name of a metric must be {line.accepted}, got {shown(self.name)}.")
+        if not callable(self.function):
+            raise InputError(f"The function of a metric must be a callable, got {shown(self.function)}.")
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
