@@ -97,7 +97,7 @@ def test_optimizers(tmp_path: Path) -> None:
         (["compare", "digits", "--steps", "9", "--epochs", "2"], "epochs and steps both say how long a run trains"),
         (["compare", "digits", "--steps", "0"], "steps must be a whole number from 1 to 1,000,000,000, got 0"),
         (["compare", "digits", "--clip-norm", "0"], "clip_norm must be a positive finite number, got 0.0"),
-        (["compare", "digits", "--tune", "lr,,"], "tune must be a list of hyperparameters' names"),
+        (["compare", "digits", "--tune", "lr,,"], "--tune must be names with commas between them"),
         (["compare", "digits", "--tune", "lr,beta7"], "No optimizer compared has the hyperparameter 'beta7'. Did you"),
         (["compare", "digits", "--tune", "final_lr", "--optimizers", "adabound"], "has no range worth searching"),
         (["compare", "digits", "--tune", "lr", "--learning-rates", "0.1"], "give one of the two"),
