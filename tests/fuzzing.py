@@ -57,10 +57,10 @@ ODD_OBJECTS = st.one_of(
 
 OPTIMIZERS = st.one_of(
     st.sampled_from([
-        "sgd", "adam", "ADAM", " sgd ", "adm", "sgd(", "adam()", "adam(lr=1)", "adam(lr=-1)", "adam(lr='a')", "x=sgd", "=",
+        "sgd", "adam", "ADAM", " sgd ", "adm", "sgd(", "adam()", "adam(lr=1)", "adam(lr=-1)", "adam(lr='a')", "x=sgd",
         "adam(betas=(0.9, 0.99))", "adam(betas=[])", "adam(betas=3)", "adam(lr=1, lr=2)", "adam(1)", "adam(**{})", ":",
-        "torch.optim:SGD", "torch.optim:SGD(lr=[1])", "torch.optim:Nothing", "os:system", ".:A", "torch.optim:LBFGS",
-        "rmsprop(alpha=0.9)", "sgd(lr=1e999)", "sgd(lr=" + "(" * 500, "adam(eps=" + "9" * 400 + ")", "a\nb=sgd",
+        "=", "torch.optim:SGD", "torch.optim:SGD(lr=[1])", "torch.optim:Nothing", "os:system", ".:A",
+        "torch.optim:LBFGS", "rmsprop(alpha=0.9)", "sgd(lr=1e999)", "sgd(lr=" + "(" * 500, "adam(eps=" + "9" * 400 + ")", "a\nb",
     ]),
     st.text(max_size=8),
 )  # fmt: skip
@@ -188,5 +188,8 @@ def workloads(draw: st.DrawFn) -> dict[str, Any]:
         "evaluate_every": st.one_of(st.integers(-1, 5), st.sampled_from(["epoch", "day", 10**30])),
         "target": ODD_OBJECTS,
     }
-    changed = draw(st.lists(st.sampled_from(sorted(strategies)), max_size=3, unique=True))
+    parts = ("model", "train", "validation", "test", "loss", "metric")
+    changed = draw(st.lists(st.sampled_from(parts), min_size=1, max_size=2, unique=True))
+    scalars = sorted(set(strategies) - set(parts))
+    changed += draw(st.one_of(st.just([]), st.just([]), st.lists(st.sampled_from(scalars), max_size=1)))
     return sound | {name: draw(strategies[name]) for name in changed}

@@ -81,17 +81,19 @@ def compare(
             `Contender`s; the textbooks' eleven where none are given.
         learning_rates: tried exactly, for every optimizer. Where none are given, each optimizer's own log grid:
             two rates a decade over four decades, further while the best lies on an edge, then five a decade around it.
-        seeds: tuning seeds, `base_seed`, `base_seed + 1`, …; at least 1.
-        confirm_seeds: fresh seeds, from `base_seed + 1000`, on which the choice and the published defaults are run
-            and the test split is read. 0 for neither: then validation ranks.
-        epochs: in place of the workload's own.
-        steps: optimizer steps of a run, in place of epochs.
+        seeds: tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
+        confirm_seeds: fresh seeds, 0 to 1,000, from `base_seed + 1000`, on which the choice and the published defaults
+            are run and the test split is read. 0 for neither: then validation ranks.
+        base_seed: the first tuning seed, 0 to 2,147,483,647.
+        epochs: in place of the workload's own, 1 to 1,000,000.
+        steps: optimizer steps of a run, in place of epochs, 1 to 1,000,000,000.
         tune: hyperparameters to search for every optimizer that has them, `["lr", "weight_decay", "beta1"]`, by
             Optuna's sampler in place of the grid.
-        trials: of that search, for every optimizer, at least 1.
+        trials: of that search, for every optimizer, 1 to 10,000.
         clip_norm: the largest norm that all gradients of a step together may have; they are scaled down to it.
-        budget: seconds for everything. The study is cut to fit, and says what it gave up.
-        memory: bytes that the process may hold, the data and PyTorch itself included; fewer runs train at once for it.
+        budget: for everything, in seconds or as `"10min"`. The study is cut to fit, and says what it gave up.
+        memory: what the process may hold, in bytes or as `"4GB"`, the data and PyTorch itself included;
+            fewer runs train at once for it.
         progress: whether to show progress on standard error.
         out: a directory for `study.sqlite`, with every run as it finishes, and `report.html`; nothing is written
             where `None`.

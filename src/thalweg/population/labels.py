@@ -70,6 +70,6 @@ def _require_within(name: str, labels: Tensor, classes: int, ignored: int | None
     if count:
         raise InputError(
             f"{name}: {count:,} of the {labels.numel():,} labels lie outside of 0 to {classes - 1}, such as"
-            f" {int(labels[outside][0])}, and the model has {classes} outputs: number the classes from 0, or give the"
+            f" {int(labels[outside][0])}, and the model's outputs are {classes}: number the classes from 0, or give the"
             " model an output for each."
         )

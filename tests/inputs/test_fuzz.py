@@ -1,12 +1,11 @@
 """Whatever is given to `compare` or to the command line: it succeeds, or ends in one sentence; it never hangs.
 
-The examples are the same every time. What they found stands by name in `test_bad_input.py`.
+The examples are the same every time. What they found stands by name beside.
 """
 
 import io
 import json
 import sys
-from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thalweg.api.prepare", accepted)
 
 
-@held(250)
+@held(300)
 @given(options())
 @pytest.mark.usefixtures("untrained")
 def test_options_of_compare(given_options: dict[str, Any]) -> None:
@@ -48,7 +47,7 @@ def test_options_of_compare(given_options: dict[str, Any]) -> None:
             require_one_sentence(str(error))
 
 
-@held(150)
+@held(110)
 @given(workloads())
 def test_workloads(arguments: dict[str, Any]) -> None:
     with no_hang():
@@ -142,13 +141,12 @@ def require_ended_well(arguments: list[str]) -> None:
 
 
 @pytest.fixture
-def inside(places: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def inside(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(places)
     monkeypatch.delenv("THALWEG_DATA", raising=False)
-    yield
 
 
-@held(200)
+@held(250)
 @given(commands())
 @pytest.mark.usefixtures("untrained", "inside")
 def test_commands(arguments: list[str]) -> None:
@@ -158,7 +156,7 @@ def test_commands(arguments: list[str]) -> None:
 SHORT = ["--no-progress", "--seeds", "1", "--learning-rates", "0.1"]
 
 
-@held(12)
+@held(8)
 @given(
     st.sampled_from(["sgd", "adam(betas=(0.9, 0.99))", "x=torch.optim:SGD", "sgd,torch.optim:LBFGS"]),
     st.sampled_from(["1", "3"]),
