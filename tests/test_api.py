@@ -168,10 +168,10 @@ def test_a_user_metric_that_is_better_lower() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seeds": 0}, "seeds must be a whole number of at least 1, got 0"),
-        ({"confirm_seeds": -1}, "confirm_seeds must be a whole number of at least 0"),
+        ({"seeds": 0}, "seeds must be a whole number from 1 to 1,000, got 0"),
+        ({"confirm_seeds": -1}, "confirm_seeds must be a whole number from 0 to 1,000"),
         ({"base_seed": 1.5}, "base_seed must be a whole number"),
-        ({"epochs": 0}, "epochs must be a whole number of at least 1"),
+        ({"epochs": 0}, "epochs must be a whole number from 1 to 1,000,000, got 0"),
         ({"device": "gpu"}, "device 'gpu' cannot be used"),
         ({"optimizers": ["sdg"]}, "Did you mean sgd"),
         ({"learning_rates": [0]}, "positive finite number"),

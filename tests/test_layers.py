@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "thalweg"
 
 LINES = (
     ("numerics", "errors"),
+    ("options",),
     ("rules", "schedules", "regularization", "workloads", "records"),
     ("recipes",),
     ("population", "optim", "analysis"),

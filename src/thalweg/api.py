@@ -9,18 +9,18 @@ import torch
 
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.verdict import verdict
-from thalweg.errors import InputError, Interrupted
+from thalweg.errors import InputError, Interrupted, first_line, shown
+from thalweg.options import declared as options
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.facts import dataframe, facts
 from thalweg.reports.page import render, write
 from thalweg.rules.contract import Preset
-from thalweg.rules.hyperparameters import as_number
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
-from thalweg.studies.design import Design, describe
-from thalweg.studies.keeping import CHECKPOINT_EVERY, Keeping, Kept, Unkept
+from thalweg.studies.design import Design, describe, require_feasible
+from thalweg.studies.keeping import Keeping, Kept, Unkept
 from thalweg.studies.preparation import Prepared, prepare, prepare_again
 from thalweg.studies.progress import Live, Logged, Observer
 from thalweg.studies.protocol import TEXTBOOK
@@ -70,13 +70,13 @@ def compare(
     tune: Sequence[str] | None = None,
     trials: int = 64,
     clip_norm: float | None = None,
-    budget: float | None = None,
-    memory: float | None = None,
+    budget: float | str | None = None,
+    memory: float | str | None = None,
     progress: bool = True,
     out: str | Path | None = None,
     device: str = "cpu",
     data_dir: str | Path | None = None,
-    checkpoint_every: float = CHECKPOINT_EVERY,
+    checkpoint_every: float | str = 60.0,
 ) -> Result:
     """Compares optimizers on a workload: each tuned over learning rates, then run again on fresh seeds.
 
@@ -87,23 +87,25 @@ def compare(
             `Contender`s; the textbooks' eleven where none are given.
         learning_rates: tried exactly, for every optimizer. Where none are given, each optimizer's own log grid:
             two rates a decade over four decades, further while the best lies on an edge, then five a decade around it.
-        seeds: tuning seeds, `base_seed`, `base_seed + 1`, …; at least 1.
-        confirm_seeds: fresh seeds, from `base_seed + 1000`, on which the choice and the published defaults are run
-            and the test split is read. 0 for neither: then validation ranks.
-        epochs: in place of the workload's own.
-        steps: optimizer steps of a run, in place of epochs.
+        seeds: tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
+        confirm_seeds: fresh seeds, 0 to 1,000, from `base_seed + 1000`, on which the choice and the published defaults
+            are run and the test split is read. 0 for neither: then validation ranks.
+        base_seed: the first tuning seed, 0 to 2,147,483,647.
+        epochs: in place of the workload's own, 1 to 1,000,000.
+        steps: optimizer steps of a run, in place of epochs, 1 to 1,000,000,000.
         tune: hyperparameters to search for every optimizer that has them, `["lr", "weight_decay", "beta1"]`, by
             Optuna's sampler in place of the grid.
-        trials: of that search, for every optimizer, at least 1.
+        trials: of that search, for every optimizer, 1 to 10,000.
         clip_norm: the largest norm that all gradients of a step together may have; they are scaled down to it.
-        budget: seconds for everything. The study is cut to fit, and says what it gave up.
-        memory: bytes that the process may hold, the data and PyTorch itself included; fewer runs train at once for it.
+        budget: for everything, in seconds or as `"10min"`. The study is cut to fit, and says what it gave up.
+        memory: what the process may hold, in bytes or as `"4GB"`, the data and PyTorch itself included;
+            fewer runs train at once for it.
         progress: whether to show progress on standard error.
         out: a directory for `study.sqlite`, with every run as it finishes, and `report.html`; nothing is written
             where `None`.
         device: `"cpu"`, or another that torch knows, such as `"cuda"`.
         data_dir: directory of mnist/ and fashion-mnist/, for the built-in workloads; `THALWEG_DATA` where `None`.
-        checkpoint_every: seconds of training that a crash may cost at most, above 0; with `out` only.
+        checkpoint_every: seconds of training that a crash may cost at most, or `"5min"`; with `out` only.
 
     Raises:
         InputError: bad input, said in one sentence. Runs finished before an error or Ctrl-C are kept in `out`.
@@ -112,32 +114,34 @@ def compare(
     design = Design(
         compared,
         entries.learning_rates(learning_rates),
-        _count("seeds", seeds, 1),
-        _count("confirm_seeds", confirm_seeds, 0),
-        _count("base_seed", base_seed, 0),
+        options.SEEDS.check(seeds),
+        options.CONFIRM_SEEDS.check(confirm_seeds),
+        options.BASE_SEED.check(base_seed),
         tune=entries.tunable(tune, compared),
-        trials=_count("trials", trials, 1),
+        trials=options.TRIALS.check(trials),
     )
-    if design.tune and design.learning_rates:
-        raise InputError("learning_rates are run exactly and tune searches: give one of the two.")
-    design.tuners(higher_is_better=True)  # says at once what cannot be searched
-    _positive("clip_norm", clip_norm)
-    _positive("budget", budget)
-    _positive("memory", memory)
-    _positive("checkpoint_every", checkpoint_every)
-    place = _device(device)
-    problem = _problem(load(workload, data_dir) if isinstance(workload, str) else workload, epochs, steps)
-    prepared = prepare(design, problem, place, clip_norm=clip_norm, budget=budget, memory=memory)
-    name = workload if isinstance(workload, str) else None
-    files = None if data_dir is None else str(Path(data_dir).absolute())
-    asked = {"workload": name, "data_dir": files, "epochs": epochs, "steps": steps, "budget": budget, "device": device}
+    require_feasible(design)
+    limits = {
+        "clip_norm": options.CLIP_NORM.check(clip_norm),
+        "budget": options.BUDGET.check(budget),
+        "memory": options.MEMORY.check(memory),
+    }
+    directory, shows, place = options.OUT.check(out), options.PROGRESS.check(progress), _device(device)
+    every, files = options.CHECKPOINT_EVERY.check(checkpoint_every), options.DATA_DIR.check(data_dir)
+    problem = _problem(load(workload, files) if isinstance(workload, str) else workload, epochs, steps)
+    prepared = prepare(design, problem, place, **limits)
+    asked = {
+        "workload": workload if isinstance(workload, str) else None,
+        "data_dir": None if files is None else str(files.absolute()),
+        "epochs": epochs, "steps": steps, "budget": limits["budget"], "device": str(place),
+    }  # fmt: skip
     prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
-    show = Live() if progress else Logged()
+    show = Live() if shows else Logged()
     show.plan(prepared.foreseen)
-    if out is None:
+    if directory is None:
         return _run(prepared, Unkept(), show)
-    store, number = Store.begin(Path(out), prepared.record)
-    return _run_kept(prepared, store, number, checkpoint_every, show)
+    store, number = Store.begin(directory, prepared.record)
+    return _run_kept(prepared, store, number, every, show)
 
 
 def resume(
@@ -146,7 +150,7 @@ def resume(
     *,
     workload: Workload | None = None,
     optimizers: Sequence[str | Preset | Contender] | None = None,
-    checkpoint_every: float = CHECKPOINT_EVERY,
+    checkpoint_every: float | str = 60.0,
     progress: bool = True,
 ) -> Result:
     """Goes on with a study from where it stopped, by Ctrl-C, a crash or a power cut; a finished one is only read.
@@ -158,26 +162,27 @@ def resume(
         study: its id; the newest where `None`.
         workload: as it was given to `compare`, where it was not the name of a built-in one.
         optimizers: as they were given to `compare`, where one of them is a rule of your own.
-        checkpoint_every: seconds of training that may be lost at most, above 0.
+        checkpoint_every: seconds of training that may be lost at most, or a text such as `"5min"`.
         progress: whether to show progress on standard error.
 
     Raises:
         InputError: no such study; it is running already; or its workload, its optimizers or the protocol changed.
     """
-    _positive("checkpoint_every", checkpoint_every)
-    store = Store(Path(out))
-    number = store.latest() if study is None else study
+    every, directory = options.CHECKPOINT_EVERY.check(checkpoint_every), options.STORE.check(out)
+    shows, number = options.PROGRESS.check(progress), options.STUDY.check(study)
+    store = Store(directory)
+    number = store.latest() if number is None else number
     if store.verdict(number) is not None:
         store.close()
-        result = stored(out, number)
-        result.save_report(Path(out) / REPORT)
+        result = stored(directory, number)
+        result.save_report(directory / REPORT)
         return result
     record = store.study(number)
     given = None if optimizers is None else entries.contenders(optimizers)
     prepared = _again(record, workload, given, store.progress(number).seconds)
-    show = Live() if progress else Logged()
+    show = Live() if shows else Logged()
     show.plan(f"study {number}: {len(store.placed(number)):,} runs had finished; going on")
-    return _run_kept(prepared, store, number, checkpoint_every, show)
+    return _run_kept(prepared, store, number, every, show)
 
 
 def stored(out: str | Path, study: int | None = None) -> Result:
@@ -185,9 +190,9 @@ def stored(out: str | Path, study: int | None = None) -> Result:
 
     Raises `InputError` where there is none.
     """
-    store = Store(Path(out))
+    store, number = Store(options.STORE.check(out)), options.STUDY.check(study)
     try:
-        number = store.latest() if study is None else study
+        number = store.latest() if number is None else number
         record, runs, answer = store.study(number), store.runs(number), store.verdict(number)
     finally:
         store.close()
@@ -248,7 +253,11 @@ def _run(prepared: Prepared, keeping: Keeping, show: Observer) -> Result:
     return result
 
 
-def _problem(workload: Workload, epochs: int | None, steps: int | None) -> Workload:
+def _problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:
+    if not isinstance(workload, Workload):
+        raise InputError(
+            f"workload must be a thalweg.Workload or a built-in one's name, such as 'digits', got {shown(workload)}."
+        )
     if epochs is not None and steps is not None:
         raise InputError("epochs and steps both say how long a run trains: give one of the two.")
     if epochs is not None:
@@ -256,25 +265,13 @@ def _problem(workload: Workload, epochs: int | None, steps: int | None) -> Workl
     return workload if steps is None else replace(workload, steps=steps)
 
 
-def _positive(name: str, value: Any) -> None:
-    if value is None:
-        return
-    number = as_number(value)
-    if number is None or not 0 < number < float("inf"):
-        raise InputError(f"{name} must be a positive finite number, got {value!r}.")
-
-
-def _count(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    return value
-
-
-def _device(name: str) -> torch.device:
+def _device(name: Any) -> torch.device:
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"The device {name!r} cannot be used: {reason}; use 'cpu'.") from None
+        device = name if isinstance(name, torch.device) else torch.device(options.DEVICE.check(name))
+        torch.empty(0, device=device).to("cpu")  # of a device that holds nothing, such as "meta", this fails
+    except InputError:
+        raise
+    except Exception as error:  # whatever the backend of that device raises
+        reason = first_line(error).rstrip(".")
+        raise InputError(f"The device {shown(name)} cannot be used: {reason}; use 'cpu'.") from None
     return device

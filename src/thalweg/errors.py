@@ -1,7 +1,11 @@
 """What a user did wrong, told in one sentence. The CLI prints these and exits with 2."""
 
 import difflib
+import os
 from collections.abc import Iterable
+from typing import Any
+
+SHOWN = 80  # characters of a value that an error message repeats
 
 
 class InputError(ValueError):
@@ -19,5 +23,20 @@ class Interrupted(KeyboardInterrupt):
 def suggest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown `name`: the nearest known names, or all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name.lower()[:SHOWN], names, n=3, cutoff=0.6)
     return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
+
+
+def shown(value: Any) -> str:
+    """A value as an error message repeats it: on one line, cut where it is long, whatever its `repr` does."""
+    try:
+        text = " ".join(repr(os.fspath(value) if isinstance(value, os.PathLike) else value).split())
+    except Exception:  # an integer of thousands of digits raises here
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line, cut where it is long."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return text if len(text) <= 3 * SHOWN else f"{text[: 3 * SHOWN - 1]}…"

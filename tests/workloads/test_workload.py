@@ -37,7 +37,7 @@ def test_splits_keep_the_data():
 
 def test_two_inputs_are_a_tuple():
     other = torch.zeros(5, 7, 1)
-    workload = Workload(**{**GOOD, "train": ((X, other), Y)})
+    workload = Workload(**{**GOOD, "train": ((X, other), Y), "validation": ((X, other), Y)})
     assert len(workload.train.inputs) == 2
     assert workload.train.inputs[0].shape == (5, 2)
     assert workload.train.inputs[1].shape == (5, 7, 1)
@@ -101,9 +101,12 @@ REFUSED = {
     "loss by name": ("loss", "mse", r"loss must be a callable .* got str\."),
     "unknown metric": ("metric", "f1", r"Unknown metric 'f1'\. Known: accuracy, mae, mse\."),
     "metric": ("metric", 3, r"metric must be a name or a callable .* got int\."),
-    **{f"batch_size {v}": ("batch_size", v, f"batch_size .* at least 1, got {v}") for v in (0, -1, 2.0, True)},
-    **{f"epochs {v}": ("epochs", v, f"epochs .* at least 1, got {v}") for v in (0, -3, 1.5, None)},
-    **{f"target {v}": ("target", v, f"target .* finite number or None, got '?{v}") for v in (np.nan, np.inf, "a")},
+    **{
+        f"batch_size {v}": ("batch_size", v, f"batch_size .* from 1 to 1,000,000,000, got {v}")
+        for v in (0, -1, 2.0, True)
+    },
+    **{f"epochs {v}": ("epochs", v, f"epochs .* from 1 to 1,000,000, got {v}") for v in (0, -3, 1.5, None)},
+    **{f"target {v}": ("target", v, f"target must be a finite number, got '?{v}") for v in (np.nan, np.inf, "a")},
 }
 
 

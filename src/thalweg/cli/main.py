@@ -1,5 +1,6 @@
 """`thalweg`: the commands, and how they end when something is wrong."""
 
+import io
 import sys
 from typing import Annotated
 
@@ -46,6 +47,9 @@ def main(
 
 def run() -> None:
     """The console script: a user's mistake ends in one sentence and 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path that is no text, or a terminal without "±", must not end it
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except InputError as error:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from thalweg.cli.session import OUT, CheckpointEvery, Json, ShowProgress, Verbose, heed_verbosity, run_study, seconds
+from thalweg.cli.session import OUT, CheckpointEvery, Json, ShowProgress, Verbose, heed_verbosity, run_study
 from thalweg.cli.studies import Out, Study
 
 
@@ -17,9 +17,8 @@ def resume(
     """Go on with a study from where it stopped; show the leaderboard of one that is finished."""
     import sys
 
-    sys.path.append(str(Path.cwd()))  # an optimizer of the user's own
+    sys.path.append("")  # an optimizer of the user's own
     import thalweg
 
     heed_verbosity(verbose=verbose)
-    every = seconds("checkpoint-every", checkpoint_every)
-    run_study(lambda: thalweg.resume(out, study, checkpoint_every=every, progress=progress), out, json)
+    run_study(lambda: thalweg.resume(out, study, checkpoint_every=checkpoint_every, progress=progress), out, json)

@@ -1,29 +1,28 @@
 """What commands share that run a study: how they are stopped, and what they leave behind."""
 
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
+from thalweg.cli.reading import option
 from thalweg.errors import InputError, Interrupted
+from thalweg.options import declared
 
-Json = Annotated[Path | None, typer.Option(help="Also write the results to this file, as JSON.")]
-ShowProgress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress.")]
+Json = Annotated[Path | None, option(declared.JSON)]
+ShowProgress = Annotated[bool, option(declared.PROGRESS, "--progress/--no-progress")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Log more, with the time.")]
-CheckpointEvery = Annotated[str, typer.Option(help='What a crash may cost at most: "60s", "5min".')]
-UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+CheckpointEvery = Annotated[str, option(declared.CHECKPOINT_EVERY)]
+OUT = "thalweg-out"
 
 
 def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
     """Runs it, shows what it found, and writes that as JSON where asked to."""
-    if json is not None:
-        check_writable(json)
     _heed_signals()
     try:
         result = study()
@@ -38,9 +37,6 @@ def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
     if json is not None:
         write_json(json, result.facts())
     show_result(result, out)
-
-
-OUT = "thalweg-out"
 
 
 def heed_verbosity(*, verbose: bool) -> None:
@@ -67,19 +63,6 @@ def _heed_signals() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
-
-
-def seconds(option: str, text: str) -> float:
-    """A time such as "10min", in seconds. Raises `InputError` where it is none."""
-    return quantity(option, text, UNITS, 'a time such as "90s", "10min" or "1.5h"')
-
-
-def quantity(option: str, text: str, units: Mapping[str, float], what: str) -> float:
-    """A number and its unit."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip().lower())
-    if not found or found[2] not in units:
-        raise InputError(f"--{option} must be {what}, got {text!r}.")
-    return float(found[1]) * units[found[2]]
 
 
 def check_writable(path: Path, option: str = "--json") -> None:

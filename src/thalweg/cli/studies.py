@@ -5,15 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thalweg.cli.reading import checked, option
 from thalweg.cli.session import OUT, Json, check_writable, show_result, write_json
 from thalweg.errors import InputError
+from thalweg.options import declared
 
 if TYPE_CHECKING:
     from thalweg.records.store import Store
     from thalweg.records.types import RunRecord, StudyRecord
 
-Study = Annotated[int | None, typer.Argument(metavar="[ID]", help="The study; the newest if not given.")]
-Out = Annotated[Path, typer.Option(help="Directory of the studies.")]
+Study = Annotated[
+    int | None,
+    typer.Argument(metavar="[ID]", help=declared.STUDY.help + ".", callback=lambda v: checked(declared.STUDY, v)),
+]
+Out = Annotated[Path, option(declared.STORE)]
 
 
 def studies(out: Out = Path(OUT)) -> None:
@@ -40,8 +45,6 @@ def studies(out: Out = Path(OUT)) -> None:
 
 def show(study: Study = None, out: Out = Path(OUT), json: Json = None) -> None:
     """Show the leaderboard of a study, finished or not."""
-    if json is not None:
-        check_writable(json)
     import thalweg
 
     result = thalweg.stored(out, study)
@@ -98,8 +101,6 @@ def diff(
     from thalweg.analysis.difference import difference
     from thalweg.reports import difference as told
 
-    if json is not None:
-        check_writable(json)
     found = difference(_read(before, out), _read(after, out))
     if json is not None:
         write_json(json, told.facts(found))

@@ -13,9 +13,9 @@ from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
-from thalweg.population.job import Job, StopTraining, Watch, raised
+from thalweg.population.job import Job, StopTraining, Watch, exhausted, raised
+from thalweg.population.losses import mean_loss
 from thalweg.population.members import Member, Trained
-from thalweg.population.memory import exhausted
 from thalweg.population.models import build, plain, state
 from thalweg.population.optimizers import packed, unpack
 from thalweg.population.randomness import seeded
@@ -28,7 +28,9 @@ def gradients_of(job: Job, model: nn.Module, batch: Batch, seed: int, step: int)
     inputs, targets = batch
     model.zero_grad(set_to_none=True)
     with torch.enable_grad(), seeded(seed, step, random=job.random):
-        loss = job.workload.loss(model(*inputs), targets)
+        loss = mean_loss(job.workload, model(*inputs), targets)
+        if not loss.requires_grad:
+            raise InputError(f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained.")
         loss.backward()  # type: ignore[no-untyped-call]
     return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 

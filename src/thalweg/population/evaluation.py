@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_map
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, shown
+from thalweg.options.kinds import as_number
 from thalweg.population.job import Job
+from thalweg.population.losses import mean_loss
 from thalweg.population.models import Stack
 from thalweg.population.randomness import seeded
 from thalweg.workloads.metrics import Metric
@@ -36,7 +39,7 @@ class Evaluator:
         if not self._one_by_one:
             try:
                 return self._vectorized(tensors, split, stack.members, loss)
-            except RuntimeError:  # random, or without a batching rule, in evaluation only
+            except Exception:  # random, or without a batching rule, in evaluation only; or wrong, as it then says
                 self._one_by_one = True
         each = [
             self.alone({name: t[m] for name, t in tensors.items()}, split, seed, step, loss=loss)
@@ -51,7 +54,7 @@ class Evaluator:
         with torch.no_grad(), seeded(seed, -step, random=self._random):
             parts = [functional_call(self._model, dict(tensors), x) for x in _chunks(split, SAMPLES_AT_ONCE)]
             outputs = _join(parts, 0)
-            value = float(self._workload.loss(outputs, split.targets)) if loss else math.nan
+            value = float(mean_loss(self._workload, outputs, split.targets)) if loss else math.nan
         return number(self._workload.metric, outputs, split.targets), value
 
     def _vectorized(
@@ -64,22 +67,30 @@ class Evaluator:
             forward = vmap(one, in_dims=(0, None))
             size = max(1, SAMPLES_AT_ONCE // members)
             outputs = _join([forward(tensors, inputs) for inputs in _chunks(split, size)], 1)
-            losses = vmap(self._workload.loss, in_dims=(0, None))(outputs, split.targets).tolist() if loss else []
-            return _measure(self._workload.metric, outputs, split.targets, members), losses
+            losses = (
+                vmap(partial(mean_loss, self._workload), in_dims=(0, None))(outputs, split.targets) if loss else None
+            )
+            measured = _measure(self._workload.metric, outputs, split.targets, members)
+            return measured, [] if losses is None else losses.tolist()
 
 
 def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
     """The metric's value. Raises `InputError` where it is not a number."""
     value = metric.function(outputs, targets)
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"The metric {metric.name!r} must return a number, got {value!r}.") from None
+    read = float(value) if isinstance(value, bool) else as_number(value)
+    if read is None:
+        raise InputError(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
+    return read
 
 
 def _measure(metric: Metric, outputs: Any, targets: Tensor, members: int) -> list[float]:
     if metric.vectorized:
-        return vmap(metric.function, in_dims=(0, None))(outputs, targets).tolist()  # type: ignore[no-any-return]
+        values = vmap(metric.function, in_dims=(0, None))(outputs, targets)
+        if values.ndim != 1:
+            raise InputError(
+                f"The metric {metric.name!r} must return a number, got a tensor of shape {list(values.shape[1:])}."
+            )
+        return values.tolist()  # type: ignore[no-any-return]
     return [number(metric, _member(outputs, m), targets) for m in range(members)]
 
 
@@ -88,7 +99,8 @@ def _member(outputs: Any, m: int) -> Any:
 
 
 def _chunks(split: Split, size: int) -> list[tuple[Tensor, ...]]:
-    return list(zip(*(torch.split(x, size) for x in split.inputs), strict=True))
+    """Copies: a model may write into its inputs."""
+    return [tuple(x.clone() for x in xs) for xs in zip(*(torch.split(x, size) for x in split.inputs), strict=True)]
 
 
 def _join(parts: list[Any], dim: int) -> Any:

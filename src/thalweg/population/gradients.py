@@ -14,6 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from thalweg.population import graph as graphs
 from thalweg.population import products
 from thalweg.population.convolutions import Unfolded
+from thalweg.population.losses import mean_loss
 from thalweg.population.models import Stack
 from thalweg.population.products import Product
 from thalweg.population.randomness import GENERATOR, RandomSites
@@ -67,7 +68,7 @@ class GradientProgram:
                     self._traced[key] = self._trace(stack, arguments)
         graph, sites = self._traced[key]
         sites.at(seeds, step)
-        *rest, losses = graph(*arguments)
+        *rest, losses = graph.forward(*arguments)  # called as a module, it prints what it raises
         made = [Product(*g) if isinstance(g, tuple) else g for g in rest[: len(stack.parameters)]]
         gradients = dict(zip(stack.parameters, made, strict=True))
         return gradients, losses, dict(zip(stack.buffers, rest[len(stack.parameters) :], strict=True))
@@ -123,4 +124,4 @@ class GradientProgram:
         after = {name: b.clone() for name, b in buffers.items()}  # batch norm writes its statistics in place
         with Unfolded() if self._unfolded else nullcontext():
             outputs = functional_call(self._model, {**parameters, **after}, inputs)
-        return self._workload.loss(outputs, targets), after
+        return mean_loss(self._workload, outputs, targets), after

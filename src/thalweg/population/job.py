@@ -1,18 +1,18 @@
 """What every run of a study shares, and how a run is told to stop."""
 
+import os
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line
 from thalweg.population.checkpoints import Checkpoint, State
 from thalweg.workloads.workload import Workload
 
-LIBRARIES = tuple(str(path) for path in (Path(__file__).parents[1], Path(torch.__file__).parent))
+NOT_THE_USERS = tuple(f"{path}{os.sep}" for path in (Path(torch.__file__).parent, Path(__file__).parents[1]))
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,35 @@ class Watch:
             raise StopTraining
 
 
-def users_fault(workload: Workload, error: Exception) -> InputError:
-    """An exception out of the user's model, loss or metric as one sentence with the line it came from."""
-    return InputError(f"The workload {workload.name!r} cannot be trained: {raised(error)}.")
+def users_fault(workload: Workload, error: BaseException, given: str = "") -> InputError:
+    """An exception out of the user's model, loss or metric as one sentence, with the user's line it came from.
+
+    given: what the code was given, where that is known.
+    """
+    return InputError(f"The workload {workload.name!r} cannot be trained: {raised(error, given)}.")
 
 
-def raised(error: Exception) -> str:
-    """What an exception says, in one line, and where it came from: the last line that is neither ours nor torch's."""
-    text = str(error).strip().split("\n")[0]
-    frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    theirs = [place for place in frames if not place.startswith(LIBRARIES)]
-    place = (theirs or frames or ["an unknown place"])[-1]
-    return f"{type(error).__name__}: {text} (raised at {place})"
+def raised(error: BaseException, given: str = "") -> str:
+    """What an exception says, in one line, and the user's line that it came from."""
+    place = _users_line(error)
+    behind = "; ".join(filter(None, (f"raised at {place}" if place else "", given)))
+    said = ": ".join(filter(None, (type(error).__name__, first_line(error).rstrip("."))))
+    return f"{said} ({behind})" if behind else said
+
+
+def exhausted(error: BaseException) -> bool:
+    """Whether an allocation failed."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _users_line(error: BaseException) -> str:
+    """`"file:line"` of the innermost call that is neither torch's nor ours; empty where there is none."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith((*NOT_THE_USERS, "<")):
+            place = f"{file}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

@@ -35,13 +35,6 @@ def member(job: Job, seed: int, activations: int) -> int:
     return COPIES * sum(t.numel() * t.element_size() for t in model.values()) + activations
 
 
-def exhausted(error: BaseException) -> bool:
-    """Whether an allocation failed."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
 def megabytes(size: float) -> str:
     return f"{size / 1e6:,.0f} MB"
 

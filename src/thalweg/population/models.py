@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from thalweg.errors import InputError
+from thalweg.population.job import exhausted, users_fault
 from thalweg.population.randomness import GENERATOR
 from thalweg.workloads.workload import Workload
 
@@ -16,10 +18,23 @@ def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
     """`torch.manual_seed(seed); model()`, with torch's random state left as it was found."""
     with GENERATOR, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
+        return _made(workload, device)
+
+
+def _made(workload: Workload, device: torch.device) -> nn.Module:
+    try:
         model = workload.model()
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model() must return an nn.Module, got {type(model).__name__}.")
-    return model.to(device).train()
+        if not isinstance(model, nn.Module):
+            raise InputError(f"model() must return an nn.Module, got {type(model).__name__}.")
+        if any(
+            isinstance(p, UninitializedParameter | UninitializedBuffer) for p in (*model.parameters(), *model.buffers())
+        ):
+            raise InputError("model() must return a model whose lazy layers know their sizes: call it once on a batch.")
+        return model.to(device).train()
+    except InputError:
+        raise
+    except Exception as error:
+        raise error if exhausted(error) else users_fault(workload, error) from error
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """How a workload's runs will be executed, decided once before training: together or by the loop, how many at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any, Literal
 
@@ -9,15 +9,13 @@ import torch
 
 from thalweg.errors import InputError
 from thalweg.population import memory as needs
-from thalweg.population.alone import gradients_of
 from thalweg.population.choice import quickest, verified
 from thalweg.population.convolutions import has_convolutions
 from thalweg.population.gradients import GradientProgram
-from thalweg.population.job import Job, users_fault
+from thalweg.population.inspection import inspect
+from thalweg.population.job import Job
 from thalweg.population.members import Member
 from thalweg.population.models import build
-from thalweg.population.randomness import SeededRandomness
-from thalweg.population.verification import first_batches
 from thalweg.workloads.workload import Workload
 
 Execution = Literal["auto", "population", "loop"]
@@ -79,7 +77,7 @@ def make_plan(
     memory: bytes that the process may hold. Raises `InputError` where the model itself does not run, or the memory
     has no room for one run of each worker.
     """
-    whole = _first_look(Job(workload, device, frozenset(), **job), seed)
+    whole = inspect(Job(workload, device, frozenset(), **job), seed)
     names = ("grouped", "unfolded") if has_convolutions(build(workload, seed, device)) else ("",)
     programs = {name: _programs(whole, seed, unfolded=name == "unfolded") for name in names}
     usable, reason = ({}, "asked for") if execution == "loop" else verified(whole, _shared(programs), seed)
@@ -98,7 +96,7 @@ def remade(
     workload: Workload, seed: int, recorded: Mapping[str, Any], *, device: torch.device, clip_norm: float | None
 ) -> Plan:
     """The plan that a record describes, neither checked nor measured again. Raises `InputError` as `make_plan`."""
-    whole = _first_look(Job(workload, device, frozenset(), clip_norm=clip_norm), seed)
+    whole = inspect(Job(workload, device, frozenset(), clip_norm=clip_norm), seed)
     name = recorded.get("convolutions", "")
     programs = _programs(whole, seed, unfolded=name == "unfolded")
     facts = (recorded["reason"], recorded["width"], recorded["workers"])
@@ -117,22 +115,6 @@ def _programs(job: Job, seed: int, *, unfolded: bool) -> tuple[GradientProgram, 
         for model, s in zip(models, (True, False), strict=True)
     )
     return shared, mixed
-
-
-def _first_look(job: Job, seed: int) -> Job:
-    """One step of the user's own code, to see whether it runs, what it trains and whether it draws."""
-    model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
-    try:
-        with SeededRandomness(seed, 1) as draws:
-            _, gradients = gradients_of(job, model, batch, seed, 1)
-            model.eval()(*batch[0])
-    except Exception as error:
-        raise users_fault(job.workload, error) from error
-    if not gradients:
-        raise InputError(
-            f"The loss of {job.workload.name!r} reaches no parameter of the model: nothing can be trained."
-        )
-    return replace(job, trained=frozenset(gradients), random=draws.sites > 0)
 
 
 def _sorted(members: Sequence[Member], chosen: Sequence[int], *, by_seed: bool = True) -> list[int]:

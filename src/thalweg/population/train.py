@@ -6,14 +6,14 @@ from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from thalweg.errors import InputError
 from thalweg.population.alone import train_alone
 from thalweg.population.checkpoints import Checkpoints
-from thalweg.population.job import StopTraining, Watch, users_fault
+from thalweg.population.job import StopTraining, Watch, exhausted, users_fault
 from thalweg.population.members import Member, Trained
-from thalweg.population.memory import exhausted
 from thalweg.population.plan import Plan
 from thalweg.population.together import train_together
 
@@ -82,6 +82,7 @@ def train(
 def _one_thread() -> None:
     """Cores are taken by sub-populations, so operators inside one use a single thread."""
     torch.set_num_threads(1)
+    np.seterr(all="ignore")  # numpy's warnings: what overflows is found where it diverges
 
 
 def _work(
@@ -102,11 +103,11 @@ def _work(
         pass
     except InputError as error:
         events.put(error)
-    except Exception as error:
+    except BaseException as error:  # SystemExit too: whoever waits for this part must hear of it
         events.put(_instead(plan, part, members, watch, error))
 
 
-def _instead(plan: Plan, part: list[int], members: list[Member], watch: Watch, error: Exception) -> _Event:
+def _instead(plan: Plan, part: list[int], members: list[Member], watch: Watch, error: BaseException) -> _Event:
     """What comes of members that could not train at once: halves, and in the end the one whose fault it was."""
     if len(part) > 1:
         middle = len(part) // 2
@@ -118,5 +119,5 @@ def _instead(plan: Plan, part: list[int], members: list[Member], watch: Watch, e
     watch.checkpoint.discard()  # that of the population
     try:
         return Finished({part[0]: train_alone(plan.job, members[0], watch, "it failed in a population")})
-    except Exception as again:
+    except BaseException as again:
         return users_fault(plan.job.workload, again)

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import thalweg.rules
-from thalweg.errors import InputError, suggest
+from thalweg.errors import InputError, shown, suggest
 from thalweg.recipes.compose import OPTIONS, Structure
 from thalweg.rules.contract import Preset, Rule, Spelling
 from thalweg.rules.hyperparameters import Hyperparameter, unknown
@@ -93,9 +93,9 @@ def split_betas(given: Mapping[str, Any], count: int = 0) -> dict[str, Any]:
     if "betas" in out:
         betas = out.pop("betas")
         if not isinstance(betas, tuple | list) or not betas:
-            raise InputError(f"betas must be a tuple of numbers such as (0.9, 0.999), got {betas!r}.")
+            raise InputError(f"betas must be a tuple of numbers such as (0.9, 0.999), got {shown(betas)}.")
         if count and len(betas) != count:
-            raise InputError(f"betas must be {count} numbers, got {betas!r}.")
+            raise InputError(f"betas must be {count} numbers, got {shown(betas)}.")
         out.update({f"beta{i}": beta for i, beta in enumerate(betas, 1)})
     return out
 
@@ -114,5 +114,5 @@ def recipes() -> dict[str, Recipe]:
 def recipe(name: str) -> Recipe:
     """The optimizer of that name. Raises `InputError` with the nearest known names."""
     if name.lower() not in recipes():
-        raise InputError(f"Unknown optimizer {name!r}. {suggest(name, recipes())}")
+        raise InputError(f"Unknown optimizer {shown(name)}. {suggest(name, recipes())}")
     return recipes()[name.lower()]

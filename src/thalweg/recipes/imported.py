@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,12 +9,14 @@ from typing import Any
 
 import torch
 
-from thalweg.errors import InputError
-from thalweg.rules.hyperparameters import as_number, unknown
+from thalweg.errors import InputError, first_line, shown
+from thalweg.options.kinds import as_number
+from thalweg.rules.hyperparameters import unknown
 
 RATE = "lr"
 DECADES = 2  # that the learning rates worth searching reach to either side of a class's own default
-USUAL = 1e-2  # the middle of the search where a class has no default
+USUAL = 1e-2  # the middle of the search where a class has no default, or none to search around
+LEAST = 1e-30  # of a default to search around
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Imported:
         module, _, name = self.path.partition(":")
         try:
             found = getattr(importlib.import_module(module), name, None)
-        except Exception as error:  # whatever importing somebody's module raises
-            raise InputError(f"Cannot import {module!r} for the optimizer {self.path!r}: {error}.") from None
+        except (Exception, SystemExit) as error:  # whatever importing somebody's module raises
+            raise InputError(
+                f"Cannot import {shown(module)} for the optimizer {shown(self.path)}: {first_line(error)}."
+            ) from None
         if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
             kind = "no such name" if found is None else f"a {type(found).__name__} that is no torch.optim.Optimizer"
-            raise InputError(f"{self.path!r} must name an optimizer class as package.module:Class; found {kind}.")
+            raise InputError(f"{shown(self.path)} must name an optimizer class as package.module:Class; found {kind}.")
         return found
 
     @cached_property
@@ -63,7 +66,7 @@ class Imported:
     def rates(self) -> tuple[float, float]:
         """The learning rates worth searching: four decades around the default."""
         default = as_number(self.defaults.get(RATE))
-        middle = default if default and math.isfinite(default) else USUAL
+        middle = default if default is not None and LEAST <= default <= 1 / LEAST else USUAL
         return middle / 10**DECADES, middle * 10**DECADES
 
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, Any]:
@@ -73,10 +76,10 @@ class Imported:
                 raise unknown(owner or self.path, name, self._parameters)
         try:
             self.optimizer([torch.nn.Parameter(torch.zeros(1))], **given)
-        except Exception as error:  # whatever their constructor raises of what it does not like
-            raise InputError(f"{owner or self.path} does not take {_written(given)}: {error}") from None
+        except (Exception, SystemExit) as error:  # whatever their constructor raises of what it does not like
+            raise InputError(f"{owner or self.path} does not take {_written(given)}: {first_line(error)}") from None
         return dict(given)
 
 
 def _written(given: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in given.items()) or "no arguments"
+    return ", ".join(f"{name}={shown(value)}" for name, value in given.items()) or "no arguments"

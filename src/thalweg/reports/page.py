@@ -4,10 +4,12 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
 from thalweg.analysis.leaderboard import Row
+from thalweg.errors import InputError
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports import cost, sections, stars, trust
 from thalweg.reports.curves import curves
@@ -40,11 +42,18 @@ def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], v
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Writes a file whole or not at all, text as UTF-8: what was at `path` before stays until the new is complete."""
+    """Writes a file whole or not at all, text as UTF-8: what was at `path` before stays until the new is complete.
+
+    Raises `InputError` where it cannot be written.
+    """
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
         part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror or error}; choose another place.") from None
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from thalweg.errors import InputError
+from thalweg.errors import SHOWN, InputError, shown
 from thalweg.numerics import Value
+from thalweg.options.kinds import as_number
 
 
 @dataclass(frozen=True)
@@ -78,32 +79,22 @@ class Hyperparameter:
         if self.is_flag:
             if isinstance(value, bool):
                 return value
-            raise InputError(f"The {self.name!r} of {owner} must be True or False, got {value!r}.")
+            raise InputError(f"The {self.name!r} of {owner} must be True or False, got {shown(value)}.")
         number = as_number(value)
         if number is None or number not in self.range:  # type: ignore[operator]
-            raise InputError(f"The {self.name!r} of {owner} must be a number in {self.range}, got {value!r}.")
+            raise InputError(f"The {self.name!r} of {owner} must be a number in {self.range}, got {shown(value)}.")
         return number
 
     def check_initial(self, owner: str, value: float) -> float:
         """The first value of the hyperparameter that this one starts from. Raises `InputError` by that one's name."""
         if self.range is not None and value not in self.range:
-            raise InputError(f"The {self.initially!r} of {owner} must begin in {self.range}, got {value!r}.")
+            raise InputError(f"The {self.initially!r} of {owner} must begin in {self.range}, got {shown(value)}.")
         return value
-
-
-def as_number(value: Any) -> float | None:
-    """A finite or infinite real number as float, also from a tensor or array of one element; else `None`."""
-    if isinstance(value, bool | str | bytes) or value is None:
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        return None
 
 
 def unknown(owner: str, name: str, known: Iterable[str]) -> InputError:
     """The refusal of a hyperparameter that `owner` does not have, naming the nearest that it has."""
     names = tuple(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name)[:SHOWN], names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}."
-    return InputError(f"{owner} has no hyperparameter {name!r}; {hint}")
+    return InputError(f"{owner} has no hyperparameter {shown(name)}; {hint}")

@@ -1,16 +1,17 @@
 """Contenders: an optimizer, what is fixed of it, and the space it is tuned over."""
 
-import ast
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from thalweg.errors import InputError, suggest
+from thalweg.errors import InputError, shown, suggest
+from thalweg.options import declared as options
+from thalweg.options.kinds import Positive
 from thalweg.recipes.catalogue import Recipe, recipe, split_betas
 from thalweg.recipes.imported import Imported
 from thalweg.rules.contract import Preset
-from thalweg.rules.hyperparameters import as_number
+from thalweg.studies.notation import called, combinations, plain, require_printable, titled
 from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import grid
 
@@ -39,22 +40,21 @@ class Contender:
 
     def __post_init__(self) -> None:
         if isinstance(self.name, str) and self.title is None:
-            title, name = _titled(self.name)
+            title, name = titled(self.name)
             object.__setattr__(self, "title", title)
             object.__setattr__(self, "name", name)
-        found, called = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
-        fixed = {**called, **self.fixed}
+        found, given = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
+        fixed = {**plain("An optimizer", given), **plain("fixed", self.fixed)}
         fixed = fixed if isinstance(found, Imported) else split_betas(fixed)
         object.__setattr__(self, "fixed", fixed)
+        object.__setattr__(self, "space", combinations("space", self.space))
         object.__setattr__(self, "recipe", found)
+        require_printable(self.label)
         both = set(fixed) & set(self.space)
         if both:
             raise InputError(f"{self.label}: {sorted(both)[0]!r} is both fixed and in the space; keep one.")
-        for name, values in self.space.items():
-            if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-                raise InputError(f"{self.label}: the space of {name!r} must be a list of values, got {values!r}.")
-        for given in self.configurations(None):
-            self.recipe.resolve(given, self.label)
+        for configuration in self.configurations(None):
+            self.recipe.resolve(configuration, self.label)
 
     @property
     def label(self) -> str:
@@ -80,9 +80,9 @@ class Contender:
         if rate is None:
             return ()
         if rate in self.fixed:
-            return (float(self.fixed[rate]),)
+            return (_rate(self.fixed[rate]),)
         if rate in self.space:
-            return tuple(sorted(float(v) for v in self.space[rate]))
+            return tuple(sorted(_rate(v) for v in self.space[rate]))
         return tuple(given) if given else grid(*self.recipe.rates, per_decade)
 
     def configurations(
@@ -98,69 +98,42 @@ class Contender:
 
 def contenders(given: Sequence[str | Preset | Contender]) -> list[Contender]:
     """Contenders by name or as they are. Raises `InputError` where two would share a name, or there are none."""
-    if isinstance(given, str) or not given:
-        raise InputError(f"optimizers must be a list of names or Contenders, at least one; got {given!r}.")
-    out = [c if isinstance(c, Contender) else Contender(c) for c in given]
+    out = [c if isinstance(c, Contender) else Contender(c) for c in options.OPTIMIZERS.check(given)]
     labels = [c.label for c in out]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice:
-        raise InputError(f"The optimizer {twice!r} stands twice in the list; name each once.")
+        raise InputError(f"The optimizer {shown(twice)} stands twice in the list; name each once.")
     return out
 
 
 def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:
     """The user's rates, ascending, each once. Raises `InputError` where one is not a positive finite number."""
-    if given is None:
-        return None
-    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-        raise InputError(f"learning_rates must be a list of positive numbers, at least one; got {given!r}.")
-    for value in given:
-        number = as_number(value)
-        if number is None or not 0 < number < float("inf"):
-            raise InputError(f"A learning rate must be a positive finite number, got {value!r}.")
-    return tuple(sorted({float(value) for value in given}))
+    read = options.LEARNING_RATES.check(given)
+    return None if read is None else tuple(sorted(set(read)))
 
 
 def tunable(given: Sequence[str] | None, of: Sequence[Contender]) -> tuple[str, ...]:
     """The names of hyperparameters to search. Raises `InputError` where one is no contender's, or it is no list."""
-    if given is None:
-        return ()
-    if isinstance(given, str) or not given or not all(isinstance(name, str) and name for name in given):
-        raise InputError(f"tune must be a list of hyperparameters' names such as ['lr', 'beta1'], got {given!r}.")
     known = {name for c in of for name in c.recipe.defaults} | {c.recipe.rate for c in of if c.recipe.rate}
-    for name in given:
+    names = options.TUNE.check(given) or ()
+    for name in names:
         if name not in known:
-            raise InputError(f"No optimizer compared has the hyperparameter {name!r}. {suggest(name, known)}")
-    return tuple(dict.fromkeys(given))
+            raise InputError(f"No optimizer compared has the hyperparameter {shown(name)}. {suggest(name, known)}")
+    return tuple(dict.fromkeys(names))
 
 
-def _titled(text: str) -> tuple[str | None, str]:
-    """`"quick = adam(beta2=0.9)"` → its title and the rest."""
-    title, equals, rest = text.partition("=")
-    if not equals or "(" in title:
-        return None, text.strip()
-    if not title.strip():
-        raise InputError(f"Cannot read {text!r}; write a title as title = name(hyperparameter=value, …).")
-    return title.strip(), rest.strip()
+def _rate(value: Any) -> float:
+    number = Positive().read(value)
+    if number is None:
+        raise InputError(f"A learning rate must be {Positive().accepted}, got {shown(value)}.")
+    return number
 
 
 def _found(name: str) -> Recipe | Imported:
-    return Imported(name.strip()) if ":" in name else recipe(name)
+    return Imported(name) if ":" in name else recipe(name)
 
 
 def _parse(text: Any) -> tuple[Recipe | Imported, dict[str, Any]]:
-    """`"rmsprop(alpha=0.9)"` → its recipe and what is called with. Nothing is evaluated but literals."""
-    if not isinstance(text, str):
-        raise InputError(f"An optimizer is named by a string or a Contender, got {text!r}.")
-    name, paren, _ = text.strip().partition("(")
-    if not paren:
-        return _found(name), {}
-    try:
-        call = ast.parse(f"f({text.strip().partition('(')[2]}", mode="eval").body
-        assert isinstance(call, ast.Call)
-        assert not call.args
-        assert all(k.arg for k in call.keywords)
-        values = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError, AssertionError):
-        raise InputError(f"Cannot read {text!r}; write an optimizer as name(hyperparameter=value, …).") from None
+    """`"rmsprop(alpha=0.9)"` → its recipe and what is called with."""
+    name, values = called(text)
     return _found(name), values

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from thalweg.errors import InputError
 from thalweg.population.models import build
 from thalweg.population.plan import Plan
 from thalweg.records.types import StudyRecord
@@ -15,6 +16,8 @@ from thalweg.studies.search import SearchTuner
 from thalweg.studies.tuning import FINE, GridTuner, Tuner, cap_of
 from thalweg.workloads.content import content
 from thalweg.workloads.workload import Workload
+
+MOST_RUNS = 1_000_000  # of a study: their records have to fit in memory
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,19 @@ class Design:
             )
             for c in self.contenders
         ]
+
+
+def require_feasible(design: Design) -> None:
+    """Raises `InputError` where the study contradicts itself, cannot search what it should, or would be endless."""
+    if design.tune and design.learning_rates:
+        raise InputError("learning_rates are run exactly and tune searches: give one of the two.")
+    runs = design.expected * design.seeds + 2 * len(design.contenders) * design.confirm_seeds
+    if runs > MOST_RUNS:
+        raise InputError(
+            f"The study would train {runs:,} models, and at most {MOST_RUNS:,} are accepted: compare fewer optimizers,"
+            " values, trials or seeds."
+        )
+    design.tuners(higher_is_better=True)  # says at once what cannot be searched
 
 
 def describe(design: Design, workload: Workload, plan: Plan, seconds: float | None = None) -> StudyRecord:

@@ -14,7 +14,6 @@ from thalweg.records.lock import folder
 from thalweg.records.store import Store
 from thalweg.records.types import Progress, RunRecord, StudyRecord
 
-CHECKPOINT_EVERY = 60.0  # seconds of training that a crash may cost, unless the user says otherwise
 HEARTBEAT = 2.0  # seconds between two notes of how far a study is
 logger = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 
+from thalweg.population.labels import one_class_notes
 from thalweg.population.memory import megabytes
 from thalweg.population.plan import Plan, make_plan, remade
 from thalweg.records.types import StudyRecord
@@ -45,12 +46,13 @@ def prepare(
     plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm, memory=limit)
     pace = measure(plan, design)
     if budget is None:
-        record = _foreseen(describe(design, workload, plan), design, plan, pace, workload)
+        record = replace(describe(design, workload, plan), notes=one_class_notes(workload))
+        record = _foreseen(record, design, plan, pace, workload)
         return Prepared(design, plan, Clock(began, None, None, workload), record, _sentence(record))
     design, workload, notes = fit(design, workload, pace, budget - (time.perf_counter() - began))
     plan = replace(plan, job=replace(plan.job, workload=workload))
     share = budget * workers / len(design.contenders)
-    record = replace(describe(design, workload, plan, share), notes=tuple(notes))
+    record = replace(describe(design, workload, plan, share), notes=(*one_class_notes(workload), *notes))
     record = _foreseen(record, design, plan, pace, workload)
     return Prepared(design, plan, Clock(began, budget, pace, workload), record, _sentence(record))
 

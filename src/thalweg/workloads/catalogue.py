@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from thalweg.errors import InputError, suggest
+from thalweg.errors import InputError, shown, suggest
 
 if TYPE_CHECKING:
     from thalweg.workloads.workload import Workload
@@ -59,5 +59,5 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> "Workload
         InputError: where the name is unknown, with the nearest known ones, or the data cannot be read.
     """
     if name not in WORKLOADS:
-        raise InputError(f"Unknown workload {name!r}. {suggest(name, WORKLOADS)}")
+        raise InputError(f"Unknown workload {shown(name)}. {suggest(name, WORKLOADS)}")
     return WORKLOADS[name](data_dir)

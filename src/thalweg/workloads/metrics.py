@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.errors import InputError, suggest
+from thalweg.errors import InputError, shown, suggest
+from thalweg.options.kinds import Line
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,13 @@ class Metric:
     function: Callable[[Any, Tensor], Any]
     higher_is_better: bool = True
     vectorized: bool = False
+
+    def __post_init__(self) -> None:
+        line = Line()
+        if line.read(self.name) is None:
+            raise InputError(f"The name of a metric must be {line.accepted}, got {shown(self.name)}.")
+        if not callable(self.function):
+            raise InputError(f"The function of a metric must be a callable, got {shown(self.function)}.")
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -64,5 +72,5 @@ METRICS = {
 def metric_named(name: str) -> Metric:
     """The metric of that name. Raises `InputError` with the nearest known names."""
     if name not in METRICS:
-        raise InputError(f"Unknown metric {name!r}. {suggest(name, METRICS)}")
+        raise InputError(f"Unknown metric {shown(name)}. {suggest(name, METRICS)}")
     return METRICS[name]

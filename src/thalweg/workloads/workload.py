@@ -1,7 +1,6 @@
 """A workload: the data, the model, the loss, the metric and the target of one training problem."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -9,9 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
+from thalweg.options.declared import BATCH_SIZE, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
+from thalweg.workloads.data import kind, paired
 from thalweg.workloads.metrics import Metric, metric_named
 
 Inputs = tuple[Tensor, ...]
+MOST_MEASUREMENTS = 1_000_000  # of a run: each is kept
 
 
 @dataclass(frozen=True, eq=False)  # two splits are equal where they are one: tensors have no truth value
@@ -72,20 +74,18 @@ class Workload:
             if data is not None or split != "test":
                 object.__setattr__(self, split, _split(split, data))
         object.__setattr__(self, "metric", _metric(self.metric))
-        for number in ("batch_size", "epochs"):
-            _require_count(number, getattr(self, number))
-        if self.steps is not None:
-            _require_count("steps", self.steps)
-        if self.evaluate_every != "epoch":
-            _require_count("evaluate_every", self.evaluate_every, 'or "epoch"')
-        _require_target(self.target)
+        for option in (NAME, BATCH_SIZE, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
+            object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+        self._require_an_end()
         if not callable(self.model) or isinstance(self.model, nn.Module):
             raise InputError(
                 "model must be a factory that returns a new nn.Module at every call, such as a class or a"
-                f" lambda, got {_kind(self.model)}."
+                f" lambda, got {kind(self.model)}."
             )
         if not callable(self.loss):
-            raise InputError(f"loss must be a callable loss(outputs, targets), got {_kind(self.loss)}.")
+            raise InputError(f"loss must be a callable loss(outputs, targets), got {kind(self.loss)}.")
+
+        _require_alike({name: getattr(self, name) for name in ("train", "validation", "test")})
 
     @property
     def steps_per_epoch(self) -> int:
@@ -108,6 +108,15 @@ class Workload:
         every, total = self.measuring_interval, self.total_steps
         return [*range(every, total, every), total]
 
+    def _require_an_end(self) -> None:
+        steps, measurements = self.total_steps, self.total_steps // self.measuring_interval
+        if steps > MOST_STEPS or measurements > MOST_MEASUREMENTS:
+            raise InputError(
+                f"A run may take at most {MOST_STEPS:,} steps and be measured {MOST_MEASUREMENTS:,} times, and this one"
+                f" takes {steps:,} and is measured {measurements:,} times: give fewer epochs or steps, or a larger"
+                " evaluate_every."
+            )
+
     def to(self, device: torch.device) -> "Workload":
         """The same problem with its data on a device."""
         splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
@@ -115,7 +124,7 @@ class Workload:
 
 
 def _split(name: str, data: Any) -> Split:
-    split = data if isinstance(data, Split) else _paired(name, data)
+    split = data if isinstance(data, Split) else Split(*paired(name, data))
     lengths = {len(x) for x in split.inputs} | {len(split)}
     if lengths == {0} or not split.inputs:
         raise InputError(f"{name} holds no samples; give it at least one.")
@@ -124,46 +133,21 @@ def _split(name: str, data: Any) -> Split:
     return split
 
 
-def _paired(name: str, data: Any) -> Split:
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise InputError(f"{name} must be a pair (X, y) of tensors, got {_kind(data)}.")
-    # A list is data, as torch reads it: [[1, 2], [3, 4]] is two samples and not two inputs.
-    inputs = data[0] if isinstance(data[0], tuple) else (data[0],)
-    return Split(tuple(_tensor(name, x) for x in inputs), _tensor(name, data[1]))
-
-
-def _tensor(name: str, data: Any) -> Tensor:
-    try:
-        tensor = torch.as_tensor(data).detach()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name} must hold tensors or arrays, got {_kind(data)} ({error}).") from None
-    if tensor.ndim == 0:
-        raise InputError(f"{name} must hold tensors of shape [samples, …], got a single number.")
-    return tensor
+def _require_alike(splits: Mapping[str, Split | None]) -> None:
+    """That all splits have as many inputs."""
+    counts = {name: len(split.inputs) for name, split in splits.items() if split is not None}
+    other = next((name for name, count in counts.items() if count != counts["train"]), None)
+    if other:
+        raise InputError(
+            f"{other} has {counts[other]} inputs and train has {counts['train']}; give all splits the same."
+        )
 
 
 def _metric(metric: Any) -> Metric:
-    if isinstance(metric, Metric):
-        return metric
     if isinstance(metric, str):
         return metric_named(metric)
+    if isinstance(metric, Metric):
+        return metric
     if callable(metric):
-        return Metric(getattr(metric, "__name__", "metric"), metric)
-    raise InputError(f"metric must be a name or a callable metric(outputs, targets), got {_kind(metric)}.")
-
-
-def _require_count(name: str, value: Any, otherwise: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        choice = " ".join(filter(None, ("1", otherwise)))
-        raise InputError(f"{name} must be a whole number of at least {choice}, got {value!r}.")
-
-
-def _require_target(value: Any) -> None:
-    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
-        raise InputError(f"target must be a finite number or None, got {value!r}.")
-
-
-def _kind(value: Any) -> str:
-    """What arrived, for an error message: its class, and the length of a tuple or list."""
-    length = f" of length {len(value)}" if isinstance(value, tuple | list) else ""
-    return f"{type(value).__name__}{length}"
+        return Metric(str(getattr(metric, "__name__", "metric")), metric)
+    raise InputError(f"metric must be a name or a callable metric(outputs, targets), got {kind(metric)}.")

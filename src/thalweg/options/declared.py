@@ -1,0 +1,125 @@
+"""Every option of a comparison and of a workload, declared once: name, range or choices, default, meaning.
+
+`thalweg.compare` and `Workload` check what they are given by these declarations, and the command line takes its
+parsing, its defaults and its help from them. Nothing here imports torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from thalweg.errors import InputError, shown
+from thalweg.options.kinds import File, Flag, Folder, Kind, Line, Listed, Number, Positive, Quantity, Whole
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. `optional`: whether `None` may be given. `otherwise`: a word that may be given instead."""
+
+    name: str
+    kind: Kind
+    default: Any
+    help: str
+    optional: bool = False
+    otherwise: str | None = None
+
+    @property
+    def described(self) -> str:
+        """The help and the range: `"Tuning seeds (1 to 1,000)."`"""
+        return f"{self.help} ({self.kind.range})." if self.kind.range else f"{self.help}."
+
+    @property
+    def accepted(self) -> str:
+        """What it takes, as an error says it: `'a whole number from 1 to 9, or "epoch"'`."""
+        return f'{self.kind.accepted}, or "{self.otherwise}"' if self.otherwise else self.kind.accepted
+
+    def check(self, value: Any) -> Any:
+        """`value` in the form that is used. Raises `InputError` with name, range and value where it is not accepted."""
+        if (value is None and self.optional) or (isinstance(value, str) and value == self.otherwise):
+            return value
+        read = self.kind.read(value)
+        if read is None:
+            raise InputError(f"{self.name} must be {self.accepted}, got {shown(value)}.")
+        return read
+
+
+TIMES = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}  # in seconds
+SIZES = {"mb": 1e6, "gb": 1e9, "mib": 2.0**20, "gib": 2.0**30}  # in bytes
+
+MOST_SEEDS = 1000  # as far apart as tuning and confirmation seeds lie: with more, they would meet
+MOST_STEPS = 10**9
+
+# Of a comparison.
+OPTIMIZERS = Option(
+    "optimizers", Listed("names or Contenders", 200), None, "Names; hyperparameters may be fixed", optional=True
+)
+LEARNING_RATES = Option(
+    "learning_rates",
+    Listed("positive finite numbers", 1000, Positive()),
+    None,
+    "Rates to try exactly, for every optimizer",
+    optional=True,
+)
+SEEDS = Option("seeds", Whole(1, MOST_SEEDS), 3, "Tuning seeds")
+CONFIRM_SEEDS = Option(
+    "confirm_seeds", Whole(0, MOST_SEEDS), 5, "Fresh seeds for the choice and the defaults; 0 ranks by validation"
+)
+BASE_SEED = Option("base_seed", Whole(0, 2**31 - 1), 0, "The first tuning seed")
+TUNE = Option(
+    "tune",
+    Listed("hyperparameters' names such as 'lr' and 'beta1'", 100, Line()),
+    None,
+    "Hyperparameters to search",
+    optional=True,
+)
+TRIALS = Option("trials", Whole(1, 10_000), 64, "Trials of that search for every optimizer")
+CLIP_NORM = Option("clip_norm", Positive(), None, "The largest norm of a step's gradients", optional=True)
+BUDGET = Option(
+    "budget",
+    Quantity("seconds", "a time", TIMES, '"90s", "10min" or "1.5h"'),
+    None,
+    "Time for everything; the study is cut to fit",
+    optional=True,
+)
+MEMORY = Option(
+    "memory",
+    Quantity("bytes", "a size", SIZES, '"800MB" or "4GB"'),
+    None,
+    "What the process may hold in memory; fewer runs train at once",
+    optional=True,
+)
+PROGRESS = Option("progress", Flag(), True, "Show progress")
+CHECKPOINT_EVERY = Option(
+    "checkpoint_every", Quantity("seconds", "a time", TIMES, '"60s" or "5min"'), 60.0, "What a crash may cost at most"
+)
+OUT = Option("out", Folder(), None, "Directory for study.sqlite and report.html", optional=True)
+DEVICE = Option("device", Line(), "cpu", "Where to train: cpu, cuda, cuda:1, or another that torch has here")
+
+# Of a study that is kept.
+STORE = Option("out", Folder(), None, "Directory of the studies")
+STUDY = Option("study", Whole(1, 2**63 - 1), None, "The study; the newest if not given", optional=True)
+
+# Of the command line alone.
+DATA_DIR = Option(
+    "data_dir", Folder(), None, "Directory of mnist/ and fashion-mnist/; or set THALWEG_DATA", optional=True
+)
+JSON = Option("json", File(), None, "Also write the results to this file, as JSON", optional=True)
+
+# Of a workload; `epochs` and `steps` of a comparison replace the workload's own.
+NAME = Option("name", Line(), None, "How reports call it")
+BATCH_SIZE = Option("batch_size", Whole(1, 10**9), 32, "Samples per step")
+EPOCHS = Option("epochs", Whole(1, 10**6), 10, "Passes over the training data")
+STEPS = Option("steps", Whole(1, MOST_STEPS), None, "Optimizer steps of a run, in place of epochs", optional=True)
+EVALUATE_EVERY = Option(
+    "evaluate_every", Whole(1, MOST_STEPS), "epoch", "Steps between measurements", otherwise="epoch"
+)
+TARGET = Option("target", Number(), None, "Value of the metric that counts as reached", optional=True)
+
+
+def of_comparison() -> Mapping[str, Option]:
+    """The options that `compare` takes, by name."""
+    taken = (
+        OPTIMIZERS, LEARNING_RATES, SEEDS, CONFIRM_SEEDS, BASE_SEED, EPOCHS, STEPS, TUNE, TRIALS, CLIP_NORM, BUDGET,
+        MEMORY, PROGRESS, OUT, DEVICE, DATA_DIR, CHECKPOINT_EVERY,
+    )  # fmt: skip
+    return {option.name: option for option in taken}

@@ -1,0 +1,205 @@
+"""What kinds of value an option takes, each with its range, and how such a value is read."""
+
+import math
+import operator
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+LONGEST = 10_000  # characters of a text that is given: nobody writes more, and patterns over it stay quick
+
+
+class Kind(Protocol):
+    """`accepted` ends the sentence "x must be …"; `range` stands behind the help, and is empty where that says it."""
+
+    @property
+    def accepted(self) -> str: ...
+
+    @property
+    def range(self) -> str: ...
+
+    def read(self, value: Any) -> Any:
+        """The value in the form that is used; `None` where it is not of this kind."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number in [low, high]."""
+
+    low: int
+    high: int
+
+    @property
+    def accepted(self) -> str:
+        return f"a whole number from {self.range}"
+
+    @property
+    def range(self) -> str:
+        return f"{self.low:,} to {self.high:,}"
+
+    def read(self, value: Any) -> int | None:
+        if isinstance(value, bool):
+            return None
+        try:
+            whole = operator.index(value)
+        except Exception:  # whatever its class raises
+            return None
+        return whole if self.low <= whole <= self.high else None
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number."""
+
+    accepted: str = "a finite number"
+    range: str = ""
+
+    def read(self, value: Any) -> float | None:
+        number = as_number(value)
+        return None if number is None or not math.isfinite(number) else number
+
+
+@dataclass(frozen=True)
+class Positive:
+    """A finite number above 0."""
+
+    accepted: str = "a positive finite number"
+    range: str = "above 0"
+
+    def read(self, value: Any) -> float | None:
+        number = as_number(value)
+        return None if number is None or not 0 < number < math.inf else number
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A positive number of `base` units, or a text of a number and its unit."""
+
+    base: str
+    what: str
+    units: Mapping[str, float]
+    examples: str
+
+    @property
+    def accepted(self) -> str:
+        return f"{self.what} such as {self.examples}, or a positive finite number of {self.base}"
+
+    @property
+    def range(self) -> str:
+        return self.examples
+
+    def read(self, value: Any) -> float | None:
+        if not isinstance(value, str):
+            return Positive().read(value)
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", value.strip().lower()) if len(value) < LONGEST else None
+        return Positive().read(float(found[1]) * self.units[found[2]]) if found and found[2] in self.units else None
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or False."""
+
+    accepted: str = "True or False"
+    range: str = ""
+
+    def read(self, value: Any) -> bool | None:
+        return value if isinstance(value, bool) else None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A text of one line that can be printed."""
+
+    accepted: str = "a text of one line, of 1 to 200 characters"
+    range: str = ""
+    longest: int = 200
+
+    def read(self, value: Any) -> str | None:
+        fits = isinstance(value, str) and value.isprintable() and value.strip() and len(value) <= self.longest
+        return value if fits else None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list of 1 to `most` values: `of` reads each, or whoever uses them does."""
+
+    what: str
+    most: int
+    of: Kind | None = None
+    range: str = ""
+
+    @property
+    def accepted(self) -> str:
+        return f"a list of {self.what}, at least one and at most {self.most:,}"
+
+    def read(self, value: Any) -> list[Any] | None:
+        values = _listed(value)
+        if values is None or not 1 <= len(values) <= self.most:
+            return None
+        if self.of is None:
+            return values
+        read = [self.of.read(each) for each in values]
+        return None if None in read else read
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The path of a directory, or of one that can be made."""
+
+    accepted: str = "the path of a directory, or of one that can be made"
+    range: str = ""
+
+    def read(self, value: Any) -> Path | None:
+        path = _path(value)
+        if path is None:
+            return None
+        nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+        return path if nearest.is_dir() else None
+
+
+@dataclass(frozen=True)
+class File:
+    """The path of a file that can be written, in a directory that exists."""
+
+    accepted: str = "the path of a file that can be written, in a directory that exists"
+    range: str = ""
+
+    def read(self, value: Any) -> Path | None:
+        path = _path(value)
+        if path is None or path.is_dir() or not path.parent.is_dir():
+            return None
+        return path if os.access(path.parent, os.W_OK) else None
+
+
+def as_number(value: Any) -> float | None:
+    """A finite or infinite real number as float, also from a tensor or array of one element; else `None`."""
+    if isinstance(value, bool | str | bytes) or value is None:
+        return None
+    try:
+        return float(value.item() if hasattr(value, "item") else value)
+    except Exception:  # whatever its class raises
+        return None
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """The values of a list, a tuple, a range, an array or a tensor."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, range):
+        value = value[: LONGEST + 1]
+    return list(value) if isinstance(value, list | tuple | range) else None
+
+
+def _path(value: Any) -> Path | None:
+    """A path that the system can look up."""
+    try:
+        path = Path(os.fspath(value))
+        path.absolute().exists()
+        if "\0" in str(path):
+            return None
+    except (TypeError, ValueError, OSError):  # no path, a name too long, or a working directory gone
+        return None
+    return path

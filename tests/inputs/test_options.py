@@ -1,0 +1,68 @@
+"""The declarations of options, and that whoever uses them says the same."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import thalweg
+from thalweg.cli.main import app
+from thalweg.options import declared
+from thalweg.options.kinds import File, Flag, Folder, Line, Listed, Number, Positive, Quantity, Whole
+from thalweg.studies.protocol import CONFIRMATION_OFFSET
+
+TIME = Quantity("seconds", "a time", {"s": 1.0, "min": 60.0}, '"90s"')
+SIGNATURE = inspect.signature(thalweg.compare).parameters
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [
+        (Whole(0, 9), 9, 9), (Whole(0, 9), 10, None), (Whole(0, 9), 1.0, None), (Whole(0, 9), True, None),
+        (Number(), 3, 3.0), (Number(), float("nan"), None), (Number(), "3", None),
+        (Positive(), 0, None), (Positive(), 5e-324, 5e-324), (Positive(), float("inf"), None),
+        (TIME, "1.5 min", 90.0), (TIME, 3, 3.0), (TIME, "3", None), (TIME, "3 h", None), (TIME, "0s", None),
+        (Flag(), False, False), (Flag(), 0, None),
+        (Line(), "a b", "a b"), (Line(), "", None), (Line(), " ", None), (Line(), "a\n", None), (Line(), 3, None),
+        (Listed("numbers", 2, Positive()), (1, 2), [1.0, 2.0]), (Listed("numbers", 2, Positive()), [1, 0], None),
+        (Listed("numbers", 2), [], None), (Listed("numbers", 2), range(10**12), None), (Listed("x", 2), "ab", None),
+        (Folder(), __file__, None), (File(), "no/such/place.json", None), (File(), ".", None),
+    ],
+)  # fmt: skip
+def test_what_a_kind_reads(kind: Any, value: Any, read: Any) -> None:
+    assert kind.read(value) == read
+
+
+def test_a_folder_may_be_new(tmp_path: Path) -> None:
+    assert Folder().read(tmp_path / "new" / "deep") == tmp_path / "new" / "deep"
+
+
+@pytest.mark.parametrize("option", declared.of_comparison().values(), ids=lambda option: option.name)
+def test_compare_takes_what_is_declared(option: declared.Option) -> None:
+    replaces_the_workloads = option in (declared.EPOCHS, declared.STEPS)
+    assert SIGNATURE[option.name].default == (None if replaces_the_workloads else option.default)
+    if isinstance(option.kind, Whole):
+        said = re.search(rf"^ +{option.name}: (.*?)^ +\w+: ", thalweg.compare.__doc__ or "", re.DOTALL | re.MULTILINE)
+        assert said is not None
+        assert option.kind.range in " ".join(said[1].split())
+
+
+def test_every_argument_of_compare_is_declared() -> None:
+    assert set(SIGNATURE) == {"workload", *declared.of_comparison()}
+
+
+def test_every_option_of_the_command_line_is_declared_and_shows_its_range() -> None:
+    known = {**declared.of_comparison(), "data_dir": declared.DATA_DIR, "json": declared.JSON}
+    command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
+    shown = {
+        parameter.name: parameter.help for parameter in command.params if parameter.name not in ("workload", "help")
+    }
+    assert set(shown) == set(known)
+    assert all(option.described in shown[name] for name, option in known.items())
+
+
+def test_tuning_seeds_never_reach_the_confirmation_seeds() -> None:
+    assert declared.MOST_SEEDS == CONFIRMATION_OFFSET
