@@ -33,7 +33,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     def accepted(*_: Any, **__: Any) -> None:
         raise SystemExit(0)
 
-    monkeypatch.setattr("thalweg.api.prepare", accepted)
+    monkeypatch.setattr("thalweg.api.comparison.prepare", accepted)
 
 
 @held(300)

@@ -83,7 +83,7 @@ def show_result(result: Any, out: Path | None) -> None:
     """The leaderboard, what it says, and where the report in `out` is, on standard output."""
     from rich.console import Console
 
-    from thalweg.api import REPORT
+    from thalweg.api.result import REPORT
     from thalweg.reports.terminal import lines, table
 
     console = Console()

@@ -1,6 +1,7 @@
 """Who works on a study: one program at a time, known by a lock that ends with its process, however that ends."""
 
 import os
+import time
 from pathlib import Path
 from typing import IO
 
@@ -16,9 +17,14 @@ class Lock:
     """Held from its making until `close`. Raises `InputError` where another program holds it."""
 
     def __init__(self, folder: Path, study: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / "lock").open("a+")
-        if not _taken(self._file):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / "lock").open("a+")
+        except OSError as error:
+            raise InputError(
+                f"Cannot write to {folder}: {error.strerror}; free some space or choose another."
+            ) from None
+        if not _taken_soon(self._file):
             holder = _holder(self._file)
             self._file.close()
             raise InputError(
@@ -44,6 +50,15 @@ def running(folder: Path) -> str | None:
             return None if _taken(file) else _holder(file)
     except OSError:
         return None
+
+
+def _taken_soon(file: IO[str]) -> bool:
+    """Whether it is had within a second: who only looks whether a study is running holds it for a moment."""
+    for _ in range(10):
+        if _taken(file):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _taken(file: IO[str]) -> bool:

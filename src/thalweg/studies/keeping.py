@@ -79,7 +79,6 @@ class Kept:
         self.spent = self._progress.seconds
         self._began, self._told = time.monotonic(), 0.0
         self._folder = folder(store.directory, study)
-        self._folder.mkdir(parents=True, exist_ok=True)
 
     def keep(self, runs: Mapping[int, RunRecord]) -> None:
         """Raises `InputError` where they cannot be written."""

@@ -1,0 +1,107 @@
+"""`compare`: a study from what was asked."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from thalweg.api.result import Result
+from thalweg.api.running import problem, run, run_kept, usable
+from thalweg.options import declared as options
+from thalweg.records.store import Store
+from thalweg.rules.contract import Preset
+from thalweg.studies import contenders as entries
+from thalweg.studies.contenders import Contender
+from thalweg.studies.design import Design, require_feasible
+from thalweg.studies.keeping import Unkept
+from thalweg.studies.preparation import prepare
+from thalweg.studies.progress import Live, Logged
+from thalweg.studies.protocol import TEXTBOOK
+from thalweg.studies.request import request
+from thalweg.workloads.catalogue import load
+from thalweg.workloads.workload import Workload
+
+
+def compare(
+    workload: Workload | str,
+    optimizers: Sequence[str | Preset | Contender] | None = None,
+    learning_rates: Sequence[float] | None = None,
+    seeds: int = 3,
+    confirm_seeds: int = 5,
+    base_seed: int = 0,
+    epochs: int | None = None,
+    steps: int | None = None,
+    tune: Sequence[str] | None = None,
+    trials: int = 64,
+    clip_norm: float | None = None,
+    budget: float | str | None = None,
+    memory: float | str | None = None,
+    progress: bool = True,
+    out: str | Path | None = None,
+    device: str = "cpu",
+    data_dir: str | Path | None = None,
+    checkpoint_every: float | str = 60.0,
+) -> Result:
+    """Compares optimizers on a workload: each tuned over learning rates, then run again on fresh seeds.
+
+    Args:
+        workload: yours, or the name of a built-in one.
+        optimizers: names, names with fixed hyperparameters such as `"rmsprop(alpha=0.9, lr=1e-4)"` (a fixed
+            learning rate is not tuned), import paths such as `"torch.optim:RAdam"`, rules of your own, or
+            `Contender`s; the textbooks' eleven where none are given.
+        learning_rates: tried exactly, for every optimizer. Where none are given, each optimizer's own log grid:
+            two rates a decade over four decades, further while the best lies on an edge, then five a decade around it.
+        seeds: tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
+        confirm_seeds: fresh seeds, 0 to 1,000, from `base_seed + 1000`, on which the choice and the published defaults
+            are run and the test split is read. 0 for neither: then validation ranks.
+        base_seed: the first tuning seed, 0 to 2,147,483,647.
+        epochs: in place of the workload's own, 1 to 1,000,000.
+        steps: optimizer steps of a run, in place of epochs, 1 to 1,000,000,000.
+        tune: hyperparameters to search for every optimizer that has them, `["lr", "weight_decay", "beta1"]`, by
+            Optuna's sampler in place of the grid.
+        trials: of that search, for every optimizer, 1 to 10,000.
+        clip_norm: the largest norm that all gradients of a step together may have; they are scaled down to it.
+        budget: for everything, in seconds or as `"10min"`. The study is cut to fit, and says what it gave up.
+        memory: what the process may hold, in bytes or as `"4GB"`, the data and PyTorch itself included;
+            fewer runs train at once for it.
+        progress: whether to show progress on standard error.
+        out: a directory for `study.sqlite`, with every run as it finishes, and `report.html`; nothing is written
+            where `None`.
+        device: `"cpu"`, or another that torch knows, such as `"cuda"`.
+        data_dir: directory of mnist/ and fashion-mnist/, for the built-in workloads; `THALWEG_DATA` where `None`.
+        checkpoint_every: seconds of training that a crash may cost at most, or `"5min"`; with `out` only.
+
+    Raises:
+        InputError: bad input, said in one sentence. Runs finished before an error or Ctrl-C are kept in `out`.
+    """
+    compared = entries.contenders(TEXTBOOK if optimizers is None else optimizers)
+    design = Design(
+        compared,
+        entries.learning_rates(learning_rates),
+        options.SEEDS.check(seeds),
+        options.CONFIRM_SEEDS.check(confirm_seeds),
+        options.BASE_SEED.check(base_seed),
+        tune=entries.tunable(tune, compared),
+        trials=options.TRIALS.check(trials),
+    )
+    require_feasible(design)
+    limits = {
+        "clip_norm": options.CLIP_NORM.check(clip_norm),
+        "budget": options.BUDGET.check(budget),
+        "memory": options.MEMORY.check(memory),
+    }
+    directory, shows, place = options.OUT.check(out), options.PROGRESS.check(progress), usable(device)
+    every, files = options.CHECKPOINT_EVERY.check(checkpoint_every), options.DATA_DIR.check(data_dir)
+    trained = problem(load(workload, files) if isinstance(workload, str) else workload, epochs, steps)
+    prepared = prepare(design, trained, place, **limits)
+    asked = {
+        "workload": workload if isinstance(workload, str) else None,
+        "data_dir": None if files is None else str(files.absolute()),
+        "epochs": epochs, "steps": steps, "budget": limits["budget"], "device": str(place),
+    }  # fmt: skip
+    prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
+    show = Live() if shows else Logged()
+    show.plan(prepared.foreseen)
+    if directory is None:
+        return run(prepared, Unkept(), show)
+    store, number = Store.begin(directory, prepared.record)
+    return run_kept(prepared, store, number, every, show)

@@ -1,0 +1,58 @@
+"""What a comparison found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thalweg.analysis.leaderboard import Row, leaderboard
+from thalweg.options import declared as options
+from thalweg.records.store import Store
+from thalweg.records.types import RunRecord, StudyRecord
+from thalweg.reports.facts import dataframe, facts
+from thalweg.reports.page import render, write
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a comparison found. `runs` holds every training run; `rows` the leaderboard, best first."""
+
+    study: StudyRecord
+    runs: Sequence[RunRecord]
+    rows: Sequence[Row]
+    verdict: str
+
+    def leaderboard(self) -> "pd.DataFrame":
+        """One row a contender, best first: learning rate, metrics with 95% intervals, steps to target, …"""
+        return dataframe(self.rows)
+
+    def facts(self) -> dict[str, Any]:
+        """The same as plain data that `json` can write."""
+        return facts(self.study, self.rows, self.verdict)
+
+    def save_report(self, path: str | Path) -> None:
+        """Writes the report, one HTML page that needs no network, atomically."""
+        write(Path(path), render(self.study, self.rows, self.runs, self.verdict))
+
+
+def stored(out: str | Path, study: int | None = None) -> Result:
+    """What a study in the directory `out` found, or has found so far; the newest where `study` is `None`.
+
+    Raises `InputError` where there is none.
+    """
+    store, number = Store(options.STORE.check(out)), options.STUDY.check(study)
+    try:
+        number = store.latest() if number is None else number
+        record, runs, answer = store.study(number), store.runs(number), store.verdict(number)
+    finally:
+        store.close()
+    if answer is None:
+        seeds = {run.seed for run in runs if run.role != "tuning"}
+        record = replace(record, confirmation_seeds=tuple(s for s in record.confirmation_seeds if s in seeds))
+        answer = f"Study {number} is not finished: {len(runs):,} runs so far."
+    return Result(record, runs, leaderboard(record, runs), answer)

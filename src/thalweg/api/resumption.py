@@ -1,0 +1,82 @@
+"""`resume`: a study that stopped, from where it stopped."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from thalweg.api.result import REPORT, Result, stored
+from thalweg.api.running import problem, run_kept, usable
+from thalweg.errors import InputError
+from thalweg.options import declared as options
+from thalweg.records.store import Store
+from thalweg.records.types import StudyRecord
+from thalweg.rules.contract import Preset
+from thalweg.studies import contenders as entries
+from thalweg.studies.contenders import Contender
+from thalweg.studies.design import describe
+from thalweg.studies.preparation import Prepared, prepare_again
+from thalweg.studies.progress import Live, Logged
+from thalweg.studies.request import as_begun, changed
+from thalweg.studies.request import design as design_of
+from thalweg.workloads.catalogue import load
+from thalweg.workloads.workload import Workload
+
+
+def resume(
+    out: str | Path,
+    study: int | None = None,
+    *,
+    workload: Workload | None = None,
+    optimizers: Sequence[str | Preset | Contender] | None = None,
+    checkpoint_every: float | str = 60.0,
+    progress: bool = True,
+) -> Result:
+    """Goes on with a study from where it stopped, by Ctrl-C, a crash or a power cut; a finished one is only read.
+
+    What it finds is what it would have found without the stop, to the last bit on the same machine and versions.
+
+    Args:
+        out: the directory of the study.
+        study: its id; the newest where `None`.
+        workload: as it was given to `compare`, where it was not the name of a built-in one.
+        optimizers: as they were given to `compare`, where one of them is a rule of your own.
+        checkpoint_every: seconds of training that may be lost at most, or a text such as `"5min"`.
+        progress: whether to show progress on standard error.
+
+    Raises:
+        InputError: no such study; it is running already; or its workload, its optimizers or the protocol changed.
+    """
+    every, directory = options.CHECKPOINT_EVERY.check(checkpoint_every), options.STORE.check(out)
+    shows, number = options.PROGRESS.check(progress), options.STUDY.check(study)
+    store = Store(directory)
+    number = store.latest() if number is None else number
+    if store.verdict(number) is not None:
+        store.close()
+        result = stored(directory, number)
+        result.save_report(directory / REPORT)
+        return result
+    record = store.study(number)
+    given = None if optimizers is None else entries.contenders(optimizers)
+    prepared = _again(record, workload, given, store.progress(number).seconds)
+    show = Live() if shows else Logged()
+    show.plan(f"study {number}: {len(store.placed(number)):,} runs had finished; going on")
+    return run_kept(prepared, store, number, every, show)
+
+
+def _again(
+    record: StudyRecord, workload: Workload | None, contenders: Sequence[Contender] | None, spent: float
+) -> Prepared:
+    asked = record.request
+    if not asked:
+        raise InputError("The study was begun by an earlier Thalweg and cannot go on; begin it anew.")
+    if workload is None and asked.get("workload") is None:
+        raise InputError(
+            f"The workload {record.workload!r} is your own: go on with thalweg.resume(out, workload=…) in Python."
+        )
+    device = usable(asked["device"])
+    whole = load(asked["workload"], asked["data_dir"]) if workload is None else workload
+    whole = as_begun(problem(whole, asked["epochs"], asked["steps"]), record)
+    chosen = design_of(record, contenders)
+    prepared = prepare_again(record, chosen, whole, device, spent)
+    notes = changed(record, describe(chosen, whole, prepared.plan))
+    return replace(prepared, record=replace(record, notes=tuple(dict.fromkeys((*record.notes, *notes)))))

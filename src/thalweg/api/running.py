@@ -1,0 +1,75 @@
+"""A prepared study, run to its end; and the checks that beginning and going on share."""
+
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from thalweg.analysis.leaderboard import leaderboard
+from thalweg.analysis.verdict import verdict
+from thalweg.api.result import REPORT, Result
+from thalweg.errors import InputError, Interrupted, first_line, shown
+from thalweg.options import declared as options
+from thalweg.records.lock import Lock, folder
+from thalweg.records.store import Store
+from thalweg.studies.keeping import Keeping, Kept
+from thalweg.studies.preparation import Prepared
+from thalweg.studies.progress import Observer
+from thalweg.studies.study import Study
+from thalweg.workloads.workload import Workload
+
+
+def run_kept(prepared: Prepared, store: Store, number: int, every: float, show: Observer) -> Result:
+    """Runs a study that is kept; however it ends, what finished stays, and the user learns how to go on."""
+    with closing(store), closing(Lock(folder(store.directory, number), number)):
+        try:
+            store.note(number, prepared.record)
+            result = run(prepared, Kept(store, number, every), show)
+            result.save_report(store.directory / REPORT)
+            return result
+        except KeyboardInterrupt:
+            raise Interrupted(number, len(store.runs(number))) from None
+        except InputError as error:
+            raise InputError(
+                f"{error} What had finished is kept; go on with thalweg resume {number} --out {store.directory}."
+            ) from error
+
+
+def run(prepared: Prepared, keeping: Keeping, show: Observer) -> Result:
+    """Runs a study, and says what it found."""
+    try:
+        study = Study(prepared, keeping, show)
+        study.run()
+    finally:
+        show.close()
+    rows = leaderboard(study.record, study.runs)
+    result = Result(study.record, study.runs, rows, verdict(study.record, rows))
+    keeping.finish(result.study, result.verdict)
+    return result
+
+
+def problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:
+    """The workload, as long as asked. Raises `InputError` where it is none."""
+    if not isinstance(workload, Workload):
+        raise InputError(
+            f"workload must be a thalweg.Workload or a built-in one's name, such as 'digits', got {shown(workload)}."
+        )
+    if epochs is not None and steps is not None:
+        raise InputError("epochs and steps both say how long a run trains: give one of the two.")
+    if epochs is not None:
+        return replace(workload, epochs=epochs, steps=None)
+    return workload if steps is None else replace(workload, steps=steps)
+
+
+def usable(name: Any) -> torch.device:
+    """The device. Raises `InputError` where it cannot be used."""
+    try:
+        device = name if isinstance(name, torch.device) else torch.device(options.DEVICE.check(name))
+        torch.empty(0, device=device).to("cpu")  # of a device that holds nothing, such as "meta", this fails
+    except InputError:
+        raise
+    except Exception as error:  # whatever the backend of that device raises
+        reason = first_line(error).rstrip(".")
+        raise InputError(f"The device {shown(name)} cannot be used: {reason}; use 'cpu'.") from None
+    return device
