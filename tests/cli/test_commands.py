@@ -138,3 +138,24 @@ def test_fashion_mnist_on_the_real_data(tmp_path: Path, data_dir: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "fashion-mnist" in (tmp_path / "thalweg-out" / "report.html").read_text()
+
+
+SHORT = ("--optimizers", "sgd", "--learning-rates", "0.1", "--steps", "1", "--seeds", "1", "--confirm-seeds", "2")
+
+
+def test_an_output_that_cannot_show_every_character(tmp_path: Path) -> None:
+    """Neither the terminal's encoding nor a path that is no text may lose the answer at the end."""
+    done = call("compare", "digits", *SHORT, "--out", "\udcff", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "\\xb1" in done.stdout
+    assert "Report: \\udcff" in done.stdout
+
+
+def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = "import os; os.rmdir(os.getcwd()); from thalweg.cli.main import run; run()"
+    command = [sys.executable, "-c", code, "compare", "digits", "--optimizers", "torch.optim:SGD"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=gone, timeout=280, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("thalweg: out must be the path of a directory")

@@ -69,7 +69,7 @@ DATA = {
 }  # fmt: skip
 
 CODE = {
-    "a factory that raises": ({"model": lambda: 1 / 0}, r"ZeroDivisionError: .*\(raised at .*test_bad_workloads.py:\d+\)"),
+    "a factory that raises": ({"model": lambda: 1 / 0}, r"ZeroDivisionError: .*\(raised at .*_workloads.py:\d+\)"),
     "a factory with arguments": ({"model": nn.Linear}, "missing 2 required positional arguments"),
     "a factory that returns one model": ({"model": lambda: SHARED}, "must return a new model at every call"),
     "a factory that shares a layer": (

@@ -25,6 +25,8 @@ from hostile import (
 from thalweg.cli.reading import checked
 from thalweg.errors import shown
 from thalweg.options import declared
+from thalweg.population.inspection import inspect
+from thalweg.population.job import Job
 from thalweg.records.store import Store
 from thalweg.studies.notation import split
 
@@ -64,6 +66,13 @@ def test_a_model_that_writes_into_its_inputs_leaves_the_data_alone() -> None:
     before = problem.validation.inputs[0].clone()
     thalweg.compare(problem, **QUICK)
     assert torch.equal(problem.validation.inputs[0], before)
+
+
+def test_building_a_model_is_not_taken_for_drawing_in_training() -> None:
+    cpu = torch.device("cpu")
+    assert not inspect(Job(workload(), cpu, frozenset()), 0).random
+    noisy = net(lambda m, x: m.layer(torch.dropout(x, 0.5, m.training)))
+    assert inspect(Job(workload(model=noisy), cpu, frozenset()), 0).random
 
 
 def test_a_validation_split_of_one_class_is_noted() -> None:

@@ -19,6 +19,7 @@ from synthetic import TEXTBOOK, Parts, Shape, complete, crowd, parts, study_of
 
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.wording import number, size
+from thalweg.errors import InputError
 from thalweg.records.types import StudyRecord
 from thalweg.reports import page
 from thalweg.reports.page import render, write
@@ -258,7 +259,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Path, broken, fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match="cannot be written: No space left"):
         write(target, "new")
     monkeypatch.undo()
     assert target.read_text() == "old"

@@ -31,16 +31,16 @@ def inspect(job: Job, seed: int) -> Job:
     with _blamed(job.workload):
         model = build(job.workload, seed, job.device)
         _require_trainable(job.workload, model)
-        _require_new(model, build(job.workload, seed, job.device))
+        other = build(job.workload, seed, job.device)
+        _require_new(model, other)
     first, _, last = _batches(job.workload)
-    with SeededRandomness(seed, 1) as draws:
+    with SeededRandomness(seed, 1) as draws:  # nothing of it touches torch's own random state
         require_labels(job.workload, _evaluated(job, model, "train", first))
         trained = _stepped(job, model, first, seed)
-    if len(last[1]) != len(first[1]):
-        _stepped(job, model, last, seed)
-    job = replace(job, trained=trained, random=draws.sites > 0)
-    _require_measurable(job, build(job.workload, seed, job.device), seed)
-    return job
+        if len(last[1]) != len(first[1]):
+            _stepped(job, model, last, seed)
+        _require_measurable(job, other, seed)
+    return replace(job, trained=trained, random=draws.sites > 0)
 
 
 def _stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> frozenset[str]:
