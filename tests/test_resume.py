@@ -52,6 +52,16 @@ def stop_after(adds: dict[str, int], count: int, out: Path, **asked: Any) -> Int
     return stop.value
 
 
+def test_another_librarys_optimizer_with_a_pair_of_numbers(adds: dict[str, int], tmp_path: Path) -> None:
+    """JSON has no tuples; the configurations are told apart by their values all the same."""
+    asked: dict[str, Any] = {"optimizers": ["torch.optim:Adam(betas=(0.8, 0.9))"], "seeds": 1, "confirm_seeds": 1}
+    whole = thalweg.compare(tiny(epochs=1), learning_rates=[0.1, 0.01], out=tmp_path / "whole", progress=False, **asked)
+    stop_after(adds, 1, tmp_path / "out", learning_rates=[0.1, 0.01], **asked)
+    assert thalweg.stored(tmp_path / "out").runs[0].hyperparameters["betas"] == (0.8, 0.9)
+    result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
+    assert numbers(result) == numbers(whole)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_it_finds_what_it_would_have_found(count: int, adds: dict[str, int], tmp_path: Path) -> None:
     """Stopped at the beginning, within the coarse round, between rounds, before the confirmation."""

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import thalweg
 from fuzzing import no_hang, options, require_one_sentence, workloads
 from hostile import QUICK, workload
 from thalweg.cli.main import run
+from thalweg.records.store import Store
 
 
 def held(examples: int) -> Any:
@@ -129,9 +131,9 @@ def ended(arguments: list[str]) -> tuple[int, str, str]:
     return int(end.value.code or 0), out.read(), err.read()
 
 
-def require_ended_well(arguments: list[str]) -> None:
+def require_ended_well(arguments: list[str], codes: tuple[int, ...] = (0, 2)) -> None:
     code, out, err = ended(arguments)
-    assert code in (0, 2), err
+    assert code in codes, err
     assert "Traceback" not in out + err
     if code == 2:
         last = err.strip().splitlines()[-1]
@@ -151,6 +153,55 @@ def inside(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("untrained", "inside")
 def test_commands(arguments: list[str]) -> None:
     require_ended_well(arguments)
+
+
+IDS = ["1", "2", "3", "0", "-1", "9" * 30, "x", "", "1.0", "out:1", "gone:1", "broken:1", ":", "1:", "\udcff:1"]
+STORES = ["out", "broken", "gone", "file", "locked", "ü\udcff"]
+OF_STORES = {
+    **dict.fromkeys(("show", "resume", "watch", "report", "delete", "export"), 1),
+    "diff": 2,
+    "studies": 0,
+}  # command → how many studies it takes
+STORE_FLAGS = {
+    "--json": PLACES,
+    "--to": ["file", "new/deep", "runs.csv", ".", "ü\udcff"],
+    "--format": ["csv", "json", "parquet", "xml", "", "CSV"],
+    "--every": ["0", "-1", "nan", "inf", "x", "0.1"],
+    "--checkpoint-every": ["0s", "1s", "x", "-3min", "nan s"],
+    "--no-progress": [],
+}
+
+
+@pytest.fixture(scope="module")
+def stores(places: Path) -> Path:
+    """Directories with two finished studies and one that cannot go on, with a broken store, and with none."""
+    asked: dict[str, Any] = {"seeds": 1, "confirm_seeds": 2, "progress": False, "out": places / "out"}
+    for rate in (0.1, 0.2):
+        thalweg.compare(workload(), ["sgd"], [rate], steps=2, **asked)
+    store, _ = Store.begin(places / "out", replace(thalweg.stored(places / "out").study, request={}))
+    store.close()
+    (places / "broken").mkdir()
+    (places / "broken" / "study.sqlite").write_bytes(b"SQLite format 3\0" + b"\x05" * 300)
+    (places / "gone").mkdir()
+    (places / "locked" / "study.sqlite").mkdir(parents=True)
+    return places
+
+
+@st.composite
+def commands_of_stores(draw: st.DrawFn) -> list[str]:
+    name = draw(st.sampled_from(sorted(OF_STORES)))
+    ids = draw(st.lists(st.sampled_from(IDS), min_size=0, max_size=OF_STORES[name] + 1))
+    arguments = [name, *ids, "--out", draw(st.sampled_from(STORES))]
+    for flag in draw(st.lists(st.sampled_from(sorted(STORE_FLAGS)), max_size=2)):
+        arguments += [flag, *([draw(st.sampled_from(STORE_FLAGS[flag]))] if STORE_FLAGS[flag] else [])]
+    return arguments
+
+
+@held(150)
+@given(commands_of_stores())
+@pytest.mark.usefixtures("stores", "inside")
+def test_commands_of_stores(arguments: list[str]) -> None:
+    require_ended_well(arguments, codes=(0, 1, 2) if arguments[0] == "diff" else (0, 2))
 
 
 SHORT = ["--no-progress", "--seeds", "1", "--learning-rates", "0.1"]

@@ -136,7 +136,7 @@ class Store:
         return [(row[1], self._run(row[0], dict(zip(_RUN, row[2:], strict=True)))) for row in rows]
 
     def _run(self, identity: int, values: dict[str, Any]) -> RunRecord:
-        values["hyperparameters"] = json.loads(values["hyperparameters"])
+        values["hyperparameters"] = {n: _tuple(v) for n, v in json.loads(values["hyperparameters"]).items()}
         curve = self._query(
             "SELECT step, train_loss, validation_loss, validation_metric FROM measurements WHERE run = ? ORDER BY step",
             identity,
@@ -199,6 +199,11 @@ def _record(text: str) -> StudyRecord:
 
 def _plain(value: Any) -> Any:
     return json.dumps(dict(value), default=repr) if isinstance(value, Mapping) else value
+
+
+def _tuple(value: Any) -> Any:
+    """Lists, which JSON makes of tuples, as the tuples that they were."""
+    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value
 
 
 def _now() -> str:
