@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,34 @@ def test_runs_finished_before_a_crash_are_kept(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.study(1).workload == "tiny"
     store.close()
+
+
+class Explodes(nn.Module):
+    """Raises once its weights are large, so only at the highest rates, and only after some steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.out.weight.abs().max() > 50:
+            raise ValueError("the weights exploded")
+        return self.out(x)
+
+
+def test_a_run_that_raises_ends_alone(tmp_path: Path) -> None:
+    """The others go on, and the record says which line it was."""
+    result = thalweg.compare(
+        tiny(model=Explodes), ["sgd", "momentum"], [0.1, 1e4], seeds=1, confirm_seeds=1, progress=False, out=tmp_path
+    )
+    failed = [run for run in result.runs if run.failure]
+    assert {run.learning_rate for run in failed} == {1e4}
+    assert len(failed) == 2
+    assert all(
+        re.search(r"ValueError: the weights exploded \(raised at .*test_api.py:\d+\)", r.failure) for r in failed
+    )
+    assert {row.learning_rate for row in result.rows} == {0.1}
+    assert all(row.test is not None and row.test.mean > 0.5 for row in result.rows)
 
 
 def test_all_diverged_is_told_not_raised() -> None:

@@ -27,6 +27,33 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
+    """While the first still waits for its step to end: held up here by a model that takes its time."""
+    code = (
+        "import time; from thalweg.cli.main import run; from thalweg.population.together import _Together;"
+        "from thalweg.studies.study import Study; tune = Study._tune;"
+        "never = lambda *_: time.sleep(3600);"
+        "Study._tune = lambda self: (setattr(_Together, '_train_batch', never), tune(self)); run()"
+    )
+    command = [sys.executable, "-c", code, *ARGUMENTS]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "coarse" in line:
+            break
+    time.sleep(1)
+    os.kill(process.pid, signal.SIGINT)
+    assert "Ctrl-C again leaves at once" in process.stderr.readline()
+    os.kill(process.pid, signal.SIGINT)
+    try:
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_ctrl_c_keeps_what_had_finished(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CODE, *ARGUMENTS, "--seeds", "400"]
     process = subprocess.Popen(

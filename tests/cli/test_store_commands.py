@@ -158,6 +158,17 @@ def small_disk(place: Path, size: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+def test_a_disk_that_is_read_only(tmp_path: Path) -> None:
+    place = tmp_path / "small"
+    with small_disk(place, "300k"):
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        process = begun(place / "out", "--epochs", "1")
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 2, errors
+        assert errors.strip().splitlines()[-1].startswith("thalweg: Cannot open the store")
+        assert "Traceback" not in errors
+
+
 def test_a_full_disk_keeps_what_finished(tmp_path: Path) -> None:
     """On a small file system of its own; once there is room, the study goes on to its end."""
     place = tmp_path / "small"

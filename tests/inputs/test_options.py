@@ -55,7 +55,12 @@ def test_every_argument_of_compare_is_declared() -> None:
 
 
 def test_every_option_of_the_command_line_is_declared_and_shows_its_range() -> None:
-    known = {**declared.of_comparison(), "data_dir": declared.DATA_DIR, "json": declared.JSON}
+    known = {
+        **declared.of_comparison(),
+        "data_dir": declared.DATA_DIR,
+        "json": declared.JSON,
+        "verbose": declared.VERBOSE,
+    }
     command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
     shown = {
         parameter.name: parameter.help for parameter in command.params if parameter.name not in ("workload", "help")

@@ -155,7 +155,7 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["csv", "json"])
 def test_a_path_that_cannot_be_written_is_refused(kind: str, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere" / "x"):
-        with pytest.raises(InputError, match="Cannot write"):
+        with pytest.raises(InputError, match="cannot be written"):
             export(*known(), kind, path)
     assert list(tmp_path.iterdir()) == []
 

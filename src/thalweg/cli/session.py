@@ -16,7 +16,7 @@ from thalweg.options import declared
 
 Json = Annotated[Path | None, option(declared.JSON)]
 ShowProgress = Annotated[bool, option(declared.PROGRESS, "--progress/--no-progress")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Log more, with the time.")]
+Verbose = Annotated[bool, option(declared.VERBOSE, "--verbose")]
 CheckpointEvery = Annotated[str, option(declared.CHECKPOINT_EVERY)]
 OUT = "thalweg-out"
 

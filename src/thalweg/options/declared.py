@@ -103,6 +103,7 @@ STUDY = Option("study", Whole(1, 2**63 - 1), None, "The study; the newest if not
 DATA_DIR = Option(
     "data_dir", Folder(), None, "Directory of mnist/ and fashion-mnist/; or set THALWEG_DATA", optional=True
 )
+VERBOSE = Option("verbose", Flag(), False, "Log more, with the time")
 JSON = Option("json", File(), None, "Also write the results to this file, as JSON", optional=True)
 
 # Of a workload; `epochs` and `steps` of a comparison replace the workload's own.

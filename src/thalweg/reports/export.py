@@ -39,7 +39,7 @@ def export(study: StudyRecord, runs: Sequence[RunRecord], format: str, path: Pat
     if format not in FORMATS:
         raise InputError(f"There is no format {format!r} to export to. {suggest(format, FORMATS)}")
     if path.is_dir():
-        raise InputError(f"Cannot write {path}: it is a directory; give a file in it.")
+        raise InputError(f"{path} cannot be written: Is a directory; give a file in it.")
     if format == "json":
         return _written([(path, as_json(study, runs))])
     encode = csv_of if format == "csv" else parquet_of
@@ -86,5 +86,5 @@ def _written(files: Sequence[tuple[Path, str | bytes]]) -> tuple[Path, ...]:
             write(path, content)
         except OSError as error:
             reason = error.strerror or error
-            raise InputError(f"Cannot write {path}: {reason}; give a file in a directory that exists.") from None
+            raise InputError(f"{path} cannot be written: {reason}; give a file in a directory that exists.") from None
     return tuple(path for path, _ in files)
