@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several test processes share the cores: none may spin on them
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:

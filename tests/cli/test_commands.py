@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 import thalweg
+from programs import Ended, Program
 
 
-def call(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    code = "from thalweg.cli.main import run; run()"
-    environment = {k: v for k, v in os.environ.items() if k != "THALWEG_DATA"} | (env or {})
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=280, check=False)
+def call(*arguments: str, cwd: Path) -> Ended:
+    return Program(*arguments, cwd=cwd).end()
 
 
 def test_compare_digits(tmp_path: Path) -> None:
@@ -24,17 +22,17 @@ def test_compare_digits(tmp_path: Path) -> None:
         "--seeds", "1", "--confirm-seeds", "2", "--epochs", "2", "--out", "results", "--json", "facts.json",
         cwd=tmp_path,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    assert done.status == 0, done.errors
+    lines = done.output.splitlines()
     assert lines[0].split()[:2] == ["rank", "optimizer"]
     assert lines[1].startswith("1")
     assert any("adam(eps=1e-6, beta1=0.8)" in line for line in lines[1:3])
-    assert "Use " in done.stdout
-    assert "Report: results/report.html" in done.stdout
+    assert "Use " in done.output
+    assert "Report: results/report.html" in done.output
     assert (tmp_path / "results" / "report.html").exists()
-    assert "tuning, coarse: 4 runs of 68 steps" in done.stderr
+    assert "tuning, coarse: 4 runs of 68 steps" in done.errors
     facts = json.loads((tmp_path / "facts.json").read_text())
-    assert facts["verdict"] in done.stdout
+    assert facts["verdict"] in done.output
     assert [row["rank"] for row in facts["leaderboard"]] == [1, 2]
 
 
@@ -54,9 +52,9 @@ def test_optimizers_of_ones_own_directory(tmp_path: Path) -> None:
         "compare", "digits", "--optimizers", "sgd,mine=own:Plain,own:Broken", "--learning-rates", "0.1",
         "--steps", "12", "--seeds", "1", "--confirm-seeds", "2", "--json", "facts.json", cwd=tmp_path,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "own:Broken: 3 of 3 runs failed: RuntimeError: no luck" in done.stdout
-    assert "Traceback" not in done.stderr
+    assert done.status == 0, done.errors
+    assert "own:Broken: 3 of 3 runs failed: RuntimeError: no luck" in done.output
+    assert "Traceback" not in done.errors
     sgd, mine, broken = json.loads((tmp_path / "facts.json").read_text())["leaderboard"]
     assert {sgd["optimizer"], mine["optimizer"], broken["optimizer"]} == {"sgd", "mine", "own:Broken"}
     assert sgd["validation"]["mean"] == pytest.approx(mine["validation"]["mean"], abs=1e-9)
@@ -67,18 +65,18 @@ def test_a_budget(tmp_path: Path) -> None:
     done = call(
         "compare", "digits", "--optimizers", "sgd,adam", "--budget", "25s", "--json", "facts.json", cwd=tmp_path
     )
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.errors
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert facts["caps"]["seconds"] > 0
     assert facts["seeds"]["confirmation"]
     assert facts["notes"], "the whole study would have taken longer"
-    assert all(note in done.stdout for note in facts["notes"])
+    assert all(note in done.output for note in facts["notes"])
 
 
 def test_optimizers(tmp_path: Path) -> None:
     done = call("optimizers", cwd=tmp_path)
-    assert done.returncode == 0
-    rows = {line.split("\t")[0]: line for line in done.stdout.splitlines()}
+    assert done.status == 0
+    rows = {line.split("\t")[0]: line for line in done.output.splitlines()}
     assert {"sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw"} <= set(rows)
     assert "momentum=0.9" in rows["nesterov"]
     assert "arXiv:1711.05101" in rows["adamw"]
@@ -113,15 +111,15 @@ def test_optimizers(tmp_path: Path) -> None:
 )
 def test_a_users_mistake_ends_in_a_sentence_and_2(arguments: list[str], message: str, tmp_path: Path) -> None:
     done = call(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in " ".join(done.stderr.replace("│", " ").split())
-    assert "Traceback" not in done.stderr
+    assert done.status == 2
+    assert message in " ".join(done.errors.replace("│", " ").split())
+    assert "Traceback" not in done.errors
     assert not list(tmp_path.iterdir())
 
 
 def test_version_and_help(tmp_path: Path) -> None:
-    assert call("--version", cwd=tmp_path).stdout.strip() == f"thalweg {thalweg.__version__}"
-    assert "compare" in call("--help", cwd=tmp_path).stdout
+    assert call("--version", cwd=tmp_path).output.strip() == f"thalweg {thalweg.__version__}"
+    assert "compare" in call("--help", cwd=tmp_path).output
 
 
 def test_help_and_import_stay_light(tmp_path: Path) -> None:
@@ -136,7 +134,7 @@ def test_fashion_mnist_on_the_real_data(tmp_path: Path, data_dir: Path) -> None:
         "compare", "fashion-mnist", "--data-dir", str(data_dir), "--optimizers", "sgd,adam", "--learning-rates", "1e-3",
         "--seeds", "1", "--confirm-seeds", "0", "--epochs", "1", cwd=tmp_path,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.errors
     assert "fashion-mnist" in (tmp_path / "thalweg-out" / "report.html").read_text()
 
 
@@ -145,7 +143,9 @@ SHORT = ("--optimizers", "sgd", "--learning-rates", "0.1", "--steps", "1", "--se
 
 def test_an_output_that_cannot_show_every_character(tmp_path: Path) -> None:
     """Neither the terminal's encoding nor a path that is no text may lose the answer at the end."""
-    done = call("compare", "digits", *SHORT, "--out", "\udcff", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [Path(sys.executable).with_name("thalweg"), "compare", "digits", *SHORT, "--out", "\udcff"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "\\xb1" in done.stdout
     assert "Report: \\udcff" in done.stdout

@@ -1,14 +1,15 @@
 """Ctrl-C in the middle of a study: what had finished is kept."""
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
-CODE = "from thalweg.cli.main import run; run()"
+from programs import Program
+from thalweg.population.together import _Together
+from thalweg.studies.study import Study
+
 ARGUMENTS = ("compare", "digits", "--optimizers", "sgd,adam", "--epochs", "6", "--no-progress", "--confirm-seeds", "0")
 
 
@@ -22,53 +23,38 @@ def finished_runs(path: Path) -> int:
             return 0
 
 
-def heed_ctrl_c() -> None:
-    """What a shell starts in the background ignores it, and so would its children."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def steps_that_never_end() -> None:
+    """Once the plan is made, and what it measures."""
+    tune = Study._tune
+
+    def tuned(study: Study) -> Any:
+        _Together._train_batch = lambda *_: time.sleep(3600)  # type: ignore[assignment,method-assign]
+        return tune(study)
+
+    Study._tune = tuned  # type: ignore[method-assign]
 
 
 def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
-    """While the first still waits for its step to end: held up here by a model that takes its time."""
-    code = (
-        "import time; from thalweg.cli.main import run; from thalweg.population.together import _Together;"
-        "from thalweg.studies.study import Study; tune = Study._tune;"
-        "never = lambda *_: time.sleep(3600);"
-        "Study._tune = lambda self: (setattr(_Together, '_train_batch', never), tune(self)); run()"
-    )
-    command = [sys.executable, "-c", code, *ARGUMENTS]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "coarse" in line:
-            break
+    """While the first still waits for its step to end."""
+    program = Program(*ARGUMENTS, cwd=tmp_path, before=steps_that_never_end)
+    while "coarse" not in program.errors.readline():
+        pass
     time.sleep(1)
-    os.kill(process.pid, signal.SIGINT)
-    assert "Ctrl-C again leaves at once" in process.stderr.readline()
-    os.kill(process.pid, signal.SIGINT)
-    try:
-        assert process.wait(30) == 130
-    finally:
-        process.kill()
-        process.communicate()
+    program.send(signal.SIGINT)
+    assert "Ctrl-C again leaves at once" in program.errors.readline()
+    program.send(signal.SIGINT)
+    assert program.end(30).status == 130
 
 
 def test_ctrl_c_keeps_what_had_finished(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", CODE, *ARGUMENTS, "--seeds", "400"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
-    )
+    program = Program(*ARGUMENTS, "--seeds", "400", cwd=tmp_path)
     store = tmp_path / "thalweg-out" / "study.sqlite"
     until = time.monotonic() + 200
     while finished_runs(store) == 0 and time.monotonic() < until:
         time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
-    try:
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130, errors
+    program.send(signal.SIGINT)
+    status, _, errors = program.end(60)
+    assert status == 130, errors
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert 0 < finished_runs(store) < 400 * 18

@@ -3,8 +3,6 @@
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ from typing import Any
 import pytest
 
 import thalweg
+from programs import Program
 
-CODE = "from thalweg.cli.main import run; run()"
 COMPARE = (
     "compare", "digits", "--optimizers", "sgd,adam", "--epochs", "3", "--seeds", "2", "--confirm-seeds", "2",
     "--no-progress",
@@ -22,36 +20,26 @@ KEEP = ("--checkpoint-every", "0.1s")
 STAGES = ("coarse", "fine", "confirmation")
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", CODE, *arguments]
-
-
 def killed(out: Path, *arguments: str, stage: str, delay: float) -> bool:
     """Whether the program was still at work when it was killed, `delay` seconds after a stage began."""
-    process = subprocess.Popen(
-        command(*arguments, *KEEP, "--out", str(out)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    assert process.stderr is not None
+    program = Program(*arguments, *KEEP, "--out", str(out))
     said = []
-    for line in process.stderr:
+    for line in program.errors:
         said.append(line)
         if stage in line:
             break
     else:
-        assert process.wait(60) == 0, said
+        assert program.end().status == 0, said
         return False
     time.sleep(delay)
-    process.kill()
-    process.communicate()
-    return process.returncode == -signal.SIGKILL
+    program.send(signal.SIGKILL)
+    return program.end().status == -signal.SIGKILL
 
 
 def found(out: Path, path: Path) -> Any:
     """What the study says in the end, without what a clock says."""
-    done = subprocess.run(
-        command("resume", "--out", str(out), "--json", str(path), "--no-progress"), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    status, _, errors = Program("resume", "--out", str(out), "--json", str(path), "--no-progress").end()
+    assert status == 0, errors
     return timeless(json.loads(path.read_text()))
 
 
@@ -65,7 +53,7 @@ def timeless(facts: Any) -> Any:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The uninterrupted study."""
     out = tmp_path_factory.mktemp("whole")
-    subprocess.run(command(*COMPARE, "--out", str(out / "out")), check=True, capture_output=True)
+    assert Program(*COMPARE, "--out", str(out / "out")).end()[0] == 0
     return found(out / "out", out / "whole.json")
 
 

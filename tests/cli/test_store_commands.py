@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +14,11 @@ from typer.testing import CliRunner
 
 import thalweg
 from problems import tiny
+from programs import Program
 from thalweg.cli.main import app
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
 
-CODE = "from thalweg.cli.main import run; run()"
 COMPARE = ("compare", "digits", "--optimizers", "sgd", "--learning-rates", "0.01,0.1", "--seeds", "1", "--no-progress")
 
 
@@ -107,21 +106,16 @@ def test_delete(tmp_path: Path) -> None:
     assert said("studies", "--out", str(tmp_path)).startswith("2\t")
 
 
-def begun(out: Path, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, *COMPARE, "--out", str(out), *arguments],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def begun(out: Path, *arguments: str) -> Program:
+    return Program(*COMPARE, "--out", str(out), *arguments)
 
 
 def test_two_studies_at_once_in_one_store(tmp_path: Path) -> None:
     """Both finish, each with all of its own runs."""
     both = [begun(tmp_path / "out", "--epochs", "3", "--base-seed", seed) for seed in ("0", "7")]
-    for process in both:
-        assert process.wait(200) == 0, process.stderr
-        process.communicate()
+    for program in both:
+        status, _, errors = program.end()
+        assert status == 0, errors
     found = [thalweg.stored(tmp_path / "out", number) for number in (1, 2)]
     assert sorted(result.study.tuning_seeds for result in found) == [(0,), (7,)]
     assert [len(result.runs) for result in found] == [12, 12]
@@ -130,15 +124,15 @@ def test_two_studies_at_once_in_one_store(tmp_path: Path) -> None:
 
 def test_ctrl_c_then_watch_then_resume(tmp_path: Path) -> None:
     """Stopped by SIGTERM as by Ctrl-C; the list says so, and it goes on."""
-    process = begun(tmp_path, "--epochs", "200")
+    program = begun(tmp_path, "--epochs", "200")
     until = time.monotonic() + 100
     while time.monotonic() < until and not (tmp_path / "study.sqlite").exists():
         time.sleep(0.05)
     time.sleep(0.5)
     assert "running" in said("studies", "--out", str(tmp_path))
-    os.kill(process.pid, signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    program.send(signal.SIGTERM)
+    status, _, errors = program.end(60)
+    assert status == 130, errors
     assert "stopping after this step" in errors
     assert f"Go on with: thalweg resume 1 --out {tmp_path}" in errors
     assert "stopped" in said("studies", "--out", str(tmp_path))
@@ -162,9 +156,8 @@ def test_a_disk_that_is_read_only(tmp_path: Path) -> None:
     place = tmp_path / "small"
     with small_disk(place, "300k"):
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-        process = begun(place / "out", "--epochs", "1")
-        _, errors = process.communicate(timeout=200)
-        assert process.returncode == 2, errors
+        status, _, errors = begun(place / "out", "--epochs", "1").end()
+        assert status == 2, errors
         assert errors.strip().splitlines()[-1].startswith("thalweg: Cannot open the store")
         assert "Traceback" not in errors
 
@@ -173,9 +166,8 @@ def test_a_full_disk_keeps_what_finished(tmp_path: Path) -> None:
     """On a small file system of its own; once there is room, the study goes on to its end."""
     place = tmp_path / "small"
     with small_disk(place, "300k"):
-        process = begun(place / "out", "--epochs", "40", "--checkpoint-every", "0.05s")
-        _, errors = process.communicate(timeout=200)
-        assert process.returncode == 2, errors
+        status, _, errors = begun(place / "out", "--epochs", "40", "--checkpoint-every", "0.05s").end()
+        assert status == 2, errors
         assert "Traceback" not in errors
         assert "the disk is full" in errors
         assert "go on with thalweg resume 1" in errors
