@@ -36,6 +36,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
+def counted(number: float, noun: str) -> str:
+    """`"1 run"`, `"2,000 runs"`."""
+    return f"{number:,.0f} {noun}" if round(number) == 1 else f"{number:,.0f} {noun}s"
+
+
 def first_line(error: BaseException) -> str:
     """What an error says, on one line, cut where it is long."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")

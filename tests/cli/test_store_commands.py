@@ -101,7 +101,7 @@ def test_delete(tmp_path: Path) -> None:
     lock = Lock(folder(tmp_path, 1), 1)
     assert "Study 1 is running already" in said("delete", "1", "--out", str(tmp_path), code=2)
     lock.close()
-    assert said("delete", "1", "--out", str(tmp_path)) == "Study 1 and its 1 runs are gone.\n"
+    assert said("delete", "1", "--out", str(tmp_path)) == "Study 1 is gone, and its 1 run.\n"
     assert "has no study 1; it has 2" in said("delete", "1", "--out", str(tmp_path), code=2)
     assert said("studies", "--out", str(tmp_path)).startswith("2\t")
 

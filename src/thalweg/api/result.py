@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.leaderboard import Row, leaderboard
+from thalweg.errors import counted
 from thalweg.options import declared as options
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord
@@ -54,5 +55,5 @@ def stored(out: str | Path, study: int | None = None) -> Result:
     if answer is None:
         seeds = {run.seed for run in runs if run.role != "tuning"}
         record = replace(record, confirmation_seeds=tuple(s for s in record.confirmation_seeds if s in seeds))
-        answer = f"Study {number} is not finished: {len(runs):,} runs so far."
+        answer = f"Study {number} is not finished: {counted(len(runs), 'run')} so far."
     return Result(record, runs, leaderboard(record, runs), answer)

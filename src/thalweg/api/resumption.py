@@ -6,7 +6,7 @@ from pathlib import Path
 
 from thalweg.api.result import REPORT, Result, stored
 from thalweg.api.running import problem, run_kept, usable
-from thalweg.errors import InputError
+from thalweg.errors import InputError, counted
 from thalweg.options import declared as options
 from thalweg.records.store import Store
 from thalweg.records.types import StudyRecord
@@ -59,7 +59,7 @@ def resume(
     given = None if optimizers is None else entries.contenders(optimizers)
     prepared = _again(record, workload, given, store.progress(number).seconds)
     show = Live() if shows else Logged()
-    show.plan(f"study {number}: {len(store.placed(number)):,} runs had finished; going on")
+    show.plan(f"study {number}: {counted(len(store.placed(number)), 'run')} had finished; going on")
     return run_kept(prepared, store, number, every, show)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from thalweg.cli.reading import option
-from thalweg.errors import InputError, Interrupted
+from thalweg.errors import InputError, Interrupted, counted
 from thalweg.options import declared
 
 Json = Annotated[Path | None, option(declared.JSON)]
@@ -27,7 +27,7 @@ def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
     try:
         result = study()
     except Interrupted as stop:
-        kept = f"{stop.runs:,} runs had finished and are kept in {out}"
+        kept = f"{counted(stop.runs, 'run')} had finished; what finished is kept in {out}"
         where = "" if str(out) == OUT else f" --out {out}"
         print(f"thalweg: interrupted; {kept}. Go on with: thalweg resume {stop.study}{where}", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -7,7 +7,7 @@ import typer
 
 from thalweg.cli.reading import checked, option
 from thalweg.cli.session import OUT, Json, check_writable, show_result, write_json
-from thalweg.errors import InputError
+from thalweg.errors import InputError, counted
 from thalweg.options import declared
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def delete(study: Annotated[int, typer.Argument(metavar="ID", help="The study.")
     lock.close()
     shutil.rmtree(own, ignore_errors=True)
     (out / f"report-{study}.html").unlink(missing_ok=True)
-    print(f"Study {study} and its {runs:,} runs are gone.")
+    print(f"Study {study} is gone, and its {counted(runs, 'run')}.")
 
 
 def _read(text: str, out: Path) -> "tuple[StudyRecord, list[RunRecord]]":

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, counted
 from thalweg.population.members import Member
 from thalweg.population.plan import Plan
 from thalweg.population.train import train
@@ -92,7 +92,7 @@ def fit(design: Design, workload: Workload, pace: Pace, seconds: float) -> tuple
     candidate, steps, given_up = found
     notes = [f"To fit the budget, the study gave up {', '.join(given_up)}."] if given_up else []
     if steps < workload.total_steps:
-        notes.append(f"To fit the budget, runs train {steps:,} steps in place of {workload.total_steps:,}.")
+        notes.append(f"To fit the budget, runs train {counted(steps, 'step')} in place of {workload.total_steps:,}.")
         workload = replace(workload, steps=steps)
     return candidate, workload, notes
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 
+from thalweg.errors import counted
 from thalweg.population.labels import one_class_notes
 from thalweg.population.memory import megabytes
 from thalweg.population.plan import Plan, make_plan, remade
@@ -78,7 +79,7 @@ def _sentence(record: StudyRecord) -> str:
     plan, expected = record.plan, record.plan["expected"]
     at_once = min(plan["width"] * plan["workers"], expected["runs"])
     how = f"up to {at_once:,} at once on {plan['workers']} threads, {megabytes(expected['bytes'])}"
-    return f"plan: about {expected['runs']:,} runs in {duration(expected['seconds'])}, {how}"
+    return f"plan: about {counted(expected['runs'], 'run')} in {duration(expected['seconds'])}, {how}"
 
 
 def duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ import logging
 import sys
 from typing import Protocol
 
+from thalweg.errors import counted
 from thalweg.studies.keeping import Keeping
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Live:
 
     def stage(self, name: str, runs: int, steps: int, measurements: int) -> None:
         if not self._console.is_terminal:
-            print(f"{name}: {runs:,} runs of {steps:,} steps", file=sys.stderr, flush=True)
+            print(f"{name}: {counted(runs, 'run')} of {counted(steps, 'step')}", file=sys.stderr, flush=True)
         self._task = self._bars.add_task(name, total=runs * measurements, runs=runs)
 
     def advance(self, runs: int) -> None:
