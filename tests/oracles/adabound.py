@@ -5,7 +5,8 @@ Algorithms 2 and 3; the bounds are those of the paper's experiments, with gamma 
 
 Departures of the package from the paper: the step is corrected for bias before it is clipped, the clipped
 step is not divided by sqrt(t), epsilon is added to the root, nothing is projected, and the bounds follow the
-learning rate's schedule through final_lr * rate / base rate.
+learning rate's schedule through final_lr * rate / base rate. The convention "paper" undoes all but epsilon and
+the projection.
 """
 
 import math
@@ -29,6 +30,7 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     theta = parameter.astype(np.float64)
     m = np.zeros_like(theta)
@@ -40,6 +42,12 @@ def trajectory(
         m = beta1 * m + (1.0 - beta1) * g
         v = beta2 * v + (1.0 - beta2) * g**2
         v_max = np.maximum(v_max, v)
+        if convention == "paper":
+            low, high = final_lr - final_lr / (gamma * t + 1.0), final_lr + final_lr / (gamma * t)
+            eta = np.clip(alpha / (np.sqrt(v_max if amsbound else v) + eps), low, high) / math.sqrt(t)
+            theta = theta - eta * m
+            history.append(theta)
+            continue
         corrected = alpha * math.sqrt(1.0 - beta2**t) / (1.0 - beta1**t)
         final = final_lr * alpha / rates[0]
         lower = final * (1.0 - 1.0 / (gamma * t + 1.0))

@@ -5,7 +5,8 @@ Duchi, Hazan, Singer 2011, "Adaptive Subgradient Methods for Online Learning and
 ||g_1:t||).
 
 Departures of torch from the paper: the rate decays as eta / (1 + (t - 1) lr_decay), and the accumulator may
-start above zero. Epsilon (the paper's delta) stands outside the root in both.
+start above zero. Epsilon (the paper's delta) stands outside the root in both, and inside in Keras 3 and Optax
+(documentation of `keras.optimizers.Adagrad`, `optax.adagrad`).
 """
 
 import numpy as np
@@ -24,6 +25,7 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     theta = parameter.astype(np.float64)
     accumulator = np.full_like(theta, initial_accumulator_value)
@@ -33,6 +35,7 @@ def trajectory(
         theta, g = prepare(theta, gradient, eta, weight_decay, decoupled_weight_decay, maximize)
         accumulator = accumulator + g**2
         eta_t = eta / (1.0 + (t - 1) * lr_decay)
-        theta = theta - eta_t * g / (np.sqrt(accumulator) + eps)
+        root = np.sqrt(accumulator) + eps if convention == "torch" else np.sqrt(accumulator + eps)
+        theta = theta - eta_t * g / root
         history.append(theta)
     return np.array(history)

@@ -2,7 +2,8 @@
 
 Kingma, Ba 2015, "Adam: A Method for Stochastic Optimization" (arXiv:1412.6980), Algorithm 2.
 
-Departure of torch from the paper: the paper has no epsilon; torch adds one to |g| inside the maximum.
+Departure of torch from the paper: the paper has no epsilon; torch adds one to |g| inside the maximum, Keras 3
+(`keras.optimizers.Adamax`) to the maximum itself when it divides.
 """
 
 import numpy as np
@@ -21,6 +22,7 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     theta = parameter.astype(np.float64)
     m = np.zeros_like(theta)
@@ -29,7 +31,11 @@ def trajectory(
     for t, (gradient, alpha) in enumerate(zip(gradients, rates, strict=True), start=1):
         theta, g = prepare(theta, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
         m = beta1 * m + (1.0 - beta1) * g
-        u = np.maximum(beta2 * u, np.abs(g) + eps)
-        theta = theta - alpha / (1.0 - beta1**t) * m / u
+        if convention == "keras":
+            u = np.maximum(beta2 * u, np.abs(g))
+            theta = theta - (alpha * m) / ((1.0 - beta1**t) * (u + eps))
+        else:
+            u = np.maximum(beta2 * u, np.abs(g) + eps)
+            theta = theta - alpha / (1.0 - beta1**t) * m / u
         history.append(theta)
     return np.array(history)

@@ -4,7 +4,8 @@ Liu, Jiang, He, Chen, Liu, Gao, Han 2020, "On the Variance of the Adaptive Learn
 (arXiv:1908.03265), Algorithm 2.
 
 Departures of torch from the paper: the step is rectified when rho_t > 5 (the paper: rho_t > 4), and epsilon,
-which the paper's algorithm lacks, is added to the root of the uncorrected second moment.
+which the paper's algorithm lacks, is added to the root of the uncorrected second moment. Optax
+(`optax.radam`) rectifies when rho_t >= 5 and adds epsilon to the root of the corrected one.
 """
 
 import math
@@ -25,6 +26,7 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     theta = parameter.astype(np.float64)
     m = np.zeros_like(theta)
@@ -37,8 +39,10 @@ def trajectory(
         v = beta2 * v + (1.0 - beta2) * g**2
         m_hat = m / (1.0 - beta1**t)
         rho = rho_inf - 2.0 * t * beta2**t / (1.0 - beta2**t)
-        if rho > 5.0:
+        if rho > 4.0 if convention == "paper" else rho >= 5.0 if convention == "optax" else rho > 5.0:
             adaptive = math.sqrt(1.0 - beta2**t) / (np.sqrt(v) + eps)
+            if convention == "optax":
+                adaptive = 1.0 / (np.sqrt(v / (1.0 - beta2**t)) + eps)
             r = math.sqrt((rho - 4.0) * (rho - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * rho))
             theta = theta - alpha * r * m_hat * adaptive
         else:

@@ -7,6 +7,8 @@ Networks" (arXiv:1308.0850), equations 38 to 41.
 Departures of torch from Graves: epsilon stands outside the root, and the learning rate outside the momentum
 buffer, which differs once the rate changes. Departure of this file from torch: the centered variance is
 clamped at zero, where rounding may make it negative and torch's root then gives NaN.
+
+Keras 3 and Optax (documentation of `keras.optimizers.RMSprop`, `optax.rmsprop`) follow Graves in both.
 """
 
 import numpy as np
@@ -26,6 +28,7 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     theta = parameter.astype(np.float64)
     mean_g2 = np.zeros_like(theta)
@@ -37,7 +40,11 @@ def trajectory(
         mean_g2 = alpha * mean_g2 + (1.0 - alpha) * g**2
         mean_g = alpha * mean_g + (1.0 - alpha) * g
         variance = np.maximum(mean_g2 - mean_g**2, 0.0) if centered else mean_g2
-        delta = momentum * delta + g / (np.sqrt(variance) + eps)
-        theta = theta - eta * delta
+        if convention == "torch":
+            delta = momentum * delta + g / (np.sqrt(variance) + eps)
+            theta = theta - eta * delta
+        else:
+            delta = momentum * delta - eta * g / np.sqrt(variance + eps)
+            theta = theta + delta
         history.append(theta)
     return np.array(history)

@@ -7,6 +7,9 @@ Departures of torch from the paper: the learning rate stands outside the velocit
 eta v, which differs once the rate changes; the velocity starts as the first gradient, undamped; `dampening`
 is torch's own, and is ignored when there is no momentum; Nesterov's gradient is taken at theta, in the
 rewritten form theta -= eta (g + mu v), instead of at theta + mu v.
+
+Keras 3 (documentation of `keras.optimizers.SGD`) keeps the rate in the velocity as the papers do: v = mu v - eta g,
+theta += v, with Nesterov theta += mu v - eta g; the papers' look-ahead point theta + mu v moves the same way.
 """
 
 import numpy as np
@@ -25,6 +28,7 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     mu = momentum
     theta = parameter.astype(np.float64)
@@ -32,6 +36,12 @@ def trajectory(
     history = []
     for t, (gradient, eta) in enumerate(zip(gradients, rates, strict=True), start=1):
         theta, g = prepare(theta, gradient, eta, weight_decay, decoupled_weight_decay, maximize)
+        if mu != 0.0 and convention in ("keras", "paper"):
+            damped = eta * (g if t == 1 else (1.0 - dampening) * g)
+            v = mu * v - damped
+            theta = theta + (mu * v - eta * g if nesterov else v)
+            history.append(theta)
+            continue
         if mu == 0.0:
             step = g
         else:

@@ -8,7 +8,8 @@ import importlib.util
 import pytest
 
 from thalweg.recipes.catalogue import recipes
-from thalweg.testing.rules import CHECKS, ORACLE_CHECKS, cases
+from thalweg.rules.contract import CONVENTIONS
+from thalweg.testing.rules import CHECKS, FORMULA_CHECKS, ORACLE_CHECKS, cases
 
 
 def oracle(rule):
@@ -18,16 +19,22 @@ def oracle(rule):
 
 
 def settings(recipe):
-    """All of them; of a preset its defaults only, since every other setting of it is one of its rule's."""
-    every = cases(recipe, oracle(recipe.rule.name))
-    return every if recipe.name == recipe.rule.name else every[:1]
+    """All of them in every convention with a formula of its own; of presets and other conventions the defaults only."""
+    for convention in recipe.conventions:
+        by = recipe.under(convention)
+        every = cases(by, oracle(recipe.rule.name))
+        yield from every if recipe.name == recipe.rule.name and by.formula == convention else every[:1]
 
 
 CASES = [case for recipe in recipes().values() for case in settings(recipe)]
+PROMISES = [
+    pytest.param(case, check, id=f"{case}-{check.__name__.removeprefix('check_')}")
+    for case in CASES
+    for check in (CHECKS if case.recipe.convention == CONVENTIONS[0] else FORMULA_CHECKS)
+]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "check"), PROMISES)
 def test_promise(case, check):
     if check in ORACLE_CHECKS and case.oracle is None:
         rule = case.recipe.rule.name

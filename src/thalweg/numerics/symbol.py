@@ -115,6 +115,8 @@ def multiply(a: Symbol, b: Symbol) -> Symbol:
     """a·b with row factors to the left and gathered: r·(s·x) becomes (r·s)·x, one multiplication an element."""
     if b.row and not a.row:
         a, b = b, a
+    if a.op == "literal" and a.name == 1.0:
+        return b
     if a.row and not b.row and b.op == "mul" and b.args[0].row:
         return Symbol("mul", Symbol("mul", a, b.args[0]), b.args[1])
     return Symbol("mul", a, b)

@@ -120,7 +120,7 @@ def _programs(job: Job, seed: int, *, unfolded: bool) -> tuple[GradientProgram, 
 def _sorted(members: Sequence[Member], chosen: Sequence[int], *, by_seed: bool = True) -> list[int]:
     def key(i: int) -> tuple[Any, ...]:
         s = members[i].structure
-        return (members[i].seed if by_seed else 0, s.rule.name, sorted(s.flags), sorted(s.absent), i)
+        return (members[i].seed if by_seed else 0, s.rule.name, s.convention, sorted(s.flags), sorted(s.absent), i)
 
     return sorted(chosen, key=key)
 

@@ -3,24 +3,28 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
 import thalweg.rules
 from thalweg.errors import InputError, shown, suggest
 from thalweg.recipes.compose import OPTIONS, Structure
-from thalweg.rules.contract import Preset, Rule, Spelling
+from thalweg.rules.contract import CONVENTIONS, Preset, Rule, Spelling
 from thalweg.rules.hyperparameters import Hyperparameter, unknown
 
 Values = Mapping[str, float | bool]
 
+LIBRARY: Mapping[str, Values] = {"keras": {"decoupled_weight_decay": True}}
+"""What a convention says of every optimizer."""
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """One optimizer: a named rule, composed with decay and sign, and its defaults."""
+    """One optimizer: a named rule, composed with decay and sign, and its defaults, under one convention."""
 
     preset: Preset
+    convention: str = CONVENTIONS[0]
 
     @property
     def name(self) -> str:
@@ -56,7 +60,25 @@ class Recipe:
 
     @cached_property
     def defaults(self) -> dict[str, float | bool | None]:
-        return {name: self.preset.defaults.get(name, h.default) for name, h in self.hyperparameters.items()}
+        preset = self.preset
+        own = {**preset.defaults, **LIBRARY.get(self.convention, {}), **preset.conventions.get(self.convention, {})}
+        return {name: own.get(name, h.default) for name, h in self.hyperparameters.items()}
+
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """Those that have this optimizer."""
+        return tuple(name for name in CONVENTIONS if name == CONVENTIONS[0] or name in self.preset.conventions)
+
+    def under(self, convention: str) -> "Recipe":
+        """The same optimizer by another convention. Raises `InputError` where that one does not have it."""
+        if convention == self.convention:
+            return self
+        if convention not in CONVENTIONS:
+            raise InputError(f"A convention is one of {', '.join(CONVENTIONS)}, got {shown(convention)}.")
+        if convention not in self.conventions:
+            have = " and ".join(self.conventions)
+            raise InputError(f"{self.name} has no convention {convention!r}, only {have}: leave it out there.")
+        return replace(self, convention=convention)
 
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, float | bool]:
         """All hyperparameters: the given ones, checked, over the defaults.
@@ -84,7 +106,12 @@ class Recipe:
         declared = self.hyperparameters.values()
         flags = frozenset(h.name for h in declared if h.is_flag and values[h.name])
         absent = frozenset(h.name for h in declared if h.switch and values[h.name] == 0)
-        return Structure(self.rule, flags, absent)
+        return Structure(self.rule, flags, absent, self.formula)
+
+    @property
+    def formula(self) -> str:
+        """The convention whose formula it computes: several may share one."""
+        return self.convention if self.convention in self.rule.formulas else CONVENTIONS[0]
 
 
 def split_betas(given: Mapping[str, Any], count: int = 0) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from thalweg.numerics import Value
 from thalweg.regularization import clipping, decay, masks
-from thalweg.rules.contract import Rule, State, hyperparameter
+from thalweg.rules.contract import CONVENTIONS, Rule, State, hyperparameter
 from thalweg.rules.hyperparameters import Flag, Hyperparameter, Limit, Penalty
 
 OPTIONS: Mapping[str, Hyperparameter] = {
@@ -34,11 +34,13 @@ class Structure:
     """What is fixed when a step is built: each structure is a kernel of its own.
 
     flags: the flags that are set. absent: the switches at 0, whose parts and states do not exist.
+    convention: whose formula it is, where the rule distinguishes.
     """
 
     rule: Rule
     flags: frozenset[str]
     absent: frozenset[str]
+    convention: str = CONVENTIONS[0]
 
     @property
     def states(self) -> tuple[State, ...]:
@@ -46,7 +48,7 @@ class Structure:
         return (*self.rule.states, MASK) if "masked" in self.flags else self.rule.states
 
     def __hash__(self) -> int:
-        return hash((self.rule.name, self.flags, self.absent))
+        return hash((self.rule.name, self.flags, self.absent, self.convention))
 
 
 def step(
@@ -95,4 +97,5 @@ def _arguments(structure: Structure, hyperparameters: Mapping[str, Value]) -> di
             return h.name in structure.flags
         return None if h.name in structure.absent else hyperparameters[h.name]
 
-    return {name: value(h) for name, h in structure.rule.hyperparameters.items()}
+    given = {name: value(h) for name, h in structure.rule.hyperparameters.items()}
+    return given | {"convention": structure.convention} if structure.rule.formulas else given

@@ -1,7 +1,9 @@
 """AdaBound: Adam whose rates are clipped between bounds that close in on SGD's."""
 
+from typing import Literal
+
 from thalweg.numerics import clip, maximum, sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import Zeros, preset, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, InitialRate, NonNegative, OpenFraction, Rate
 
 
@@ -9,11 +11,13 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, InitialRate, Non
     paper="Luo et al. 2019, arXiv:1902.09843",
     drop_in="AdaBound(lr, betas, final_lr, gamma, eps, weight_decay, amsbound)",
     rates=(1e-5, 1e-1),
+    conventions={"keras": {}, "paper": {}},
 )
 def adabound(
     g, p, exp_avg: Zeros, exp_avg_sq: Zeros, max_exp_avg_sq: Zeros, t, *,
     lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, final_lr: NonNegative = 0.1,
     gamma: OpenFraction = 1e-3, eps: Epsilon = 1e-8, amsbound: Flag = False, initial_lr: InitialRate = None,
+    convention: Literal["torch", "paper"] = "torch",
 ):  # fmt: skip
     """AdaBound.
 
@@ -23,14 +27,21 @@ def adabound(
         η = clip(lr·√(1 - β2ᵗ)/(1 - β1ᵗ) / (√v + ε), f·(1 - 1/(γt + 1)), f·(1 + 1/(γt)))
         p ← p - η·m
 
-    initial_lr is the learning rate the run began with. The paper's own package loses it when a checkpoint is loaded.
+    initial_lr is the learning rate the run began with. The paper's own package, which is followed here,
+    loses it when a checkpoint is loaded. The paper itself corrects no moment, divides the clipped rate by √t, and its
+    bounds do not follow lr.
     """
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
     second = exp_avg_sq
     if amsbound:
         second = max_exp_avg_sq = maximum(max_exp_avg_sq, exp_avg_sq)
-    rate = lr * sqrt(1 - beta2**t) / (1 - beta1**t) / (sqrt(second) + eps)
-    final = final_lr * lr / initial_lr
-    rate = clip(rate, final * (1 - 1 / (gamma * t + 1)), final * (1 + 1 / (gamma * t)))
-    return rate * exp_avg, exp_avg, exp_avg_sq, max_exp_avg_sq
+    if convention == "paper":
+        unclipped, final, shrink = lr, final_lr, 1 / sqrt(t)
+    else:
+        unclipped, final, shrink = lr * sqrt(1 - beta2**t) / (1 - beta1**t), final_lr * lr / initial_lr, 1.0
+    rate = clip(unclipped / (sqrt(second) + eps), final * (1 - 1 / (gamma * t + 1)), final * (1 + 1 / (gamma * t)))
+    return shrink * rate * exp_avg, exp_avg, exp_avg_sq, max_exp_avg_sq
+
+
+amsbound = preset(adabound, "amsbound", "AdaBound with the largest second moment so far.", amsbound=True)

@@ -5,7 +5,12 @@ from thalweg.rules.contract import Zeros, rule
 from thalweg.rules.hyperparameters import Epsilon, Fraction, Rate
 
 
-@rule(paper="Zeiler 2012, arXiv:1212.5701", drop_in="Adadelta(lr, rho, eps, weight_decay)", rates=(1e-2, 1e2))
+@rule(
+    paper="Zeiler 2012, arXiv:1212.5701",
+    drop_in="Adadelta(lr, rho, eps, weight_decay)",
+    rates=(1e-2, 1e2),
+    conventions={"keras": {"lr": 1e-3, "rho": 0.95, "eps": 1e-7}, "optax": {}, "paper": {"rho": 0.95}},
+)
 def adadelta(g, p, square_avg: Zeros, acc_delta: Zeros, t, *, lr: Rate = 1.0, rho: Fraction = 0.9, eps: Epsilon = 1e-6):
     """Adadelta.
 

@@ -1,5 +1,7 @@
 """Adagrad: rates that shrink with the sum of squared gradients."""
 
+from typing import Literal
+
 from thalweg.numerics import sqrt
 from thalweg.rules.contract import InitialAccumulator, rule
 from thalweg.rules.hyperparameters import Epsilon, NonNegative, Rate
@@ -9,17 +11,24 @@ from thalweg.rules.hyperparameters import Epsilon, NonNegative, Rate
     paper="Duchi, Hazan & Singer 2011, JMLR 12",
     drop_in="Adagrad(lr, lr_decay, weight_decay, initial_accumulator_value, eps)",
     rates=(1e-4, 1.0),
+    conventions={
+        "keras": {"lr": 1e-3, "initial_accumulator_value": 0.1, "eps": 1e-7},
+        "optax": {"initial_accumulator_value": 0.1, "eps": 1e-7},
+        "paper": {},
+    },
 )
 def adagrad(
     g, p, sum: InitialAccumulator, t, *,
     lr: Rate = 1e-2, lr_decay: NonNegative = 0.0, initial_accumulator_value: NonNegative = 0.0, eps: Epsilon = 1e-10,
+    convention: Literal["torch", "keras", "optax"] = "torch",
 ):  # fmt: skip
     """Adagrad.
 
         s ← s + g²
         p ← p - lr / (1 + (t - 1)·lr_decay) · g / (√s + ε)
 
-    Keras and Optax start s at 0.1 and put ε inside the root.
+    Keras and Optax start s at 0.1 and put ε inside the root, √(s + ε).
     """
     sum = sum + g * g
-    return lr / (1 + (t - 1) * lr_decay) * g / (sqrt(sum) + eps), sum
+    root = sqrt(sum) + eps if convention == "torch" else sqrt(sum + eps)
+    return lr / (1 + (t - 1) * lr_decay) * g / root, sum

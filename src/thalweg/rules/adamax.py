@@ -1,5 +1,7 @@
 """AdaMax: Adam under the infinity norm."""
 
+from typing import Literal
+
 from thalweg.numerics import absolute, maximum
 from thalweg.rules.contract import Zeros, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
@@ -9,10 +11,12 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     paper="Kingma & Ba 2014, arXiv:1412.6980, section 7.1",
     drop_in="Adamax(lr, betas, eps, weight_decay)",
     rates=(1e-4, 1.0),
+    conventions={"keras": {"lr": 1e-3, "eps": 1e-7}, "optax": {}, "paper": {}},
 )
 def adamax(
     g, p, exp_avg: Zeros, exp_inf: Zeros, t, *,
     lr: Rate = 2e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Epsilon = 1e-8,
+    convention: Literal["torch", "keras"] = "torch",
 ):  # fmt: skip
     """AdaMax.
 
@@ -20,8 +24,12 @@ def adamax(
         u ← max(β2·u, |g| + ε)
         p ← p - lr / (1 - β1ᵗ) · m / u
 
-    Keras adds ε to u instead.
+    Keras adds ε to u instead, m/(u + ε) with u ← max(β2·u, |g|). The paper has no ε.
     """
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
-    exp_inf = maximum(beta2 * exp_inf, absolute(g) + eps)
-    return lr / (1 - beta1**t) * exp_avg / exp_inf, exp_avg, exp_inf
+    if convention == "torch":
+        largest = exp_inf = maximum(beta2 * exp_inf, absolute(g) + eps)
+    else:
+        exp_inf = maximum(beta2 * exp_inf, absolute(g))
+        largest = exp_inf + eps
+    return lr / (1 - beta1**t) * exp_avg / largest, exp_avg, exp_inf

@@ -2,8 +2,8 @@
 
 A rule is a pure function `(g, p, states…, t, *, hyperparameters…) -> (update, states…)`: gradient, parameter and
 states elementwise, the step counted from 1; it returns the update to subtract, learning rate included, and the new
-states. It modifies nothing, and branches on flags and on `None` only, never on a value. Its signature is its
-declaration: annotations give roles and ranges, defaults give the published settings.
+states. It modifies nothing, and branches on flags, on `convention` and on `None` only, never on a value. Its signature
+is its declaration: annotations give roles and ranges, defaults give the published settings.
 """
 
 import inspect
@@ -13,6 +13,11 @@ from typing import Annotated, Any, get_args
 
 from thalweg.numerics import Value
 from thalweg.rules.hyperparameters import Hyperparameter, Initially, Range, Switch
+
+CONVENTIONS = ("torch", "keras", "optax", "paper")
+"""Whose formula and defaults an optimizer may follow. The first is the default, and ours where torch has none."""
+
+Defaults = Mapping[str, float | bool]
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Rule:
     """A declared update rule. Calling it calls the function.
 
     rate: the hyperparameter that a learning-rate grid scales, and `rates` the part of it worth searching.
+    formulas: the conventions between which the function distinguishes; any other has the formula of the first.
     counts_steps: whether torch's state has a `step`; without one, state that is present means a step after the first.
     contradiction: says what is wrong with values that are each in range, or nothing.
     """
@@ -60,6 +66,7 @@ class Rule:
     hyperparameters: Mapping[str, Hyperparameter]
     rate: str | None
     rates: tuple[float, float]
+    formulas: tuple[str, ...]
     counts_steps: bool
     contradiction: Callable[[Mapping[str, Any]], str]
 
@@ -73,6 +80,7 @@ class Preset:
 
     drop_in: the spelling of its class in `thalweg.optim`; `None` where that class belongs to another preset.
     defaults: values that differ from the rule's own or belong to the composed step (weight decay).
+    conventions: what differs from those in another convention that has this optimizer.
     """
 
     name: str
@@ -80,7 +88,8 @@ class Preset:
     paper: str
     summary: str
     drop_in: Spelling | None = None
-    defaults: Mapping[str, float | bool] = field(default_factory=dict)
+    defaults: Defaults = field(default_factory=dict)
+    conventions: Mapping[str, Defaults] = field(default_factory=dict)
 
 
 def rule(
@@ -91,6 +100,7 @@ def rule(
     rate: str | None = "lr",
     counts_steps: bool = True,
     contradiction: Callable[[Mapping[str, Any]], str] = lambda values: "",
+    conventions: Mapping[str, Defaults] | None = None,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
 
@@ -102,14 +112,18 @@ def rule(
         rate: the hyperparameter a learning-rate grid scales; `None` where there is none.
         counts_steps: `False` where torch's optimizer keeps no `step`.
         contradiction: what is wrong with hyperparameters that are each in range; an empty string where nothing is.
+        conventions: "keras", "optax" or "paper" → the defaults there that differ from the signature's. Where the
+            formula differs too, the function has the argument `convention: Literal["torch", "keras", …] = "torch"`.
     """
 
     def declare(function: Callable[..., Any]) -> Preset:
-        states, hyperparameters = _read_signature(function)
-        declared = Rule(function, function.__name__, states, hyperparameters, rate, rates, counts_steps, contradiction)
+        states, hyperparameters, formulas = _read_signature(function)
+        declared = Rule(
+            function, function.__name__, states, hyperparameters, rate, rates, formulas, counts_steps, contradiction
+        )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(declared)
-        return Preset(declared.name, declared, paper, summary, spelling)
+        return Preset(declared.name, declared, paper, summary, spelling, conventions=dict(conventions or {}))
 
     return declare
 
@@ -121,11 +135,17 @@ def preset(
     *,
     paper: str | None = None,
     drop_in: str | None = None,
+    conventions: Mapping[str, Defaults] | None = None,
     **defaults: float | bool,
 ) -> Preset:
-    """Another name for a rule: the same arithmetic with other defaults."""
+    """Another name for a rule: the same arithmetic with other defaults.
+
+    conventions: as for `rule`; all of the rule's where not given.
+    """
     spelling = Spelling.parse(drop_in) if drop_in else None
-    return Preset(name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults})
+    own = {key: {} for key in of.conventions} if conventions is None else conventions
+    merged = {name: {**of.conventions.get(name, {}), **defaults, **own[name]} for name in own}
+    return Preset(name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults}, merged)
 
 
 def _own_spelling(declared: Rule) -> Spelling:
@@ -134,8 +154,15 @@ def _own_spelling(declared: Rule) -> Spelling:
     return Spelling("".join(part.title() for part in declared.name.split("_")), (*own, "weight_decay"))
 
 
-def _read_signature(function: Callable[..., Any]) -> tuple[tuple[State, ...], dict[str, Hyperparameter]]:
-    parameters = inspect.signature(function).parameters
+def _read_signature(
+    function: Callable[..., Any],
+) -> tuple[tuple[State, ...], dict[str, Hyperparameter], tuple[str, ...]]:
+    """Its states, its hyperparameters, and the conventions between which it distinguishes."""
+    parameters = dict(inspect.signature(function).parameters)
+    convention = parameters.pop("convention", None)
+    formulas = get_args(convention.annotation) if convention else ()
+    if convention and (formulas[:1] != CONVENTIONS[:1] or not set(formulas) <= set(CONVENTIONS)):
+        raise TypeError(f'The convention of {function.__name__} must be annotated Literal["torch", …].')
     positional = [p for p in parameters.values() if p.kind is not p.KEYWORD_ONLY]
     names = [p.name for p in positional]
     if names[:2] != ["g", "p"] or names[-1] != "t":
@@ -144,7 +171,7 @@ def _read_signature(function: Callable[..., Any]) -> tuple[tuple[State, ...], di
         )
     states = tuple(_state(p) for p in positional[2:-1])
     keywords = [p for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return states, {p.name: hyperparameter(p.name, p.annotation, p.default) for p in keywords}
+    return states, {p.name: hyperparameter(p.name, p.annotation, p.default) for p in keywords}, formulas
 
 
 def _state(parameter: inspect.Parameter) -> State:

@@ -1,5 +1,7 @@
 """RAdam: Adam that waits until its second moment can be trusted."""
 
+from typing import Literal
+
 from thalweg.numerics import sqrt, where
 from thalweg.rules.contract import Zeros, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
@@ -9,10 +11,12 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     paper="Liu et al. 2019, arXiv:1908.03265",
     drop_in="RAdam(lr, betas, eps, weight_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
+    conventions={"optax": {}, "paper": {}},
 )
 def radam(
     g, p, exp_avg: Zeros, exp_avg_sq: Zeros, t, *,
     lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Epsilon = 1e-8,
+    convention: Literal["torch", "optax", "paper"] = "torch",
 ):  # fmt: skip
     """Rectified Adam.
 
@@ -22,15 +26,19 @@ def radam(
         p ← p - lr · m/(1 - β1ᵗ)                           before,
         r = √((ρₜ - 4)(ρₜ - 2)ρ∞ / ((ρ∞ - 4)(ρ∞ - 2)ρₜ))
 
-    The paper rectifies from ρₜ > 4; torch from ρₜ > 5, Optax from ρₜ ≥ 5.
+    The paper rectifies from ρₜ > 4 and has no ε; torch from ρₜ > 5, Optax from ρₜ ≥ 5 and with √(v/(1 - β2ᵗ)) + ε.
     """
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
     correction = 1 - beta2**t
     most = 2 / (1 - beta2) - 1
     length = most - 2 * t * beta2**t / correction
-    trusted = length > 5
+    trusted = length > 4 if convention == "paper" else length >= 5 if convention == "optax" else length > 5
     held, limit = where(trusted, length, 5.0), where(trusted, most, 5.0)  # keeps the branch not taken finite
     rectifier = sqrt((held - 4) * (held - 2) * limit / ((limit - 4) * (limit - 2) * held))
-    scale = where(trusted, rectifier * sqrt(correction) / (sqrt(exp_avg_sq) + eps), 1.0)
+    if convention == "optax":
+        adaptive = rectifier / (sqrt(exp_avg_sq / correction) + eps)
+    else:
+        adaptive = rectifier * sqrt(correction) / (sqrt(exp_avg_sq) + eps)
+    scale = where(trusted, adaptive, 1.0)
     return lr / (1 - beta1**t) * exp_avg * scale, exp_avg, exp_avg_sq

@@ -1,7 +1,7 @@
 """Stochastic gradient descent, with heavy-ball and Nesterov momentum."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from thalweg.numerics import where
 from thalweg.rules.contract import Zeros, preset, rule
@@ -19,24 +19,27 @@ def _contradiction(values: Mapping[str, Any]) -> str:
     rates=(1e-3, 1e1),
     counts_steps=False,
     contradiction=_contradiction,
+    conventions={"keras": {"lr": 1e-2}, "optax": {}, "paper": {}},
 )
 def sgd(
     g, p, momentum_buffer: Zeros, t, *,
     lr: Rate = 1e-3, momentum: Momentum = 0.0, dampening: Fraction = 0.0, nesterov: Flag = False,
+    convention: Literal["torch", "keras", "paper"] = "torch",
 ):  # fmt: skip
     """Stochastic gradient descent.
 
         b ← μ·b + (1 - d)·g        (b ← g at the first step)
         p ← p - lr·b               (nesterov: p - lr·(g + μ·b))
 
-    Keras keeps lr inside the buffer, which differs once the rate changes.
+    Keras and the papers keep lr inside the buffer, b ← μ·b + lr·g and p ← p - b, which differs once the rate changes.
     """
     if momentum is None:
         return lr * g, momentum_buffer
+    inside, outside = (1.0, lr) if convention == "torch" else (lr, 1.0)
     share = where(t == 1, 1.0, 1 - dampening)  # torch's first buffer is the gradient itself
-    momentum_buffer = momentum * momentum_buffer + share * g
-    direction = g + momentum * momentum_buffer if nesterov else momentum_buffer
-    return lr * direction, momentum_buffer
+    momentum_buffer = momentum * momentum_buffer + inside * share * g
+    direction = inside * g + momentum * momentum_buffer if nesterov else momentum_buffer
+    return outside * direction, momentum_buffer
 
 
 momentum = preset(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from thalweg.recipes.rows import Array
+from thalweg.rules.contract import CONVENTIONS
 from thalweg.testing.settings import Case
 from thalweg.testing.trajectories import EXECUTIONS, Problem, advance, begin, problem, trajectory
 
@@ -104,11 +105,14 @@ def check_bfloat16(case: Case) -> None:
                 torch.testing.assert_close(actual, expected, rtol=finest, atol=atol, msg=lambda m: f"{case}: {m}")
 
 
-def oracle_arguments(case: Case) -> Mapping[str, float | bool]:
-    """The hyperparameters that an oracle takes: all but the learning rate and what starts from it."""
+def oracle_arguments(case: Case) -> Mapping[str, float | bool | str]:
+    """What an oracle takes: all hyperparameters but the learning rate and what starts from it, and whose formula."""
     declared = case.recipe.hyperparameters.values()
     left_out = {case.recipe.rule.rate, "clip_value", "masked"}
-    return {h.name: case.values[h.name] for h in declared if h.name not in left_out and not h.initially}
+    given: dict[str, float | bool | str] = {
+        h.name: case.values[h.name] for h in declared if h.name not in left_out and not h.initially
+    }
+    return given | {"convention": case.recipe.formula} if case.recipe.formula != CONVENTIONS[0] else given
 
 
 def _expected(case: Case, task: Problem) -> Array:

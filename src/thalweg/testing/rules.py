@@ -28,6 +28,9 @@ Check = Callable[[Case], None]
 ORACLE_CHECKS: tuple[Check, ...] = (check_oracle, check_float32)
 """Those that need an oracle."""
 
+FORMULA_CHECKS: tuple[Check, ...] = (*ORACLE_CHECKS, check_compiled_equals_reference)
+"""What each further convention of a rule is put to: its formula is what differs there."""
+
 CHECKS: tuple[Check, ...] = (
     *ORACLE_CHECKS,
     check_compiled_equals_reference,
@@ -45,7 +48,7 @@ CHECKS: tuple[Check, ...] = (
 )
 """All of them. Each takes one `Case` and raises `AssertionError` with a sentence that says what is wrong."""
 
-__all__ = ["CHECKS", "ORACLE_CHECKS", "Case", "Check", "Oracle", "cases", "check_rule"]
+__all__ = ["CHECKS", "FORMULA_CHECKS", "ORACLE_CHECKS", "Case", "Check", "Oracle", "cases", "check_rule"]
 
 
 def check_rule(recipe: Recipe, oracle: Oracle | None = None) -> None:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.rows import Array
+from thalweg.rules.contract import CONVENTIONS
 from thalweg.rules.hyperparameters import Hyperparameter
 
 Oracle = Callable[..., Array]
 """`oracle(parameter [n], gradients [steps, n], rates [steps], **hyperparameters)` → the parameters `[steps, n]`.
 
 It takes every hyperparameter of the recipe but the learning rate, `clip_value` and `masked`; `weight_decay`,
-`decoupled_weight_decay` and `maximize` are included. It works in float64 and imports nothing of thalweg.
+`decoupled_weight_decay` and `maximize` are included, and `convention` where the rule distinguishes several. It works
+in float64 and imports nothing of thalweg.
 """
 
 
@@ -27,7 +29,8 @@ class Case:
     oracle: Oracle | None = None
 
     def __str__(self) -> str:
-        return f"{self.recipe.name}[{self.label}]"
+        by = "" if self.recipe.convention == CONVENTIONS[0] else f"{self.recipe.convention}: "
+        return f"{self.recipe.name}[{by}{self.label}]"
 
     @property
     def rate(self) -> float:
