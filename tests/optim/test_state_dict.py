@@ -54,7 +54,7 @@ def test_layout_is_that_of_torch(name, setting):
         assert_state_like(ours["state"][index], {key: value for key, value in state.items() if value is not None})
     (group,), (expected,) = ours["param_groups"], theirs["param_groups"]
     assert {key: group[key] for key in expected} == expected
-    assert set(group) - set(expected) <= {*OPTIONS, "fused", "capturable"}
+    assert set(group) - set(expected) <= {*OPTIONS, "convention", "fused", "capturable"}
 
 
 def assert_state_like(state, expected):

@@ -7,8 +7,8 @@ import importlib.util
 
 import pytest
 
+from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import recipes
-from thalweg.rules.contract import CONVENTIONS
 from thalweg.testing.rules import CHECKS, FORMULA_CHECKS, ORACLE_CHECKS, cases
 
 

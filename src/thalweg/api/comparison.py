@@ -25,6 +25,7 @@ def compare(
     workload: Workload | str,
     optimizers: Sequence[str | Preset | Contender] | None = None,
     learning_rates: Sequence[float] | None = None,
+    convention: str = "torch",
     seeds: int = 3,
     confirm_seeds: int = 5,
     base_seed: int = 0,
@@ -50,6 +51,8 @@ def compare(
             `Contender`s; the textbooks' eleven where none are given.
         learning_rates: tried exactly, for every optimizer. Where none are given, each optimizer's own log grid:
             two rates a decade over four decades, further while the best lies on an edge, then five a decade around it.
+        convention: whose formulas and defaults optimizers follow that do not say so themselves: `"torch"`, `"keras"`,
+            `"optax"`, or `"paper"` for what was published.
         seeds: tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
         confirm_seeds: fresh seeds, 0 to 1,000, from `base_seed + 1000`, on which the choice and the published defaults
             are run and the test split is read. 0 for neither: then validation ranks.
@@ -73,7 +76,7 @@ def compare(
     Raises:
         InputError: bad input, said in one sentence. Runs finished before an error or Ctrl-C are kept in `out`.
     """
-    compared = entries.contenders(TEXTBOOK if optimizers is None else optimizers)
+    compared = entries.contenders(TEXTBOOK if optimizers is None else optimizers, convention)
     design = Design(
         compared,
         entries.learning_rates(learning_rates),

@@ -21,6 +21,7 @@ def compare(
         str | None, option(declared.OPTIMIZERS, more=' Commas between them: "sgd,adam(eps=1e-4)".')
     ] = None,
     learning_rates: Annotated[str | None, option(declared.LEARNING_RATES, more=" Commas between them.")] = None,
+    convention: Annotated[str, option(declared.CONVENTION)] = declared.CONVENTION.default,
     seeds: Annotated[int, option(declared.SEEDS)] = declared.SEEDS.default,
     confirm_seeds: Annotated[int, option(declared.CONFIRM_SEEDS)] = declared.CONFIRM_SEEDS.default,
     epochs: Annotated[int | None, option(declared.EPOCHS, more=" In place of the workload's own.")] = None,
@@ -47,7 +48,8 @@ def compare(
     import thalweg
 
     options: dict[str, Any] = {
-        "optimizers": optimizers, "learning_rates": learning_rates, "seeds": seeds, "confirm_seeds": confirm_seeds,
+        "optimizers": optimizers, "learning_rates": learning_rates, "convention": convention,
+        "seeds": seeds, "confirm_seeds": confirm_seeds,
         "base_seed": base_seed, "epochs": epochs, "steps": steps, "tune": tune, "trials": trials,
         "clip_norm": clip_norm, "memory": memory, "progress": progress, "out": out, "device": device,
         "data_dir": data_dir, "checkpoint_every": checkpoint_every,

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.optim import state as states
-from thalweg.optim.signature import HINTS, bind, class_name, group_defaults, hyperparameters
+from thalweg.optim.signature import CONVENTION, HINTS, bind, class_name, group_defaults, hyperparameters
 from thalweg.optim.update import GroupUpdate
+from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 
 
@@ -20,6 +21,8 @@ class Optimizer(torch.optim.Optimizer):
     Args:
         params: parameters, named parameters, or param groups (dicts) with their own hyperparameters.
         others: torch's, by torch's names and defaults. `foreach` and `fused` are accepted and without effect.
+        convention: whose formula and defaults to follow, of `"torch"`, `"keras"`, `"optax"` and `"paper"` those that
+            have the optimizer; the names of arguments stay torch's (`thalweg.optim.translate` knows the others').
 
     Raises:
         InputError: a hyperparameter that does not exist, is out of its range, or is NaN.
@@ -33,6 +36,7 @@ class Optimizer(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds parameters with hyperparameters of their own. Raises `InputError` as the constructor does."""
         self._refuse_misspelt(param_group)
+        self._refuse_another_convention([param_group])
         self._check(self.defaults | param_group)
         super().add_param_group(param_group)
         group = self.param_groups[-1]
@@ -48,7 +52,9 @@ class Optimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         updates: list[GroupUpdate] = self.__dict__.setdefault("_updates", [])  # no part of what is pickled or copied
-        updates += [GroupUpdate(self.recipe) for _ in self.param_groups[len(updates) :]]
+        if len(updates) < len(self.param_groups):
+            recipe = self.recipe.under(self.defaults.get(CONVENTION, CONVENTIONS[0]))
+            updates += [GroupUpdate(recipe) for _ in self.param_groups[len(updates) :]]
         for update, group in zip(updates, self.param_groups, strict=False):
             update.step(self.state, group)
         return loss
@@ -62,7 +68,12 @@ class Optimizer(torch.optim.Optimizer):
         states.adopt(self.recipe, self.state)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads a checkpoint of this class or of torch's of the same name; state keeps the dtype it was saved in."""
+        """Loads a checkpoint of this class or of torch's of the same name; state keeps the dtype it was saved in.
+
+        Raises `InputError` where it was trained under another convention.
+        """
+        torchs = {CONVENTION: self.recipe.convention}  # what a checkpoint that says nothing follows
+        self._refuse_another_convention([{**torchs, **group} for group in state_dict["param_groups"]])
         super().load_state_dict(state_dict)
         saved = [i for group in state_dict["param_groups"] for i in group["params"]]
         own: list[Tensor] = [p for group in self.param_groups for p in group["params"]]
@@ -77,8 +88,18 @@ class Optimizer(torch.optim.Optimizer):
             if key not in known and near:
                 raise InputError(f"{class_name(self.recipe)} has no hyperparameter {key!r}; did you mean {near[0]!r}?")
 
+    def _refuse_another_convention(self, groups: Iterable[Mapping[str, Any]]) -> None:
+        own = self.defaults.get(CONVENTION, CONVENTIONS[0])
+        other = next((g[CONVENTION] for g in groups if g.get(CONVENTION, own) != own), None)
+        if other is not None:
+            raise InputError(
+                f"This {class_name(self.recipe)} follows the convention {own!r} and cannot take over a group that"
+                f" follows {other!r}; make an optimizer with convention={other!r} for it."
+            )
+
     def _check(self, group: Mapping[str, Any]) -> None:
-        self.recipe.resolve(hyperparameters(self.recipe, group), class_name(self.recipe))
+        recipe = self.recipe.under(group.get(CONVENTION, CONVENTIONS[0]))
+        recipe.resolve(hyperparameters(recipe, group), class_name(recipe))
         for hint in ("capturable", "differentiable"):
             if group.get(hint, HINTS[hint]):
                 raise InputError(f"{class_name(self.recipe)} does not support {hint}=True yet; leave it at False.")

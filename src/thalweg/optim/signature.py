@@ -24,7 +24,11 @@ def group_defaults(recipe: Recipe) -> dict[str, Any]:
     assert recipe.drop_in is not None
     named = {name: _default(recipe, name) for name in recipe.drop_in.arguments}
     keyword_only = {name: recipe.defaults[name] for name in OPTIONS if name not in named}
-    return {**named, **keyword_only, **HINTS}
+    return {**named, **keyword_only, CONVENTION: recipe.convention, **HINTS}
+
+
+CONVENTION = "convention"
+"""The argument, and the param groups' key, that says whose formula and defaults an optimizer follows."""
 
 
 @cache
@@ -45,7 +49,7 @@ def signature(recipe: Recipe) -> inspect.Signature:
 
 def bind(recipe: Recipe, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The group defaults that a call asks for. Raises `InputError` for a name the optimizer does not have."""
-    known = group_defaults(recipe)
+    known = group_defaults(recipe.under(kwargs.get(CONVENTION, recipe.convention)))
     for name in kwargs:
         if name not in known:
             raise unknown(class_name(recipe), name, known)
@@ -67,7 +71,7 @@ def hyperparameters(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
 
 def spelled(recipe: Recipe) -> tuple[str, ...]:
     """A param group's hyperparameters as torch spells them."""
-    given = (name for name in group_defaults(recipe) if name not in HINTS)
+    given = (name for name in group_defaults(recipe) if name not in HINTS and name != CONVENTION)
     return (*given, *(h.name for h in recipe.hyperparameters.values() if h.initially))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.options.kinds import File, Flag, Folder, Kind, Line, Listed, Number, Positive, Quantity, Whole
+from thalweg.options.kinds import Choice, File, Flag, Folder, Kind, Line, Listed, Number, Positive, Quantity, Whole
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ class Option:
 TIMES = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}  # in seconds
 SIZES = {"mb": 1e6, "gb": 1e9, "mib": 2.0**20, "gib": 2.0**30}  # in bytes
 
+CONVENTIONS = ("torch", "keras", "optax", "paper")
+"""Whose formula and defaults an optimizer may follow. The first is the default, and ours where torch has none."""
+
 MOST_SEEDS = 1000  # as far apart as tuning and confirmation seeds lie: with more, they would meet
 MOST_STEPS = 10**9
 
@@ -65,6 +68,9 @@ CONFIRM_SEEDS = Option(
     "confirm_seeds", Whole(0, MOST_SEEDS), 5, "Fresh seeds for the choice and the defaults; 0 ranks by validation"
 )
 BASE_SEED = Option("base_seed", Whole(0, 2**31 - 1), 0, "The first tuning seed")
+CONVENTION = Option(
+    "convention", Choice(CONVENTIONS), CONVENTIONS[0], "Whose formulas and defaults optimizers follow unless they say"
+)
 TUNE = Option(
     "tune",
     Listed("hyperparameters' names such as 'lr' and 'beta1'", 100, Line()),
@@ -120,7 +126,7 @@ TARGET = Option("target", Number(), None, "Value of the metric that counts as re
 def of_comparison() -> Mapping[str, Option]:
     """The options that `compare` takes, by name."""
     taken = (
-        OPTIMIZERS, LEARNING_RATES, SEEDS, CONFIRM_SEEDS, BASE_SEED, EPOCHS, STEPS, TUNE, TRIALS, CLIP_NORM, BUDGET,
-        MEMORY, PROGRESS, OUT, DEVICE, DATA_DIR, CHECKPOINT_EVERY,
+        OPTIMIZERS, LEARNING_RATES, CONVENTION, SEEDS, CONFIRM_SEEDS, BASE_SEED, EPOCHS, STEPS, TUNE, TRIALS, CLIP_NORM,
+        BUDGET, MEMORY, PROGRESS, OUT, DEVICE, DATA_DIR, CHECKPOINT_EVERY,
     )  # fmt: skip
     return {option.name: option for option in taken}

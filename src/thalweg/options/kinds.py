@@ -123,6 +123,24 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def accepted(self) -> str:
+        return f"one of {self.range}"
+
+    @property
+    def range(self) -> str:
+        return ", ".join(self.words)
+
+    def read(self, value: Any) -> str | None:
+        return value if isinstance(value, str) and value in self.words else None
+
+
+@dataclass(frozen=True)
 class Listed:
     """A list of 1 to `most` values: `of` reads each, or whoever uses them does."""
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import thalweg.rules
 from thalweg.errors import InputError, shown, suggest
+from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.compose import OPTIONS, Structure
-from thalweg.rules.contract import CONVENTIONS, Preset, Rule, Spelling
+from thalweg.rules.contract import Preset, Rule, Spelling
 from thalweg.rules.hyperparameters import Hyperparameter, unknown
 
 Values = Mapping[str, float | bool]

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from thalweg.numerics import Value
+from thalweg.options.declared import CONVENTIONS
 from thalweg.regularization import clipping, decay, masks
-from thalweg.rules.contract import CONVENTIONS, Rule, State, hyperparameter
+from thalweg.rules.contract import Rule, State, hyperparameter
 from thalweg.rules.hyperparameters import Flag, Hyperparameter, Limit, Penalty
 
 OPTIONS: Mapping[str, Hyperparameter] = {

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, get_args
 
 from thalweg.numerics import Value
+from thalweg.options.declared import CONVENTIONS
 from thalweg.rules.hyperparameters import Hyperparameter, Initially, Range, Switch
-
-CONVENTIONS = ("torch", "keras", "optax", "paper")
-"""Whose formula and defaults an optimizer may follow. The first is the default, and ours where torch has none."""
 
 Defaults = Mapping[str, float | bool]
 

@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from thalweg.errors import InputError, shown, suggest
 from thalweg.options import declared as options
+from thalweg.options.declared import CONVENTIONS
 from thalweg.options.kinds import Positive
 from thalweg.recipes.catalogue import Recipe, recipe, split_betas
 from thalweg.recipes.imported import Imported
@@ -27,6 +28,8 @@ class Contender:
         fixed: hyperparameter → value; a fixed learning rate is not tuned.
         space: hyperparameter → values to try; every combination is tried, with every learning rate.
         title: its name on the leaderboard; what was given as `name` where there is none.
+        convention: whose formula and defaults it follows, `"torch"`, `"keras"`, `"optax"` or `"paper"`;
+            `"adam(convention='keras')"` says the same.
 
     Raises:
         InputError: an optimizer or hyperparameter that does not exist, or a value out of its range.
@@ -36,6 +39,7 @@ class Contender:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     title: str | None = None
+    convention: str | None = None
     recipe: Recipe | Imported = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,7 +49,9 @@ class Contender:
             object.__setattr__(self, "name", name)
         found, given = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
         fixed = {**plain("An optimizer", given), **plain("fixed", self.fixed)}
-        fixed = fixed if isinstance(found, Imported) else split_betas(fixed)
+        if not isinstance(found, Imported):
+            fixed = split_betas(fixed)
+            found = found.under(self._convention(fixed.pop("convention", None)))
         object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "space", combinations("space", self.space))
         object.__setattr__(self, "recipe", found)
@@ -56,11 +62,24 @@ class Contender:
         for configuration in self.configurations(None):
             self.recipe.resolve(configuration, self.label)
 
+    def _convention(self, written: Any) -> Any:
+        """The one that was written with the hyperparameters, or given beside them, or the first."""
+        if written is not None and self.convention not in (None, written):
+            raise InputError(f"{self.label}: two conventions, {shown(written)} and {shown(self.convention)}; keep one.")
+        if written is not None:
+            object.__setattr__(self, "convention", written)
+        return CONVENTIONS[0] if self.convention is None else self.convention
+
     @property
     def label(self) -> str:
         """The name on the leaderboard: its title, or as the user wrote it."""
         if self.title is not None:
             return self.title
+        by = self.convention if self.convention not in (None, CONVENTIONS[0]) else None
+        return f"{self._written} ({by})" if by and "convention" not in self._written else self._written
+
+    @property
+    def _written(self) -> str:
         name = self.name.name if isinstance(self.name, Preset) else self.name.strip()
         if "(" in name or not (self.fixed or self.space):
             return name
@@ -96,9 +115,18 @@ class Contender:
         return [{**self.fixed, **c, **r} for c in combinations for r in rates]
 
 
-def contenders(given: Sequence[str | Preset | Contender]) -> list[Contender]:
-    """Contenders by name or as they are. Raises `InputError` where two would share a name, or there are none."""
+def contenders(
+    given: Sequence[str | Preset | Contender], convention: str = options.CONVENTION.default
+) -> list[Contender]:
+    """Contenders by name or as they are, by `convention` where they do not say.
+
+    Raises `InputError` where two would share a name, there are none, or one does not exist by that convention.
+    """
+    by = None if options.CONVENTION.check(convention) == options.CONVENTION.default else convention
     out = [c if isinstance(c, Contender) else Contender(c) for c in options.OPTIMIZERS.check(given)]
+    out = [
+        replace(c, convention=by) if by and c.convention is None and isinstance(c.recipe, Recipe) else c for c in out
+    ]
     labels = [c.label for c in out]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice:

@@ -67,10 +67,11 @@ def as_begun(workload: Workload, record: StudyRecord) -> Workload:
 
 def _named(contender: Contender) -> dict[str, Any]:
     whole: dict[str, Any] = {"name": contender.name, "fixed": dict(contender.fixed), "space": dict(contender.space)}
+    whole["convention"] = contender.convention
     try:
         json.dumps(whole)
     except TypeError:  # a rule, or a hyperparameter that is no plain value
-        whole = {"name": None, "fixed": {}, "space": {}}
+        whole = {"name": None, "fixed": {}, "space": {}, "convention": None}
     return {**whole, "title": contender.label}
 
 
@@ -81,7 +82,7 @@ def _contender(saved: Mapping[str, Any]) -> Contender:
         )
     fixed = {name: _tuple(value) for name, value in saved["fixed"].items()}
     space = {name: _tuple(values) for name, values in saved["space"].items()}
-    return Contender(saved["name"], fixed, space, saved["title"])
+    return Contender(saved["name"], fixed, space, saved["title"], saved.get("convention"))
 
 
 def _tuple(value: Any) -> Any:

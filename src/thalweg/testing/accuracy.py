@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.rows import Array
-from thalweg.rules.contract import CONVENTIONS
 from thalweg.testing.settings import Case
 from thalweg.testing.trajectories import EXECUTIONS, Problem, advance, begin, problem, trajectory
 

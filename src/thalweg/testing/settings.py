@@ -5,9 +5,9 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.rows import Array
-from thalweg.rules.contract import CONVENTIONS
 from thalweg.rules.hyperparameters import Hyperparameter
 
 Oracle = Callable[..., Array]
