@@ -7,8 +7,9 @@ from typing import Any
 
 from thalweg.optim.classes import drop_in, drop_ins
 from thalweg.optim.optimizer import Optimizer
+from thalweg.optim.translation import translate
 
-__all__ = ["Optimizer", "drop_in"]
+__all__ = ["Optimizer", "drop_in", "translate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,143 @@
+"""`translate`: one optimizer's hyperparameters from the terms of one convention into another's."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from thalweg.errors import InputError, shown
+from thalweg.optim.signature import group_defaults
+from thalweg.options.declared import CONVENTIONS
+from thalweg.recipes.catalogue import Recipe, recipe
+
+Values = dict[str, Any]
+
+NAMES: Mapping[str, Mapping[str, str]] = {
+    "keras": {
+        "lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2", "eps": "epsilon", "alpha": "rho",
+        "clip_value": "clipvalue",
+    },
+    "optax": {"lr": "learning_rate", "beta1": "b1", "beta2": "b2", "alpha": "decay"},
+}  # fmt: skip
+"""Our name of a hyperparameter → the library's, where it has another."""
+
+FIXED: Mapping[str, Mapping[str, Any]] = {
+    "keras": {
+        "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1.0, "maximize": False, "masked": False,
+        "decoupled_weight_decay": True,
+    },
+    "optax": {"dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1e6, "maximize": False, "masked": False,
+              "clip_value": 0.0},
+}  # fmt: skip
+"""What a library does not let its users choose, with the value that it has there."""
+
+
+def translate(
+    name: str, hyperparameters: Mapping[str, Any], source: str, target: str, *, constant_rate: bool = False
+) -> Values:
+    """The hyperparameters with which `target` takes the very steps that `source` takes with these.
+
+    Args:
+        name: an optimizer of the catalogue, `"rmsprop"`.
+        hyperparameters: in the source's spelling (`{"learning_rate": 1e-3, "rho": 0.9}` for Keras) or in ours; what
+            is left out has the source's default.
+        source, target: `"torch"`, `"keras"`, `"optax"` or `"paper"`. The torch convention is that of `thalweg.optim`,
+            whose classes take the result as keyword arguments.
+        constant_rate: whether the learning rate never changes. Momentum with the rate inside of its buffer and
+            outside of it are the same then, and only then.
+
+    Returns:
+        every hyperparameter of the optimizer in the target's spelling.
+
+    Raises:
+        InputError: where no values make the two take the same steps, with the reason; and for an optimizer,
+            convention or hyperparameter that does not exist.
+    """
+    before, after = recipe(name).under(source), recipe(name).under(target)
+    values: Values = dict(before.resolve(_ours(before, hyperparameters)))
+    initial = [h.name for h in before.hyperparameters.values() if h.initially and values[h.name] == values[h.initially]]
+    if before.formula != after.formula:
+        moved = MOVES.get(before.rule.name, _unmoved)(values, source, target, constant_rate)
+        if isinstance(moved, str):
+            raise InputError(
+                f"{name} of {source} has no exact translation to {target}: {moved}. In Thalweg, convention={source!r}"
+                " takes the same steps."
+            )
+        values = moved
+    return _spelled(after, {key: value for key, value in values.items() if key not in initial})
+
+
+def _ours(by: Recipe, given: Mapping[str, Any]) -> Values:
+    """The values under our names, those that the library fixes included."""
+    names = {theirs: ours for ours, theirs in NAMES.get(by.convention, {}).items() if ours in by.hyperparameters}
+    fixed = {key: value for key, value in FIXED.get(by.convention, {}).items() if key in by.hyperparameters}
+    return {**fixed, **{names.get(key, key): value for key, value in given.items()}}
+
+
+def _spelled(by: Recipe, values: Values) -> Values:
+    """Under the library's names. Raises `InputError` for what it does not let one choose."""
+    fixed = FIXED.get(by.convention, {})
+    for key, value in values.items():
+        undecayed = key == "decoupled_weight_decay" and not values["weight_decay"]
+        if key in fixed and value != fixed[key] and not undecayed:
+            raise InputError(f"{by.convention} has {by.name} with {key}={fixed[key]} only, got {shown(value)}.")
+    if by.convention in NAMES:
+        return {NAMES[by.convention].get(key, key): value for key, value in values.items() if key not in fixed}
+    return _of_drop_in(by, values)
+
+
+def _of_drop_in(by: Recipe, values: Values) -> Values:
+    """As our class takes it: `betas` in place of beta1 and beta2."""
+    if by.drop_in is None:
+        return values
+    known = group_defaults(by)
+    return {
+        key: value for key, value in {**values, "betas": tuple(values[b] for b in by.betas)}.items() if key in known
+    }
+
+
+Move = Callable[[Values, str, str, bool], Values | str]
+
+
+def _unmoved(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
+    return "their formulas differ"
+
+
+def _sgd(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
+    if values["momentum"] == 0 or constant_rate or CONVENTIONS[0] not in (source, target):
+        return values
+    return "one keeps the learning rate inside of its velocity, which differs once the rate changes (see constant_rate)"
+
+
+def _adagrad(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
+    """√(s + ε) is √s' + 0 of a sum s' that starts ε higher."""
+    if target == CONVENTIONS[0]:
+        start = values["initial_accumulator_value"] + values["eps"]
+        return {**values, "initial_accumulator_value": start, "eps": 0.0}
+    if values["eps"] == 0 or source != CONVENTIONS[0]:
+        return values
+    return "ε stands beside the root in one and inside of it in the other, which are the same for eps=0 only"
+
+
+def _rmsprop(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
+    if CONVENTIONS[0] not in (source, target):
+        return values
+    if values["eps"] != 0:
+        return "ε stands beside the root in one and inside of it in the other, which are the same for eps=0 only"
+    return _sgd(values, source, target, constant_rate)
+
+
+def _adam(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
+    if values["amsgrad"] and {source, target} != {"torch", "keras"}:
+        return "they take the largest second moment before and after its correction, or correct none"
+    if "keras" in (source, target) and values["eps"] != 0:
+        return "Keras adds ε before the bias correction and the others after it, which are the same for eps=0 only"
+    return values
+
+
+def _adamax(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
+    return values if values["eps"] == 0 else "ε stands inside of the maximum in one, which is the same for eps=0 only"
+
+
+MOVES: Mapping[str, Move] = {
+    "sgd": _sgd, "adagrad": _adagrad, "rmsprop": _rmsprop, "adam": _adam, "adamax": _adamax
+}  # fmt: skip
+"""Rules whose formulas differ between conventions, and yet agree for some values. A text says why they do not."""
