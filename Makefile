@@ -3,14 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 PEERS := .peers/ready
+CONFORMANCE := .conformance/ready
 
-.PHONY: demo test bench lint format clean
+.PHONY: demo test conformance bench lint format clean
 
 demo: $(READY)  ## compare eleven optimizers on handwritten digits; says where the report is
 	$(BIN)/thalweg compare digits
 
 test: $(READY)  ## the whole suite
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4
+
+conformance: $(CONFORMANCE)  ## Keras, Optax and other libraries take the same steps, to 1e-12
+	.conformance/bin/pytest conformance
 
 bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on an idle machine; says where the tables are
 	$(BIN)/python benchmarks/step.py
@@ -40,5 +44,12 @@ $(PEERS): benchmarks/peers.txt
 	.peers/bin/pip install --quiet --requirement benchmarks/peers.txt
 	@touch $@
 
+$(CONFORMANCE): pyproject.toml constraints.txt benchmarks/peers.txt conformance/peers.txt
+	$(PYTHON) -m venv .conformance
+	.conformance/bin/pip install --quiet torch==2.13.0
+	.conformance/bin/pip install --quiet --requirement conformance/peers.txt
+	.conformance/bin/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
 clean:  ## remove the environments and what tools left
-	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache thalweg-out
+	rm -rf .venv .peers .conformance .mypy_cache .ruff_cache .pytest_cache thalweg-out
