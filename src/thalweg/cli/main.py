@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import thalweg
-from thalweg.cli import compare, optimizers, resume, studies, watch
+from thalweg.cli import compare, example, optimizers, resume, studies, watch
 from thalweg.errors import InputError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compare")(compare.compare)
+app.command("example")(example.example)
 app.command("resume")(resume.resume)
 app.command("studies")(studies.studies)
 app.command("show")(studies.show)

@@ -134,6 +134,18 @@ def contenders(
     return out
 
 
+def conventions(of: Sequence[Contender]) -> tuple[str, ...]:
+    """A sentence for each convention that contenders follow in place of torch's."""
+    whose = {"keras": "Keras's", "optax": "Optax's", "paper": "their papers'"}
+    followed = {by: [c.label for c in of if c.convention == by] for by in whose}
+    return tuple(
+        f"{'All' if len(labels) == len(of) else ', '.join(labels)} follow{'s' * (len(labels) == 1 < len(of))}"
+        f" {whose[by]} formulas and defaults."
+        for by, labels in followed.items()
+        if labels
+    )
+
+
 def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:
     """The user's rates, ascending, each once. Raises `InputError` where one is not a positive finite number."""
     read = options.LEARNING_RATES.check(given)

@@ -11,6 +11,7 @@ from thalweg.population.memory import megabytes
 from thalweg.population.plan import Plan, make_plan, remade
 from thalweg.records.types import StudyRecord
 from thalweg.studies.budget import Clock, Pace, expected_runs, fit, measure
+from thalweg.studies.contenders import conventions
 from thalweg.studies.design import Design, describe
 from thalweg.workloads.workload import Workload
 
@@ -47,15 +48,19 @@ def prepare(
     plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm, memory=limit)
     pace = measure(plan, design)
     if budget is None:
-        record = replace(describe(design, workload, plan), notes=one_class_notes(workload))
+        record = replace(describe(design, workload, plan), notes=_notes(design, workload))
         record = _foreseen(record, design, plan, pace, workload)
         return Prepared(design, plan, Clock(began, None, None, workload), record, _sentence(record))
     design, workload, notes = fit(design, workload, pace, budget - (time.perf_counter() - began))
     plan = replace(plan, job=replace(plan.job, workload=workload))
     share = budget * workers / len(design.contenders)
-    record = replace(describe(design, workload, plan, share), notes=(*one_class_notes(workload), *notes))
+    record = replace(describe(design, workload, plan, share), notes=(*_notes(design, workload), *notes))
     record = _foreseen(record, design, plan, pace, workload)
     return Prepared(design, plan, Clock(began, budget, pace, workload), record, _sentence(record))
+
+
+def _notes(design: Design, workload: Workload) -> tuple[str, ...]:
+    return (*conventions(design.contenders), *one_class_notes(workload))
 
 
 def prepare_again(
