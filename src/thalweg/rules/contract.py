@@ -7,8 +7,9 @@ declaration: annotations give roles and ranges, defaults give the published sett
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, get_args
 
 from thalweg.numerics import Value
@@ -52,6 +53,7 @@ class Rule:
     rate: the hyperparameter that a learning-rate grid scales, and `rates` the part of it worth searching.
     counts_steps: whether torch's state has a `step`; without one, state that is present means a step after the first.
     contradiction: says what is wrong with values that are each in range, or nothing.
+    tuples: argument that stands for several hyperparameters, such as `betas` → their names.
     """
 
     function: Callable[..., Any]
@@ -62,6 +64,7 @@ class Rule:
     rates: tuple[float, float]
     counts_steps: bool
     contradiction: Callable[[Mapping[str, Any]], str]
+    tuples: Mapping[str, tuple[str, ...]]
 
     def __call__(self, *args: Value, **hyperparameters: Value) -> Any:
         return self.function(*args, **hyperparameters)
@@ -91,6 +94,7 @@ def rule(
     rate: str | None = "lr",
     counts_steps: bool = True,
     contradiction: Callable[[Mapping[str, Any]], str] = lambda values: "",
+    tuples: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
 
@@ -102,14 +106,17 @@ def rule(
         rate: the hyperparameter a learning-rate grid scales; `None` where there is none.
         counts_steps: `False` where torch's optimizer keeps no `step`.
         contradiction: what is wrong with hyperparameters that are each in range; an empty string where nothing is.
+        tuples: arguments that stand for several hyperparameters, beside plurals: `betas` are beta1, beta2, ….
     """
 
     def declare(function: Callable[..., Any]) -> Preset:
         states, hyperparameters = _read_signature(function)
-        declared = Rule(function, function.__name__, states, hyperparameters, rate, rates, counts_steps, contradiction)
+        name = function.__name__
+        spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(name, hyperparameters)
+        named = {**_numbered(spelling.arguments, hyperparameters), **tuples}
+        declared = Rule(function, name, states, hyperparameters, rate, rates, counts_steps, contradiction, named)
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(declared)
-        return Preset(declared.name, declared, paper, summary, spelling)
+        return Preset(name, declared, paper, summary, spelling)
 
     return declare
 
@@ -128,10 +135,16 @@ def preset(
     return Preset(name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults})
 
 
-def _own_spelling(declared: Rule) -> Spelling:
+def _own_spelling(name: str, hyperparameters: Mapping[str, Hyperparameter]) -> Spelling:
     """`sign_momentum` → `SignMomentum(…its hyperparameters…, weight_decay)`."""
-    own = tuple(h.name for h in declared.hyperparameters.values() if not h.initially)
-    return Spelling("".join(part.title() for part in declared.name.split("_")), (*own, "weight_decay"))
+    own = tuple(h.name for h in hyperparameters.values() if not h.initially)
+    return Spelling("".join(part.title() for part in name.split("_")), (*own, "weight_decay"))
+
+
+def _numbered(arguments: Iterable[str], hyperparameters: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """What plural arguments stand for: `betas` for beta1, beta2, …"""
+    families = {a: tuple(h for h in hyperparameters if h.rstrip("0123456789") + "s" == a) for a in arguments}
+    return {argument: names for argument, names in families.items() if len(names) > 1}
 
 
 def _read_signature(function: Callable[..., Any]) -> tuple[tuple[State, ...], dict[str, Hyperparameter]]:

@@ -8,7 +8,7 @@ from typing import Any
 from thalweg.errors import InputError, shown, suggest
 from thalweg.options import declared as options
 from thalweg.options.kinds import Positive
-from thalweg.recipes.catalogue import Recipe, recipe, split_betas
+from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported
 from thalweg.rules.contract import Preset
 from thalweg.studies.notation import called, combinations, plain, require_printable, titled
@@ -45,7 +45,7 @@ class Contender:
             object.__setattr__(self, "name", name)
         found, given = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
         fixed = {**plain("An optimizer", given), **plain("fixed", self.fixed)}
-        fixed = fixed if isinstance(found, Imported) else split_betas(fixed)
+        fixed = fixed if isinstance(found, Imported) else found.split(fixed)
         object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "space", combinations("space", self.space))
         object.__setattr__(self, "recipe", found)
