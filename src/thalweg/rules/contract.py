@@ -30,6 +30,8 @@ class State:
 
 Zeros = Annotated[Value, State()]
 InitialAccumulator = Annotated[Value, State(initial="initial_accumulator_value")]
+FirstRate = Annotated[Value, State(initial="lr")]
+RowFirstRate = Annotated[Value, State(initial="lr", per_row=True)]
 RowOnes = Annotated[Value, State(initial=1.0, per_row=True)]
 
 
@@ -52,6 +54,7 @@ class Rule:
 
     rate: the hyperparameter that a learning-rate grid scales, and `rates` the part of it worth searching.
     counts_steps: whether torch's state has a `step`; without one, state that is present means a step after the first.
+    rests: whether zero gradients from the start leave the parameter where it is.
     contradiction: says what is wrong with values that are each in range, or nothing.
     tuples: argument that stands for several hyperparameters, such as `betas` → their names.
     """
@@ -63,6 +66,7 @@ class Rule:
     rate: str | None
     rates: tuple[float, float]
     counts_steps: bool
+    rests: bool
     contradiction: Callable[[Mapping[str, Any]], str]
     tuples: Mapping[str, tuple[str, ...]]
 
@@ -93,8 +97,10 @@ def rule(
     drop_in: str | None = None,
     rate: str | None = "lr",
     counts_steps: bool = True,
+    rests: bool = True,
     contradiction: Callable[[Mapping[str, Any]], str] = lambda values: "",
     tuples: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
 
@@ -105,8 +111,10 @@ def rule(
             The function's name in capitals and its arguments where not given.
         rate: the hyperparameter a learning-rate grid scales; `None` where there is none.
         counts_steps: `False` where torch's optimizer keeps no `step`.
+        rests: `False` where the rule moves a parameter that never had a gradient, by a decay of its own, say.
         contradiction: what is wrong with hyperparameters that are each in range; an empty string where nothing is.
         tuples: arguments that stand for several hyperparameters, beside plurals: `betas` are beta1, beta2, ….
+        defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
     def declare(function: Callable[..., Any]) -> Preset:
@@ -114,9 +122,9 @@ def rule(
         name = function.__name__
         spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(name, hyperparameters)
         named = {**_numbered(spelling.arguments, hyperparameters), **tuples}
-        declared = Rule(function, name, states, hyperparameters, rate, rates, counts_steps, contradiction, named)
+        declared = Rule(function, name, states, hyperparameters, rate, rates, counts_steps, rests, contradiction, named)
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        return Preset(name, declared, paper, summary, spelling)
+        return Preset(name, declared, paper, summary, spelling, defaults)
 
     return declare
 

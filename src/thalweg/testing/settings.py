@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from thalweg.recipes.catalogue import Recipe
@@ -38,6 +38,13 @@ class Case:
 def cases(recipe: Recipe, oracle: Oracle | None = None) -> list[Case]:
     """The published defaults; then every combination of the rule's flags and switches, at other values; then decay."""
     return [Case(recipe, recipe.resolve(given), label, oracle) for label, given in _settings(recipe)]
+
+
+def oracle_arguments(case: Case) -> Mapping[str, float | bool]:
+    """The hyperparameters that an oracle takes: all but the learning rate and what starts from it."""
+    declared = case.recipe.hyperparameters.values()
+    left_out = {case.recipe.rule.rate, "clip_value", "masked"}
+    return {h.name: case.values[h.name] for h in declared if h.name not in left_out and not h.initially}
 
 
 def _settings(recipe: Recipe) -> Iterator[tuple[str, dict[str, float | bool]]]:
