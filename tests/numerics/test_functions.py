@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from small_rules import recipe_of
-from thalweg.numerics import absolute, clip, kept, maximum, minimum, sign, sqrt, where
+from thalweg.numerics import absolute, clip, kept, maximum, minimum, power, sign, sqrt, where
 from thalweg.numerics.symbol import element
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import trace
@@ -117,6 +117,49 @@ def test_rows():
     a, b = np.array(PAIRS).T
     columns, _ = table(program, {"t": 1.0, "lr": a, "other": b})
     np.testing.assert_array_equal(columns, EXPECTED)
+
+
+BASES = (0.0, 1e-30, 1e-6, 0.3, 1.0, 2.5, 1e9, math.inf, math.nan)
+
+
+def raised(x, exponent):
+    """x to an exponent of 0.25 or -0.25 by roots, for one number of 0 or more."""
+    root = math.sqrt(math.sqrt(x))
+    return root if exponent > 0 else 1 / root if root else math.inf
+
+
+def assert_raised(actual, exponent, dtype=torch.float64):
+    exact = torch.tensor([raised(x, exponent) for x in torch.tensor(BASES, dtype=dtype).tolist()], dtype=torch.float64)
+    tolerance = 2 * torch.finfo(dtype).eps  # a power is right to two units in the last place
+    torch.testing.assert_close(actual, exact.to(dtype), rtol=tolerance, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("exponent", [0.25, -0.25])
+def test_powers_of_numbers_tensors_and_rows(exponent):
+    assert_raised(torch.tensor([power(x, exponent) for x in BASES], dtype=torch.float64), exponent)
+    assert_raised(power(torch.tensor(BASES, dtype=torch.float64), exponent), exponent)
+    assert math.isnan(power(-0.3, exponent))
+
+    def r(g, p, t, *, lr: Rate = 1.0, other: Rate = 1.0):
+        return (power(lr, other) * g,)
+
+    program = trace((made := recipe_of(r)).structure(made.resolve({})))
+    columns, _ = table(program, {"t": 1.0, "lr": np.array(BASES), "other": exponent})
+    assert_raised(torch.tensor(columns[:, 0]), exponent)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_powers_of_elements_in_every_execution(execution, dtype):
+    def r(g, p, state: Zeros, inverse: Zeros, t, *, lr: Rate = 0.25):
+        return g, power(p, lr), power(p, -lr)
+
+    made = recipe_of(r)
+    run = begin(made, made.resolve({}), torch.tensor(BASES * 9, dtype=dtype))  # enough for vectors
+    advance(EXECUTIONS[execution], [run], [torch.zeros_like(run.p)])
+    for state, exponent in zip(run.states, (0.25, -0.25), strict=True):
+        for part in state.view(9, -1):
+            assert_raised(part, exponent, dtype)
 
 
 def test_kept_rounds_to_the_default_dtype():

@@ -1,5 +1,7 @@
 """Parameters trained by an optimizer on given gradients: what the tests of the drop-ins share."""
 
+import inspect
+
 import torch
 
 from thalweg.optim.classes import drop_ins
@@ -16,6 +18,11 @@ COMMON = (
 )
 BETAS = {"betas": (0.7, 0.98)}
 OWN = {
+    "ASGD": (
+        {"lambd": 0.1, "alpha": 0.6},
+        {"t0": 40.0},
+        {"lambd": 0.01, "alpha": 0.6, "t0": 40.0, "weight_decay": 0.03, "maximize": True},
+    ),
     "Adadelta": ({"rho": 0.7, "eps": 1e-4, "weight_decay": 0.03, "maximize": True},),
     "Adagrad": (
         {"lr_decay": 0.1},
@@ -47,6 +54,11 @@ OWN = {
         {"alpha": 0.8, "eps": 1e-4, "momentum": 0.5, "centered": True},
         {"momentum": 0.5, "centered": True, "weight_decay": 0.03, "maximize": True},
     ),
+    "Rprop": (
+        {"etas": (0.4, 1.3)},
+        {"step_sizes": (1e-3, 0.05)},
+        {"etas": (0.4, 1.3), "step_sizes": (1e-3, 0.05), "maximize": True},
+    ),
     "SGD": (
         {"momentum": 0.9},
         {"momentum": 0.9, "dampening": 0.5},
@@ -57,7 +69,14 @@ OWN = {
 }
 """What each class has of its own, and a setting with everything at once."""
 
-SETTINGS = [(name, setting) for name in PAIRS for setting in (*COMMON, *OWN[name])]
+
+def taken(name, setting):
+    """Those hyperparameters that torch's class takes: its Rprop has no weight decay."""
+    arguments = inspect.signature(PAIRS[name][1]).parameters
+    return {key: value for key, value in setting.items() if key in arguments}
+
+
+SETTINGS = [(name, setting) for name in PAIRS for setting in (*COMMON, *OWN[name]) if taken(name, setting) == setting]
 IDS = [f"{name}({', '.join(f'{k}={v}' for k, v in setting.items())})" for name, setting in SETTINGS]
 
 

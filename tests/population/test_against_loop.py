@@ -21,6 +21,9 @@ CASES: list[tuple[str, dict[str, Any], Callable[[Any], torch.optim.Optimizer]]] 
     ("nadam", {"lr": 1e-3}, lambda ps: torch.optim.NAdam(ps, lr=1e-3)),
     ("adagrad", {"lr": 0.02, "initial_accumulator_value": 0.1},
      lambda ps: torch.optim.Adagrad(ps, lr=0.02, initial_accumulator_value=0.1)),
+    ("rprop", {"lr": 1e-4, "step_sizes": (1e-6, 1e-3)},
+     lambda ps: torch.optim.Rprop(ps, lr=1e-4, step_sizes=(1e-6, 1e-3))),
+    ("asgd", {"lr": 0.1, "lambd": 1e-2}, lambda ps: torch.optim.ASGD(ps, lr=0.1, lambd=1e-2)),
 ]  # fmt: skip
 
 

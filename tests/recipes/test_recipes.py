@@ -7,8 +7,11 @@ import torch
 
 import thalweg.optim
 import thalweg.rules
+from small_rules import recipe_of
 from thalweg.errors import InputError
-from thalweg.recipes.catalogue import recipe, recipes, split_betas
+from thalweg.optim.classes import drop_in
+from thalweg.recipes.catalogue import recipe, recipes
+from thalweg.rules.hyperparameters import Rate
 
 
 def test_every_rule_file_is_found():
@@ -40,7 +43,9 @@ def test_every_spelling_names_a_class_and_hyperparameters(name):
         return
     assert issubclass(getattr(thalweg.optim, spelling.name), torch.optim.Optimizer)
     for argument in spelling.arguments:
-        assert argument in recipe(name).hyperparameters or (argument == "betas" and recipe(name).betas)
+        assert argument in {**recipe(name).hyperparameters, **recipe(name).rule.tuples}
+    for members in recipe(name).rule.tuples.values():
+        assert set(members) <= set(recipe(name).rule.hyperparameters)
 
 
 def test_spellings_are_unique():
@@ -57,9 +62,9 @@ def test_names_ignore_case():
     ("name", "end"),
     [
         ("adm", "Did you mean adam"),
-        ("RMSpro", "Did you mean rmsprop?"),
+        ("RMSpro", "Did you mean rmsprop"),
         ("nestrov", "Did you mean nesterov?"),
-        ("x", "Known: adabound, adadelta, "),
+        ("x", "Known: [a-z]+, "),
     ],
 )
 def test_unknown_name(name, end):
@@ -70,7 +75,23 @@ def test_unknown_name(name, end):
 def test_betas_stand_for_the_pair():
     values = recipe("adam").resolve({"betas": (0.5, 0.75)})
     assert (values["beta1"], values["beta2"]) == (0.5, 0.75)
-    assert split_betas({"betas": [0.1, 0.2], "lr": 1}) == {"beta1": 0.1, "beta2": 0.2, "lr": 1}
+    assert recipe("adam").split({"betas": [0.1, 0.2], "lr": 1}) == {"beta1": 0.1, "beta2": 0.2, "lr": 1}
+
+
+def test_an_argument_may_stand_for_any_hyperparameters():
+    def r(g, p, t, *, lr: Rate = 0.1, low: Rate = 0.5, high: Rate = 2.0, nu1: Rate = 0.1, nu2: Rate = 0.2):
+        return (lr * low * high * nu1 * nu2 * g,)
+
+    made = recipe_of(r, drop_in="R(lr, limits, nus)", tuples={"limits": ("low", "high")})
+    assert made.rule.tuples == {"nus": ("nu1", "nu2"), "limits": ("low", "high")}
+    values = made.resolve({"limits": (0.25, 4.0), "nus": [0.3, 0.4]})
+    assert [values[name] for name in ("low", "high", "nu1", "nu2")] == [0.25, 4.0, 0.3, 0.4]
+    with pytest.raises(InputError, match=r"limits must be a tuple of numbers such as \(0.5, 2.0\), got 3"):
+        made.resolve({"limits": 3})
+    optimizer = drop_in(made)([torch.zeros(1)], limits=(0.25, 4.0))
+    assert (optimizer.defaults["limits"], optimizer.defaults["nus"]) == ((0.25, 4.0), (0.1, 0.2))
+    with pytest.raises(InputError, match="limits must be 2 numbers, got"):
+        drop_in(made)([torch.zeros(1)], limits=(0.25,))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +116,7 @@ def test_betas_that_are_no_pair(betas, sentence):
     [
         ("adam", {"epsilon": 1e-8}, "adam has no hyperparameter 'epsilon'; did you mean 'eps'?"),
         ("sgd", {"momentun": 0.9}, "sgd has no hyperparameter 'momentun'; did you mean 'momentum'?"),
-        ("sgd", {"betas": (0.9, 0.99)}, "sgd has no hyperparameter 'beta1'"),
+        ("sgd", {"betas": (0.9, 0.99)}, "sgd has no hyperparameter 'betas'"),
         ("sgd", {"zzz": 1}, "sgd has no hyperparameter 'zzz'; it has lr, momentum, "),
     ],
 )

@@ -6,8 +6,19 @@ import torch
 from small_rules import recipe_of
 from thalweg.errors import InputError
 from thalweg.numerics import kept
+from thalweg.optim.classes import drop_in
 from thalweg.recipes.trace import trace
-from thalweg.rules.contract import InitialAccumulator, RowOnes, Spelling, State, Zeros, preset, rule
+from thalweg.rules.contract import (
+    FirstRate,
+    InitialAccumulator,
+    RowFirstRate,
+    RowOnes,
+    Spelling,
+    State,
+    Zeros,
+    preset,
+    rule,
+)
 from thalweg.rules.hyperparameters import Decay, Flag, InitialRate, Momentum, OpenFraction, Rate
 from thalweg.testing.trajectories import EXECUTIONS, advance, begin
 
@@ -45,6 +56,15 @@ def test_a_preset_keeps_the_rule_and_overrides():
     assert other.rule is made.rule
     assert (other.paper, other.drop_in, other.defaults) == ("someone", None, {"lr": 0.5})
     assert (again.paper, again.defaults) == ("else", {"lr": 0.5, "mu": 0.0})
+
+
+def test_a_rule_may_differ_in_the_composed_step():
+    recipe = recipe_of(declared, decoupled_weight_decay=True, weight_decay=0.5)
+    values = recipe.resolve({})
+    assert (values["decoupled_weight_decay"], values["weight_decay"]) == (True, 0.5)
+    assert preset(recipe.preset, "other", "Another.", weight_decay=0.0).defaults == {
+        "decoupled_weight_decay": True, "weight_decay": 0.0
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -151,6 +171,25 @@ def test_a_state_may_start_at_a_hyperparameter():
         return lr * g, total + g
 
     assert recipe_of(r).rule.states == (State("total", "initial_accumulator_value"),)
+
+
+def test_states_that_start_at_the_rate_start_at_that_of_the_first_step():
+    def r(g, p, size: FirstRate, rate: RowFirstRate, t, *, lr: Rate = 0.1):
+        return lr * 0 * g + size * g + rate * g, size, rate * 1
+
+    recipe = recipe_of(r)
+    p = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    optimizer = drop_in(recipe)([p], lr=0.5)
+    assert not optimizer.state  # torch's Rprop and ASGD create theirs at the first step, when the rate may be another
+    p.grad = torch.ones(2, dtype=torch.float64)
+    for rate in (0.25, 0.125):
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+    assert p.tolist() == [-1.0, -1.0]
+    run = begin(recipe, recipe.resolve({"lr": 0.25}), torch.zeros(2))
+    for _ in range(2):
+        advance(EXECUTIONS["compiled"], [run], [torch.ones(2)])
+    assert run.p.tolist() == [-1.0, -1.0]
 
 
 def test_any_state_name_reaches_the_kernel():

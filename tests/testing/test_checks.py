@@ -108,6 +108,24 @@ def test_movement_without_a_gradient():
     assert_caught("zero_gradient", default_case(restless), "zero gradients move it")
 
 
+def test_movement_that_is_declared_follows_the_oracle():
+    def shrinking(g, p, t, *, lr: Rate = 1e-2):
+        return (lr * (g + 0.1 * p),)
+
+    def path(start, gradients, rates, *, factor=0.1, **_):
+        history = [start]
+        for g, rate in zip(gradients, rates, strict=True):
+            history.append(history[-1] - rate * (g + factor * history[-1]))
+        return np.array(history[1:])
+
+    recipe = recipe_of(shrinking, rests=False)
+    CHECK["zero_gradient"](cases(recipe, path)[0])
+    CHECK["zero_gradient"](cases(recipe)[0])  # without an oracle nothing is known but that it stays finite
+    wrong = cases(recipe, lambda *args, **given: path(*args, factor=0.2, **given))[0]
+    assert_caught("zero_gradient", wrong, "zero gradients move it")
+    assert_caught("zero_gradient", default_case(shrinking), "zero gradients move it")
+
+
 def test_nan_under_a_constant_gradient():
     def unclamped(g, p, second: Zeros, first: Zeros, t, *, lr: Rate = 1e-2, rho: Decay = 0.5):
         second, first = rho * second + (1 - rho) * g * g, rho * first + (1 - rho) * g

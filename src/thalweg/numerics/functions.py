@@ -15,6 +15,15 @@ def sqrt(x: Value) -> Value:
     return math.sqrt(x) if x >= 0 else math.nan
 
 
+def power(x: Value, exponent: Value) -> Value:
+    """x to an exponent, elementwise, for x of 0 or more; NaN where x is NaN. Slow: multiply or take roots instead."""
+    if _symbolic(x, exponent):
+        return Symbol("pow", lift(x), lift(exponent))
+    if _tensor(x) or _tensor(exponent):
+        return x**exponent
+    return math.inf if x == 0 and exponent < 0 else x**exponent if x >= 0 else math.nan
+
+
 def absolute(x: Value) -> Value:
     """|x|, elementwise."""
     return abs(x)

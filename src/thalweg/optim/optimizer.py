@@ -41,8 +41,8 @@ class Optimizer(torch.optim.Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         _set_initial(self.recipe, group)
-        if any(isinstance(s.initial, str) for s in self.recipe.rule.states):
-            states.create(self.recipe, self.state, group)  # as torch's Adagrad: its start is part of the state
+        if any(isinstance(s.initial, str) and s.initial != self.recipe.rate for s in self.recipe.rule.states):
+            states.create(self.recipe, self.state, group)  # as torch's Adagrad; a rate may change before the first step
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.recipes.catalogue import Recipe, split_betas
+from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import OPTIONS
 from thalweg.rules.hyperparameters import unknown
 
@@ -66,7 +66,7 @@ def class_name(recipe: Recipe) -> str:
 
 def hyperparameters(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
     """A param group's hyperparameters in the rule's spelling, unchecked; absent ones are left out."""
-    return split_betas({k: group[k] for k in spelled(recipe) if k in group}, len(recipe.betas))
+    return recipe.split({k: group[k] for k in spelled(recipe) if k in group})
 
 
 def spelled(recipe: Recipe) -> tuple[str, ...]:
@@ -76,6 +76,6 @@ def spelled(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _default(recipe: Recipe, name: str) -> Any:
-    if name == "betas":
-        return tuple(recipe.defaults[beta] for beta in recipe.betas)
+    if name in recipe.rule.tuples:
+        return tuple(recipe.defaults[member] for member in recipe.rule.tuples[name])
     return recipe.defaults[name]

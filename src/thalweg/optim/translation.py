@@ -88,10 +88,9 @@ def _of_drop_in(by: Recipe, values: Values) -> Values:
     """As our class takes it: `betas` in place of beta1 and beta2."""
     if by.drop_in is None:
         return values
+    tuples = {name: tuple(values[member] for member in members) for name, members in by.rule.tuples.items()}
     known = group_defaults(by)
-    return {
-        key: value for key, value in {**values, "betas": tuple(values[b] for b in by.betas)}.items() if key in known
-    }
+    return {key: value for key, value in {**values, **tuples}.items() if key in known}
 
 
 Move = Callable[[Values, str, str, bool], Values | str]

@@ -84,7 +84,7 @@ class Group:
         }
         declared = {s.name: s for s in structure.states}
         for name in self.program.row_states:
-            self.values[name] = np.full(len(members), float(declared[name].initial))
+            self.values[name] = np.full(len(members), self._initial(declared[name].initial))
         self._parameters = {name: p[place] for name, p in parameters.items()}
         self.states = {
             name: {p_name: _filled(p, self._initial(declared[name].initial)) for p_name, p in self._parameters.items()}

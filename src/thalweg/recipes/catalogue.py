@@ -55,11 +55,6 @@ class Recipe:
         return {**self.rule.hyperparameters, **OPTIONS}
 
     @cached_property
-    def betas(self) -> tuple[str, ...]:
-        """The hyperparameters that torch's argument `betas` stands for."""
-        return tuple(name for name in self.rule.hyperparameters if name.removeprefix("beta").isdigit())
-
-    @cached_property
     def defaults(self) -> dict[str, float | bool | None]:
         preset = self.preset
         own = {**preset.defaults, **LIBRARY.get(self.convention, {}), **preset.conventions.get(self.convention, {})}
@@ -84,10 +79,10 @@ class Recipe:
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, float | bool]:
         """All hyperparameters: the given ones, checked, over the defaults.
 
-        `betas` may be given for beta1, beta2. Raises `InputError` with the name, its range and the value.
+        A tuple may be given for several, such as `betas`. Raises `InputError` with the name, its range and the value.
         """
         owner = owner or self.name
-        given = split_betas(given, len(self.betas))
+        given = self.split(given)
         for name in given:
             if name not in self.hyperparameters:
                 raise unknown(owner, name, self.hyperparameters)
@@ -102,6 +97,19 @@ class Recipe:
             raise InputError(f"{owner}: {wrong}.")
         return values
 
+    def split(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """`betas=(a, b)` as `beta1=a, beta2=b`. Raises `InputError` where it is no tuple, or not as long."""
+        out = dict(given)
+        for name in [name for name in given if name in self.rule.tuples]:
+            members, value = self.rule.tuples[name], out.pop(name)
+            if not isinstance(value, tuple | list) or not value:
+                usual = tuple(self.defaults[member] for member in members)
+                raise InputError(f"{name} must be a tuple of numbers such as {usual}, got {shown(value)}.")
+            if len(value) != len(members):
+                raise InputError(f"{name} must be {len(members)} numbers, got {shown(value)}.")
+            out.update(zip(members, value, strict=True))
+        return out
+
     def structure(self, values: Values) -> Structure:
         """The structure that resolved hyperparameters need: which flags are set, which switches are off."""
         declared = self.hyperparameters.values()
@@ -113,19 +121,6 @@ class Recipe:
     def formula(self) -> str:
         """The convention whose formula it computes: several may share one."""
         return self.convention if self.convention in self.rule.formulas else CONVENTIONS[0]
-
-
-def split_betas(given: Mapping[str, Any], count: int = 0) -> dict[str, Any]:
-    """`betas=(a, b)` as `beta1=a, beta2=b`. Raises `InputError` where it is no tuple, or not `count` long."""
-    out = dict(given)
-    if "betas" in out:
-        betas = out.pop("betas")
-        if not isinstance(betas, tuple | list) or not betas:
-            raise InputError(f"betas must be a tuple of numbers such as (0.9, 0.999), got {shown(betas)}.")
-        if count and len(betas) != count:
-            raise InputError(f"betas must be {count} numbers, got {shown(betas)}.")
-        out.update({f"beta{i}": beta for i, beta in enumerate(betas, 1)})
-    return out
 
 
 @cache

@@ -7,8 +7,9 @@ is its declaration: annotations give roles and ranges, defaults give the publish
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, get_args
 
 from thalweg.numerics import Value
@@ -32,6 +33,8 @@ class State:
 
 Zeros = Annotated[Value, State()]
 InitialAccumulator = Annotated[Value, State(initial="initial_accumulator_value")]
+FirstRate = Annotated[Value, State(initial="lr")]
+RowFirstRate = Annotated[Value, State(initial="lr", per_row=True)]
 RowOnes = Annotated[Value, State(initial=1.0, per_row=True)]
 
 
@@ -55,7 +58,9 @@ class Rule:
     rate: the hyperparameter that a learning-rate grid scales, and `rates` the part of it worth searching.
     formulas: the conventions between which the function distinguishes; any other has the formula of the first.
     counts_steps: whether torch's state has a `step`; without one, state that is present means a step after the first.
+    rests: whether zero gradients from the start leave the parameter where it is.
     contradiction: says what is wrong with values that are each in range, or nothing.
+    tuples: argument that stands for several hyperparameters, such as `betas` → their names.
     """
 
     function: Callable[..., Any]
@@ -66,7 +71,9 @@ class Rule:
     rates: tuple[float, float]
     formulas: tuple[str, ...]
     counts_steps: bool
+    rests: bool
     contradiction: Callable[[Mapping[str, Any]], str]
+    tuples: Mapping[str, tuple[str, ...]]
 
     def __call__(self, *args: Value, **hyperparameters: Value) -> Any:
         return self.function(*args, **hyperparameters)
@@ -97,8 +104,11 @@ def rule(
     drop_in: str | None = None,
     rate: str | None = "lr",
     counts_steps: bool = True,
+    rests: bool = True,
     contradiction: Callable[[Mapping[str, Any]], str] = lambda values: "",
-    conventions: Mapping[str, Defaults] | None = None,
+    conventions: Mapping[str, Defaults] = MappingProxyType({}),
+    tuples: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
 
@@ -109,19 +119,25 @@ def rule(
             The function's name in capitals and its arguments where not given.
         rate: the hyperparameter a learning-rate grid scales; `None` where there is none.
         counts_steps: `False` where torch's optimizer keeps no `step`.
+        rests: `False` where the rule moves a parameter that never had a gradient, by a decay of its own, say.
         contradiction: what is wrong with hyperparameters that are each in range; an empty string where nothing is.
         conventions: "keras", "optax" or "paper" → the defaults there that differ from the signature's. Where the
             formula differs too, the function has the argument `convention: Literal["torch", "keras", …] = "torch"`.
+        tuples: arguments that stand for several hyperparameters, beside plurals: `betas` are beta1, beta2, ….
+        defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
     def declare(function: Callable[..., Any]) -> Preset:
         states, hyperparameters, formulas = _read_signature(function)
+        name = function.__name__
+        spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(name, hyperparameters)
+        named = {**_numbered(spelling.arguments, hyperparameters), **tuples}
         declared = Rule(
-            function, function.__name__, states, hyperparameters, rate, rates, formulas, counts_steps, contradiction
+            function, name, states, hyperparameters, rate, rates, formulas, counts_steps, rests, contradiction, named
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(declared)
-        return Preset(declared.name, declared, paper, summary, spelling, conventions=dict(conventions or {}))
+        by = {convention: {**defaults, **own} for convention, own in conventions.items()}
+        return Preset(name, declared, paper, summary, spelling, defaults, by)
 
     return declare
 
@@ -146,10 +162,16 @@ def preset(
     return Preset(name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults}, merged)
 
 
-def _own_spelling(declared: Rule) -> Spelling:
+def _own_spelling(name: str, hyperparameters: Mapping[str, Hyperparameter]) -> Spelling:
     """`sign_momentum` → `SignMomentum(…its hyperparameters…, weight_decay)`."""
-    own = tuple(h.name for h in declared.hyperparameters.values() if not h.initially)
-    return Spelling("".join(part.title() for part in declared.name.split("_")), (*own, "weight_decay"))
+    own = tuple(h.name for h in hyperparameters.values() if not h.initially)
+    return Spelling("".join(part.title() for part in name.split("_")), (*own, "weight_decay"))
+
+
+def _numbered(arguments: Iterable[str], hyperparameters: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """What plural arguments stand for: `betas` for beta1, beta2, …"""
+    families = {a: tuple(h for h in hyperparameters if h.rstrip("0123456789") + "s" == a) for a in arguments}
+    return {argument: names for argument, names in families.items() if len(names) > 1}
 
 
 def _read_signature(

@@ -9,7 +9,7 @@ from thalweg.errors import InputError, shown, suggest
 from thalweg.options import declared as options
 from thalweg.options.declared import CONVENTIONS
 from thalweg.options.kinds import Positive
-from thalweg.recipes.catalogue import Recipe, recipe, split_betas
+from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported
 from thalweg.rules.contract import Preset
 from thalweg.studies.notation import called, combinations, plain, require_printable, titled
@@ -50,7 +50,7 @@ class Contender:
         found, given = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
         fixed = {**plain("An optimizer", given), **plain("fixed", self.fixed)}
         if not isinstance(found, Imported):
-            fixed = split_betas(fixed)
+            fixed = found.split(fixed)
             found = found.under(self._convention(fixed.pop("convention", None)))
         object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "space", combinations("space", self.space))

@@ -1,13 +1,10 @@
 """Checks of what a rule computes: against its oracle, and between the ways to execute it."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 
-from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.rows import Array
-from thalweg.testing.settings import Case
+from thalweg.testing.settings import Case, oracle_arguments
 from thalweg.testing.trajectories import EXECUTIONS, Problem, advance, begin, problem, trajectory
 
 ROUNDING = 1e-12  # 300 steps of ten roundings of 1.1e-16 each, all in one direction, make 3.3e-13
@@ -103,16 +100,6 @@ def check_bfloat16(case: Case) -> None:
                 finest = 2**-7 if expected.dtype == torch.bfloat16 else 1e-5
                 atol = 1e-5 * float(expected.abs().max())
                 torch.testing.assert_close(actual, expected, rtol=finest, atol=atol, msg=lambda m: f"{case}: {m}")
-
-
-def oracle_arguments(case: Case) -> Mapping[str, float | bool | str]:
-    """What an oracle takes: all hyperparameters but the learning rate and what starts from it, and whose formula."""
-    declared = case.recipe.hyperparameters.values()
-    left_out = {case.recipe.rule.rate, "clip_value", "masked"}
-    given: dict[str, float | bool | str] = {
-        h.name: case.values[h.name] for h in declared if h.name not in left_out and not h.initially
-    }
-    return given | {"convention": case.recipe.formula} if case.recipe.formula != CONVENTIONS[0] else given
 
 
 def _expected(case: Case, task: Problem) -> Array:

@@ -11,7 +11,7 @@ from thalweg.errors import InputError
 from thalweg.recipes.compose import step
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Hyperparameter
-from thalweg.testing.settings import Case
+from thalweg.testing.settings import Case, oracle_arguments
 from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, problem
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (7,), (2, 3, 4))
@@ -73,11 +73,14 @@ def check_resume(case: Case) -> None:
 
 
 def check_zero_gradient(case: Case) -> None:
-    """Zero gradients from the start move nothing but what decays; after a history they keep everything finite."""
+    """Zero gradients from the start move nothing but what decays; after a history they keep everything finite.
+
+    A rule that declares that it does not rest moves as its oracle does without gradients.
+    """
     for dtype in DTYPES:
         for name in ("reference", "compiled"):
             fresh, moved = (_after(case, steps=n, dtype=dtype) for n in (0, 5))
-            expected = _decayed(case, fresh)
+            expected = _rested(case, fresh)
             for run in (fresh, moved):
                 for _ in range(DECAYING):
                     advance(EXECUTIONS[name], [run], [torch.zeros_like(run.p)])
@@ -156,12 +159,22 @@ def _assert_close(actual: Tensor, expected: Tensor, message: str, roundings: int
     torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance, msg=message)
 
 
-def _decayed(case: Case, run: Run) -> Tensor | None:
-    """The parameter after DECAYING steps without gradients, where theory says so: coupled decay is a gradient."""
+def _rested(case: Case, run: Run) -> Tensor | None:
+    """The parameter after DECAYING steps without gradients, where theory or oracle says so: coupled decay is one."""
+    if not case.recipe.rule.rests:
+        return _moved(case, run) if case.oracle else None
     decay = float(case.values["weight_decay"])
     if not decay:
         return run.p.clone()  # what follows: two roundings a step, half an ulp each
     return run.p * (1 - case.rate * decay) ** DECAYING if case.values["decoupled_weight_decay"] else None
+
+
+def _moved(case: Case, run: Run) -> Tensor:
+    """Where the oracle ends after DECAYING steps without gradients."""
+    assert case.oracle is not None
+    gradients, rates = np.zeros((DECAYING, *run.p.shape)), np.full(DECAYING, case.rate)
+    path = case.oracle(run.p.double().numpy(), gradients, rates, **oracle_arguments(case))
+    return torch.tensor(path[-1]).to(run.p)
 
 
 def _unacceptable(h: Hyperparameter) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from thalweg.options.declared import CONVENTIONS
@@ -41,6 +41,16 @@ class Case:
 def cases(recipe: Recipe, oracle: Oracle | None = None) -> list[Case]:
     """The published defaults; then every combination of the rule's flags and switches, at other values; then decay."""
     return [Case(recipe, recipe.resolve(given), label, oracle) for label, given in _settings(recipe)]
+
+
+def oracle_arguments(case: Case) -> Mapping[str, float | bool | str]:
+    """What an oracle takes: all hyperparameters but the learning rate and what starts from it, and whose formula."""
+    declared = case.recipe.hyperparameters.values()
+    left_out = {case.recipe.rule.rate, "clip_value", "masked"}
+    given: dict[str, float | bool | str] = {
+        h.name: case.values[h.name] for h in declared if h.name not in left_out and not h.initially
+    }
+    return given | {"convention": case.recipe.formula} if case.recipe.formula != CONVENTIONS[0] else given
 
 
 def _settings(recipe: Recipe) -> Iterator[tuple[str, dict[str, float | bool]]]:

@@ -1,0 +1,39 @@
+"""ASGD: gradient descent whose iterates are averaged beside it."""
+
+from typing import Annotated
+
+from thalweg.numerics import Value, kept, maximum, where
+from thalweg.rules.contract import RowFirstRate, RowOnes, Zeros, rule
+from thalweg.rules.hyperparameters import Range, Rate
+
+Regularization = Annotated[Value, Range(0.0, float("inf"), search=(1e-6, 1e-1), scale="log")]
+Power = Annotated[Value, Range(0.0, float("inf"), search=(0.5, 1.0))]
+Start = Annotated[Value, Range(0.0, float("inf"), search=(1.0, 1e4), scale="log")]
+
+
+@rule(
+    paper="Polyak & Juditsky 1992, doi:10.1137/0330046",
+    drop_in="ASGD(lr, lambd, alpha, t0, weight_decay)",
+    rates=(1e-3, 1e1),
+    rests=False,
+)
+def asgd(
+    g, p, eta: RowFirstRate, mu: RowOnes, ax: Zeros, t, *,
+    lr: Rate = 1e-2, lambd: Regularization = 1e-4, alpha: Power = 0.75, t0: Start = 1e6,
+):  # fmt: skip
+    """Averaged stochastic gradient descent.
+
+        p ← (1 - λη)·p - η·g
+        a ← a + μ·(p - a)          (a ← p where μ = 1)
+        η ← lr / (1 + λ·lr·t)^α,  μ ← 1 / max(1, t - t0)
+
+    η and μ are those of the next step; the first are lr and 1. The average a stays in the state as `ax` for its user
+    to take, and sees no decoupled weight decay. The decay by λ is torch's own.
+    """
+    eta, mu = kept(eta), kept(mu)  # torch holds both in its default dtype
+    update = eta * (lambd * p + g)
+    after = p - update
+    ax = where(mu == 1, after, ax + mu * (after - ax))
+    next_eta = kept(lr / (1 + lambd * lr * t) ** alpha)
+    next_mu = kept(1 / maximum(1.0, t - t0))
+    return update, next_eta, next_mu, ax

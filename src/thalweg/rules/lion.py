@@ -1,0 +1,24 @@
+"""Lion: the sign of an interpolation between momentum and gradient."""
+
+from thalweg.numerics import sign
+from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.hyperparameters import Decay, Rate
+
+
+@rule(
+    paper="Chen et al. 2023, arXiv:2302.06675",
+    drop_in="Lion(lr, betas, weight_decay)",
+    rates=(1e-6, 1e-2),
+    decoupled_weight_decay=True,
+)
+def lion(g, p, exp_avg: Zeros, t, *, lr: Rate = 1e-4, beta1: Decay = 0.9, beta2: Decay = 0.99):
+    """Lion.
+
+    c = β1·m + (1 - β1)·g
+    p ← p - lr·sign(c)
+    m ← β2·m + (1 - β2)·g
+
+    The step reads the momentum before it moves. Weight decay is decoupled unless said otherwise.
+    """
+    direction = sign(beta1 * exp_avg + (1 - beta1) * g)
+    return lr * direction, beta2 * exp_avg + (1 - beta2) * g

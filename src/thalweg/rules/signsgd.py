@@ -1,0 +1,30 @@
+"""SignSGD and Signum: steps of one size, by the sign of the gradient or of its running mean."""
+
+from thalweg.numerics import sign
+from thalweg.rules.contract import Zeros, preset, rule
+from thalweg.rules.hyperparameters import Momentum, Rate
+
+
+@rule(
+    paper="Bernstein et al. 2018, arXiv:1802.04434",
+    drop_in="SignSGD(lr, momentum, weight_decay)",
+    rates=(1e-6, 1e-2),
+)
+def signsgd(g, p, momentum_buffer: Zeros, t, *, lr: Rate = 1e-4, momentum: Momentum = 0.0):
+    """SignSGD.
+
+    m ← β·m + (1 - β)·g
+    p ← p - lr·sign(m)         (without momentum: p - lr·sign(g))
+
+    sign(0) is 0. An unweighted sum m ← β·m + g, as in other libraries, has the same signs.
+    """
+    if momentum is None:
+        return lr * sign(g), momentum_buffer
+    momentum_buffer = momentum * momentum_buffer + (1 - momentum) * g
+    return lr * sign(momentum_buffer), momentum_buffer
+
+
+signum = preset(
+    signsgd, "signum", "SignSGD by the sign of the momentum.",
+    drop_in="Signum(lr, momentum, weight_decay)", momentum=0.9,
+)  # fmt: skip

@@ -1,0 +1,115 @@
+"""Each rule is told from its nearest neighbours, and is one of them where theory says so."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from thalweg.recipes.catalogue import recipe
+from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
+
+RATE = 2**-7  # ASGD's is rounded to float32, as torch's is
+APART, EQUAL = 1e-3, 1e-12  # of the element's largest value
+
+Given = dict[str, Any]
+
+
+class Pair(NamedTuple):
+    """Two optimizers with hyperparameters, and what makes them differ, or the same.
+
+    constant: the learning rate does not change. scale: the second's rate over the first's.
+    """
+
+    first: str
+    given: Given
+    second: str
+    other: Given
+    why: str
+    constant: bool = False
+    scale: float = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.first}({_written(self.given)}) and {self.second}({_written(self.other)}): {self.why}"
+
+
+DIFFERENT = [
+    Pair("lion", {}, "signum", {}, "Lion's step mixes the gradient in beside a longer memory"),
+    Pair("lion", {"betas": (0.9, 0.99)}, "lion", {"betas": (0.99, 0.9)}, "β1 is for the step, β2 for what is kept"),
+    Pair("lion", {"weight_decay": 0.1}, "lion", {"weight_decay": 0.1, "decoupled_weight_decay": False},
+         "decay apart from the sign"),
+    Pair("signsgd", {}, "signum", {}, "the sign of the mean is not that of the gradient"),
+    Pair("signsgd", {}, "sgd", {}, "the gradient's size does not count"),
+    Pair("signsgd", {}, "rprop", {"step_sizes": (RATE, RATE)}, "Rprop rests after a change of sign", constant=True),
+    Pair("rprop", {}, "rprop", {"step_sizes": (RATE, RATE)}, "sizes adapt"),
+    Pair("qhm", {}, "sgd", {}, "ν of the step is momentum"),
+    Pair("qhm", {"nu": 1.0, "momentum": 0.9}, "momentum", {}, "a mean starts at a tenth of a sum's size"),
+    Pair("aggmo", {}, "momentum", {}, "three dampings"),
+    Pair("aggmo", {"betas": (0.0, 0.9, 0.99)}, "aggmo", {"betas": (0.9, 0.9, 0.9)}, "dampings of their own"),
+    Pair("nag", {}, "nesterov", {}, "the rate changes, inside the velocity or outside"),
+    Pair("nag", {}, "momentum", {}, "the gradient is another's"),
+    Pair("asgd", {"lambd": 0.1}, "sgd", {}, "a decay and a rate of its own"),
+    Pair("asgd", {"lambd": 0.1}, "sgd", {"weight_decay": 0.1}, "its rate falls, and is one step late"),
+    Pair("accsgd", {}, "sgd", {}, "the long step"),
+    Pair("accsgd", {}, "nag", {}, "a mean of points, not of gradients alone"),
+    Pair("ftrl", {}, "adagrad", {"initial_accumulator_value": 0.1}, "FTRL forgets where it began"),
+    Pair("ftrl", {}, "ftrl", {"l1": 0.5}, "small sums stay at 0"),
+    Pair("padam", {}, "adam", {"amsgrad": True}, "an eighth is not a half"),
+    Pair("padam", {"beta2": 0.9}, "padam", {"beta2": 0.9, "amsgrad": False}, "the largest second moment so far"),
+]  # fmt: skip
+"""Optimizers that must not be the same: add a pair for every rule that could be mistaken for another."""
+
+SAME = [
+    Pair("signum", {"momentum": 0.0}, "signsgd", {}, "no memory"),
+    Pair("lion", {"betas": (0.9, 0.9)}, "signum", {"momentum": 0.9}, "one mean for the step and the memory"),
+    Pair("lion", {"betas": (0.0, 0.9)}, "signsgd", {}, "the step is the gradient's alone"),
+    Pair("qhm", {"nu": 0.0}, "sgd", {}, "no momentum"),
+    Pair("qhm", {"nu": 1.0, "momentum": 0.9}, "momentum", {}, "a mean is a tenth of a sum", scale=0.1),
+    Pair("qhm", {"nu": 0.9, "momentum": 0.9}, "nesterov", {}, "ν = β is Nesterov's", scale=0.1),
+    Pair("aggmo", {"betas": (0.9, 0.9, 0.9)}, "momentum", {}, "one damping"),
+    Pair("aggmo", {"betas": (0.0, 0.0, 0.0)}, "sgd", {}, "no damping"),
+    Pair("nag", {}, "nesterov", {}, "inside or outside, while the rate is one", constant=True),
+    Pair("nag", {"momentum": 0.0}, "sgd", {}, "nothing to look ahead by"),
+    Pair("asgd", {"lambd": 0.0}, "sgd", {}, "no decay, and a rate that stays", constant=True),
+    Pair("padam", {"partial": 0.0, "betas": (0.0, 0.0)}, "sgd", {}, "no moments"),
+    Pair("padam", {"partial": 0.5, "eps": 0.0}, "adam", {"amsgrad": True, "eps": 0.0}, "½ is AMSGrad"),
+    Pair("padam", {"partial": 0.5, "eps": 0.0, "amsgrad": False}, "adam", {"eps": 0.0}, "½ is Adam"),
+]  # fmt: skip
+"""Optimizers that are the same where hyperparameters are special."""
+
+
+@pytest.mark.parametrize("pair", DIFFERENT, ids=str)
+def test_different(pair):
+    assert _distance(pair) > APART
+
+
+@pytest.mark.parametrize("pair", SAME, ids=str)
+def test_same(pair):
+    assert _distance(pair) <= EQUAL
+
+
+def test_ftrl_from_zero_is_gradient_descent_with_adagrads_rates():
+    """McMahan's equivalence: without regularizers, from zeros, at one rate."""
+    task = problem(RATE)
+    still = Problem(0 * task.start, task.gradients, np.full(len(task.rates), RATE))
+    start = {"initial_accumulator_value": 0.1}
+    paths = [_path("ftrl", start, still), _path("adagrad", {**start, "eps": 0.0}, still)]
+    np.testing.assert_allclose(*paths, rtol=0, atol=EQUAL)
+
+
+def _distance(pair: Pair) -> float:
+    """The largest difference of two trajectories, by each element's largest value."""
+    task = problem(RATE)
+    rates = np.full(len(task.rates), RATE) if pair.constant else task.rates
+    first = _path(pair.first, pair.given, Problem(task.start, task.gradients, rates))
+    second = _path(pair.second, pair.other, Problem(task.start, task.gradients, pair.scale * rates))
+    scale = np.maximum(np.abs(first), np.abs(second)).max(axis=0)
+    return float((np.abs(first - second) / scale).max())
+
+
+def _path(name: str, given: Given, task: Problem) -> np.ndarray:
+    made = recipe(name)
+    return trajectory(EXECUTIONS["stacked"], made, made.resolve(given), task)
+
+
+def _written(given: Given) -> str:
+    return ", ".join(f"{name}={value}" for name, value in given.items())
