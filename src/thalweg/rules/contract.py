@@ -8,7 +8,7 @@ declaration: annotations give roles and ranges, defaults give the published sett
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, get_args
 
 from thalweg.numerics import Value
@@ -20,16 +20,19 @@ class State:
     """A state with one value an element, or (`per_row`) one a parameter tensor or population member.
 
     initial: its value before the first step, or the name of the hyperparameter that gives it.
+    double: of one a row, whether it is held in float64, whatever torch's default dtype; needed by sums without end.
     """
 
     name: str = ""
     initial: float | str = 0.0
     per_row: bool = False
+    double: bool = False
 
 
 Zeros = Annotated[Value, State()]
 InitialAccumulator = Annotated[Value, State(initial="initial_accumulator_value")]
 RowOnes = Annotated[Value, State(initial=1.0, per_row=True)]
+RowSum = Annotated[Value, State(per_row=True, double=True)]
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def rule(
     rate: str | None = "lr",
     counts_steps: bool = True,
     contradiction: Callable[[Mapping[str, Any]], str] = lambda values: "",
+    **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
 
@@ -102,6 +106,7 @@ def rule(
         rate: the hyperparameter a learning-rate grid scales; `None` where there is none.
         counts_steps: `False` where torch's optimizer keeps no `step`.
         contradiction: what is wrong with hyperparameters that are each in range; an empty string where nothing is.
+        defaults: of the composed step, such as `decoupled_weight_decay=True` where the paper decays so.
     """
 
     def declare(function: Callable[..., Any]) -> Preset:
@@ -109,7 +114,7 @@ def rule(
         declared = Rule(function, function.__name__, states, hyperparameters, rate, rates, counts_steps, contradiction)
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(declared)
-        return Preset(declared.name, declared, paper, summary, spelling)
+        return Preset(declared.name, declared, paper, summary, spelling, defaults)
 
     return declare
 
@@ -151,7 +156,7 @@ def _state(parameter: inspect.Parameter) -> State:
     marks = [m for m in get_args(parameter.annotation) if isinstance(m, State)]
     if not marks:
         raise TypeError(f"The state {parameter.name!r} needs an annotation such as Zeros.")
-    return State(parameter.name, marks[0].initial, marks[0].per_row)
+    return replace(marks[0], name=parameter.name)
 
 
 def hyperparameter(name: str, annotation: Any, default: Any) -> Hyperparameter:
