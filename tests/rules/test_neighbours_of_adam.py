@@ -41,6 +41,10 @@ DIFFERENT = [
     ("laprop", {"lr": 1e-3}, "adam", {}, "normalized first, averaged then"),
     ("laprop", {}, "rmsprop", {"lr": 4e-5, "alpha": 0.999, "momentum": 0.9}, "corrected for bias"),
     ("grams", {"eps": 1e-8}, "adam", {}, "the gradient's sign"),
+    ("expectigrad", {}, "laprop", {"lr": 1e-3, "beta2": 0.99}, "all of the past in v"),
+    ("expectigrad", {}, "nosadam", {"gamma": 0.0}, "normalized first, averaged then"),
+    ("padam", {}, "padam", {"partial": 0.5}, "the power"),
+    ("padam", {"partial": 0.5}, "adam", {"lr": 1e-1, "amsgrad": True}, "nothing is corrected for bias"),
 ]
 
 EQUAL = [
@@ -55,6 +59,8 @@ EQUAL = [
     ("schedule_free_sgd", {"lr": 1e-3, "momentum": 0.0}, "sgd", {}, "y is z"),
     ("schedule_free_adamw", {**FIRST_ONLY, "lr": 1e-3, "eps": 0.0}, "adam", {**FIRST_ONLY, "eps": 0.0}, "y is z"),
     ("msvag", {"beta": 0.0, "lr": 1e-3}, "sgd", {}, "one gradient has no variance"),
+    ("expectigrad", {"beta": 0.0}, "nosadam", {**FIRST_ONLY, "gamma": 0.0}, "the mean of all squares"),
+    ("padam", {**FIRST_ONLY, "partial": 0.0, "eps": 0.0, "lr": 1e-3}, "sgd", {}, "the power 0 is 1"),
 ]
 
 
@@ -121,3 +127,20 @@ def test_the_weights_of_nosadam_are_those_of_its_sum():
     steps = 1e-3 * task.rates[:, None] * task.gradients / np.sqrt(v)
     actual = path("nosadam", {**FIRST_ONLY, "eps": 0.0}, task)
     np.testing.assert_allclose(actual, task.start - np.cumsum(steps, axis=0), rtol=0, atol=1e-12)
+
+
+def test_padam_at_one_half_divides_by_the_largest_gradient_so_far():
+    task = problem(1.0, steps=STEPS)
+    largest = np.maximum.accumulate(np.abs(task.gradients), axis=0)
+    steps = 0.1 * task.rates[:, None] * task.gradients / largest
+    actual = path("padam", {**FIRST_ONLY, "beta2": 0.0, "partial": 0.5, "eps": 0.0}, task)
+    np.testing.assert_allclose(actual, task.start - np.cumsum(steps, axis=0), rtol=0, atol=1e-12)
+
+
+def test_expectigrad_counts_only_gradients_that_are_not_0():
+    task = problem(1.0, steps=STEPS)
+    sparse = Problem(task.start, np.repeat(task.gradients, 2, axis=0), np.ones(2 * STEPS))
+    sparse.gradients[1::2] = 0.0
+    dense = Problem(task.start, task.gradients, np.ones(STEPS))
+    ends = [path("expectigrad", {"beta": 0.0}, each)[-1] for each in (sparse, dense)]
+    np.testing.assert_allclose(*ends, rtol=0, atol=1e-12)
