@@ -26,7 +26,8 @@ def test_defaults_and_a_step(name, convention):
     for key, value in cls.recipe.under(convention).preset.conventions.get(convention, {}).items():
         group = optimizer.param_groups[0]
         assert group[key] == value if key in group else value in group["betas"]
-    optimizer.step()
+    for _ in range(2):  # some only look at the first gradient
+        optimizer.step()
     assert torch.isfinite(p).all()
     assert not torch.equal(p, torch.ones(3))
 

@@ -234,5 +234,7 @@ def test_adabound_remembers_the_rate_before_the_schedule():
 def test_choices_of_implementation_are_accepted(cls, hints):
     p = torch.zeros(3, requires_grad=True)
     p.grad = torch.ones(3)
-    cls([p], **hints).step()
+    optimizer = cls([p], **hints)
+    for _ in range(2):  # a first step may only look, as ADOPT's does
+        optimizer.step()
     assert (p < 0).all()

@@ -105,7 +105,8 @@ def test_empty_parameters(cls):
     empty, scalar = torch.zeros(0, 3, requires_grad=True), torch.tensor(0.0, requires_grad=True)
     empty.grad, scalar.grad = torch.zeros(0, 3), torch.tensor(1.0)
     optimizer = cls([empty, scalar])
-    optimizer.step()
+    for _ in range(2):  # a first step may only look, as ADOPT's does
+        optimizer.step()
     assert empty.shape == (0, 3)
     assert scalar.item() < 0
     alone = cls([torch.zeros(0, requires_grad=True)])

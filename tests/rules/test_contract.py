@@ -13,13 +13,14 @@ from thalweg.rules.contract import (
     InitialAccumulator,
     RowFirstRate,
     RowOnes,
+    RowSum,
     Spelling,
     State,
     Zeros,
     preset,
     rule,
 )
-from thalweg.rules.hyperparameters import Decay, Flag, InitialRate, Momentum, OpenFraction, Rate
+from thalweg.rules.hyperparameters import Decay, Flag, InitialRate, Limit, Momentum, OpenFraction, Penalty, Rate
 from thalweg.testing.trajectories import EXECUTIONS, advance, begin
 
 
@@ -201,3 +202,34 @@ def test_any_state_name_reaches_the_kernel():
     run = begin(recipe, recipe.resolve({}), torch.zeros(3))
     advance(EXECUTIONS["compiled"], [run], [torch.tensor([1.0, -2.0, 3.0])])
     assert all(state.tolist() == [1.0, -2.0, 3.0] for state in run.states)
+
+
+def test_defaults_of_the_composed_step():
+    def r(g, p, t, *, lr: Rate = 0.1):
+        return (lr * g,)
+
+    assert recipe_of(r, decoupled_weight_decay=True).defaults["decoupled_weight_decay"] is True
+    assert recipe_of(r).defaults["decoupled_weight_decay"] is False
+
+
+def test_a_sum_a_row_is_held_in_float64_by_a_drop_in_that_is_saved_and_loaded():
+    def r(g, p, total: RowSum, t, *, lr: Rate = 0.1):
+        return lr * g, total + lr
+
+    made = drop_in(recipe_of(r))
+    p = torch.zeros(3, requires_grad=True)
+    p.grad = torch.ones(3)
+    first, second = made([p]), made([p])
+    for _ in range(3):
+        first.step()
+    second.load_state_dict(first.state_dict())
+    for optimizer in (first, second):
+        total = optimizer.state[p]["total"]
+        assert (total.dtype, total.item()) == (torch.float64, 0.1 + 0.1 + 0.1)
+
+
+def test_a_penalty_is_known_by_its_range():
+    def r(g, p, t, *, lr: Rate = 0.1, shrink: Penalty = 0.0, limit: Limit = 0.0):
+        return (lr * g,)
+
+    assert [h.name for h in recipe_of(r).rule.hyperparameters.values() if h.is_penalty] == ["shrink"]

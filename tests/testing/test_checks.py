@@ -8,7 +8,7 @@ from small_rules import recipe_of
 from thalweg.numerics import sqrt, where
 from thalweg.recipes.execution import compiled, reference
 from thalweg.rules.contract import RowOnes, Zeros
-from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Hyperparameter, Rate
+from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Hyperparameter, Penalty, Rate
 from thalweg.testing import CHECKS, Case, cases, check_rule
 from thalweg.testing import trajectories as tried
 
@@ -124,6 +124,32 @@ def test_movement_that_is_declared_follows_the_oracle():
     wrong = cases(recipe, lambda *args, **given: path(*args, factor=0.2, **given))[0]
     assert_caught("zero_gradient", wrong, "zero gradients move it")
     assert_caught("zero_gradient", default_case(shrinking), "zero gradients move it")
+
+
+def test_a_rule_that_pulls_its_parameter_back_may_undo_decay():
+    def anchored(g, p, start: Zeros, t, *, lr: Rate = 1e-2):
+        start = where(t == 1, p, start)
+        return 0.5 * (p - start) + lr * g, start
+
+    for case in cases(recipe_of(anchored)):
+        CHECK["zero_gradient"](case)
+
+
+def test_a_rule_that_pulls_its_parameter_elsewhere():
+    def leaning(g, p, t, *, lr: Rate = 1e-2):
+        return (lr * (g + 1e-3 * p),)
+
+    for case in cases(recipe_of(leaning)):
+        if case.label != "coupled":
+            assert_caught("zero_gradient", case, "zero gradients move it")
+
+
+def test_a_penalty_of_the_rules_own_moves_parameters():
+    def shrinking(g, p, t, *, lr: Rate = 1e-2, shrink: Penalty = 0.0):
+        return (lr * (g if shrink is None else g + shrink * p),)
+
+    for case in cases(recipe_of(shrinking)):
+        CHECK["zero_gradient"](case)
 
 
 def test_nan_under_a_constant_gradient():

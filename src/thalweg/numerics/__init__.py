@@ -1,5 +1,21 @@
 """Functions that accept a tensor, a number or a symbol. Nothing here knows of training."""
 
-from thalweg.numerics.functions import Value, absolute, clip, kept, maximum, minimum, power, sign, sqrt, where
+from thalweg.numerics.functions import (
+    Value,
+    absolute,
+    cbrt,
+    clip,
+    exp,
+    kept,
+    log,
+    maximum,
+    minimum,
+    power,
+    sign,
+    sqrt,
+    where,
+)
 
-__all__ = ["Value", "absolute", "clip", "kept", "maximum", "minimum", "power", "sign", "sqrt", "where"]
+__all__ = [
+    "Value", "absolute", "cbrt", "clip", "exp", "kept", "log", "maximum", "minimum", "power", "sign", "sqrt", "where"
+]  # fmt: skip

@@ -24,6 +24,30 @@ def power(x: Value, exponent: Value) -> Value:
     return math.inf if x == 0 and exponent < 0 else x**exponent if x >= 0 else math.nan
 
 
+def cbrt(x: Value) -> Value:
+    """∛x with the sign of x, elementwise. Of elements as a power of ⅓, which is rounded: that costs a few roundings."""
+    if _tensor(x):
+        return x.abs().pow(1 / 3).copysign(x)  # torch has no cube root
+    return x.cbrt() if isinstance(x, Symbol) else math.cbrt(x)
+
+
+def exp(x: Value) -> Value:
+    """eˣ, elementwise; infinity where it is too large."""
+    if hasattr(x, "exp"):
+        return x.exp()
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
+def log(x: Value) -> Value:
+    """ln x, elementwise: -infinity at 0, NaN for a negative element."""
+    if hasattr(x, "log"):
+        return x.log()
+    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
+
+
 def absolute(x: Value) -> Value:
     """|x|, elementwise."""
     return abs(x)

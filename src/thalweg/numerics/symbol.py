@@ -92,6 +92,15 @@ class Symbol:
     def sqrt(self) -> "Symbol":
         return Symbol("sqrt", self)
 
+    def cbrt(self) -> "Symbol":
+        return Symbol("cbrt", self)
+
+    def exp(self) -> "Symbol":
+        return Symbol("exp", self)
+
+    def log(self) -> "Symbol":
+        return Symbol("log", self)
+
     def sign(self) -> "Symbol":
         return Symbol("sign", self)
 

@@ -57,7 +57,7 @@ def restore_dtypes(state: States, saved: Mapping[str, Any], p: Tensor) -> None:
 def _initial(declared: State, p: Tensor, values: Mapping[str, Any]) -> Tensor:
     start = values[declared.initial] if isinstance(declared.initial, str) else declared.initial
     if declared.per_row:
-        return torch.tensor(float(start), dtype=torch.get_default_dtype())
+        return torch.tensor(float(start), dtype=torch.float64 if declared.double else torch.get_default_dtype())
     fill = complex(start, start) if p.is_complex() else start
     return torch.full_like(p, fill, memory_format=torch.preserve_format)
 

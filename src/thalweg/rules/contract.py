@@ -8,7 +8,7 @@ is its declaration: annotations give roles and ranges, defaults give the publish
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Annotated, Any, get_args
 
@@ -24,11 +24,13 @@ class State:
     """A state with one value an element, or (`per_row`) one a parameter tensor or population member.
 
     initial: its value before the first step, or the name of the hyperparameter that gives it.
+    double: of one a row, whether it is held in float64, whatever torch's default dtype; needed by sums without end.
     """
 
     name: str = ""
     initial: float | str = 0.0
     per_row: bool = False
+    double: bool = False
 
 
 Zeros = Annotated[Value, State()]
@@ -36,6 +38,7 @@ InitialAccumulator = Annotated[Value, State(initial="initial_accumulator_value")
 FirstRate = Annotated[Value, State(initial="lr")]
 RowFirstRate = Annotated[Value, State(initial="lr", per_row=True)]
 RowOnes = Annotated[Value, State(initial=1.0, per_row=True)]
+RowSum = Annotated[Value, State(per_row=True, double=True)]
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ def _state(parameter: inspect.Parameter) -> State:
     marks = [m for m in get_args(parameter.annotation) if isinstance(m, State)]
     if not marks:
         raise TypeError(f"The state {parameter.name!r} needs an annotation such as Zeros.")
-    return State(parameter.name, marks[0].initial, marks[0].per_row)
+    return replace(marks[0], name=parameter.name)
 
 
 def hyperparameter(name: str, annotation: Any, default: Any) -> Hyperparameter:

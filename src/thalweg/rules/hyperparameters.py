@@ -55,7 +55,8 @@ Momentum = Annotated[Value, Range(0.0, 1.0, search=(0.5, 0.99), scale="log(1-x)"
 OpenFraction = Annotated[Value, Range(0.0, 1.0, open_low=True, open_high=True, search=(1e-4, 1e-1), scale="log")]
 NonNegative = Annotated[Value, Range(0.0, math.inf)]
 Epsilon = Annotated[Value, Range(0.0, math.inf, search=(1e-10, 1e-2), scale="log")]
-Penalty = Annotated[Value, Range(0.0, math.inf, search=(1e-6, 1e-1), scale="log"), Switch()]
+PENALTIES = Range(0.0, math.inf, search=(1e-6, 1e-1), scale="log")
+Penalty = Annotated[Value, PENALTIES, Switch()]
 Limit = Annotated[Value, Range(0.0, math.inf), Switch()]
 Flag = bool
 
@@ -73,6 +74,11 @@ class Hyperparameter:
     @property
     def is_flag(self) -> bool:
         return self.range is None
+
+    @property
+    def is_penalty(self) -> bool:
+        """Whether it is the strength of a decay, which moves parameters without a gradient."""
+        return self.range == PENALTIES
 
     def check(self, owner: str, value: Any) -> float | bool:
         """`value` as a plain number or flag. Raises `InputError` with name, range and value where it is neither."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thalweg.numerics import sign
+from thalweg.numerics import cbrt, sign
 from thalweg.recipes.trace import Program
 
 OPERATIONS: Mapping[str, Any] = {
@@ -18,6 +18,9 @@ OPERATIONS: Mapping[str, Any] = {
     "neg": torch.neg,
     "abs": torch.abs,
     "sqrt": torch.sqrt,
+    "cbrt": cbrt,
+    "exp": torch.exp,
+    "log": torch.log,
     "sign": sign,
     "max": torch.maximum,
     "min": torch.minimum,

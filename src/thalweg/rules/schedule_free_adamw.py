@@ -1,0 +1,38 @@
+"""Schedule-free AdamW: RMSprop's steps, with averaging in place of momentum and of a schedule."""
+
+from thalweg.numerics import sqrt, where
+from thalweg.rules.contract import RowSum, Zeros, rule
+from thalweg.rules.hyperparameters import Decay, Epsilon, Penalty, Rate
+
+
+@rule(
+    paper="Defazio et al. 2024, arXiv:2405.15682",
+    drop_in="AdamWScheduleFree(lr, betas, eps, decay)",
+    rates=(1e-5, 1e-1),
+)
+def schedule_free_adamw(
+    g, p, z: Zeros, exp_avg_sq: Zeros, weight_sum: RowSum, t, *,
+    lr: Rate = 2.5e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Epsilon = 1e-8, decay: Penalty = 0.0,
+):  # fmt: skip
+    """Schedule-free AdamW.
+
+        v ← β2·v + (1 - β2)·g²
+        γ = lr·√(1 - β2ᵗ)
+        z ← z - γ·(g/(√v + ε) + decay·y)     (z starts as the parameter)
+        x ← (1 - c)·x + c·z                  c = γₜ²/(γ₁² + … + γₜ²)
+        y = (1 - β1)·z + β1·x
+
+    The parameter that is held and trained is y; x = z + (y - z)/β1 is what to evaluate, and is not stored. The paper's
+    decay is `decay`; weight_decay would shrink y alone. The authors' package weighs by the largest γ so far; its newer
+    versions leave √(1 - β2ᵗ) out of γ and divide v by 1 - β2ᵗ.
+    """
+    z = where(t == 1, p, z)
+    exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
+    rate = lr * sqrt(1 - beta2**t)
+    weight = rate * rate
+    weight_sum = weight_sum + weight
+    c = weight / where(weight_sum > 0, weight_sum, 1.0)
+    step = rate * g / (sqrt(exp_avg_sq) + eps)
+    if decay is not None:
+        step = step + rate * decay * p
+    return c * (p - z) + (1 - beta1 * (1 - c)) * step, z - step, exp_avg_sq, weight_sum

@@ -1,0 +1,31 @@
+"""Schedule-free SGD: gradients taken between the iterate and its average, which no schedule has to shrink."""
+
+from thalweg.numerics import where
+from thalweg.rules.contract import RowSum, Zeros, rule
+from thalweg.rules.hyperparameters import Decay, Rate
+
+
+@rule(
+    paper="Defazio et al. 2024, arXiv:2405.15682",
+    drop_in="SGDScheduleFree(lr, momentum, weight_decay)",
+    rates=(1e-2, 1e1),
+)
+def schedule_free_sgd(
+    g, p, z: Zeros, weight_sum: RowSum, t, *,
+    lr: Rate = 1.0, momentum: Decay = 0.9,
+):  # fmt: skip
+    """Schedule-free SGD.
+
+        z ← z - lr·g                    (z starts as the parameter)
+        x ← (1 - c)·x + c·z             c = lrₜ²/(lr₁² + … + lrₜ²)
+        y = (1 - μ)·z + μ·x
+
+    The parameter that is held and trained is y; x = z + (y - z)/μ is what to evaluate, and is not stored. The authors'
+    package weighs by the largest lr so far, where the paper weighs by lr.
+    """
+    z = where(t == 1, p, z)
+    weight = lr * lr
+    weight_sum = weight_sum + weight
+    c = weight / where(weight_sum > 0, weight_sum, 1.0)
+    step = lr * g
+    return c * (p - z) + (1 - momentum * (1 - c)) * step, z - step, weight_sum

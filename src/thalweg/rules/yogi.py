@@ -1,0 +1,30 @@
+"""Yogi: Adam whose second moment moves by the square of the gradient, whichever way."""
+
+from thalweg.numerics import sign, sqrt
+from thalweg.rules.contract import InitialAccumulator, Zeros, rule
+from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
+
+
+@rule(
+    paper="Zaheer et al. 2018, NeurIPS 31",
+    drop_in="Yogi(lr, betas, eps, initial_accumulator_value, weight_decay)",
+    rates=(1e-4, 1.0),
+)
+def yogi(
+    g, p, exp_avg: Zeros, exp_avg_sq: InitialAccumulator, t, *,
+    lr: Rate = 1e-2, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Epsilon = 1e-3,
+    initial_accumulator_value: NonNegative = 1e-6,
+):  # fmt: skip
+    """Yogi.
+
+        m ← β1·m + (1 - β1)·g
+        v ← v - (1 - β2)·sign(v - g²)·g²     (v starts at the initial accumulator value)
+        p ← p - lr · m/(1 - β1ᵗ) / (√(v/(1 - β2ᵗ)) + ε)
+
+    The paper does not correct for bias; the correction is Optax's, which also starts m at the accumulator's value, as
+    torch-optimizer does. TensorFlow Addons adds ε before the correction.
+    """
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    square = g * g
+    exp_avg_sq = exp_avg_sq - (1 - beta2) * sign(exp_avg_sq - square) * square
+    return lr * (exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps), exp_avg, exp_avg_sq

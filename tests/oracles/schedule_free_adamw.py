@@ -1,0 +1,48 @@
+"""Schedule-free AdamW.
+
+Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky 2024, "The Road Less Scheduled" (arXiv:2405.15682), Algorithm 1,
+without its warm-up, which is a schedule of the rate. What is returned is y, where gradients are taken; decay is the
+paper's, at y.
+
+Departure: the composed step's own weight decay, which the paper does not have. Coupled, it is added to the gradient at
+y; decoupled, it shrinks y beside the rule, and x with it, since y and z determine x.
+"""
+
+import numpy as np
+
+from .decay import prepare
+
+
+def trajectory(
+    parameter: np.ndarray,
+    gradients: np.ndarray,
+    rates: np.ndarray,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    decay: float = 0.0,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+    maximize: bool = False,
+) -> np.ndarray:
+    theta = parameter.astype(np.float64)
+    x = z = theta
+    v = np.zeros_like(theta)
+    weights = 0.0
+    history = []
+    for t, (gradient, alpha) in enumerate(zip(gradients, rates, strict=True), start=1):
+        if t > 1:
+            x = (theta - (1.0 - beta1) * z) / beta1
+        y = theta
+        theta, g = prepare(theta, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
+        decayed = y - theta
+        v = beta2 * v + (1.0 - beta2) * g**2
+        gamma = alpha * np.sqrt(1.0 - beta2**t)
+        z = z - gamma * g / (np.sqrt(v) + eps) - gamma * decay * y
+        weights += gamma**2
+        c = gamma**2 / weights
+        x = (1.0 - c) * x + c * z
+        theta = (1.0 - beta1) * z + beta1 * x - decayed
+        history.append(theta)
+    return np.array(history)
