@@ -13,8 +13,9 @@ demo: $(READY)  ## compare eleven optimizers on handwritten digits; says where t
 test: $(READY)  ## the whole suite
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4
 
-conformance: $(CONFORMANCE)  ## Keras, Optax and other libraries take the same steps, to 1e-12
+conformance: $(READY) $(CONFORMANCE)  ## every rule in every setting; Keras, Optax and others take the same steps
 	.conformance/bin/pytest conformance
+	THALWEG_THOROUGH=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 tests/rules/test_conformance.py
 
 bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on an idle machine; says where the tables are
 	$(BIN)/python benchmarks/step.py

@@ -85,8 +85,9 @@ def check_zero_gradient(case: Case) -> None:
                 for run in (fresh, moved):
                     _step_without_gradient(case, run, name)
                 expected = _rested(case, start, done)
+                roundings = done if case.recipe.rule.rests else 4 * done  # half an ulp each: two, or what it computes
                 if expected is not None:
-                    _assert_close(fresh.p, expected, f"{case}: zero gradients move it ({name}, {dtype}).", done)
+                    _assert_close(fresh.p, expected, f"{case}: zero gradients move it ({name}, {dtype}).", roundings)
 
 
 def check_constant_gradient(case: Case) -> None:
