@@ -5,7 +5,7 @@ READY := .venv/ready
 PEERS := .peers/ready
 CONFORMANCE := .conformance/ready
 
-.PHONY: demo test conformance bench lint format clean
+.PHONY: demo test conformance bench docs lint format clean
 
 demo: $(READY)  ## compare eleven optimizers on handwritten digits; says where the report is
 	$(BIN)/thalweg compare digits
@@ -24,6 +24,9 @@ bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on 
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/memory.py
 	@echo "The tables are in thalweg-out/benchmarks."
+
+docs: $(READY)  ## the page of all optimizers, from their rules
+	$(BIN)/thalweg optimizers --page > docs/optimizers.md
 
 lint: $(READY)  ## formatting, lint, types
 	$(BIN)/ruff format --check .

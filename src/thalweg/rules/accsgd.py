@@ -18,6 +18,7 @@ def _contradiction(values: Mapping[str, Any]) -> str:
 
 @rule(
     paper="Kidambi et al. 2018, arXiv:1803.05591; Jain et al. 2017, arXiv:1704.08227",
+    when="For noisy gradients of problems near a quadratic, where momentum brings nothing.",
     drop_in="AccSGD(lr, kappa, xi, small_const, weight_decay)",
     rates=(1e-4, 1.0),
     contradiction=_contradiction,
@@ -26,13 +27,14 @@ def accsgd(
     g, p, momentum_buffer: Zeros, t, *,
     lr: Rate = 1e-2, kappa: Ratio = 1000.0, xi: Advantage = 10.0, small_const: Constant = 0.7,
 ):  # fmt: skip
-    """Accelerated SGD: κ is the ratio of long to short step, ξ the statistical advantage, c a constant up to 1.
+    """Accelerated SGD.
 
         α = 1 - c²·ξ/κ
         a ← α·a + (1 - α)·(p - κ·lr/c·g)     (a starts at p)
         p ← (c·(p - lr·g) + (1 - α)·a) / (c + 1 - α)
 
-    The state holds a - p, so that a decoupled weight decay shrinks both. The authors' package has no default rate.
+    κ is the ratio of long to short step, ξ the statistical advantage, c a constant up to 1. The state holds a - p, so
+    that a decoupled weight decay shrinks both. The authors' package has no default rate.
     """
     short = small_const * small_const * xi / kappa
     share = short / (small_const + short)

@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 
 @rule(
     paper="Zhuang et al. 2020, arXiv:2010.07468",
+    when="As Adam where gradients are steady: it takes larger steps where they are as expected.",
     drop_in="AdaBelief(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     decoupled_weight_decay=True,

@@ -9,6 +9,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, InitialRate, Non
 
 @rule(
     paper="Luo et al. 2019, arXiv:1902.09843",
+    when="To start as fast as Adam and end as SGD does; final_lr is the rate of that end.",
     drop_in="AdaBound(lr, betas, final_lr, gamma, eps, weight_decay, amsbound)",
     rates=(1e-5, 1e-1),
     conventions={"keras": {}, "paper": {}},
@@ -44,4 +45,10 @@ def adabound(
     return shrink * rate * exp_avg, exp_avg, exp_avg_sq, max_exp_avg_sq
 
 
-amsbound = preset(adabound, "amsbound", "AdaBound with the largest second moment so far.", amsbound=True)
+amsbound = preset(
+    adabound,
+    "amsbound",
+    "AdaBound with the largest second moment so far.",
+    when="As AdaBound, with bounds on rates that never grow again.",
+    amsbound=True,
+)

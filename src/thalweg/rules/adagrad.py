@@ -9,6 +9,7 @@ from thalweg.rules.hyperparameters import Epsilon, NonNegative, Rate
 
 @rule(
     paper="Duchi, Hazan & Singer 2011, JMLR 12",
+    when="For sparse features and convex models; in deep networks its rates shrink too early.",
     drop_in="Adagrad(lr, lr_decay, weight_decay, initial_accumulator_value, eps)",
     rates=(1e-4, 1.0),
     conventions={

@@ -9,6 +9,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
 
 @rule(
     paper="Kingma & Ba 2014, arXiv:1412.6980; AMSGrad: Reddi et al. 2018, arXiv:1904.09237",
+    when="As the first choice for a new model: it works over a wide range of rates.",
     drop_in="Adam(lr, betas, eps, weight_decay, amsgrad)",
     rates=(1e-5, 1e-1),
     conventions={"keras": {"eps": 1e-7}, "optax": {}, "paper": {}},
@@ -45,11 +46,13 @@ def adam(
 
 adamw = preset(
     adam, "adamw", "Adam with decoupled weight decay.",
+    when="For transformers and wherever weight decay is tuned: the decay does not pass through the moments.",
     paper="Loshchilov & Hutter 2017, arXiv:1711.05101", drop_in="AdamW(lr, betas, eps, weight_decay, amsgrad)",
     conventions={"keras": {"weight_decay": 4e-3}, "optax": {"weight_decay": 1e-4}, "paper": {}},
     weight_decay=1e-2, decoupled_weight_decay=True,
 )  # fmt: skip
 amsgrad = preset(
     adam, "amsgrad", "Adam divided by the largest second moment so far.",
+    when="Where Adam's late steps are too large: its second moment never falls.",
     paper="Reddi, Kale & Kumar 2018, arXiv:1904.09237", amsgrad=True,
 )  # fmt: skip

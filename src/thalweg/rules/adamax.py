@@ -9,6 +9,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 
 @rule(
     paper="Kingma & Ba 2014, arXiv:1412.6980, section 7.1",
+    when="Where single gradients are huge, as with embeddings: the largest of them decides, not their mean square.",
     drop_in="Adamax(lr, betas, eps, weight_decay)",
     rates=(1e-4, 1.0),
     conventions={"keras": {"lr": 1e-3, "eps": 1e-7}, "optax": {}, "paper": {}},

@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 
 @rule(
     paper="Ding et al. 2019, arXiv:1910.12249",
+    when="As Adam without a warm-up: rates are held below their own running mean.",
     drop_in="AdaMod(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     decoupled_weight_decay=True,

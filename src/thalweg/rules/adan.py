@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 
 @rule(
     paper="Xie et al. 2022, arXiv:2208.06677",
+    when="For large vision and language models with large batches; three moments and their memory are its price.",
     drop_in="Adan(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     decoupled_weight_decay=True,

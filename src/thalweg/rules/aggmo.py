@@ -6,6 +6,7 @@ from thalweg.rules.hyperparameters import Decay, Rate
 
 @rule(
     paper="Lucas et al. 2018, arXiv:1804.00325",
+    when="As momentum with a damping near 1 that must not oscillate.",
     drop_in="AggMo(lr, betas, weight_decay)",
     rates=(1e-3, 1e1),
 )

@@ -89,6 +89,7 @@ class Preset:
     drop_in: the spelling of its class in `thalweg.optim`; `None` where that class belongs to another preset.
     defaults: values that differ from the rule's own or belong to the composed step (weight decay).
     conventions: what differs from those in another convention that has this optimizer.
+    when: a sentence on what it is good for.
     """
 
     name: str
@@ -98,12 +99,14 @@ class Preset:
     drop_in: Spelling | None = None
     defaults: Defaults = field(default_factory=dict)
     conventions: Mapping[str, Defaults] = field(default_factory=dict)
+    when: str = ""
 
 
 def rule(
     *,
     paper: str,
     rates: tuple[float, float],
+    when: str = "",
     drop_in: str | None = None,
     rate: str | None = "lr",
     counts_steps: bool = True,
@@ -118,6 +121,7 @@ def rule(
     Args:
         paper: authors, year and arXiv number or venue.
         rates: (low, high), the learning rates worth searching.
+        when: a sentence on what it is good for, for its card.
         drop_in: torch's spelling, such as `"Adadelta(lr, rho, eps, weight_decay)"`; `betas` stands for beta1, beta2.
             The function's name in capitals and its arguments where not given.
         rate: the hyperparameter a learning-rate grid scales; `None` where there is none.
@@ -140,7 +144,7 @@ def rule(
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}
-        return Preset(name, declared, paper, summary, spelling, defaults, by)
+        return Preset(name, declared, paper, summary, spelling, defaults, by, when)
 
     return declare
 
@@ -151,6 +155,7 @@ def preset(
     summary: str,
     *,
     paper: str | None = None,
+    when: str = "",
     drop_in: str | None = None,
     conventions: Mapping[str, Defaults] | None = None,
     **defaults: float | bool,
@@ -162,7 +167,7 @@ def preset(
     spelling = Spelling.parse(drop_in) if drop_in else None
     own = {key: {} for key in of.conventions} if conventions is None else conventions
     merged = {name: {**of.conventions.get(name, {}), **defaults, **own[name]} for name in own}
-    return Preset(name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults}, merged)
+    return Preset(name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults}, merged, when)
 
 
 def _own_spelling(name: str, hyperparameters: Mapping[str, Hyperparameter]) -> Spelling:

@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 
 @rule(
     paper="Dubey et al. 2019, arXiv:1909.11015",
+    when="As Adam, where steps should shrink once the gradient no longer changes.",
     drop_in="DiffGrad(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
 )

@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 
 @rule(
     paper="Daley & Amato 2020, arXiv:2010.01356",
+    when="Where Adam's forgetting second moment is to blame: it keeps the mean of all squares.",
     drop_in="Expectigrad(lr, beta, eps, weight_decay)",
     rates=(1e-5, 1e-1),
 )

@@ -11,6 +11,7 @@ DividingRate = Annotated[Value, Range(0.0, float("inf"), open_low=True)]
 
 @rule(
     paper="McMahan et al. 2013, KDD, doi:10.1145/2487575.2488200",
+    when="For linear models of sparse features, such as click prediction; never for networks, whose start it forgets.",
     drop_in="Ftrl(lr, initial_accumulator_value, l1, l2, beta, weight_decay)",
     rates=(1e-3, 1e1),
     rests=False,

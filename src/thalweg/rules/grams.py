@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 
 @rule(
     paper="Cao, Li & Song 2024, arXiv:2412.17107",
+    when="To try whether Adam's sizes with the gradient's own signs help: a recent idea, with little evidence.",
     drop_in="Grams(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     decoupled_weight_decay=True,

@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 
 @rule(
     paper="Ziyin, Wang & Ueda 2020, arXiv:2002.04839",
+    when="As Adam at a low beta2, where momentum and normalization should not disturb each other.",
     drop_in="LaProp(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     decoupled_weight_decay=True,

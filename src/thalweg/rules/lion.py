@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Rate
 
 @rule(
     paper="Chen et al. 2023, arXiv:2302.06675",
+    when="For large models where memory counts: one state; take a tenth of AdamW's rate and ten times its decay.",
     drop_in="Lion(lr, betas, weight_decay)",
     rates=(1e-6, 1e-2),
     decoupled_weight_decay=True,

@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 
 @rule(
     paper="Defazio & Jelassi 2021, arXiv:2101.11075",
+    when="As Adagrad for deep networks: dual averaging with momentum; weight decay near 0 suits it best.",
     drop_in="MADGRAD(lr, momentum, weight_decay, eps, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
 )

@@ -9,6 +9,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
 
 @rule(
     paper="Dozat 2016, ICLR workshop, openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ",
+    when="As Adam, where momentum should look one step ahead.",
     drop_in="NAdam(lr, betas, eps, weight_decay, momentum_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
     conventions={
@@ -43,6 +44,7 @@ def nadam(
 
 nadamw = preset(
     nadam, "nadamw", "NAdam with decoupled weight decay.",
+    when="As AdamW, where momentum should look one step ahead.",
     paper="Dozat 2016 with Loshchilov & Hutter 2017, arXiv:1711.05101",
     conventions={"optax": {"weight_decay": 1e-4}}, weight_decay=1e-2, decoupled_weight_decay=True,
 )  # fmt: skip

@@ -6,6 +6,7 @@ from thalweg.rules.hyperparameters import Decay, Rate
 
 @rule(
     paper="Nesterov 1983, Soviet Math. Doklady 27; Sutskever et al. 2013, ICML",
+    when="To see Nesterov's method as it was published; nesterov is the same after a change of variables.",
     drop_in="NAG(lr, momentum, weight_decay)",
     rates=(1e-3, 1e1),
 )

@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
 
 @rule(
     paper="Huang, Wang & Dong 2018, arXiv:1805.07557",
+    when="Where the squares of old gradients should count more than those of new ones.",
     drop_in="NosAdam(lr, beta1, gamma, eps, weight_decay)",
     rates=(1e-5, 1e-1),
 )

@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Fraction, Rate
 
 @rule(
     paper="Ma & Yarats 2018, arXiv:1810.06801",
+    when="As Adam, with two more knobs between its moments and the plain gradient.",
     drop_in="QHAdam(lr, betas, nu1, nu2, eps, weight_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
 )

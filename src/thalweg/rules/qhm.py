@@ -6,6 +6,7 @@ from thalweg.rules.hyperparameters import Decay, Fraction, Rate
 
 @rule(
     paper="Ma & Yarats 2018, arXiv:1810.06801",
+    when="As momentum, of which only a share is taken: 0.7 in place of a full step often needs no tuning.",
     drop_in="QHM(lr, momentum, nu, weight_decay)",
     rates=(1e-2, 1e1),
 )

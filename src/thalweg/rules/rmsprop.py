@@ -9,6 +9,7 @@ from thalweg.rules.hyperparameters import Epsilon, Flag, Fraction, Momentum, Rat
 
 @rule(
     paper="Tieleman & Hinton 2012, Coursera lecture 6.5; centered: Graves 2013, arXiv:1308.0850",
+    when="For recurrent networks and reinforcement learning, where it is the published setting.",
     drop_in="RMSprop(lr, alpha, eps, weight_decay, momentum, centered)",
     rates=(1e-5, 1e-1),
     conventions={

@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Penalty, Rate
 
 @rule(
     paper="Defazio et al. 2024, arXiv:2405.15682",
+    when="As AdamW where the end of training is not known: no schedule; evaluate at the averaged point.",
     drop_in="AdamWScheduleFree(lr, betas, eps, decay)",
     rates=(1e-5, 1e-1),
 )

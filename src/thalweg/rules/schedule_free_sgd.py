@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Rate
 
 @rule(
     paper="Defazio et al. 2024, arXiv:2405.15682",
+    when="As momentum where the end of training is not known: no schedule; evaluate at the averaged point.",
     drop_in="SGDScheduleFree(lr, momentum, weight_decay)",
     rates=(1e-2, 1e1),
 )

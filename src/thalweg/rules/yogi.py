@@ -7,6 +7,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
 
 @rule(
     paper="Zaheer et al. 2018, NeurIPS 31",
+    when="As Adam where gradients are rare or their size changes: the second moment grows slowly.",
     drop_in="Yogi(lr, betas, eps, initial_accumulator_value, weight_decay)",
     rates=(1e-4, 1.0),
 )
