@@ -1,0 +1,44 @@
+"""The examples run as they are printed in the README: from their own directory, in a process of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("own_optimizer.py", "softsign keeps every promise of a rule"), ("own_model.py", "Use ")]
+)
+def test_it_runs(name: str, said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+BROKEN = """
+from thalweg.rules.contract import Zeros
+from thalweg.rules.hyperparameters import Decay, Rate
+import thalweg
+
+@thalweg.rule(paper="mine", rates=(1e-5, 1e-1))
+def leaky(g, p, exp_avg: Zeros, t, *, lr: Rate = 1e-3, beta1: Decay = 0.9):
+    exp_avg *= beta1
+    exp_avg += (1 - beta1) * g
+    return lr * exp_avg, exp_avg
+"""
+
+
+def test_a_rule_that_breaks_a_promise_is_told_which(tmp_path: Path) -> None:
+    from thalweg.recipes.catalogue import Recipe
+    from thalweg.testing.rules import check_rule
+
+    (tmp_path / "broken.py").write_text(BROKEN)
+    names: dict[str, object] = {}
+    exec(compile(BROKEN, str(tmp_path / "broken.py"), "exec"), names)
+    with pytest.raises(AssertionError, match=r"leaky\[defaults\]: .* modif"):
+        check_rule(Recipe(names["leaky"]))  # type: ignore[arg-type]
