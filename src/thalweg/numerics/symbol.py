@@ -65,6 +65,12 @@ class Symbol:
     def __rpow__(self, other: Any) -> "Symbol":
         return Symbol("pow", lift(other), self)
 
+    def __mod__(self, other: Any) -> "Symbol":
+        return Symbol("mod", self, lift(other))
+
+    def __rmod__(self, other: Any) -> "Symbol":
+        return Symbol("mod", lift(other), self)
+
     def __neg__(self) -> "Symbol":
         return Symbol("neg", self)
 

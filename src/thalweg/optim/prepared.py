@@ -4,7 +4,7 @@ The general way, `update.py`, costs over ten times as much a parameter. This one
 changed since (which parameters have gradients, their types and layouts, every address) and steps aside where it did.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, is_
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from thalweg.optim.state import States, keeps
-from thalweg.recipes.catalogue import Recipe, Values
+from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, scalars
 from thalweg.recipes.execution.scalars import Singles
@@ -30,18 +30,16 @@ _dtype, _nbytes = attrgetter("dtype"), attrgetter("nbytes")
 class Prepared:
     """Parameters of one structure that have their state already. Raises `Unsuited` where their memory is not plain."""
 
-    def __init__(
-        self, recipe: Recipe, structure: Structure, all_states: States, params: list[Tensor], gradients: list[Tensor]
-    ) -> None:
+    def __init__(self, structure: Structure, all_states: States, params: list[Tensor], gradients: list[Tensor]) -> None:
         self._structure, self._program = structure, trace(structure)
         self._params = params
-        self._states = states = [all_states[p] for p in params] if keeps(recipe, self._program) else []
+        self._states = states = [all_states[p] for p in params] if keeps(structure, self._program) else []
         self._held = [value for state in states for value in state.values()]
         self._all_states, self._state_dicts = all_states, [*all_states.values()]
         elements = [[s[name] for s in states] for name in self._program.states]
         if not all(map(_suited, gradients, params, *elements)):
             raise Unsuited
-        counters = [[s["step"] for s in states]] if recipe.rule.counts_steps else []
+        counters = [[s["step"] for s in states]] if structure.counts_steps else []
         singles = [*counters, *([s[name] for s in states] for name in self._program.row_states)]
         if any(len({*map(_dtype, of)}) > 1 or not all(map(_single, of)) for of in singles):
             raise Unsuited
@@ -61,6 +59,7 @@ class Prepared:
         all_states: States,
         params: Sequence[Tensor],
         gradients: Sequence[Tensor],
+        measured: Mapping[str, Array],
     ) -> bool:
         """One step of `params`; `False`, and nothing done, where this was made ready for something else."""
         if structure is not self._structure and structure != self._structure:
@@ -71,15 +70,15 @@ class Prepared:
             return False
         if [*map(Tensor.data_ptr, self._tensors)] != self._addresses:
             return False
-        self._run(values, np.fromiter(map(Tensor.data_ptr, gradients), np.int64, len(gradients)))
+        self._run(values, np.fromiter(map(Tensor.data_ptr, gradients), np.int64, len(gradients)), measured)
         return True
 
-    def _run(self, values: Values, gradients: Array) -> None:
+    def _run(self, values: Values, gradients: Array, measured: Mapping[str, Array]) -> None:
         """One step, for gradients at these addresses."""
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else np.array([LATER])
-        if self._row_states:
-            columns, which = self._with_row_states(values, t, alike)
+        if self._row_states or measured:
+            columns, which = self._anew(values, t, alike, measured)
         elif alike:
             columns, which = self._ahead(values, float(t[0])), None
         else:
@@ -90,13 +89,14 @@ class Prepared:
             step.pointers[0] = gradients[index]
             step(columns)
 
-    def _with_row_states(self, values: Values, t: Array, alike: bool) -> tuple[Array, Array | None]:
+    def _anew(self, values: Values, t: Array, alike: bool, measured: Mapping[str, Array]) -> tuple[Array, Array | None]:
         """The table, one line for each parameter unless all are alike, and the row states moved on."""
         held = self._row_states.values()
         same = [singles.read() for singles in held]  # each of them, whatever the others say
-        alike = alike and all(same)
+        alike = alike and all(same) and not any(map(np.ndim, measured.values()))
         before = {name: s.values[:1] if alike else s.values for name, s in self._row_states.items()}
-        columns, after = table(self._program, self._inputs(values) | before | {"t": t[:1] if alike else t})
+        now = {**measured, "t": t[:1] if alike else t}
+        columns, after = table(self._program, self._inputs(values) | before | now)
         for name, singles in self._row_states.items():
             singles.write(np.broadcast_to(after[name], len(self._params)).copy())
         return columns, None if alike else np.arange(len(self._params))

@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.population.checkpoints import State, copied, joined
+from thalweg.population.clipping import norms
 from thalweg.population.executors import Gradient, Mask, Scratch, executor
+from thalweg.population.gradients import whole
 from thalweg.population.members import Member
 from thalweg.population.models import like
 from thalweg.population.products import Product
 from thalweg.recipes.compose import Structure
+from thalweg.recipes.measures import chosen, norm_of
+from thalweg.recipes.options import EMA
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import Program, trace
 
@@ -39,10 +43,23 @@ class Updates:
 
     def step(self, t: int, gradients: Mapping[str, Gradient], active: Mask) -> None:
         """Step `t` of every active member."""
+        if any(group.program.measured for group in self.groups):
+            gradients = whole(gradients, self._parameters)
         aligned = {name: _aligned(gradients[name], p) for name, p in self._parameters.items()}
         bases = np.array([g.data_ptr() for g in aligned.values() if isinstance(g, Tensor)], np.int64)
         for group in self.groups:
             group.step(t, aligned, bases, active[group.place])
+
+    def weights(self) -> dict[str, Tensor]:
+        """What members are evaluated by `[members, …]`: their parameters, or the average that one keeps of them."""
+        averaging = [group for group in self.groups if EMA.name in group.states]
+        if not averaging:
+            return self._parameters
+        out = {name: p.clone(memory_format=torch.preserve_format) for name, p in self._parameters.items()}
+        for group in averaging:
+            for name, average in group.states[EMA.name].items():
+                out[name][group.place] = average
+        return out
 
     def state(self) -> State:
         """The states of all groups, and their row states."""
@@ -87,7 +104,7 @@ class Group:
             self.values[name] = np.full(len(members), float(declared[name].initial))
         self._parameters = {name: p[place] for name, p in parameters.items()}
         self.states = {
-            name: {p_name: _filled(p, self._initial(declared[name].initial)) for p_name, p in self._parameters.items()}
+            name: {p_name: _filled(p, declared[name].first(self.values, p)) for p_name, p in self._parameters.items()}
             for name in self.program.states
         }
         self._executor = executor(self.program, place, self._parameters, self.states, scratch)
@@ -95,7 +112,7 @@ class Group:
     def plan(self, first: int, steps: int) -> None:
         self._first = first
         self._columns: Array | None = None
-        if not self.program.row_states:  # then a step's row values do not depend on the step before
+        if not (self.program.row_states or self.program.measured):  # then row values depend on the step's number alone
             t = np.arange(first, first + steps, dtype=np.float64)[:, None]
             self._columns = self._executor.cast(table(self.program, {**self._inputs(), "t": t})[0])
 
@@ -104,7 +121,7 @@ class Group:
         if self._columns is not None:
             columns = self._columns[t - self._first]
         else:
-            raw, after = table(self.program, {**self._inputs(), "t": float(t)})
+            raw, after = table(self.program, {**self._inputs(), **self._measured(gradients), "t": float(t)})
             self.values.update(after)
             columns = self._executor.cast(raw)
         self._executor(gradients, bases, columns, active)
@@ -132,21 +149,28 @@ class Group:
         kept._executor = executor(kept.program, place, kept._parameters, kept.states, self._scratch)
         return kept
 
+    def _measured(self, gradients: Mapping[str, Gradient]) -> dict[str, Array]:
+        """Of each parameter `[parameters, m]`, or of each member `[m]`."""
+        if not self.program.measured:
+            return {}
+        own = {name: g[self.place] for name, g in gradients.items() if isinstance(g, Tensor)}
+        each = norms(own).double().cpu().numpy()
+        return chosen(self.program.measured, each, norm_of(each))
+
     def _scalars(self) -> list[str]:
         """Hyperparameters that the program reads, and those that states start from."""
-        starts = [s.initial for s in self.structure.rule.states if isinstance(s.initial, str)]
+        starts = [s.source for s in self.structure.rule.states if s.source]
         return [*self.program.inputs, *starts]
 
     def _inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
 
-    def _initial(self, declared: float | str) -> Array:
-        return self.values[declared] if isinstance(declared, str) else np.full(1, declared)
 
-
-def _filled(parameter: Tensor, start: Array) -> Tensor:
-    """A tensor like the parameter `[m, …]`, in its memory layout, holding each member's start `[m]` or `[1]`."""
-    values = torch.from_numpy(start).to(parameter).view(-1, *[1] * (parameter.ndim - 1))
+def _filled(parameter: Tensor, start: Tensor | Array | float) -> Tensor:
+    """A tensor like the parameter `[m, …]`, in its memory layout, holding the start: `[m, …]`, `[m]` or one for all."""
+    if isinstance(start, Tensor):
+        return start.clone(memory_format=torch.preserve_format)
+    values = torch.from_numpy(np.atleast_1d(start)).to(parameter).view(-1, *[1] * (parameter.ndim - 1))
     return like(parameter, values.expand_as(parameter))
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from thalweg.numerics.symbol import Symbol, element, lift, row
-from thalweg.recipes.compose import OPTIONS, Structure, step
+from thalweg.recipes.compose import Structure, step
+from thalweg.recipes.options import OPTIONS
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Program:
     """What a structure computes, ready to be executed or emitted.
 
     states, row_states: those that exist under this structure, in the rule's order.
-    inputs: the row values it reads beside the step `t` and the row states, i.e. its hyperparameters.
+    inputs: the hyperparameters that it reads. measured: what it reads that is measured on whole tensors beforehand.
     columns: the row expressions that elements need, one table column each.
     row_updates: row state → its new value, a row expression.
     body: instructions in order. outputs: `p` and each state → the name that holds its new value.
@@ -31,6 +32,7 @@ class Program:
     states: tuple[str, ...]
     row_states: tuple[str, ...]
     inputs: tuple[str, ...]
+    measured: tuple[str, ...]
     columns: tuple[Symbol, ...]
     row_updates: Mapping[str, Symbol]
     body: tuple[Instruction, ...]
@@ -43,7 +45,7 @@ def trace(structure: Structure) -> Program:
     rule = structure.rule
     leaves = {s.name: (row if s.per_row else element)(s.name) for s in structure.states}
     numeric = [h.name for h in (*rule.hyperparameters.values(), *OPTIONS.values()) if not h.is_flag]
-    hyperparameters = {name: row(name) for name in numeric}
+    hyperparameters = {name: row(name) for name in (*numeric, *structure.measured)}
     p, after = step(structure, element("g"), element("p"), leaves, row("t"), hyperparameters)
     updates = {name: lift(value) for name, value in after.items()}
     alive = [s for s in structure.states if _exists(s.name, leaves[s.name], lift(p), updates)]
@@ -57,6 +59,7 @@ def trace(structure: Structure) -> Program:
         states=tuple(name for name in elements if name != "p"),
         row_states=tuple(row_updates),
         inputs=tuple(name for name in numeric if name in read),
+        measured=tuple(name for name in structure.measured if name in read),
         columns=tuple(emitter.columns),
         row_updates=row_updates,
         body=tuple(emitter.body),

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from thalweg.recipes.rows import Array
-from thalweg.testing.settings import Case
+from thalweg.testing.settings import ORACLE_OPTIONS, Case
 from thalweg.testing.trajectories import EXECUTIONS, Problem, advance, begin, problem, trajectory
 
 ROUNDING = 1e-12  # 300 steps of ten roundings of 1.1e-16 each, all in one direction, make 3.3e-13
@@ -105,10 +105,10 @@ def check_bfloat16(case: Case) -> None:
 
 
 def oracle_arguments(case: Case) -> Mapping[str, float | bool]:
-    """The hyperparameters that an oracle takes: all but the learning rate and what starts from it."""
-    declared = case.recipe.hyperparameters.values()
-    left_out = {case.recipe.rule.rate, "clip_value", "masked"}
-    return {h.name: case.values[h.name] for h in declared if h.name not in left_out and not h.initially}
+    """The hyperparameters that an oracle takes: all but the learning rate and what starts from it, and some options."""
+    rule = case.recipe.rule
+    own = [h.name for h in rule.hyperparameters.values() if h.name != rule.rate and not h.initially]
+    return {name: case.values[name] for name in (*own, *ORACLE_OPTIONS)}
 
 
 def _expected(case: Case, task: Problem) -> Array:

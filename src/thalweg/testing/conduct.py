@@ -12,7 +12,7 @@ from thalweg.recipes.compose import step
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Hyperparameter
 from thalweg.testing.settings import Case
-from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, problem
+from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, measured, problem
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (7,), (2, 3, 4))
 DECAYING = 40  # steps without a gradient
@@ -130,7 +130,7 @@ def _normal(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Tensor
 
 def _called(run: Run, g: Tensor) -> dict[str, Any]:
     """What one direct call of the composed rule on tensors returns, by name."""
-    scalars = run.scalars()
+    scalars = run.scalars() | measured(run.structure, g)
     program = trace(run.structure)
     states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in run.structure.states}
     states.update(zip(program.states, run.states, strict=True))
@@ -167,6 +167,8 @@ def _decayed(case: Case, run: Run) -> Tensor | None:
 def _unacceptable(h: Hyperparameter) -> list[Any]:
     if h.range is None:
         return [0.5, 1, "yes", None]
+    if h.range.whole:
+        return [0.5, -1, math.nan, math.inf, "5", True]
     low, high = h.range.low, h.range.high
     outside = low if h.range.open_low else low - 1e-3, high if h.range.open_high else high * 1.001
     return [math.nan, -math.inf, math.inf, *outside, "0.5", True]

@@ -12,9 +12,11 @@ from thalweg.rules.hyperparameters import Hyperparameter
 Oracle = Callable[..., Array]
 """`oracle(parameter [n], gradients [steps, n], rates [steps], **hyperparameters)` → the parameters `[steps, n]`.
 
-It takes every hyperparameter of the recipe but the learning rate, `clip_value` and `masked`; `weight_decay`,
-`decoupled_weight_decay` and `maximize` are included. It works in float64 and imports nothing of thalweg.
+It takes every hyperparameter of the rule but the learning rate, and of the composed step's `ORACLE_OPTIONS`. It works
+in float64 and imports nothing of thalweg.
 """
+
+ORACLE_OPTIONS = ("weight_decay", "decoupled_weight_decay", "maximize")
 
 
 @dataclass(frozen=True)

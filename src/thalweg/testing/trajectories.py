@@ -12,6 +12,7 @@ from thalweg.recipes.catalogue import Recipe, Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, reference, stacked
 from thalweg.recipes.execution.reference import Elements
+from thalweg.recipes.measures import chosen, norms
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import Program, trace
 
@@ -79,10 +80,17 @@ def begin(recipe: Recipe, values: Values, p: Tensor, rate: float | None = None) 
     if recipe.rule.rate and rate is not None:
         numbers[recipe.rule.rate] = rate
         numbers.update({h.name: rate for h in recipe.hyperparameters.values() if h.initially == recipe.rule.rate})
-    declared = {s.name: s.initial for s in structure.states}
-    start = {name: float(numbers[i] if isinstance(i, str) else i) for name, i in declared.items()}
-    states = tuple(torch.full_like(p, start[name]) for name in program.states)
-    return Run(structure, numbers, p.clone(), states, {name: start[name] for name in program.row_states})
+    first = {s.name: s.first(numbers, p) for s in structure.states}
+    states = tuple(torch.zeros_like(p) + first[name] for name in program.states)
+    return Run(structure, numbers, p.clone(), states, {name: float(first[name]) for name in program.row_states})
+
+
+def measured(structure: Structure, g: Tensor) -> dict[str, float]:
+    """What the structure needs to be measured of the gradient of an only parameter."""
+    if not structure.measured:
+        return {}
+    (norm,) = norms([g])
+    return {name: float(value) for name, value in chosen(structure.measured, norm, norm).items()}
 
 
 def advance(
@@ -93,7 +101,7 @@ def advance(
     if rate is not None and rates is not None:
         for run, value in zip(runs, rates, strict=True):
             run.values[rate] = value
-    scalars = [run.scalars() for run in runs]
+    scalars = [run.scalars() | measured(run.structure, g) for run, g in zip(runs, gradients, strict=True)]
     arrays = {name: np.array([s[name] for s in scalars]) for name in scalars[0]}
     rows = [Elements(g, run.p, run.states) for run, g in zip(runs, gradients, strict=True)]
     after = execution(runs[0].structure, rows, np.arange(len(rows)), arrays)

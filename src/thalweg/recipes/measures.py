@@ -1,0 +1,31 @@
+"""What a step needs to know of whole tensors beforehand. Each is a row value; gradients are read and left alone."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.recipes.options import GLOBAL_NORM, GRADIENT_NORM
+from thalweg.recipes.rows import Array
+
+HALVES = (torch.bfloat16, torch.float16)
+
+
+def norms(gradients: Sequence[Tensor]) -> Array:
+    """The norm of each, float64 `[n]`. Those of 16 bits are summed in float32."""
+    if not gradients:
+        return np.zeros(0)
+    found = [torch.linalg.vector_norm(g, dtype=torch.float32 if g.dtype in HALVES else None) for g in gradients]
+    return torch.stack([norm.to(found[0].device) for norm in found]).double().cpu().numpy()
+
+
+def norm_of(norms: Array) -> Array:
+    """The norm of all tensors together, `[…]`, by the norm of each, `[tensors, …]`."""
+    return np.asarray(np.sqrt(np.square(norms).sum(axis=0)))
+
+
+def chosen(measured: Collection[str], each: Array, together: Array) -> dict[str, Array]:
+    """The row values of those names: the norm of each tensor's gradient and that of all."""
+    found = {GRADIENT_NORM: each, GLOBAL_NORM: together}
+    return {name: found[name] for name in measured}
