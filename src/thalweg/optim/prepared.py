@@ -18,6 +18,7 @@ from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, scalars
 from thalweg.recipes.execution.scalars import Singles
+from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
 from thalweg.recipes.trace import trace
 
@@ -37,7 +38,7 @@ class Prepared:
         self._held = [value for state in states for value in state.values()]
         self._all_states, self._state_dicts = all_states, [*all_states.values()]
         elements = [[s[name] for s in states] for name in self._program.states]
-        if not all(map(_suited, gradients, params, *elements)):
+        if AGREEMENT in self._program.measured or not all(map(_suited, gradients, params, *elements)):
             raise Unsuited
         counters = [[s["step"] for s in states]] if structure.counts_steps else []
         singles = [*counters, *([s[name] for s in states] for name in self._program.row_states)]

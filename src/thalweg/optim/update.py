@@ -16,7 +16,8 @@ from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, reference
 from thalweg.recipes.execution.reference import Elements
-from thalweg.recipes.measures import chosen, norm_of, norms
+from thalweg.recipes.measures import chosen, made, norm_of, norms
+from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program, trace
 
@@ -39,7 +40,11 @@ def step(updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], 
         for update, (params, gradients) in zip(updates, found, strict=False):
             update.step(all_states, params, gradients, {})
         return
-    each = [norms(gradients) for _, gradients in found]
+    everyone = any(GLOBAL_NORM in update.measured for update in updates)
+    each = [
+        update.norms(gradients) if everyone or update.measured else np.zeros(0)
+        for update, (_, gradients) in zip(updates, found, strict=False)
+    ]
     together = norm_of(np.concatenate(each))
     for update, (params, gradients), own in zip(updates, found, each, strict=False):
         update.step(all_states, params, gradients, chosen(update.measured, own, together))
@@ -48,7 +53,7 @@ def step(updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], 
 class GroupUpdate:
     """The updates of one param group. Remembers what made the last step, to make the next one quicker.
 
-    measured: the row values that it needs to be measured.
+    measured: the row values that it needs to be measured on gradients.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -61,7 +66,17 @@ class GroupUpdate:
         """The parameters of the group that have a gradient, and the gradients; its hyperparameters are read."""
         self._read(group)
         pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
-        return [p for p, _ in pairs], [g for _, g in pairs]
+        params, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+        return params, self._made(params, gradients) if self._structure.transforms else gradients
+
+    def norms(self, gradients: Sequence[Tensor]) -> Array:
+        """The norm of each, `[n]`."""
+        self._require_dense(gradients)
+        return norms(gradients)
+
+    def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+        self._require_dense(gradients)
+        return [made(self._structure, g, p, self._values) for p, g in zip(params, gradients, strict=True)]
 
     def step(
         self, all_states: states.States, params: list[Tensor], gradients: list[Tensor], measured: Measured
@@ -86,7 +101,7 @@ class GroupUpdate:
         named = {name: found[name] for name in self._recipe.hyperparameters}
         self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
         self._structure = self._recipe.structure(self._values)
-        self.measured = self._structure.measured
+        self.measured = tuple(name for name in self._structure.measured if name in OF_GRADIENTS)
         self._given = given
 
     def _update_any(
@@ -94,8 +109,7 @@ class GroupUpdate:
     ) -> None:
         """Whatever the parameters' memory looks like; creates the state that is missing."""
         structure, values, program = self._structure, self._values, trace(self._structure)
-        for g in gradients:
-            _require_dense(self._recipe, g)
+        self._require_dense(gradients)
         keeps = states.keeps(structure, program)
         buckets: dict[Any, list[_Row]] = {}
         for place, (p, g) in enumerate(zip(params, gradients, strict=True)):
@@ -105,10 +119,10 @@ class GroupUpdate:
         for (compile_it, _), bucket in buckets.items():
             _update(compiled if compile_it else reference, structure, program, bucket, values, everyone)
 
-
-def _require_dense(recipe: Recipe, gradient: Tensor) -> None:
-    if gradient.is_sparse:
-        raise InputError(f"{class_name(recipe)} takes dense gradients only; create the embedding with sparse=False.")
+    def _require_dense(self, gradients: Sequence[Tensor]) -> None:
+        if any(g.is_sparse for g in gradients):
+            owner = class_name(self._recipe)
+            raise InputError(f"{owner} takes dense gradients only; create the embedding with sparse=False.")
 
 
 def _row(
@@ -147,7 +161,7 @@ def _update(
     measured: Measured,
 ) -> None:
     """Rows with the same row values share one line of the table."""
-    if program.row_states or measured:
+    if program.row_states or program.measured:
         t, which = np.array([row.t for row in rows]), np.arange(len(rows))
     else:
         t, which = np.unique([row.t for row in rows], return_inverse=True)

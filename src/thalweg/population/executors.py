@@ -11,7 +11,7 @@ from torch import Tensor
 
 from thalweg.population.products import Product
 from thalweg.recipes.execution import compiled, stacked
-from thalweg.recipes.options import GRADIENT_NORM
+from thalweg.recipes.options import OF_TENSORS
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program
 
@@ -50,7 +50,7 @@ def executor(program: Program, place: slice, parameters: Stacks, states: Mapping
 
 def apart(program: Program) -> bool:
     """Whether every parameter has row values of its own."""
-    return GRADIENT_NORM in program.measured
+    return not OF_TENSORS.isdisjoint(program.measured)
 
 
 class _Compiled:
@@ -106,7 +106,7 @@ class _Whole:
         self._pass = compiled.Pass(program, (first.dtype,) * (1 + len(streams)), sizes, lines)
         self._pass.which[:] = np.resize(np.arange(lines), len(sizes))
         for i, tensors in enumerate(streams, 1):
-            self._pass.pointers[i] = (_addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
+            self._pass.pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
 
     def __call__(self, bases: NDArray[np.int64], columns: Array, active: Mask) -> None:
         """`bases`: where each parameter's gradients of the whole stack begin."""
@@ -142,7 +142,8 @@ class _Piece:
             self._pass(columns[self._members])
 
 
-def _addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
+def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
+    """Where each begins in memory, `[n]`."""
     return np.array([t.data_ptr() for t in tensors], np.int64)
 
 

@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.population.checkpoints import State, copied, joined
-from thalweg.population.clipping import norms
-from thalweg.population.executors import Gradient, Mask, Scratch, executor
+from thalweg.population.executors import Gradient, Mask, Scratch, addresses, executor
 from thalweg.population.gradients import whole
 from thalweg.population.members import Member
 from thalweg.population.models import like
 from thalweg.population.products import Product
+from thalweg.population.wholes import Wholes
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.measures import chosen, norm_of
-from thalweg.recipes.options import EMA
+from thalweg.recipes.options import EMA, OPTIONS, TRANSFORMS
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import Program, trace
 
@@ -43,7 +42,7 @@ class Updates:
 
     def step(self, t: int, gradients: Mapping[str, Gradient], active: Mask) -> None:
         """Step `t` of every active member."""
-        if any(group.program.measured for group in self.groups):
+        if any(group.structure.needs_whole for group in self.groups):
             gradients = whole(gradients, self._parameters)
         aligned = {name: _aligned(gradients[name], p) for name, p in self._parameters.items()}
         bases = np.array([g.data_ptr() for g in aligned.values() if isinstance(g, Tensor)], np.int64)
@@ -107,7 +106,16 @@ class Group:
             name: {p_name: _filled(p, declared[name].first(self.values, p)) for p_name, p in self._parameters.items()}
             for name in self.program.states
         }
-        self._executor = executor(self.program, place, self._parameters, self.states, scratch)
+        self._make_ready()
+
+    def _make_ready(self) -> None:
+        """Whole gradients are taken out of the stack, so that what is made of them has the members' own places."""
+        needs_whole = self.structure.needs_whole
+        own = (self._parameters, self.states, self._scratch)
+        self._wholes = Wholes(self.structure, *own) if needs_whole else None
+        self._executor = executor(
+            self.program, slice(0, self.place.stop - self.place.start) if needs_whole else self.place, *own
+        )
 
     def plan(self, first: int, steps: int) -> None:
         self._first = first
@@ -118,10 +126,16 @@ class Group:
 
     def step(self, t: int, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
         """`gradients` are the whole stack's, laid out as the parameters; `bases`, where those that are made lie."""
+        measured: dict[str, Array] = {}
+        if self._wholes is not None:
+            own = {name: g[self.place] for name, g in gradients.items() if isinstance(g, Tensor)}
+            own = self._wholes.gradients(own, self.values)
+            measured = self._wholes.measured(own, {**self.values, "t": float(t)}, active)
+            gradients, bases = own, addresses(list(own.values()))
         if self._columns is not None:
             columns = self._columns[t - self._first]
         else:
-            raw, after = table(self.program, {**self._inputs(), **self._measured(gradients), "t": float(t)})
+            raw, after = table(self.program, {**self._inputs(), **measured, "t": float(t)})
             self.values.update(after)
             columns = self._executor.cast(raw)
         self._executor(gradients, bases, columns, active)
@@ -146,21 +160,14 @@ class Group:
             name: {p_name: like(s, s[index.to(s.device)]) for p_name, s in of.items()}
             for name, of in self.states.items()
         }
-        kept._executor = executor(kept.program, place, kept._parameters, kept.states, self._scratch)
+        kept._make_ready()
         return kept
-
-    def _measured(self, gradients: Mapping[str, Gradient]) -> dict[str, Array]:
-        """Of each parameter `[parameters, m]`, or of each member `[m]`."""
-        if not self.program.measured:
-            return {}
-        own = {name: g[self.place] for name, g in gradients.items() if isinstance(g, Tensor)}
-        each = norms(own).double().cpu().numpy()
-        return chosen(self.program.measured, each, norm_of(each))
 
     def _scalars(self) -> list[str]:
         """Hyperparameters that the program reads, and those that states start from."""
         starts = [s.source for s in self.structure.rule.states if s.source]
-        return [*self.program.inputs, *starts]
+        transforms = [name for name in TRANSFORMS if self.structure.has(name) and not OPTIONS[name].is_flag]
+        return [*self.program.inputs, *starts, *transforms]
 
     def _inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}

@@ -1,23 +1,38 @@
 """The order of operations of one step. It is stated here and nowhere else; what is compiled is this.
 
 1. the sign of `maximize`
-2. clipping: by the norm of all gradients, by the norm of each tensor's, by value
-3. coupled weight decay, which makes the gradient that the rule sees
-4. the rule
-5. weight decay beside it, and the update subtracted
-6. averages of the weights: lookahead, which changes them, then the moving average, which does not
-7. the mask, over everything that stands for weights
+2. on whole gradients (`beforehand`): centralization, adaptive clipping
+3. clipping: by the norm of all gradients, by the norm of each tensor's, by value
+4. coupled weight decay, which makes the gradient that the rule sees
+5. the rule, and caution about its update
+6. weight decay beside it, and the update subtracted
+7. averages of the weights: lookahead, which changes them, then the moving average, which does not
+8. the mask, over everything that stands for weights
 
-Norms are row values, measured before the step on the gradients as they are: a sign does not change them, and each later
-one follows from the factors before it. Clipping by `compare(clip_norm=…)` comes before all this.
+Stages 3 to 8 are elementwise: one pass. The norms are row values, measured on what `beforehand` gives; a sign changes
+neither a norm nor anything but the sign of what is done to whole gradients, so that it may come later. The share of the
+elements that caution leaves is a row value too, measured by a pass of its own (`agreement`). Clipping by
+`compare(clip_norm=…)` comes before all this.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from thalweg.numerics import Value
-from thalweg.recipes.options import EMA, GLOBAL_NORM, GRADIENT_NORM, MASK, MEASURED, OPTIONS, SLOW, STATES
-from thalweg.regularization import averaging, clipping, decay, masks
+from thalweg.numerics import Value, where
+from thalweg.recipes.options import (
+    AGREEMENT,
+    EMA,
+    GLOBAL_NORM,
+    GRADIENT_NORM,
+    MASK,
+    MEASURED,
+    OPTIONS,
+    SLOW,
+    STATES,
+    TRANSFORMS,
+)
+from thalweg.regularization import averaging, caution, clipping, decay, masks, units
 from thalweg.rules.contract import Rule, State
 from thalweg.rules.hyperparameters import Hyperparameter
 
@@ -45,9 +60,19 @@ class Structure:
         return (*self.rule.states, *(state for option, state in STATES.items() if self.has(option)))
 
     @property
+    def transforms(self) -> bool:
+        """Whether its gradients are made anew `beforehand`."""
+        return any(self.has(option) for option in TRANSFORMS)
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """The row values that it needs to be measured before the step."""
         return tuple(name for option, name in MEASURED.items() if self.has(option))
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether it needs whole gradients before the elementwise step."""
+        return self.transforms or bool(self.measured)
 
     @property
     def counts_steps(self) -> bool:
@@ -58,6 +83,21 @@ class Structure:
         return hash((self.rule.name, self.flags, self.absent))
 
 
+def beforehand(structure: Structure, gradients: Any, parameters: Any, hyperparameters: Values) -> Any:
+    """New gradients for tensors `[rows, …]`; hyperparameters are numbers, or tensors that broadcast with these."""
+    if structure.has("centralize"):
+        gradients = units.centralized(gradients)
+    if structure.has("clip_adaptive"):
+        gradients = clipping.adaptive(gradients, parameters, hyperparameters["clip_adaptive"])
+    return gradients
+
+
+def agreement(structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values) -> Value:
+    """1 for an element that a cautious step moves, else 0: the row value of a `step` with these is its mean."""
+    g, update, _ = _proposed(structure, g, p, states, t, hyperparameters)
+    return where(caution.agrees(update, g), 1.0, 0.0)
+
+
 def step(
     structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
 ) -> tuple[Value, dict[str, Value]]:
@@ -66,19 +106,28 @@ def step(
     `hyperparameters` holds the numeric ones of rule and options, and what is measured; flags and absences come from the
     structure.
     """
+    g, update, after = _proposed(structure, g, p, states, t, hyperparameters)
+    if structure.has("cautious"):
+        update = caution.cautious(update, g, hyperparameters[AGREEMENT])
+    p = _shrunk(structure, p, hyperparameters) - update
+    return _averaged(structure, p, after, states, t, hyperparameters)
+
+
+def _proposed(
+    structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
+) -> tuple[Value, Value, dict[str, Value]]:
+    """What the rule sees, and what it makes of it: (gradient, update, new states)."""
     rule = structure.rule
     g = _seen(structure, g, p, hyperparameters)
     returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
-    update, after = _unpack(rule, returned)
-    p = _shrunk(structure, p, hyperparameters) - update
-    return _averaged(structure, p, after, states, t, hyperparameters)
+    return g, *_unpack(rule, returned)
 
 
 def _seen(structure: Structure, g: Value, p: Value, hyperparameters: Values) -> Value:
     """The gradient that the rule sees."""
     if structure.has("maximize"):
         g = -g
-    if structure.measured:
+    if structure.has("clip_global_norm") or structure.has("clip_norm"):
         g = _norm_factor(structure, hyperparameters) * g
     if structure.has("clip_value"):
         g = clipping.by_value(g, hyperparameters["clip_value"])

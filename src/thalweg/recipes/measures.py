@@ -1,11 +1,13 @@
 """What a step needs to know of whole tensors beforehand. Each is a row value; gradients are read and left alone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.recipes.compose import Structure, beforehand
 from thalweg.recipes.options import GLOBAL_NORM, GRADIENT_NORM
 from thalweg.recipes.rows import Array
 
@@ -20,6 +22,11 @@ def norms(gradients: Sequence[Tensor]) -> Array:
     return torch.stack([norm.to(found[0].device) for norm in found]).double().cpu().numpy()
 
 
+def shares(agrees: Sequence[Tensor]) -> Array:
+    """The mean of each, float64 `[n]`; that of no elements is 0."""
+    return np.array([float(x.sum(dtype=torch.float64)) / max(1, x.numel()) for x in agrees])
+
+
 def norm_of(norms: Array) -> Array:
     """The norm of all tensors together, `[…]`, by the norm of each, `[tensors, …]`."""
     return np.asarray(np.sqrt(np.square(norms).sum(axis=0)))
@@ -28,4 +35,12 @@ def norm_of(norms: Array) -> Array:
 def chosen(measured: Collection[str], each: Array, together: Array) -> dict[str, Array]:
     """The row values of those names: the norm of each tensor's gradient and that of all."""
     found = {GRADIENT_NORM: each, GLOBAL_NORM: together}
-    return {name: found[name] for name in measured}
+    return {name: found[name] for name in measured if name in found}
+
+
+def made(structure: Structure, gradient: Tensor, parameter: Tensor, values: Mapping[str, Any]) -> Tensor:
+    """The gradient of one tensor after what is done to whole ones; of 16 bits, in float32. Where nothing is, itself."""
+    if not structure.transforms:
+        return gradient
+    g, p = (x.float() if x.dtype in HALVES else x for x in (gradient, parameter.detach()))
+    return cast(Tensor, beforehand(structure, g[None], p[None], values)[0])

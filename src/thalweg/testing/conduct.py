@@ -9,6 +9,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.recipes.compose import step
+from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Hyperparameter
 from thalweg.testing.settings import Case
@@ -131,6 +132,8 @@ def _normal(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Tensor
 def _called(run: Run, g: Tensor) -> dict[str, Any]:
     """What one direct call of the composed rule on tensors returns, by name."""
     scalars = run.scalars() | measured(run.structure, g)
+    if AGREEMENT in run.structure.measured:
+        scalars[AGREEMENT] = 0.5  # whatever it is
     program = trace(run.structure)
     states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in run.structure.states}
     states.update(zip(program.states, run.states, strict=True))
