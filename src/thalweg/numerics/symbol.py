@@ -66,10 +66,10 @@ class Symbol:
         return Symbol("pow", lift(other), self)
 
     def __mod__(self, other: Any) -> "Symbol":
-        return Symbol("mod", self, lift(other))
-
-    def __rmod__(self, other: Any) -> "Symbol":
-        return Symbol("mod", lift(other), self)
+        found = Symbol("mod", self, lift(other))
+        if not found.row:
+            raise TypeError("% takes row values (step, hyperparameters, row state), not one with elements.")
+        return found
 
     def __neg__(self) -> "Symbol":
         return Symbol("neg", self)

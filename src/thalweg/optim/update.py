@@ -24,6 +24,8 @@ from thalweg.recipes.trace import Program, trace
 Measured = Mapping[str, Array]
 """Row values measured on the gradients: `[parameters]` or one for all."""
 
+NOTHING: Measured = {}
+
 
 @dataclass(frozen=True, slots=True)
 class _Row:
@@ -35,11 +37,21 @@ class _Row:
 
 def step(updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States) -> None:
     """Steps every parameter that has a gradient, in place."""
-    found = [update.gather(group) for update, group in zip(updates, groups, strict=False)]
-    if not any(update.measured for update in updates):
-        for update, (params, gradients) in zip(updates, found, strict=False):
-            update.step(all_states, params, gradients, {})
+    measuring = False
+    for update, group in zip(updates, groups, strict=False):
+        measuring |= update.read(group)
+    if measuring:
+        _step_measured(updates, groups, all_states)
         return
+    for update, group in zip(updates, groups, strict=False):
+        update.step(all_states, *update.gather(group), NOTHING)
+
+
+def _step_measured(
+    updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States
+) -> None:
+    """The same where a group needs something measured; a norm of all gradients is that of all groups."""
+    found = [update.gather(group) for update, group in zip(updates, groups, strict=False)]
     everyone = any(GLOBAL_NORM in update.measured for update in updates)
     each = [
         update.norms(gradients) if everyone or update.measured else np.zeros(0)
@@ -62,12 +74,27 @@ class GroupUpdate:
         self._prepared: Prepared | None = None
         self.measured: tuple[str, ...] = ()
 
+    def read(self, group: Mapping[str, Any]) -> bool:
+        """Reads the hyperparameters as plain numbers, and the structure they need. Says if anything is to be measured.
+
+        A tensor's value may change where it is.
+        """
+        given = tuple(map(group.get, self._names))
+        if Tensor in map(type, given) or given != self._given:
+            found = hyperparameters(self._recipe, group)
+            named = {name: found[name] for name in self._recipe.hyperparameters}
+            self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
+            self._structure = self._recipe.structure(self._values)
+            self._transforms = self._structure.transforms
+            self.measured = tuple(name for name in self._structure.measured if name in OF_GRADIENTS)
+            self._given = given
+        return bool(self.measured)
+
     def gather(self, group: Mapping[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
-        """The parameters of the group that have a gradient, and the gradients; its hyperparameters are read."""
-        self._read(group)
+        """The parameters of the group that have a gradient, and the gradients, made anew where that is asked for."""
         pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
         params, gradients = [p for p, _ in pairs], [g for _, g in pairs]
-        return params, self._made(params, gradients) if self._structure.transforms else gradients
+        return params, self._made(params, gradients) if self._transforms else gradients
 
     def norms(self, gradients: Sequence[Tensor]) -> Array:
         """The norm of each, `[n]`."""
@@ -91,18 +118,6 @@ class GroupUpdate:
         except Unsuited:
             prepared = None
         self._prepared = prepared
-
-    def _read(self, group: Mapping[str, Any]) -> None:
-        """Hyperparameters as plain numbers, and the structure they need. A tensor's value may change where it is."""
-        given = tuple([group.get(name) for name in self._names])
-        if Tensor not in map(type, given) and given == self._given:
-            return
-        found = hyperparameters(self._recipe, group)
-        named = {name: found[name] for name in self._recipe.hyperparameters}
-        self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
-        self._structure = self._recipe.structure(self._values)
-        self.measured = tuple(name for name in self._structure.measured if name in OF_GRADIENTS)
-        self._given = given
 
     def _update_any(
         self, all_states: states.States, params: Sequence[Tensor], gradients: Sequence[Tensor], measured: Measured

@@ -15,7 +15,6 @@ OPERATIONS: Mapping[str, Any] = {
     "mul": torch.mul,
     "div": torch.div,
     "pow": torch.pow,
-    "mod": torch.remainder,
     "neg": torch.neg,
     "abs": torch.abs,
     "sqrt": torch.sqrt,
