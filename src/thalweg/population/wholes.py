@@ -11,7 +11,7 @@ from thalweg.population.clipping import norms
 from thalweg.population.executors import Mask, Scratch, Stacks, addresses, executor
 from thalweg.population.models import like
 from thalweg.recipes.compose import Structure, beforehand
-from thalweg.recipes.measures import chosen, norm_of
+from thalweg.recipes.measures import chosen, norm_of, summed
 from thalweg.recipes.options import AGREEMENT, OF_GRADIENTS
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import trace_agreement
@@ -53,10 +53,11 @@ class Wholes:
         if self._cautious:
             columns = self._agree.cast(table(self._program, {**values, **found})[0])
             self._agree(gradients, addresses(list(gradients.values())), columns, active)
-            found[AGREEMENT] = np.array([_means(agrees) for agrees in self._agrees.values()])
+            found[AGREEMENT] = np.array([_shares(agrees) for agrees in self._agrees.values()])
         return found
 
 
-def _means(stacked: Tensor) -> Array:
-    """Of each member `[m]`."""
-    return np.asarray(stacked.reshape(len(stacked), -1).mean(1, dtype=torch.float64).cpu().numpy())
+def _shares(agrees: Tensor) -> Array:
+    """The mean of each member's zeros and ones, `[m]`."""
+    of_members = agrees.reshape(len(agrees), -1)
+    return of_members.sum(1, dtype=summed(agrees)).double().cpu().numpy() / max(1, of_members.shape[1])

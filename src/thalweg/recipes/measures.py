@@ -18,13 +18,20 @@ def norms(gradients: Sequence[Tensor]) -> Array:
     """The norm of each, float64 `[n]`. Those of 16 bits are summed in float32."""
     if not gradients:
         return np.zeros(0)
-    found = [torch.linalg.vector_norm(g, dtype=torch.float32 if g.dtype in HALVES else None) for g in gradients]
-    return torch.stack([norm.to(found[0].device) for norm in found]).double().cpu().numpy()
+    found = [torch.linalg.vector_norm(g, dtype=summed(g)) for g in gradients]
+    if len({g.device for g in gradients}) > 1:
+        found = [norm.cpu() for norm in found]
+    return torch.stack(found).double().cpu().numpy()
 
 
 def shares(agrees: Sequence[Tensor]) -> Array:
-    """The mean of each, float64 `[n]`; that of no elements is 0."""
-    return np.array([float(x.sum(dtype=torch.float64)) / max(1, x.numel()) for x in agrees])
+    """The mean of each, of zeros and ones, float64 `[n]`; that of no elements is 0."""
+    return np.array([x.sum(dtype=summed(x)).item() / max(1, x.numel()) for x in agrees])
+
+
+def summed(x: Tensor) -> torch.dtype | None:
+    """What its elements are summed in, where not in their own dtype. In float32 ones are counted exactly to 2**24."""
+    return torch.float32 if x.dtype in HALVES else None
 
 
 def norm_of(norms: Array) -> Array:
