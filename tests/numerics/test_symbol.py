@@ -113,3 +113,10 @@ def test_the_body_computes_nothing_twice(program):
     assert len(set(computed)) == len(computed)
     keys = [column.key for column in program.columns]
     assert len(set(keys)) == len(keys)
+
+
+def test_remainders_are_of_row_values():
+    every = row("t") % row("k")
+    assert (every.op, every.row) == ("mod", True)
+    with pytest.raises(TypeError, match="% takes row values"):
+        _ = element("g") % 2

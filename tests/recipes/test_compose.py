@@ -1,4 +1,4 @@
-"""The order of operations of one step, by hand: maximize, clipping, coupled decay, rule, decoupled decay, mask."""
+"""The order of operations of one step, by hand, from the sign of `maximize` to the mask."""
 
 import pytest
 import torch
@@ -31,6 +31,16 @@ CASES = [
     ({"decoupled_weight_decay": True}, G, P - LR * G),
     ({"clip_value": 2.0, "weight_decay": DECAY}, 2 + DECAY * P, P - LR * (2 + DECAY * P)),
     ({"clip_value": 2.0, "maximize": True}, -2.0, P + LR * 2),
+    ({"weight_decay": DECAY, "independent_weight_decay": True}, G, P * (1 - DECAY) - LR * G),
+    (
+        {"weight_decay": DECAY, "independent_weight_decay": True, "decoupled_weight_decay": True},
+        G,
+        P * (1 - DECAY) - LR * G,
+    ),
+    ({"cautious": True}, G, P - LR * G),
+    ({"cautious": True, "weight_decay": DECAY}, G + DECAY * P, P - LR * (G + DECAY * P)),
+    ({"lookahead_steps": 1}, G, P - LR * G / 2),
+    ({"lookahead_steps": 2}, G, P - LR * G),
 ]
 
 
@@ -41,7 +51,10 @@ def test_order(given, gradient, expected, execution):
     run = begin(recipe, recipe.resolve(given), torch.tensor([P]))
     advance(EXECUTIONS[execution], [run], [torch.tensor([G])])
     assert run.p.item() == expected
-    assert [s.item() for s in run.states] == [gradient, P]  # the rule sees the gradient with L2, and p before any decay
+    assert [s.item() for s in run.states[:2]] == [
+        gradient,
+        P,
+    ]  # the rule sees the gradient with L2, and p before any decay
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
@@ -53,6 +66,19 @@ def test_the_mask_comes_last(execution):
     advance(EXECUTIONS[execution], [run], [torch.tensor([G, G])])
     assert run.p.tolist() == [0.0, P - LR * (G + DECAY * P)]
     assert run.states[-1].tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_averages_come_after_the_update_and_are_masked(execution):
+    """The moving average is of what lookahead leaves; where the mask is 0, all that stands for weights is 0."""
+    recipe = recipe_of(witness)
+    given = {"masked": True, "lookahead_steps": 1, "lookahead_alpha": 0.25, "ema_decay": 0.5}
+    run = begin(recipe, recipe.resolve(given), torch.tensor([P, P]))
+    run.states[-1].copy_(torch.tensor([0.0, 1.0]))
+    advance(EXECUTIONS[execution], [run], [torch.tensor([G, G])])
+    slow = P - 0.25 * LR * G
+    assert run.p.tolist() == [0.0, slow]
+    assert [s.tolist() for s in run.states[-3:]] == [[0.0, slow], [0.0, (P + slow) / 2], [0.0, 1.0]]
 
 
 def test_numbers_are_steps_too():

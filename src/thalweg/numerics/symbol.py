@@ -65,6 +65,12 @@ class Symbol:
     def __rpow__(self, other: Any) -> "Symbol":
         return Symbol("pow", lift(other), self)
 
+    def __mod__(self, other: Any) -> "Symbol":
+        found = Symbol("mod", self, lift(other))
+        if not found.row:
+            raise TypeError("% takes row values (step, hyperparameters, row state), not one with elements.")
+        return found
+
     def __neg__(self) -> "Symbol":
         return Symbol("neg", self)
 

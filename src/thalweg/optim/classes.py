@@ -6,6 +6,7 @@ from thalweg.errors import InputError
 from thalweg.optim.optimizer import Optimizer
 from thalweg.optim.signature import signature
 from thalweg.recipes.catalogue import Recipe, recipes
+from thalweg.recipes.options import OPTIONS
 from thalweg.rules.contract import Preset
 
 
@@ -24,7 +25,7 @@ def drop_in(rule: Recipe | Preset) -> type[Optimizer]:
     if recipe.drop_in is None:
         raise InputError(f"The preset {recipe.name!r} has no class of its own; use its rule {recipe.rule.name!r}.")
     name = recipe.drop_in.name
-    doc = f"{recipe.preset.summary}\n\n{_rule_text(recipe)}\n\nPaper: {recipe.preset.paper}"
+    doc = f"{recipe.preset.summary}\n\n{_rule_text(recipe)}\n\n{_options_text()}\n\nPaper: {recipe.preset.paper}"
     body = {
         "recipe": recipe,
         "__module__": "thalweg.optim" if recipes().get(recipe.name) == recipe else recipe.rule.function.__module__,
@@ -32,6 +33,11 @@ def drop_in(rule: Recipe | Preset) -> type[Optimizer]:
         "__signature__": signature(recipe),
     }
     return type(name, (Optimizer,), body)
+
+
+def _options_text() -> str:
+    lines = (f"    {h.name}: {h.meaning}{f', in {h.range}' if h.range else ''}." for h in OPTIONS.values())
+    return "\n".join(["Every optimizer also takes these by name, off unless given:", *lines])
 
 
 def _rule_text(recipe: Recipe) -> str:

@@ -1,7 +1,8 @@
 """The one `torch.optim.Optimizer` behind every class of `thalweg.optim`, and its one `step`."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.optim import state as states
+from thalweg.optim.averages import swapped
 from thalweg.optim.signature import CONVENTION, HINTS, bind, class_name, group_defaults, hyperparameters
-from thalweg.optim.update import GroupUpdate
+from thalweg.optim.update import GroupUpdate, step
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 
@@ -41,12 +43,14 @@ class Optimizer(torch.optim.Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         _set_initial(self.recipe, group)
-        if any(isinstance(s.initial, str) and s.initial != self.recipe.rate for s in self.recipe.rule.states):
+        if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
             states.create(self.recipe, self.state, group)  # as torch's Adagrad; a rate may change before the first step
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient; returns what `closure`, if given, returns."""
+        if "_swapped" in self.__dict__:
+            raise InputError(f"{class_name(self.recipe)} cannot step within ema_weights(), which holds averages.")
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -55,9 +59,26 @@ class Optimizer(torch.optim.Optimizer):
         if len(updates) < len(self.param_groups):
             recipe = self.recipe.under(self.defaults.get(CONVENTION, CONVENTIONS[0]))
             updates += [GroupUpdate(recipe) for _ in self.param_groups[len(updates) :]]
-        for update, group in zip(updates, self.param_groups, strict=False):
-            update.step(self.state, group)
+        step(updates, self.param_groups, self.state)
         return loss
+
+    @contextmanager
+    def ema_weights(self) -> Iterator[None]:
+        """Within it, the parameters hold the averages that `ema_decay` keeps: to evaluate by, or to save the model.
+
+        Afterwards they are the trained ones again, bit for bit. A step within it is refused. What a model measures in
+        training beside its parameters, such as batch norm's statistics, belongs to the trained ones and stays.
+
+            with optimizer.ema_weights():
+                evaluate(model)
+        """
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        with swapped(class_name(self.recipe), parameters, self.state):
+            self.__dict__["_swapped"] = True
+            try:
+                yield
+            finally:
+                self.__dict__.pop("_swapped", None)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

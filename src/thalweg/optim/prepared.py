@@ -4,7 +4,7 @@ The general way, `update.py`, costs over ten times as much a parameter. This one
 changed since (which parameters have gradients, their types and layouts, every address) and steps aside where it did.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, is_
 from typing import Any
@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from thalweg.optim.state import States, keeps
-from thalweg.recipes.catalogue import Recipe, Values
+from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, scalars
 from thalweg.recipes.execution.scalars import Singles
+from thalweg.recipes.measures import shares
+from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
-from thalweg.recipes.trace import trace
+from thalweg.recipes.trace import Program, trace, trace_agreement
 
 PLAIN = {Tensor, torch.nn.Parameter}
 LATER = 2.0  # stands for the step of a rule that only asks whether it is the first
@@ -30,18 +32,16 @@ _dtype, _nbytes = attrgetter("dtype"), attrgetter("nbytes")
 class Prepared:
     """Parameters of one structure that have their state already. Raises `Unsuited` where their memory is not plain."""
 
-    def __init__(
-        self, recipe: Recipe, structure: Structure, all_states: States, params: list[Tensor], gradients: list[Tensor]
-    ) -> None:
+    def __init__(self, structure: Structure, all_states: States, params: list[Tensor], gradients: list[Tensor]) -> None:
         self._structure, self._program = structure, trace(structure)
-        self._params = params
-        self._states = states = [all_states[p] for p in params] if keeps(recipe, self._program) else []
+        self._params, self._each = params, np.arange(len(params))
+        self._states = states = [all_states[p] for p in params] if keeps(structure, self._program) else []
         self._held = [value for state in states for value in state.values()]
         self._all_states, self._state_dicts = all_states, [*all_states.values()]
         elements = [[s[name] for s in states] for name in self._program.states]
         if not all(map(_suited, gradients, params, *elements)):
             raise Unsuited
-        counters = [[s["step"] for s in states]] if recipe.rule.counts_steps else []
+        counters = [[s["step"] for s in states]] if structure.counts_steps else []
         singles = [*counters, *([s[name] for s in states] for name in self._program.row_states)]
         if any(len({*map(_dtype, of)}) > 1 or not all(map(_single, of)) for of in singles):
             raise Unsuited
@@ -51,8 +51,13 @@ class Prepared:
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read[0] if counters else None
         self._row_states = dict(zip(self._program.row_states, read[len(counters) :], strict=True))
-        self._make_passes(list(zip(gradients, params, *elements, strict=True)))
+        self._passes = _passes(self._program, list(zip(gradients, params, *elements, strict=True)))
         self._ahead = Ahead(self._program)
+        self._counting: Program | None = None
+        if AGREEMENT in self._program.measured:
+            self._counting, self._agrees = trace_agreement(structure), [*map(torch.empty_like, params)]
+            rows = list(zip(gradients, params, *elements, self._agrees, strict=True))
+            self._counting_passes = _passes(self._counting, rows)
 
     def step(
         self,
@@ -61,6 +66,7 @@ class Prepared:
         all_states: States,
         params: Sequence[Tensor],
         gradients: Sequence[Tensor],
+        measured: Mapping[str, Array],
     ) -> bool:
         """One step of `params`; `False`, and nothing done, where this was made ready for something else."""
         if structure is not self._structure and structure != self._structure:
@@ -71,35 +77,46 @@ class Prepared:
             return False
         if [*map(Tensor.data_ptr, self._tensors)] != self._addresses:
             return False
-        self._run(values, np.fromiter(map(Tensor.data_ptr, gradients), np.int64, len(gradients)))
+        self._run(values, np.fromiter(map(Tensor.data_ptr, gradients), np.int64, len(gradients)), measured)
         return True
 
-    def _run(self, values: Values, gradients: Array) -> None:
+    def _run(self, values: Values, gradients: Array, measured: Mapping[str, Array]) -> None:
         """One step, for gradients at these addresses."""
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else np.array([LATER])
-        if self._row_states:
-            columns, which = self._with_row_states(values, t, alike)
+        if self._row_states or self._program.measured:
+            columns, which = self._anew(values, t, alike, measured, gradients)
         elif alike:
             columns, which = self._ahead(values, float(t[0])), None
         else:
             distinct, which = np.unique(t, return_inverse=True)
             columns = table(self._program, self._inputs(values) | {"t": distinct})[0]
-        for index, step in self._passes:
-            step.which[:] = 0 if which is None else which[index]
-            step.pointers[0] = gradients[index]
-            step(columns)
+        _carry_out(self._passes, columns, which, gradients)
 
-    def _with_row_states(self, values: Values, t: Array, alike: bool) -> tuple[Array, Array | None]:
+    def _anew(
+        self, values: Values, t: Array, alike: bool, measured: Mapping[str, Array], gradients: Array
+    ) -> tuple[Array, Array | None]:
         """The table, one line for each parameter unless all are alike, and the row states moved on."""
         held = self._row_states.values()
         same = [singles.read() for singles in held]  # each of them, whatever the others say
-        alike = alike and all(same)
+        alike = alike and all(same) and not any(map(np.ndim, measured.values()))
         before = {name: s.values[:1] if alike else s.values for name, s in self._row_states.items()}
-        columns, after = table(self._program, self._inputs(values) | before | {"t": t[:1] if alike else t})
+        now = {**before, **measured, "t": t[:1] if alike else t}
+        if self._counting is not None:
+            now[AGREEMENT] = self._agreement(self._counting, values, now, None if alike else self._each, gradients)
+            alike = False
+        columns, after = table(self._program, self._inputs(values) | now)
         for name, singles in self._row_states.items():
             singles.write(np.broadcast_to(after[name], len(self._params)).copy())
-        return columns, None if alike else np.arange(len(self._params))
+        return columns, None if alike else self._each
+
+    def _agreement(
+        self, counting: Program, values: Values, now: Mapping[str, Array], which: Array | None, gradients: Array
+    ) -> Array:
+        """The share of each parameter's elements that a cautious step moves, `[n]`."""
+        columns = table(counting, {**{name: values[name] for name in counting.inputs}, **now})[0]
+        _carry_out(self._counting_passes, columns, which, gradients)
+        return shares(self._agrees)
 
     def _inputs(self, values: Values) -> dict[str, Any]:
         return {name: values[name] for name in self._program.inputs}
@@ -124,18 +141,30 @@ class Prepared:
         except RuntimeError:  # a sparse one has none of these
             return False
 
-    def _make_passes(self, rows: Sequence[tuple[Tensor, ...]]) -> None:
-        """One pass for each combination of dtypes, with the indices of its rows."""
-        self._passes = []
-        for storage, index in compiled.by_storage(rows).items():
-            chosen = [rows[r] for r in index]
-            step = compiled.Pass(self._program, storage, np.array([row[1].numel() for row in chosen]), len(rows))
-            step.pointers[:] = np.array([[*map(Tensor.data_ptr, row)] for row in chosen]).T
-            self._passes.append((index, step))
-
 
 class Unsuited(Exception):  # noqa: N818 - no error: the general way takes over
     """These parameters cannot be made ready."""
+
+
+def _passes(program: Program, rows: Sequence[tuple[Tensor, ...]]) -> list[tuple[Array, compiled.Pass]]:
+    """One pass for each combination of dtypes, with the indices of its rows."""
+    made = []
+    for storage, index in compiled.by_storage(rows).items():
+        chosen = [rows[r] for r in index]
+        step = compiled.Pass(program, storage, np.array([row[1].numel() for row in chosen]), len(rows))
+        step.pointers[:] = np.array([[*map(Tensor.data_ptr, row)] for row in chosen]).T
+        made.append((index, step))
+    return made
+
+
+def _carry_out(
+    passes: Sequence[tuple[Array, compiled.Pass]], columns: Array, which: Array | None, gradients: Array
+) -> None:
+    """which: the table's line of each parameter; all have the first without. gradients: where they begin in memory."""
+    for index, step in passes:
+        step.which[:] = 0 if which is None else which[index]
+        step.pointers[0] = gradients[index]
+        step(columns)
 
 
 def _suited(*row: Tensor) -> bool:

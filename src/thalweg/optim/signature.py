@@ -7,7 +7,7 @@ from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.compose import OPTIONS
+from thalweg.recipes.options import OPTIONS
 from thalweg.rules.hyperparameters import unknown
 
 HINTS: Mapping[str, bool | None] = {

@@ -8,36 +8,53 @@ from torch import Tensor
 
 from thalweg.optim.signature import hyperparameters
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.compose import MASK
+from thalweg.recipes.compose import Structure
 from thalweg.recipes.trace import Program, trace
-from thalweg.rules.contract import State
+from thalweg.rules.contract import PARAMETER, State
 
 States = MutableMapping[Any, Any]
 
 
-def keeps(recipe: Recipe, program: Program) -> bool:
+def keeps(structure: Structure, program: Program) -> bool:
     """Whether a parameter has any state. Plain SGD has none, as in torch."""
-    return bool(recipe.rule.counts_steps or program.states or program.row_states)
+    return bool(structure.counts_steps or program.states or program.row_states)
 
 
 def create(recipe: Recipe, all_states: States, group: Mapping[str, Any]) -> None:
-    """Gives every parameter of the group the state that a first step would."""
+    """Gives every parameter of the group the state that a first step would, but for what begins as the parameter."""
     values = recipe.resolve(hyperparameters(recipe, group))
+    structure = recipe.structure(values)
+    program = trace(structure)
     for p in group["params"]:
-        ensure(recipe, trace(recipe.structure(values)), all_states[p], p, values)
+        _start_counting(structure, all_states[p], fresh=True)
+        _create(structure, program, all_states[p], p, values, early=True)
 
 
-def ensure(recipe: Recipe, program: Program, state: States, p: Tensor, values: Mapping[str, Any]) -> bool:
+def ensure(structure: Structure, program: Program, state: States, p: Tensor, values: Mapping[str, Any]) -> bool:
     """Creates what is missing of a parameter's state. Says whether none of the rule's was there."""
-    names = (*program.states, *program.row_states)
-    missing = [name for name in names if state.get(name) is None]
-    if recipe.rule.counts_steps and "step" not in state:
-        state["step"] = torch.tensor(0.0, dtype=_scalar_dtype())
+    own = (s.name for s in structure.rule.states)
+    fresh = all(state.get(name) is None for name in own if name in program.states or name in program.row_states)
+    _start_counting(structure, state, fresh)
+    _create(structure, program, state, p, values)
+    return fresh
+
+
+def _start_counting(structure: Structure, state: States, fresh: bool) -> None:
+    """A rule that counts no steps itself takes a state that is there for a step behind it."""
+    if structure.counts_steps and "step" not in state:
+        start = 0.0 if fresh or structure.rule.counts_steps else 1.0
+        state["step"] = torch.tensor(start, dtype=_scalar_dtype())
+
+
+def _create(
+    structure: Structure, program: Program, state: States, p: Tensor, values: Mapping[str, Any], *, early: bool = False
+) -> None:
+    """early: before the parameter's first step, when its value may still change."""
+    missing = {name for name in (*program.states, *program.row_states) if state.get(name) is None}
     if missing:
-        declared = {s.name: s for s in (*recipe.rule.states, MASK)}
-        for name in missing:
-            state[name] = _initial(declared[name], p, values)
-    return len(missing) == len(names)
+        for declared in structure.states:
+            if declared.name in missing and not (early and declared.initial == PARAMETER):
+                state[declared.name] = _initial(declared, p, values)
 
 
 def adopt(recipe: Recipe, all_states: States) -> None:
@@ -55,7 +72,9 @@ def restore_dtypes(state: States, saved: Mapping[str, Any], p: Tensor) -> None:
 
 
 def _initial(declared: State, p: Tensor, values: Mapping[str, Any]) -> Tensor:
-    start = values[declared.initial] if isinstance(declared.initial, str) else declared.initial
+    start = declared.first(values, p)
+    if isinstance(start, Tensor):
+        return start.detach().clone(memory_format=torch.preserve_format)
     if declared.per_row:
         return torch.tensor(float(start), dtype=torch.float64 if declared.double else torch.get_default_dtype())
     fill = complex(start, start) if p.is_complex() else start

@@ -106,7 +106,7 @@ class _Alone:
             self._optimizer.step()
 
     def evaluate(self, *, last: bool) -> None:
-        workload, tensors = self._job.workload, state(self._model)
+        workload, tensors = self._job.workload, self._evaluated()
         seed = self._member.seed
         metric, loss = self._evaluator.alone(tensors, workload.validation, seed, self._step, loss=True)
         improved = self.curves.measure(self._step, np.array([metric]), np.array([loss]))
@@ -141,7 +141,7 @@ class _Alone:
         return self._seconds + time.perf_counter() - self._began
 
     def outcome(self, execution: str, failure: str) -> Trained:
-        tensors, going = state(self._model), bool(self.curves.active[0]) and not failure
+        tensors, going = self._evaluated(), bool(self.curves.active[0]) and not failure
         return Trained(
             curve=tuple(self.curves.measured[0]),
             initial_loss=self.curves.initial_loss[0],
@@ -162,6 +162,11 @@ class _Alone:
             return own * self._member.copies
         held = (x for state in self._optimizer.state.values() for x in state.values() if isinstance(x, Tensor))
         return 2 * own + sum(x.numel() * x.element_size() for x in held)
+
+    def _evaluated(self) -> dict[str, Tensor]:
+        """The model's tensors, with averaged weights in place of those that the optimizer averages."""
+        averaged = self._optimizer.weights() if isinstance(self._optimizer, Updates) else {}
+        return {**state(self._model), **{name: tensor[0] for name, tensor in averaged.items()}}
 
     def _train_metric(self, tensors: dict[str, Tensor]) -> float:
         return self._evaluator.alone(tensors, self._job.workload.train, self._member.seed, self._step)[0]

@@ -1,4 +1,4 @@
-"""Clipping of every member's gradients by their common norm."""
+"""Norms of every member's gradients, and clipping by the common one."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,12 @@ from torch import Tensor
 from thalweg.regularization.clipping import norm_factor
 
 
+def norms(gradients: Mapping[str, Tensor]) -> Tensor:
+    """The norm of each parameter's gradient `[members, …]`, member by member: `[parameters, members]`."""
+    return torch.stack([torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1) for g in gradients.values()])
+
+
 def clipped(gradients: Mapping[str, Tensor], limit: float) -> dict[str, Tensor]:
     """Gradients `[members, …]` whose norm over all parameters is at most `limit`, member by member."""
-    norms = torch.stack([torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1) for g in gradients.values()])
-    factor = norm_factor(torch.linalg.vector_norm(norms, dim=0), limit)
+    factor = norm_factor(torch.linalg.vector_norm(norms(gradients), dim=0), limit)
     return {name: g * factor.view(-1, *[1] * (g.ndim - 1)) for name, g in gradients.items()}

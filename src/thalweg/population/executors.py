@@ -11,6 +11,7 @@ from torch import Tensor
 
 from thalweg.population.products import Product
 from thalweg.recipes.execution import compiled, stacked
+from thalweg.recipes.options import OF_TENSORS
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program
 
@@ -36,11 +37,20 @@ class Scratch:
 
 
 def executor(program: Program, place: slice, parameters: Stacks, states: Mapping[str, Stacks], scratch: Scratch) -> Any:
-    """What steps the members at `place` of the whole stack; `parameters` and `states` are theirs."""
+    """What steps the members at `place` of the whole stack; `parameters` and `states` are theirs.
+
+    It takes columns `[members, columns]`, or `[parameters, members, columns]` where what is measured of a tensor is
+    among them; then all gradients must be made.
+    """
     same = len({p.dtype for p in parameters.values()}) == 1
     if same and all(compiled.accepts(p) for p in parameters.values()):
         return _Compiled(program, place, parameters, states, scratch)
     return _Stacked(program, place, parameters, states)
+
+
+def apart(program: Program) -> bool:
+    """Whether every parameter has row values of its own."""
+    return not OF_TENSORS.isdisjoint(program.measured)
 
 
 class _Compiled:
@@ -91,16 +101,18 @@ class _Whole:
         lengths = np.array([p[0].numel() for p in streams[0]], np.int64)
         stride = (lengths * first.element_size())[:, None]
         self._in_stack = (np.arange(members) + place.start) * stride
-        self._pass = compiled.Pass(program, (first.dtype,) * (1 + len(streams)), np.repeat(lengths, members), members)
-        self._pass.which[:] = np.tile(np.arange(members), len(lengths))
+        self._times = len(lengths) if apart(program) else 1
+        lines, sizes = self._times * members, np.repeat(lengths, members)
+        self._pass = compiled.Pass(program, (first.dtype,) * (1 + len(streams)), sizes, lines)
+        self._pass.which[:] = np.resize(np.arange(lines), len(sizes))
         for i, tensors in enumerate(streams, 1):
-            self._pass.pointers[i] = (_addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
+            self._pass.pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
 
     def __call__(self, bases: NDArray[np.int64], columns: Array, active: Mask) -> None:
         """`bases`: where each parameter's gradients of the whole stack begin."""
         self._pass.pointers[0] = (bases[:, None] + self._in_stack).ravel()
-        self._pass.active[:] = active
-        self._pass(columns)
+        self._pass.active[:] = np.tile(active, self._times)
+        self._pass(columns.reshape(-1, columns.shape[-1]))
 
 
 @dataclass(init=False)
@@ -130,7 +142,8 @@ class _Piece:
             self._pass(columns[self._members])
 
 
-def _addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
+def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
+    """Where each begins in memory, `[n]`."""
     return np.array([t.data_ptr() for t in tensors], np.int64)
 
 
@@ -148,10 +161,11 @@ class _Stacked:
         self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Tensor, active: Mask
     ) -> None:
         going = torch.from_numpy(active).to(self._device)
-        for name, p in self._parameters.items():
+        of_parameters = columns.expand(len(self._parameters), *columns.shape[-2:])
+        for (name, p), own in zip(self._parameters.items(), of_parameters, strict=True):
             g = self._made(gradients[name], p)
             elements = {"g": g, "p": p, **{s: of[name] for s, of in self._states.items()}}
-            stacked.update(self._program, columns.to(p.dtype), going, elements)
+            stacked.update(self._program, own.to(p.dtype), going, elements)
 
     def _made(self, gradient: Gradient, p: Tensor) -> Tensor:
         if isinstance(gradient, Tensor):

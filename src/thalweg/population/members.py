@@ -9,6 +9,7 @@ from torch import Tensor
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.imported import Imported
+from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.trace import trace
 from thalweg.records.types import Measurement
 
@@ -37,8 +38,10 @@ class Member:
 
     @property
     def copies(self) -> int:
-        """Tensors of the parameters' size that it needs: parameters, gradients, and each elementwise state."""
-        return 2 + len(trace(self.structure).states)
+        """Tensors of the parameters' size: parameters, gradients, each elementwise state, what a step makes of both."""
+        structure = self.structure
+        made = structure.transforms + (AGREEMENT in structure.measured)
+        return 2 + len(trace(structure).states) + made
 
 
 @dataclass(frozen=True)

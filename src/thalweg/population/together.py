@@ -17,7 +17,7 @@ from thalweg.population.evaluation import Evaluator
 from thalweg.population.gradients import GradientProgram, whole
 from thalweg.population.job import Job, Watch
 from thalweg.population.members import Member, Trained
-from thalweg.population.models import build, stack
+from thalweg.population.models import Stack, build, stack
 from thalweg.population.updates import Updates
 from thalweg.workloads.workload import Split
 
@@ -103,7 +103,8 @@ class _Together:
 
     def _measure(self, split: Split, *, loss: bool = False) -> tuple[list[float], list[float]]:
         seeds = [self._seeds[m] for m in self._here]
-        return self._evaluator.together(self._stack, split, seeds, self.step, loss=loss)
+        evaluated = Stack(self._updates.weights(), self._stack.buffers)
+        return self._evaluator.together(evaluated, split, seeds, self.step, loss=loss)
 
     def release(self) -> None:
         """Gives back what diverged members hold, once they are a quarter of those here."""
@@ -149,6 +150,7 @@ class _Together:
         if len(self._here):
             train = self._everyone(self._measure(self._job.workload.train)[0])
         how = f"population of {self._count}"
+        held = {**self._updates.weights(), **self._stack.buffers} if self._job.keep_weights else {}
         size = sum(p[0].numel() * p.element_size() for p in self._stack.parameters.values())
         return [
             Trained(
@@ -161,14 +163,14 @@ class _Together:
                 seconds=share,
                 memory=size * self._members[m].copies,
                 execution=how,
-                weights=self._weights(m) if self._job.keep_weights else {},
+                weights=self._of(m, held),
             )
             for m in range(self._count)
         ]
 
-    def _weights(self, member: int) -> dict[str, Tensor]:
+    def _of(self, member: int, held: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Copies of what a member has of tensors `[members here, …]`; nothing where it left."""
         place = np.flatnonzero(self._here == member)
         if not len(place):
             return {}
-        held = {**self._stack.parameters, **self._stack.buffers}
         return {name: tensor[int(place[0])].clone().contiguous() for name, tensor in held.items()}

@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.population.checkpoints import State, copied, joined
-from thalweg.population.executors import Gradient, Mask, Scratch, executor
+from thalweg.population.executors import Gradient, Mask, Scratch, addresses, executor
+from thalweg.population.gradients import whole
 from thalweg.population.members import Member
 from thalweg.population.models import like
 from thalweg.population.products import Product
+from thalweg.population.wholes import Wholes
 from thalweg.recipes.compose import Structure
+from thalweg.recipes.options import EMA, OPTIONS, TRANSFORMS
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import Program, trace
 
@@ -39,10 +42,23 @@ class Updates:
 
     def step(self, t: int, gradients: Mapping[str, Gradient], active: Mask) -> None:
         """Step `t` of every active member."""
+        if any(group.structure.needs_whole for group in self.groups):
+            gradients = whole(gradients, self._parameters)
         aligned = {name: _aligned(gradients[name], p) for name, p in self._parameters.items()}
         bases = np.array([g.data_ptr() for g in aligned.values() if isinstance(g, Tensor)], np.int64)
         for group in self.groups:
             group.step(t, aligned, bases, active[group.place])
+
+    def weights(self) -> dict[str, Tensor]:
+        """What members are evaluated by `[members, …]`: their parameters, or the average that one keeps of them."""
+        averaging = [group for group in self.groups if EMA.name in group.states]
+        if not averaging:
+            return self._parameters
+        out = {name: p.clone(memory_format=torch.preserve_format) for name, p in self._parameters.items()}
+        for group in averaging:
+            for name, average in group.states[EMA.name].items():
+                out[name][group.place] = average
+        return out
 
     def state(self) -> State:
         """The states of all groups, and their row states."""
@@ -84,27 +100,42 @@ class Group:
         }
         declared = {s.name: s for s in structure.states}
         for name in self.program.row_states:
-            self.values[name] = np.full(len(members), self._initial(declared[name].initial))
+            self.values[name] = np.full(len(members), declared[name].first(self.values, None))
         self._parameters = {name: p[place] for name, p in parameters.items()}
         self.states = {
-            name: {p_name: _filled(p, self._initial(declared[name].initial)) for p_name, p in self._parameters.items()}
+            name: {p_name: _filled(p, declared[name].first(self.values, p)) for p_name, p in self._parameters.items()}
             for name in self.program.states
         }
-        self._executor = executor(self.program, place, self._parameters, self.states, scratch)
+        self._make_ready()
+
+    def _make_ready(self) -> None:
+        """Whole gradients are taken out of the stack, so that what is made of them has the members' own places."""
+        needs_whole = self.structure.needs_whole
+        own = (self._parameters, self.states, self._scratch)
+        self._wholes = Wholes(self.structure, *own) if needs_whole else None
+        self._executor = executor(
+            self.program, slice(0, self.place.stop - self.place.start) if needs_whole else self.place, *own
+        )
 
     def plan(self, first: int, steps: int) -> None:
         self._first = first
         self._columns: Array | None = None
-        if not self.program.row_states:  # then a step's row values do not depend on the step before
+        if not (self.program.row_states or self.program.measured):  # then row values depend on the step's number alone
             t = np.arange(first, first + steps, dtype=np.float64)[:, None]
             self._columns = self._executor.cast(table(self.program, {**self._inputs(), "t": t})[0])
 
     def step(self, t: int, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
         """`gradients` are the whole stack's, laid out as the parameters; `bases`, where those that are made lie."""
+        measured: dict[str, Array] = {}
+        if self._wholes is not None:
+            own = {name: g[self.place] for name, g in gradients.items() if isinstance(g, Tensor)}
+            own = self._wholes.gradients(own, self.values)
+            measured = self._wholes.measured(own, {**self.values, "t": float(t)}, active)
+            gradients, bases = own, addresses(list(own.values()))
         if self._columns is not None:
             columns = self._columns[t - self._first]
         else:
-            raw, after = table(self.program, {**self._inputs(), "t": float(t)})
+            raw, after = table(self.program, {**self._inputs(), **measured, "t": float(t)})
             self.values.update(after)
             columns = self._executor.cast(raw)
         self._executor(gradients, bases, columns, active)
@@ -129,24 +160,24 @@ class Group:
             name: {p_name: like(s, s[index.to(s.device)]) for p_name, s in of.items()}
             for name, of in self.states.items()
         }
-        kept._executor = executor(kept.program, place, kept._parameters, kept.states, self._scratch)
+        kept._make_ready()
         return kept
 
     def _scalars(self) -> list[str]:
         """Hyperparameters that the program reads, and those that states start from."""
-        starts = [s.initial for s in self.structure.rule.states if isinstance(s.initial, str)]
-        return [*self.program.inputs, *starts]
+        starts = [s.source for s in self.structure.rule.states if s.source]
+        transforms = [name for name in TRANSFORMS if self.structure.has(name) and not OPTIONS[name].is_flag]
+        return [*self.program.inputs, *starts, *transforms]
 
     def _inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
 
-    def _initial(self, declared: float | str) -> Array:
-        return self.values[declared] if isinstance(declared, str) else np.full(1, declared)
 
-
-def _filled(parameter: Tensor, start: Array) -> Tensor:
-    """A tensor like the parameter `[m, …]`, in its memory layout, holding each member's start `[m]` or `[1]`."""
-    values = torch.from_numpy(start).to(parameter).view(-1, *[1] * (parameter.ndim - 1))
+def _filled(parameter: Tensor, start: Tensor | Array | float) -> Tensor:
+    """A tensor like the parameter `[m, …]`, in its memory layout, holding the start: `[m, …]`, `[m]` or one for all."""
+    if isinstance(start, Tensor):
+        return start.clone(memory_format=torch.preserve_format)
+    values = torch.from_numpy(np.atleast_1d(start)).to(parameter).view(-1, *[1] * (parameter.ndim - 1))
     return like(parameter, values.expand_as(parameter))
 
 

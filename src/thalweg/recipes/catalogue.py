@@ -10,7 +10,8 @@ from typing import Any
 import thalweg.rules
 from thalweg.errors import InputError, shown, suggest
 from thalweg.options.declared import CONVENTIONS
-from thalweg.recipes.compose import OPTIONS, Structure
+from thalweg.recipes.compose import Structure
+from thalweg.recipes.options import OPTIONS
 from thalweg.rules.contract import Preset, Rule, Spelling
 from thalweg.rules.hyperparameters import Hyperparameter, unknown
 

@@ -1,33 +1,43 @@
 """The order of operations of one step. It is stated here and nowhere else; what is compiled is this.
 
-Clipping by the norm of all gradients needs every parameter at once, so whoever clips does so before this step; that it
-comes before the sign of `maximize` makes no difference to a norm.
+1. the sign of `maximize`
+2. on whole gradients (`beforehand`): centralization, adaptive clipping
+3. clipping: by the norm of all gradients, by the norm of each tensor's, by value
+4. coupled weight decay, which makes the gradient that the rule sees
+5. the rule, and caution about its update
+6. weight decay beside it, and the update subtracted
+7. averages of the weights: lookahead, which changes them, then the moving average, which does not
+8. the mask, over everything that stands for weights
+
+Stages 3 to 8 are elementwise: one pass. The norms are row values, measured on what `beforehand` gives; a sign changes
+neither a norm nor anything but the sign of what is done to whole gradients, so that it may come later. The share of the
+elements that caution leaves is a row value too, measured by a pass of its own (`agreement`). Clipping by
+`compare(clip_norm=…)` comes before all this.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from thalweg.numerics import Value
+from thalweg.numerics import Value, where
 from thalweg.options.declared import CONVENTIONS
-from thalweg.regularization import clipping, decay, masks
-from thalweg.rules.contract import Rule, State, hyperparameter
-from thalweg.rules.hyperparameters import Flag, Hyperparameter, Limit, Penalty
+from thalweg.recipes.options import (
+    AGREEMENT,
+    EMA,
+    GLOBAL_NORM,
+    GRADIENT_NORM,
+    MASK,
+    MEASURED,
+    OPTIONS,
+    SLOW,
+    STATES,
+    TRANSFORMS,
+)
+from thalweg.regularization import averaging, caution, clipping, decay, masks, units
+from thalweg.rules.contract import Rule, State
+from thalweg.rules.hyperparameters import Hyperparameter
 
-OPTIONS: Mapping[str, Hyperparameter] = {
-    name: hyperparameter(name, annotation, default)
-    for name, annotation, default in (
-        ("clip_value", Limit, 0.0),
-        ("weight_decay", Penalty, 0.0),
-        ("decoupled_weight_decay", Flag, False),
-        ("maximize", Flag, False),
-        ("masked", Flag, False),
-    )
-}
-"""What a composed step offers beside its rule's own hyperparameters."""
-
-
-MASK = State("mask", initial=1.0)
-"""The state that `masked` needs: 1 for an element that is trained, 0 for one that is held at zero. A step reads it."""
+Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -43,45 +53,132 @@ class Structure:
     absent: frozenset[str]
     convention: str = CONVENTIONS[0]
 
+    def has(self, option: str) -> bool:
+        """Whether a flag is set, or a switch is not at 0."""
+        return option in self.flags if OPTIONS[option].is_flag else option not in self.absent
+
     @property
     def states(self) -> tuple[State, ...]:
         """All that may exist: the rule's, and the composed step's own."""
-        return (*self.rule.states, MASK) if "masked" in self.flags else self.rule.states
+        return (*self.rule.states, *(state for option, state in STATES.items() if self.has(option)))
+
+    @property
+    def transforms(self) -> bool:
+        """Whether its gradients are made anew `beforehand`."""
+        return any(self.has(option) for option in TRANSFORMS)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The row values that it needs to be measured before the step."""
+        return tuple(name for option, name in MEASURED.items() if self.has(option))
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether it needs whole gradients before the elementwise step."""
+        return self.transforms or bool(self.measured)
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether it needs the step's number, and not only whether it is the first."""
+        return self.rule.counts_steps or self.has("lookahead_steps")
 
     def __hash__(self) -> int:
         return hash((self.rule.name, self.flags, self.absent, self.convention))
 
 
+def beforehand(structure: Structure, gradients: Any, parameters: Any, hyperparameters: Values) -> Any:
+    """New gradients for tensors `[rows, …]`; hyperparameters are numbers, or tensors that broadcast with these."""
+    if structure.has("centralize"):
+        gradients = units.centralized(gradients)
+    if structure.has("clip_adaptive"):
+        gradients = clipping.adaptive(gradients, parameters, hyperparameters["clip_adaptive"])
+    return gradients
+
+
+def agreement(structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values) -> Value:
+    """1 for an element that a cautious step moves, else 0: the row value of a `step` with these is its mean."""
+    g, update, _ = _proposed(structure, g, p, states, t, hyperparameters)
+    return where(caution.agrees(update, g), 1.0, 0.0)
+
+
 def step(
-    structure: Structure,
-    g: Value,
-    p: Value,
-    states: Mapping[str, Value],
-    t: Value,
-    hyperparameters: Mapping[str, Value],
+    structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
 ) -> tuple[Value, dict[str, Value]]:
     """One step of one parameter: (new parameter, new states by name). Pure; numbers, tensors and symbols alike.
 
-    `hyperparameters` holds the numeric ones of rule and options; flags and absences come from the structure.
+    `hyperparameters` holds the numeric ones of rule and options, and what is measured; flags and absences come from the
+    structure.
     """
+    g, update, after = _proposed(structure, g, p, states, t, hyperparameters)
+    if structure.has("cautious"):
+        update = caution.cautious(update, g, hyperparameters[AGREEMENT])
+    p = _shrunk(structure, p, hyperparameters) - update
+    return _averaged(structure, p, after, states, t, hyperparameters)
+
+
+def _proposed(
+    structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
+) -> tuple[Value, Value, dict[str, Value]]:
+    """What the rule sees, and what it makes of it: (gradient, update, new states)."""
     rule = structure.rule
-    strength = None if "weight_decay" in structure.absent else hyperparameters["weight_decay"]
-    is_decoupled = "decoupled_weight_decay" in structure.flags
-    if "maximize" in structure.flags:
-        g = -g
-    if "clip_value" not in structure.absent:
-        g = clipping.by_value(g, hyperparameters["clip_value"])
-    if strength is not None and not is_decoupled:
-        g = decay.coupled(g, p, strength)
+    g = _seen(structure, g, p, hyperparameters)
     returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
-    update, after = _unpack(rule, returned)
-    if strength is not None and is_decoupled:
-        p = decay.decoupled(p, hyperparameters[rule.rate] if rule.rate else 1.0, strength)
-    p = p - update
-    if "masked" in structure.flags:
-        after[MASK.name] = states[MASK.name]
-        p = masks.masked(p, states[MASK.name])
-    return p, after
+    return g, *_unpack(rule, returned)
+
+
+def _seen(structure: Structure, g: Value, p: Value, hyperparameters: Values) -> Value:
+    """The gradient that the rule sees."""
+    if structure.has("maximize"):
+        g = -g
+    if structure.has("clip_global_norm") or structure.has("clip_norm"):
+        g = _norm_factor(structure, hyperparameters) * g
+    if structure.has("clip_value"):
+        g = clipping.by_value(g, hyperparameters["clip_value"])
+    if structure.has("weight_decay") and not _beside(structure):
+        g = decay.coupled(g, p, hyperparameters["weight_decay"])
+    return g
+
+
+def _norm_factor(structure: Structure, hyperparameters: Values) -> Value:
+    """What brings first the norm of all gradients, then that of the tensor's own, into its limit."""
+    factor: Value = 1.0
+    if structure.has("clip_global_norm"):
+        factor = clipping.norm_factor(hyperparameters[GLOBAL_NORM], hyperparameters["clip_global_norm"])
+    if structure.has("clip_norm"):
+        factor = factor * clipping.norm_factor(factor * hyperparameters[GRADIENT_NORM], hyperparameters["clip_norm"])
+    return factor
+
+
+def _beside(structure: Structure) -> bool:
+    """Whether weight decay stands beside the rule."""
+    return structure.has("decoupled_weight_decay") or structure.has("independent_weight_decay")
+
+
+def _shrunk(structure: Structure, p: Value, hyperparameters: Values) -> Value:
+    """The parameter after weight decay beside the rule. Independent decay is so, whatever is said of decoupled."""
+    if not (structure.has("weight_decay") and _beside(structure)):
+        return p
+    strength, rate = hyperparameters["weight_decay"], structure.rule.rate
+    if structure.has("independent_weight_decay"):
+        return decay.independent(p, strength)
+    return decay.decoupled(p, hyperparameters[rate] if rate else 1.0, strength)
+
+
+def _averaged(
+    structure: Structure, p: Value, after: dict[str, Value], states: Values, t: Value, hyperparameters: Values
+) -> tuple[Value, dict[str, Value]]:
+    """The parameter and its averages, and all of them masked; the other states as they are."""
+    averages: dict[str, Value] = {}
+    if structure.has("lookahead_steps"):
+        every, share = hyperparameters["lookahead_steps"], hyperparameters["lookahead_alpha"]
+        p, averages[SLOW.name] = averaging.lookahead(p, states[SLOW.name], t, every, share)
+    if structure.has("ema_decay"):
+        averages[EMA.name] = averaging.moving(states[EMA.name], p, hyperparameters["ema_decay"])
+    if structure.has("masked"):
+        mask = states[MASK.name]
+        p, averages = masks.masked(p, mask), {name: masks.masked(x, mask) for name, x in averages.items()}
+        averages[MASK.name] = mask
+    return p, {**after, **averages}
 
 
 def _unpack(rule: Rule, returned: Value) -> tuple[Value, dict[str, Value]]:
@@ -92,7 +189,7 @@ def _unpack(rule: Rule, returned: Value) -> tuple[Value, dict[str, Value]]:
     return returned[0], dict(zip(names, returned[1:], strict=True))
 
 
-def _arguments(structure: Structure, hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
+def _arguments(structure: Structure, hyperparameters: Values) -> dict[str, Value]:
     def value(h: Hyperparameter) -> Value:
         if h.is_flag:
             return h.name in structure.flags

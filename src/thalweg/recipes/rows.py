@@ -24,6 +24,7 @@ OPERATIONS: Mapping[str, Any] = {
     "mul": np.multiply,
     "div": np.divide,
     "pow": np.power,
+    "mod": np.mod,
     "neg": np.negative,
     "abs": np.abs,
     "sqrt": np.sqrt,

@@ -1,11 +1,12 @@
 """One symbolic call of a composed step → row expressions and a straight-line program over elements."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from thalweg.numerics.symbol import Symbol, element, lift, row
-from thalweg.recipes.compose import OPTIONS, Structure, step
+from thalweg.recipes.compose import Structure, agreement, step
+from thalweg.recipes.options import AGREEMENT, OPTIONS
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Program:
     """What a structure computes, ready to be executed or emitted.
 
     states, row_states: those that exist under this structure, in the rule's order.
-    inputs: the row values it reads beside the step `t` and the row states, i.e. its hyperparameters.
+    inputs: the hyperparameters that it reads. measured: what it reads that is measured on whole tensors beforehand.
     columns: the row expressions that elements need, one table column each.
     row_updates: row state → its new value, a row expression.
     body: instructions in order. outputs: `p` and each state → the name that holds its new value.
@@ -31,6 +32,7 @@ class Program:
     states: tuple[str, ...]
     row_states: tuple[str, ...]
     inputs: tuple[str, ...]
+    measured: tuple[str, ...]
     columns: tuple[Symbol, ...]
     row_updates: Mapping[str, Symbol]
     body: tuple[Instruction, ...]
@@ -40,23 +42,50 @@ class Program:
 @cache
 def trace(structure: Structure) -> Program:
     """The program of a structure. Called once each; the rule runs with symbols for everything but its flags."""
-    rule = structure.rule
-    leaves = {s.name: (row if s.per_row else element)(s.name) for s in structure.states}
-    numeric = [h.name for h in (*rule.hyperparameters.values(), *OPTIONS.values()) if not h.is_flag]
-    hyperparameters = {name: row(name) for name in numeric}
-    p, after = step(structure, element("g"), element("p"), leaves, row("t"), hyperparameters)
+    rule, leaves, rest = structure.rule, _state_leaves(structure), _rest(structure)
+    p, after = step(structure, element("g"), element("p"), leaves, row("t"), rest)
     updates = {name: lift(value) for name, value in after.items()}
     alive = [s for s in structure.states if _exists(s.name, leaves[s.name], lift(p), updates)]
     elements = {"p": lift(p)} | {s.name: updates[s.name] for s in alive if not s.per_row}
     row_updates = {s.name: updates[s.name] for s in alive if s.per_row}
     _refuse_elements(rule.name, row_updates)
+    return _program(structure, tuple(name for name in elements if name != "p"), elements, row_updates)
+
+
+@cache
+def trace_agreement(structure: Structure) -> Program:
+    """What a cautious step must be told: writes 0 and 1 into a state more, and moves nothing."""
+    of_step = trace(structure)
+    symbol = agreement(structure, element("g"), element("p"), _state_leaves(structure), row("t"), _rest(structure))
+    program = _program(structure, (*of_step.states, AGREEMENT), {AGREEMENT: lift(symbol)}, {})
+    return replace(program, row_states=of_step.row_states)
+
+
+def _state_leaves(structure: Structure) -> dict[str, Symbol]:
+    return {s.name: (row if s.per_row else element)(s.name) for s in structure.states}
+
+
+def _rest(structure: Structure) -> dict[str, Symbol]:
+    """Numeric hyperparameters, and what is measured."""
+    return {name: row(name) for name in (*_numeric(structure), *structure.measured)}
+
+
+def _numeric(structure: Structure) -> list[str]:
+    return [h.name for h in (*structure.rule.hyperparameters.values(), *OPTIONS.values()) if not h.is_flag]
+
+
+def _program(
+    structure: Structure, states: tuple[str, ...], elements: Mapping[str, Symbol], row_updates: Mapping[str, Symbol]
+) -> Program:
+    """elements: `p` or a state → its new value."""
     emitter = _Emitter()
     outputs = {name: emitter.place(symbol) for name, symbol in elements.items()}
     read = {leaf.name for root in (*elements.values(), *row_updates.values()) for leaf in _leaves(root)}
     return Program(
-        states=tuple(name for name in elements if name != "p"),
+        states=states,
         row_states=tuple(row_updates),
-        inputs=tuple(name for name in numeric if name in read),
+        inputs=tuple(name for name in _numeric(structure) if name in read),
+        measured=tuple(name for name in structure.measured if name in read),
         columns=tuple(emitter.columns),
         row_updates=row_updates,
         body=tuple(emitter.body),

@@ -1,1 +1,1 @@
-"""What keeps parameters small: penalties added to the gradient, and decay beside it."""
+"""What restrains training beside the rule: decay, clipped gradients, masks, averages of the weights."""

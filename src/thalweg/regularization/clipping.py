@@ -1,6 +1,12 @@
-"""Clipping of gradients."""
+"""Clipping of gradients. Norms and factors are one value a tensor; adaptive clipping takes whole tensors."""
 
-from thalweg.numerics import Value, clip, minimum
+from typing import Any
+
+from thalweg.numerics import Value, clip, maximum, minimum
+from thalweg.regularization.units import norm
+
+SMALLEST = 1e-3
+"""The norm that a unit's parameters have at least when adaptive clipping compares: zeros could never be trained."""
 
 
 def by_value(gradient: Value, limit: Value) -> Value:
@@ -14,3 +20,12 @@ def norm_factor(norm: Value, limit: Value) -> Value:
     The 1e-6 is `torch.nn.utils.clip_grad_norm_`'s. Pascanu et al. 2013, arXiv:1211.5063.
     """
     return minimum(limit / (norm + 1e-6), 1.0)
+
+
+def adaptive(gradients: Any, parameters: Any, limit: Any) -> Any:
+    """Each unit's gradient scaled down to at most `limit` times its parameters' norm, in tensors `[rows, …]`.
+
+    Brock et al. 2021, arXiv:2102.06171, equation 3. They leave the last layer out: give it a param group without.
+    """
+    allowed = limit * maximum(norm(parameters), SMALLEST)
+    return gradients * minimum(allowed / norm(gradients), 1.0)

@@ -1,4 +1,4 @@
-"""Weight decay in its two meanings. Both are elementwise and accept numbers, tensors and symbols."""
+"""Weight decay in its three meanings. All are elementwise and accept numbers, tensors and symbols."""
 
 from thalweg.numerics import Value
 
@@ -11,3 +11,11 @@ def coupled(gradient: Value, parameter: Value, strength: Value) -> Value:
 def decoupled(parameter: Value, rate: Value, strength: Value) -> Value:
     """p shrunk by rate·strength beside the rule (Loshchilov & Hutter 2017, arXiv:1711.05101)."""
     return (1 - rate * strength) * parameter
+
+
+def independent(parameter: Value, strength: Value) -> Value:
+    """p shrunk by the strength alone, whatever the learning rate is (Wortsman et al. 2023, arXiv:2309.14322).
+
+    Theirs, as Loshchilov & Hutter's, also follows the schedule's multiplier; here a schedule may drive the strength.
+    """
+    return (1 - strength) * parameter

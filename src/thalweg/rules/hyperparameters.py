@@ -16,6 +16,7 @@ class Range:
     """Valid values [low, high] (an open end excludes its value) and the part worth searching.
 
     scale: how tuners should space the search range: linearly, in log(x), or in log(1 - x).
+    whole: whether only whole numbers are valid.
     """
 
     low: float
@@ -24,11 +25,12 @@ class Range:
     open_high: bool = False
     search: tuple[float, float] | None = None
     scale: Literal["linear", "log", "log(1-x)"] = "linear"
+    whole: bool = False
 
     def __contains__(self, value: float) -> bool:
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high or math.isinf(self.high) else value <= self.high
-        return above and below  # NaN compares false on both sides
+        return above and below and (not self.whole or float(value).is_integer())  # NaN compares false on both sides
 
     def __str__(self) -> str:
         ends = "(" if self.open_low else "[", ")" if self.open_high or math.isinf(self.high) else "]"
@@ -58,18 +60,21 @@ Epsilon = Annotated[Value, Range(0.0, math.inf, search=(1e-10, 1e-2), scale="log
 PENALTIES = Range(0.0, math.inf, search=(1e-6, 1e-1), scale="log")
 Penalty = Annotated[Value, PENALTIES, Switch()]
 Limit = Annotated[Value, Range(0.0, math.inf), Switch()]
+Every = Annotated[Value, Range(0.0, math.inf, whole=True), Switch()]
+Averaging = Annotated[Value, Range(0.0, 1.0, open_high=True, search=(0.9, 0.9999), scale="log(1-x)"), Switch()]
 Flag = bool
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One declared hyperparameter. `range` is `None` for a flag."""
+    """One declared hyperparameter. `range` is `None` for a flag. `meaning`: in a few words, if the name says little."""
 
     name: str
     default: float | bool | None
     range: Range | None = None
     switch: bool = False
     initially: str | None = None
+    meaning: str = ""
 
     @property
     def is_flag(self) -> bool:
@@ -88,7 +93,8 @@ class Hyperparameter:
             raise InputError(f"The {self.name!r} of {owner} must be True or False, got {shown(value)}.")
         number = as_number(value)
         if number is None or number not in self.range:  # type: ignore[operator]
-            raise InputError(f"The {self.name!r} of {owner} must be a number in {self.range}, got {shown(value)}.")
+            kind = "a whole number" if self.range and self.range.whole else "a number"
+            raise InputError(f"The {self.name!r} of {owner} must be {kind} in {self.range}, got {shown(value)}.")
         return number
 
     def check_initial(self, owner: str, value: float) -> float:

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.recipes.compose import step
+from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Hyperparameter
 from thalweg.testing.settings import Case, oracle_arguments
-from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, problem
+from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, measured, problem
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (7,), (2, 3, 4))
 DECAYING = 40  # steps without a gradient
@@ -133,7 +134,9 @@ def _normal(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Tensor
 
 def _called(run: Run, g: Tensor) -> dict[str, Any]:
     """What one direct call of the composed rule on tensors returns, by name."""
-    scalars = run.scalars()
+    scalars = run.scalars() | measured(run.structure, g)
+    if AGREEMENT in run.structure.measured:
+        scalars[AGREEMENT] = 0.5  # whatever it is
     program = trace(run.structure)
     states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in run.structure.states}
     states.update(zip(program.states, run.states, strict=True))
@@ -198,6 +201,8 @@ def _moved(case: Case, start: Run) -> Tensor:
 def _unacceptable(h: Hyperparameter) -> list[Any]:
     if h.range is None:
         return [0.5, 1, "yes", None]
+    if h.range.whole:
+        return [0.5, -1, math.nan, math.inf, "5", True]
     low, high = h.range.low, h.range.high
     outside = low if h.range.open_low else low - 1e-3, high if h.range.open_high else high * 1.001
     return [math.nan, -math.inf, math.inf, *outside, "0.5", True]

@@ -21,6 +21,7 @@ from thalweg.testing.conduct import (
     check_shapes,
     check_zero_gradient,
 )
+from thalweg.testing.modifiers import MODIFIERS, check_modifier, everything
 from thalweg.testing.settings import Case, Oracle, cases
 
 Check = Callable[[Case], None]
@@ -48,11 +49,30 @@ CHECKS: tuple[Check, ...] = (
 )
 """All of them. Each takes one `Case` and raises `AssertionError` with a sentence that says what is wrong."""
 
-__all__ = ["CHECKS", "FORMULA_CHECKS", "ORACLE_CHECKS", "Case", "Check", "Oracle", "cases", "check_rule"]
+MODIFIED_CHECKS: tuple[Check, ...] = (
+    check_compiled_equals_reference,
+    check_pure,
+    check_rows,
+    check_resume,
+    check_constant_gradient,
+)
+"""Those that hold with every modifier at once, too."""
+
+__all__ = [
+    "CHECKS",
+    "FORMULA_CHECKS",
+    "MODIFIED_CHECKS",
+    "ORACLE_CHECKS",
+    "Case",
+    "Check",
+    "Oracle",
+    "cases",
+    "check_rule",
+]
 
 
 def check_rule(recipe: Recipe, oracle: Oracle | None = None) -> None:
-    """Runs every check on every setting of an optimizer.
+    """Runs every check on every setting of an optimizer, and its defaults with each modifier.
 
     Args:
         recipe: the optimizer, such as `Recipe(preset)` for what the `rule` decorator returned.
@@ -61,7 +81,12 @@ def check_rule(recipe: Recipe, oracle: Oracle | None = None) -> None:
     Raises:
         AssertionError: the first broken promise, in words.
     """
-    for case in cases(recipe, oracle):
+    every = cases(recipe, oracle)
+    for case in every:
         for check in CHECKS:
             if oracle is not None or check not in ORACLE_CHECKS:
                 check(case)
+    for modifier in MODIFIERS:
+        check_modifier(every[0], modifier)
+    for check in MODIFIED_CHECKS:
+        check(everything(every[0]))

@@ -13,10 +13,12 @@ from thalweg.rules.hyperparameters import Hyperparameter
 Oracle = Callable[..., Array]
 """`oracle(parameter [n], gradients [steps, n], rates [steps], **hyperparameters)` → the parameters `[steps, n]`.
 
-It takes every hyperparameter of the recipe but the learning rate, `clip_value` and `masked`; `weight_decay`,
-`decoupled_weight_decay` and `maximize` are included, and `convention` where the rule distinguishes several. It works
+It takes every hyperparameter of the rule but the learning rate, of the composed step's `ORACLE_OPTIONS`, and
+`convention` where the rule distinguishes several. It works
 in float64 and imports nothing of thalweg.
 """
+
+ORACLE_OPTIONS = ("weight_decay", "decoupled_weight_decay", "maximize")
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,10 @@ def cases(recipe: Recipe, oracle: Oracle | None = None) -> list[Case]:
 
 
 def oracle_arguments(case: Case) -> Mapping[str, float | bool | str]:
-    """What an oracle takes: all hyperparameters but the learning rate and what starts from it, and whose formula."""
-    declared = case.recipe.hyperparameters.values()
-    left_out = {case.recipe.rule.rate, "clip_value", "masked"}
-    given: dict[str, float | bool | str] = {
-        h.name: case.values[h.name] for h in declared if h.name not in left_out and not h.initially
-    }
+    """What an oracle takes: the rule's hyperparameters but the learning rate, some options, and whose formula."""
+    rule = case.recipe.rule
+    own = [h.name for h in rule.hyperparameters.values() if h.name != rule.rate and not h.initially]
+    given: dict[str, float | bool | str] = {name: case.values[name] for name in (*own, *ORACLE_OPTIONS)}
     return given | {"convention": case.recipe.formula} if case.recipe.formula != CONVENTIONS[0] else given
 
 

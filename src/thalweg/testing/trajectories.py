@@ -12,8 +12,10 @@ from thalweg.recipes.catalogue import Recipe, Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, reference, stacked
 from thalweg.recipes.execution.reference import Elements
+from thalweg.recipes.measures import chosen, made, norms, shares
+from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array, table
-from thalweg.recipes.trace import Program, trace
+from thalweg.recipes.trace import Program, trace, trace_agreement
 
 Execution = Callable[[Structure, Sequence[Elements], Array, Mapping[str, Array]], dict[str, Array]]
 
@@ -79,10 +81,17 @@ def begin(recipe: Recipe, values: Values, p: Tensor, rate: float | None = None) 
     if recipe.rule.rate and rate is not None:
         numbers[recipe.rule.rate] = rate
         numbers.update({h.name: rate for h in recipe.hyperparameters.values() if h.initially == recipe.rule.rate})
-    declared = {s.name: s.initial for s in structure.states}
-    start = {name: float(numbers[i] if isinstance(i, str) else i) for name, i in declared.items()}
-    states = tuple(torch.full_like(p, start[name]) for name in program.states)
-    return Run(structure, numbers, p.clone(), states, {name: start[name] for name in program.row_states})
+    first = {s.name: s.first(numbers, p) for s in structure.states}
+    states = tuple(torch.zeros_like(p) + first[name] for name in program.states)
+    return Run(structure, numbers, p.clone(), states, {name: float(first[name]) for name in program.row_states})
+
+
+def measured(structure: Structure, g: Tensor) -> dict[str, float]:
+    """What the structure needs to be measured of the gradient of an only parameter."""
+    if not structure.measured:
+        return {}
+    (norm,) = norms([g])
+    return {name: float(value) for name, value in chosen(structure.measured, norm, norm).items()}
 
 
 def advance(
@@ -93,7 +102,8 @@ def advance(
     if rate is not None and rates is not None:
         for run, value in zip(runs, rates, strict=True):
             run.values[rate] = value
-    scalars = [run.scalars() for run in runs]
+    gradients = [made(run.structure, g, run.p, run.values) for run, g in zip(runs, gradients, strict=True)]
+    scalars = [run.scalars() | measured(run.structure, g) for run, g in zip(runs, gradients, strict=True)]
     arrays = {name: np.array([s[name] for s in scalars]) for name in scalars[0]}
     rows = [Elements(g, run.p, run.states) for run, g in zip(runs, gradients, strict=True)]
     after = execution(runs[0].structure, rows, np.arange(len(rows)), arrays)
@@ -119,14 +129,25 @@ def _stacked(
 ) -> dict[str, Array]:
     """`stacked.update` called as the other executions are. Rows of one shape."""
     program = trace(structure)
-    columns, after = table(program, values)
     elements = _stack(program, rows)
-    active = torch.ones(len(rows), dtype=torch.bool)
-    stacked.update(program, torch.from_numpy(columns[which]).to(rows[0].p.dtype), active, elements)
+    if AGREEMENT in program.measured:
+        with_place = {**elements, AGREEMENT: torch.empty_like(elements["g"])}
+        _carry_out(trace_agreement(structure), with_place, which, values)
+        values = {**values, AGREEMENT: shares(list(with_place[AGREEMENT]))}
+    after = _carry_out(program, elements, which, values)
     for i, row in enumerate(rows):
         row.p.copy_(elements["p"][i])
         for name, state in zip(program.states, row.states, strict=True):
             state.copy_(elements[name][i])
+    return after
+
+
+def _carry_out(
+    program: Program, elements: Mapping[str, Tensor], which: Array, values: Mapping[str, Array]
+) -> dict[str, Array]:
+    columns, after = table(program, values)
+    active = torch.ones(len(which), dtype=torch.bool)
+    stacked.update(program, torch.from_numpy(columns[which]).to(elements["p"].dtype), active, elements)
     return after
 
 

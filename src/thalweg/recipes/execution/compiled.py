@@ -10,8 +10,10 @@ from torch import Tensor
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution.kernels import kernel
 from thalweg.recipes.execution.reference import Elements
+from thalweg.recipes.measures import shares
+from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array, table
-from thalweg.recipes.trace import Program, trace
+from thalweg.recipes.trace import Program, trace, trace_agreement
 
 STORAGE: Mapping[torch.dtype, str] = {
     torch.float32: "float32",
@@ -87,14 +89,32 @@ def update(
 ) -> dict[str, Array]:
     """Steps every row in place; returns the new row states `[distinct]`. `accepts` each row's tensors."""
     program = trace(structure)
+    tensors = [row.tensors for row in rows]
+    if AGREEMENT in program.measured:
+        values = {**values, AGREEMENT: _agreement(trace_agreement(structure), tensors, which, values)}
     columns, after = table(program, values)
-    for storage, index in by_storage([row.tensors for row in rows]).items():
-        chosen = [rows[r].tensors for r in index]
+    _carry_out(program, tensors, which, columns)
+    return after
+
+
+def _agreement(
+    program: Program, rows: Sequence[tuple[Tensor, ...]], which: Array, values: Mapping[str, Array]
+) -> Array:
+    """The share of each row's elements that a cautious step moves, `[rows]`."""
+    found = [torch.empty_like(row[1]) for row in rows]
+    streams = [(*row, agrees) for row, agrees in zip(rows, found, strict=True)]
+    _carry_out(program, streams, which, table(program, values)[0])
+    return shares(found)
+
+
+def _carry_out(program: Program, rows: Sequence[tuple[Tensor, ...]], which: Array, columns: Array) -> None:
+    """rows: gradient, parameter and the program's states of each."""
+    for storage, index in by_storage(rows).items():
+        chosen = [rows[r] for r in index]
         step = Pass(program, storage, np.array([row[1].numel() for row in chosen]), len(columns))
         step.pointers[:] = np.array([[t.data_ptr() for t in row] for row in chosen], np.int64).T
         step.which[:] = which[index]
         step(columns)
-    return after
 
 
 def by_storage(rows: Sequence[tuple[Tensor, ...]]) -> dict[Storage, Any]:

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.recipes.compose import Structure, step
+from thalweg.recipes.compose import Structure, agreement, step
+from thalweg.recipes.measures import shares
+from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import trace
 
@@ -40,6 +42,8 @@ def update(
         scalars = {name: float(array[r]) for name, array in values.items()}
         g, p, *held = inputs = tuple(_wide(tensor) for tensor in row.tensors)
         states = _scalar_states(structure, scalars) | dict(zip(program.states, held, strict=True))
+        if AGREEMENT in program.measured:
+            scalars[AGREEMENT] = _share(agreement(structure, g, p, states, scalars["t"], scalars))
         p, new = step(structure, g, p, states, scalars["t"], scalars)
         fresh = [_apart(value, inputs) for value in (p, *(new[name] for name in program.states))]
         for old, value in zip((row.p, *row.states), fresh, strict=True):
@@ -51,6 +55,10 @@ def update(
 
 def _wide(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+
+
+def _share(agrees: Tensor) -> float:
+    return float(shares([agrees])[0])
 
 
 def _apart(value: Any, inputs: tuple[Tensor, ...]) -> Any:

@@ -1,0 +1,63 @@
+"""What the step of some members needs of whole gradients `[m, …]`, member by member, before the elementwise pass."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.population.clipping import norms
+from thalweg.population.executors import Mask, Scratch, Stacks, addresses, executor
+from thalweg.population.models import like
+from thalweg.recipes.compose import Structure, beforehand
+from thalweg.recipes.measures import chosen, norm_of, summed
+from thalweg.recipes.options import AGREEMENT, OF_GRADIENTS
+from thalweg.recipes.rows import Array, table
+from thalweg.recipes.trace import trace_agreement
+
+
+class Wholes:
+    """Of members of one structure, whose parameters and states these are."""
+
+    def __init__(
+        self, structure: Structure, parameters: Stacks, states: Mapping[str, Stacks], scratch: Scratch
+    ) -> None:
+        self._structure, self._parameters = structure, parameters
+        self._measured = OF_GRADIENTS.intersection(structure.measured)
+        self._cautious = AGREEMENT in structure.measured
+        if self._cautious:
+            self._program = trace_agreement(structure)
+            self._agrees = {name: torch.zeros_like(p) for name, p in parameters.items()}
+            place = slice(0, len(next(iter(parameters.values()))))
+            self._agree = executor(self._program, place, parameters, {**states, AGREEMENT: self._agrees}, scratch)
+
+    def gradients(self, gradients: Stacks, values: Mapping[str, Array]) -> dict[str, Tensor]:
+        """The members' own gradients, made anew where the structure does so, and laid out as the parameters."""
+        if not self._structure.transforms:
+            return dict(gradients)
+        made = {}
+        for name, p in self._parameters.items():
+            by_row = (-1, *[1] * (p.ndim - 1))
+            limits = {n: torch.from_numpy(v).to(p).view(by_row) for n, v in values.items()}
+            g = beforehand(self._structure, gradients[name], p, limits)
+            made[name] = g if g.stride() == p.stride() else like(p, g)
+        return made
+
+    def measured(self, gradients: Stacks, values: Mapping[str, Any], active: Mask) -> dict[str, Array]:
+        """Row values by name, `[parameters, m]` or `[m]`. `values`: the step's, but for these."""
+        found: dict[str, Array] = {}
+        if self._measured:
+            each = norms(gradients).double().cpu().numpy()
+            found = chosen(self._measured, each, norm_of(each))
+        if self._cautious:
+            columns = self._agree.cast(table(self._program, {**values, **found})[0])
+            self._agree(gradients, addresses(list(gradients.values())), columns, active)
+            found[AGREEMENT] = np.array([_shares(agrees) for agrees in self._agrees.values()])
+        return found
+
+
+def _shares(agrees: Tensor) -> Array:
+    """The mean of each member's zeros and ones, `[m]`."""
+    of_members = agrees.reshape(len(agrees), -1)
+    return of_members.sum(1, dtype=summed(agrees)).double().cpu().numpy() / max(1, of_members.shape[1])

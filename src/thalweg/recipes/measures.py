@@ -1,0 +1,53 @@
+"""What a step needs to know of whole tensors beforehand. Each is a row value; gradients are read and left alone."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.recipes.compose import Structure, beforehand
+from thalweg.recipes.options import GLOBAL_NORM, GRADIENT_NORM
+from thalweg.recipes.rows import Array
+
+HALVES = (torch.bfloat16, torch.float16)
+
+
+def norms(gradients: Sequence[Tensor]) -> Array:
+    """The norm of each, float64 `[n]`. Those of 16 bits are summed in float32."""
+    if not gradients:
+        return np.zeros(0)
+    found = [torch.linalg.vector_norm(g, dtype=summed(g)) for g in gradients]
+    if len({g.device for g in gradients}) > 1:
+        found = [norm.cpu() for norm in found]
+    return torch.stack(found).double().cpu().numpy()
+
+
+def shares(agrees: Sequence[Tensor]) -> Array:
+    """The mean of each, of zeros and ones, float64 `[n]`; that of no elements is 0."""
+    return np.array([x.sum(dtype=summed(x)).item() / max(1, x.numel()) for x in agrees])
+
+
+def summed(x: Tensor) -> torch.dtype | None:
+    """What its elements are summed in, where not in their own dtype. In float32 ones are counted exactly to 2**24."""
+    return torch.float32 if x.dtype in HALVES else None
+
+
+def norm_of(norms: Array) -> Array:
+    """The norm of all tensors together, `[…]`, by the norm of each, `[tensors, …]`."""
+    return np.asarray(np.sqrt(np.square(norms).sum(axis=0)))
+
+
+def chosen(measured: Collection[str], each: Array, together: Array) -> dict[str, Array]:
+    """The row values of those names: the norm of each tensor's gradient and that of all."""
+    found = {GRADIENT_NORM: each, GLOBAL_NORM: together}
+    return {name: found[name] for name in measured if name in found}
+
+
+def made(structure: Structure, gradient: Tensor, parameter: Tensor, values: Mapping[str, Any]) -> Tensor:
+    """The gradient of one tensor after what is done to whole ones; of 16 bits, in float32. Where nothing is, itself."""
+    if not structure.transforms:
+        return gradient
+    g, p = (x.float() if x.dtype in HALVES else x for x in (gradient, parameter.detach()))
+    return cast(Tensor, beforehand(structure, g[None], p[None], values)[0])

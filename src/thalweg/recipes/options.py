@@ -1,0 +1,66 @@
+"""What a composed step offers beside its rule's own hyperparameters, each declared once; 0 or False is off."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from thalweg.numerics import Value
+from thalweg.rules.contract import PARAMETER, State, hyperparameter
+from thalweg.rules.hyperparameters import Averaging, Every, Flag, Hyperparameter, Limit, Penalty, Range, Switch
+
+Adaptive = Annotated[Value, Range(0.0, math.inf, search=(1e-3, 1.0), scale="log"), Switch()]
+Share = Annotated[Value, Range(0.0, 1.0, open_low=True, search=(0.2, 0.8))]
+
+DECLARED: tuple[tuple[str, Any, float | bool, str], ...] = (
+    ("centralize", Flag, False, "take each unit's mean off its gradient, where a parameter has units"),
+    ("clip_adaptive", Adaptive, 0.0, "the largest norm of a unit's gradient, as a share of its parameters' norm"),
+    ("clip_global_norm", Limit, 0.0, "the largest norm of all gradients of the optimizer together"),
+    ("clip_norm", Limit, 0.0, "the largest norm of each parameter tensor's gradient"),
+    ("clip_value", Limit, 0.0, "the largest size of each element of the gradient"),
+    ("weight_decay", Penalty, 0.0, "L2 penalty added to the gradient"),
+    ("decoupled_weight_decay", Flag, False, "weight_decay shrinks the parameter by lr·weight_decay instead"),
+    ("independent_weight_decay", Flag, False, "weight_decay shrinks the parameter by itself instead, whatever lr is"),
+    ("lookahead_steps", Every, 0, "steps after which slow weights move towards the parameter, and it begins from them"),
+    ("lookahead_alpha", Share, 0.5, "the share of the way that slow weights move"),
+    ("ema_decay", Averaging, 0.0, "decay a step of an exponential moving average of the weights, kept beside them"),
+    (
+        "cautious",
+        Flag,
+        False,
+        "move only the elements whose update goes down the gradient, further for the others",
+    ),
+    ("maximize", Flag, False, "ascend instead of descend"),
+    ("masked", Flag, False, "hold elements at zero where the state `mask` is 0"),
+)
+
+OPTIONS: Mapping[str, Hyperparameter] = {
+    name: replace(hyperparameter(name, annotation, default), meaning=meaning)
+    for name, annotation, default, meaning in DECLARED
+}
+
+SLOW = State("slow_weights", initial=PARAMETER)
+"""The state of `lookahead_steps`."""
+
+EMA = State("ema_weights", initial=PARAMETER)
+"""The state of `ema_decay`. No step reads it but to go on with the average."""
+
+MASK = State("mask", initial=1.0)
+"""The state that `masked` needs: 1 for an element that is trained, 0 for one that is held at zero. A step reads it."""
+
+STATES: Mapping[str, State] = {"lookahead_steps": SLOW, "ema_decay": EMA, "masked": MASK}
+"""Option → the state that it needs."""
+
+TRANSFORMS = ("centralize", "clip_adaptive")
+"""Options that make another gradient of the whole one, before the elementwise step."""
+
+GRADIENT_NORM, GLOBAL_NORM, AGREEMENT = "gradient_norm", "global_norm", "agreement"
+
+MEASURED: Mapping[str, str] = {"clip_norm": GRADIENT_NORM, "clip_global_norm": GLOBAL_NORM, "cautious": AGREEMENT}
+"""Option → the row value that it needs, measured on whole tensors before the elementwise step."""
+
+OF_GRADIENTS = frozenset({GRADIENT_NORM, GLOBAL_NORM})
+"""Those measured on gradients alone. Agreement needs the rule."""
+
+OF_TENSORS = frozenset({GRADIENT_NORM, AGREEMENT})
+"""Those that each tensor has of its own."""

@@ -1,0 +1,138 @@
+"""Checks of what may be done around any rule: each modifier against the plain rule with its arithmetic by hand."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from thalweg.recipes.trace import trace
+from thalweg.testing.settings import Case
+from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, problem
+
+STEPS = 30
+SHAPE = (6, 8)
+ROUNDING = 1e-12
+OFF: Mapping[str, float | bool] = {"weight_decay": 0.0, "decoupled_weight_decay": False, "maximize": False}
+
+
+@dataclass
+class ByHand:
+    """The plain rule's run, with a copy of its parameter before the first step, and what a modifier remembers."""
+
+    run: Run
+    remembered: dict[str, Tensor] = field(default_factory=dict)
+
+    def plain(self, g: Tensor) -> Tensor:
+        """A step of the plain rule; returns the update that it subtracted."""
+        before = self.run.p.clone()
+        advance(EXECUTIONS["reference"], [self.run], [g])
+        return before - self.run.p
+
+
+Hand = Callable[[ByHand, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Modifier:
+    """A modifier's options, and one step of the plain rule with its arithmetic around."""
+
+    options: Mapping[str, float | bool]
+    hand: Hand
+
+    def __str__(self) -> str:
+        return next(iter(self.options))
+
+
+def _clipped_by_norm(twin: ByHand, g: Tensor) -> None:
+    twin.plain(g * min(1.0, 0.5 / (float(g.square().sum()) ** 0.5 + 1e-6)))
+
+
+def _centralized(twin: ByHand, g: Tensor) -> None:
+    twin.plain(torch.stack([unit - unit.sum() / len(unit) for unit in g]))
+
+
+def _adaptively_clipped(twin: ByHand, g: Tensor) -> None:
+    of_g, of_p = ([float(unit.square().sum()) ** 0.5 for unit in x] for x in (g, twin.run.p))
+    factors = [min(1.0, 0.05 * max(own, 1e-3) / size) for size, own in zip(of_g, of_p, strict=True)]
+    twin.plain(g * g.new_tensor(factors)[:, None])
+
+
+def _decayed_independently(twin: ByHand, g: Tensor) -> None:
+    before = twin.run.p.clone()
+    twin.plain(g)
+    twin.run.p -= 0.02 * before
+
+
+def _cautious(twin: ByHand, g: Tensor) -> None:
+    before = twin.run.p.clone()
+    update = twin.plain(g)
+    moves = (update.sign() == g.sign()) & (update != 0)
+    twin.run.p.copy_(before - update * moves / max(float(moves.double().mean()), 1e-3))
+
+
+def _lookahead(twin: ByHand, g: Tensor) -> None:
+    slow = twin.remembered.setdefault("slow_weights", twin.run.p.clone())
+    twin.plain(g)
+    if twin.run.t % 5 == 0:
+        slow += 0.5 * (twin.run.p - slow)
+        twin.run.p.copy_(slow)
+
+
+def _averaged(twin: ByHand, g: Tensor) -> None:
+    average = twin.remembered.setdefault("ema_weights", twin.run.p.clone())
+    twin.plain(g)
+    average += 0.1 * (twin.run.p - average)
+
+
+MODIFIERS: tuple[Modifier, ...] = (
+    Modifier({"clip_norm": 0.5}, _clipped_by_norm),
+    Modifier({"clip_global_norm": 0.5}, _clipped_by_norm),  # of an only parameter
+    Modifier({"centralize": True}, _centralized),
+    Modifier({"clip_adaptive": 0.05}, _adaptively_clipped),
+    Modifier({"independent_weight_decay": True, "weight_decay": 0.02}, _decayed_independently),
+    Modifier({"cautious": True}, _cautious),
+    Modifier({"lookahead_steps": 5}, _lookahead),
+    Modifier({"ema_decay": 0.9}, _averaged),
+)
+"""Every modifier by itself."""
+
+EVERYTHING: Mapping[str, float | bool] = {
+    **{name: value for modifier in MODIFIERS for name, value in modifier.options.items()},
+    "clip_global_norm": 1.0,
+    "clip_value": 0.2,
+}
+"""All at once."""
+
+
+def everything(case: Case) -> Case:
+    """The case with every modifier at once."""
+    return Case(case.recipe, {**case.values, **EVERYTHING}, f"{case.label}, modified")
+
+
+def check_modifier(case: Case, modifier: Modifier) -> None:
+    """In every execution, parameter and averages stay within 1e-12 of the plain rule with the modifier by hand."""
+    task = problem(case.rate, seed=10, steps=STEPS)
+    start, gradients = (torch.tensor(x).reshape(-1, *SHAPE) for x in (task.start, task.gradients))
+    values = {**case.values, **OFF}
+    for name, execution in EXECUTIONS.items():
+        run = begin(case.recipe, {**values, **modifier.options}, start[0])
+        twin = ByHand(begin(case.recipe, values, start[0]))
+        for g in gradients:
+            kept = g.clone()
+            advance(execution, [run], [g])
+            modifier.hand(twin, g)
+            assert torch.equal(g, kept), f"{case}: {modifier} changes the gradient it is given ({name})."
+        _assert_same(f"{case} with {modifier} ({name})", run, twin)
+
+
+def _assert_same(what: str, run: Run, twin: ByHand) -> None:
+    pairs = {"the parameter": (run.p, twin.run.p)}
+    held = dict(zip(trace(run.structure).states, run.states, strict=True))
+    pairs |= {name: (held[name], expected) for name, expected in twin.remembered.items()}
+    for name, (actual, expected) in pairs.items():
+        _assert_close(f"{what}: {name} is wrong.", actual, expected)
+
+
+def _assert_close(message: str, actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=ROUNDING, atol=ROUNDING, msg=lambda m: f"{message} {m}")

@@ -1,0 +1,133 @@
+"""Modifiers in a population: each member as the drop-in in the plain loop, on every way of execution, and resumed."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_checkpoints import assert_same, outcomes, planned, stopped
+from torch import nn
+
+import thalweg.optim
+from problems import tiny, train_all
+from thalweg.population.checkpoints import Checkpoints
+from thalweg.population.members import Member
+from thalweg.recipes.catalogue import recipe
+from thalweg.recipes.execution import compiled
+
+EVERYTHING = {
+    "centralize": True, "clip_adaptive": 0.1, "clip_global_norm": 0.2, "clip_norm": 0.15, "clip_value": 0.05,
+    "weight_decay": 0.01, "cautious": True, "lookahead_steps": 4, "ema_decay": 0.8,
+}  # fmt: skip
+SETTINGS: list[dict[str, Any]] = [
+    {"clip_norm": 0.1},
+    {"clip_global_norm": 0.1},
+    {"centralize": True},
+    {"clip_adaptive": 0.05},
+    {"weight_decay": 0.01, "independent_weight_decay": True},
+    {"cautious": True},
+    {"lookahead_steps": 5},
+    {"ema_decay": 0.9},
+    EVERYTHING,
+]
+CLASSES = {"momentum": (thalweg.optim.SGD, {"momentum": 0.9}), "nadam": (thalweg.optim.NAdam, {})}
+
+
+def members(seeds: int = 2, rates: tuple[float, ...] = (0.01,)) -> list[Member]:
+    return [
+        Member(recipe(name), recipe(name).resolve({"lr": lr, **setting}), seed)
+        for name in CLASSES
+        for setting in SETTINGS
+        for lr in rates
+        for seed in range(seeds)
+    ]
+
+
+def by_hand(workload: Any, name: str, setting: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
+    """Final weights of a plain loop with the drop-in; the averaged ones where it averages."""
+    torch.manual_seed(seed)
+    model = workload.model()
+    cls, own = CLASSES[name]
+    optimizer = cls(model.parameters(), lr=0.01, **own, **setting)
+    order = torch.Generator().manual_seed(seed)
+    (x,), y = workload.train.inputs, workload.train.targets
+    for _ in range(workload.epochs):
+        for index in torch.randperm(len(y), generator=order).split(workload.batch_size):
+            optimizer.zero_grad()
+            workload.loss(model(x[index]), y[index]).backward()
+            optimizer.step()
+    if "ema_decay" not in setting:
+        return dict(model.state_dict())
+    with optimizer.ema_weights():
+        return {n: t.clone() for n, t in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("execution", ["population", "loop"])
+def test_every_member_equals_the_drop_in(execution: str) -> None:
+    workload, chosen = replace(tiny(torch.float64), epochs=2), members()
+    trained = train_all(workload, chosen, execution=execution, keep_weights=True)
+    each = [(name, setting, seed) for name in CLASSES for setting in SETTINGS for seed in range(2)]
+    for (name, setting, seed), outcome in zip(each, trained, strict=True):
+        for weight, expected in by_hand(workload, name, setting, seed).items():
+            torch.testing.assert_close(
+                outcome.weights[weight], expected, rtol=1e-9, atol=1e-9, msg=lambda m, s=setting: f"{s}: {m}"
+            )
+
+
+def test_other_devices_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload, chosen = replace(tiny(torch.float64), epochs=1), members()
+    fast = train_all(workload, chosen, execution="population", keep_weights=True)
+    monkeypatch.setattr(compiled, "accepts", lambda tensor: False)
+    slow = train_all(workload, chosen, execution="population", keep_weights=True)
+    for a, b in zip(fast, slow, strict=True):
+        torch.testing.assert_close(a.weights, b.weights, rtol=1e-10, atol=1e-10)
+
+
+def test_large_gradients_are_made_whole() -> None:
+    """Those that are otherwise made piece by piece, where they are used."""
+    workload = tiny(torch.float64, epochs=1, model=lambda: nn.Sequential(
+        nn.Linear(6, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, 3)).double())  # fmt: skip
+    chosen = members(seeds=1)
+    together = train_all(workload, chosen, execution="population", keep_weights=True)
+    alone = train_all(workload, chosen, execution="loop", keep_weights=True)
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a.weights, b.weights, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("execution", ["population", "loop"])
+@pytest.mark.parametrize("name", CLASSES)
+def test_goes_on_bit_for_bit(name: str, execution: Any, tmp_path: Path) -> None:
+    plan = planned(tiny(epochs=2), execution)
+    chosen = [
+        Member(recipe(name), recipe(name).resolve({"lr": lr, **EVERYTHING}), seed)
+        for lr in (1e-3, 1e-2)
+        for seed in (0, 1)
+    ][: 4 if execution == "population" else 1]
+    stopped(plan, chosen, tmp_path, 30)
+    assert_same(outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen))
+
+
+def test_averages_are_what_is_evaluated() -> None:
+    workload = tiny(torch.float64, epochs=1)
+    adam = recipe("adam")
+    chosen = [Member(adam, adam.resolve({"lr": 1e-2, **s}), 0) for s in ({"ema_decay": 0.99}, {})]
+    averaged, plain = train_all(workload, chosen, execution="population", test=True, keep_weights=True)
+    model = workload.model()
+    model.load_state_dict(averaged.weights)
+    accuracy = (model(workload.test.inputs[0]).argmax(1) == workload.test.targets).double().mean().item()
+    assert averaged.test_metric == pytest.approx(accuracy, abs=1e-12)
+    assert averaged.curve[0].train_loss == plain.curve[0].train_loss  # they feed nothing back
+    assert averaged.curve[0].validation_loss != plain.curve[0].validation_loss
+
+
+def test_diverged_members_leave_the_others_as_they_were() -> None:
+    workload = tiny(torch.float64, epochs=2)
+    adam = recipe("sgd")
+    rates = (0.01, 1e300, 1e300, 0.02)
+    options = {**EVERYTHING, "clip_adaptive": 0.0, "clip_global_norm": 0.0, "clip_norm": 0.0, "clip_value": 0.0}
+    chosen = [Member(adam, adam.resolve({"lr": lr, **options}), 0) for lr in rates]
+    trained = train_all(workload, chosen, execution="population", keep_weights=True)
+    assert [outcome.diverged_at is None for outcome in trained] == [True, False, False, True]
+    alone = train_all(workload, [chosen[3]], execution="population", keep_weights=True)[0]
+    torch.testing.assert_close(trained[3].weights, alone.weights, rtol=1e-10, atol=1e-10)

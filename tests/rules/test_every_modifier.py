@@ -1,0 +1,27 @@
+"""Every rule with every modifier: by itself against its arithmetic by hand, and all at once in every execution."""
+
+import pytest
+
+from thalweg.recipes.catalogue import recipe, recipes
+from thalweg.testing.accuracy import check_bfloat16
+from thalweg.testing.modifiers import MODIFIERS, check_modifier, everything
+from thalweg.testing.rules import MODIFIED_CHECKS, cases
+
+CASES = [cases(r)[0] for r in recipes().values() if r.name == r.rule.name]
+
+
+@pytest.mark.parametrize("modifier", MODIFIERS, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_modifier(case, modifier):
+    check_modifier(case, modifier)
+
+
+@pytest.mark.parametrize("check", MODIFIED_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_everything_at_once(case, check):
+    check(everything(case))
+
+
+def test_everything_in_bfloat16():
+    """Of one rule: a kernel for each combination of dtypes takes long to compile."""
+    check_bfloat16(everything(cases(recipe("adam"))[0]))
