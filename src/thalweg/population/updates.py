@@ -42,7 +42,7 @@ class Updates:
 
     def step(self, t: int, gradients: Mapping[str, Gradient], active: Mask) -> None:
         """Step `t` of every active member."""
-        if any(group.structure.needs_whole for group in self.groups):
+        if any(group.needs_whole for group in self.groups):
             gradients = whole(gradients, self._parameters)
         aligned = {name: _aligned(gradients[name], p) for name, p in self._parameters.items()}
         bases = np.array([g.data_ptr() for g in aligned.values() if isinstance(g, Tensor)], np.int64)
@@ -110,12 +110,11 @@ class Group:
 
     def _make_ready(self) -> None:
         """Whole gradients are taken out of the stack, so that what is made of them has the members' own places."""
-        needs_whole = self.structure.needs_whole
+        self.needs_whole = self.structure.needs_whole
         own = (self._parameters, self.states, self._scratch)
-        self._wholes = Wholes(self.structure, *own) if needs_whole else None
-        self._executor = executor(
-            self.program, slice(0, self.place.stop - self.place.start) if needs_whole else self.place, *own
-        )
+        self._wholes = Wholes(self.structure, *own) if self.needs_whole else None
+        source = slice(0, self.place.stop - self.place.start) if self.needs_whole else self.place
+        self._executor = executor(self.program, source, *own)
 
     def plan(self, first: int, steps: int) -> None:
         self._first = first
