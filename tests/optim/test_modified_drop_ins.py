@@ -12,7 +12,7 @@ from thalweg.optim.classes import drop_ins
 
 SHAPES = ((3, 4), (6,), (), (2, 3, 2))
 EVERYTHING = {
-    "centralize": True, "clip_adaptive": 0.2, "clip_global_norm": 3.0, "clip_norm": 2.0, "clip_value": 1.0,
+    "centralize": True, "clip_adaptive": 0.2, "clip_global_norm": 3.0, "clip_tensor_norm": 2.0, "clip_value": 1.0,
     "weight_decay": 0.1, "cautious": True, "lookahead_steps": 3, "ema_decay": 0.5,
 }  # fmt: skip
 SINGLE = [{name: value} for name, value in EVERYTHING.items()]
@@ -49,9 +49,9 @@ def assert_close(ours, theirs):
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "NAdam"])
-@pytest.mark.parametrize("each", [True, False], ids=["clip_norm", "clip_global_norm"])
+@pytest.mark.parametrize("each", [True, False], ids=["clip_tensor_norm", "clip_global_norm"])
 def test_clipping_is_torchs(name, each):
-    ours, _ = trained(getattr(thalweg.optim, name), **{"clip_norm" if each else "clip_global_norm": 1.5})
+    ours, _ = trained(getattr(thalweg.optim, name), **{"clip_tensor_norm" if each else "clip_global_norm": 1.5})
     theirs = made()
     optimizer = getattr(torch.optim, name)(theirs, lr=0.1)
     for i in range(8):
@@ -210,7 +210,9 @@ def test_parameters_in_another_layout():
     assert_close(plain, turned)
 
 
-@pytest.mark.parametrize("options", [{"clip_norm": 1.0}, {"clip_global_norm": 1.0}, {"centralize": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"clip_tensor_norm": 1.0}, {"clip_global_norm": 1.0}, {"centralize": True}], ids=str
+)
 def test_sparse_gradients_are_refused(options):
     p = torch.ones(3, 2, requires_grad=True)
     p.grad = torch.ones(3, 2).to_sparse()

@@ -65,7 +65,7 @@ def trajectory(
     centralize: bool = False,
     clip_adaptive: float = 0.0,
     clip_global_norm: float = 0.0,
-    clip_norm: float = 0.0,
+    clip_tensor_norm: float = 0.0,
     clip_value: float = 0.0,
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
@@ -83,7 +83,7 @@ def trajectory(
         g = centralized(g) if centralize else g
         g = adaptively_clipped(g, theta, clip_adaptive) if clip_adaptive else g
         g = clipped(g, clip_global_norm) if clip_global_norm else g
-        g = clipped(g, clip_norm) if clip_norm else g
+        g = clipped(g, clip_tensor_norm) if clip_tensor_norm else g
         g = g.clip(-clip_value, clip_value) if clip_value else g
         beside = decoupled_weight_decay or independent_weight_decay
         g = g if beside else g + weight_decay * theta

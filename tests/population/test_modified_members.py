@@ -17,11 +17,11 @@ from thalweg.recipes.catalogue import recipe
 from thalweg.recipes.execution import compiled
 
 EVERYTHING = {
-    "centralize": True, "clip_adaptive": 0.1, "clip_global_norm": 0.2, "clip_norm": 0.15, "clip_value": 0.05,
+    "centralize": True, "clip_adaptive": 0.1, "clip_global_norm": 0.2, "clip_tensor_norm": 0.15, "clip_value": 0.05,
     "weight_decay": 0.01, "cautious": True, "lookahead_steps": 4, "ema_decay": 0.8,
 }  # fmt: skip
 SETTINGS: list[dict[str, Any]] = [
-    {"clip_norm": 0.1},
+    {"clip_tensor_norm": 0.1},
     {"clip_global_norm": 0.1},
     {"centralize": True},
     {"clip_adaptive": 0.05},
@@ -125,7 +125,7 @@ def test_diverged_members_leave_the_others_as_they_were() -> None:
     workload = tiny(torch.float64, epochs=2)
     adam = recipe("sgd")
     rates = (0.01, 1e300, 1e300, 0.02)
-    options = {**EVERYTHING, "clip_adaptive": 0.0, "clip_global_norm": 0.0, "clip_norm": 0.0, "clip_value": 0.0}
+    options = {**EVERYTHING, "clip_adaptive": 0.0, "clip_global_norm": 0.0, "clip_tensor_norm": 0.0, "clip_value": 0.0}
     chosen = [Member(adam, adam.resolve({"lr": lr, **options}), 0) for lr in rates]
     trained = train_all(workload, chosen, execution="population", keep_weights=True)
     assert [outcome.diverged_at is None for outcome in trained] == [True, False, False, True]

@@ -12,10 +12,10 @@ from thalweg.testing.trajectories import EXECUTIONS, advance, begin, problem
 SHAPES = [(4, 3, 2, 2), (6, 8), (48,)]
 RULES = {"momentum": Momentum, "adam": Adam}
 SETTINGS = [
-    {"clip_norm": 0.5},
+    {"clip_tensor_norm": 0.5},
     {"clip_global_norm": 0.5},
-    {"clip_global_norm": 2.0, "clip_norm": 0.5, "clip_value": 0.2},
-    {"clip_norm": 1e9},
+    {"clip_global_norm": 2.0, "clip_tensor_norm": 0.5, "clip_value": 0.2},
+    {"clip_tensor_norm": 1e9},
     {"weight_decay": 0.02, "independent_weight_decay": True},
     {"weight_decay": 0.02, "independent_weight_decay": True, "decoupled_weight_decay": True},
     {"lookahead_steps": 5},
@@ -27,10 +27,10 @@ SETTINGS = [
     {"clip_adaptive": 1e9},
     {"cautious": True},
     {"cautious": True, "weight_decay": 0.1},
-    {"centralize": True, "clip_adaptive": 0.5, "clip_global_norm": 3.0, "clip_norm": 1.0, "clip_value": 0.5,
+    {"centralize": True, "clip_adaptive": 0.5, "clip_global_norm": 3.0, "clip_tensor_norm": 1.0, "clip_value": 0.5,
      "weight_decay": 0.1, "cautious": True, "lookahead_steps": 4, "ema_decay": 0.5, "maximize": True},
-    {"centralize": True, "clip_adaptive": 0.5, "clip_norm": 1.0, "weight_decay": 0.1, "decoupled_weight_decay": True,
-     "cautious": True, "lookahead_steps": 4, "ema_decay": 0.5},
+    {"centralize": True, "clip_adaptive": 0.5, "clip_tensor_norm": 1.0, "weight_decay": 0.1,
+     "decoupled_weight_decay": True, "cautious": True, "lookahead_steps": 4, "ema_decay": 0.5},
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from thalweg.errors import InputError, shown
 from thalweg.optim.signature import group_defaults
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipe
+from thalweg.recipes.options import OPTIONS
 
 Values = dict[str, Any]
 
@@ -19,13 +20,16 @@ NAMES: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 """Our name of a hyperparameter → the library's, where it has another."""
 
-FIXED: Mapping[str, Mapping[str, Any]] = {
+MODIFIERS: Values = {name: h.default for name, h in OPTIONS.items() if "weight_decay" not in name}
+"""What we have for every optimizer and libraries have elsewhere, or by other formulas: norms without torch's 1e-6."""
+
+FIXED: Mapping[str, Values] = {
     "keras": {
-        "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1.0, "maximize": False, "masked": False,
-        "decoupled_weight_decay": True,
+        **{name: off for name, off in MODIFIERS.items() if name != "clip_value"},
+        "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1.0, "decoupled_weight_decay": True,
+        "independent_weight_decay": False,
     },
-    "optax": {"dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1e6, "maximize": False, "masked": False,
-              "clip_value": 0.0},
+    "optax": {**MODIFIERS, "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1e6, "independent_weight_decay": False},
 }  # fmt: skip
 """What a library does not let its users choose, with the value that it has there."""
 

@@ -130,7 +130,7 @@ def _seen(structure: Structure, g: Value, p: Value, hyperparameters: Values) -> 
     """The gradient that the rule sees."""
     if structure.has("maximize"):
         g = -g
-    if structure.has("clip_global_norm") or structure.has("clip_norm"):
+    if structure.has("clip_global_norm") or structure.has("clip_tensor_norm"):
         g = _norm_factor(structure, hyperparameters) * g
     if structure.has("clip_value"):
         g = clipping.by_value(g, hyperparameters["clip_value"])
@@ -144,8 +144,10 @@ def _norm_factor(structure: Structure, hyperparameters: Values) -> Value:
     factor: Value = 1.0
     if structure.has("clip_global_norm"):
         factor = clipping.norm_factor(hyperparameters[GLOBAL_NORM], hyperparameters["clip_global_norm"])
-    if structure.has("clip_norm"):
-        factor = factor * clipping.norm_factor(factor * hyperparameters[GRADIENT_NORM], hyperparameters["clip_norm"])
+    if structure.has("clip_tensor_norm"):
+        factor = factor * clipping.norm_factor(
+            factor * hyperparameters[GRADIENT_NORM], hyperparameters["clip_tensor_norm"]
+        )
     return factor
 
 

@@ -16,7 +16,7 @@ DECLARED: tuple[tuple[str, Any, float | bool, str], ...] = (
     ("centralize", Flag, False, "take each unit's mean off its gradient, where a parameter has units"),
     ("clip_adaptive", Adaptive, 0.0, "the largest norm of a unit's gradient, as a share of its parameters' norm"),
     ("clip_global_norm", Limit, 0.0, "the largest norm of all gradients of the optimizer together"),
-    ("clip_norm", Limit, 0.0, "the largest norm of each parameter tensor's gradient"),
+    ("clip_tensor_norm", Limit, 0.0, "the largest norm of each parameter tensor's gradient"),
     ("clip_value", Limit, 0.0, "the largest size of each element of the gradient"),
     ("weight_decay", Penalty, 0.0, "L2 penalty added to the gradient"),
     ("decoupled_weight_decay", Flag, False, "weight_decay shrinks the parameter by lr·weight_decay instead"),
@@ -56,7 +56,11 @@ TRANSFORMS = ("centralize", "clip_adaptive")
 
 GRADIENT_NORM, GLOBAL_NORM, AGREEMENT = "gradient_norm", "global_norm", "agreement"
 
-MEASURED: Mapping[str, str] = {"clip_norm": GRADIENT_NORM, "clip_global_norm": GLOBAL_NORM, "cautious": AGREEMENT}
+MEASURED: Mapping[str, str] = {
+    "clip_tensor_norm": GRADIENT_NORM,
+    "clip_global_norm": GLOBAL_NORM,
+    "cautious": AGREEMENT,
+}
 """Option → the row value that it needs, measured on whole tensors before the elementwise step."""
 
 OF_GRADIENTS = frozenset({GRADIENT_NORM, GLOBAL_NORM})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.options import OPTIONS
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Hyperparameter, Range
 
@@ -17,7 +18,7 @@ Row = tuple[str, ...]
 class Card:
     """What stands on it, as text. heads, rows: the table of hyperparameters, with the default of each convention.
 
-    options: the hyperparameters that every optimizer has beside those.
+    options: the hyperparameters that every optimizer has beside those, a line each.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Card:
     paper: str
     heads: Row
     rows: tuple[Row, ...]
-    options: str
+    options: tuple[Row, ...]
 
 
 def card(recipe: Recipe) -> Card:
@@ -39,7 +40,7 @@ def card(recipe: Recipe) -> Card:
     by = [recipe.under(convention) for convention in recipe.conventions]
     own = recipe.rule.hyperparameters.values()
     every = recipe.hyperparameters.items()
-    changed = [h for name, h in every if h not in own and len({r.defaults[name] for r in by}) > 1]
+    changed = [h for name, h in every if h not in own and any(r.defaults[name] != h.default for r in by)]
     return Card(
         name=recipe.name,
         title=recipe.preset.summary.removesuffix("."),
@@ -51,7 +52,7 @@ def card(recipe: Recipe) -> Card:
         paper=recipe.preset.paper,
         heads=("hyperparameter", *recipe.conventions, "range", "worth searching"),
         rows=tuple(_row(h, by) for h in (*own, *changed) if not h.initially),
-        options=", ".join(name for name, h in every if h not in own),
+        options=tuple((f"`{name}`", _value(h.default), _range(h.range), h.meaning) for name, h in OPTIONS.items()),
     )
 
 
@@ -107,7 +108,11 @@ def as_text(of: Card) -> str:
     sentences = "\n".join(textwrap.fill(sentence, 118, subsequent_indent="  ") for sentence in told)
     widths = [max(map(len, column)) for column in zip(of.heads, *of.rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in (of.heads, *of.rows))
-    more = textwrap.fill(f"As every optimizer, it also takes {of.options}.", 118, subsequent_indent="  ")
+    more = textwrap.fill(
+        f"As every optimizer, it also takes {', '.join(row[0] for row in of.options).replace('`', '')}.",
+        118,
+        subsequent_indent="  ",
+    )
     return "\n\n".join([heading, textwrap.indent(of.recurrence, "    "), sentences, "\n".join(lines), more])
 
 
@@ -115,7 +120,8 @@ def as_page(cards: Iterable[Card]) -> str:
     """All cards as one page of Markdown."""
     every = list(cards)
     index = ", ".join(f"[{c.name}](#{c.name})" for c in every)
-    head = f"{PREFACE}\n\n{index}\n\nEvery optimizer also takes {every[0].options}."
+    options = _table(("also of every optimizer", "default", "range", "meaning"), every[0].options)
+    head = f"{PREFACE}\n\n{index}\n\n{options}"
     return "\n\n".join([head, *map(_section, every)]) + "\n"
 
 
@@ -126,9 +132,18 @@ a convention: `torch` is the default, and the others are had by `convention="ker
 
 
 def _section(of: Card) -> str:
-    rows = [of.heads, ("---",) * len(of.heads), *of.rows]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     told = [f"*When:* {of.when}", f"*Memory:* {of.memory}.", f"*Paper:* {of.paper}."]
     where = f" (`{of.drop_in}`)" if of.drop_in else ""
-    parts = [f"## {of.name}", f"{of.title}{where}.", f"```\n{of.recurrence}\n```", of.remarks, "  \n".join(told), table]
+    parts = [
+        f"## {of.name}",
+        f"{of.title}{where}.",
+        f"```\n{of.recurrence}\n```",
+        of.remarks,
+        "  \n".join(told),
+        _table(of.heads, of.rows),
+    ]
     return "\n\n".join(filter(None, parts))
+
+
+def _table(heads: Row, rows: Iterable[Row]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ("---",) * len(heads), *rows))

@@ -86,7 +86,7 @@ def _averaged(twin: ByHand, g: Tensor) -> None:
 
 
 MODIFIERS: tuple[Modifier, ...] = (
-    Modifier({"clip_norm": 0.5}, _clipped_by_norm),
+    Modifier({"clip_tensor_norm": 0.5}, _clipped_by_norm),
     Modifier({"clip_global_norm": 0.5}, _clipped_by_norm),  # of an only parameter
     Modifier({"centralize": True}, _centralized),
     Modifier({"clip_adaptive": 0.05}, _adaptively_clipped),
