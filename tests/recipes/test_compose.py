@@ -1,5 +1,7 @@
 """The order of operations of one step, by hand: maximize, clipping, coupled decay, rule, decoupled decay, mask."""
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -42,6 +44,18 @@ def test_order(given, gradient, expected, execution):
     advance(EXECUTIONS[execution], [run], [torch.tensor([G])])
     assert run.p.item() == expected
     assert [s.item() for s in run.states] == [gradient, P]  # the rule sees the gradient with L2, and p before any decay
+
+
+def test_the_rules_of_keras_see_the_parameter_after_its_decay():
+    def reader(g, p, seen_p: Zeros, t, *, lr: Rate = LR, convention: Literal["torch", "keras"] = "torch"):
+        return lr * g, p + 0 * seen_p
+
+    given = {"weight_decay": DECAY, "decoupled_weight_decay": True}
+    for convention, seen in (("torch", P), ("keras", P * (1 - LR * DECAY))):
+        recipe = recipe_of(reader, conventions={"keras": {}}).under(convention)
+        run = begin(recipe, recipe.resolve(given), torch.tensor([P]))
+        advance(EXECUTIONS["reference"], [run], [torch.tensor([G])])
+        assert (run.p.item(), run.states[0].item()) == (P * (1 - LR * DECAY) - LR * G, seen)
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)

@@ -73,11 +73,14 @@ def step(
         g = clipping.by_value(g, hyperparameters["clip_value"])
     if strength is not None and not is_decoupled:
         g = decay.coupled(g, p, strength)
+    decayed = p
+    if strength is not None and is_decoupled:
+        decayed = decay.decoupled(p, hyperparameters[rule.rate] if rule.rate else 1.0, strength)
+    if structure.convention == "keras":  # whose rules see the parameter after its decay
+        p = decayed
     returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
     update, after = _unpack(rule, returned)
-    if strength is not None and is_decoupled:
-        p = decay.decoupled(p, hyperparameters[rule.rate] if rule.rate else 1.0, strength)
-    p = p - update
+    p = decayed - update
     if "masked" in structure.flags:
         after[MASK.name] = states[MASK.name]
         p = masks.masked(p, states[MASK.name])
