@@ -1,6 +1,7 @@
 """The path of a parameter under Thalweg and under each peer, on one task: float64 `[steps, n]`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,20 @@ from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajector
 
 Path = NDArray[Any]
 ROUNDING = 1e-12
+DIFFERENT = 1e-6
+"""From where on two paths are of two algorithms. Between the two, someone should look."""
+
 STEPS = 300
 
 
 def task(rate: float) -> Problem:
     """Gradients of 1e-6 to 10 in size, and a learning rate that changes at every step."""
     return problem(rate, steps=STEPS)
+
+
+def steady(rate: float) -> Problem:
+    """The same gradients at a learning rate that never changes."""
+    return replace(task(rate), rates=np.full(STEPS, rate))
 
 
 def ours(name: str, convention: str, given: Mapping[str, Any], on: Problem) -> Path:
@@ -37,14 +46,14 @@ def of_keras(optimizer: Any, on: Problem) -> Path:
     return np.array(history)
 
 
-def of_optax(make: Any, given: Mapping[str, Any], on: Problem) -> Path:
-    """make: a factory of `optax`; the schedule counts from 0."""
+def of_optax(make: Any, given: Mapping[str, Any], on: Problem, *, constant: bool = False) -> Path:
+    """make: a factory of `optax`; the schedule counts from 0. constant: whether it takes a number in place of one."""
     import jax
     import jax.numpy as jnp
     import optax
 
     rates = jnp.asarray(on.rates)
-    transform = make(learning_rate=lambda count: rates[count], **given)
+    transform = make(learning_rate=float(rates[0]) if constant else lambda count: rates[count], **given)
 
     def step(carry: Any, gradient: Any) -> Any:
         parameter, state = carry

@@ -5,6 +5,7 @@ import pytest
 
 from thalweg import InputError
 from thalweg.optim import translate
+from thalweg.optim.translation import names
 from thalweg.recipes.catalogue import recipe
 from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
 
@@ -25,20 +26,21 @@ EXACT = [
     ("nadam", {"beta_1": 0.8}, "keras", "torch"),
     ("nadam", {}, "optax", "torch"),
     ("adabound", {"final_lr": 0.05}, "keras", "torch"),
+    ("lion", {"learning_rate": 0.01, "beta_2": 0.9}, "keras", "optax"),
+    ("ftrl", {"l1_regularization_strength": 0.1, "l2_regularization_strength": 0.2, "beta": 0.3}, "keras", "torch"),
+    ("ftrl", {"l2": 0.2, "decoupled_weight_decay": True}, "torch", "keras"),
+    ("ademamix", {"b3": 0.99, "alpha": 3.0}, "optax", "torch"),
+    ("signum", {"beta": 0.7}, "optax", "torch"),
+    ("yogi", {"initial_accumulator_value": 0.0}, "torch", "optax"),
+    ("madgrad", {"eps": 0.0}, "optax", "torch"),
 ]
 
 
 def steps(name, values, convention, task):
     """The path under `convention` of the hyperparameters in its own spelling."""
     back = translate(name, values, convention, convention)
-    ours = {"learning_rate": "lr", "beta_1": "beta1", "beta_2": "beta2", "b1": "beta1", "b2": "beta2"}
-    ours |= {
-        "epsilon": "eps",
-        "rho" if name == "rmsprop" else "-": "alpha",
-        "decay": "alpha",
-        "clipvalue": "clip_value",
-    }
     by = recipe(name).under(convention)
+    ours = {theirs: key for key, theirs in names(by).items()}
     given = by.resolve({ours.get(key, key): value for key, value in back.items()})
     rate = Problem(task.start, task.gradients, np.full(len(task.rates), given["lr"]))
     return trajectory(EXECUTIONS["compiled"], by, given, rate)
@@ -66,6 +68,13 @@ def test_the_same_steps(name, values, source, target):
         ("nadam", {}, "torch", "keras", "keras has nadam with momentum_decay=1.0 only, got 0.004"),
         ("adamw", {"maximize": True}, "torch", "optax", "maximize=False only"),
         ("sgd", {"weight_decay": 0.1}, "torch", "keras", "decoupled_weight_decay=True only, got False"),
+        ("ftrl", {"weight_decay": 0.1}, "keras", "torch", "forgets the decay"),
+        ("yogi", {}, "torch", "optax", "starts the first moment at that value"),
+        ("madgrad", {}, "torch", "optax", "to the learning rate, too"),
+        ("ademamix", {"t_alpha": 10.0}, "torch", "optax", "t_alpha=0.0 only, got 10"),
+        ("schedule_free_adamw", {"weight_decay": 0.1}, "torch", "optax", "their formulas differ"),
+        ("schedule_free_adamw", {"decay": 0.1}, "optax", "keras", "their formulas differ"),
+        ("adan", {}, "torch", "optax", "adan has no convention 'optax'"),
         ("radam", {}, "torch", "keras", "radam has no convention 'keras'"),
         ("adam", {"beta_3": 0.1}, "keras", "torch", "no hyperparameter 'beta_3'"),
     ],
@@ -81,4 +90,6 @@ def test_spellings():
     assert set(translate("rmsprop", {}, "optax", "keras")) == {
         "learning_rate", "rho", "epsilon", "momentum", "centered", "clipvalue", "weight_decay"
     }  # fmt: skip
+    assert translate("adopt", {"use_clipping": False}, "optax", "torch")["clipped"] is False
+    assert translate("schedule_free_adamw", {"weight_decay": 0.1}, "optax", "optax")["weight_decay"] == 0.1
     assert "initial_lr" not in translate("adabound", {}, "keras", "torch")

@@ -5,6 +5,9 @@ McMahan et al. 2013, "Ad Click Prediction: a View from the Trenches" (KDD), Algo
 Departures: n starts at `initial_accumulator_value`; beta and the regularizers are 0 unless given, all as in Keras. The
 given parameter stands for the first w, which the paper computes from z = 0, so that it enters the first sigma w only.
 Weight decay is not part of it: the decoupled kind shrinks w after it has entered z.
+
+Keras 3 (`keras.optimizers.Ftrl`) shrinks w before the step instead, so that it enters z shrunk, and adds twice its l2
+to the denominator, its penalty being l2 w^2 without the half.
 """
 
 import numpy as np
@@ -24,6 +27,7 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     w = parameter.astype(np.float64)
     z = np.zeros_like(w)
@@ -32,6 +36,9 @@ def trajectory(
     for gradient, alpha in zip(gradients, rates, strict=True):
         decayed, g = prepare(w, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
         lost = w - decayed
+        if convention == "keras":
+            w, lost = decayed, 0.0
+        penalty = 2.0 * l2 if convention == "keras" else l2
         new = np.empty_like(w)
         for i in range(w.size):
             sigma = (np.sqrt(n[i] + g[i] ** 2) - np.sqrt(n[i])) / alpha
@@ -40,7 +47,7 @@ def trajectory(
             if abs(z[i]) <= l1:
                 new[i] = 0.0
             else:
-                new[i] = -(z[i] - np.sign(z[i]) * l1) / ((beta + np.sqrt(n[i])) / alpha + l2)
+                new[i] = -(z[i] - np.sign(z[i]) * l1) / ((beta + np.sqrt(n[i])) / alpha + penalty)
         w = new - lost
         history.append(w)
     return np.array(history)

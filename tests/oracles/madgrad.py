@@ -5,6 +5,8 @@ Stochastic Optimization" (arXiv:2101.11075), Algorithm 1, whose k counts from 0 
 
 Departure: decoupled decay (the authors' package has it, the paper does not) takes rate * decay * parameter off the
 average, computed from the parameter before the step.
+
+Optax (`optax.contrib.madgrad`), as the authors' package, makes lambda of the rate plus epsilon, "for stability".
 """
 
 import numpy as np
@@ -22,6 +24,7 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     theta = parameter.astype(np.float64)
     start = theta
@@ -33,7 +36,8 @@ def trajectory(
         theta, g = prepare(theta, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
         decayed = before - theta
         k = t - 1
-        weight = alpha * np.sqrt(k + 1.0)
+        stable = alpha + eps if convention == "optax" else alpha
+        weight = stable * np.sqrt(k + 1.0)
         s = s + weight * g
         nu = nu + weight * g**2
         z = start - s / (np.cbrt(nu) + eps)

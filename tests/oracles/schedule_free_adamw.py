@@ -6,6 +6,10 @@ paper's, at y.
 
 Departure: the composed step's own weight decay, which the paper does not have. Coupled, it is added to the gradient at
 y; decoupled, it shrinks y beside the rule, and x with it, since y and z determine x.
+
+Optax (`optax.contrib.schedule_free_adamw`) and Keras 3 (`keras.optimizers.ScheduleFreeAdamW`) take Adam's own second
+moment, corrected for bias, and a plain rate; Optax's c is of squared rates (of the largest so far, here constant or
+rising), Keras's is 1/t. Keras shrinks y before the step reads it; that its first z is not shrunk is left out.
 """
 
 import numpy as np
@@ -25,6 +29,7 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     theta = parameter.astype(np.float64)
     x = z = theta
@@ -37,11 +42,22 @@ def trajectory(
         y = theta
         theta, g = prepare(theta, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
         decayed = y - theta
+        if convention == "keras":
+            y, decayed = theta, 0.0
+            if t == 1:
+                x = z = theta
+            else:
+                x = (y - (1.0 - beta1) * z) / beta1
         v = beta2 * v + (1.0 - beta2) * g**2
-        gamma = alpha * np.sqrt(1.0 - beta2**t)
-        z = z - gamma * g / (np.sqrt(v) + eps) - gamma * decay * y
-        weights += gamma**2
-        c = gamma**2 / weights
+        if convention == "torch":
+            gamma = alpha * np.sqrt(1.0 - beta2**t)
+            z = z - gamma * g / (np.sqrt(v) + eps) - gamma * decay * y
+            weights += gamma**2
+            c = gamma**2 / weights
+        else:
+            z = z - alpha * (g / (np.sqrt(v / (1.0 - beta2**t)) + eps) + decay * y)
+            weights += alpha**2
+            c = 1.0 / t if convention == "keras" else alpha**2 / weights
         x = (1.0 - c) * x + c * z
         theta = (1.0 - beta1) * z + beta1 * x - decayed
         history.append(theta)

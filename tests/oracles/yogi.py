@@ -5,7 +5,7 @@ learning rate 1e-2 and epsilon 1e-3 are those of its experiments.
 
 Departures, those of Optax: both moments are corrected for bias as Adam's are, though the second starts at
 initial_accumulator_value (1e-6; the paper starts it from gradients at the first point). Unlike Optax's, the first
-moment starts at 0, as the paper's does.
+moment starts at 0, as the paper's does; Optax fills both with the initial accumulator value (`optax.scale_by_yogi`).
 """
 
 import numpy as np
@@ -25,10 +25,13 @@ def trajectory(
     weight_decay: float = 0.0,
     decoupled_weight_decay: bool = False,
     maximize: bool = False,
+    convention: str = "torch",
 ) -> np.ndarray:
     theta = parameter.astype(np.float64)
     m = np.zeros_like(theta)
     v = np.full_like(theta, initial_accumulator_value)
+    if convention == "optax":
+        m = v.copy()
     history = []
     for t, (gradient, alpha) in enumerate(zip(gradients, rates, strict=True), start=1):
         theta, g = prepare(theta, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)

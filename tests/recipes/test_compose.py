@@ -1,5 +1,7 @@
 """The order of operations of one step, by hand, from the sign of `maximize` to the mask."""
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -55,6 +57,18 @@ def test_order(given, gradient, expected, execution):
         gradient,
         P,
     ]  # the rule sees the gradient with L2, and p before any decay
+
+
+def test_the_rules_of_keras_see_the_parameter_after_its_decay():
+    def reader(g, p, seen_p: Zeros, t, *, lr: Rate = LR, convention: Literal["torch", "keras"] = "torch"):
+        return lr * g, p + 0 * seen_p
+
+    given = {"weight_decay": DECAY, "decoupled_weight_decay": True}
+    for convention, seen in (("torch", P), ("keras", P * (1 - LR * DECAY))):
+        recipe = recipe_of(reader, conventions={"keras": {}}).under(convention)
+        run = begin(recipe, recipe.resolve(given), torch.tensor([P]))
+        advance(EXECUTIONS["reference"], [run], [torch.tensor([G])])
+        assert (run.p.item(), run.states[0].item()) == (P * (1 - LR * DECAY) - LR * G, seen)
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)

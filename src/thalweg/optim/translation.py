@@ -16,9 +16,21 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "lr": "learning_rate", "beta1": "beta_1", "beta2": "beta_2", "eps": "epsilon", "alpha": "rho",
         "clip_value": "clipvalue",
     },
-    "optax": {"lr": "learning_rate", "beta1": "b1", "beta2": "b2", "alpha": "decay"},
+    "optax": {"lr": "learning_rate", "beta1": "b1", "beta2": "b2", "beta3": "b3", "alpha": "decay"},
 }  # fmt: skip
 """Our name of a hyperparameter → the library's, where it has another."""
+
+OWN_NAMES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "keras": {"ftrl": {"l1": "l1_regularization_strength", "l2": "l2_regularization_strength"}},
+    "optax": {
+        "adopt": {"clipped": "use_clipping"},
+        "ademamix": {"alpha": "alpha"},
+        "schedule_free_adamw": {"decay": "weight_decay"},
+        "schedule_free_sgd": {"momentum": "b1"},
+        "signsgd": {"momentum": "beta"},
+    },
+}
+"""The same where one rule's name in the library is not as for others."""
 
 MODIFIERS: Values = {name: h.default for name, h in OPTIONS.items() if "weight_decay" not in name}
 """What we have for every optimizer and libraries have elsewhere, or by other formulas: norms without torch's 1e-6."""
@@ -26,12 +38,21 @@ MODIFIERS: Values = {name: h.default for name, h in OPTIONS.items() if "weight_d
 FIXED: Mapping[str, Values] = {
     "keras": {
         **{name: off for name, off in MODIFIERS.items() if name != "clip_value"},
-        "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1.0, "decoupled_weight_decay": True,
+        "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1.0, "decoupled_weight_decay": True, "decay": 0.0,
         "independent_weight_decay": False,
     },
-    "optax": {**MODIFIERS, "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1e6, "independent_weight_decay": False},
+    "optax": {
+        **MODIFIERS, "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1e6, "independent_weight_decay": False,
+        "t_alpha": 0.0, "t_beta3": 0.0,
+    },
 }  # fmt: skip
 """What a library does not let its users choose, with the value that it has there."""
+
+
+def names(by: Recipe) -> Mapping[str, str]:
+    """Our name → the library's, of those hyperparameters of an optimizer that the library calls otherwise."""
+    every = {**NAMES.get(by.convention, {}), **OWN_NAMES.get(by.convention, {}).get(by.rule.name, {})}
+    return {ours: theirs for ours, theirs in every.items() if ours in by.hyperparameters}
 
 
 def translate(
@@ -71,20 +92,22 @@ def translate(
 
 def _ours(by: Recipe, given: Mapping[str, Any]) -> Values:
     """The values under our names, those that the library fixes included."""
-    names = {theirs: ours for ours, theirs in NAMES.get(by.convention, {}).items() if ours in by.hyperparameters}
+    ours = {theirs: ours for ours, theirs in names(by).items()}
     fixed = {key: value for key, value in FIXED.get(by.convention, {}).items() if key in by.hyperparameters}
-    return {**fixed, **{names.get(key, key): value for key, value in given.items()}}
+    return {**fixed, **{ours.get(key, key): value for key, value in given.items()}}
 
 
 def _spelled(by: Recipe, values: Values) -> Values:
     """Under the library's names. Raises `InputError` for what it does not let one choose."""
-    fixed = FIXED.get(by.convention, {})
+    theirs = names(by)
+    shadowed = {name: by.defaults[name] for name in theirs.values() if name in values and name not in theirs}
+    fixed = {**FIXED.get(by.convention, {}), **shadowed}
     for key, value in values.items():
         undecayed = key == "decoupled_weight_decay" and not values["weight_decay"]
         if key in fixed and value != fixed[key] and not undecayed:
             raise InputError(f"{by.convention} has {by.name} with {key}={fixed[key]} only, got {shown(value)}.")
     if by.convention in NAMES:
-        return {NAMES[by.convention].get(key, key): value for key, value in values.items() if key not in fixed}
+        return {theirs.get(key, key): value for key, value in values.items() if key not in fixed}
     return _of_drop_in(by, values)
 
 
@@ -140,7 +163,23 @@ def _adamax(values: Values, source: str, target: str, constant_rate: bool) -> Va
     return values if values["eps"] == 0 else "ε stands inside of the maximum in one, which is the same for eps=0 only"
 
 
+def _yogi(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
+    return values if values["initial_accumulator_value"] == 0 else "Optax starts the first moment at that value, too"
+
+
+def _madgrad(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
+    return values if values["eps"] == 0 else "Optax adds ε to the learning rate, too"
+
+
+def _ftrl(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
+    """Keras doubles λ2, and decays before the step reads the parameter."""
+    if values["weight_decay"] != 0 and values["decoupled_weight_decay"]:
+        return "Keras decays the parameter before the step reads it, and so forgets the decay"
+    return {**values, "l2": values["l2"] / 2 if target == "keras" else 2 * values["l2"]}
+
+
 MOVES: Mapping[str, Move] = {
-    "sgd": _sgd, "adagrad": _adagrad, "rmsprop": _rmsprop, "adam": _adam, "adamax": _adamax
+    "sgd": _sgd, "adagrad": _adagrad, "rmsprop": _rmsprop, "adam": _adam, "adamax": _adamax,
+    "yogi": _yogi, "madgrad": _madgrad, "ftrl": _ftrl,
 }  # fmt: skip
 """Rules whose formulas differ between conventions, and yet agree for some values. A text says why they do not."""

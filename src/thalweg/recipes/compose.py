@@ -122,7 +122,8 @@ def _proposed(
     """What the rule sees, and what it makes of it: (gradient, update, new states)."""
     rule = structure.rule
     g = _seen(structure, g, p, hyperparameters)
-    returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
+    held = _shrunk(structure, p, hyperparameters) if structure.convention == "keras" else p  # Keras decays first
+    returned = rule(g, held, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
     return g, *_unpack(rule, returned)
 
 

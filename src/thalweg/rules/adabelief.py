@@ -10,6 +10,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     when="As Adam where gradients are steady: it takes larger steps where they are as expected.",
     drop_in="AdaBelief(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    conventions={"optax": {}},
     decoupled_weight_decay=True,
 )
 def adabelief(
@@ -23,7 +24,8 @@ def adabelief(
         p ← p - lr · m/(1 - β1ᵗ) / (√(s/(1 - β2ᵗ)) + ε)
 
     The authors' package rectifies as RAdam does unless told otherwise, and decays decoupled, as here. Optax has the two
-    ε apart: eps_root in s, eps beside the root; its older versions took the m of the step before.
+    ε apart, eps_root in s and eps beside the root: equal, they are this ε. Its older versions took the m of the step
+    before.
     """
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     surprise = g - exp_avg

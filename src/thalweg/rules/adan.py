@@ -25,7 +25,8 @@ def adan(
         p ← p - lr · (m/(1 - β1ᵗ) + β2·v/(1 - β2ᵗ)) / (√(n/(1 - β3ᵗ)) + ε)
 
     The paper's β are one minus these. Its decay, (p - update)/(1 + lr·λ), is not here: decoupled decay is what the
-    authors' package does with no_prox=True. Optax weighs δ and v by 1 - β2 where the authors' package has β2.
+    authors' package does with no_prox=True. Optax weighs δ and v by 1 - β2 where the authors' package has β2,
+    and adds ε inside of the root as well: it has no convention here.
     """
     change = where(t == 1, 0.0, g - previous_grad)
     ahead = g + beta2 * change

@@ -16,6 +16,7 @@ TINY = 1e-300  # keeps 1/x finite where beta1 and beta3 are both 0
     when="For long language-model training: gradients of thousands of steps ago still help.",
     drop_in="AdEMAMix(lr, betas, alpha, t_alpha, t_beta3, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    conventions={"optax": {}},
     decoupled_weight_decay=True,
 )
 def ademamix(
@@ -30,7 +31,8 @@ def ademamix(
         αₜ = α·min(t/t_alpha, 1),  1/ln β3ₜ = (1 - u)/ln β1 + u/ln β3 with u = min(t/t_beta3, 1)
 
     Steps of 0: no warm-up, α and β3 from the start. The authors' package has α = 2 by default, and interpolates β3 with
-    1e-8 added to the betas; Optax, α = 5. The paper takes α from 4 to 10.
+    1e-8 added to the betas; Optax, α = 5; there, schedules that count from 0 stand for
+    the warm-ups. The paper takes α from 4 to 10.
     """
     if t_alpha is not None:
         alpha = alpha * minimum(t / t_alpha, 1.0)

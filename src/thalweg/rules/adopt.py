@@ -10,6 +10,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
     when="Where Adam does not settle for any beta2: the second moment is that of the steps before.",
     drop_in="ADOPT(lr, betas, eps, clipped, weight_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
+    conventions={"optax": {}},
 )
 def adopt(
     g, p, exp_avg: Zeros, exp_avg_sq: Zeros, t, *,
@@ -24,7 +25,7 @@ def adopt(
         p ← p - lr·m
 
     Clipping came with a later version of the paper, and is the default of the authors' package. Decoupled decay shrinks
-    p at the first step, too, where that package leaves it alone.
+    p at the first step, too, where that package leaves it alone. Optax, which has no decay, computes the same.
     """
     direction = g / maximum(sqrt(exp_avg_sq), eps)
     if clipped:

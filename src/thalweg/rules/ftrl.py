@@ -1,6 +1,6 @@
 """FTRL-Proximal: each weight is what minimizes all its past linear losses, kept small and sparse."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from thalweg.numerics import Value, absolute, sign, sqrt, where
 from thalweg.rules.contract import InitialAccumulator, Zeros, rule
@@ -14,12 +14,14 @@ DividingRate = Annotated[Value, Range(0.0, float("inf"), open_low=True)]
     when="For linear models of sparse features, such as click prediction; never for networks, whose start it forgets.",
     drop_in="Ftrl(lr, initial_accumulator_value, l1, l2, beta, weight_decay)",
     rates=(1e-3, 1e1),
+    conventions={"keras": {}},
     rests=False,
 )
 def ftrl(
     g, p, sum: InitialAccumulator, linear: Zeros, t, *,
     lr: DividingRate = 1e-3, initial_accumulator_value: NonNegative = 0.1,
     l1: NonNegative = 0.0, l2: NonNegative = 0.0, beta: NonNegative = 0.0,
+    convention: Literal["torch", "keras"] = "torch",
 ):  # fmt: skip
     """FTRL-Proximal with per-coordinate rates.
 
@@ -28,11 +30,12 @@ def ftrl(
         p ← 0 where |z| ≤ λ1,  else -(z - sign(z)·λ1) / ((β + √n)/lr + λ2)
 
     p follows from z and n alone, so whatever it began at, other than 0, is forgotten at the first step; so it is in
-    Keras, which doubles λ2 and lets the power of n be other than ½. The paper starts n at 0 and suggests β = 1.
+    Keras, which doubles λ2, as convention="keras" does, and lets the power of n be other than ½. The paper starts n at
+    0 and suggests β = 1.
     """
     total = sum + g * g
     growth = where(total > 0, g * g / (sqrt(total) + sqrt(sum)), 0.0)  # of the root, which a difference would round off
     linear = linear + g - growth / lr * p
-    strength = (beta + sqrt(total)) / lr + l2
+    strength = (beta + sqrt(total)) / lr + (2 * l2 if convention == "keras" else l2)
     after = where(absolute(linear) <= l1, 0.0, (sign(linear) * l1 - linear) / strength)
     return p - after, total, linear

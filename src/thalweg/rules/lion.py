@@ -10,6 +10,7 @@ from thalweg.rules.hyperparameters import Decay, Rate
     when="For large models where memory counts: one state; take a tenth of AdamW's rate and ten times its decay.",
     drop_in="Lion(lr, betas, weight_decay)",
     rates=(1e-6, 1e-2),
+    conventions={"keras": {"lr": 1e-3}, "optax": {"weight_decay": 1e-3}},
     decoupled_weight_decay=True,
 )
 def lion(g, p, exp_avg: Zeros, t, *, lr: Rate = 1e-4, beta1: Decay = 0.9, beta2: Decay = 0.99):
@@ -19,7 +20,8 @@ def lion(g, p, exp_avg: Zeros, t, *, lr: Rate = 1e-4, beta1: Decay = 0.9, beta2:
     p ← p - lr·sign(c)
     m ← β2·m + (1 - β2)·g
 
-    The step reads the momentum before it moves. Weight decay is decoupled unless said otherwise.
+    The step reads the momentum before it moves. Weight decay is decoupled unless said otherwise, and
+    always in Keras and Optax, which compute the same.
     """
     direction = sign(beta1 * exp_avg + (1 - beta1) * g)
     return lr * direction, beta2 * exp_avg + (1 - beta2) * g

@@ -1,5 +1,7 @@
 """Schedule-free AdamW: RMSprop's steps, with averaging in place of momentum and of a schedule."""
 
+from typing import Literal
+
 from thalweg.numerics import sqrt, where
 from thalweg.rules.contract import RowSum, Zeros, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Penalty, Rate
@@ -10,10 +12,12 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Penalty, Rate
     when="As AdamW where the end of training is not known: no schedule; evaluate at the averaged point.",
     drop_in="AdamWScheduleFree(lr, betas, eps, decay)",
     rates=(1e-5, 1e-1),
+    conventions={"keras": {}, "optax": {}},
 )
 def schedule_free_adamw(
     g, p, z: Zeros, exp_avg_sq: Zeros, weight_sum: RowSum, t, *,
     lr: Rate = 2.5e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Epsilon = 1e-8, decay: Penalty = 0.0,
+    convention: Literal["torch", "keras", "optax"] = "torch",
 ):  # fmt: skip
     """Schedule-free AdamW.
 
@@ -25,15 +29,22 @@ def schedule_free_adamw(
 
     The parameter that is held and trained is y; x = z + (y - z)/β1 is what to evaluate, and is not stored. The paper's
     decay is `decay`; weight_decay would shrink y alone. The authors' package weighs by the largest γ so far; its newer
-    versions leave √(1 - β2ᵗ) out of γ and divide v by 1 - β2ᵗ.
+    versions, Optax and Keras leave √(1 - β2ᵗ) out of γ and divide v by 1 - β2ᵗ. Keras has c = 1/t, and its weight_decay
+    leaves the first z alone. Optax's weight_decay is `decay`; its schedules give c the next step's rate.
     """
     z = where(t == 1, p, z)
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
-    rate = lr * sqrt(1 - beta2**t)
-    weight = rate * rate
+    correction = 1 - beta2**t
+    if convention == "torch":
+        rate = lr * sqrt(correction)
+        root = sqrt(exp_avg_sq)
+    else:
+        rate = lr
+        root = sqrt(exp_avg_sq / correction)
+    weight = 1.0 if convention == "keras" else rate * rate
     weight_sum = weight_sum + weight
     c = weight / where(weight_sum > 0, weight_sum, 1.0)
-    step = rate * g / (sqrt(exp_avg_sq) + eps)
+    step = rate * g / (root + eps)
     if decay is not None:
         step = step + rate * decay * p
     return c * (p - z) + (1 - beta1 * (1 - c)) * step, z - step, exp_avg_sq, weight_sum

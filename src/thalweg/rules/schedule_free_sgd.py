@@ -10,6 +10,7 @@ from thalweg.rules.hyperparameters import Decay, Rate
     when="As momentum where the end of training is not known: no schedule; evaluate at the averaged point.",
     drop_in="SGDScheduleFree(lr, momentum, weight_decay)",
     rates=(1e-2, 1e1),
+    conventions={"optax": {}},
 )
 def schedule_free_sgd(
     g, p, z: Zeros, weight_sum: RowSum, t, *,
@@ -22,7 +23,8 @@ def schedule_free_sgd(
         y = (1 - μ)·z + μ·x
 
     The parameter that is held and trained is y; x = z + (y - z)/μ is what to evaluate, and is not stored. The authors'
-    package weighs by the largest lr so far, where the paper weighs by lr.
+    package and Optax weigh by the largest lr so far, where the paper weighs by lr: the same while lr never falls. Optax
+    takes that lr a step early from a schedule, so its steps are these for a constant lr only.
     """
     z = where(t == 1, p, z)
     weight = lr * lr

@@ -10,6 +10,7 @@ from thalweg.rules.hyperparameters import Momentum, Rate
     when="For distributed training that sends one bit a gradient.",
     drop_in="SignSGD(lr, momentum, weight_decay)",
     rates=(1e-6, 1e-2),
+    conventions={"optax": {}},
 )
 def signsgd(g, p, momentum_buffer: Zeros, t, *, lr: Rate = 1e-4, momentum: Momentum = 0.0):
     """SignSGD.
@@ -17,7 +18,8 @@ def signsgd(g, p, momentum_buffer: Zeros, t, *, lr: Rate = 1e-4, momentum: Momen
     m ← β·m + (1 - β)·g
     p ← p - lr·sign(m)         (without momentum: p - lr·sign(g))
 
-    sign(0) is 0. An unweighted sum m ← β·m + g, as in other libraries, has the same signs.
+    sign(0) is 0. An unweighted sum m ← β·m + g, as in other libraries, has the same signs. Optax's two
+    compute what is here.
     """
     if momentum is None:
         return lr * sign(g), momentum_buffer

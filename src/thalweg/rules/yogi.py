@@ -1,6 +1,8 @@
 """Yogi: Adam whose second moment moves by the square of the gradient, whichever way."""
 
-from thalweg.numerics import sign, sqrt
+from typing import Literal
+
+from thalweg.numerics import sign, sqrt, where
 from thalweg.rules.contract import InitialAccumulator, Zeros, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
 
@@ -10,11 +12,12 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
     when="As Adam where gradients are rare or their size changes: the second moment grows slowly.",
     drop_in="Yogi(lr, betas, eps, initial_accumulator_value, weight_decay)",
     rates=(1e-4, 1.0),
+    conventions={"optax": {}},
 )
 def yogi(
     g, p, exp_avg: Zeros, exp_avg_sq: InitialAccumulator, t, *,
     lr: Rate = 1e-2, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Epsilon = 1e-3,
-    initial_accumulator_value: NonNegative = 1e-6,
+    initial_accumulator_value: NonNegative = 1e-6, convention: Literal["torch", "optax"] = "torch",
 ):  # fmt: skip
     """Yogi.
 
@@ -23,8 +26,10 @@ def yogi(
         p ← p - lr · m/(1 - β1ᵗ) / (√(v/(1 - β2ᵗ)) + ε)
 
     The paper does not correct for bias; the correction is Optax's, which also starts m at the accumulator's value, as
-    torch-optimizer does. TensorFlow Addons adds ε before the correction.
+    torch-optimizer does: there convention="optax" does. TensorFlow Addons adds ε before the correction.
     """
+    if convention == "optax":
+        exp_avg = where(t == 1, initial_accumulator_value, exp_avg)
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     square = g * g
     exp_avg_sq = exp_avg_sq - (1 - beta2) * sign(exp_avg_sq - square) * square
