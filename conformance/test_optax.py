@@ -8,7 +8,7 @@ import pytest
 from optax import contrib
 from paths import DIFFERENT, ROUNDING, distance, of_optax, ours, steady, task
 
-from thalweg.optim.translation import names
+from thalweg.optim.translation import names, repeated
 from thalweg.recipes.catalogue import recipe, recipes
 
 MOMENTS = {"beta1": 0.7, "beta2": 0.98, "eps": 1e-4}
@@ -84,8 +84,7 @@ def factory(name):
 def spelled(name, setting):
     theirs = names(recipe(name).under("optax"))
     given = {theirs.get(key, key): value for key, value in setting.items()}
-    if name == "adabelief" and "eps" in given:
-        given["eps_root"] = given["eps"]  # the rule has one for both
+    given |= {further: setting[key] for further, key in repeated(recipe(name).under("optax")).items() if key in setting}
     if name == "ademamix" and "t_alpha" in given:
         given = warmups(**given)
     return given

@@ -5,7 +5,7 @@ import pytest
 
 from thalweg import InputError
 from thalweg.optim import translate
-from thalweg.optim.translation import names
+from thalweg.optim.translation import names, repeated
 from thalweg.recipes.catalogue import recipe
 from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
 
@@ -33,6 +33,7 @@ EXACT = [
     ("signum", {"beta": 0.7}, "optax", "torch"),
     ("yogi", {"initial_accumulator_value": 0.0}, "torch", "optax"),
     ("madgrad", {"eps": 0.0}, "optax", "torch"),
+    ("adabelief", {"eps": 1e-8, "eps_root": 1e-8}, "optax", "torch"),
 ]
 
 
@@ -41,7 +42,7 @@ def steps(name, values, convention, task):
     back = translate(name, values, convention, convention)
     by = recipe(name).under(convention)
     ours = {theirs: key for key, theirs in names(by).items()}
-    given = by.resolve({ours.get(key, key): value for key, value in back.items()})
+    given = by.resolve({ours.get(key, key): value for key, value in back.items() if key not in repeated(by)})
     rate = Problem(task.start, task.gradients, np.full(len(task.rates), given["lr"]))
     return trajectory(EXECUTIONS["compiled"], by, given, rate)
 
@@ -74,6 +75,13 @@ def test_the_same_steps(name, values, source, target):
         ("ademamix", {"t_alpha": 10.0}, "torch", "optax", "t_alpha=0.0 only, got 10"),
         ("schedule_free_adamw", {"weight_decay": 0.1}, "torch", "optax", "their formulas differ"),
         ("schedule_free_adamw", {"decay": 0.1}, "optax", "keras", "their formulas differ"),
+        (
+            "adabelief",
+            {"eps": 1e-8},
+            "optax",
+            "torch",
+            "one value for optax's eps and eps_root, got 1e-08 and 1e-16; give",
+        ),
         ("adan", {}, "torch", "optax", "adan has no convention 'optax'"),
         ("radam", {}, "torch", "keras", "radam has no convention 'keras'"),
         ("adam", {"beta_3": 0.1}, "keras", "torch", "no hyperparameter 'beta_3'"),
@@ -90,6 +98,7 @@ def test_spellings():
     assert set(translate("rmsprop", {}, "optax", "keras")) == {
         "learning_rate", "rho", "epsilon", "momentum", "centered", "clipvalue", "weight_decay"
     }  # fmt: skip
+    assert translate("adabelief", {"eps": 1e-8}, "torch", "optax")["eps_root"] == 1e-8
     assert translate("adopt", {"use_clipping": False}, "optax", "torch")["clipped"] is False
     assert translate("schedule_free_adamw", {"weight_decay": 0.1}, "optax", "optax")["weight_decay"] == 0.1
     assert "initial_lr" not in translate("adabound", {}, "keras", "torch")

@@ -32,6 +32,9 @@ OWN_NAMES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 }
 """The same where one rule's name in the library is not as for others."""
 
+REPEATED: Mapping[str, Mapping[str, Mapping[str, str]]] = {"optax": {"adabelief": {"eps_root": "eps"}}}
+"""A library's further argument, by rule → the hyperparameter of ours that stands for it, too."""
+
 MODIFIERS: Values = {name: h.default for name, h in OPTIONS.items() if "weight_decay" not in name}
 """What we have for every optimizer and libraries have elsewhere, or by other formulas: norms without torch's 1e-6."""
 
@@ -53,6 +56,11 @@ def names(by: Recipe) -> Mapping[str, str]:
     """Our name → the library's, of those hyperparameters of an optimizer that the library calls otherwise."""
     every = {**NAMES.get(by.convention, {}), **OWN_NAMES.get(by.convention, {}).get(by.rule.name, {})}
     return {ours: theirs for ours, theirs in every.items() if ours in by.hyperparameters}
+
+
+def repeated(by: Recipe) -> Mapping[str, str]:
+    """Arguments that the library has beside → the hyperparameter whose value they must have, for us to compute it."""
+    return REPEATED.get(by.convention, {}).get(by.rule.name, {})
 
 
 def translate(
@@ -94,6 +102,15 @@ def _ours(by: Recipe, given: Mapping[str, Any]) -> Values:
     """The values under our names, those that the library fixes included."""
     ours = {theirs: ours for ours, theirs in names(by).items()}
     fixed = {key: value for key, value in FIXED.get(by.convention, {}).items() if key in by.hyperparameters}
+    alike = repeated(by)
+    for further, key in alike.items():
+        values = [given.get(name, by.defaults[key]) for name in (key, further)]
+        if values[0] != values[1]:
+            raise InputError(
+                f"{by.name} has one value for {by.convention}'s {key} and {further}, got {shown(values[0])} and"
+                f" {shown(values[1])}; give it both."
+            )
+    given = {key: value for key, value in given.items() if key not in alike}
     return {**fixed, **{ours.get(key, key): value for key, value in given.items()}}
 
 
@@ -107,7 +124,8 @@ def _spelled(by: Recipe, values: Values) -> Values:
         if key in fixed and value != fixed[key] and not undecayed:
             raise InputError(f"{by.convention} has {by.name} with {key}={fixed[key]} only, got {shown(value)}.")
     if by.convention in NAMES:
-        return {theirs.get(key, key): value for key, value in values.items() if key not in fixed}
+        spelled = {theirs.get(key, key): value for key, value in values.items() if key not in fixed}
+        return {**spelled, **{further: values[key] for further, key in repeated(by).items()}}
     return _of_drop_in(by, values)
 
 
