@@ -166,12 +166,12 @@ def test_averages_take_the_parameters_place_and_give_it_back():
     params, optimizer = trained(thalweg.optim.Adam, ema_decay=0.9)
     before = [p.detach().clone() for p in params]
     places = [p.data_ptr() for p in params]
-    with optimizer.ema_weights():
+    with optimizer.averaged_weights():
         for p in params:
             assert torch.equal(p, optimizer.state[p]["ema_weights"])
             assert p.requires_grad
         assert [p.data_ptr() for p in params] == places
-        with pytest.raises(InputError, match=r"Adam cannot step within ema_weights\(\)"):
+        with pytest.raises(InputError, match=r"Adam cannot step within averaged_weights\(\)"):
             optimizer.step()
     torch.testing.assert_close([p.detach() for p in params], before, rtol=0, atol=0)
     go_on(optimizer, params, 1, start=8)
@@ -181,14 +181,14 @@ def test_averages_take_the_parameters_place_and_give_it_back():
 def test_averages_are_given_back_after_an_error():
     params, optimizer = trained(thalweg.optim.SGD, ema_decay=0.9)
     before = [p.detach().clone() for p in params]
-    with pytest.raises(KeyError), optimizer.ema_weights():
+    with pytest.raises(KeyError), optimizer.averaged_weights():
         raise KeyError
     torch.testing.assert_close([p.detach() for p in params], before, rtol=0, atol=0)
 
 
 def test_no_averages():
     _, optimizer = trained(thalweg.optim.SGD)
-    with pytest.raises(InputError, match="SGD keeps no average yet; give ema_decay"), optimizer.ema_weights():
+    with pytest.raises(InputError, match="SGD keeps no average yet; give ema_decay"), optimizer.averaged_weights():
         pass
 
 

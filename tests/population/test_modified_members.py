@@ -59,7 +59,7 @@ def by_hand(workload: Any, name: str, setting: dict[str, Any], seed: int) -> dic
             optimizer.step()
     if "ema_decay" not in setting:
         return dict(model.state_dict())
-    with optimizer.ema_weights():
+    with optimizer.averaged_weights():
         return {n: t.clone() for n, t in model.state_dict().items()}
 
 

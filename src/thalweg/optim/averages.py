@@ -1,4 +1,4 @@
-"""Training weights and their averages, changing places."""
+"""Training weights and those to evaluate by, changing places."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,27 +8,42 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.optim.signature import class_name, hyperparameters
+from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.compose import evaluated
 from thalweg.recipes.options import EMA
 
 
 @contextmanager
-def swapped(owner: str, parameters: Iterable[Tensor], all_states: Mapping[Any, Any]) -> Iterator[None]:
-    """Parameters hold their moving averages until it ends. Raises `InputError` where none is kept.
+def swapped(recipe: Recipe, groups: Iterable[Mapping[str, Any]], all_states: Mapping[Any, Any]) -> Iterator[None]:
+    """Parameters hold what they are evaluated by until it ends. Raises `InputError` where that is what they hold.
 
     They stay the tensors they are, in their place in memory. One that was not stepped yet is its own average.
     """
-    averaged = [p for p in parameters if EMA.name in all_states.get(p, {})]
-    if not averaged:
-        raise InputError(f"{owner} keeps no average yet; give ema_decay, such as 0.999, and take a step.")
-    trained = [p.detach().clone(memory_format=torch.preserve_format) for p in averaged]
-    _put(averaged, [all_states[p][EMA.name] for p in averaged])
+    averages = dict(pair for group in groups for pair in _averages(recipe, group, all_states))
+    if not averages:
+        raise InputError(f"{class_name(recipe)} keeps no average yet; give ema_decay, such as 0.999, and take a step.")
+    trained = {p: p.detach().clone(memory_format=torch.preserve_format) for p in averages}
+    _put(averages)
     try:
         yield
     finally:
-        _put(averaged, trained)
+        _put(trained)
 
 
 @torch.no_grad()
-def _put(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
-    for p, value in zip(parameters, values, strict=True):
+def _averages(recipe: Recipe, group: Mapping[str, Any], all_states: Mapping[Any, Any]) -> list[tuple[Tensor, Tensor]]:
+    """Those parameters of a group that have been stepped, and what they are evaluated by."""
+    values = recipe.resolve(hyperparameters(recipe, group))
+    structure = recipe.structure(values)
+    if not structure.averages:
+        return []
+    kept = EMA.name if structure.has("ema_decay") else recipe.rule.states[0].name
+    stepped = [p for p in group["params"] if kept in all_states.get(p, {})]
+    return [(p, evaluated(structure, p, all_states[p], values)) for p in stepped]
+
+
+@torch.no_grad()
+def _put(values: Mapping[Tensor, Tensor]) -> None:
+    for p, value in values.items():
         p.copy_(value)

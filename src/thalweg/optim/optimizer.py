@@ -50,7 +50,7 @@ class Optimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient; returns what `closure`, if given, returns."""
         if "_swapped" in self.__dict__:
-            raise InputError(f"{class_name(self.recipe)} cannot step within ema_weights(), which holds averages.")
+            raise InputError(f"{class_name(self.recipe)} cannot step within averaged_weights(), which holds averages.")
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -63,17 +63,16 @@ class Optimizer(torch.optim.Optimizer):
         return loss
 
     @contextmanager
-    def ema_weights(self) -> Iterator[None]:
-        """Within it, the parameters hold the averages that `ema_decay` keeps: to evaluate by, or to save the model.
+    def averaged_weights(self) -> Iterator[None]:
+        """Within it, the parameters hold their averages, to evaluate by or to save: `ema_decay`'s, or schedule-free's.
 
         Afterwards they are the trained ones again, bit for bit. A step within it is refused. What a model measures in
         training beside its parameters, such as batch norm's statistics, belongs to the trained ones and stays.
 
-            with optimizer.ema_weights():
+            with optimizer.averaged_weights():
                 evaluate(model)
         """
-        parameters = [p for group in self.param_groups for p in group["params"]]
-        with swapped(class_name(self.recipe), parameters, self.state):
+        with swapped(self.recipe, self.param_groups, self.state):
             self.__dict__["_swapped"] = True
             try:
                 yield

@@ -14,8 +14,8 @@ from thalweg.population.members import Member
 from thalweg.population.models import like
 from thalweg.population.products import Product
 from thalweg.population.wholes import Wholes
-from thalweg.recipes.compose import Structure
-from thalweg.recipes.options import EMA, OPTIONS, TRANSFORMS
+from thalweg.recipes.compose import Structure, evaluated
+from thalweg.recipes.options import OPTIONS, TRANSFORMS
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import Program, trace
 
@@ -51,12 +51,12 @@ class Updates:
 
     def weights(self) -> dict[str, Tensor]:
         """What members are evaluated by `[members, …]`: their parameters, or the average that one keeps of them."""
-        averaging = [group for group in self.groups if EMA.name in group.states]
+        averaging = [group for group in self.groups if group.structure.averages]
         if not averaging:
             return self._parameters
         out = {name: p.clone(memory_format=torch.preserve_format) for name, p in self._parameters.items()}
         for group in averaging:
-            for name, average in group.states[EMA.name].items():
+            for name, average in group.evaluated().items():
                 out[name][group.place] = average
         return out
 
@@ -138,6 +138,16 @@ class Group:
             self.values.update(after)
             columns = self._executor.cast(raw)
         self._executor(gradients, bases, columns, active)
+
+    def evaluated(self) -> dict[str, Tensor]:
+        """What the members are evaluated by `[m, …]`, by the parameter's name."""
+        return {name: self._evaluated(name, p) for name, p in self._parameters.items()}
+
+    def _evaluated(self, name: str, p: Tensor) -> Tensor:
+        states = {state: of[name] for state, of in self.states.items()}
+        values = {key: torch.from_numpy(v).to(p).view(-1, *[1] * (p.ndim - 1)) for key, v in self.values.items()}
+        average: Tensor = evaluated(self.structure, p, states, values)
+        return average
 
     def state(self) -> State:
         tensors = {f"{state}/{name}": t for state, of in self.states.items() for name, t in of.items()}

@@ -15,6 +15,7 @@ elements that caution leaves is a row value too, measured by a pass of its own (
 `compare(clip_norm=…)` comes before all this.
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,11 @@ class Structure:
     def states(self) -> tuple[State, ...]:
         """All that may exist: the rule's, and the composed step's own."""
         return (*self.rule.states, *(state for option, state in STATES.items() if self.has(option)))
+
+    @property
+    def averages(self) -> bool:
+        """Whether the weights to evaluate by are others than the parameter."""
+        return self.has("ema_decay") or self.rule.evaluated is not None
 
     @property
     def transforms(self) -> bool:
@@ -182,6 +188,17 @@ def _averaged(
         p, averages = masks.masked(p, mask), {name: masks.masked(x, mask) for name, x in averages.items()}
         averages[MASK.name] = mask
     return p, {**after, **averages}
+
+
+def evaluated(structure: Structure, p: Value, states: Values, hyperparameters: Values) -> Value:
+    """The weights to evaluate by, after a step: the moving average, or the rule's own, or the parameter."""
+    if structure.has("ema_decay"):
+        return states[EMA.name]
+    of = structure.rule.evaluated
+    if of is None:
+        return p
+    known = {**hyperparameters, **states}
+    return of(p, **{name: known[name] for name in list(inspect.signature(of).parameters)[1:]})
 
 
 def _unpack(rule: Rule, returned: Value) -> tuple[Value, dict[str, Value]]:

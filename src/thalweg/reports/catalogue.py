@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.options import OPTIONS
 
 HEADS = ("name", "hyperparameters (defaults)", "class", "paper")
 
@@ -16,8 +17,10 @@ def rows(recipes: Iterable[Recipe]) -> tuple[tuple[str, ...], list[tuple[str, ..
 
 
 def _hyperparameters(recipe: Recipe) -> str:
-    named = [f"{name}={_value(value)}" for name, value in recipe.defaults.items() if value is not None]
-    return ", ".join(named)
+    """The rule's own, and of every optimizer's options those that it sets."""
+    usual = {name: h.default for name, h in OPTIONS.items()}
+    shown = {n: v for n, v in recipe.defaults.items() if v is not None and (n not in usual or v != usual[n])}
+    return ", ".join(f"{name}={_value(value)}" for name, value in shown.items())
 
 
 def _value(value: float | bool) -> str:

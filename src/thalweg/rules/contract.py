@@ -82,6 +82,8 @@ class Rule:
     rests: whether zero gradients from the start leave the parameter where it is.
     contradiction: says what is wrong with values that are each in range, or nothing.
     tuples: argument that stands for several hyperparameters, such as `betas` → their names.
+    evaluated: the weights to evaluate by, of the parameter and, by name, states and hyperparameters; `None` where they
+        are the parameter itself.
     """
 
     function: Callable[..., Any]
@@ -95,6 +97,7 @@ class Rule:
     rests: bool
     contradiction: Callable[[Mapping[str, Any]], str]
     tuples: Mapping[str, tuple[str, ...]]
+    evaluated: Callable[..., Any] | None = None
 
     def __call__(self, *args: Value, **hyperparameters: Value) -> Any:
         return self.function(*args, **hyperparameters)
@@ -132,6 +135,7 @@ def rule(
     contradiction: Callable[[Mapping[str, Any]], str] = lambda values: "",
     conventions: Mapping[str, Defaults] = MappingProxyType({}),
     tuples: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    evaluated: Callable[..., Any] | None = None,
     **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
@@ -149,6 +153,7 @@ def rule(
         conventions: "keras", "optax" or "paper" → the defaults there that differ from the signature's. Where the
             formula differs too, the function has the argument `convention: Literal["torch", "keras", …] = "torch"`.
         tuples: arguments that stand for several hyperparameters, beside plurals: `betas` are beta1, beta2, ….
+        evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate by, where those are not p.
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
@@ -158,7 +163,18 @@ def rule(
         spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(name, hyperparameters)
         named = {**_numbered(spelling.arguments, hyperparameters), **tuples}
         declared = Rule(
-            function, name, states, hyperparameters, rate, rates, formulas, counts_steps, rests, contradiction, named
+            function,
+            name,
+            states,
+            hyperparameters,
+            rate,
+            rates,
+            formulas,
+            counts_steps,
+            rests,
+            contradiction,
+            named,
+            evaluated,
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}

@@ -2,9 +2,14 @@
 
 from typing import Literal
 
-from thalweg.numerics import sqrt, where
+from thalweg.numerics import maximum, sqrt, where
 from thalweg.rules.contract import RowSum, Zeros, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Penalty, Rate
+
+
+def _x(y, *, z, beta1):
+    """The average. With beta1 = 0 it is lost, and y is z."""
+    return where(beta1 > 0, z + (y - z) / maximum(beta1, 1e-12), y)
 
 
 @rule(
@@ -12,6 +17,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Penalty, Rate
     when="As AdamW where the end of training is not known: no schedule; evaluate at the averaged point.",
     drop_in="AdamWScheduleFree(lr, betas, eps, decay)",
     rates=(1e-5, 1e-1),
+    evaluated=_x,
     conventions={"keras": {}, "optax": {}},
 )
 def schedule_free_adamw(
@@ -27,7 +33,7 @@ def schedule_free_adamw(
         x ← (1 - c)·x + c·z                  c = γₜ²/(γ₁² + … + γₜ²)
         y = (1 - β1)·z + β1·x
 
-    The parameter that is held and trained is y; x = z + (y - z)/β1 is what to evaluate, and is not stored. The paper's
+    The parameter that is held and trained is y; x = z + (y - z)/β1 is what to evaluate. The paper's
     decay is `decay`; weight_decay would shrink y alone. The authors' package weighs by the largest γ so far; its newer
     versions, Optax and Keras leave √(1 - β2ᵗ) out of γ and divide v by 1 - β2ᵗ. Keras has c = 1/t, and its weight_decay
     leaves the first z alone. Optax's weight_decay is `decay`; its schedules give c the next step's rate.

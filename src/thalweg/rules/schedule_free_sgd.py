@@ -1,8 +1,13 @@
 """Schedule-free SGD: gradients taken between the iterate and its average, which no schedule has to shrink."""
 
-from thalweg.numerics import where
+from thalweg.numerics import maximum, where
 from thalweg.rules.contract import RowSum, Zeros, rule
 from thalweg.rules.hyperparameters import Decay, Rate
+
+
+def _x(y, *, z, momentum):
+    """The average. With momentum = 0 it is lost, and y is z."""
+    return where(momentum > 0, z + (y - z) / maximum(momentum, 1e-12), y)
 
 
 @rule(
@@ -10,6 +15,7 @@ from thalweg.rules.hyperparameters import Decay, Rate
     when="As momentum where the end of training is not known: no schedule; evaluate at the averaged point.",
     drop_in="SGDScheduleFree(lr, momentum, weight_decay)",
     rates=(1e-2, 1e1),
+    evaluated=_x,
     conventions={"optax": {}},
 )
 def schedule_free_sgd(
@@ -22,7 +28,7 @@ def schedule_free_sgd(
         x ← (1 - c)·x + c·z             c = lrₜ²/(lr₁² + … + lrₜ²)
         y = (1 - μ)·z + μ·x
 
-    The parameter that is held and trained is y; x = z + (y - z)/μ is what to evaluate, and is not stored. The authors'
+    The parameter that is held and trained is y; x = z + (y - z)/μ is what to evaluate. The authors'
     package and Optax weigh by the largest lr so far, where the paper weighs by lr: the same while lr never falls. Optax
     takes that lr a step early from a schedule, so its steps are these for a constant lr only.
     """
