@@ -3,23 +3,32 @@
 import pytest
 
 from thalweg.recipes.catalogue import recipe, recipes
-from thalweg.testing.accuracy import check_bfloat16
+from thalweg.testing.accuracy import check_bfloat16, check_compiled_equals_reference
 from thalweg.testing.modifiers import MODIFIERS, check_modifier, everything
 from thalweg.testing.rules import MODIFIED_CHECKS, cases
+from thorough import THOROUGH
 
 CASES = [cases(r)[0] for r in recipes().values() if r.name == r.rule.name]
+TYPICAL = (
+    CASES if THOROUGH else [c for c in CASES if c.recipe.name in ("sgd", "adam", "lion", "nadam", "rprop", "ftrl")]
+)
 
 
 @pytest.mark.parametrize("modifier", MODIFIERS, ids=str)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", TYPICAL, ids=str)
 def test_modifier(case, modifier):
     check_modifier(case, modifier)
 
 
 @pytest.mark.parametrize("check", MODIFIED_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", TYPICAL, ids=str)
 def test_everything_at_once(case, check):
     check(everything(case))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_rule_with_everything(case):
+    check_compiled_equals_reference(everything(case))
 
 
 def test_everything_in_bfloat16():
