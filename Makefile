@@ -15,7 +15,7 @@ test: $(READY)  ## the whole suite
 
 conformance: $(READY) $(CONFORMANCE)  ## every rule in every setting; Keras, Optax and others take the same steps
 	.conformance/bin/pytest conformance
-	THALWEG_THOROUGH=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 tests/rules
+	THALWEG_THOROUGH=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 tests/rules tests/optim tests/population/test_checkpoints.py tests/test_example_files.py
 
 bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on an idle machine; says where the tables are
 	$(BIN)/python benchmarks/step.py

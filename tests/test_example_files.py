@@ -6,18 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from thorough import THOROUGH
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("own_optimizer.py", "softsign keeps every promise of a rule"), ("own_model.py", "Use ")]
-)
-def test_it_runs(name: str, said: str, tmp_path: Path) -> None:
+EVERY = {"own_optimizer.py": "softsign keeps every promise of a rule", "own_model.py": "Use "}
+
+
+@pytest.mark.parametrize("name", EVERY if THOROUGH else ["own_optimizer.py"])
+def test_it_runs(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name)], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert said in done.stdout
+    assert EVERY[name] in done.stdout
 
 
 BROKEN = """

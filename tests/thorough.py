@@ -4,5 +4,14 @@ A kernel for each rule, setting and dtype takes half a second to compile, and th
 """
 
 import os
+from collections.abc import Iterable
 
 THOROUGH = bool(os.environ.get("THALWEG_THOROUGH"))
+
+TYPICAL = ("sgd", "momentum", "adam", "asgd", "ftrl", "lion", "nadam", "rprop", "schedule_free_adamw")
+"""Rules without and with momentum, of one and of more states, by sign, with row states, that read the parameter."""
+
+
+def sample(names: Iterable[str]) -> list[str]:
+    """All of them, or those that are typical."""
+    return [name for name in names if THOROUGH or name in TYPICAL]

@@ -38,7 +38,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thalweg.api.comparison.prepare", accepted)
 
 
-@held(300)
+@held(250)
 @given(options())
 @pytest.mark.usefixtures("untrained")
 def test_options_of_compare(given_options: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ def test_options_of_compare(given_options: dict[str, Any]) -> None:
             require_one_sentence(str(error))
 
 
-@held(110)
+@held(80)
 @given(workloads())
 def test_workloads(arguments: dict[str, Any]) -> None:
     with no_hang():

@@ -6,12 +6,10 @@ from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.testing.accuracy import check_bfloat16, check_compiled_equals_reference
 from thalweg.testing.modifiers import MODIFIERS, check_modifier, everything
 from thalweg.testing.rules import MODIFIED_CHECKS, cases
-from thorough import THOROUGH
+from thorough import sample
 
 CASES = [cases(r)[0] for r in recipes().values() if r.name == r.rule.name]
-TYPICAL = (
-    CASES if THOROUGH else [c for c in CASES if c.recipe.name in ("sgd", "adam", "lion", "nadam", "rprop", "ftrl")]
-)
+TYPICAL = [case for case in CASES if case.recipe.name in sample(recipes())]
 
 
 @pytest.mark.parametrize("modifier", MODIFIERS, ids=str)

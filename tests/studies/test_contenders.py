@@ -117,8 +117,8 @@ def test_bad_rates(given: Any) -> None:
 
 
 def test_modifiers_are_hyperparameters_of_every_optimizer():
-    contender = Contender("adam(lookahead_steps=5, clip_norm=1)")
+    contender = Contender("adam(lookahead_steps=5, clip_tensor_norm=1)")
     values = contender.recipe.resolve(contender.configurations([0.1])[0])
-    assert (values["lookahead_steps"], values["clip_norm"], values["lr"]) == (5, 1, 0.1)
+    assert (values["lookahead_steps"], values["clip_tensor_norm"], values["lr"]) == (5, 1, 0.1)
     with pytest.raises(InputError, match=r"must be a whole number in \[0, inf\), got 2.5"):
         Contender("sgd(lookahead_steps=2.5)")

@@ -50,7 +50,7 @@ def test_unknown():
 def test_the_list_and_a_run(data_dir, tmp_path):
     runner = CliRunner()
     assert "nine-on-fashion-mnist" in runner.invoke(app, ["example"]).stdout
-    arguments = ["--data-dir", str(data_dir), "--steps", "3", "--seeds", "1", "--confirm-seeds", "2", "--no-progress"]
+    arguments = ["--data-dir", str(data_dir), "--steps", "1", "--seeds", "1", "--confirm-seeds", "0", "--no-progress"]
     done = runner.invoke(app, ["example", "nine-on-fashion-mnist", *arguments, "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "adamw" in done.stdout
