@@ -62,10 +62,17 @@ def test_another_librarys_optimizer_with_a_pair_of_numbers(adds: dict[str, int],
     assert numbers(result) == numbers(whole)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> thalweg.Result:
+    """The study that nothing stops."""
+    return thalweg.compare(tiny(epochs=1), out=tmp_path_factory.mktemp("whole") / "out", **ASKED)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
-def test_it_finds_what_it_would_have_found(count: int, adds: dict[str, int], tmp_path: Path) -> None:
+def test_it_finds_what_it_would_have_found(
+    count: int, whole: thalweg.Result, adds: dict[str, int], tmp_path: Path
+) -> None:
     """Stopped at the beginning, within the coarse round, between rounds, before the confirmation."""
-    whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", **ASKED)
     stop = stop_after(adds, count, tmp_path / "out")
     assert stop.study == 1
     assert (stop.runs == 0) == (count == 0)
