@@ -54,6 +54,13 @@ DIFFERENT = [
     Pair("ftrl", {}, "adagrad", {"initial_accumulator_value": 0.1}, "FTRL forgets where it began"),
     Pair("ftrl", {}, "ftrl", {"l1": 0.5}, "small sums stay at 0"),
     Pair("padam", {}, "adam", {"amsgrad": True}, "an eighth is not a half"),
+    Pair("adadelta", {"lr": 0.1}, "rmsprop", {"lr": 0.1}, "updates come in the parameter's own units"),
+    Pair("adam_uncorrected", {}, "adam", {"eps": 1e-6}, "neither moment is corrected"),
+    Pair("adamax", {"lr": 1e-3}, "adam", {}, "the largest gradient, not the mean square"),
+    Pair("adamw", {"weight_decay": 0.5}, "adam", {"weight_decay": 0.5}, "the decay stays out of the moments"),
+    Pair("nadamw", {"weight_decay": 0.5}, "nadam", {"weight_decay": 0.5}, "the decay stays out of the moments"),
+    Pair("amsbound", {"beta2": 0.9}, "adabound", {"beta2": 0.9}, "the largest second moment so far"),
+    Pair("radam", {}, "adam", {}, "the first steps are those of momentum"),
     Pair("padam", {"beta2": 0.9}, "padam", {"beta2": 0.9, "amsgrad": False}, "the largest second moment so far"),
 ]  # fmt: skip
 """Optimizers that must not be the same: add a pair for every rule that could be mistaken for another."""
