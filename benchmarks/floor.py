@@ -18,7 +18,8 @@ from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.execution.compiled import Pass
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import Program, trace
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
+from thalweg.rules.states import Zeros
 
 
 def floor(gradients: Sequence[Tensor], start: Sequence[Tensor], states: int) -> Callable[[], None]:

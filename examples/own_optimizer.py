@@ -5,8 +5,8 @@ import torch
 import thalweg
 from thalweg.numerics import absolute
 from thalweg.recipes.catalogue import Recipe
-from thalweg.rules.contract import Zeros
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 from thalweg.testing.rules import check_rule
 
 

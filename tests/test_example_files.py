@@ -24,7 +24,7 @@ def test_it_runs(name: str, tmp_path: Path) -> None:
 
 
 BROKEN = """
-from thalweg.rules.contract import Zeros
+from thalweg.rules.states import Zeros
 from thalweg.rules.hyperparameters import Decay, Rate
 import thalweg
 

@@ -12,8 +12,8 @@ from thalweg.numerics import absolute, clip, kept, maximum, minimum, power, sign
 from thalweg.numerics.symbol import element
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import trace
-from thalweg.rules.contract import Zeros
 from thalweg.rules.hyperparameters import Rate
+from thalweg.rules.states import Zeros
 from thalweg.testing.trajectories import EXECUTIONS, advance, begin
 
 SPECIAL = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 0.3, -2.5, 1e-30)

@@ -10,8 +10,8 @@ from small_rules import recipe_of
 from thalweg.numerics import cbrt, exp, log
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import trace
-from thalweg.rules.contract import Zeros
 from thalweg.rules.hyperparameters import Rate
+from thalweg.rules.states import Zeros
 from thalweg.testing.trajectories import EXECUTIONS, advance, begin
 
 VALUES = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 0.3, -2.5, 27.0, 80.0, -80.0, 1e-30, -1e-30, 1e30)

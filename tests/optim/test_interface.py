@@ -15,8 +15,9 @@ from thalweg.numerics import sign
 from thalweg.optim.classes import drop_in, drop_ins
 from thalweg.optim.signature import HINTS
 from thalweg.recipes.catalogue import recipe
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Rate
+from thalweg.rules.states import Zeros
 
 every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=list(drop_ins()))
 every_pair = pytest.mark.parametrize(("ours", "theirs"), PAIRS.values(), ids=list(PAIRS))

@@ -69,7 +69,6 @@ def test_the_same_steps(name, values, source, target):
         ("nadam", {}, "torch", "keras", "keras has nadam with momentum_decay=1.0 only, got 0.004"),
         ("adamw", {"maximize": True}, "torch", "optax", "maximize=False only"),
         ("sgd", {"weight_decay": 0.1}, "torch", "keras", "decoupled_weight_decay=True only, got False"),
-        ("ftrl", {"weight_decay": 0.1}, "keras", "torch", "forgets the decay"),
         ("yogi", {}, "torch", "optax", "starts the first moment at that value"),
         ("madgrad", {}, "torch", "optax", "to the learning rate, too"),
         ("ademamix", {"t_alpha": 10.0}, "torch", "optax", "t_alpha=0.0 only, got 10"),

@@ -30,9 +30,8 @@ def trajectory(
     eta = float(rate_dtype(rates[0]))
     history = []
     for t, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
-        before = theta
         theta, g = prepare(theta, gradient, rate, weight_decay, decoupled_weight_decay, maximize)
-        theta = theta - eta * lambd * before - eta * g
+        theta = theta - eta * lambd * theta - eta * g
         eta = float(rate_dtype(rate * (1.0 + lambd * rate * t) ** -alpha))
         history.append(theta)
     return np.array(history)

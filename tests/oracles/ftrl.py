@@ -4,10 +4,10 @@ McMahan et al. 2013, "Ad Click Prediction: a View from the Trenches" (KDD), Algo
 
 Departures: n starts at `initial_accumulator_value`; beta and the regularizers are 0 unless given, all as in Keras. The
 given parameter stands for the first w, which the paper computes from z = 0, so that it enters the first sigma w only.
-Weight decay is not part of it: the decoupled kind shrinks w after it has entered z.
+Weight decay is not part of it: the decoupled kind shrinks w before it enters z.
 
-Keras 3 (`keras.optimizers.Ftrl`) shrinks w before the step instead, so that it enters z shrunk, and adds twice its l2
-to the denominator, its penalty being l2 w^2 without the half.
+Keras 3 (`keras.optimizers.Ftrl`) does so too, and adds twice its l2 to the denominator, its penalty being l2 w^2
+without the half.
 """
 
 import numpy as np
@@ -34,10 +34,7 @@ def trajectory(
     n = np.full_like(w, initial_accumulator_value)
     history = []
     for gradient, alpha in zip(gradients, rates, strict=True):
-        decayed, g = prepare(w, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
-        lost = w - decayed
-        if convention == "keras":
-            w, lost = decayed, 0.0
+        w, g = prepare(w, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
         penalty = 2.0 * l2 if convention == "keras" else l2
         new = np.empty_like(w)
         for i in range(w.size):
@@ -48,6 +45,6 @@ def trajectory(
                 new[i] = 0.0
             else:
                 new[i] = -(z[i] - np.sign(z[i]) * l1) / ((beta + np.sqrt(n[i])) / alpha + penalty)
-        w = new - lost
+        w = new
         history.append(w)
     return np.array(history)

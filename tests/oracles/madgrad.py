@@ -32,16 +32,16 @@ def trajectory(
     nu = np.zeros_like(theta)
     history = []
     for t, (gradient, alpha) in enumerate(zip(gradients, rates, strict=True), start=1):
-        before = theta
         theta, g = prepare(theta, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
-        decayed = before - theta
         k = t - 1
+        if k == 0:
+            start = theta
         stable = alpha + eps if convention == "optax" else alpha
         weight = stable * np.sqrt(k + 1.0)
         s = s + weight * g
         nu = nu + weight * g**2
         z = start - s / (np.cbrt(nu) + eps)
         c = 1.0 - momentum
-        theta = (1.0 - c) * before + c * z - decayed
+        theta = (1.0 - c) * theta + c * z
         history.append(theta)
     return np.array(history)

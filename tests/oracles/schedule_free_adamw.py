@@ -37,17 +37,11 @@ def trajectory(
     weights = 0.0
     history = []
     for t, (gradient, alpha) in enumerate(zip(gradients, rates, strict=True), start=1):
-        if t > 1:
-            x = (theta - (1.0 - beta1) * z) / beta1
-        y = theta
-        theta, g = prepare(theta, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
-        decayed = y - theta
-        if convention == "keras":
-            y, decayed = theta, 0.0
-            if t == 1:
-                x = z = theta
-            else:
-                x = (y - (1.0 - beta1) * z) / beta1
+        y, g = prepare(theta, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
+        if t == 1:
+            x = z = y
+        else:
+            x = (y - (1.0 - beta1) * z) / beta1
         v = beta2 * v + (1.0 - beta2) * g**2
         if convention == "torch":
             gamma = alpha * np.sqrt(1.0 - beta2**t)
@@ -59,6 +53,6 @@ def trajectory(
             weights += alpha**2
             c = 1.0 / t if convention == "keras" else alpha**2 / weights
         x = (1.0 - c) * x + c * z
-        theta = (1.0 - beta1) * z + beta1 * x - decayed
+        theta = (1.0 - beta1) * z + beta1 * x
         history.append(theta)
     return np.array(history)

@@ -29,15 +29,15 @@ def trajectory(
     weights = 0.0
     history = []
     for t, (gradient, alpha) in enumerate(zip(gradients, rates, strict=True), start=1):
-        if t > 1:
-            x = (theta - (1.0 - momentum) * z) / momentum
-        before = theta
         theta, g = prepare(theta, gradient, alpha, weight_decay, decoupled_weight_decay, maximize)
-        decayed = before - theta
+        if t == 1:
+            x = z = theta
+        else:
+            x = (theta - (1.0 - momentum) * z) / momentum
         weights += alpha**2
         c = alpha**2 / weights
         z = z - alpha * g
         x = (1.0 - c) * x + c * z
-        theta = (1.0 - momentum) * z + momentum * x - decayed
+        theta = (1.0 - momentum) * z + momentum * x
         history.append(theta)
     return np.array(history)

@@ -15,8 +15,8 @@ from thalweg.rules.hyperparameters import Rate
 
 
 def test_every_rule_file_is_found():
-    files = {m.name for m in pkgutil.iter_modules(thalweg.rules.__path__)} - {"contract", "hyperparameters"}
-    assert files <= set(recipes())
+    declare = {"contract", "hyperparameters", "moves", "signature", "states"}
+    assert {m.name for m in pkgutil.iter_modules(thalweg.rules.__path__)} - declare <= set(recipes())
     assert {"adamw", "momentum", "nesterov"} <= set(recipes())
     assert list(recipes()) == sorted(recipes())
 

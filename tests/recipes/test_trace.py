@@ -9,8 +9,8 @@ from thalweg.numerics import where
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import trace
-from thalweg.rules.contract import RowOnes, Zeros
 from thalweg.rules.hyperparameters import Flag, Rate
+from thalweg.rules.states import RowOnes, Zeros
 from thalweg.testing import cases
 from thalweg.testing.trajectories import EXECUTIONS, advance, begin
 

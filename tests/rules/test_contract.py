@@ -8,19 +8,10 @@ from thalweg.errors import InputError
 from thalweg.numerics import kept
 from thalweg.optim.classes import drop_in
 from thalweg.recipes.trace import trace
-from thalweg.rules.contract import (
-    FirstRate,
-    InitialAccumulator,
-    RowFirstRate,
-    RowOnes,
-    RowSum,
-    Spelling,
-    State,
-    Zeros,
-    preset,
-    rule,
-)
+from thalweg.rules.contract import preset, rule
 from thalweg.rules.hyperparameters import Decay, Flag, InitialRate, Limit, Momentum, OpenFraction, Penalty, Rate
+from thalweg.rules.signature import Spelling
+from thalweg.rules.states import FirstRate, InitialAccumulator, RowFirstRate, RowOnes, RowSum, State, Zeros
 from thalweg.testing.trajectories import EXECUTIONS, advance, begin
 
 

@@ -10,7 +10,7 @@ from thalweg.optim.signature import hyperparameters
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.trace import Program, trace
-from thalweg.rules.contract import PARAMETER, State
+from thalweg.rules.states import PARAMETER, State
 
 States = MutableMapping[Any, Any]
 

@@ -1,11 +1,10 @@
 """`translate`: one optimizer's hyperparameters from the terms of one convention into another's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from thalweg.errors import InputError, shown
 from thalweg.optim.signature import group_defaults
-from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.options import OPTIONS
 
@@ -18,22 +17,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     },
     "optax": {"lr": "learning_rate", "beta1": "b1", "beta2": "b2", "beta3": "b3", "alpha": "decay"},
 }  # fmt: skip
-"""Our name of a hyperparameter → the library's, where it has another."""
-
-OWN_NAMES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
-    "keras": {"ftrl": {"l1": "l1_regularization_strength", "l2": "l2_regularization_strength"}},
-    "optax": {
-        "adopt": {"clipped": "use_clipping"},
-        "ademamix": {"alpha": "alpha"},
-        "schedule_free_adamw": {"decay": "weight_decay"},
-        "schedule_free_sgd": {"momentum": "b1"},
-        "signsgd": {"momentum": "beta"},
-    },
-}
-"""The same where one rule's name in the library is not as for others."""
-
-REPEATED: Mapping[str, Mapping[str, Mapping[str, str]]] = {"optax": {"adabelief": {"eps_root": "eps"}}}
-"""A library's further argument, by rule → the hyperparameter of ours that stands for it, too."""
+"""Our name of a hyperparameter → the library's, where it has another; `Rule.spelled` has the exceptions."""
 
 MODIFIERS: Values = {name: h.default for name, h in OPTIONS.items() if "weight_decay" not in name}
 """What we have for every optimizer and libraries have elsewhere, or by other formulas: norms without torch's 1e-6."""
@@ -54,13 +38,19 @@ FIXED: Mapping[str, Values] = {
 
 def names(by: Recipe) -> Mapping[str, str]:
     """Our name → the library's, of those hyperparameters of an optimizer that the library calls otherwise."""
-    every = {**NAMES.get(by.convention, {}), **OWN_NAMES.get(by.convention, {}).get(by.rule.name, {})}
+    own = {ours: _several(theirs)[0] for ours, theirs in by.rule.spelled.get(by.convention, {}).items()}
+    every = {**NAMES.get(by.convention, {}), **own}
     return {ours: theirs for ours, theirs in every.items() if ours in by.hyperparameters}
 
 
 def repeated(by: Recipe) -> Mapping[str, str]:
     """Arguments that the library has beside → the hyperparameter whose value they must have, for us to compute it."""
-    return REPEATED.get(by.convention, {}).get(by.rule.name, {})
+    spelled = by.rule.spelled.get(by.convention, {})
+    return {further: ours for ours, theirs in spelled.items() for further in _several(theirs)[1:]}
+
+
+def _several(theirs: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (theirs,) if isinstance(theirs, str) else theirs
 
 
 def translate(
@@ -88,13 +78,13 @@ def translate(
     values: Values = dict(before.resolve(_ours(before, hyperparameters)))
     initial = [h.name for h in before.hyperparameters.values() if h.initially and values[h.name] == values[h.initially]]
     if before.formula != after.formula:
-        moved = MOVES.get(before.rule.name, _unmoved)(values, source, target, constant_rate)
+        moved = before.rule.move(values, source, target, constant_rate)
         if isinstance(moved, str):
             raise InputError(
                 f"{name} of {source} has no exact translation to {target}: {moved}. In Thalweg, convention={source!r}"
                 " takes the same steps."
             )
-        values = moved
+        values = dict(moved)
     return _spelled(after, {key: value for key, value in values.items() if key not in initial})
 
 
@@ -136,68 +126,3 @@ def _of_drop_in(by: Recipe, values: Values) -> Values:
     tuples = {name: tuple(values[member] for member in members) for name, members in by.rule.tuples.items()}
     known = group_defaults(by)
     return {key: value for key, value in {**values, **tuples}.items() if key in known}
-
-
-Move = Callable[[Values, str, str, bool], Values | str]
-
-
-def _unmoved(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
-    return "their formulas differ"
-
-
-def _sgd(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
-    if values["momentum"] == 0 or constant_rate or CONVENTIONS[0] not in (source, target):
-        return values
-    return "one keeps the learning rate inside of its velocity, which differs once the rate changes (see constant_rate)"
-
-
-def _adagrad(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
-    """√(s + ε) is √s' + 0 of a sum s' that starts ε higher."""
-    if target == CONVENTIONS[0]:
-        start = values["initial_accumulator_value"] + values["eps"]
-        return {**values, "initial_accumulator_value": start, "eps": 0.0}
-    if values["eps"] == 0 or source != CONVENTIONS[0]:
-        return values
-    return "ε stands beside the root in one and inside of it in the other, which are the same for eps=0 only"
-
-
-def _rmsprop(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
-    if CONVENTIONS[0] not in (source, target):
-        return values
-    if values["eps"] != 0:
-        return "ε stands beside the root in one and inside of it in the other, which are the same for eps=0 only"
-    return _sgd(values, source, target, constant_rate)
-
-
-def _adam(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
-    if values["amsgrad"] and {source, target} != {"torch", "keras"}:
-        return "they take the largest second moment before and after its correction, or correct none"
-    if "keras" in (source, target) and values["eps"] != 0:
-        return "Keras adds ε before the bias correction and the others after it, which are the same for eps=0 only"
-    return values
-
-
-def _adamax(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
-    return values if values["eps"] == 0 else "ε stands inside of the maximum in one, which is the same for eps=0 only"
-
-
-def _yogi(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
-    return values if values["initial_accumulator_value"] == 0 else "Optax starts the first moment at that value, too"
-
-
-def _madgrad(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
-    return values if values["eps"] == 0 else "Optax adds ε to the learning rate, too"
-
-
-def _ftrl(values: Values, source: str, target: str, constant_rate: bool) -> Values | str:
-    """Keras doubles λ2, and decays before the step reads the parameter."""
-    if values["weight_decay"] != 0 and values["decoupled_weight_decay"]:
-        return "Keras decays the parameter before the step reads it, and so forgets the decay"
-    return {**values, "l2": values["l2"] / 2 if target == "keras" else 2 * values["l2"]}
-
-
-MOVES: Mapping[str, Move] = {
-    "sgd": _sgd, "adagrad": _adagrad, "rmsprop": _rmsprop, "adam": _adam, "adamax": _adamax,
-    "yogi": _yogi, "madgrad": _madgrad, "ftrl": _ftrl,
-}  # fmt: skip
-"""Rules whose formulas differ between conventions, and yet agree for some values. A text says why they do not."""

@@ -12,8 +12,9 @@ from thalweg.errors import InputError, shown, suggest
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.options import OPTIONS
-from thalweg.rules.contract import Preset, Rule, Spelling
+from thalweg.rules.contract import Preset, Rule
 from thalweg.rules.hyperparameters import Hyperparameter, unknown
+from thalweg.rules.signature import Spelling
 
 Values = Mapping[str, float | bool]
 

@@ -3,9 +3,9 @@
 1. the sign of `maximize`
 2. on whole gradients (`beforehand`): centralization, adaptive clipping
 3. clipping: by the norm of all gradients, by the norm of each tensor's, by value
-4. coupled weight decay, which makes the gradient that the rule sees
+4. weight decay: coupled, of the gradient that the rule sees, or beside it, of the parameter that it sees
 5. the rule, and caution about its update
-6. weight decay beside it, and the update subtracted
+6. the update subtracted
 7. averages of the weights: lookahead, which changes them, then the moving average, which does not
 8. the mask, over everything that stands for weights
 
@@ -35,8 +35,9 @@ from thalweg.recipes.options import (
     TRANSFORMS,
 )
 from thalweg.regularization import averaging, caution, clipping, decay, masks, units
-from thalweg.rules.contract import Rule, State
+from thalweg.rules.contract import Rule
 from thalweg.rules.hyperparameters import Hyperparameter
+from thalweg.rules.states import State
 
 Values = Mapping[str, Value]
 
@@ -103,6 +104,7 @@ def beforehand(structure: Structure, gradients: Any, parameters: Any, hyperparam
 
 def agreement(structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values) -> Value:
     """1 for an element that a cautious step moves, else 0: the row value of a `step` with these is its mean."""
+    p = _shrunk(structure, p, hyperparameters)
     g, update, _ = _proposed(structure, g, p, states, t, hyperparameters)
     return where(caution.agrees(update, g), 1.0, 0.0)
 
@@ -115,11 +117,11 @@ def step(
     `hyperparameters` holds the numeric ones of rule and options, and what is measured; flags and absences come from the
     structure.
     """
+    p = _shrunk(structure, p, hyperparameters)
     g, update, after = _proposed(structure, g, p, states, t, hyperparameters)
     if structure.has("cautious"):
         update = caution.cautious(update, g, hyperparameters[AGREEMENT])
-    p = _shrunk(structure, p, hyperparameters) - update
-    return _averaged(structure, p, after, states, t, hyperparameters)
+    return _averaged(structure, p - update, after, states, t, hyperparameters)
 
 
 def _proposed(
@@ -128,8 +130,7 @@ def _proposed(
     """What the rule sees, and what it makes of it: (gradient, update, new states)."""
     rule = structure.rule
     g = _seen(structure, g, p, hyperparameters)
-    held = _shrunk(structure, p, hyperparameters) if structure.convention == "keras" else p  # Keras decays first
-    returned = rule(g, held, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
+    returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
     return g, *_unpack(rule, returned)
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from thalweg.numerics import Value
-from thalweg.rules.contract import PARAMETER, State, hyperparameter
 from thalweg.rules.hyperparameters import Averaging, Every, Flag, Hyperparameter, Limit, Penalty, Range, Switch
+from thalweg.rules.signature import hyperparameter
+from thalweg.rules.states import PARAMETER, State
 
 Adaptive = Annotated[Value, Range(0.0, math.inf, search=(1e-3, 1.0), scale="log"), Switch()]
 Share = Annotated[Value, Range(0.0, 1.0, open_low=True, search=(0.2, 0.8))]

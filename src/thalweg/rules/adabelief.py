@@ -1,8 +1,9 @@
 """AdaBelief: the variance of the gradient around its mean in place of its square."""
 
 from thalweg.numerics import sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,7 +11,9 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     when="As Adam where gradients are steady: it takes larger steps where they are as expected.",
     drop_in="AdaBelief(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     conventions={"optax": {}},
+    spelled={"optax": {"eps": ("eps", "eps_root")}},
     decoupled_weight_decay=True,
 )
 def adabelief(

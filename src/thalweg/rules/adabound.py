@@ -3,8 +3,9 @@
 from typing import Literal
 
 from thalweg.numerics import clip, maximum, sqrt
-from thalweg.rules.contract import Zeros, preset, rule
+from thalweg.rules.contract import preset, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, InitialRate, NonNegative, OpenFraction, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(

@@ -1,8 +1,9 @@
 """Adadelta: updates in the units of the parameter."""
 
 from thalweg.numerics import sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Epsilon, Fraction, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(

@@ -3,8 +3,18 @@
 from typing import Literal
 
 from thalweg.numerics import sqrt
-from thalweg.rules.contract import InitialAccumulator, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Epsilon, NonNegative, Rate
+from thalweg.rules.moves import BESIDE_ROOT, Moved, Values
+from thalweg.rules.states import InitialAccumulator
+
+
+def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+    """√(s + ε) is √s' + 0 of a sum s' that starts ε higher."""
+    if target == "torch":
+        start = values["initial_accumulator_value"] + values["eps"]
+        return {**values, "initial_accumulator_value": start, "eps": 0.0}
+    return values if values["eps"] == 0 or source != "torch" else BESIDE_ROOT
 
 
 @rule(
@@ -12,11 +22,13 @@ from thalweg.rules.hyperparameters import Epsilon, NonNegative, Rate
     when="For sparse features and convex models; in deep networks its rates shrink too early.",
     drop_in="Adagrad(lr, lr_decay, weight_decay, initial_accumulator_value, eps)",
     rates=(1e-4, 1.0),
+    scale_free=True,
     conventions={
         "keras": {"lr": 1e-3, "initial_accumulator_value": 0.1, "eps": 1e-7},
         "optax": {"initial_accumulator_value": 0.1, "eps": 1e-7},
         "paper": {},
     },
+    move=_moved,
 )
 def adagrad(
     g, p, sum: InitialAccumulator, t, *,

@@ -3,8 +3,18 @@
 from typing import Literal
 
 from thalweg.numerics import maximum, sqrt
-from thalweg.rules.contract import Zeros, preset, rule
+from thalweg.rules.contract import preset, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
+from thalweg.rules.moves import Moved, Values
+from thalweg.rules.states import Zeros
+
+
+def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+    if values["amsgrad"] and {source, target} != {"torch", "keras"}:
+        return "they take the largest second moment before and after its correction, or correct none"
+    if "keras" in (source, target) and values["eps"] != 0:
+        return "Keras adds ε before the bias correction and the others after it, which are the same for eps=0 only"
+    return values
 
 
 @rule(
@@ -12,7 +22,9 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
     when="As the first choice for a new model: it works over a wide range of rates.",
     drop_in="Adam(lr, betas, eps, weight_decay, amsgrad)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     conventions={"keras": {"eps": 1e-7}, "optax": {}, "paper": {}},
+    move=_moved,
 )
 def adam(
     g, p, exp_avg: Zeros, exp_avg_sq: Zeros, max_exp_avg_sq: Zeros, t, *,

@@ -1,8 +1,9 @@
 """Adam without bias correction, as BERT was trained."""
 
 from thalweg.numerics import sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,6 +11,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     when="To repeat BERT's published training; anywhere else Adam's early steps are better corrected.",
     drop_in="AdamUncorrected(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
 )
 def adam_uncorrected(
     g, p, exp_avg: Zeros, exp_avg_sq: Zeros, t, *,

@@ -3,8 +3,10 @@
 from typing import Literal
 
 from thalweg.numerics import absolute, maximum
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.moves import only_at_zero
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -12,7 +14,9 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     when="Where single gradients are huge, as with embeddings: the largest of them decides, not their mean square.",
     drop_in="Adamax(lr, betas, eps, weight_decay)",
     rates=(1e-4, 1.0),
+    scale_free=True,
     conventions={"keras": {"lr": 1e-3, "eps": 1e-7}, "optax": {}, "paper": {}},
+    move=only_at_zero("eps", "ε stands inside of the maximum in one, which is the same for eps=0 only"),
 )
 def adamax(
     g, p, exp_avg: Zeros, exp_inf: Zeros, t, *,

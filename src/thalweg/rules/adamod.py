@@ -1,8 +1,9 @@
 """AdaMod: Adam whose rates stay below their own running average."""
 
 from thalweg.numerics import minimum, sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,6 +11,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     when="As Adam without a warm-up: rates are held below their own running mean.",
     drop_in="AdaMod(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     decoupled_weight_decay=True,
 )
 def adamod(

@@ -1,8 +1,9 @@
 """Adan: Nesterov's momentum from the differences of gradients."""
 
 from thalweg.numerics import sqrt, where
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,6 +11,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     when="For large vision and language models with large batches; three moments and their memory are its price.",
     drop_in="Adan(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     decoupled_weight_decay=True,
 )
 def adan(

@@ -4,8 +4,9 @@ import math
 from typing import Annotated
 
 from thalweg.numerics import Value, exp, log, minimum, sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Range, Rate, Switch
+from thalweg.rules.states import Zeros
 
 Steps = Annotated[Value, Range(0.0, math.inf, search=(1e1, 1e3), scale="log"), Switch()]
 TINY = 1e-300  # keeps 1/x finite where beta1 and beta3 are both 0
@@ -16,7 +17,9 @@ TINY = 1e-300  # keeps 1/x finite where beta1 and beta3 are both 0
     when="For long language-model training: gradients of thousands of steps ago still help.",
     drop_in="AdEMAMix(lr, betas, alpha, t_alpha, t_beta3, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     conventions={"optax": {}},
+    spelled={"optax": {"alpha": "alpha"}},
     decoupled_weight_decay=True,
 )
 def ademamix(

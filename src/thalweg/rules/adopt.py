@@ -1,8 +1,9 @@
 """ADOPT: gradients normalized by the second moment before them, then averaged."""
 
 from thalweg.numerics import clip, maximum, sqrt, where
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,7 +11,9 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
     when="Where Adam does not settle for any beta2: the second moment is that of the steps before.",
     drop_in="ADOPT(lr, betas, eps, clipped, weight_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     conventions={"optax": {}},
+    spelled={"optax": {"clipped": "use_clipping"}},
 )
 def adopt(
     g, p, exp_avg: Zeros, exp_avg_sq: Zeros, t, *,

@@ -1,7 +1,8 @@
 """AggMo: the mean of velocities that are damped differently."""
 
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(

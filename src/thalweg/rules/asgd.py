@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from thalweg.numerics import Value, kept, maximum, where
-from thalweg.rules.contract import RowFirstRate, RowOnes, Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Range, Rate
+from thalweg.rules.states import RowFirstRate, RowOnes, Zeros
 
 Regularization = Annotated[Value, Range(0.0, float("inf"), search=(1e-6, 1e-1), scale="log")]
 Power = Annotated[Value, Range(0.0, float("inf"), search=(0.5, 1.0))]
@@ -29,7 +30,7 @@ def asgd(
         η ← lr / (1 + λ·lr·t)^α,  μ ← 1 / max(1, t - t0)
 
     η and μ are those of the next step; the first are lr and 1. The average a stays in the state as `ax` for its user
-    to take, and sees no decoupled weight decay. The decay by λ is torch's own.
+    to take. The decay by λ is torch's own.
     """
     eta, mu = kept(eta), kept(mu)  # torch holds both in its default dtype
     update = eta * (lambd * p + g)

@@ -7,69 +7,19 @@ is its declaration: annotations give roles and ranges, defaults give the publish
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, get_args
+from typing import Any
 
 from thalweg.numerics import Value
-from thalweg.options.declared import CONVENTIONS
-from thalweg.rules.hyperparameters import Hyperparameter, Initially, Range, Switch
+from thalweg.rules.hyperparameters import Hyperparameter
+from thalweg.rules.moves import Move, unmoved
+from thalweg.rules.signature import Spelling, numbered, own_spelling, read_signature
+from thalweg.rules.states import State
 
 Defaults = Mapping[str, float | bool]
-
-PARAMETER = "parameter"
-
-
-@dataclass(frozen=True)
-class State:
-    """A state with one value an element, or (`per_row`) one a parameter tensor or population member.
-
-    initial: its value before the first step, the name of the hyperparameter that gives it, or `"parameter"` where it
-        begins as the parameter is then.
-    double: of one a row, whether it is held in float64, whatever torch's default dtype; needed by sums without end.
-    """
-
-    name: str = ""
-    initial: float | str = 0.0
-    per_row: bool = False
-    double: bool = False
-
-    def __post_init__(self) -> None:
-        if self.per_row and self.initial == PARAMETER:
-            raise TypeError(f"The row state {self.name!r} has one value a row and cannot begin as the parameter.")
-
-    @property
-    def source(self) -> str | None:
-        """The hyperparameter that it begins as; `None` where it begins otherwise."""
-        return self.initial if isinstance(self.initial, str) and self.initial != PARAMETER else None
-
-    def first(self, values: Mapping[str, Any], parameter: Any) -> Any:
-        """Its value before the first step, by the hyperparameters and the parameter at that time."""
-        if self.initial == PARAMETER:
-            return parameter
-        return values[self.source] if self.source else self.initial
-
-
-Zeros = Annotated[Value, State()]
-InitialAccumulator = Annotated[Value, State(initial="initial_accumulator_value")]
-FirstRate = Annotated[Value, State(initial="lr")]
-RowFirstRate = Annotated[Value, State(initial="lr", per_row=True)]
-RowOnes = Annotated[Value, State(initial=1.0, per_row=True)]
-RowSum = Annotated[Value, State(per_row=True, double=True)]
-
-
-@dataclass(frozen=True)
-class Spelling:
-    """How `torch.optim` (or the rule's own package) spells an optimizer: class name and arguments, in order."""
-
-    name: str
-    arguments: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> "Spelling":
-        name, _, arguments = text.removesuffix(")").partition("(")
-        return cls(name, tuple(a.strip() for a in arguments.split(",")))
+Names = Mapping[str, str | tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -84,6 +34,9 @@ class Rule:
     tuples: argument that stands for several hyperparameters, such as `betas` → their names.
     evaluated: the weights to evaluate by, of the parameter and, by name, states and hyperparameters; `None` where they
         are the parameter itself.
+    scale_free: whether the unit of the gradients does not matter, where nothing such as ε is compared with them.
+    spelled: convention → our names of hyperparameters → the library's, where that is not its usual one.
+    move: hyperparameters for the same steps by the formula of another convention.
     """
 
     function: Callable[..., Any]
@@ -98,6 +51,9 @@ class Rule:
     contradiction: Callable[[Mapping[str, Any]], str]
     tuples: Mapping[str, tuple[str, ...]]
     evaluated: Callable[..., Any] | None = None
+    scale_free: bool = False
+    spelled: Mapping[str, Names] = field(default_factory=dict)
+    move: Move = unmoved
 
     def __call__(self, *args: Value, **hyperparameters: Value) -> Any:
         return self.function(*args, **hyperparameters)
@@ -136,6 +92,9 @@ def rule(
     conventions: Mapping[str, Defaults] = MappingProxyType({}),
     tuples: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     evaluated: Callable[..., Any] | None = None,
+    scale_free: bool = False,
+    spelled: Mapping[str, Names] = MappingProxyType({}),
+    move: Move = unmoved,
     **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
@@ -154,27 +113,34 @@ def rule(
             formula differs too, the function has the argument `convention: Literal["torch", "keras", …] = "torch"`.
         tuples: arguments that stand for several hyperparameters, beside plurals: `betas` are beta1, beta2, ….
         evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate by, where those are not p.
+        scale_free: whether gradients of another unit lead along the same path, with ε and the like at 0.
+        spelled: convention → our names of hyperparameters → the library's, for `translate`, where that is not its
+            usual one; several where the library has further arguments that must equal it.
+        move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
+            target, or why there are none (`thalweg.rules.moves`); for rules with formulas.
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
     def declare(function: Callable[..., Any]) -> Preset:
-        states, hyperparameters, formulas = _read_signature(function)
+        states, hyperparameters, formulas = read_signature(function)
         name = function.__name__
-        spelling = Spelling.parse(drop_in) if drop_in else _own_spelling(name, hyperparameters)
-        named = {**_numbered(spelling.arguments, hyperparameters), **tuples}
+        spelling = Spelling.parse(drop_in) if drop_in else own_spelling(name, hyperparameters)
         declared = Rule(
-            function,
-            name,
-            states,
-            hyperparameters,
-            rate,
-            rates,
-            formulas,
-            counts_steps,
-            rests,
-            contradiction,
-            named,
-            evaluated,
+            function=function,
+            name=name,
+            states=states,
+            hyperparameters=hyperparameters,
+            rate=rate,
+            rates=rates,
+            formulas=formulas,
+            counts_steps=counts_steps,
+            rests=rests,
+            contradiction=contradiction,
+            tuples={**numbered(spelling.arguments, hyperparameters), **tuples},
+            evaluated=evaluated,
+            scale_free=scale_free,
+            spelled=spelled,
+            move=move,
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}
@@ -202,55 +168,3 @@ def preset(
     own = {key: {} for key in of.conventions} if conventions is None else conventions
     merged = {name: {**of.conventions.get(name, {}), **defaults, **own[name]} for name in own}
     return Preset(name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults}, merged, when)
-
-
-def _own_spelling(name: str, hyperparameters: Mapping[str, Hyperparameter]) -> Spelling:
-    """`sign_momentum` → `SignMomentum(…its hyperparameters…, weight_decay)`."""
-    own = tuple(h.name for h in hyperparameters.values() if not h.initially)
-    return Spelling("".join(part.title() for part in name.split("_")), (*own, "weight_decay"))
-
-
-def _numbered(arguments: Iterable[str], hyperparameters: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """What plural arguments stand for: `betas` for beta1, beta2, …"""
-    families = {a: tuple(h for h in hyperparameters if h.rstrip("0123456789") + "s" == a) for a in arguments}
-    return {argument: names for argument, names in families.items() if len(names) > 1}
-
-
-def _read_signature(
-    function: Callable[..., Any],
-) -> tuple[tuple[State, ...], dict[str, Hyperparameter], tuple[str, ...]]:
-    """Its states, its hyperparameters, and the conventions between which it distinguishes."""
-    parameters = dict(inspect.signature(function).parameters)
-    convention = parameters.pop("convention", None)
-    formulas = get_args(convention.annotation) if convention else ()
-    if convention and (formulas[:1] != CONVENTIONS[:1] or not set(formulas) <= set(CONVENTIONS)):
-        raise TypeError(f'The convention of {function.__name__} must be annotated Literal["torch", …].')
-    positional = [p for p in parameters.values() if p.kind is not p.KEYWORD_ONLY]
-    names = [p.name for p in positional]
-    if names[:2] != ["g", "p"] or names[-1] != "t":
-        raise TypeError(
-            f"A rule's arguments are (g, p, states…, t, *, hyperparameters…); {function.__name__} has {names}."
-        )
-    states = tuple(_state(p) for p in positional[2:-1])
-    keywords = [p for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return states, {p.name: hyperparameter(p.name, p.annotation, p.default) for p in keywords}, formulas
-
-
-def _state(parameter: inspect.Parameter) -> State:
-    marks = [m for m in get_args(parameter.annotation) if isinstance(m, State)]
-    if not marks:
-        raise TypeError(f"The state {parameter.name!r} needs an annotation such as Zeros.")
-    return replace(marks[0], name=parameter.name)
-
-
-def hyperparameter(name: str, annotation: Any, default: Any) -> Hyperparameter:
-    """The declaration that an annotated argument makes. Raises `TypeError` where range or default is missing."""
-    if annotation is bool:
-        return Hyperparameter(name, bool(default))
-    marks = get_args(annotation)
-    ranges = [m for m in marks if isinstance(m, Range)]
-    sources = [m.source for m in marks if isinstance(m, Initially)]
-    if not ranges or (default is inspect.Parameter.empty):
-        raise TypeError(f"The hyperparameter {name!r} needs a default and an annotation such as Rate, Decay or Flag.")
-    switch = any(isinstance(m, Switch) for m in marks)
-    return Hyperparameter(name, default, ranges[0], switch, sources[0] if sources else None)

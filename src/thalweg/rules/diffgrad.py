@@ -1,8 +1,9 @@
 """diffGrad: Adam held back where the gradient changes little."""
 
 from thalweg.numerics import absolute, exp, sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(

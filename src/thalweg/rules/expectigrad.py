@@ -1,8 +1,9 @@
 """Expectigrad: gradients divided by the root of the mean of all their squares, then averaged."""
 
 from thalweg.numerics import absolute, maximum, sign, sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,6 +11,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     when="Where Adam's forgetting second moment is to blame: it keeps the mean of all squares.",
     drop_in="Expectigrad(lr, beta, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
 )
 def expectigrad(
     g, p, exp_avg: Zeros, sum: Zeros, count: Zeros, t, *,

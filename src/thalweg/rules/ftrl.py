@@ -3,10 +3,16 @@
 from typing import Annotated, Literal
 
 from thalweg.numerics import Value, absolute, sign, sqrt, where
-from thalweg.rules.contract import InitialAccumulator, Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import NonNegative, Range
+from thalweg.rules.moves import Moved, Values
+from thalweg.rules.states import InitialAccumulator, Zeros
 
 DividingRate = Annotated[Value, Range(0.0, float("inf"), open_low=True)]
+
+
+def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+    return {**values, "l2": values["l2"] / 2 if target == "keras" else 2 * values["l2"]}
 
 
 @rule(
@@ -14,7 +20,10 @@ DividingRate = Annotated[Value, Range(0.0, float("inf"), open_low=True)]
     when="For linear models of sparse features, such as click prediction; never for networks, whose start it forgets.",
     drop_in="Ftrl(lr, initial_accumulator_value, l1, l2, beta, weight_decay)",
     rates=(1e-3, 1e1),
+    scale_free=True,
     conventions={"keras": {}},
+    spelled={"keras": {"l1": "l1_regularization_strength", "l2": "l2_regularization_strength"}},
+    move=_moved,
     rests=False,
 )
 def ftrl(
@@ -30,8 +39,8 @@ def ftrl(
         p ← 0 where |z| ≤ λ1,  else -(z - sign(z)·λ1) / ((β + √n)/lr + λ2)
 
     p follows from z and n alone, so whatever it began at, other than 0, is forgotten at the first step; so it is in
-    Keras, which doubles λ2, as convention="keras" does, and lets the power of n be other than ½. The paper starts n at
-    0 and suggests β = 1.
+    Keras, which doubles λ2, as convention="keras" does, and lets the power of n be other than ½. For the same reason
+    weight_decay hardly shrinks it: λ2 does. The paper starts n at 0 and suggests β = 1.
     """
     total = sum + g * g
     growth = where(total > 0, g * g / (sqrt(total) + sqrt(sum)), 0.0)  # of the root, which a difference would round off

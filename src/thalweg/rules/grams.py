@@ -1,8 +1,9 @@
 """Grams: the size of Adam's step, in the direction of the gradient."""
 
 from thalweg.numerics import absolute, sign, sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,6 +11,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     when="To try whether Adam's sizes with the gradient's own signs help: a recent idea, with little evidence.",
     drop_in="Grams(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     decoupled_weight_decay=True,
 )
 def grams(

@@ -1,8 +1,9 @@
 """LaProp: gradients normalized first and averaged then, where Adam does it the other way round."""
 
 from thalweg.numerics import sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,6 +11,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     when="As Adam at a low beta2, where momentum and normalization should not disturb each other.",
     drop_in="LaProp(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     decoupled_weight_decay=True,
 )
 def laprop(

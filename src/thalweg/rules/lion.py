@@ -1,8 +1,9 @@
 """Lion: the sign of an interpolation between momentum and gradient."""
 
 from thalweg.numerics import sign
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,6 +11,7 @@ from thalweg.rules.hyperparameters import Decay, Rate
     when="For large models where memory counts: one state; take a tenth of AdamW's rate and ten times its decay.",
     drop_in="Lion(lr, betas, weight_decay)",
     rates=(1e-6, 1e-2),
+    scale_free=True,
     conventions={"keras": {"lr": 1e-3}, "optax": {"weight_decay": 1e-3}},
     decoupled_weight_decay=True,
 )

@@ -3,8 +3,10 @@
 from typing import Literal
 
 from thalweg.numerics import cbrt, sqrt, where
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.moves import only_at_zero
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -13,6 +15,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
     drop_in="MADGRAD(lr, momentum, weight_decay, eps, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
     conventions={"optax": {}},
+    move=only_at_zero("eps", "Optax adds ε to the learning rate, too"),
 )
 def madgrad(
     g, p, grad_sum_sq: Zeros, grad_sum: Zeros, x0: Zeros, t, *,
@@ -26,7 +29,7 @@ def madgrad(
         p ← μ·p + (1 - μ)·z
 
     The authors' package and Optax add ε to lr as well: so does convention="optax". Decoupled decay shrinks p alone,
-    which z then pulls back.
+    which z then pulls back; the first step's shrinks p₀.
     """
     x0 = where(t == 1, p, x0)
     weight = (lr + eps if convention == "optax" else lr) * sqrt(t)

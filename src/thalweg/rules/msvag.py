@@ -1,8 +1,9 @@
 """M-SVAG: momentum, damped where the gradient's variance exceeds its mean."""
 
 from thalweg.numerics import maximum, where
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(

@@ -3,8 +3,9 @@
 from typing import Literal
 
 from thalweg.numerics import kept, sqrt
-from thalweg.rules.contract import RowOnes, Zeros, preset, rule
+from thalweg.rules.contract import preset, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
+from thalweg.rules.states import RowOnes, Zeros
 
 
 @rule(
@@ -12,6 +13,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
     when="As Adam, where momentum should look one step ahead.",
     drop_in="NAdam(lr, betas, eps, weight_decay, momentum_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     conventions={
         "keras": {"lr": 1e-3, "eps": 1e-7, "momentum_decay": 1.0},
         "optax": {"lr": 1e-3, "momentum_decay": 1e6},  # 0.96^1e6 is 0: μ stays β1

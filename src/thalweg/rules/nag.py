@@ -1,7 +1,8 @@
 """NAG: Nesterov's accelerated gradient as it was published, with the gradient taken ahead."""
 
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(

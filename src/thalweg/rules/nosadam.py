@@ -1,8 +1,9 @@
 """NosAdam: Adam whose second moment weighs the past more than the present."""
 
 from thalweg.numerics import sqrt
-from thalweg.rules.contract import RowSum, Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
+from thalweg.rules.states import RowSum, Zeros
 
 
 @rule(
@@ -10,6 +11,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
     when="Where the squares of old gradients should count more than those of new ones.",
     drop_in="NosAdam(lr, beta1, gamma, eps, weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
 )
 def nosadam(
     g, p, exp_avg: Zeros, average_sq: Zeros, weight_sum: RowSum, t, *,

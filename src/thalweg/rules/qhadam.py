@@ -1,8 +1,9 @@
 """QHAdam: Adam whose moments are averaged once more with the gradient of the step."""
 
 from thalweg.numerics import sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Fraction, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,6 +11,7 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, Fraction, Rate
     when="As Adam, with two more knobs between its moments and the plain gradient.",
     drop_in="QHAdam(lr, betas, nu1, nu2, eps, weight_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
 )
 def qhadam(
     g, p, exp_avg: Zeros, exp_avg_sq: Zeros, t, *,

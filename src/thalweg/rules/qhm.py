@@ -1,7 +1,8 @@
 """QHM: a step between plain gradient descent and momentum."""
 
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Fraction, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(

@@ -3,8 +3,9 @@
 from typing import Literal
 
 from thalweg.numerics import sqrt, where
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(

@@ -3,8 +3,16 @@
 from typing import Literal
 
 from thalweg.numerics import maximum, sqrt
-from thalweg.rules.contract import Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Epsilon, Flag, Fraction, Momentum, Rate
+from thalweg.rules.moves import BESIDE_ROOT, Moved, Values, rate_inside
+from thalweg.rules.states import Zeros
+
+
+def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+    if "torch" in (source, target) and values["eps"] != 0:
+        return BESIDE_ROOT
+    return rate_inside(values, source, target, constant_rate)
 
 
 @rule(
@@ -12,11 +20,13 @@ from thalweg.rules.hyperparameters import Epsilon, Flag, Fraction, Momentum, Rat
     when="For recurrent networks and reinforcement learning, where it is the published setting.",
     drop_in="RMSprop(lr, alpha, eps, weight_decay, momentum, centered)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     conventions={
         "keras": {"lr": 1e-3, "alpha": 0.9, "eps": 1e-7},
         "optax": {"alpha": 0.9},
         "paper": {"lr": 1e-3, "alpha": 0.9},
     },
+    move=_moved,
 )
 def rmsprop(
     g, p, square_avg: Zeros, momentum_buffer: Zeros, grad_avg: Zeros, t, *,

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from thalweg.numerics import Value, clip, sign, where
-from thalweg.rules.contract import FirstRate, Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import NonNegative, Range, Rate
+from thalweg.rules.states import FirstRate, Zeros
 
 Shrinking = Annotated[Value, Range(0.0, 1.0, open_low=True, open_high=True, search=(0.2, 0.9))]
 Growing = Annotated[Value, Range(1.0, float("inf"), open_low=True, search=(1.01, 1.5))]
@@ -21,6 +22,7 @@ def _contradiction(values: Mapping[str, Any]) -> str:
     when="For full batches only: it reads the signs of gradients, which minibatches turn at random.",
     drop_in="Rprop(lr, etas, step_sizes)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     contradiction=_contradiction,
     tuples={"etas": ("etaminus", "etaplus"), "step_sizes": ("step_size_min", "step_size_max")},
 )

@@ -3,8 +3,9 @@
 from typing import Literal
 
 from thalweg.numerics import maximum, sqrt, where
-from thalweg.rules.contract import RowSum, Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Penalty, Rate
+from thalweg.rules.states import RowSum, Zeros
 
 
 def _x(y, *, z, beta1):
@@ -17,8 +18,10 @@ def _x(y, *, z, beta1):
     when="As AdamW where the end of training is not known: no schedule; evaluate at the averaged point.",
     drop_in="AdamWScheduleFree(lr, betas, eps, decay)",
     rates=(1e-5, 1e-1),
+    scale_free=True,
     evaluated=_x,
     conventions={"keras": {}, "optax": {}},
+    spelled={"optax": {"decay": "weight_decay"}},
 )
 def schedule_free_adamw(
     g, p, z: Zeros, exp_avg_sq: Zeros, weight_sum: RowSum, t, *,
@@ -35,8 +38,8 @@ def schedule_free_adamw(
 
     The parameter that is held and trained is y; x = z + (y - z)/β1 is what to evaluate. The paper's
     decay is `decay`; weight_decay would shrink y alone. The authors' package weighs by the largest γ so far; its newer
-    versions, Optax and Keras leave √(1 - β2ᵗ) out of γ and divide v by 1 - β2ᵗ. Keras has c = 1/t, and its weight_decay
-    leaves the first z alone. Optax's weight_decay is `decay`; its schedules give c the next step's rate.
+    versions, Optax and Keras leave √(1 - β2ᵗ) out of γ and divide v by 1 - β2ᵗ. Keras has c = 1/t, and its z starts
+    before the first weight_decay. Optax's weight_decay is `decay`; its schedules give c the next step's rate.
     """
     z = where(t == 1, p, z)
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g

@@ -1,8 +1,9 @@
 """Schedule-free SGD: gradients taken between the iterate and its average, which no schedule has to shrink."""
 
 from thalweg.numerics import maximum, where
-from thalweg.rules.contract import RowSum, Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Rate
+from thalweg.rules.states import RowSum, Zeros
 
 
 def _x(y, *, z, momentum):
@@ -17,6 +18,7 @@ def _x(y, *, z, momentum):
     rates=(1e-2, 1e1),
     evaluated=_x,
     conventions={"optax": {}},
+    spelled={"optax": {"momentum": "b1"}},
 )
 def schedule_free_sgd(
     g, p, z: Zeros, weight_sum: RowSum, t, *,

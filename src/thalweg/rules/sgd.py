@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from thalweg.numerics import where
-from thalweg.rules.contract import Zeros, preset, rule
+from thalweg.rules.contract import preset, rule
 from thalweg.rules.hyperparameters import Flag, Fraction, Momentum, Rate
+from thalweg.rules.moves import rate_inside
+from thalweg.rules.states import Zeros
 
 
 def _contradiction(values: Mapping[str, Any]) -> str:
@@ -21,6 +23,7 @@ def _contradiction(values: Mapping[str, Any]) -> str:
     counts_steps=False,
     contradiction=_contradiction,
     conventions={"keras": {"lr": 1e-2}, "optax": {}, "paper": {}},
+    move=rate_inside,
 )
 def sgd(
     g, p, momentum_buffer: Zeros, t, *,

@@ -1,8 +1,9 @@
 """SignSGD and Signum: steps of one size, by the sign of the gradient or of its running mean."""
 
 from thalweg.numerics import sign
-from thalweg.rules.contract import Zeros, preset, rule
+from thalweg.rules.contract import preset, rule
 from thalweg.rules.hyperparameters import Momentum, Rate
+from thalweg.rules.states import Zeros
 
 
 @rule(
@@ -10,7 +11,9 @@ from thalweg.rules.hyperparameters import Momentum, Rate
     when="For distributed training that sends one bit a gradient.",
     drop_in="SignSGD(lr, momentum, weight_decay)",
     rates=(1e-6, 1e-2),
+    scale_free=True,
     conventions={"optax": {}},
+    spelled={"optax": {"momentum": "beta"}},
 )
 def signsgd(g, p, momentum_buffer: Zeros, t, *, lr: Rate = 1e-4, momentum: Momentum = 0.0):
     """SignSGD.

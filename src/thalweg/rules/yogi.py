@@ -3,8 +3,10 @@
 from typing import Literal
 
 from thalweg.numerics import sign, sqrt, where
-from thalweg.rules.contract import InitialAccumulator, Zeros, rule
+from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
+from thalweg.rules.moves import only_at_zero
+from thalweg.rules.states import InitialAccumulator, Zeros
 
 
 @rule(
@@ -12,7 +14,9 @@ from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
     when="As Adam where gradients are rare or their size changes: the second moment grows slowly.",
     drop_in="Yogi(lr, betas, eps, initial_accumulator_value, weight_decay)",
     rates=(1e-4, 1.0),
+    scale_free=True,
     conventions={"optax": {}},
+    move=only_at_zero("initial_accumulator_value", "Optax starts the first moment at that value, too"),
 )
 def yogi(
     g, p, exp_avg: Zeros, exp_avg_sq: InitialAccumulator, t, *,

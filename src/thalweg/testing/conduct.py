@@ -1,6 +1,7 @@
 """Checks of how a rule behaves: pure, elementwise, row by row, resumable, still without a gradient, strict."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -186,8 +187,9 @@ def _rested(case: Case, start: Run, steps: int) -> Tensor | None:
 
 
 def _reads_parameter(run: Run) -> bool:
-    """Whether the rule itself reads the parameter; the composed step does once, to decay it or to subtract from it."""
-    return sum(instruction.arguments.count("p") for instruction in trace(run.structure).body) > 1
+    """Whether the rule itself reads the parameter, from which the composed step subtracts once."""
+    undecayed = replace(run.structure, absent=run.structure.absent | {"weight_decay"})
+    return sum(instruction.arguments.count("p") for instruction in trace(undecayed).body) > 1
 
 
 def _moved(case: Case, start: Run) -> Tensor:

@@ -59,9 +59,8 @@ def _adaptively_clipped(twin: ByHand, g: Tensor) -> None:
 
 
 def _decayed_independently(twin: ByHand, g: Tensor) -> None:
-    before = twin.run.p.clone()
+    twin.run.p *= 1 - 0.02
     twin.plain(g)
-    twin.run.p -= 0.02 * before
 
 
 def _cautious(twin: ByHand, g: Tensor) -> None:

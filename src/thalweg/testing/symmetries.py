@@ -5,7 +5,7 @@ import numpy as np
 from thalweg.recipes.catalogue import Recipe
 from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
 
-FLOORS = ("eps", "initial_accumulator_value", "tau")
+FLOORS = ("eps", "initial_accumulator_value")
 """Hyperparameters that are compared with the gradient's size, and must be 0 for that size not to matter."""
 
 SCALE = 2.0**7  # a power of two scales every number of a trajectory without rounding
