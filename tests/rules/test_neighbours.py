@@ -1,11 +1,12 @@
 """Each rule is told from its nearest neighbours, and is one of them where theory says so."""
 
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from thalweg.recipes.catalogue import recipe
+from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
 
 RATE = 2**-7  # ASGD's is rounded to float32, as torch's is
@@ -63,7 +64,7 @@ DIFFERENT = [
     Pair("radam", {}, "adam", {}, "the first steps are those of momentum"),
     Pair("padam", {"beta2": 0.9}, "padam", {"beta2": 0.9, "amsgrad": False}, "the largest second moment so far"),
 ]  # fmt: skip
-"""Optimizers that must not be the same: add a pair for every rule that could be mistaken for another."""
+"""Optimizers that differ for a reason of theory."""
 
 SAME = [
     Pair("signum", {"momentum": 0.0}, "signsgd", {}, "no memory"),
@@ -82,6 +83,18 @@ SAME = [
     Pair("padam", {"partial": 0.5, "eps": 0.0, "amsgrad": False}, "adam", {"eps": 0.0}, "½ is Adam"),
 ]  # fmt: skip
 """Optimizers that are the same where hyperparameters are special."""
+
+
+SHARED = {"lr": RATE, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1}
+"""What optimizers have in common, at values of no one's own: what differs then is the rule, or what its name promises."""
+
+
+def test_every_optimizer_is_told_from_all_others():
+    paths = {}
+    for name, made in recipes().items():
+        paths[name] = _path(name, {key: SHARED[key] for key in SHARED if key in made.hyperparameters}, problem(RATE))
+    near = [pair for pair in combinations(paths, 2) if _apart(paths[pair[0]], paths[pair[1]]) <= APART]
+    assert not near
 
 
 @pytest.mark.parametrize("pair", DIFFERENT, ids=str)
@@ -109,6 +122,10 @@ def _distance(pair: Pair) -> float:
     rates = np.full(len(task.rates), RATE) if pair.constant else task.rates
     first = _path(pair.first, pair.given, Problem(task.start, task.gradients, rates))
     second = _path(pair.second, pair.other, Problem(task.start, task.gradients, pair.scale * rates))
+    return _apart(first, second)
+
+
+def _apart(first: np.ndarray, second: np.ndarray) -> float:
     scale = np.maximum(np.abs(first), np.abs(second)).max(axis=0)
     return float((np.abs(first - second) / scale).max())
 
