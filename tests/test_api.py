@@ -37,7 +37,7 @@ def test_every_run_of_the_protocol_is_there(result: thalweg.Result) -> None:
     assert tuning <= runs
     assert {("rmsprop(alpha=0.9, lr=1e-3)", "tuning", 1e-3, s) for s in (0, 1)} <= runs
     assert {("adam", "defaults", 1e-3, s) for s in (1000, 1001, 1002)} <= runs
-    assert len(runs) == len(result.runs) == 2 * (2 + 2 + 1) + 3 * 3 * 2
+    assert len(runs) == len(result.runs) == 2 * (2 + 2 + 1) + 3 * (3 + 2)  # a fixed rate has no published default beside it
 
 
 def test_the_test_split_is_read_in_confirmation_runs_only(result: thalweg.Result) -> None:
@@ -183,6 +183,18 @@ def test_all_diverged_is_told_not_raised() -> None:
     result = thalweg.compare(workload, ["sgd"], [0.1], seeds=1, confirm_seeds=1, progress=False)
     assert "No optimizer finished a run" in result.verdict
     assert result.leaderboard()["diverged"][0] == 2
+
+
+def test_a_metric_that_is_never_a_number_is_told() -> None:
+    metric = thalweg.Metric("recall", lambda outputs, targets: outputs.sum() * math.nan, True)
+    result = thalweg.compare(tiny(metric=metric), ["sgd"], [0.1], seeds=1, confirm_seeds=1, progress=False)
+    assert result.verdict.startswith("No run has a recall that is a finite number, though all were trained")
+
+
+def test_a_fixed_rate_is_not_held_against_the_published_one() -> None:
+    given = ["sgd(lr=0.05)", "momentum"]
+    result = thalweg.compare(tiny(), given, [0.1], seeds=1, confirm_seeds=2, progress=False)
+    assert {run.contender for run in result.runs if run.role == "defaults"} == {"momentum"}
 
 
 def test_a_user_metric_that_is_better_lower() -> None:

@@ -86,7 +86,7 @@ SAME = [
 
 
 SHARED = {"lr": RATE, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1}
-"""What optimizers have in common, at values of no one's own: what differs then is the rule, or what its name promises."""
+"""What optimizers have in common, at equal values: what differs then is the rule, or what its name promises."""
 
 
 def test_every_optimizer_is_told_from_all_others():

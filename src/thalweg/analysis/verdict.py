@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from thalweg.analysis.doubts import doubts
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
+from thalweg.analysis.trust import NO_METRIC, WORSENED
 from thalweg.analysis.wording import listed, number, several, size
 from thalweg.records.types import StudyRecord
 
@@ -18,9 +19,15 @@ def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
     """
     chosen = pick(rows)
     if chosen is None:
-        return "No optimizer finished a run: lower the learning rates, or check the model and the data."
+        return _unanswered(study, rows)
     company = filter(None, (_ties(rows, chosen), _behind(study, rows)))
     return " ".join([_answer(study, chosen), *company, *doubts(study, rows)[:FOREMOST]])
+
+
+def _unanswered(study: StudyRecord, rows: Sequence[Row]) -> str:
+    if {reason for row in rows for reason in row.failures} - {WORSENED} == {NO_METRIC}:
+        return f"No run has a {study.metric} that is a finite number, though all were trained: check the metric."
+    return "No optimizer finished a run: lower the learning rates, or check the model and the data."
 
 
 def _answer(study: StudyRecord, row: Row) -> str:

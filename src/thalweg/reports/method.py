@@ -104,9 +104,8 @@ def _confirmation(study: StudyRecord, rows: Sequence[Row]) -> str:
             "the choice, so its means are on the optimistic side."
         )
     seeds = f"{several(len(study.confirmation_seeds), 'fresh seed')} ({_range(study.confirmation_seeds)})"
-    first = (
-        f"The chosen rates, and each optimizer’s published defaults, were trained with {seeds}, used nowhere before."
-    )
+    also = ", and each tuned optimizer’s published defaults," if any(row.defaults for row in rows) else ""
+    first = f"The chosen rates{also} were trained with {seeds}, used nowhere before."
     if rows[0].split == "validation":
         return f"{first} The workload has no test split, so the validation split, which made the choice, ranks too."
     return f"{first} The test split was read in these runs only, after the choice was made."

@@ -79,7 +79,7 @@ def standings(study: StudyRecord, rows: Sequence[Row]) -> Standings:
         split=split,
         axis=axis,
         reference=first.at if first and not first.beyond else None,
-        has_defaults=bool(study.confirmation_seeds),
+        has_defaults=any(row.defaults for row in rows),
         has_target=study.target is not None,
     )
 

@@ -90,7 +90,11 @@ class Study:
         return [Entry(tuner.contender, c, seed, "tuning", of) for seed in seeds for c in configurations]
 
     def _final_runs(self) -> int:
-        return 2 * len(self._design.contenders) * min(LOOK, self._design.confirm_seeds)
+        return self._finals_a_seed() * min(LOOK, self._design.confirm_seeds)
+
+    def _finals_a_seed(self) -> int:
+        """At most: a contender without a choice has none of its own."""
+        return sum(1 + (_published(contender) is not None) for contender in self._design.contenders)
 
     def _confirm(self, chosen: Mapping[str, Choice | None]) -> None:
         """In looks of a few seeds: until all have run, a look finds the ranking settled, or time is up."""
@@ -110,7 +114,7 @@ class Study:
 
     def _affordable(self, look: Sequence[int], *, first: bool) -> Sequence[int]:
         """The seeds of a look that still fit; of the first at least two."""
-        each = 2 * len(self._design.contenders)
+        each = self._finals_a_seed()
         return look[: max(2 if first else 0, self._clock.affords(len(look) * each) // each)]
 
     def _settled(self, looks: int) -> bool:
@@ -148,8 +152,13 @@ def _about_seeds(done: int, planned: int, *, settled: bool) -> list[str]:
 
 
 def _published(contender: Contender) -> dict[str, Any] | None:
-    """The default learning rate beside all other defaults; `None` where another library's class has none."""
+    """The default learning rate beside all other defaults, for what tuning gains over it to show.
+
+    `None` where nothing is tuned, as the rate is fixed, and where another library's class has no default.
+    """
     rate, defaults = contender.recipe.rate, contender.recipe.defaults
     if rate is None:
         return {}
+    if rate in contender.fixed:
+        return None
     return {rate: defaults[rate]} if rate in defaults else None
