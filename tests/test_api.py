@@ -37,7 +37,9 @@ def test_every_run_of_the_protocol_is_there(result: thalweg.Result) -> None:
     assert tuning <= runs
     assert {("rmsprop(alpha=0.9, lr=1e-3)", "tuning", 1e-3, s) for s in (0, 1)} <= runs
     assert {("adam", "defaults", 1e-3, s) for s in (1000, 1001, 1002)} <= runs
-    assert len(runs) == len(result.runs) == 2 * (2 + 2 + 1) + 3 * (3 + 2)  # a fixed rate has no published default beside it
+    assert (
+        len(runs) == len(result.runs) == 2 * (2 + 2 + 1) + 3 * (3 + 2)
+    )  # a fixed rate has no published default beside it
 
 
 def test_the_test_split_is_read_in_confirmation_runs_only(result: thalweg.Result) -> None:
