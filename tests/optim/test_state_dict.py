@@ -9,6 +9,7 @@ import torch
 import thalweg.optim
 from optim.trained import IDS, PAIRS, SETTINGS, assert_same_path, parameters, task, train, values_of
 from thalweg.optim.classes import drop_ins
+from thalweg.optim.precision import PRECISION
 from thalweg.recipes.options import OPTIONS
 
 BEFORE, AFTER = 60, 60  # torch casts NAdam's running product to float64 on load: by step 60 it is 0.45^60, nothing
@@ -54,7 +55,7 @@ def test_layout_is_that_of_torch(name, setting):
         assert_state_like(ours["state"][index], {key: value for key, value in state.items() if value is not None})
     (group,), (expected,) = ours["param_groups"], theirs["param_groups"]
     assert {key: group[key] for key in expected} == expected
-    assert set(group) - set(expected) <= {*OPTIONS, "convention", "fused", "capturable"}
+    assert set(group) - set(expected) <= {*OPTIONS, *PRECISION, "convention", "fused", "capturable"}
 
 
 def assert_state_like(state, expected):

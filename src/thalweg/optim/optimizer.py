@@ -11,6 +11,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.optim import state as states
 from thalweg.optim.averages import swapped
+from thalweg.optim.precision import Precision, check
 from thalweg.optim.signature import CONVENTION, HINTS, bind, class_name, group_defaults, hyperparameters
 from thalweg.optim.update import GroupUpdate, step
 from thalweg.options.declared import CONVENTIONS
@@ -39,12 +40,13 @@ class Optimizer(torch.optim.Optimizer):
         """Adds parameters with hyperparameters of their own. Raises `InputError` as the constructor does."""
         self._refuse_misspelt(param_group)
         self._refuse_another_convention([param_group])
-        self._check(self.defaults | param_group)
-        super().add_param_group(param_group)
+        super().add_param_group({**param_group, **self._checked(self.defaults | param_group)})
         group = self.param_groups[-1]
         _set_initial(self.recipe, group)
         if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
-            states.create(self.recipe, self.state, group)  # as torch's Adagrad; a rate may change before the first step
+            states.create(
+                self.recipe, self.state, group, Precision.of(group, len(self.param_groups) - 1)
+            )  # as torch's Adagrad; a rate may change before the first step
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -58,7 +60,7 @@ class Optimizer(torch.optim.Optimizer):
         updates: list[GroupUpdate] = self.__dict__.setdefault("_updates", [])  # no part of what is pickled or copied
         if len(updates) < len(self.param_groups):
             recipe = self.recipe.under(self.defaults.get(CONVENTION, CONVENTIONS[0]))
-            updates += [GroupUpdate(recipe) for _ in self.param_groups[len(updates) :]]
+            updates += [GroupUpdate(recipe, number) for number in range(len(updates), len(self.param_groups))]
         step(updates, self.param_groups, self.state)
         return loss
 
@@ -117,12 +119,14 @@ class Optimizer(torch.optim.Optimizer):
                 f" follows {other!r}; make an optimizer with convention={other!r} for it."
             )
 
-    def _check(self, group: Mapping[str, Any]) -> None:
+    def _checked(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """What a group says of precision, as it is kept. Raises `InputError` for anything wrong in the group."""
         recipe = self.recipe.under(group.get(CONVENTION, CONVENTIONS[0]))
         recipe.resolve(hyperparameters(recipe, group), class_name(recipe))
         for hint in ("capturable", "differentiable"):
             if group.get(hint, HINTS[hint]):
                 raise InputError(f"{class_name(self.recipe)} does not support {hint}=True yet; leave it at False.")
+        return check(class_name(recipe), group)
 
 
 def _set_initial(recipe: Recipe, group: dict[str, Any]) -> None:

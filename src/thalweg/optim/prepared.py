@@ -5,7 +5,7 @@ changed since (which parameters have gradients, their types and layouts, every a
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 from operator import attrgetter, is_
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.optim.state import States, keeps
+from thalweg.optim.general import Work
+from thalweg.optim.state import REST, States, keeps
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, scalars
@@ -21,7 +22,7 @@ from thalweg.recipes.execution.scalars import Singles
 from thalweg.recipes.measures import shares
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
-from thalweg.recipes.trace import Program, trace, trace_agreement
+from thalweg.recipes.trace import Program, trace_agreement
 
 PLAIN = {Tensor, torch.nn.Parameter}
 LATER = 2.0  # stands for the step of a rule that only asks whether it is the first
@@ -32,32 +33,43 @@ _dtype, _nbytes = attrgetter("dtype"), attrgetter("nbytes")
 class Prepared:
     """Parameters of one structure that have their state already. Raises `Unsuited` where their memory is not plain."""
 
-    def __init__(self, structure: Structure, all_states: States, params: list[Tensor], gradients: list[Tensor]) -> None:
-        self._structure, self._program = structure, trace(structure)
+    def __init__(self, work: Work, all_states: States) -> None:
+        structure, params, gradients = work.structure, work.params, work.gradients
+        self.precision = work.precision
+        self._structure, self._program = structure, work.program
         self._params, self._each = params, np.arange(len(params))
-        self._states = states = [all_states[p] for p in params] if keeps(structure, self._program) else []
+        self._places = np.array(work.places)
+        kept = keeps(structure, self._program, params, work.precision)
+        self._states = states = [all_states[p] for p in params] if kept else []
         self._held = [value for state in states for value in state.values()]
         self._all_states, self._state_dicts = all_states, [*all_states.values()]
         elements = [[s[name] for s in states] for name in self._program.states]
-        if not all(map(_suited, gradients, params, *elements)):
+        rows = self._with_rests(list(zip(gradients, params, *elements, strict=True)))
+        if not all(_suited(*row) for row in rows):
             raise Unsuited
-        counters = [[s["step"] for s in states]] if structure.counts_steps else []
+        counters = [[s["step"] for s in states]] if work.counted else []
         singles = [*counters, *([s[name] for s in states] for name in self._program.row_states)]
         if any(len({*map(_dtype, of)}) > 1 or not all(map(_single, of)) for of in singles):
             raise Unsuited
         self._remember(gradients)
-        self._tensors = [*chain(params, *elements, *singles)]
+        self._tensors = [*chain(*(row[1:] for row in rows), *singles)]
         self._addresses = [*map(Tensor.data_ptr, self._tensors)]
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read[0] if counters else None
         self._row_states = dict(zip(self._program.row_states, read[len(counters) :], strict=True))
-        self._passes = _passes(self._program, list(zip(gradients, params, *elements, strict=True)))
+        self._passes = _passes(self._program, rows, by_chance=self.precision.rounding == "stochastic")
+        self._by_chance = any(step.by_chance for _, step in self._passes)
         self._ahead = Ahead(self._program)
         self._counting: Program | None = None
         if AGREEMENT in self._program.measured:
             self._counting, self._agrees = trace_agreement(structure), [*map(torch.empty_like, params)]
-            rows = list(zip(gradients, params, *elements, self._agrees, strict=True))
+            rows = [compiled.counted(row, agrees) for row, agrees in zip(rows, self._agrees, strict=True)]
             self._counting_passes = _passes(self._counting, rows)
+
+    def _with_rests(self, rows: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+        """The rows, each with what its parameter leaves over where that is kept."""
+        compensates = self.precision.compensates
+        return [(*r, s[REST]) if compensates(r[1]) else r for r, s in zip_longest(rows, self._states)]
 
     def step(
         self,
@@ -91,7 +103,15 @@ class Prepared:
         else:
             distinct, which = np.unique(t, return_inverse=True)
             columns = table(self._program, self._inputs(values) | {"t": distinct})[0]
+        if self._by_chance:
+            self._draw(t)
         _carry_out(self._passes, columns, which, gradients)
+
+    def _draw(self, t: Array) -> None:
+        """The chances of this step."""
+        keys = self.precision.keys(t, self._places)
+        for index, step in self._passes:
+            step.keys[:] = keys[index]
 
     def _anew(
         self, values: Values, t: Array, alike: bool, measured: Mapping[str, Array], gradients: Array
@@ -146,12 +166,15 @@ class Unsuited(Exception):  # noqa: N818 - no error: the general way takes over
     """These parameters cannot be made ready."""
 
 
-def _passes(program: Program, rows: Sequence[tuple[Tensor, ...]]) -> list[tuple[Array, compiled.Pass]]:
+def _passes(
+    program: Program, rows: Sequence[tuple[Tensor, ...]], *, by_chance: bool = False
+) -> list[tuple[Array, compiled.Pass]]:
     """One pass for each combination of dtypes, with the indices of its rows."""
     made = []
     for storage, index in compiled.by_storage(rows).items():
         chosen = [rows[r] for r in index]
-        step = compiled.Pass(program, storage, np.array([row[1].numel() for row in chosen]), len(rows))
+        sizes = np.array([row[1].numel() for row in chosen])
+        step = compiled.Pass(program, storage, sizes, len(rows), by_chance=by_chance)
         step.pointers[:] = np.array([[*map(Tensor.data_ptr, row)] for row in chosen]).T
         made.append((index, step))
     return made

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from thalweg.errors import InputError
+from thalweg.optim.precision import PRECISION
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import OPTIONS
 from thalweg.rules.hyperparameters import unknown
@@ -24,7 +25,7 @@ def group_defaults(recipe: Recipe) -> dict[str, Any]:
     assert recipe.drop_in is not None
     named = {name: _default(recipe, name) for name in recipe.drop_in.arguments}
     keyword_only = {name: recipe.defaults[name] for name in OPTIONS if name not in named}
-    return {**named, **keyword_only, CONVENTION: recipe.convention, **HINTS}
+    return {**named, **keyword_only, CONVENTION: recipe.convention, **PRECISION, **HINTS}
 
 
 CONVENTION = "convention"
@@ -71,7 +72,8 @@ def hyperparameters(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
 
 def spelled(recipe: Recipe) -> tuple[str, ...]:
     """A param group's hyperparameters as torch spells them."""
-    given = (name for name in group_defaults(recipe) if name not in HINTS and name != CONVENTION)
+    others = {*HINTS, *PRECISION, CONVENTION}
+    given = (name for name in group_defaults(recipe) if name not in others)
     return (*given, *(h.name for h in recipe.hyperparameters.values() if h.initially))
 
 

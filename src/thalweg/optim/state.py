@@ -1,60 +1,88 @@
 """The state of a drop-in's parameters in torch's layout: `step`, and the rule's states by torch's names."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from thalweg.optim.precision import Precision
 from thalweg.optim.signature import hyperparameters
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
+from thalweg.recipes.execution import rounding
 from thalweg.recipes.trace import Program, trace
 from thalweg.rules.states import PARAMETER, State
 
 States = MutableMapping[Any, Any]
 
-
-def keeps(structure: Structure, program: Program) -> bool:
-    """Whether a parameter has any state. Plain SGD has none, as in torch."""
-    return bool(structure.counts_steps or program.states or program.row_states)
+REST = "compensation"
+"""The state that holds what rounding leaves over."""
 
 
-def create(recipe: Recipe, all_states: States, group: Mapping[str, Any]) -> None:
+def keeps(structure: Structure, program: Program, params: Sequence[Tensor], precision: Precision) -> bool:
+    """Whether any of the parameters has any state. Plain SGD in float32 has none, as in torch."""
+    own = structure.counts_steps or program.states or program.row_states
+    return bool(own) or counts(structure, params, precision) or any(map(precision.compensates, params))
+
+
+def counts(structure: Structure, params: Sequence[Tensor], precision: Precision) -> bool:
+    """Whether steps are counted: for the rule, or for the chances of rounding."""
+    return structure.counts_steps or precision.chances(params)
+
+
+def create(recipe: Recipe, all_states: States, group: Mapping[str, Any], precision: Precision) -> None:
     """Gives every parameter of the group the state that a first step would, but for what begins as the parameter."""
     values = recipe.resolve(hyperparameters(recipe, group))
     structure = recipe.structure(values)
-    program = trace(structure)
+    program, counted = trace(structure), counts(structure, group["params"], precision)
     for p in group["params"]:
-        _start_counting(structure, all_states[p], fresh=True)
-        _create(structure, program, all_states[p], p, values, early=True)
+        _start_counting(structure, all_states[p], fresh=True, counted=counted)
+        _create(structure, program, all_states[p], p, values, precision, early=True)
 
 
-def ensure(structure: Structure, program: Program, state: States, p: Tensor, values: Mapping[str, Any]) -> bool:
+def ensure(
+    structure: Structure,
+    program: Program,
+    state: States,
+    p: Tensor,
+    values: Mapping[str, Any],
+    precision: Precision,
+    *,
+    counted: bool,
+) -> bool:
     """Creates what is missing of a parameter's state. Says whether none of the rule's was there."""
     own = (s.name for s in structure.rule.states)
     fresh = all(state.get(name) is None for name in own if name in program.states or name in program.row_states)
-    _start_counting(structure, state, fresh)
-    _create(structure, program, state, p, values)
+    _start_counting(structure, state, fresh, counted)
+    _create(structure, program, state, p, values, precision)
     return fresh
 
 
-def _start_counting(structure: Structure, state: States, fresh: bool) -> None:
+def _start_counting(structure: Structure, state: States, fresh: bool, counted: bool) -> None:
     """A rule that counts no steps itself takes a state that is there for a step behind it."""
-    if structure.counts_steps and "step" not in state:
+    if counted and "step" not in state:
         start = 0.0 if fresh or structure.rule.counts_steps else 1.0
         state["step"] = torch.tensor(start, dtype=_scalar_dtype())
 
 
 def _create(
-    structure: Structure, program: Program, state: States, p: Tensor, values: Mapping[str, Any], *, early: bool = False
+    structure: Structure,
+    program: Program,
+    state: States,
+    p: Tensor,
+    values: Mapping[str, Any],
+    precision: Precision,
+    *,
+    early: bool = False,
 ) -> None:
     """early: before the parameter's first step, when its value may still change."""
     missing = {name for name in (*program.states, *program.row_states) if state.get(name) is None}
-    if missing:
-        for declared in structure.states:
-            if declared.name in missing and not (early and declared.initial == PARAMETER):
-                state[declared.name] = _initial(declared, p, values)
+    for declared in structure.states if missing else ():
+        if declared.name in missing and not (early and declared.initial == PARAMETER):
+            state[declared.name] = _initial(declared, p, values, precision.dtype(p))
+    if precision.compensates(p) and state.get(REST) is None:
+        state[REST] = torch.zeros_like(p, dtype=rounding.REST[p.dtype], memory_format=torch.preserve_format)
 
 
 def adopt(recipe: Recipe, all_states: States) -> None:
@@ -71,14 +99,14 @@ def restore_dtypes(state: States, saved: Mapping[str, Any], p: Tensor) -> None:
             state[name] = value.detach().clone().to(state[name].device)
 
 
-def _initial(declared: State, p: Tensor, values: Mapping[str, Any]) -> Tensor:
+def _initial(declared: State, p: Tensor, values: Mapping[str, Any], dtype: torch.dtype) -> Tensor:
     start = declared.first(values, p)
     if isinstance(start, Tensor):
-        return start.detach().clone(memory_format=torch.preserve_format)
+        return start.detach().to(dtype, copy=True, memory_format=torch.preserve_format)
     if declared.per_row:
         return torch.tensor(float(start), dtype=torch.float64 if declared.double else torch.get_default_dtype())
     fill = complex(start, start) if p.is_complex() else start
-    return torch.full_like(p, fill, memory_format=torch.preserve_format)
+    return torch.full_like(p, fill, dtype=dtype, memory_format=torch.preserve_format)
 
 
 def _scalar_dtype() -> torch.dtype:

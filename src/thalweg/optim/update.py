@@ -1,38 +1,27 @@
 """One param group's step: gather what has a gradient, and hand it to compiled or reference execution."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.optim import general
 from thalweg.optim import state as states
+from thalweg.optim.general import Work
+from thalweg.optim.precision import Precision
 from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.signature import class_name, hyperparameters, spelled
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution import compiled, reference
-from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.measures import chosen, made, norm_of, norms
 from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS
 from thalweg.recipes.rows import Array
-from thalweg.recipes.trace import Program, trace
 
 Measured = Mapping[str, Array]
 """Row values measured on the gradients: `[parameters]` or one for all."""
 
 NOTHING: Measured = {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    elements: Elements
-    t: float
-    state: states.States
-    place: int
 
 
 def step(updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States) -> None:
@@ -68,8 +57,8 @@ class GroupUpdate:
     measured: the row values that it needs to be measured on gradients.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe, self._names = recipe, spelled(recipe)
+    def __init__(self, recipe: Recipe, number: int) -> None:
+        self._recipe, self._names, self._number = recipe, spelled(recipe), number
         self._given: tuple[Any, ...] | None = None
         self._prepared: Prepared | None = None
         self.measured: tuple[str, ...] = ()
@@ -79,6 +68,7 @@ class GroupUpdate:
 
         A tensor's value may change where it is.
         """
+        self._precision = Precision.of(group, self._number)
         given = tuple(map(group.get, self._names))
         if Tensor in map(type, given) or given != self._given:
             found = hyperparameters(self._recipe, group)
@@ -94,6 +84,7 @@ class GroupUpdate:
         """The parameters of the group that have a gradient, and the gradients, made anew where that is asked for."""
         pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
         params, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+        self._all = group["params"]
         return params, self._made(params, gradients) if self._transforms else gradients
 
     def norms(self, gradients: Sequence[Tensor]) -> Array:
@@ -109,83 +100,19 @@ class GroupUpdate:
         self, all_states: states.States, params: list[Tensor], gradients: list[Tensor], measured: Measured
     ) -> None:
         """One step of what was gathered."""
-        prepared = self._prepared
-        if prepared and prepared.step(self._structure, self._values, all_states, params, gradients, measured):
+        ready = self._prepared if self._prepared and self._prepared.precision == self._precision else None
+        if ready and ready.step(self._structure, self._values, all_states, params, gradients, measured):
             return
-        self._update_any(all_states, params, gradients, measured)
-        try:
-            prepared = Prepared(self._structure, all_states, params, gradients) if params else None
-        except Unsuited:
-            prepared = None
-        self._prepared = prepared
-
-    def _update_any(
-        self, all_states: states.States, params: Sequence[Tensor], gradients: Sequence[Tensor], measured: Measured
-    ) -> None:
-        """Whatever the parameters' memory looks like; creates the state that is missing."""
-        structure, values, program = self._structure, self._values, trace(self._structure)
         self._require_dense(gradients)
-        keeps = states.keeps(structure, program)
-        buckets: dict[Any, list[_Row]] = {}
-        for place, (p, g) in enumerate(zip(params, gradients, strict=True)):
-            row = _row(structure, program, all_states[p] if keeps else {}, p, g, values, place)
-            buckets.setdefault(_executor(row.elements), []).append(row)
-        everyone = {name: np.broadcast_to(value, len(params)) for name, value in measured.items()}
-        for (compile_it, _), bucket in buckets.items():
-            _update(compiled if compile_it else reference, structure, program, bucket, values, everyone)
+        places = [i for i, p in enumerate(self._all) if p.grad is not None]
+        work = Work(self._structure, self._values, self._precision, params, gradients, places, measured)
+        general.update(work, all_states)
+        try:
+            self._prepared = Prepared(work, all_states) if params else None
+        except Unsuited:
+            self._prepared = None
 
     def _require_dense(self, gradients: Sequence[Tensor]) -> None:
         if any(g.is_sparse for g in gradients):
             owner = class_name(self._recipe)
             raise InputError(f"{owner} takes dense gradients only; create the embedding with sparse=False.")
-
-
-def _row(
-    structure: Structure,
-    program: Program,
-    state: states.States,
-    p: Tensor,
-    gradient: Tensor,
-    values: Mapping[str, Any],
-    place: int,
-) -> _Row:
-    t = 1.0 if states.ensure(structure, program, state, p, values) else 2.0
-    if structure.counts_steps:
-        state["step"] += 1
-        t = state["step"].item()
-    kept = tuple([state[name] for name in program.states])
-    if p.is_complex():  # as pairs of real numbers: elementwise rules treat the two parts alike, as torch does
-        view = torch.view_as_real
-        gradient, p, kept = view(gradient), view(p), tuple(view(s) for s in kept)
-    if not (gradient.is_contiguous() and p.is_contiguous()) and gradient.stride() != p.stride():
-        gradient = torch.empty_like(p).copy_(gradient)  # into the parameter's memory layout
-    return _Row(Elements(gradient, p, kept), t, state, place)
-
-
-def _executor(row: Elements) -> tuple[bool, torch.dtype]:
-    """Whether the compiled pass can take the row, whose tensors must lie alike in memory; and its dtype."""
-    return compiled.accepts(*row.tensors), row.p.dtype
-
-
-def _update(
-    module: Any,
-    structure: Structure,
-    program: Program,
-    rows: Sequence[_Row],
-    values: Mapping[str, Any],
-    measured: Measured,
-) -> None:
-    """Rows with the same row values share one line of the table."""
-    if program.row_states or program.measured:
-        t, which = np.array([row.t for row in rows]), np.arange(len(rows))
-    else:
-        t, which = np.unique([row.t for row in rows], return_inverse=True)
-    numbers = [name for name, value in values.items() if not isinstance(value, bool)]
-    read = program.inputs if module is compiled else numbers  # the rule itself takes even those it does not use
-    arrays = {name: np.full(len(t), values[name]) for name in read} | {"t": t}
-    arrays |= {name: np.array([row.state[name].item() for row in rows]) for name in program.row_states}
-    arrays |= {name: value[[row.place for row in rows]] for name, value in measured.items()}
-    after = module.update(structure, [row.elements for row in rows], which.astype(np.int64), arrays)
-    for name, new in after.items():
-        for row, value in zip(rows, new.tolist(), strict=True):
-            row.state[name].fill_(value)

@@ -19,13 +19,19 @@ STORAGE: Mapping[torch.dtype, str] = {
     torch.float32: "float32",
     torch.float64: "float64",
     torch.bfloat16: "bfloat16",
+    torch.int16: "int16",
 }
-"""What a row's tensors may be held in. float64 stands alone; the other two mix, and are computed in float32."""
+"""What a row's tensors may be held in. float64 stands alone; the others mix, and are computed in float32.
+
+int16 is for the rest of a bfloat16 parameter alone.
+"""
 
 PARALLEL = 1 << 16  # elements from which several threads pay
 PART = 1 << 15  # elements that a thread takes at once
 
 Storage = tuple[torch.dtype, ...]
+Streams = Sequence[Tensor]
+"""One row's tensors: gradient, parameter, states, and the rest of a compensated parameter."""
 
 
 def accepts(*tensors: Tensor) -> bool:
@@ -47,22 +53,28 @@ def _alike(tensors: Sequence[Tensor]) -> bool:
 class Pass:
     """A step made ready for rows whose sizes and dtypes stay. What changes is filled in before each call.
 
-    storage: the dtypes of gradient, parameter and states. sizes: elements of each row. lines: of the table, at most.
+    storage: the dtypes of gradient, parameter and states, and of the rest of a compensated parameter. sizes: elements
+        of each row. lines: of the table, at most. by_chance: whether a bfloat16 parameter is rounded stochastically.
 
-    pointers: int64 `[2 + states, rows]`, where gradient, parameter and states begin in memory.
+    pointers: int64 `[2 + states, rows]`, where gradient, parameter and states (and rest) begin in memory.
     which: int64 `[rows]`, the table's line that each row uses; 0 unless filled in.
     active: bool `[lines]`; rows of a line that is not active are left as they are. All are unless filled in.
+    keys: int64 `[rows]`, of `rounding.keys`, where it is by chance.
     """
 
-    def __init__(self, program: Program, storage: Storage, sizes: Array, lines: int) -> None:
+    def __init__(
+        self, program: Program, storage: Storage, sizes: Array, lines: int, *, by_chance: bool = False
+    ) -> None:
         self.pointers = np.zeros((len(storage), len(sizes)), np.int64)
         self.which, self.active = np.zeros(len(sizes), np.int64), np.ones(lines, np.bool_)
-        self._kernel = kernel(program, tuple(STORAGE[dtype] for dtype in storage))
+        self.keys = np.zeros(len(sizes), np.int64)
+        self.by_chance = by_chance and storage[1] is torch.bfloat16 and torch.int16 not in storage
+        self._kernel = kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
         self._table = np.empty((lines, len(program.columns)), np.float64 if torch.float64 in storage else np.float32)
         self._blocks, self._bounds = _cut(np.asarray(sizes, np.int64))
         self._parts = len(self._bounds) - 1
         self._counter = np.zeros(1, np.int64)
-        arrays = (self._table, self.which, self.active, self.pointers, self._blocks, self._bounds)
+        arrays = (self._table, self.which, self.active, self.pointers, self._blocks, self._bounds, self.keys)
         counts = (self._parts, self._blocks.shape[1], len(sizes))
         self._frame = np.array([self._counter.ctypes.data, *counts, *(a.ctypes.data for a in arrays)], np.int64)
         self._arguments = self._frame.ctypes.data
@@ -91,33 +103,43 @@ def update(
     program = trace(structure)
     tensors = [row.tensors for row in rows]
     if AGREEMENT in program.measured:
-        values = {**values, AGREEMENT: _agreement(trace_agreement(structure), tensors, which, values)}
+        values = {**values, AGREEMENT: _agreement(trace_agreement(structure), rows, which, values)}
     columns, after = table(program, values)
-    _carry_out(program, tensors, which, columns)
+    chances = [row.key for row in rows if row.key is not None]
+    _carry_out(program, tensors, which, columns, np.array(chances, np.int64) if chances else None)
     return after
 
 
-def _agreement(
-    program: Program, rows: Sequence[tuple[Tensor, ...]], which: Array, values: Mapping[str, Array]
-) -> Array:
+def _agreement(program: Program, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]) -> Array:
     """The share of each row's elements that a cautious step moves, `[rows]`."""
-    found = [torch.empty_like(row[1]) for row in rows]
-    streams = [(*row, agrees) for row, agrees in zip(rows, found, strict=True)]
+    found = [torch.empty_like(row.p) for row in rows]
+    streams = [counted(row.tensors, agrees) for row, agrees in zip(rows, found, strict=True)]
     _carry_out(program, streams, which, table(program, values)[0])
     return shares(found)
 
 
-def _carry_out(program: Program, rows: Sequence[tuple[Tensor, ...]], which: Array, columns: Array) -> None:
-    """rows: gradient, parameter and the program's states of each."""
+def counted(streams: Streams, agrees: Tensor) -> tuple[Tensor, ...]:
+    """A row's streams with the one that is written to count what agrees."""
+    rest = [tensor for tensor in streams if tensor.dtype is torch.int16]
+    return (*streams[: len(streams) - len(rest)], agrees, *rest)
+
+
+def _carry_out(
+    program: Program, rows: Sequence[Streams], which: Array, columns: Array, keys: Array | None = None
+) -> None:
+    """keys: of every row, where parameters are rounded by chance."""
     for storage, index in by_storage(rows).items():
         chosen = [rows[r] for r in index]
-        step = Pass(program, storage, np.array([row[1].numel() for row in chosen]), len(columns))
+        sizes = np.array([row[1].numel() for row in chosen])
+        step = Pass(program, storage, sizes, len(columns), by_chance=keys is not None)
         step.pointers[:] = np.array([[t.data_ptr() for t in row] for row in chosen], np.int64).T
         step.which[:] = which[index]
+        if keys is not None:
+            step.keys[:] = keys[index]
         step(columns)
 
 
-def by_storage(rows: Sequence[tuple[Tensor, ...]]) -> dict[Storage, Any]:
+def by_storage(rows: Sequence[Streams]) -> dict[Storage, Any]:
     """The indices of rows whose gradient, parameter and states have the same dtypes."""
     found: dict[Storage, list[int]] = {}
     for r, row in enumerate(rows):

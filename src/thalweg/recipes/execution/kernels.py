@@ -37,20 +37,21 @@ def _module(text: str) -> Any:
 
 
 @cache
-def kernel(program: Program, storage: tuple[str, ...]) -> Function:
+def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = False) -> Function:
     """The compiled pass of a program for streams held as `source` says: a function of the address of a frame.
 
     The frame's int64 numbers: the address of a counter at 0, how many parts, blocks and rows, and the addresses of
         table: `[lines, columns]`, float64 where that is the storage and float32 elsewhere,
         which: int64 `[rows]`, each row's line in the table,
         active: bool `[lines]`; the rows of an inactive line are left as they are,
-        pointers: int64 `[2 + states, rows]`, where a row's gradient, parameter and states begin,
+        pointers: int64 `[2 + states, rows]`, where a row's gradient, parameter and states (and rest) begin,
         blocks: int64 `[3, blocks]`, the row that a block is part of, its first element there, its length,
-        bounds: int64 `[parts + 1]`; part i is the blocks from bounds[i] to bounds[i + 1].
+        bounds: int64 `[parts + 1]`; part i is the blocks from bounds[i] to bounds[i + 1],
+        keys: int64 `[rows]`, for rounding by chance.
 
     Several threads may call it with one frame: each takes the next part until none is left.
     """
-    return Function(_module(source.kernel(program, storage)).share.address)
+    return Function(_module(source.kernel(program, storage, by_chance=by_chance)).share.address)
 
 
 def scalars(dtype: str) -> Any:

@@ -1,6 +1,6 @@
 """The reference: the rule on tensors, eagerly, a row at a time. Slow, allocates, always right.
 
-What is held in bfloat16 or float16 is computed in float32, and rounded once, when it is stored.
+What is held in bfloat16 or float16 is computed in float32, and rounded once, when it is stored (`rounding.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.compose import Structure, agreement, step
+from thalweg.recipes.execution import rounding
 from thalweg.recipes.measures import shares
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array
@@ -20,16 +21,37 @@ from thalweg.recipes.trace import trace
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """One row's tensors, all of one shape: gradient, parameter, and states in the program's order."""
+    """One row's tensors, all of one shape: gradient, parameter, and states in the program's order.
+
+    Of a parameter in few bits, `rest` is what it leaves over, where that is kept, and `key` makes the chances of its
+    rounding, where it is rounded by chance: all rows of a call have one, or none.
+    """
 
     g: Tensor
     p: Tensor
     states: tuple[Tensor, ...]
+    rest: Tensor | None = None
+    key: int | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """Gradient, parameter and states."""
-        return (self.g, self.p, *self.states)
+        """Gradient, parameter, states and rest."""
+        return (self.g, self.p, *self.states, *([] if self.rest is None else [self.rest]))
+
+    @property
+    def wide(self) -> tuple[Tensor, ...]:
+        """Gradient, parameter and states as they are computed with."""
+        p = _wide(self.p) if self.rest is None else rounding.joined(self.p, self.rest)
+        return (_wide(self.g), p, *map(_wide, self.states))
+
+    def store(self, p: Any) -> None:
+        """Makes the computed parameter the parameter, rounded as it is to be."""
+        if self.rest is not None:
+            self.p[...], self.rest[...] = rounding.parted(torch.as_tensor(p), self.p.dtype)
+        elif self.key is not None and self.p.dtype in rounding.LOW:
+            self.p[...] = rounding.stochastic(torch.as_tensor(p), self.p.dtype, self.key)
+        else:
+            _write(self.p, p)
 
 
 def update(
@@ -40,21 +62,26 @@ def update(
     after = {name: np.array(values[name]) for name in program.row_states}
     for row, r in zip(rows, which.tolist(), strict=True):
         scalars = {name: float(array[r]) for name, array in values.items()}
-        g, p, *held = inputs = tuple(_wide(tensor) for tensor in row.tensors)
+        g, p, *held = inputs = row.wide
         states = _scalar_states(structure, scalars) | dict(zip(program.states, held, strict=True))
         if AGREEMENT in program.measured:
             scalars[AGREEMENT] = _share(agreement(structure, g, p, states, scalars["t"], scalars))
         p, new = step(structure, g, p, states, scalars["t"], scalars)
         fresh = [_apart(value, inputs) for value in (p, *(new[name] for name in program.states))]
-        for old, value in zip((row.p, *row.states), fresh, strict=True):
-            old.copy_(value) if isinstance(value, Tensor) else old.fill_(value)
+        row.store(fresh[0])
+        for old, value in zip(row.states, fresh[1:], strict=True):
+            _write(old, value)
         for name in program.row_states:
             after[name][r] = new[name]
     return after
 
 
+def _write(old: Tensor, value: Any) -> None:
+    old.copy_(value) if isinstance(value, Tensor) else old.fill_(value)
+
+
 def _wide(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+    return tensor.float() if tensor.dtype in rounding.LOW else tensor
 
 
 def _share(agrees: Tensor) -> float:

@@ -7,6 +7,7 @@ name.
 
 from collections.abc import Sequence
 
+from thalweg.recipes.execution.rounding import FIRST, SECOND
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {
@@ -59,7 +60,7 @@ _word = ir.IntType(32)
 
 
 _integers, _bytes = pointer_to(types.int64), pointer_to(types.uint8)
-_wide, _half = pointer_to(_real), pointer_to(types.uint16)
+_wide, _half, _rests = pointer_to(_real), pointer_to(types.uint16), pointer_to(types.int16)
 
 
 @intrinsic
@@ -89,6 +90,64 @@ def _narrowed(typing_context, value):
 
 
 @intrinsic
+def _by_chance(typing_context, value, index, key):
+    """The bits of the bfloat16 above or below; `rounding.stochastic` has the same chances."""
+
+    def generate(context, builder, signature, arguments):
+        word, number = builder.bitcast(arguments[0], _word), builder.trunc(arguments[1], _word)
+        low = builder.trunc(arguments[2], _word)
+        high = builder.trunc(builder.lshr(arguments[2], ir.IntType(64)(32)), _word)
+        x = builder.xor(number, low)
+        x = builder.mul(builder.xor(x, builder.lshr(x, _word(16))), _word({first}))
+        x = builder.add(builder.xor(x, builder.lshr(x, _word(15))), high)
+        x = builder.mul(x, _word({second}))
+        x = builder.lshr(builder.xor(x, builder.lshr(x, _word(15))), _word(16))
+        unending = builder.icmp_unsigned("==", builder.and_(word, _word(0x7F800000)), _word(0x7F800000))
+        lost = builder.fcmp_unordered("uno", arguments[0], arguments[0])
+        kept = builder.select(unending, word, builder.add(word, x))
+        kept = builder.select(lost, _word(0x7FC00000), kept)
+        return builder.trunc(builder.lshr(kept, _word(16)), ir.IntType(16))
+
+    return types.uint16(types.float32, types.int64, types.int64), generate
+
+
+@intrinsic
+def _joined(typing_context, half, rest):
+    """The float32 of which they are the upper and the lower half."""
+
+    def generate(context, builder, signature, arguments):
+        word = builder.shl(builder.zext(arguments[0], _word), _word(16))
+        return builder.bitcast(builder.add(word, builder.sext(arguments[1], _word)), ir.FloatType())
+
+    return types.float32(types.uint16, types.int16), generate
+
+
+@intrinsic
+def _upper(typing_context, value):
+    """The bits of the nearest bfloat16, the further from 0 of two."""
+
+    def generate(context, builder, signature, arguments):
+        word = builder.bitcast(arguments[0], _word)
+        lost = builder.fcmp_unordered("uno", arguments[0], arguments[0])
+        word = builder.select(lost, _word(0x7FC00000), builder.add(word, _word(0x8000)))
+        return builder.trunc(builder.lshr(word, _word(16)), ir.IntType(16))
+
+    return types.uint16(types.float32), generate
+
+
+@intrinsic
+def _lower(typing_context, value):
+    """What the upper half leaves over."""
+
+    def generate(context, builder, signature, arguments):
+        word = builder.bitcast(arguments[0], _word)
+        lost = builder.fcmp_unordered("uno", arguments[0], arguments[0])
+        return builder.trunc(builder.select(lost, _word(0), word), ir.IntType(16))
+
+    return types.int16(types.float32), generate
+
+
+@intrinsic
 def _next(typing_context, counter):
     """The number at an address, which is one more for whoever asks next."""
 
@@ -104,13 +163,13 @@ def _next(typing_context, counter):
 def share(_frame):
     _counter, _parts, _blocks, _rows, _table = _frame[0], _frame[1], _frame[2], _frame[3], _frame[4]
     _which, _active, _pointers = _integers(_frame[5]), _bytes(_frame[6]), _integers(_frame[7])
-    _block, _bounds = _integers(_frame[8]), _integers(_frame[9])
+    _block, _bounds, _keys = _integers(_frame[8]), _integers(_frame[9]), _integers(_frame[10])
     _part = _next(_counter)
     while _part < _parts:
         for _b in range(_bounds[_part], _bounds[_part + 1]):
             _r, _start, _n = _block[_b], _block[_blocks + _b], _block[2 * _blocks + _b]
             if _active[_which[_r]]:
-                _k = _wide(_table + _which[_r] * {width} * {itemsize})
+                _k, _key = _wide(_table + _which[_r] * {width} * {itemsize}), _keys[_r]
 {columns}
 {places}
                 for _i in range(_n):
@@ -151,15 +210,18 @@ def write(addresses, values):
 '''
 
 
-def kernel(program: Program, storage: tuple[str, ...]) -> str:
+def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = False) -> str:
     """The kernel's source for streams (gradient, parameter, states) held as `storage` says.
 
-    Each is "float32", "float64" or "bfloat16"; float64 stands alone.
+    Each is "float32", "float64" or "bfloat16"; float64 stands alone. A stream more, "int16", is what a bfloat16
+    parameter leaves over; by_chance: one without is rounded stochastically.
     """
     from thalweg import __version__
 
-    streams = ("g", "p", *program.states)
+    streams = ("g", "p", *program.states, *(["_rest"] if "int16" in storage else []))
     held = dict(zip(streams, storage, strict=True))
+    if held["p"] == "bfloat16" and (by_chance or "_rest" in held):
+        held["p"] = "halves" if "_rest" in held else "by chance"
     double = "float64" in storage
     outputs = {name: value for name, value in program.outputs.items() if name != value}
     return TEMPLATE.format(
@@ -167,12 +229,14 @@ def kernel(program: Program, storage: tuple[str, ...]) -> str:
         pointer=POINTER,
         real="float64" if double else "float32",
         itemsize=8 if double else 4,
+        first=FIRST,
+        second=SECOND,
         width=len(program.columns),
         columns=_lines(4, [f"_k{j} = _k[{j}]" for j in range(len(program.columns))]),
         places=_lines(4, [f"{s}_ = {_place(j, held[s])}" for j, s in enumerate(streams)]),
-        loads=_lines(5, [f"{s} = {_loaded(s, held[s])}" for s in streams]),
+        loads=_lines(5, [f"{s} = {_loaded(s, held[s])}" for s in streams if s != "_rest"]),
         body=_lines(5, [_line(instruction) for instruction in program.body]),
-        stores=_lines(5, [f"{name}_[_i] = {_stored(value, held[name])}" for name, value in outputs.items()]),
+        stores=_lines(5, [line for name, value in outputs.items() for line in _stored(name, value, held[name])]),
     )
 
 
@@ -187,17 +251,25 @@ def _lines(depth: int, lines: Sequence[str]) -> str:
     return "\n".join(f"{'    ' * depth}{line}" for line in lines)
 
 
+BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "by chance": 2, "halves": 2, "int16": 2}
+
+
 def _place(j: int, held: str) -> str:
-    kind, itemsize = ("_half", 2) if held == "bfloat16" else ("_wide", 8 if held == "float64" else 4)
-    return f"{kind}(_pointers[{j} * _rows + _r] + _start * {itemsize})"
+    kind = "_rests" if held == "int16" else "_half" if BYTES[held] == 2 else "_wide"
+    return f"{kind}(_pointers[{j} * _rows + _r] + _start * {BYTES[held]})"
 
 
 def _loaded(stream: str, held: str) -> str:
-    return f"_widened({stream}_[_i])" if held == "bfloat16" else f"{stream}_[_i]"
+    if held == "halves":
+        return f"_joined({stream}_[_i], _rest_[_i])"
+    return f"_widened({stream}_[_i])" if BYTES[held] == 2 else f"{stream}_[_i]"
 
 
-def _stored(value: str, held: str) -> str:
-    return f"_narrowed({value})" if held == "bfloat16" else value
+def _stored(stream: str, value: str, held: str) -> list[str]:
+    if held == "halves":
+        return [f"{stream}_[_i] = _upper({value})", f"_rest_[_i] = _lower({value})"]
+    how = {"bfloat16": f"_narrowed({value})", "by chance": f"_by_chance({value}, _start + _i, _key)"}
+    return [f"{stream}_[_i] = {how.get(held, value)}"]
 
 
 def _line(instruction: Instruction) -> str:

@@ -1,0 +1,115 @@
+"""One param group's step whatever its tensors look like: layouts, devices, complex numbers, states yet to be made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.optim import state as states
+from thalweg.optim.precision import Precision
+from thalweg.recipes.compose import Structure
+from thalweg.recipes.execution import compiled, reference
+from thalweg.recipes.execution.reference import Elements
+from thalweg.recipes.rows import Array
+from thalweg.recipes.trace import Program, trace
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be stepped, and how.
+
+    places: of the parameters in their group. measured: row values measured on the gradients, `[parameters]` or one for
+        all.
+    """
+
+    structure: Structure
+    values: Mapping[str, Any]
+    precision: Precision
+    params: Sequence[Tensor]
+    gradients: Sequence[Tensor]
+    places: Sequence[int]
+    measured: Mapping[str, Array]
+
+    @property
+    def program(self) -> Program:
+        return trace(self.structure)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the parameters' steps are counted."""
+        return states.counts(self.structure, self.params, self.precision)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    elements: Elements
+    t: float
+    state: states.States
+    order: int
+
+
+def update(work: Work, all_states: states.States) -> None:
+    """Steps every parameter in place; creates the state that is missing."""
+    keeps = states.keeps(work.structure, work.program, work.params, work.precision)
+    buckets: dict[Any, list[_Row]] = {}
+    for order, p in enumerate(work.params):
+        row = _row(work, all_states[p] if keeps else {}, order)
+        buckets.setdefault(_executor(row.elements), []).append(row)
+    for (compile_it, *_), bucket in buckets.items():
+        _update(work, compiled if compile_it else reference, bucket)
+
+
+def _row(work: Work, state: states.States, order: int) -> _Row:
+    p, gradient = work.params[order], work.gradients[order]
+    t = _stepped(work, state, p)
+    kept = tuple([state[name] for name in work.program.states])
+    rest = state[states.REST] if work.precision.compensates(p) else None
+    if p.is_complex():  # as pairs of real numbers: elementwise rules treat the two parts alike, as torch does
+        view = torch.view_as_real
+        gradient, p, kept = view(gradient), view(p), tuple(view(s) for s in kept)
+    if not (gradient.is_contiguous() and p.is_contiguous()) and gradient.stride() != p.stride():
+        gradient = torch.empty_like(p, dtype=gradient.dtype).copy_(gradient)  # into the parameter's memory layout
+    return _Row(Elements(gradient, p, kept, rest, _key(work, p, t, order)), t, state, order)
+
+
+def _stepped(work: Work, state: states.States, p: Tensor) -> float:
+    """The number of the step that a parameter takes now; one that nobody counts is the first or a later one."""
+    counted = work.counted
+    fresh = states.ensure(work.structure, work.program, state, p, work.values, work.precision, counted=counted)
+    if not counted:
+        return 1.0 if fresh else 2.0
+    state["step"] += 1
+    return float(state["step"].item())
+
+
+def _key(work: Work, p: Tensor, t: float, order: int) -> int | None:
+    if not work.precision.chances([p]):
+        return None
+    return int(work.precision.keys(np.array([t]), np.array([work.places[order]]))[0])
+
+
+def _executor(row: Elements) -> tuple[bool, torch.dtype, bool]:
+    """Whether the compiled pass can take the row, whose tensors must lie alike in memory; its dtype; any chances."""
+    return compiled.accepts(*row.tensors), row.p.dtype, row.key is not None
+
+
+def _update(work: Work, module: Any, rows: Sequence[_Row]) -> None:
+    """Rows with the same row values share one line of the table."""
+    program, values = work.program, work.values
+    if program.row_states or program.measured:
+        t, which = np.array([row.t for row in rows]), np.arange(len(rows))
+    else:
+        t, which = np.unique([row.t for row in rows], return_inverse=True)
+    numbers = [name for name, value in values.items() if not isinstance(value, bool)]
+    read = program.inputs if module is compiled else numbers  # the rule itself takes even those it does not use
+    arrays = {name: np.full(len(t), values[name]) for name in read} | {"t": t}
+    arrays |= {name: np.array([row.state[name].item() for row in rows]) for name in program.row_states}
+    for name, value in work.measured.items():
+        arrays[name] = np.broadcast_to(value, len(work.params))[[row.order for row in rows]]
+    after = module.update(work.structure, [row.elements for row in rows], which.astype(np.int64), arrays)
+    for name, new in after.items():
+        for row, value in zip(rows, new.tolist(), strict=True):
+            row.state[name].fill_(value)

@@ -1,0 +1,84 @@
+"""What a drop-in holds in how many bits: its parameters' rounding, and its states."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError, shown
+from thalweg.options.kinds import Whole
+from thalweg.recipes.execution.rounding import LOW, Rounding, keys
+from thalweg.recipes.rows import Array
+
+ROUNDINGS: tuple[str, ...] = get_args(Rounding)
+STATE_DTYPES = (None, "parameter", "bfloat16", "8bit")
+SEEDS = Whole(0, 2**63 - 1)
+
+PRECISION: Mapping[str, Any] = {"rounding": "stochastic", "rounding_seed": 0, "state_dtype": None}
+"""Arguments of every drop-in, and their defaults."""
+
+MEANINGS: Mapping[str, str] = {
+    "rounding": (
+        "how parameters in bfloat16 or float16 are stored, of 'stochastic', which keeps small steps on average;"
+        " 'compensated', which keeps beside them what rounding leaves over; and 'nearest', which loses small steps"
+    ),
+    "rounding_seed": "the seed of the chances of stochastic rounding, a whole number from 0",
+    "state_dtype": (
+        "what states are held in: by default the parameter's dtype, float32 where that is bfloat16 or float16;"
+        " 'parameter', always the parameter's, as in torch; 'bfloat16'; '8bit', in blocks of 256 with a scale each"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A param group's choices. number: the group's place in the optimizer."""
+
+    rounding: str
+    seed: int
+    state_dtype: str | None
+    number: int
+
+    @classmethod
+    def of(cls, group: Mapping[str, Any], number: int) -> "Precision":
+        rounding, seed, dtype = (group.get(name, default) for name, default in PRECISION.items())
+        return cls(rounding, seed, dtype, number)
+
+    def chances(self, params: Sequence[Tensor]) -> bool:
+        """Whether any of the parameters is rounded by chance, which goes by their steps: these are counted then."""
+        return self.rounding == "stochastic" and any(p.dtype in LOW for p in params)
+
+    def compensates(self, p: Tensor) -> bool:
+        """Whether what rounding leaves over is kept."""
+        return self.rounding == "compensated" and p.dtype in LOW
+
+    def keys(self, t: Array, places: Array) -> Array:
+        """The keys of parameters at these places in their group at their steps, int64 `[n]`."""
+        return keys(self.seed, t, places + (self.number << 32))
+
+    def dtype(self, p: Tensor) -> torch.dtype:
+        """What an elementwise state of a parameter begins in."""
+        if self.state_dtype == "bfloat16" and not p.is_complex():
+            return torch.bfloat16
+        return torch.float32 if p.dtype in LOW and self.state_dtype != "parameter" else p.dtype
+
+
+def check(owner: str, group: Mapping[str, Any]) -> dict[str, Any]:
+    """The choices of a group as they are kept. Raises `InputError` with what there is to choose from."""
+    given = {name: group.get(name, default) for name, default in PRECISION.items()}
+    dtype = given["state_dtype"]
+    if isinstance(dtype, torch.dtype):
+        given["state_dtype"] = str(dtype).removeprefix("torch.")
+    _choose(owner, "rounding", given["rounding"], ROUNDINGS)
+    _choose(owner, "state_dtype", given["state_dtype"], STATE_DTYPES)
+    given["rounding_seed"] = SEEDS.read(given["rounding_seed"])
+    if given["rounding_seed"] is None:
+        raise InputError(f"{owner}: rounding_seed must be {SEEDS.accepted}, got {shown(group['rounding_seed'])}.")
+    return given
+
+
+def _choose(owner: str, name: str, value: Any, choices: Sequence[Any]) -> None:
+    if not isinstance(value, str | None) or value not in choices:
+        raise InputError(f"{owner}: {name} must be one of {', '.join(map(repr, choices))}, got {shown(value)}.")

@@ -1,0 +1,199 @@
+"""Parameters in bfloat16 and float16 move: by chance, or by what rounding leaves over."""
+
+import io
+
+import pytest
+import torch
+
+import thalweg.optim
+from thalweg.errors import InputError
+from thalweg.optim.classes import drop_ins
+from thalweg.recipes.execution import compiled
+from thalweg.recipes.execution.rounding import joined
+
+LOW = (torch.bfloat16, torch.float16)
+KEEPING = ("stochastic", "compensated")
+every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=list(drop_ins()))
+low = pytest.mark.parametrize("dtype", LOW, ids=str)
+
+
+def gradients(steps, dtype, shape=(40, 50)):
+    generator = torch.Generator().manual_seed(3)
+    return [torch.randn(shape, generator=generator).to(dtype) for _ in range(steps)]
+
+
+def start(dtype, shape=(40, 50)):
+    return torch.linspace(-2, 2, 2000).view(shape).to(dtype)
+
+
+def trained(cls, dtype, steps=6, p=None, **options):
+    p = torch.nn.Parameter(start(dtype) if p is None else p)
+    optimizer = cls([p], **options)
+    for gradient in gradients(steps, dtype, p.shape):
+        p.grad = gradient
+        optimizer.step()
+    return p, optimizer
+
+
+@low
+@pytest.mark.parametrize("rounding", KEEPING)
+@pytest.mark.parametrize("cls", [thalweg.optim.AdamW, thalweg.optim.SGD, thalweg.optim.Lion], ids=lambda c: c.__name__)
+def test_small_steps_add_up(cls, rounding, dtype):
+    """A weight of 1 goes down by 0.001 a hundred times, where bfloat16 knows 1/256 at best."""
+    p = torch.nn.Parameter(torch.ones(4000, dtype=dtype))
+    optimizer = cls([p], lr=1e-3, weight_decay=0.0, rounding=rounding)
+    for _ in range(100):
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+    deviation = torch.finfo(dtype).eps * (100 / 4000) ** 0.5  # of the mean of 4000 sums of 100 roundings
+    least = torch.finfo(dtype).eps / 4 if rounding == "compensated" else 5 * deviation
+    assert abs(p.double().mean().item() - 0.9) <= least
+
+
+def test_to_the_nearest_they_are_lost():
+    p = torch.nn.Parameter(torch.ones(10, dtype=torch.bfloat16))
+    optimizer = thalweg.optim.AdamW([p], lr=1e-3, rounding="nearest")
+    for _ in range(100):
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+    assert p.eq(1.0).all()
+
+
+@every_class
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_compensated_bfloat16_is_float32(cls, by_kernel, monkeypatch):
+    """The two halves take the very steps of a float32 parameter that sees the same gradients.
+
+    A kernel may fuse a product with a sum where another does not, half a place each.
+    """
+    if not by_kernel:
+        monkeypatch.setattr(compiled, "accepts", lambda *tensors: False)
+    p, optimizer = trained(cls, torch.bfloat16, rounding="compensated")
+    wide = torch.nn.Parameter(start(torch.bfloat16).float())
+    other = cls([wide])
+    for gradient in gradients(6, torch.bfloat16):
+        wide.grad = gradient.float()
+        other.step()
+    held = joined(p.detach(), optimizer.state[p]["compensation"])
+    off = 20 * torch.finfo(torch.float32).eps if by_kernel else 0.0
+    torch.testing.assert_close(held, wide.detach(), rtol=off, atol=off)
+
+
+@every_class
+@pytest.mark.parametrize("rounding", KEEPING)
+def test_compiled_is_the_reference(cls, rounding, monkeypatch):
+    """The same chances: what differs is rounding in float32, and moves a parameter by one place at most."""
+    by_kernel, _ = trained(cls, torch.bfloat16, rounding=rounding)
+    monkeypatch.setattr(compiled, "accepts", lambda *tensors: False)
+    by_reference, _ = trained(cls, torch.bfloat16, rounding=rounding)
+    apart = (by_kernel.view(torch.int16).int() - by_reference.view(torch.int16).int()).abs()
+    assert apart.max() <= 1
+    assert apart.float().mean() < 0.01
+
+
+def test_the_kernel_has_the_same_chances(monkeypatch):
+    """Steps without any rounding in float32: bitwise, and in whatever order the memory lies."""
+    ends = []
+    for accepts in (compiled.accepts, lambda *tensors: False):
+        monkeypatch.setattr(compiled, "accepts", accepts)
+        for transposed in (False, True):
+            p = torch.ones(300, 301, dtype=torch.bfloat16)
+            p = torch.nn.Parameter(p.t() if transposed else p)
+            optimizer = thalweg.optim.SGD([p], lr=2**-10, rounding_seed=5)
+            for _ in range(3):
+                p.grad = torch.ones_like(p)
+                optimizer.step()
+            ends.append(p.detach().t() if transposed else p.detach())
+    assert 0 < ends[0].ne(1).float().mean() < 1
+    assert all(torch.equal(end, ends[0]) for end in ends)
+
+
+def test_another_seed_other_chances():
+    first, again, other = (trained(thalweg.optim.AdamW, torch.bfloat16, rounding_seed=s)[0] for s in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_parameters_alike_have_chances_of_their_own():
+    params = [torch.nn.Parameter(torch.ones(1000, dtype=torch.bfloat16)) for _ in range(3)]
+    optimizer = thalweg.optim.SGD([{"params": params[:2]}, {"params": params[2:]}], lr=2**-10)
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert not any(torch.equal(params[i], params[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_parameter_without_a_gradient_changes_nothing_for_the_others():
+    ends = []
+    for frozen in (False, True):
+        params = [torch.nn.Parameter(torch.ones(1000, dtype=torch.bfloat16)) for _ in range(2)]
+        optimizer = thalweg.optim.SGD(params, lr=2**-10)
+        for _ in range(3):
+            for p in params[frozen:]:
+                p.grad = torch.ones_like(p)
+            optimizer.step()
+        ends.append(params[1].detach())
+    assert torch.equal(*ends)
+
+
+@low
+@pytest.mark.parametrize("rounding", KEEPING)
+@pytest.mark.parametrize("cls", [thalweg.optim.AdamW, thalweg.optim.SGD, thalweg.optim.NAdam], ids=lambda c: c.__name__)
+def test_resumed_bitwise(cls, rounding, dtype):
+    whole, _ = trained(cls, dtype, rounding=rounding)
+    half, optimizer = trained(cls, dtype, steps=3, rounding=rounding)
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    resumed = cls([half], rounding=rounding)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    for gradient in gradients(6, dtype)[3:]:
+        half.grad = gradient
+        resumed.step()
+    assert torch.equal(half, whole)
+
+
+@every_class
+@low
+def test_states_are_float32(cls, dtype):
+    p, optimizer = trained(cls, dtype, steps=1)
+    held = {name: s.dtype for name, s in optimizer.state[p].items() if s.shape == p.shape}
+    assert set(held.values()) <= {torch.float32}
+    as_torch, optimizer = trained(cls, dtype, steps=1, state_dtype="parameter")
+    assert {s.dtype for s in optimizer.state[as_torch].values() if s.shape == p.shape} <= {dtype}
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_as_torch_does_it(name):
+    """Nearest, and states in bfloat16: torch's own choice. It rounds every operation, which ours rounds once."""
+    ours, _ = trained(
+        getattr(thalweg.optim, name), torch.bfloat16, steps=3, lr=0.1, rounding="nearest", state_dtype="parameter"
+    )
+    theirs, _ = trained(getattr(torch.optim, name), torch.bfloat16, steps=3, lr=0.1)
+    torch.testing.assert_close(ours, theirs, rtol=2**-6, atol=2**-6)
+
+
+def test_bfloat16_states_of_float32_parameters():
+    p, optimizer = trained(thalweg.optim.Adam, torch.float32, state_dtype=torch.bfloat16)
+    assert optimizer.state[p]["exp_avg"].dtype == torch.bfloat16
+    assert optimizer.param_groups[0]["state_dtype"] == "bfloat16"
+    plain, _ = trained(thalweg.optim.Adam, torch.float32)
+    torch.testing.assert_close(p, plain, rtol=2**-7, atol=6e-3 * 2**-7)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rounding": "up"}, "rounding must be one of 'stochastic', 'compensated', 'nearest', got 'up'"),
+        ({"rounding": None}, "rounding must be one of"),
+        ({"state_dtype": "4bit"}, "state_dtype must be one of None, 'parameter', 'bfloat16', '8bit', got '4bit'"),
+        ({"state_dtype": torch.float64}, "got 'float64'"),
+        ({"rounding_seed": -1}, "rounding_seed must be a whole number from 0"),
+        ({"rounding_seed": 0.5}, "rounding_seed must be a whole number from 0"),
+    ],
+)
+def test_refusals(given, message):
+    with pytest.raises(InputError, match=message):
+        thalweg.optim.Adam([torch.zeros(1)], **given)
+    with pytest.raises(InputError, match=message):
+        thalweg.optim.Adam([{"params": [torch.zeros(1)], **given}])
