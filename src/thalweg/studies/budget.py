@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from thalweg.errors import InputError, counted
 from thalweg.population.members import Member
@@ -47,11 +48,15 @@ class Pace:
 
 
 def measure(plan: Plan, design: Design) -> Pace:
-    """Trains the first round's first populations, one a worker, for a few steps."""
-    members = _first_round(design)
-    first = sorted(i for part in plan.populations(members)[: plan.workers] for i in part)
-    probed = [members[i] for i in first]
+    """Trains the first round's first populations, one a worker, for a few steps; of runs one by one, one a worker.
 
+    Nothing is measured twice: where a network is large, each of these ends with an evaluation that takes long.
+    """
+    members = _first_round(design)
+    parts = plan.populations(members)[: plan.workers]
+    probed = [members[i] for i in sorted(i for part in parts for i in (part if plan.width > 1 else part[:1]))]
+
+    @cache
     def seconds(steps: int, every: int) -> float:
         workload = replace(plan.job.workload, steps=steps, evaluate_every=every)
         began = time.perf_counter()
@@ -59,7 +64,7 @@ def measure(plan: Plan, design: Design) -> Pace:
             pass
         return (time.perf_counter() - began) / len(probed)
 
-    seconds(PROBE, PROBE)  # traces, and loads kernels
+    seconds(1, 1)  # traces, and loads kernels
     rough = (seconds(3 * PROBE, PROBE) - seconds(PROBE, PROBE)) / (2 * PROBE)
     study = expected_runs(design) / len(probed) * plan.job.workload.total_steps
     n = max(PROBE, int(min(study * PROBED / 10, PROBE_SECONDS / max(1e-9, rough * len(probed)))))
@@ -109,7 +114,7 @@ def _fitting(
 
 def expected_runs(design: Design) -> int:
     """Runs of a study that extends no edge."""
-    return design.expected * design.seeds + 2 * len(design.contenders) * design.confirm_seeds
+    return design.expected * design.seeds + design.finals * design.confirm_seeds
 
 
 def _ladder(design: Design) -> Iterator[tuple[Design, float, list[str]]]:

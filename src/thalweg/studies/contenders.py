@@ -93,6 +93,17 @@ class Contender:
         rate = self.recipe.rate
         return rate is not None and rate not in self.fixed and rate not in self.space
 
+    @property
+    def published(self) -> dict[str, Any] | None:
+        """The default learning rate beside all other defaults, for what tuning gains over it to show.
+
+        `None` where nothing is tuned, as the rate is fixed, and where another library's class has no default.
+        """
+        rate, defaults = self.recipe.rate, self.recipe.defaults
+        if rate is None:
+            return {}
+        return {rate: defaults[rate]} if rate in defaults and rate not in self.fixed else None
+
     def rates(self, given: Sequence[float] | None, per_decade: int = PER_DECADE) -> tuple[float, ...]:
         """The learning rates to try: fixed, or of its own space, or the user's, or the declared range's grid."""
         rate = self.recipe.rate

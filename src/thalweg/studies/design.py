@@ -52,6 +52,11 @@ class Design:
         return coarse + FINE * sum(c.has_own_grid for c in self.contenders if self.refines)
 
     @property
+    def finals(self) -> int:
+        """Confirmation runs of each seed, at most: a contender without a choice has none of its own."""
+        return sum(1 + (contender.published is not None) for contender in self.contenders)
+
+    @property
     def configurations(self) -> int:
         """What every contender may try."""
         if self.tune:

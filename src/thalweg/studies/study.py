@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from thalweg.analysis.leaderboard import choices, leaderboard
 from thalweg.analysis.selection import Choice
 from thalweg.errors import InputError
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.studies.contenders import Contender
 from thalweg.studies.keeping import Keeping
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.progress import Noted, Observer
@@ -90,11 +88,7 @@ class Study:
         return [Entry(tuner.contender, c, seed, "tuning", of) for seed in seeds for c in configurations]
 
     def _final_runs(self) -> int:
-        return self._finals_a_seed() * min(LOOK, self._design.confirm_seeds)
-
-    def _finals_a_seed(self) -> int:
-        """At most: a contender without a choice has none of its own."""
-        return sum(1 + (_published(contender) is not None) for contender in self._design.contenders)
+        return self._design.finals * min(LOOK, self._design.confirm_seeds)
 
     def _confirm(self, chosen: Mapping[str, Choice | None]) -> None:
         """In looks of a few seeds: until all have run, a look finds the ranking settled, or time is up."""
@@ -114,7 +108,7 @@ class Study:
 
     def _affordable(self, look: Sequence[int], *, first: bool) -> Sequence[int]:
         """The seeds of a look that still fit; of the first at least two."""
-        each = self._finals_a_seed()
+        each = self._design.finals
         return look[: max(2 if first else 0, self._clock.affords(len(look) * each) // each)]
 
     def _settled(self, looks: int) -> bool:
@@ -128,9 +122,8 @@ class Study:
             if choice is not None:
                 given = choice.point.hyperparameters
                 entries.append(Entry(contender, given, seed, "confirmation", "confirmation"))
-            published = _published(contender)
-            if published is not None:
-                entries.append(Entry(contender, published, seed, "defaults", "confirmation"))
+            if contender.published is not None:
+                entries.append(Entry(contender, contender.published, seed, "defaults", "confirmation"))
         return entries
 
     def _train(self, entries: Sequence[Entry], stage: str) -> None:
@@ -149,16 +142,3 @@ def _about_seeds(done: int, planned: int, *, settled: bool) -> list[str]:
     if done < planned:
         return [f"The budget allowed {done} of {planned} confirmation seeds."]
     return [f"The budget had time for {done} confirmation seeds in place of {planned}."] if done > planned else []
-
-
-def _published(contender: Contender) -> dict[str, Any] | None:
-    """The default learning rate beside all other defaults, for what tuning gains over it to show.
-
-    `None` where nothing is tuned, as the rate is fixed, and where another library's class has no default.
-    """
-    rate, defaults = contender.recipe.rate, contender.recipe.defaults
-    if rate is None:
-        return {}
-    if rate in contender.fixed:
-        return None
-    return {rate: defaults[rate]} if rate in defaults else None
