@@ -62,13 +62,6 @@ def test_a_first_rate_of_zero_where_the_rule_divides_by_it():
         thalweg.optim.AdaBound([torch.zeros(1)], lr=0.0)
 
 
-def test_a_sparse_gradient():
-    embedding = torch.nn.Embedding(5, 2, sparse=True)
-    embedding(torch.tensor([1])).sum().backward()
-    with pytest.raises(InputError, match="Adam takes dense gradients only; create the embedding with sparse=F"):
-        thalweg.optim.Adam(embedding.parameters()).step()
-
-
 def test_nothing_to_train():
     with pytest.raises(ValueError, match=re.escape("empty parameter list")):
         thalweg.optim.Adam([])

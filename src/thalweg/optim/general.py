@@ -1,18 +1,20 @@
 """One param group's step whatever its tensors look like: layouts, devices, complex numbers, states yet to be made."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.optim import eightbit, sparse
 from thalweg.optim import state as states
 from thalweg.optim.precision import Precision
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, reference
 from thalweg.recipes.execution.reference import Elements
+from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program, trace
 
@@ -45,10 +47,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """One parameter at its step `t`, `order` among those stepped. after: what is left to do with its elements."""
+
     elements: Elements
     t: float
     state: states.States
     order: int
+    after: Callable[[], None] | None = None
 
 
 def update(work: Work, all_states: states.States) -> None:
@@ -57,9 +62,12 @@ def update(work: Work, all_states: states.States) -> None:
     buckets: dict[Any, list[_Row]] = {}
     for order, p in enumerate(work.params):
         row = _row(work, all_states[p] if keeps else {}, order)
-        buckets.setdefault(_executor(row.elements), []).append(row)
-    for (compile_it, *_), bucket in buckets.items():
-        _update(work, compiled if compile_it else reference, bucket)
+        if eightbit.held(row.state, work.program.states):
+            _update_stretches(work, row)
+        else:
+            buckets.setdefault(_executor(row.elements), []).append(row)
+    for bucket in buckets.values():
+        _update(work, bucket)
 
 
 def _row(work: Work, state: states.States, order: int) -> _Row:
@@ -67,12 +75,22 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
     t = _stepped(work, state, p)
     kept = tuple([state[name] for name in work.program.states])
     rest = state[states.REST] if work.precision.compensates(p) else None
+    if gradient.is_sparse and t == 1 and sparse.begins(work.program):
+        gradient = gradient.to_dense()
+    elements, after = Elements(gradient, p, kept, rest, _key(work, p, t, order)), None
+    if gradient.is_sparse:
+        elements, after = sparse.touched(elements)
+    return _Row(_laid(elements), t, state, order, after)
+
+
+def _laid(elements: Elements) -> Elements:
+    """Real, and the gradient in the parameter's layout."""
+    g, p, kept = elements.g, elements.p, elements.states
     if p.is_complex():  # as pairs of real numbers: elementwise rules treat the two parts alike, as torch does
-        view = torch.view_as_real
-        gradient, p, kept = view(gradient), view(p), tuple(view(s) for s in kept)
-    if not (gradient.is_contiguous() and p.is_contiguous()) and gradient.stride() != p.stride():
-        gradient = torch.empty_like(p, dtype=gradient.dtype).copy_(gradient)  # into the parameter's memory layout
-    return _Row(Elements(gradient, p, kept, rest, _key(work, p, t, order)), t, state, order)
+        g, p, kept = torch.view_as_real(g), torch.view_as_real(p), tuple(map(torch.view_as_real, kept))
+    if not (g.is_contiguous() and p.is_contiguous()) and g.stride() != p.stride():
+        g = torch.empty_like(p, dtype=g.dtype).copy_(g)
+    return replace(elements, g=g, p=p, states=kept)
 
 
 def _stepped(work: Work, state: states.States, p: Tensor) -> float:
@@ -96,9 +114,21 @@ def _executor(row: Elements) -> tuple[bool, torch.dtype, bool]:
     return compiled.accepts(*row.tensors), row.p.dtype, row.key is not None
 
 
-def _update(work: Work, module: Any, rows: Sequence[_Row]) -> None:
-    """Rows with the same row values share one line of the table."""
+def _update_stretches(work: Work, row: _Row) -> None:
+    """One whose states are held in 8 bits. Its row states move on once, by what all of its elements saw."""
+    whole = AGREEMENT in work.program.measured
+    moved: dict[str, Tensor] = {}
+    for part, after in eightbit.stretches(row.elements, row.state, work.program.states, whole=whole):
+        moved = {name: row.state[name].clone() for name in work.program.row_states}
+        _update(work, [_Row(part, row.t, {**row.state, **moved}, row.order, after)])
+    for name, value in moved.items():
+        row.state[name].copy_(value)
+
+
+def _update(work: Work, rows: Sequence[_Row]) -> None:
+    """Rows of one executor; those with the same row values share one line of the table."""
     program, values = work.program, work.values
+    module: Any = compiled if _executor(rows[0].elements)[0] else reference
     if program.row_states or program.measured:
         t, which = np.array([row.t for row in rows]), np.arange(len(rows))
     else:
@@ -113,3 +143,6 @@ def _update(work: Work, module: Any, rows: Sequence[_Row]) -> None:
     for name, new in after.items():
         for row, value in zip(rows, new.tolist(), strict=True):
             row.state[name].fill_(value)
+    for row in rows:
+        if row.after:
+            row.after()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError, shown
 from thalweg.options.kinds import Whole
+from thalweg.recipes.execution.blocks import SMALLEST
 from thalweg.recipes.execution.rounding import LOW, Rounding, keys
 from thalweg.recipes.rows import Array
 
@@ -57,6 +58,12 @@ class Precision:
     def keys(self, t: Array, places: Array) -> Array:
         """The keys of parameters at these places in their group at their steps, int64 `[n]`."""
         return keys(self.seed, t, places + (self.number << 32))
+
+    def in_8_bits(self, p: Tensor) -> bool:
+        """Whether its states are: weights are not, nor the states of a small parameter, or one with gaps in memory."""
+        if self.state_dtype != "8bit" or p.numel() < SMALLEST or p.dtype not in (torch.float32, *LOW):
+            return False
+        return torch.empty_like(p).stride() == p.stride()
 
     def dtype(self, p: Tensor) -> torch.dtype:
         """What an elementwise state of a parameter begins in."""

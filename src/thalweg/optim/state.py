@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.optim import eightbit
 from thalweg.optim.precision import Precision
 from thalweg.optim.signature import hyperparameters
 from thalweg.recipes.catalogue import Recipe
@@ -80,7 +81,7 @@ def _create(
     missing = {name for name in (*program.states, *program.row_states) if state.get(name) is None}
     for declared in structure.states if missing else ():
         if declared.name in missing and not (early and declared.initial == PARAMETER):
-            state[declared.name] = _initial(declared, p, values, precision.dtype(p))
+            state.update(_initial(declared, p, values, precision))
     if precision.compensates(p) and state.get(REST) is None:
         state[REST] = torch.zeros_like(p, dtype=rounding.REST[p.dtype], memory_format=torch.preserve_format)
 
@@ -99,14 +100,18 @@ def restore_dtypes(state: States, saved: Mapping[str, Any], p: Tensor) -> None:
             state[name] = value.detach().clone().to(state[name].device)
 
 
-def _initial(declared: State, p: Tensor, values: Mapping[str, Any], dtype: torch.dtype) -> Tensor:
-    start = declared.first(values, p)
+def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: Precision) -> dict[str, Tensor]:
+    """The state, and its scales where it is held in 8 bits."""
+    name, start, dtype = declared.name, declared.first(values, p), precision.dtype(p)
     if isinstance(start, Tensor):
-        return start.detach().to(dtype, copy=True, memory_format=torch.preserve_format)
+        return {name: start.detach().to(dtype, copy=True, memory_format=torch.preserve_format)}
     if declared.per_row:
-        return torch.tensor(float(start), dtype=torch.float64 if declared.double else torch.get_default_dtype())
+        row = torch.float64 if declared.double else torch.get_default_dtype()
+        return {name: torch.tensor(float(start), dtype=row)}
+    if precision.in_8_bits(p):
+        return eightbit.filled(name, p, start)
     fill = complex(start, start) if p.is_complex() else start
-    return torch.full_like(p, fill, dtype=dtype, memory_format=torch.preserve_format)
+    return {name: torch.full_like(p, fill, dtype=dtype, memory_format=torch.preserve_format)}
 
 
 def _scalar_dtype() -> torch.dtype:

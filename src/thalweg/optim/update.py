@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from thalweg.errors import InputError
-from thalweg.optim import general
+from thalweg.optim import general, sparse
 from thalweg.optim import state as states
 from thalweg.optim.general import Work
 from thalweg.optim.precision import Precision
@@ -83,14 +82,14 @@ class GroupUpdate:
     def gather(self, group: Mapping[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
         """The parameters of the group that have a gradient, and the gradients, made anew where that is asked for."""
         pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
-        params, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+        params, gradients = [p for p, _ in pairs], [g.coalesce() if g.is_sparse else g for _, g in pairs]
         self._all = group["params"]
         return params, self._made(params, gradients) if self._transforms else gradients
 
     def norms(self, gradients: Sequence[Tensor]) -> Array:
         """The norm of each, `[n]`."""
         self._require_dense(gradients)
-        return norms(gradients)
+        return norms([*map(sparse.values_of, gradients)])
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_dense(gradients)
@@ -114,5 +113,5 @@ class GroupUpdate:
 
     def _require_dense(self, gradients: Sequence[Tensor]) -> None:
         if any(g.is_sparse for g in gradients):
-            owner = class_name(self._recipe)
-            raise InputError(f"{owner} takes dense gradients only; create the embedding with sparse=False.")
+            eight = self._precision.state_dtype == "8bit"
+            sparse.require(class_name(self._recipe), self._structure, in_8_bits=eight)

@@ -18,6 +18,7 @@ Start = Annotated[Value, Range(0.0, float("inf"), search=(1.0, 1e4), scale="log"
     drop_in="ASGD(lr, lambd, alpha, t0, weight_decay)",
     rates=(1e-3, 1e1),
     rests=False,
+    dense="its decay and its average go on at every step",
 )
 def asgd(
     g, p, eta: RowFirstRate, mu: RowOnes, ax: Zeros, t, *,

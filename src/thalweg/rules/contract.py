@@ -37,6 +37,7 @@ class Rule:
     scale_free: whether the unit of the gradients does not matter, where nothing such as ε is compared with them.
     spelled: convention → our names of hyperparameters → the library's, where that is not its usual one.
     move: hyperparameters for the same steps by the formula of another convention.
+    dense: why it cannot step some elements and leave the others; empty where it can.
     """
 
     function: Callable[..., Any]
@@ -54,6 +55,7 @@ class Rule:
     scale_free: bool = False
     spelled: Mapping[str, Names] = field(default_factory=dict)
     move: Move = unmoved
+    dense: str = ""
 
     def __call__(self, *args: Value, **hyperparameters: Value) -> Any:
         return self.function(*args, **hyperparameters)
@@ -95,6 +97,7 @@ def rule(
     scale_free: bool = False,
     spelled: Mapping[str, Names] = MappingProxyType({}),
     move: Move = unmoved,
+    dense: str = "",
     **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
@@ -118,6 +121,8 @@ def rule(
             usual one; several where the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
             target, or why there are none (`thalweg.rules.moves`); for rules with formulas.
+        dense: where a step of the rows that a sparse gradient touches, and no others, is not what the rule means: why,
+            as a clause, "its decay moves all".
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
@@ -141,6 +146,7 @@ def rule(
             scale_free=scale_free,
             spelled=spelled,
             move=move,
+            dense=dense,
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}

@@ -20,6 +20,7 @@ def _x(y, *, z, beta1):
     rates=(1e-5, 1e-1),
     scale_free=True,
     evaluated=_x,
+    dense="its average goes on at every step",
     conventions={"keras": {}, "optax": {}},
     spelled={"optax": {"decay": "weight_decay"}},
 )

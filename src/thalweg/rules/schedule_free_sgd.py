@@ -17,6 +17,7 @@ def _x(y, *, z, momentum):
     drop_in="SGDScheduleFree(lr, momentum, weight_decay)",
     rates=(1e-2, 1e1),
     evaluated=_x,
+    dense="its average goes on at every step",
     conventions={"optax": {}},
     spelled={"optax": {"momentum": "b1"}},
 )

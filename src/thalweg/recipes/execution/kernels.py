@@ -62,6 +62,11 @@ def scalars(dtype: str) -> Any:
     return _module(source.scalars(dtype))
 
 
+def codes() -> Any:
+    """`decode(codes, scales, out, n, values)` and `encode(numbers, codes, scales, n, begins, borders)` at addresses."""
+    return _module(source.codes())
+
+
 @cache
 def _folder() -> Path:
     root = os.environ.get("THALWEG_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
