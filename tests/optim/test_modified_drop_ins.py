@@ -213,16 +213,6 @@ def test_parameters_in_another_layout():
     assert_close(plain, turned)
 
 
-@pytest.mark.parametrize(
-    "options", [{"clip_tensor_norm": 1.0}, {"clip_global_norm": 1.0}, {"centralize": True}], ids=str
-)
-def test_sparse_gradients_are_refused(options):
-    p = torch.ones(3, 2, requires_grad=True)
-    p.grad = torch.ones(3, 2).to_sparse()
-    with pytest.raises(InputError, match="takes dense gradients only"):
-        thalweg.optim.SGD([p], **options).step()
-
-
 def test_not_a_number_is_not_hidden():
     p = torch.ones(4, requires_grad=True)
     optimizer = thalweg.optim.SGD([p], cautious=True)

@@ -136,17 +136,17 @@ def test_a_rate_changed_where_it_is(value):
     torch.testing.assert_close([p.detach() for p in made.params], before, rtol=0, atol=0)
 
 
-def test_sparse_after_dense_is_refused_and_nothing_moved():
-    p = torch.ones(3, 2, requires_grad=True)
-    optimizer = thalweg.optim.SGD([p])
-    for _ in range(2):
-        p.grad = torch.ones(3, 2)
-        optimizer.step()
-    before = p.detach().clone()
-    p.grad = torch.ones(3, 2).to_sparse()
-    with pytest.raises(ValueError, match="dense gradients only"):
-        optimizer.step()
-    assert torch.equal(p, before)
+def test_sparse_after_dense_and_dense_after_sparse():
+    ends = []
+    for sparse in (True, False):
+        p = torch.ones(3, 2, requires_grad=True)
+        optimizer = thalweg.optim.Adagrad([p])
+        for step in range(6):
+            gradient = torch.tensor([[1.0, -2.0], [0.0, 0.5], [0.0, 0.0]]) * (step + 1)
+            p.grad = gradient.to_sparse() if sparse and step in (2, 3, 5) else gradient
+            optimizer.step()
+        ends.append(p.detach())
+    assert torch.equal(*ends)
 
 
 def test_copies_step_apart():
