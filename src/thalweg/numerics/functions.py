@@ -106,6 +106,8 @@ def kept(x: Value) -> Value:
         return Symbol("kept", x)
     import torch
 
+    if _tensor(x):
+        return x.to(torch.get_default_dtype()).to(x.dtype)
     return torch.tensor(x, dtype=torch.get_default_dtype()).item()
 
 

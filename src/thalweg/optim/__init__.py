@@ -6,10 +6,11 @@ Every optimizer of the catalogue that declares a spelling is a class here, made 
 from typing import Any
 
 from thalweg.optim.classes import drop_in, drop_ins
+from thalweg.optim.functional import Functional, functional
 from thalweg.optim.optimizer import Optimizer
 from thalweg.optim.translation import translate
 
-__all__ = ["Optimizer", "drop_in", "translate"]
+__all__ = ["Functional", "Optimizer", "drop_in", "functional", "translate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.optim import state as states
+from thalweg.optim import tensors
 from thalweg.optim.averages import swapped
 from thalweg.optim.precision import Precision, check
-from thalweg.optim.signature import CONVENTION, HINTS, bind, class_name, group_defaults, hyperparameters
+from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
+from thalweg.optim.uncompiled import uncompiled
 from thalweg.optim.update import GroupUpdate, step
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
@@ -48,6 +50,7 @@ class Optimizer(torch.optim.Optimizer):
                 self.recipe, self.state, group, Precision.of(group, len(self.param_groups) - 1)
             )  # as torch's Adagrad; a rate may change before the first step
 
+    @uncompiled
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient; returns what `closure`, if given, returns."""
@@ -57,12 +60,24 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        if self._on_tensors():
+            with torch.set_grad_enabled(self.defaults["differentiable"]):
+                tensors.update(self._recipe, self.param_groups, self.state)
+            return loss
         updates: list[GroupUpdate] = self.__dict__.setdefault("_updates", [])  # no part of what is pickled or copied
         if len(updates) < len(self.param_groups):
-            recipe = self.recipe.under(self.defaults.get(CONVENTION, CONVENTIONS[0]))
-            updates += [GroupUpdate(recipe, number) for number in range(len(updates), len(self.param_groups))]
+            updates += [GroupUpdate(self._recipe, number) for number in range(len(updates), len(self.param_groups))]
         step(updates, self.param_groups, self.state)
         return loss
+
+    @property
+    def _recipe(self) -> Recipe:
+        """By the convention that this optimizer follows."""
+        return self.recipe.under(self.defaults.get(CONVENTION, CONVENTIONS[0]))
+
+    def _on_tensors(self) -> bool:
+        """Whether a step is to be operations on tensors alone."""
+        return any(self.defaults.get(hint) or any(g.get(hint) for g in self.param_groups) for hint in WHOLLY_TENSORS)
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -123,9 +138,11 @@ class Optimizer(torch.optim.Optimizer):
         """What a group says of precision, as it is kept. Raises `InputError` for anything wrong in the group."""
         recipe = self.recipe.under(group.get(CONVENTION, CONVENTIONS[0]))
         recipe.resolve(hyperparameters(recipe, group), class_name(recipe))
-        for hint in ("capturable", "differentiable"):
-            if group.get(hint, HINTS[hint]):
-                raise InputError(f"{class_name(self.recipe)} does not support {hint}=True yet; leave it at False.")
+        chosen = next((hint for hint in WHOLLY_TENSORS if group.get(hint)), None)
+        if chosen and group.get("state_dtype") == "8bit":
+            raise InputError(
+                f"{class_name(recipe)}: {chosen}=True and state_dtype='8bit' do not go together; keep one."
+            )
         return check(class_name(recipe), group)
 
 

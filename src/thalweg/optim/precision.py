@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,7 +58,13 @@ class Precision:
 
     def keys(self, t: Array, places: Array) -> Array:
         """The keys of parameters at these places in their group at their steps, int64 `[n]`."""
-        return keys(self.seed, t, places + (self.number << 32))
+        made: Array = keys(self.seed, t.astype(np.int64), places + (self.number << 32))
+        return made
+
+    def key(self, t: Tensor, place: int) -> Tensor:
+        """The key of one parameter at its step, a 0-d tensor, as a 0-d int64 tensor."""
+        made: Tensor = keys(self.seed, t.long(), place + (self.number << 32))
+        return made
 
     def in_8_bits(self, p: Tensor) -> bool:
         """Whether its states are: weights are not, nor the states of a small parameter, or one with gaps in memory."""

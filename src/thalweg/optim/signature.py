@@ -20,6 +20,10 @@ HINTS: Mapping[str, bool | None] = {
 """Arguments by which torch chooses an implementation. Accepted, since the choice is automatic here."""
 
 
+WHOLLY_TENSORS = ("capturable", "differentiable")
+"""Those by which a step is operations on tensors alone."""
+
+
 def group_defaults(recipe: Recipe) -> dict[str, Any]:
     """A param group's keys in torch's spelling, with the recipe's defaults."""
     assert recipe.drop_in is not None

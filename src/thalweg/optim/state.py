@@ -51,12 +51,19 @@ def ensure(
     precision: Precision,
     *,
     counted: bool,
+    device: torch.device | None = None,
 ) -> bool:
-    """Creates what is missing of a parameter's state. Says whether none of the rule's was there."""
+    """Creates what is missing of a parameter's state. Says whether none of the rule's was there.
+
+    device: of the numbers that a parameter has one of; they stay where they are without.
+    """
     own = (s.name for s in structure.rule.states)
     fresh = all(state.get(name) is None for name in own if name in program.states or name in program.row_states)
     _start_counting(structure, state, fresh, counted)
     _create(structure, program, state, p, values, precision)
+    for name in ("step", *program.row_states) if device else ():
+        if name in state:
+            state[name] = state[name].to(device)
     return fresh
 
 
@@ -103,13 +110,14 @@ def restore_dtypes(state: States, saved: Mapping[str, Any], p: Tensor) -> None:
 def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: Precision) -> dict[str, Tensor]:
     """The state, and its scales where it is held in 8 bits."""
     name, start, dtype = declared.name, declared.first(values, p), precision.dtype(p)
-    if isinstance(start, Tensor):
+    if declared.initial == PARAMETER:
         return {name: start.detach().to(dtype, copy=True, memory_format=torch.preserve_format)}
     if declared.per_row:
         row = torch.float64 if declared.double else torch.get_default_dtype()
         return {name: torch.tensor(float(start), dtype=row)}
     if precision.in_8_bits(p):
-        return eightbit.filled(name, p, start)
+        return eightbit.filled(name, p, float(start))
+    start = float(start)  # a learning rate may stand in a tensor
     fill = complex(start, start) if p.is_complex() else start
     return {name: torch.full_like(p, fill, dtype=dtype, memory_format=torch.preserve_format)}
 

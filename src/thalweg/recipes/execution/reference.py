@@ -31,7 +31,7 @@ class Elements:
     p: Tensor
     states: tuple[Tensor, ...]
     rest: Tensor | None = None
-    key: int | None = None
+    key: Any = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -47,9 +47,9 @@ class Elements:
     def store(self, p: Any) -> None:
         """Makes the computed parameter the parameter, rounded as it is to be."""
         if self.rest is not None:
-            self.p[...], self.rest[...] = rounding.parted(torch.as_tensor(p), self.p.dtype)
+            self.p[...], self.rest[...] = rounding.parted(torch.as_tensor(p).float(), self.p.dtype)
         elif self.key is not None and self.p.dtype in rounding.LOW:
-            self.p[...] = rounding.stochastic(torch.as_tensor(p), self.p.dtype, self.key)
+            self.p[...] = rounding.stochastic(torch.as_tensor(p).float(), self.p.dtype, self.key)
         else:
             _write(self.p, p)
 

@@ -9,9 +9,7 @@ float32 value, bit for bit.
 
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 Rounding = Literal["stochastic", "compensated", "nearest"]
@@ -26,22 +24,26 @@ FIRST, SECOND = 0x21F0AAAD, 0xD35A2D97  # multipliers of a 32-bit hash with litt
 WORD = 0xFFFFFFFF
 
 
-def keys(seed: int, t: NDArray[Any], places: NDArray[Any]) -> NDArray[np.int64]:
-    """One 64-bit key each for parameters at these places, int64 `[n]`, at their steps, `[n]` or one for all."""
-    key = _mixed(np.full(len(places), seed, np.uint64))
-    key = _mixed(key ^ np.broadcast_to(t, len(places)).astype(np.uint64))
-    return _mixed(key ^ places.astype(np.uint64)).astype(np.int64)
+def keys(seed: int, t: Any, places: Any) -> Any:
+    """64-bit keys of parameters at these places at their steps: int64 arrays `[n]`, or 0-d tensors."""
+    key = _mixed(t * 0 + seed)
+    return _mixed(_mixed(key ^ t) ^ places)
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Steele, Lea & Flood 2014, SplitMix (doi:10.1145/2714064.2660195)."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+def _mixed(x: Any) -> Any:
+    """Steele, Lea & Flood 2014, SplitMix (doi:10.1145/2714064.2660195), in int64 that wraps around."""
+    x = x + -0x61C8864680B583EB
+    x = (x ^ _shifted(x, 30)) * -0x40A7B892E31B1A47
+    x = (x ^ _shifted(x, 27)) * -0x6B2FB644ECCEEE15
+    return x ^ _shifted(x, 31)
 
 
-def chances(key: int, like: Tensor) -> Tensor:
+def _shifted(x: Any, bits: int) -> Any:
+    """To the right, as if it had no sign."""
+    return x >> bits & (1 << 64 - bits) - 1
+
+
+def chances(key: Any, like: Tensor) -> Tensor:
     """A number of 16 bits for each element, int64 in the tensor's shape; elements count in the order of memory."""
     low, high = key & WORD, (key >> 32) & WORD
     x = torch.arange(like.numel(), device=like.device) & WORD ^ low
@@ -56,7 +58,7 @@ def _laid(flat: Tensor, like: Tensor) -> Tensor:
     return flat.as_strided(like.shape, like.stride()) if dense else flat.view(like.shape)
 
 
-def stochastic(x: Tensor, dtype: torch.dtype, key: int) -> Tensor:
+def stochastic(x: Tensor, dtype: torch.dtype, key: Any) -> Tensor:
     """float32 to bfloat16 or float16, up or down by chance; NaN and infinity stay."""
     if dtype is torch.bfloat16:
         word = x.view(torch.int32) + chances(key, x).int()

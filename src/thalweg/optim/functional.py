@@ -1,0 +1,111 @@
+"""An optimizer as two pure functions: `init, update = functional("adamw", lr=1e-3)`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.optim.tensors import after, norm_of, structure_of, transformed, wide
+from thalweg.options.declared import CONVENTIONS
+from thalweg.recipes.catalogue import Recipe, recipe
+from thalweg.recipes.compose import Structure
+from thalweg.recipes.options import GLOBAL_NORM
+from thalweg.recipes.trace import trace
+from thalweg.rules.contract import Preset
+from thalweg.rules.states import PARAMETER
+
+Tensors = Mapping[str, Tensor]
+States = Mapping[str, Tensors]
+
+
+class Functional(NamedTuple):
+    """init: `(parameters) -> states`. update: `(gradients, states, parameters) -> (parameters, states)`.
+
+    Parameters and gradients are dicts of tensors by name, such as `dict(model.named_parameters())`; the states are a
+    dict of dicts of tensors by the same names. Nothing is modified.
+    """
+
+    init: Callable[[Tensors], States]
+    update: Callable[[Tensors, States, Tensors], tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]]
+
+
+def functional(
+    optimizer: str | Recipe | Preset, *, convention: str = CONVENTIONS[0], **hyperparameters: Any
+) -> Functional:
+    """An optimizer for `torch.func`: it can be differentiated, mapped over with `vmap`, and compiled.
+
+    Args:
+        optimizer: a name of the catalogue, `"adamw"`, or a rule of your own.
+        convention: whose formula and defaults.
+        hyperparameters: by name; also of what goes with any rule, such as `clip_global_norm`. A 0-d tensor may be
+            differentiated or mapped over.
+
+    Raises:
+        InputError: a hyperparameter that does not exist or is out of its range; for `update`, gradients or states whose
+            names are not the parameters'.
+
+        init, update = functional("adam", lr=1e-2)
+        states = init(parameters)
+        parameters, states = update(gradients, states, parameters)
+    """
+    by = _found(optimizer).under(convention)
+    numbers = {name: v for name, v in hyperparameters.items() if not isinstance(v, Tensor)}
+    inside = {name: v for name, v in hyperparameters.items() if isinstance(v, Tensor)}
+    unknown = by.resolve({**numbers, **{name: by.defaults.get(name) for name in inside if name in by.defaults}})
+    values = {**unknown, **{name: v.double() for name, v in inside.items()}}
+    structure = structure_of(by, values)
+
+    def init(parameters: Tensors) -> States:
+        return {name: _states(structure, p, values) for name, p in parameters.items()}
+
+    def update(
+        gradients: Tensors, states: States, parameters: Tensors
+    ) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+        _require_alike(parameters, gradients=gradients, states=states)
+        seen = {name: transformed(structure, gradients[name], p, values) for name, p in parameters.items()}
+        together = norm_of([*seen.values()]) if GLOBAL_NORM in structure.measured and seen else None
+        moved = {
+            name: _moved(structure, seen[name], p, states[name], values, together) for name, p in parameters.items()
+        }
+        return {name: p for name, (p, _) in moved.items()}, {name: state for name, (_, state) in moved.items()}
+
+    return Functional(init, update)
+
+
+def _found(optimizer: str | Recipe | Preset) -> Recipe:
+    if isinstance(optimizer, Preset):
+        return Recipe(optimizer)
+    return optimizer if isinstance(optimizer, Recipe) else recipe(optimizer)
+
+
+def _states(structure: Structure, p: Tensor, values: Mapping[str, Any]) -> dict[str, Tensor]:
+    program, states = trace(structure), {"step": torch.zeros((), dtype=torch.float64, device=p.device)}
+    for declared in structure.states:
+        first = declared.first(values, wide(p))
+        if declared.name in program.row_states:
+            states[declared.name] = torch.as_tensor(first, dtype=torch.float64, device=p.device)
+        elif declared.name in program.states:
+            states[declared.name] = (
+                first + torch.zeros_like(wide(p)) if declared.initial != PARAMETER else first.clone()
+            )
+    return states
+
+
+def _moved(
+    structure: Structure, g: Tensor, p: Tensor, states: Tensors, values: Mapping[str, Any], together: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    if p.is_complex():
+        raise InputError("functional takes real parameters only, got complex ones; use view_as_real on them.")
+    t = states["step"] + 1
+    held = {name: value for name, value in states.items() if name != "step"}
+    new, now = after(structure, g, wide(p), held, t, values, together)
+    return new.to(p.dtype), {"step": t, **{name: torch.as_tensor(now[name]) for name in held}}
+
+
+def _require_alike(parameters: Tensors, **others: Mapping[str, Any]) -> None:
+    for what, of in others.items():
+        if set(of) != set(parameters):
+            odd = sorted(set(of) ^ set(parameters))[0]
+            raise InputError(f"The {what} must have the names of the parameters; {odd!r} is among one of them only.")

@@ -1,0 +1,147 @@
+"""Steps as operations on tensors alone: for autograd through them, CUDA graphs, `torch.compile` and `torch.func`.
+
+Numbers that change (the step, a learning rate in a tensor) stay tensors, so that nothing waits for a device and nothing
+is computed anew in Python. Slower than the compiled pass wherever that can go.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.optim import state as states
+from thalweg.optim.precision import Precision
+from thalweg.optim.signature import class_name, hyperparameters
+from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.compose import Structure, agreement, beforehand
+from thalweg.recipes.compose import step as composed
+from thalweg.recipes.execution.reference import Elements
+from thalweg.recipes.execution.rounding import LOW
+from thalweg.recipes.options import AGREEMENT, GLOBAL_NORM, GRADIENT_NORM
+from thalweg.recipes.trace import trace
+
+Values = Mapping[str, Any]
+
+
+def structure_of(recipe: Recipe, values: Values) -> Structure:
+    """What the values need; one that is a tensor may take any value, so that its part is there."""
+    return recipe.structure({name: 1.0 if isinstance(v, Tensor) else v for name, v in values.items()})
+
+
+def wide(x: Tensor) -> Tensor:
+    """As it is computed with."""
+    return x.float() if x.dtype in LOW else x
+
+
+def after(
+    structure: Structure, g: Tensor, p: Tensor, held: Values, t: Tensor, values: Values, together: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """One parameter and its states after the step. Pure.
+
+    Args:
+        g, p: real, in the dtype that is computed in; g as `transformed` leaves it.
+        held: its states and row states.
+        t: the step, 0-d float64.
+        values: numbers, flags and 0-d tensors. together: the norm of all gradients, where the structure needs it.
+    """
+    known = {**values, GRADIENT_NORM: _norm(g), GLOBAL_NORM: together}
+    row_states = {s.name: held[s.name].double() for s in structure.rule.states if s.per_row and s.name in held}
+    present = {**{s.name: 0.0 for s in structure.states}, **held, **row_states}
+    if AGREEMENT in structure.measured:
+        known[AGREEMENT] = agreement(structure, g, p, present, t, known).mean()
+    moved: tuple[Tensor, dict[str, Tensor]] = composed(structure, g, p, present, t, known)
+    return moved
+
+
+def transformed(structure: Structure, g: Tensor, p: Tensor, values: Values) -> Tensor:
+    """The gradient after what is done to whole ones."""
+    g, p = wide(g), wide(p)
+    if not structure.transforms:
+        return g
+    made: Tensor = beforehand(structure, g[None], p[None], values)[0]
+    return made
+
+
+def norm_of(gradients: Sequence[Tensor]) -> Tensor:
+    """Of all together, 0-d float64."""
+    norms = torch.stack([_norm(g).to(gradients[0].device) for g in gradients])
+    return _norm(norms)
+
+
+def _norm(g: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(g)
+    return norm.double()
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A param group at this step. params: those with a gradient, by their place in the group."""
+
+    structure: Structure
+    values: Values
+    precision: Precision
+    params: Mapping[int, Tensor]
+    gradients: Mapping[int, Tensor]
+
+
+def update(recipe: Recipe, groups: Sequence[Mapping[str, Any]], all_states: states.States) -> None:
+    """Steps every parameter that has a gradient, in place; under `torch.enable_grad`, so that autograd follows."""
+    found = [_read(recipe, group, number) for number, group in enumerate(groups)]
+    everything = [g for group in found for g in group.gradients.values()]
+    needed = any(GLOBAL_NORM in group.structure.measured for group in found)
+    together = norm_of(everything) if needed and everything else None
+    for group in found:
+        for place in group.params:
+            _update(group, place, all_states[group.params[place]], together)
+
+
+def _read(recipe: Recipe, group: Mapping[str, Any], number: int) -> _Group:
+    values = {name: v.double() if isinstance(v, Tensor) else v for name, v in hyperparameters(recipe, group).items()}
+    structure = structure_of(recipe, values)
+    params = {i: p for i, p in enumerate(group["params"]) if p.grad is not None}
+    if torch.is_grad_enabled() and any(p.is_leaf and p.requires_grad for p in params.values()):
+        raise InputError(
+            f"{class_name(recipe)} with differentiable=True steps results of operations, such as p.clone(), that"
+            " autograd can follow; got a leaf that requires a gradient."
+        )
+    gradients = {i: _real(transformed(structure, p.grad, p, values)) for i, p in params.items()}
+    return _Group(structure, values, Precision.of(group, number), params, gradients)
+
+
+def _update(group: _Group, place: int, state: states.States, together: Tensor | None) -> None:
+    p, program = group.params[place], trace(group.structure)
+    counted = True  # an optimizer that counts no steps asks if this is the first, which only a count tells a graph
+    states.ensure(group.structure, program, state, p, group.values, group.precision, counted=counted, device=p.device)
+    count = state["step"] + 1
+    names = (*program.states, *program.row_states)
+    held = {name: wide(_real(state[name])) for name in names}
+    rest = state[states.REST] if group.precision.compensates(p) else None
+    p_before = p.clone() if torch.is_grad_enabled() else p  # autograd needs it as it was
+    elements = Elements(group.gradients[place], _real(p_before), (), rest, _key(group, p, count, place))
+    new, moved = after(group.structure, elements.g, elements.wide[1], held, count.double(), group.values, together)
+    if torch.is_grad_enabled():  # and the states, too
+        p.copy_(_like(new, p))
+        state.update({name: _like(moved[name], state[name]) for name in names}, step=count)
+        return
+    elements.store(new)
+    state["step"].copy_(count)
+    for name in names:
+        _real(state[name]).copy_(moved[name])
+
+
+def _key(group: _Group, p: Tensor, count: Tensor, place: int) -> Any:
+    return group.precision.key(count, place) if group.precision.chances([p]) else None
+
+
+def _real(x: Any) -> Tensor:
+    held: Tensor = torch.view_as_real(x) if x.is_complex() else x
+    return held
+
+
+def _like(value: Tensor, old: Tensor) -> Tensor:
+    """A new value in the dtype of the old one, complex where that is."""
+    value = torch.as_tensor(value, device=old.device)
+    return (torch.view_as_complex(value) if old.is_complex() else value).to(old.dtype)
