@@ -32,8 +32,6 @@ def test_a_misspelt_name():
         ({"eps": None}, r"The 'eps' of Adam must be a number in \[0, inf\), got None"),
         ({"weight_decay": True}, r"The 'weight_decay' of Adam must be a number in \[0, inf\), got True"),
         ({"amsgrad": 1}, "The 'amsgrad' of Adam must be True or False, got 1"),
-        ({"capturable": True}, "Adam does not support capturable=True yet; leave it at False"),
-        ({"differentiable": True}, "Adam does not support differentiable=True yet; leave it at False"),
     ],
     ids=str,
 )

@@ -12,6 +12,7 @@ from thalweg.errors import InputError
 from thalweg.optim import state as states
 from thalweg.optim import tensors
 from thalweg.optim.averages import swapped
+from thalweg.optim.checkpoints import matched
 from thalweg.optim.precision import Precision, check
 from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
 from thalweg.optim.uncompiled import uncompiled
@@ -34,6 +35,7 @@ class Optimizer(torch.optim.Optimizer):
     """
 
     recipe: ClassVar[Recipe]
+    _step_supports_amp_scaling = True  # torch.amp.GradScaler leaves the unscaling of gradients to the step
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(params, bind(self.recipe, args, kwargs))
@@ -62,18 +64,27 @@ class Optimizer(torch.optim.Optimizer):
                 loss = closure()
         if self._on_tensors():
             with torch.set_grad_enabled(self.defaults["differentiable"]):
-                tensors.update(self._recipe, self.param_groups, self.state)
+                scaler = self.__dict__.get("grad_scale"), self.__dict__.get("found_inf")
+                tensors.update(self._recipe, self.param_groups, self.state, *scaler)
+            return loss
+        if self._overflowed():
             return loss
         updates: list[GroupUpdate] = self.__dict__.setdefault("_updates", [])  # no part of what is pickled or copied
         if len(updates) < len(self.param_groups):
             updates += [GroupUpdate(self._recipe, number) for number in range(len(updates), len(self.param_groups))]
-        step(updates, self.param_groups, self.state)
+        scale = self.__dict__.get("grad_scale")
+        step(updates, self.param_groups, self.state, None if scale is None else 1 / float(scale))
         return loss
 
     @property
     def _recipe(self) -> Recipe:
         """By the convention that this optimizer follows."""
         return self.recipe.under(self.defaults.get(CONVENTION, CONVENTIONS[0]))
+
+    def _overflowed(self) -> bool:
+        """Whether a `GradScaler` has found a gradient that is not finite, so that this step is left out."""
+        found = self.__dict__.get("found_inf")
+        return found is not None and bool(found)
 
     def _on_tensors(self) -> bool:
         """Whether a step is to be operations on tensors alone."""
@@ -107,15 +118,33 @@ class Optimizer(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Loads a checkpoint of this class or of torch's of the same name; state keeps the dtype it was saved in.
 
-        Raises `InputError` where it was trained under another convention.
+        Parameters are matched by name where both have names (`model.named_parameters()`), else by their order.
+
+        Raises `InputError` where it was trained under another convention, or is not of these parameters.
         """
-        torchs = {CONVENTION: self.recipe.convention}  # what a checkpoint that says nothing follows
-        self._refuse_another_convention([{**torchs, **group} for group in state_dict["param_groups"]])
-        super().load_state_dict(state_dict)
-        saved = [i for group in state_dict["param_groups"] for i in group["params"]]
-        own: list[Tensor] = [p for group in self.param_groups for p in group["params"]]
-        for index, p in zip(saved, own, strict=True):
-            states.restore_dtypes(self.state.get(p, {}), state_dict["state"].get(index, {}), p)
+        seen: dict[str, Any] = {}
+
+        def match(_: torch.optim.Optimizer, given: dict[str, Any]) -> dict[str, Any]:
+            torchs = {CONVENTION: self.recipe.convention}  # what a checkpoint that says nothing follows
+            self._refuse_another_convention([{**torchs, **group} for group in given["param_groups"]])
+            seen.update(matched(self.recipe, self.param_groups, given))
+            return seen
+
+        def restore(_: torch.optim.Optimizer) -> None:
+            saved = [i for group in seen["param_groups"] for i in group["params"]]
+            own: list[Tensor] = [p for group in self.param_groups for p in group["params"]]
+            for index, p in zip(saved, own, strict=True):
+                states.restore_dtypes(self.state.get(p, {}), seen["state"].get(index, {}), p)
+
+        hooks = (  # after its user's own that change what is given, and before those that look at what is loaded
+            self.register_load_state_dict_pre_hook(match),
+            self.register_load_state_dict_post_hook(restore, prepend=True),
+        )
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _refuse_misspelt(self, group: Mapping[str, Any]) -> None:
         """A group may carry keys of its user's own (a name, say), but none that looks like a hyperparameter's."""

@@ -87,18 +87,27 @@ class _Group:
     gradients: Mapping[int, Tensor]
 
 
-def update(recipe: Recipe, groups: Sequence[Mapping[str, Any]], all_states: states.States) -> None:
-    """Steps every parameter that has a gradient, in place; under `torch.enable_grad`, so that autograd follows."""
-    found = [_read(recipe, group, number) for number, group in enumerate(groups)]
+def update(
+    recipe: Recipe,
+    groups: Sequence[Mapping[str, Any]],
+    all_states: states.States,
+    scale: Tensor | None = None,
+    found_inf: Tensor | None = None,
+) -> None:
+    """Steps every parameter that has a gradient, in place; under `torch.enable_grad`, so that autograd follows.
+
+    scale: what the gradients were multiplied by. found_inf: 0, or nothing changes.
+    """
+    found = [_read(recipe, group, number, scale) for number, group in enumerate(groups)]
     everything = [g for group in found for g in group.gradients.values()]
     needed = any(GLOBAL_NORM in group.structure.measured for group in found)
     together = norm_of(everything) if needed and everything else None
     for group in found:
         for place in group.params:
-            _update(group, place, all_states[group.params[place]], together)
+            _update(group, place, all_states[group.params[place]], together, found_inf)
 
 
-def _read(recipe: Recipe, group: Mapping[str, Any], number: int) -> _Group:
+def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor | None) -> _Group:
     values = {name: v.double() if isinstance(v, Tensor) else v for name, v in hyperparameters(recipe, group).items()}
     structure = structure_of(recipe, values)
     params = {i: p for i, p in enumerate(group["params"]) if p.grad is not None}
@@ -107,11 +116,12 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int) -> _Group:
             f"{class_name(recipe)} with differentiable=True steps results of operations, such as p.clone(), that"
             " autograd can follow; got a leaf that requires a gradient."
         )
-    gradients = {i: _real(transformed(structure, p.grad, p, values)) for i, p in params.items()}
+    gradients = {i: p.grad if scale is None else p.grad / scale for i, p in params.items()}
+    gradients = {i: _real(transformed(structure, g, params[i], values)) for i, g in gradients.items()}
     return _Group(structure, values, Precision.of(group, number), params, gradients)
 
 
-def _update(group: _Group, place: int, state: states.States, together: Tensor | None) -> None:
+def _update(group: _Group, place: int, state: states.States, together: Tensor | None, found_inf: Tensor | None) -> None:
     p, program = group.params[place], trace(group.structure)
     counted = True  # an optimizer that counts no steps asks if this is the first, which only a count tells a graph
     states.ensure(group.structure, program, state, p, group.values, group.precision, counted=counted, device=p.device)
@@ -126,6 +136,10 @@ def _update(group: _Group, place: int, state: states.States, together: Tensor | 
         p.copy_(_like(new, p))
         state.update({name: _like(moved[name], state[name]) for name in names}, step=count)
         return
+    if found_inf is not None:
+        going = found_inf == 0
+        new, count = torch.where(going, new, elements.wide[1]), torch.where(going, count, state["step"])
+        moved = {name: torch.where(going, torch.as_tensor(moved[name]), held[name]) for name in names}
     elements.store(new)
     state["step"].copy_(count)
     for name in names:

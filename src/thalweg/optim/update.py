@@ -1,6 +1,7 @@
 """One param group's step: gather what has a gradient, and hand it to compiled or reference execution."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.signature import class_name, hyperparameters, spelled
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.measures import chosen, made, norm_of, norms
-from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS
+from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS, UNSCALE
 from thalweg.recipes.rows import Array
 
 Measured = Mapping[str, Array]
@@ -23,22 +24,33 @@ Measured = Mapping[str, Array]
 NOTHING: Measured = {}
 
 
-def step(updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States) -> None:
-    """Steps every parameter that has a gradient, in place."""
-    measuring = False
-    for update, group in zip(updates, groups, strict=False):
-        measuring |= update.read(group)
-    if measuring:
-        _step_measured(updates, groups, all_states)
+def step(
+    updates: "Sequence[GroupUpdate]",
+    groups: Sequence[Mapping[str, Any]],
+    all_states: states.States,
+    unscale: float | None = None,
+) -> None:
+    """Steps every parameter that has a gradient, in place. unscale: what gradients are to be multiplied by first."""
+    needs = [update.read(group, scaled=unscale is not None) for update, group in zip(updates, groups, strict=False)]
+    if any(needs):
+        _step_measured(updates, groups, all_states, unscale)
         return
+    measured = NOTHING if unscale is None else {UNSCALE: np.asarray(unscale)}
     for update, group in zip(updates, groups, strict=False):
-        update.step(all_states, *update.gather(group), NOTHING)
+        update.step(all_states, *update.gather(group), measured)
 
 
 def _step_measured(
-    updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States
+    updates: "Sequence[GroupUpdate]",
+    groups: Sequence[Mapping[str, Any]],
+    all_states: states.States,
+    unscale: float | None,
 ) -> None:
     """The same where a group needs something measured; a norm of all gradients is that of all groups."""
+    if unscale is not None:
+        for update, group in zip(updates, groups, strict=False):
+            update.read(group, scaled=False)
+            _unscale(group, unscale)
     found = [update.gather(group) for update, group in zip(updates, groups, strict=False)]
     everyone = any(GLOBAL_NORM in update.measured for update in updates)
     each = [
@@ -48,6 +60,13 @@ def _step_measured(
     together = norm_of(np.concatenate(each))
     for update, (params, gradients), own in zip(updates, found, each, strict=False):
         update.step(all_states, params, gradients, chosen(update.measured, own, together))
+
+
+def _unscale(group: Mapping[str, Any], by: float) -> None:
+    """In place, as the scaler itself would."""
+    for p in group["params"]:
+        if p.grad is not None:
+            p.grad.mul_(by)
 
 
 class GroupUpdate:
@@ -62,22 +81,22 @@ class GroupUpdate:
         self._prepared: Prepared | None = None
         self.measured: tuple[str, ...] = ()
 
-    def read(self, group: Mapping[str, Any]) -> bool:
-        """Reads the hyperparameters as plain numbers, and the structure they need. Says if anything is to be measured.
+    def read(self, group: Mapping[str, Any], *, scaled: bool) -> bool:
+        """Reads the hyperparameters as plain numbers, and the structure they need. Says if whole gradients are needed.
 
         A tensor's value may change where it is.
         """
         self._precision = Precision.of(group, self._number)
-        given = tuple(map(group.get, self._names))
+        given = (scaled, *map(group.get, self._names))
         if Tensor in map(type, given) or given != self._given:
             found = hyperparameters(self._recipe, group)
             named = {name: found[name] for name in self._recipe.hyperparameters}
             self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
-            self._structure = self._recipe.structure(self._values)
+            self._structure = replace(self._recipe.structure(self._values), scaled=scaled)
             self._transforms = self._structure.transforms
             self.measured = tuple(name for name in self._structure.measured if name in OF_GRADIENTS)
             self._given = given
-        return bool(self.measured)
+        return bool(self.measured) or (scaled and self._transforms)
 
     def gather(self, group: Mapping[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
         """The parameters of the group that have a gradient, and the gradients, made anew where that is asked for."""

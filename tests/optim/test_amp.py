@@ -1,0 +1,114 @@
+"""Mixed precision: a `GradScaler` leaves the unscaling to the step, which leaves out what overflowed."""
+
+import pytest
+import torch
+
+import thalweg.optim
+from thalweg.optim.classes import drop_ins
+
+every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=list(drop_ins()))
+SCALE = 2.0**9  # a power of two, so that nothing is rounded
+OPTIONS = ({}, {"clip_global_norm": 0.5, "weight_decay": 0.1}, {"clip_adaptive": 0.01}, {"cautious": True})
+
+
+def scaler():
+    return torch.amp.GradScaler("cpu", init_scale=SCALE, growth_interval=1000)
+
+
+def path(cls, *, scaled, overflow=(), unscaled=False, capturable=False, steps=6, **options):
+    generator = torch.Generator().manual_seed(1)
+    params = [torch.nn.Parameter(torch.randn(s, generator=generator)) for s in ((5, 7), (3,))]
+    optimizer, by = cls(params, capturable=capturable, **options), scaler()
+    for step in range(steps):
+        gradients = [torch.randn(p.shape, generator=generator) for p in params]
+        if step in overflow:
+            gradients[0][0, 0] = torch.inf
+        if not scaled:
+            if step in overflow:
+                continue
+            for p, g in zip(params, gradients, strict=True):
+                p.grad = g
+            optimizer.step()
+            continue
+        loss = sum((p * g).sum() for p, g in zip(params, gradients, strict=True))
+        optimizer.zero_grad()
+        by.scale(loss).backward()
+        if unscaled:
+            by.unscale_(optimizer)
+        by.step(optimizer)
+        by.update(SCALE)
+    return [p.detach() for p in params]
+
+
+@every_class
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_scaled_is_unscaled(cls, options):
+    plain, scaled = (path(cls, scaled=s, **options) for s in (False, True))
+    torch.testing.assert_close(scaled, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("capturable", [False, True])
+@pytest.mark.parametrize("unscaled", [False, True])
+@pytest.mark.parametrize("cls", [thalweg.optim.Adam, thalweg.optim.SGD, thalweg.optim.NAdam], ids=lambda c: c.__name__)
+def test_a_step_that_overflows_never_was(cls, unscaled, capturable):
+    plain = path(cls, scaled=False, overflow=(1, 4))
+    scaled = path(cls, scaled=True, overflow=(1, 4), unscaled=unscaled, capturable=capturable)
+    torch.testing.assert_close(scaled, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_stay_scaled_where_the_step_unscales():
+    """One pass less over them; torch's fused optimizers do so, too."""
+    p = torch.nn.Parameter(torch.ones(3))
+    optimizer, by = thalweg.optim.Adam([p]), scaler()
+    by.scale(p.sum()).backward()
+    by.step(optimizer)
+    assert p.grad.eq(SCALE).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_parameters_in_half_precision(dtype):
+    """Which torch's scaler refuses to unscale itself in float16."""
+    p = torch.nn.Parameter(torch.ones(1000, dtype=dtype))
+    optimizer, by = thalweg.optim.AdamW([p], lr=1e-3, weight_decay=0.0), scaler()
+    for _ in range(100):
+        optimizer.zero_grad()
+        by.scale(p.sum()).backward()
+        by.step(optimizer)
+        by.update(SCALE)
+    assert abs(p.float().mean().item() - 0.9) < 0.01
+
+
+def test_accumulation():
+    """Gradients of parts add up to those of the whole."""
+    ends = []
+    for parts in (1, 4):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 1).double()
+        optimizer, x = thalweg.optim.Adam(model.parameters(), lr=0.1), torch.randn(8, 3).double()
+        for _ in range(5):
+            optimizer.zero_grad()
+            for part in x.chunk(parts):
+                (model(part).square().sum() / len(x)).backward()
+            optimizer.step()
+        ends.append(model.weight.detach())
+    torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_in_the_backward_pass(dtype):
+    """An optimizer a parameter, stepped as soon as its gradient is there."""
+    ends = []
+    for inside in (False, True):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).to(dtype)
+        make = {p: thalweg.optim.AdamW([p], lr=0.1) for p in model.parameters()}
+        if inside:
+            for p, optimizer in make.items():
+                p.register_post_accumulate_grad_hook(lambda _, own=optimizer: (own.step(), own.zero_grad())[1])
+        for _ in range(5):
+            model(torch.ones(2, 3, dtype=dtype)).square().sum().backward()
+            for p, optimizer in make.items() if not inside else ():
+                optimizer.step()
+                p.grad = None
+        ends.append([p.detach() for p in model.parameters()])
+    assert all(map(torch.equal, *ends))
