@@ -57,7 +57,7 @@ def test_what_is_of_other_parameters_is_refused():
     checkpoint = trained(params()).state_dict()
     named = params()
     renamed = thalweg.optim.Adam([("first", named["first"]), ("2nd", named["second"]), ("third", named["third"])])
-    with pytest.raises(InputError, match="It has nothing of '2nd'. The optimizer has no 'second'."):
+    with pytest.raises(InputError, match=r"It has nothing of '2nd'\. The optimizer has no 'second'\."):
         renamed.load_state_dict(checkpoint)
     assert not renamed.state
     regrouped = thalweg.optim.Adam(two_groups(named))

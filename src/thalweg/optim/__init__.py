@@ -7,10 +7,26 @@ from typing import Any
 
 from thalweg.optim.classes import drop_in, drop_ins
 from thalweg.optim.functional import Functional, functional
+from thalweg.optim.grouping import grouped, layerwise, undecayed
 from thalweg.optim.optimizer import Optimizer
 from thalweg.optim.translation import translate
+from thalweg.optim.watch import CoupledDecay, EpsilonDominates, LostUpdates, OptimizerWarning, ZeroLearningRate
 
-__all__ = ["Functional", "Optimizer", "drop_in", "functional", "translate"]
+__all__ = [
+    "CoupledDecay",
+    "EpsilonDominates",
+    "Functional",
+    "LostUpdates",
+    "Optimizer",
+    "OptimizerWarning",
+    "ZeroLearningRate",
+    "drop_in",
+    "functional",
+    "grouped",
+    "layerwise",
+    "translate",
+    "undecayed",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from thalweg.optim.precision import Precision, check
 from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
 from thalweg.optim.uncompiled import uncompiled
 from thalweg.optim.update import GroupUpdate, step
+from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 
@@ -46,6 +47,7 @@ class Optimizer(torch.optim.Optimizer):
         self._refuse_another_convention([param_group])
         super().add_param_group({**param_group, **self._checked(self.defaults | param_group)})
         group = self.param_groups[-1]
+        tell_coupled_decay(self._recipe, group)
         _set_initial(self.recipe, group)
         if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
             states.create(
@@ -73,8 +75,20 @@ class Optimizer(torch.optim.Optimizer):
         if len(updates) < len(self.param_groups):
             updates += [GroupUpdate(self._recipe, number) for number in range(len(updates), len(self.param_groups))]
         scale = self.__dict__.get("grad_scale")
-        step(updates, self.param_groups, self.state, None if scale is None else 1 / float(scale))
+        with self._watched():
+            step(updates, self.param_groups, self.state, None if scale is None else 1 / float(scale))
         return loss
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Around a step: tells of failures that say nothing."""
+        watch: Watch = self.__dict__.setdefault("_watch", Watch(self._recipe))
+        if watch.done:
+            yield
+            return
+        watch.before(self.param_groups)
+        yield
+        watch.after(self.param_groups, self.state)
 
     @property
     def _recipe(self) -> Recipe:

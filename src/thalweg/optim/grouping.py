@@ -1,0 +1,105 @@
+"""Param groups by what people group by: no decay for norms and biases, smaller rates for earlier layers, patterns."""
+
+import difflib
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from thalweg.errors import InputError, shown, suggest
+
+Rules = Mapping[str, Mapping[str, Any]]
+"""Name of a parameter, or a pattern → the hyperparameters of its group."""
+
+_PER_UNIT = (
+    nn.modules.batchnorm._NormBase,  # batch and instance norm
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+
+
+def grouped(model: nn.Module, *rules: Rules) -> list[dict[str, Any]]:
+    """Param groups for an optimizer: parameters with the same hyperparameters by the rules, in one group, with names.
+
+    Args:
+        model: its parameters that require a gradient are grouped, each once, in its order.
+        rules: name of a parameter, or a shell pattern of names (`"head.*"`), → hyperparameters. Later ones win.
+
+    Raises:
+        InputError: a pattern that no parameter has.
+
+        AdamW(grouped(model, undecayed(model), layerwise(model, 1e-3, decay=0.8), {"head.*": {"lr": 1e-2}}))
+    """
+    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    chosen: dict[str, dict[str, Any]] = {name: {} for name in params}
+    for rule in rules:
+        for pattern, hyperparameters in rule.items():
+            for name in _having(pattern, model, params):
+                chosen[name].update(hyperparameters)
+    groups: list[dict[str, Any]] = []
+    for name, hyperparameters in chosen.items():
+        same = next((g for g in groups if {k: v for k, v in g.items() if k != "params"} == hyperparameters), None)
+        if same is None:
+            groups.append(same := {"params": [], **hyperparameters})
+        same["params"].append((name, params[name]))
+    return groups
+
+
+def undecayed(model: nn.Module, *, embeddings: bool = False) -> dict[str, dict[str, Any]]:
+    """`weight_decay` 0 for biases and all else with one value a unit, and for what norms hold.
+
+    embeddings: whether for those, too.
+    """
+    kinds = (*_PER_UNIT, nn.Embedding, nn.EmbeddingBag) if embeddings else _PER_UNIT
+    inside = {id(p) for m in model.modules() if isinstance(m, kinds) for p in m.parameters(recurse=False)}
+    return {name: {"weight_decay": 0.0} for name, p in model.named_parameters() if p.ndim < 2 or id(p) in inside}
+
+
+def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None = None) -> dict[str, dict[str, Any]]:
+    """Learning rates that fall towards the input: `lr` behind the layers, `lr·decay` in the last one, and so on.
+
+    What comes before the layers has the smallest rate, one `decay` below the first layer's.
+
+    Args:
+        lr: above 0. decay: in (0, 1].
+        layers: the name of the `ModuleList` or `Sequential` that holds them; without it, the longest of the model.
+
+    Raises:
+        InputError: a value out of its range, or no such module.
+    """
+    if not lr > 0 or not 0 < decay <= 1:
+        raise InputError(f"layerwise needs lr above 0 and decay in (0, 1], got {shown(lr)} and {shown(decay)}.")
+    stack = _stack(model, layers)
+    prefix, n = f"{stack}." if stack else "", len([*model.get_submodule(stack).children()])
+    rates, depth = {}, 0
+    for name, _ in model.named_parameters():
+        if name.startswith(prefix) and name[len(prefix) :].split(".")[0].isdigit():
+            depth = 1 + int(name[len(prefix) :].split(".")[0])
+        elif depth:
+            depth = n + 1
+        rates[name] = {"lr": lr * decay ** (n + 1 - depth)}
+    return rates
+
+
+def _stack(model: nn.Module, given: str | None) -> str:
+    """The name of the module that holds the layers."""
+    kinds = (nn.ModuleList, nn.Sequential)
+    stacks: dict[str, int] = {name: len([*m.children()]) for name, m in model.named_modules() if isinstance(m, kinds)}
+    if not stacks:
+        raise InputError("layerwise found no ModuleList or Sequential in the model; give {name: {'lr': …}} by hand.")
+    if given is None:
+        return max(stacks, key=stacks.__getitem__)
+    if given not in stacks:
+        raise InputError(f"The model has no ModuleList or Sequential {shown(given)}. {suggest(given, stacks)}")
+    return given
+
+
+def _having(pattern: str, model: nn.Module, params: Mapping[str, torch.Tensor]) -> list[str]:
+    found = [name for name in params if name == pattern or fnmatch.fnmatchcase(name, pattern)]
+    if not found and not any(fnmatch.fnmatchcase(name, pattern) for name, _ in model.named_parameters()):
+        near = difflib.get_close_matches(pattern, params, 3) or [*params][:5]
+        raise InputError(f"No parameter of the model is called {shown(pattern)}. Some that are: {', '.join(near)}.")
+    return found

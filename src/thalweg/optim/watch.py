@@ -1,0 +1,183 @@
+"""Failures that say nothing: each is told once, by a warning with a name of its own that `warnings` can filter."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.optim.signature import class_name, hyperparameters
+from thalweg.optim.tensors import after, structure_of, wide
+from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution.rounding import LOW
+from thalweg.recipes.options import OPTIONS
+from thalweg.recipes.trace import trace
+
+Groups = Sequence[Mapping[str, Any]]
+
+SAMPLE = 1024  # elements of a parameter, at most, that are looked at
+LOOKED_AT = 2  # the step: the first may move nothing, and an average of one gradient says little
+MOST = 0.5  # the share of elements from which it is told
+
+
+class OptimizerWarning(UserWarning):
+    """What all of these are."""
+
+
+class LostUpdates(OptimizerWarning):
+    """Most elements that have a gradient did not move: their steps are smaller than their rounding."""
+
+
+class EpsilonDominates(OptimizerWarning):
+    """ε, and not the gradients that were seen, decides how far most elements go."""
+
+
+class ZeroLearningRate(OptimizerWarning):
+    """The first step has a learning rate of 0, so that nothing moves."""
+
+
+class CoupledDecay(OptimizerWarning):
+    """weight_decay is a part of the gradient, which an adaptive optimizer divides by the gradient's own size."""
+
+
+_told: set[tuple[str, type[OptimizerWarning]]] = set()
+
+
+def tell(owner: str, kind: type[OptimizerWarning], sentence: str) -> None:
+    """Warns, once in a process for each optimizer."""
+    if (owner, kind) not in _told:
+        _told.add((owner, kind))
+        warnings.warn(f"{owner}: {sentence}", kind, stacklevel=_depth())
+
+
+def _depth() -> int:
+    """How far up the first frame outside of Thalweg and torch is."""
+    import sys
+
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("thalweg", "torch", "contextlib"):
+        frame, depth = frame.f_back, depth + 1
+    return depth
+
+
+def tell_coupled_decay(recipe: Recipe, group: Mapping[str, Any]) -> None:
+    """Where an adaptive optimizer is asked for L2."""
+    values = hyperparameters(recipe, group)
+    decay = values.get("weight_decay")
+    beside = values.get("decoupled_weight_decay") or values.get("independent_weight_decay")
+    if recipe.rule.scale_free and not beside and not isinstance(decay, Tensor) and decay:
+        tell(
+            class_name(recipe), CoupledDecay,
+            "weight_decay is added to the gradient, whose size this optimizer divides out again: what has large"
+            " gradients decays least. decoupled_weight_decay=True (AdamW) shrinks all alike.",
+        )  # fmt: skip
+
+
+class Watch:
+    """Looks at the first two steps of an optimizer."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe, self._owner, self._steps = recipe, class_name(recipe), 0
+        self._before: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to look at."""
+        return self._steps >= LOOKED_AT
+
+    def before(self, groups: Groups) -> None:
+        """Ahead of a step."""
+        self._steps += 1
+        if self._steps == 1:
+            self._tell_zero_rate(groups)
+        if self._steps == LOOKED_AT:
+            self._before = [
+                (p, _sampled(p).clone(), g) for group in groups for p, g in _watched(group) if _may_lose(p, group)
+            ]
+
+    def after(self, groups: Groups, states: Mapping[Any, Any]) -> None:
+        """Behind it."""
+        if self._steps == LOOKED_AT:
+            self._tell_lost(groups)
+            self._before = []
+            for group in groups:
+                self._tell_epsilon(group, states)
+
+    def _rate(self, group: Mapping[str, Any]) -> float:
+        return float(group[self._recipe.rate]) if self._recipe.rate else 1.0
+
+    def _tell_zero_rate(self, groups: Groups) -> None:
+        zero = [group for group in groups if self._rate(group) == 0]
+        if any(_sampled(g).any() for group in zero for _, g in _watched(group)):
+            tell(
+                self._owner, ZeroLearningRate,
+                "the learning rate of the first step is 0, so nothing moves; a schedule that warms up from 0 loses that"
+                " step.",
+            )  # fmt: skip
+
+    def _tell_lost(self, groups: Groups) -> None:
+        if any(self._rate(group) == 0 for group in groups):
+            return
+        rested = moved = 0
+        for p, old, g in self._before:
+            meant = _sampled(g) != 0
+            still = (_sampled(p) == old) & meant
+            rested, moved = rested + int(still.sum()), moved + int((meant & ~still).sum())
+        if rested > MOST * (rested + moved):
+            tell(
+                self._owner, LostUpdates,
+                f"{rested / (rested + moved):.0%} of the elements looked at did not move, though they have a gradient:"
+                " their steps are smaller than their rounding. rounding='stochastic' or 'compensated' keeps them in"
+                " bfloat16 and float16.",
+            )  # fmt: skip
+
+    def _tell_epsilon(self, group: Mapping[str, Any], states: Mapping[Any, Any]) -> None:
+        """Whether half of ε makes steps half as long again, or longer: the next step, or a first one."""
+        values = hyperparameters(self._recipe, group)
+        if not values.get("eps") or isinstance(values["eps"], Tensor) or group.get("state_dtype") == "8bit":
+            return
+        plain = {**values, **{name: option.default for name, option in OPTIONS.items()}}
+        longer = total = 0
+        for p, g in _watched(group):
+            meant = _sampled(g) != 0
+            dominated = self._dominated(p, g, states[p], plain) | self._dominated(p, g, {}, plain)
+            longer, total = longer + int(dominated[meant].sum()), total + int(meant.sum())
+        if longer > MOST * total:
+            tell(
+                self._owner, EpsilonDominates,
+                f"eps={values['eps']:g} is larger than what it is added to for {longer / total:.0%} of the elements"
+                " looked at: it sets the size of their steps. A smaller eps, or a loss in larger units, would not.",
+            )  # fmt: skip
+
+    def _dominated(self, p: Tensor, g: Tensor, state: Mapping[str, Any], values: Mapping[str, Any]) -> Tensor:
+        whole, half = (self._update(p, g, state, {**values, "eps": values["eps"] / share}) for share in (1, 2))
+        return half.abs() > 1.5 * whole.abs()
+
+    def _update(self, p: Tensor, g: Tensor, state: Mapping[str, Any], values: Mapping[str, Any]) -> Tensor:
+        """The step of the elements looked at, with that state, or from the beginning where it is empty."""
+        structure = structure_of(self._recipe, values)
+        program, old = trace(structure), wide(_sampled(p))
+        first = {s.name: torch.as_tensor(s.first(values, old)) for s in structure.states}
+        held = {name: wide(_sampled(state[name])) if state else first[name] for name in program.states}
+        held |= {name: state.get(name, first[name]) for name in program.row_states}
+        t = torch.as_tensor(state.get("step", float(LOOKED_AT) if state else 1.0)).double()
+        return old - after(structure, wide(_sampled(g)), old, held, t, values, None)[0]
+
+
+def _watched(group: Mapping[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The parameters, and their gradients, whose elements can be looked at as they are."""
+    for p in group["params"]:
+        if p.grad is not None and p.grad.layout == torch.strided and p.is_floating_point() and p.numel():
+            yield p, p.grad
+
+
+def _may_lose(p: Tensor, group: Mapping[str, Any]) -> bool:
+    """Whether what rounding takes off a step of it is lost."""
+    return p.dtype not in LOW or group.get("rounding") == "nearest"
+
+
+def _sampled(x: Tensor) -> Tensor:
+    """The first elements, in the order of the tensor's dimensions, whatever lies where in memory."""
+    rows = 1 + SAMPLE // max(1, x[0].numel()) if x.ndim else 1
+    return x.detach()[:rows].reshape(-1)[:SAMPLE] if x.ndim else x.detach().reshape(1)

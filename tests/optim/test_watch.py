@@ -1,0 +1,106 @@
+"""Failures that say nothing are told, once, under a name; and nothing else is."""
+
+import warnings
+
+import pytest
+import torch
+
+import thalweg.optim
+from thalweg.optim import CoupledDecay, EpsilonDominates, LostUpdates, OptimizerWarning, ZeroLearningRate, watch
+from thalweg.optim.classes import drop_ins
+
+pytestmark = pytest.mark.filterwarnings("error::thalweg.optim.watch.OptimizerWarning")
+
+
+@pytest.fixture(autouse=True)
+def untold(monkeypatch):
+    monkeypatch.setattr(watch, "_told", set())
+
+
+def train(cls, steps=3, p=None, scale=1.0, **options):
+    p = torch.nn.Parameter(torch.linspace(1, 2, 50) if p is None else p)
+    optimizer = cls([p], **options)
+    for step in range(steps):
+        p.grad = (scale * torch.cos(torch.arange(p.numel()) + step)).view(p.shape).to(p.dtype)
+        optimizer.step()
+    return p, optimizer
+
+
+@pytest.mark.parametrize("name", drop_ins())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_usual_says_nothing(name, dtype):
+    train(drop_ins()[name], p=torch.linspace(1, 2, 48).view(6, 8).to(dtype))
+    train(drop_ins()[name], p=torch.ones((), dtype=dtype))
+    train(drop_ins()[name], p=torch.ones(8, 6, dtype=dtype).t())
+
+
+@pytest.mark.parametrize("cls", [thalweg.optim.AdamW, thalweg.optim.SGD], ids=lambda c: c.__name__)
+def test_lost_updates(cls):
+    p = torch.ones(50, dtype=torch.bfloat16)
+    with pytest.warns(LostUpdates, match=f"{cls.__name__}: 100% of the elements looked at did not move, though"):
+        train(cls, p=p, lr=1e-3, rounding="nearest")
+    train(cls, p=p, lr=1e-3, rounding="nearest")  # told once
+
+
+def test_lost_updates_in_float32():
+    with pytest.warns(LostUpdates):
+        train(thalweg.optim.SGD, p=torch.full((50,), 1e6), lr=1e-3)
+
+
+def test_masked_and_unused_elements_are_not_lost():
+    p = torch.nn.Parameter(torch.ones(50))
+    optimizer = thalweg.optim.SGD([p], lr=0.1)
+    for _ in range(3):
+        p.grad = torch.zeros(50).index_fill(0, torch.tensor([3]), 1.0)
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "RMSprop", "Adamax", "NAdam", "Yogi", "LaProp", "AdaBound"])
+def test_epsilon_dominates(name):
+    cls = drop_ins()[name]
+    with pytest.warns(EpsilonDominates, match=f"{name}: eps=0.01 is larger than what it is added to for"):
+        train(cls, scale=1e-4, eps=1e-2, **({"initial_accumulator_value": 0.0} if name == "Yogi" else {}))
+
+
+def test_a_learning_rate_of_zero():
+    with pytest.warns(ZeroLearningRate, match="Adam: the learning rate of the first step is 0, so nothing moves"):
+        train(thalweg.optim.Adam, lr=0.0)
+
+
+def test_a_step_that_only_makes_the_state_says_nothing():
+    """As distributed checkpoints do: a rate of 0 and gradients of 0."""
+    train(thalweg.optim.Adam, lr=0.0, scale=0.0)
+
+
+@pytest.mark.parametrize("name", ["Adam", "NAdam", "RMSprop", "Adamax", "AMSBound"])
+def test_coupled_decay(name):
+    if name == "AMSBound":  # no adaptive rates throughout: its bounds are SGD's
+        drop_ins()["AdaBound"]([torch.zeros(1)], amsbound=True, weight_decay=0.1)
+        return
+    with pytest.warns(CoupledDecay, match=f"{name}: weight_decay is added to the gradient, whose size this"):
+        drop_ins()[name]([torch.zeros(1)], weight_decay=0.1)
+    drop_ins()[name]([torch.zeros(1)], weight_decay=0.1)  # told once
+
+
+def test_decay_beside_the_rule_says_nothing():
+    thalweg.optim.AdamW([torch.zeros(1)], weight_decay=0.1)
+    thalweg.optim.Adam([torch.zeros(1)], weight_decay=0.1, decoupled_weight_decay=True)
+    thalweg.optim.Adam([torch.zeros(1)], weight_decay=0.1, independent_weight_decay=True)
+    thalweg.optim.SGD([torch.zeros(1)], weight_decay=0.1)
+    thalweg.optim.Adam([torch.zeros(1)], weight_decay=0.1, convention="keras")
+
+
+def test_the_line_that_is_named_is_the_users():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(thalweg.optim.Adam, lr=0.0, weight_decay=0.1)
+    assert {w.category for w in caught} == {ZeroLearningRate, CoupledDecay}
+    assert {w.filename for w in caught} == {__file__}
+    assert all(issubclass(w.category, OptimizerWarning) for w in caught)
+
+
+def test_looking_changes_nothing(monkeypatch):
+    first, _ = train(thalweg.optim.NAdam, steps=5)
+    monkeypatch.setattr(watch.Watch, "done", True)
+    second, _ = train(thalweg.optim.NAdam, steps=5)
+    assert torch.equal(first, second)
