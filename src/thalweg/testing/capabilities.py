@@ -1,0 +1,258 @@
+"""What people do with an optimizer, tried with every class of `thalweg.optim`.
+
+Each capability is a function of a class. It raises where the class lacks it, and returns a text where the class says no
+for a reason. `python -m thalweg.testing.capabilities` prints the table.
+"""
+
+import copy
+import io
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.errors import InputError
+from thalweg.optim.classes import drop_ins
+from thalweg.optim.functional import functional
+
+Capability = Callable[[type], str | None]
+
+STEPS = 4
+
+
+def _start(dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.linspace(-1, 1, 12, dtype=torch.float64).view(3, 4).to(dtype)
+
+
+def _gradients(p: Tensor) -> Iterator[Tensor]:
+    for step in range(STEPS):
+        yield torch.cos(torch.arange(p.numel()) + step).view(p.shape).to(p.dtype)
+
+
+def _trained(
+    cls: Any, dtype: torch.dtype = torch.float64, start: Tensor | None = None, **options: Any
+) -> tuple[Tensor, Any]:
+    """A parameter after some steps, and its optimizer."""
+    p = nn.Parameter(_start(dtype) if start is None else start)
+    optimizer = cls([p], **options)
+    for gradient in _gradients(p):
+        p.grad = gradient
+        optimizer.step()
+    return p.detach(), optimizer
+
+
+def _close(a: Tensor, b: Tensor, off: float = 1e-11) -> None:
+    torch.testing.assert_close(a, b, rtol=off, atol=off)
+
+
+def _maximize(cls: Any) -> None:
+    p, _ = _trained(cls, maximize=True)
+    q = nn.Parameter(_start())
+    optimizer = cls([q])
+    for gradient in _gradients(q):
+        q.grad = -gradient
+        optimizer.step()
+    _close(p, q.detach())
+
+
+def _decay(cls: Any) -> None:
+    plain, coupled, decoupled = (
+        _trained(cls, weight_decay=decay, decoupled_weight_decay=beside)[0]
+        for decay, beside in ((0.0, False), (0.5, False), (0.5, True))
+    )
+    assert not torch.equal(plain, decoupled)
+    assert not torch.equal(coupled, decoupled)
+
+
+def _tensor_rate(cls: Any) -> None:
+    _close(_trained(cls, lr=torch.tensor(0.01))[0], _trained(cls, lr=torch.tensor(0.01).item())[0])
+
+
+def _implementations(cls: Any) -> None:
+    plain, foreach, fused = _trained(cls)[0], _trained(cls, foreach=True)[0], _trained(cls, fused=True)[0]
+    assert torch.equal(plain, foreach)
+    assert torch.equal(plain, fused)
+
+
+def _groups(cls: Any) -> None:
+    p, q = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    optimizer = cls([p])
+    optimizer.add_param_group({"params": [q], "lr": 1e-9})
+    p.grad, q.grad = torch.ones(3), torch.ones(3)
+    assert optimizer.step(lambda: 0.25) == 0.25
+    assert [group["lr"] for group in optimizer.param_groups] == [optimizer.defaults["lr"], 1e-9]
+
+
+def _distributed(cls: Any) -> None:
+    """Its state dict is made by a step with a rate and gradients of 0, which must move nothing."""
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+
+    ends: list[list[Tensor]] = []
+    for through in (False, True):
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        optimizer = cls(model.parameters())
+        for step in range(STEPS):
+            if through and step == STEPS // 2:
+                saved = get_optimizer_state_dict(model, optimizer)
+                optimizer = cls(model.parameters())
+                set_optimizer_state_dict(model, optimizer, saved)
+            for p in model.parameters():
+                p.grad = torch.cos(torch.arange(p.numel()) + step).view(p.shape)
+            optimizer.step()
+        ends.append([p.detach() for p in model.parameters()])
+    assert all(map(torch.equal, ends[0], ends[1]))
+
+
+def _resume(cls: Any) -> None:
+    whole, _ = _trained(cls)
+    p = nn.Parameter(_start())
+    optimizer = cls([("weight", p)])
+    for step, gradient in enumerate(_gradients(p)):
+        if step == STEPS // 2:
+            file = io.BytesIO()
+            torch.save(optimizer.state_dict(), file)
+            file.seek(0)
+            optimizer = cls([("weight", p)])
+            optimizer.load_state_dict(torch.load(file, weights_only=True))
+        p.grad = gradient
+        optimizer.step()
+    assert torch.equal(p.detach(), whole)
+
+
+def _copies(cls: Any) -> None:
+    _, optimizer = _trained(cls)
+    for twin in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
+        assert type(twin) is cls
+        (p,) = twin.param_groups[0]["params"]
+        p.grad = torch.ones_like(p)
+        twin.step()
+
+
+def _dtypes(cls: Any) -> None:
+    exact, _ = _trained(cls)
+    for dtype, off in ((torch.float32, 1e-4), (torch.bfloat16, 0.1), (torch.float16, 0.02)):
+        _close(_trained(cls, dtype)[0].double(), exact, off)
+    for dtype in (torch.complex64, torch.complex128):
+        assert _trained(cls, dtype)[0].is_complex()
+
+
+def _moves(cls: Any) -> None:
+    """Steps of an eighth of bfloat16's unit go as far as in float32."""
+    start = torch.full((64, 64), 1.0)
+    rate = {} if cls.__name__ == "Adadelta" else {"lr": 2**-10}
+    wide, _ = _trained(cls, torch.float32, start.clone(), **rate)
+    for rounding in ("stochastic", "compensated"):
+        low, _ = _trained(cls, torch.bfloat16, start.bfloat16(), rounding=rounding, **rate)
+        assert abs((low.float() - wide).mean()) <= 2**-8 * (0.5 if rounding == "compensated" else 5 / 64)
+
+
+def _eight_bits(cls: Any) -> None:
+    p, _ = _trained(cls, torch.float32, torch.ones(64, 64), state_dtype="8bit")
+    assert torch.isfinite(p).all()
+
+
+def _touch(embedding: nn.Embedding) -> None:
+    loss: Any = embedding(torch.tensor([1, 5])).sum()
+    loss.backward()
+
+
+def _sparse(cls: Any) -> str | None:
+    embedding = nn.Embedding(20, 3, sparse=True)
+    before = embedding.weight.detach().clone()
+    optimizer = cls(embedding.parameters(), weight_decay=0.0)
+    _touch(embedding)
+    try:
+        optimizer.step()
+    except InputError:
+        return f"dense only: {cls.recipe.rule.dense}"
+    embedding.zero_grad()
+    held = before[7].clone()
+    _touch(embedding)
+    optimizer.step()
+    assert torch.equal(embedding.weight.detach()[7], held) or cls.__name__ in ("Ftrl",)
+    return None
+
+
+def _scaler(cls: Any) -> None:
+    ends = []
+    for scaled in (False, True):
+        p = nn.Parameter(torch.ones(5))
+        optimizer, scaler = cls([p]), torch.amp.GradScaler("cpu", init_scale=256.0, enabled=scaled)
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss: Any = scaler.scale((p * torch.arange(5)).sum())
+            loss.backward()
+            scaler.step(optimizer)
+            scaler.update(256.0)
+        ends.append(p.detach())
+    _close(ends[0], ends[1], off=1e-5)
+
+
+def _capturable(cls: Any) -> None:
+    _close(_trained(cls, capturable=True)[0], _trained(cls)[0])
+
+
+def _differentiable(cls: Any) -> None:
+    g = torch.linspace(0.1, 1, 5, dtype=torch.float64, requires_grad=True)
+    p = torch.ones(5, dtype=torch.float64).requires_grad_() * 1.0
+    optimizer = cls([p], differentiable=True)
+    for _ in range(2):
+        p.grad = g * 1.0
+        optimizer.step()
+    (found,) = torch.autograd.grad(p.sum(), g)
+    assert found.shape == g.shape
+
+
+def _functional(cls: Any) -> None:
+    init, update = functional(cls.recipe)
+    parameters = {"w": _start()}
+    states = init(parameters)
+    for gradient in _gradients(parameters["w"]):
+        parameters, states = update({"w": gradient}, states, parameters)
+    _close(parameters["w"], _trained(cls)[0])
+
+
+CAPABILITIES: Mapping[str, Capability] = {
+    "maximize": _maximize,
+    "decay, coupled and decoupled": _decay,
+    "learning rate in a tensor": _tensor_rate,
+    "`foreach`, `fused`": _implementations,
+    "param groups, closures": _groups,
+    "resume, bitwise": _resume,
+    "`torch.distributed.checkpoint`": _distributed,
+    "copy, pickle": _copies,
+    "float64 to float16, complex": _dtypes,
+    "small steps in bfloat16": _moves,
+    "8-bit states": _eight_bits,
+    "sparse gradients": _sparse,
+    "`GradScaler`": _scaler,
+    "`capturable`": _capturable,
+    "`differentiable`": _differentiable,
+    "`torch.func`": _functional,
+}
+"""What is tried → how."""
+
+
+def table() -> str:
+    """Capability × optimizer in Markdown, each cell as it was found just now. Raises what a check raises."""
+    notes: list[str] = []
+    lines = [f"| | {' | '.join(CAPABILITIES)} |", f"|---{'|:---:' * len(CAPABILITIES)}|"]
+    for name, cls in drop_ins().items():
+        cells = []
+        for check in CAPABILITIES.values():
+            said = check(cls)
+            notes += [f"- {name}: {said}."] if said else []
+            cells.append("no, and says why" if said else "✓")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    head = (
+        "# What every optimizer does\n\nEach cell is a check that just passed (`thalweg.testing.capabilities`), on the"
+        " CPU; `make docs` writes this page.\n\n"
+    )
+    return head + "\n".join([*lines, "", "Where the answer is no:", "", *notes, ""])
+
+
+if __name__ == "__main__":
+    print(table(), end="")
