@@ -42,9 +42,11 @@ def ftrl(
     Keras, which doubles λ2, as convention="keras" does, and lets the power of n be other than ½. For the same reason
     weight_decay hardly shrinks it: λ2 does. The paper starts n at 0 and suggests β = 1.
     """
+    moving = lr > 0  # no step at a rate of 0, where a schedule may end: the parameter would be 0
+    rate = where(moving, lr, 1.0)
     total = sum + g * g
     growth = where(total > 0, g * g / (sqrt(total) + sqrt(sum)), 0.0)  # of the root, which a difference would round off
-    linear = linear + g - growth / lr * p
-    strength = (beta + sqrt(total)) / lr + (2 * l2 if convention == "keras" else l2)
+    linear = linear + where(moving, g - growth / rate * p, 0.0)
+    strength = (beta + sqrt(total)) / rate + (2 * l2 if convention == "keras" else l2)
     after = where(absolute(linear) <= l1, 0.0, (sign(linear) * l1 - linear) / strength)
-    return p - after, total, linear
+    return where(moving, p - after, 0.0), total, linear
