@@ -25,8 +25,9 @@ bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on 
 	$(BIN)/python benchmarks/memory.py
 	@echo "The tables are in thalweg-out/benchmarks."
 
-docs: $(READY)  ## the page of all optimizers, from their rules
+docs: $(READY)  ## the pages of all optimizers, from their rules and from what they do when tried
 	$(BIN)/thalweg optimizers --page > docs/optimizers.md
+	$(BIN)/python -m thalweg.testing.capabilities > docs/capabilities.md
 
 lint: $(READY)  ## formatting, lint, types
 	$(BIN)/ruff format --check .

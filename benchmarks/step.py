@@ -9,6 +9,9 @@ the median of its next three steps, caches and threads warm, is the figure "back
 the rounds: Thalweg's in milliseconds, the others' as ratios to Thalweg's (above 1: Thalweg is faster), and last
 Thalweg's over the floor's (1: nothing is lost; see floor.py). "best" is the ratio of torch's fastest form.
 
+In bfloat16, Thalweg is asked for torch's choices: states in bfloat16, parameters rounded to the nearest. "bfloat16+" is
+what it does unless told otherwise, and what torch has no form of: states in float32, parameters rounded by chance.
+
 --compiled adds `torch.compile` of torch's step: that needs a C++ compiler, and 10 to 20 s for each line of the table.
 --overhead measures instead what a tensor costs beside its elements: the slope between 100 and 1,100 tensors of 4.
 """
@@ -40,6 +43,14 @@ FORMS: Mapping[str, Mapping[str, Any]] = {
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in drop_ins()} | {
     "SGD, momentum": ("SGD", {"momentum": 0.9})
 }
+AS_TORCH = {"rounding": "nearest", "state_dtype": "parameter"}
+DTYPES: Mapping[str, tuple[torch.dtype, Mapping[str, Any]]] = {
+    "float32": (torch.float32, {}),
+    "bfloat16": (torch.bfloat16, AS_TORCH),
+    "bfloat16+": (torch.bfloat16, {}),
+}
+"""What is stepped, and what Thalweg is asked for: in bfloat16 torch's choices, or, with a +, its own."""
+
 FEW, MANY = 100, 1100  # tensors, between which the overhead is the slope
 
 
@@ -68,9 +79,9 @@ SIZES: Mapping[str, Shapes] = {
 }
 
 
-def contestants(name: str, shapes: Shapes, dtype: torch.dtype, *, compiled: bool = False) -> dict[str, Step]:
+def contestants(name: str, shapes: Shapes, held: str, *, compiled: bool = False) -> dict[str, Step]:
     """Steps of Thalweg, of every form that torch has, and of the floor."""
-    spelling, given = OPTIMIZERS[name]
+    (spelling, given), (dtype, chosen) = OPTIMIZERS[name], DTYPES[held]
     start = [torch.randn(shape).to(dtype) for shape in shapes]
     gradients = [torch.randn(shape).mul(0.1).to(dtype) for shape in shapes]
 
@@ -81,7 +92,7 @@ def contestants(name: str, shapes: Shapes, dtype: torch.dtype, *, compiled: bool
         return made
 
     ours = drop_ins()[spelling]
-    found: dict[str, Step] = {"thalweg": ours(parameters(), **given).step}
+    found: dict[str, Step] = {"thalweg": ours(parameters(), **given, **chosen).step}
     theirs = getattr(torch.optim, spelling, None)
     if theirs is not None:
         found |= torch_forms(lambda flags: theirs(parameters(), **given, **flags))
@@ -115,7 +126,7 @@ def turn(step: Step, pause: float) -> tuple[float, float]:
 def compare(report: Report, given: Namespace, name: str, size: str, dtype: str) -> dict[str, float]:
     """Two rows of the table; by timing, how torch's fastest form compares."""
     gc.collect()  # what the rows before held
-    steps = contestants(name, SIZES[size], getattr(torch, dtype), compiled=given.compiled)
+    steps = contestants(name, SIZES[size], dtype, compiled=given.compiled)
     found = interleaved({form: lambda s=s: turn(s, given.pause) for form, s in steps.items()}, given.repeats)
     best: dict[str, float] = {}
     for i, timing in enumerate(("back to back", "after a pause")):
@@ -147,7 +158,7 @@ def overhead(report: Report, given: Namespace) -> None:
     for name in given.optimizers:
         steps: dict[str, Step] = {}
         for count in (FEW, MANY):
-            made = contestants(name, [(4,)] * count, torch.float32)
+            made = contestants(name, [(4,)] * count, "float32")
             steps |= {f"{form} {count}": step for form, step in made.items() if form != "floor"}
         found = interleaved({form: lambda s=s: turn(s, 0.0)[0] for form, s in steps.items()}, given.repeats)
         took = medians(found)
@@ -163,7 +174,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--sizes", nargs="+", choices=SIZES)
     parser.add_argument("--large", action="store_true", help="100M too")
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["float32", "bfloat16"])
     parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS))
     parser.add_argument("--pause", type=float, default=0.2, help="seconds")
     parser.add_argument("--compiled", action="store_true")
