@@ -6,23 +6,38 @@ from typing import Annotated, Any
 import typer
 
 from thalweg.cli.reading import option
-from thalweg.cli.session import OUT, CheckpointEvery, Json, ShowProgress, Verbose, heed_verbosity, run_study
+from thalweg.cli.session import (
+    OUT,
+    BaseSeed,
+    CheckpointEvery,
+    ConfirmSeeds,
+    DataDir,
+    Device,
+    Json,
+    Memory,
+    Seeds,
+    ShowProgress,
+    Steps,
+    Verbose,
+    heed_verbosity,
+    run_study,
+)
 from thalweg.options import declared
 
 
 def example(
     name: Annotated[str | None, typer.Argument(help="One of those that are listed without a name.")] = None,
-    seeds: Annotated[int, option(declared.SEEDS)] = declared.SEEDS.default,
-    confirm_seeds: Annotated[int, option(declared.CONFIRM_SEEDS)] = declared.CONFIRM_SEEDS.default,
+    seeds: Seeds = declared.SEEDS.default,
+    confirm_seeds: ConfirmSeeds = declared.CONFIRM_SEEDS.default,
     epochs: Annotated[int | None, option(declared.EPOCHS, more=" In place of the textbook's.")] = None,
-    steps: Annotated[int | None, option(declared.STEPS)] = None,
-    memory: Annotated[str | None, option(declared.MEMORY)] = None,
-    data_dir: Annotated[Path | None, option(declared.DATA_DIR)] = None,
+    steps: Steps = None,
+    memory: Memory = None,
+    data_dir: DataDir = None,
     out: Annotated[Path, option(declared.OUT)] = Path(OUT),
     json: Json = None,
     checkpoint_every: CheckpointEvery = "60s",
-    device: Annotated[str, option(declared.DEVICE)] = declared.DEVICE.default,
-    base_seed: Annotated[int, option(declared.BASE_SEED)] = declared.BASE_SEED.default,
+    device: Device = declared.DEVICE.default,
+    base_seed: BaseSeed = declared.BASE_SEED.default,
     progress: ShowProgress = declared.PROGRESS.default,
     verbose: Verbose = False,
 ) -> None:

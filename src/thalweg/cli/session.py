@@ -18,6 +18,13 @@ Json = Annotated[Path | None, option(declared.JSON)]
 ShowProgress = Annotated[bool, option(declared.PROGRESS, "--progress/--no-progress")]
 Verbose = Annotated[bool, option(declared.VERBOSE, "--verbose")]
 CheckpointEvery = Annotated[str, option(declared.CHECKPOINT_EVERY)]
+Seeds = Annotated[int, option(declared.SEEDS)]
+ConfirmSeeds = Annotated[int, option(declared.CONFIRM_SEEDS)]
+Steps = Annotated[int | None, option(declared.STEPS)]
+Memory = Annotated[str | None, option(declared.MEMORY)]
+DataDir = Annotated[Path | None, option(declared.DATA_DIR)]
+Device = Annotated[str, option(declared.DEVICE)]
+BaseSeed = Annotated[int, option(declared.BASE_SEED)]
 OUT = "thalweg-out"
 
 
