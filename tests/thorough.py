@@ -4,7 +4,8 @@ A kernel for each rule, setting and dtype takes half a second to compile, and th
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 THOROUGH = bool(os.environ.get("THALWEG_THOROUGH"))
 
@@ -15,3 +16,9 @@ TYPICAL = ("sgd", "momentum", "adam", "asgd", "ftrl", "lion", "nadam", "rprop", 
 def sample(names: Iterable[str]) -> list[str]:
     """All of them, or those that are typical."""
     return [name for name in names if THOROUGH or name in TYPICAL]
+
+
+def crossed(classes: Mapping[str, Any], options: Sequence[Any]) -> list[Any]:
+    """(class, options) of every class with the first options, and of the typical ones with the others."""
+    typical = {name: cls for name, cls in classes.items() if sample([cls.recipe.name])}
+    return [(cls, given) for i, given in enumerate(options) for cls in (typical if i else classes).values()]

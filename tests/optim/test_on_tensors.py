@@ -10,6 +10,7 @@ from thalweg.errors import InputError
 from thalweg.optim import functional
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipe, recipes
+from thorough import crossed
 
 every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=list(drop_ins()))
 OPTIONS = (
@@ -33,8 +34,7 @@ def path(cls, dtype=torch.float64, steps=6, **options):
     return [p.detach() for p in params], optimizer
 
 
-@every_class
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize(("cls", "options"), crossed(drop_ins(), OPTIONS), ids=str)
 def test_capturable_takes_the_same_steps(cls, options):
     (plain, first), (captured, second) = path(cls, **options), path(cls, capturable=True, **options)
     torch.testing.assert_close(captured, plain, rtol=1e-12, atol=1e-12)
