@@ -49,8 +49,8 @@ def test_every_optimizer_takes_it(name):
     weights = {"slow_weights", "ema_weights"}
     large = {key: value for key, value in state.items() if value.numel() == N and key not in weights}
     assert {value.dtype for value in large.values()} <= {torch.uint8, torch.float32}
-    begin_as_parameter = {s.name for s in cls.recipe.rule.states if s.initial == "parameter"}
-    assert {key for key, value in large.items() if value.dtype != torch.uint8} <= begin_as_parameter
+    hold_weights = {s.name for s in cls.recipe.rule.states if s.holds_weights}
+    assert {key for key, value in large.items() if value.dtype != torch.uint8} <= hold_weights
 
 
 def test_memory():

@@ -31,12 +31,16 @@ def test_bfloat16_and_its_rest_are_the_float32():
     assert torch.equal(off, nearest)
 
 
-def test_float16_and_its_rest_know_twenty_one_bits():
+def test_float16_and_its_rest_are_the_float32():
     x = numbers(torch.float16)
     x = x[x.abs() < 65504]
     p, rest = parted(x, torch.float16)
-    tiny = 2.0**-25  # half of what is left over below the smallest rest
-    assert ((joined(p, rest) - x).abs() <= x.abs() * 2.0**-22 + tiny).all()
+    assert (p.dtype, rest.dtype) == (torch.float16, torch.int16)
+    assert torch.equal(p, x.half())
+    off = (joined(p, rest) - x).abs()
+    halfway = rest == 2**15 - 1  # half a unit is one more than int16 holds
+    assert off[(x.abs() >= 2.0**-17) & ~halfway].max() == 0
+    assert (off <= 2.0**-39 + x.abs() * 2.0**-25).all()
 
 
 @pytest.mark.parametrize("dtype", LOW)

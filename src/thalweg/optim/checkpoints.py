@@ -7,7 +7,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.optim.eightbit import SCALES
-from thalweg.optim.signature import class_name
+from thalweg.optim.signature import class_name, group_defaults
 from thalweg.optim.state import REST
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import STATES
@@ -21,7 +21,7 @@ def matched(recipe: Recipe, groups: Groups, checkpoint: Mapping[str, Any]) -> di
     Raises `InputError` where names, groups, shapes or states are not the optimizer's.
     """
     saved: Groups = checkpoint["param_groups"]
-    if all("param_names" in group and len(group["param_names"]) == len(group["params"]) for group in (*groups, *saved)):
+    if _named(groups) and _named(saved):
         saved = _by_name(groups, saved)
     else:
         _require_as_many(groups, saved)
@@ -29,7 +29,15 @@ def matched(recipe: Recipe, groups: Groups, checkpoint: Mapping[str, Any]) -> di
         for place, (p, index) in enumerate(zip(group["params"], of["params"], strict=True)):
             name = group["param_names"][place] if "param_names" in group else f"number {place}"
             _require_like(recipe, name, p, checkpoint["state"].get(index, {}))
-    return {**checkpoint, "param_groups": list(saved)}
+    own = group_defaults(recipe)  # what a checkpoint says nothing of stays as this optimizer was asked for
+    kept = [{key: value for key, value in group.items() if key in own} for group in groups]
+    return {**checkpoint, "param_groups": [{**of, **given} for of, given in zip(kept, saved, strict=True)]}
+
+
+def _named(groups: Groups) -> bool:
+    """Whether every parameter has a name of its own; those of two models may share some."""
+    each = all(len(group.get("param_names", ())) == len(group["params"]) for group in groups)
+    return each and len({*_names(groups)}) == sum(len(group["params"]) for group in groups)
 
 
 def _by_name(groups: Groups, saved: Groups) -> Groups:
@@ -55,7 +63,7 @@ def _by_name(groups: Groups, saved: Groups) -> Groups:
 
 def _names(groups: Groups) -> Iterator[str]:
     for group in groups:
-        yield from group["param_names"]
+        yield from group.get("param_names", ())
 
 
 def _listed(things: Sequence[Any]) -> str:

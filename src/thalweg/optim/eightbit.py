@@ -1,6 +1,6 @@
 """Steps of parameters whose states are held in 8 bits: decoded, stepped and encoded a stretch at a time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.errors import InputError
 from thalweg.recipes.execution import blocks
 from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.execution.rounding import WORD
@@ -31,6 +32,23 @@ def filled(name: str, p: Tensor, value: float) -> dict[str, Tensor]:
         name: torch.full_like(p, int(codes), dtype=torch.uint8, memory_format=torch.preserve_format),
         name + SCALES: scale.repeat(many),
     }
+
+
+def lay(state: MutableMapping[str, Any], names: tuple[str, ...], p: Tensor) -> None:
+    """Puts states held in 8 bits into the parameter's layout, where that has changed: a block is of what lies together.
+
+    Raises `InputError` where the parameter has come to have gaps in memory.
+    """
+    for name in held(state, names):
+        codes = state[name]
+        if codes.stride() == p.stride():
+            continue
+        if torch.empty_like(p).stride() != p.stride():
+            raise InputError("States in 8 bits need a parameter that fills its memory; give it p.contiguous().")
+        flat = blocks.decode(codes.as_strided((codes.numel(),), (1,)), state[name + SCALES])
+        moved = torch.empty_like(p, dtype=torch.float32).copy_(flat.as_strided(codes.shape, codes.stride()))
+        found, state[name + SCALES] = blocks.encode(moved.as_strided((moved.numel(),), (1,)))
+        state[name] = found.as_strided(p.shape, p.stride())
 
 
 def stretches(

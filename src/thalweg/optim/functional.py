@@ -14,6 +14,7 @@ from thalweg.recipes.compose import Structure
 from thalweg.recipes.options import GLOBAL_NORM
 from thalweg.recipes.trace import trace
 from thalweg.rules.contract import Preset
+from thalweg.rules.hyperparameters import unknown
 from thalweg.rules.states import PARAMETER
 
 Tensors = Mapping[str, Tensor]
@@ -51,10 +52,7 @@ def functional(
         parameters, states = update(gradients, states, parameters)
     """
     by = _found(optimizer).under(convention)
-    numbers = {name: v for name, v in hyperparameters.items() if not isinstance(v, Tensor)}
-    inside = {name: v for name, v in hyperparameters.items() if isinstance(v, Tensor)}
-    unknown = by.resolve({**numbers, **{name: by.defaults.get(name) for name in inside if name in by.defaults}})
-    values = {**unknown, **{name: v.double() for name, v in inside.items()}}
+    values = _resolved(by, hyperparameters)
     structure = structure_of(by, values)
 
     def init(parameters: Tensors) -> States:
@@ -72,6 +70,20 @@ def functional(
         return {name: p for name, (p, _) in moved.items()}, {name: state for name, (_, state) in moved.items()}
 
     return Functional(init, update)
+
+
+def _resolved(by: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All values; what is a tensor stays one, unchecked but for its name."""
+    given = by.split(given)
+    inside = {name: v.double() for name, v in given.items() if isinstance(v, Tensor)}
+    for name in inside:
+        if name not in by.hyperparameters:
+            raise unknown(by.name, name, by.hyperparameters)
+    values = {**by.resolve({name: v for name, v in given.items() if name not in inside}), **inside}
+    for h in by.hyperparameters.values():
+        if h.initially in inside and h.name not in given:
+            values[h.name] = inside[h.initially]
+    return values
 
 
 def _found(optimizer: str | Recipe | Preset) -> Recipe:

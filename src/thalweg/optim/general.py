@@ -71,8 +71,9 @@ def update(work: Work, all_states: states.States) -> None:
 
 
 def _row(work: Work, state: states.States, order: int) -> _Row:
-    p, gradient = work.params[order], work.gradients[order]
+    p, gradient = work.params[order], work.gradients[order].resolve_conj().resolve_neg()
     t = _stepped(work, state, p)
+    eightbit.lay(state, work.program.states, p)
     kept = tuple([state[name] for name in work.program.states])
     rest = state[states.REST] if work.precision.compensates(p) else None
     if gradient.is_sparse and t == 1 and sparse.begins(work.program):

@@ -65,7 +65,8 @@ def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None =
 
     Args:
         lr: above 0. decay: in (0, 1].
-        layers: the name of the `ModuleList` or `Sequential` that holds them; without it, the longest of the model.
+        layers: the name of the `ModuleList` or `Sequential` that holds them; without it, that of the most layers. Those
+            without parameters do not count.
 
     Raises:
         InputError: a value out of its range, or no such module.
@@ -73,25 +74,31 @@ def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None =
     if not lr > 0 or not 0 < decay <= 1:
         raise InputError(f"layerwise needs lr above 0 and decay in (0, 1], got {shown(lr)} and {shown(decay)}.")
     stack = _stack(model, layers)
-    prefix, n = f"{stack}." if stack else "", len([*model.get_submodule(stack).children()])
+    prefix = f"{stack}." if stack else ""
+    depths = {f"{prefix}{child}.": i + 1 for i, child in enumerate(_layers(model.get_submodule(stack)))}
     rates, depth = {}, 0
     for name, _ in model.named_parameters():
-        if name.startswith(prefix) and name[len(prefix) :].split(".")[0].isdigit():
-            depth = 1 + int(name[len(prefix) :].split(".")[0])
-        elif depth:
-            depth = n + 1
-        rates[name] = {"lr": lr * decay ** (n + 1 - depth)}
+        inside = next((d for layer, d in depths.items() if name.startswith(layer)), None)
+        depth = inside or (len(depths) + 1 if depth else 0)
+        rates[name] = {"lr": lr * decay ** (len(depths) + 1 - depth)}
     return rates
 
 
+def _layers(stack: nn.Module) -> list[str]:
+    """The names of the children that have parameters."""
+    return [name for name, child in stack.named_children() if any(True for _ in child.parameters())]
+
+
 def _stack(model: nn.Module, given: str | None) -> str:
-    """The name of the module that holds the layers."""
-    kinds = (nn.ModuleList, nn.Sequential)
-    stacks: dict[str, int] = {name: len([*m.children()]) for name, m in model.named_modules() if isinstance(m, kinds)}
+    """The name of the module that holds the layers: of the most layers, and among these of the most parameters."""
+    stacks = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential)}
     if not stacks:
         raise InputError("layerwise found no ModuleList or Sequential in the model; give {name: {'lr': …}} by hand.")
     if given is None:
-        return max(stacks, key=stacks.__getitem__)
+        sizes: dict[str, tuple[int, int]] = {
+            name: (len(_layers(m)), sum(p.numel() for p in m.parameters())) for name, m in stacks.items()
+        }
+        return max(sizes, key=sizes.__getitem__)
     if given not in stacks:
         raise InputError(f"The model has no ModuleList or Sequential {shown(given)}. {suggest(given, stacks)}")
     return given

@@ -75,18 +75,19 @@ class Optimizer(torch.optim.Optimizer):
         if len(updates) < len(self.param_groups):
             updates += [GroupUpdate(self._recipe, number) for number in range(len(updates), len(self.param_groups))]
         scale = self.__dict__.get("grad_scale")
-        with self._watched():
-            step(updates, self.param_groups, self.state, None if scale is None else 1 / float(scale))
+        unscale = None if scale is None else 1 / float(scale)
+        with self._watched(1.0 if unscale is None else unscale):
+            step(updates, self.param_groups, self.state, unscale)
         return loss
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _watched(self, unscale: float) -> Iterator[None]:
         """Around a step: tells of failures that say nothing."""
         watch: Watch = self.__dict__.setdefault("_watch", Watch(self._recipe))
         if watch.done:
             yield
             return
-        watch.before(self.param_groups)
+        watch.before(self.param_groups, self.state, unscale)
         yield
         watch.after(self.param_groups, self.state)
 

@@ -49,8 +49,15 @@ class Precision:
         return cls(rounding, seed, dtype, number)
 
     def chances(self, params: Sequence[Tensor]) -> bool:
-        """Whether any of the parameters is rounded by chance, which goes by their steps: these are counted then."""
-        return self.rounding == "stochastic" and any(p.dtype in LOW for p in params)
+        """Whether anything of the parameters is rounded by chance, which goes by their steps: these are counted then.
+
+        That is the parameter, unless it is compensated, and any state in as few bits.
+        """
+        if self.rounding == "nearest":
+            return False
+        low = any(p.dtype in LOW for p in params)
+        states = self.state_dtype == "bfloat16" or (low and self.state_dtype == "parameter")
+        return states or (low and self.rounding == "stochastic")
 
     def compensates(self, p: Tensor) -> bool:
         """Whether what rounding leaves over is kept."""
@@ -72,9 +79,9 @@ class Precision:
             return False
         return torch.empty_like(p).stride() == p.stride()
 
-    def dtype(self, p: Tensor) -> torch.dtype:
-        """What an elementwise state of a parameter begins in."""
-        if self.state_dtype == "bfloat16" and not p.is_complex():
+    def dtype(self, p: Tensor, *, weights: bool) -> torch.dtype:
+        """What an elementwise state of a parameter begins in; weights: one that holds such."""
+        if self.state_dtype == "bfloat16" and not p.is_complex() and not weights:
             return torch.bfloat16
         return torch.float32 if p.dtype in LOW and self.state_dtype != "parameter" else p.dtype
 

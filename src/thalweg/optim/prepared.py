@@ -24,7 +24,6 @@ from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
 from thalweg.recipes.trace import Program, trace_agreement
 
-PLAIN = {Tensor, torch.nn.Parameter}
 LATER = 2.0  # stands for the step of a rule that only asks whether it is the first
 
 _dtype, _nbytes = attrgetter("dtype"), attrgetter("nbytes")
@@ -45,7 +44,7 @@ class Prepared:
         self._all_states, self._state_dicts = all_states, [*all_states.values()]
         elements = [[s[name] for s in states] for name in self._program.states]
         rows = self._with_rests(list(zip(gradients, params, *elements, strict=True)))
-        if not all(_suited(*row) for row in rows):
+        if not all(compiled.accepts(*row) for row in rows):
             raise Unsuited
         counters = [[s["step"] for s in states]] if work.counted else []
         singles = [*counters, *([s[name] for s in states] for name in self._program.row_states)]
@@ -153,7 +152,9 @@ class Prepared:
 
     def _as_remembered(self, gradients: Sequence[Tensor]) -> bool:
         try:
-            if not {*map(type, gradients)} <= PLAIN or [*map(_nbytes, gradients)] != self._sizes:
+            if not {*map(type, gradients)} <= compiled.PLAIN or [*map(_nbytes, gradients)] != self._sizes:
+                return False
+            if any(map(Tensor.is_neg, gradients)):
                 return False
             if self._strides is None:
                 return all(map(Tensor.is_contiguous, gradients))
@@ -188,10 +189,6 @@ def _carry_out(
         step.which[:] = 0 if which is None else which[index]
         step.pointers[0] = gradients[index]
         step(columns)
-
-
-def _suited(*row: Tensor) -> bool:
-    return {*map(type, row)} <= PLAIN and compiled.accepts(*row)
 
 
 def _single(value: Any) -> bool:

@@ -11,7 +11,6 @@ from thalweg.optim.precision import Precision
 from thalweg.optim.signature import hyperparameters
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution import rounding
 from thalweg.recipes.trace import Program, trace
 from thalweg.rules.states import PARAMETER, State
 
@@ -90,7 +89,7 @@ def _create(
         if declared.name in missing and not (early and declared.initial == PARAMETER):
             state.update(_initial(declared, p, values, precision))
     if precision.compensates(p) and state.get(REST) is None:
-        state[REST] = torch.zeros_like(p, dtype=rounding.REST[p.dtype], memory_format=torch.preserve_format)
+        state[REST] = torch.zeros_like(p, dtype=torch.int16, memory_format=torch.preserve_format)
 
 
 def adopt(recipe: Recipe, all_states: States) -> None:
@@ -109,13 +108,13 @@ def restore_dtypes(state: States, saved: Mapping[str, Any], p: Tensor) -> None:
 
 def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: Precision) -> dict[str, Tensor]:
     """The state, and its scales where it is held in 8 bits."""
-    name, start, dtype = declared.name, declared.first(values, p), precision.dtype(p)
+    name, start, dtype = declared.name, declared.first(values, p), precision.dtype(p, weights=declared.holds_weights)
     if declared.initial == PARAMETER:
         return {name: start.detach().to(dtype, copy=True, memory_format=torch.preserve_format)}
     if declared.per_row:
         row = torch.float64 if declared.double else torch.get_default_dtype()
         return {name: torch.tensor(float(start), dtype=row)}
-    if precision.in_8_bits(p):
+    if precision.in_8_bits(p) and not declared.holds_weights:
         return eightbit.filled(name, p, float(start))
     start = float(start)  # a learning rate may stand in a tensor
     fill = complex(start, start) if p.is_complex() else start

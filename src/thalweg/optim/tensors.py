@@ -1,7 +1,8 @@
 """Steps as operations on tensors alone: for autograd through them, CUDA graphs, `torch.compile` and `torch.func`.
 
 Numbers that change (the step, a learning rate in a tensor) stay tensors, so that nothing waits for a device and nothing
-is computed anew in Python. Slower than the compiled pass wherever that can go.
+is computed anew in Python. Slower than the compiled pass wherever that can go. Where autograd follows, and in
+`functional`, bfloat16 and float16 are rounded to the nearest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.optim import eightbit
 from thalweg.optim import state as states
 from thalweg.optim.precision import Precision
 from thalweg.optim.signature import class_name, hyperparameters
@@ -47,7 +49,9 @@ def after(
         t: the step, 0-d float64.
         values: numbers, flags and 0-d tensors. together: the norm of all gradients, where the structure needs it.
     """
-    known = {**values, GRADIENT_NORM: _norm(g), GLOBAL_NORM: together}
+    known = {**values, GLOBAL_NORM: together}
+    if GRADIENT_NORM in structure.measured:
+        known[GRADIENT_NORM] = _norm(g)
     row_states = {s.name: held[s.name].double() for s in structure.rule.states if s.per_row and s.name in held}
     present = {**{s.name: 0.0 for s in structure.states}, **held, **row_states}
     if AGREEMENT in structure.measured:
@@ -116,7 +120,9 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor |
             f"{class_name(recipe)} with differentiable=True steps results of operations, such as p.clone(), that"
             " autograd can follow; got a leaf that requires a gradient."
         )
-    gradients = {i: p.grad if scale is None else p.grad / scale for i, p in params.items()}
+    if any(p.grad.is_sparse for p in params.values()):
+        raise InputError(f"{class_name(recipe)} takes sparse gradients without capturable and differentiable only.")
+    gradients = {i: p.grad if scale is None else wide(p.grad) / scale for i, p in params.items()}
     gradients = {i: _real(transformed(structure, g, params[i], values)) for i, g in gradients.items()}
     return _Group(structure, values, Precision.of(group, number), params, gradients)
 
@@ -125,12 +131,15 @@ def _update(group: _Group, place: int, state: states.States, together: Tensor | 
     p, program = group.params[place], trace(group.structure)
     counted = True  # an optimizer that counts no steps asks if this is the first, which only a count tells a graph
     states.ensure(group.structure, program, state, p, group.values, group.precision, counted=counted, device=p.device)
+    if eightbit.held(state, program.states):
+        raise InputError("States in 8 bits are stepped without capturable and differentiable only, in any group.")
     count = state["step"] + 1
     names = (*program.states, *program.row_states)
     held = {name: wide(_real(state[name])) for name in names}
     rest = state[states.REST] if group.precision.compensates(p) else None
     p_before = p.clone() if torch.is_grad_enabled() else p  # autograd needs it as it was
-    elements = Elements(group.gradients[place], _real(p_before), (), rest, _key(group, p, count, place))
+    kept = tuple(_real(state[name]) for name in program.states)
+    elements = Elements(group.gradients[place], _real(p_before), kept, rest, _key(group, p, count, place))
     new, moved = after(group.structure, elements.g, elements.wide[1], held, count.double(), group.values, together)
     if torch.is_grad_enabled():  # and the states, too
         p.copy_(_like(new, p))
@@ -140,10 +149,10 @@ def _update(group: _Group, place: int, state: states.States, together: Tensor | 
         going = found_inf == 0
         new, count = torch.where(going, new, elements.wide[1]), torch.where(going, count, state["step"])
         moved = {name: torch.where(going, torch.as_tensor(moved[name]), held[name]) for name in names}
-    elements.store(new)
+    elements.store(new, [moved[name] for name in program.states])
     state["step"].copy_(count)
-    for name in names:
-        _real(state[name]).copy_(moved[name])
+    for name in program.row_states:
+        state[name].copy_(moved[name])
 
 
 def _key(group: _Group, p: Tensor, count: Tensor, place: int) -> Any:

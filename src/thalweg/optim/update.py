@@ -14,6 +14,7 @@ from thalweg.optim.precision import Precision
 from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.signature import class_name, hyperparameters, spelled
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution.rounding import LOW
 from thalweg.recipes.measures import chosen, made, norm_of, norms
 from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS, UNSCALE
 from thalweg.recipes.rows import Array
@@ -49,8 +50,7 @@ def _step_measured(
     """The same where a group needs something measured; a norm of all gradients is that of all groups."""
     if unscale is not None:
         for update, group in zip(updates, groups, strict=False):
-            update.read(group, scaled=False)
-            _unscale(group, unscale)
+            update.read(group, scaled=False, factor=unscale)
     found = [update.gather(group) for update, group in zip(updates, groups, strict=False)]
     everyone = any(GLOBAL_NORM in update.measured for update in updates)
     each = [
@@ -60,13 +60,6 @@ def _step_measured(
     together = norm_of(np.concatenate(each))
     for update, (params, gradients), own in zip(updates, found, each, strict=False):
         update.step(all_states, params, gradients, chosen(update.measured, own, together))
-
-
-def _unscale(group: Mapping[str, Any], by: float) -> None:
-    """In place, as the scaler itself would."""
-    for p in group["params"]:
-        if p.grad is not None:
-            p.grad.mul_(by)
 
 
 class GroupUpdate:
@@ -81,14 +74,16 @@ class GroupUpdate:
         self._prepared: Prepared | None = None
         self.measured: tuple[str, ...] = ()
 
-    def read(self, group: Mapping[str, Any], *, scaled: bool) -> bool:
+    def read(self, group: Mapping[str, Any], *, scaled: bool, factor: float | None = None) -> bool:
         """Reads the hyperparameters as plain numbers, and the structure they need. Says if whole gradients are needed.
 
-        A tensor's value may change where it is.
+        A tensor's value may change where it is. factor: what gradients are multiplied by when they are gathered, as
+        float32 at least; scaled: whether the step is to do it.
         """
+        self._factor = factor
         self._precision = Precision.of(group, self._number)
         given = (scaled, *map(group.get, self._names))
-        if Tensor in map(type, given) or given != self._given:
+        if _changeable(given) or given != self._given:
             found = hyperparameters(self._recipe, group)
             named = {name: found[name] for name in self._recipe.hyperparameters}
             self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
@@ -102,6 +97,8 @@ class GroupUpdate:
         """The parameters of the group that have a gradient, and the gradients, made anew where that is asked for."""
         pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
         params, gradients = [p for p, _ in pairs], [g.coalesce() if g.is_sparse else g for _, g in pairs]
+        if self._factor is not None:
+            gradients = [(g.float() if g.dtype in LOW else g) * self._factor for g in gradients]
         self._all = group["params"]
         return params, self._made(params, gradients) if self._transforms else gradients
 
@@ -134,3 +131,8 @@ class GroupUpdate:
         if any(g.is_sparse for g in gradients):
             eight = self._precision.state_dtype == "8bit"
             sparse.require(class_name(self._recipe), self._structure, in_8_bits=eight)
+
+
+def _changeable(given: tuple[Any, ...]) -> bool:
+    """Whether any of the values is a tensor, also in a tuple."""
+    return any(type(v) is Tensor or (type(v) is tuple and Tensor in map(type, v)) for v in given)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from thalweg.optim.signature import class_name, hyperparameters
-from thalweg.optim.tensors import after, structure_of, wide
+from thalweg.optim.tensors import after, structure_of
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.execution.rounding import LOW
 from thalweg.recipes.options import OPTIONS
@@ -79,69 +79,69 @@ class Watch:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe, self._owner, self._steps = recipe, class_name(recipe), 0
-        self._before: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._meant: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left to look at."""
         return self._steps >= LOOKED_AT
 
-    def before(self, groups: Groups) -> None:
-        """Ahead of a step."""
-        self._steps += 1
+    def before(self, groups: Groups, states: Mapping[Any, Any], unscale: float) -> None:
+        """Ahead of a step, of gradients that are to be multiplied by `unscale`."""
+        self._steps, self._unscale = self._steps + 1, unscale
         if self._steps == 1:
             self._tell_zero_rate(groups)
         if self._steps == LOOKED_AT:
-            self._before = [
-                (p, _sampled(p).clone(), g) for group in groups for p, g in _watched(group) if _may_lose(p, group)
-            ]
+            for group in groups:
+                values = hyperparameters(self._recipe, group)
+                for p, g in _watched(group) if _in_numbers(values, group) else ():
+                    if _may_lose(p, group) and self._known(values, states.get(p, {})):
+                        meant = self._update(p, g, states.get(p, {}), values) != 0
+                        self._meant.append((p, _sampled(p).clone(), meant))
 
     def after(self, groups: Groups, states: Mapping[Any, Any]) -> None:
         """Behind it."""
         if self._steps == LOOKED_AT:
-            self._tell_lost(groups)
-            self._before = []
+            self._tell_lost()
+            self._meant = []
             for group in groups:
                 self._tell_epsilon(group, states)
 
-    def _rate(self, group: Mapping[str, Any]) -> float:
-        return float(group[self._recipe.rate]) if self._recipe.rate else 1.0
-
     def _tell_zero_rate(self, groups: Groups) -> None:
-        zero = [group for group in groups if self._rate(group) == 0]
-        if any(_sampled(g).any() for group in zero for _, g in _watched(group)):
+        rates = [
+            float(group[self._recipe.rate]) if self._recipe.rate else 1.0
+            for group in groups
+            if any(_sampled(g).any() for _, g in _watched(group))
+        ]
+        if rates and not any(rates):
             tell(
                 self._owner, ZeroLearningRate,
                 "the learning rate of the first step is 0, so nothing moves; a schedule that warms up from 0 loses that"
                 " step.",
             )  # fmt: skip
 
-    def _tell_lost(self, groups: Groups) -> None:
-        if any(self._rate(group) == 0 for group in groups):
-            return
-        rested = moved = 0
-        for p, old, g in self._before:
-            meant = _sampled(g) != 0
-            still = (_sampled(p) == old) & meant
-            rested, moved = rested + int(still.sum()), moved + int((meant & ~still).sum())
-        if rested > MOST * (rested + moved):
+    def _tell_lost(self) -> None:
+        meant = sum(int(which.sum()) for _, _, which in self._meant)
+        rested = sum(int(((_sampled(p) == old) & which).sum()) for p, old, which in self._meant)
+        if rested > MOST * meant:
             tell(
                 self._owner, LostUpdates,
-                f"{rested / (rested + moved):.0%} of the elements looked at did not move, though they have a gradient:"
-                " their steps are smaller than their rounding. rounding='stochastic' or 'compensated' keeps them in"
-                " bfloat16 and float16.",
+                f"{rested / meant:.0%} of the elements looked at did not move, though their steps are not 0: they are"
+                " smaller than their rounding. rounding='stochastic' or 'compensated' keeps them in bfloat16, float16.",
             )  # fmt: skip
 
     def _tell_epsilon(self, group: Mapping[str, Any], states: Mapping[Any, Any]) -> None:
         """Whether half of ε makes steps half as long again, or longer: the next step, or a first one."""
         values = hyperparameters(self._recipe, group)
-        if not values.get("eps") or isinstance(values["eps"], Tensor) or group.get("state_dtype") == "8bit":
+        if not values.get("eps") or not _in_numbers(values, group):
             return
         plain = {**values, **{name: option.default for name, option in OPTIONS.items()}}
         longer = total = 0
         for p, g in _watched(group):
+            if not self._known(values, states.get(p, {})):
+                continue
             meant = _sampled(g) != 0
-            dominated = self._dominated(p, g, states[p], plain) | self._dominated(p, g, {}, plain)
+            dominated = self._dominated(p, g, states.get(p, {}), plain) | self._dominated(p, g, {}, plain)
             longer, total = longer + int(dominated[meant].sum()), total + int(meant.sum())
         if longer > MOST * total:
             tell(
@@ -150,6 +150,11 @@ class Watch:
                 " looked at: it sets the size of their steps. A smaller eps, or a loss in larger units, would not.",
             )  # fmt: skip
 
+    def _known(self, values: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
+        """Whether all the state is there that a step with these values needs."""
+        program = trace(structure_of(self._recipe, values))
+        return all(name in state for name in (*program.states, *program.row_states))
+
     def _dominated(self, p: Tensor, g: Tensor, state: Mapping[str, Any], values: Mapping[str, Any]) -> Tensor:
         whole, half = (self._update(p, g, state, {**values, "eps": values["eps"] / share}) for share in (1, 2))
         return half.abs() > 1.5 * whole.abs()
@@ -157,12 +162,13 @@ class Watch:
     def _update(self, p: Tensor, g: Tensor, state: Mapping[str, Any], values: Mapping[str, Any]) -> Tensor:
         """The step of the elements looked at, with that state, or from the beginning where it is empty."""
         structure = structure_of(self._recipe, values)
-        program, old = trace(structure), wide(_sampled(p))
+        program, old = trace(structure), _sampled(p).double()  # so that nothing is lost here
         first = {s.name: torch.as_tensor(s.first(values, old)) for s in structure.states}
-        held = {name: wide(_sampled(state[name])) if state else first[name] for name in program.states}
+        held = {name: _sampled(state[name]).double() if state else first[name] for name in program.states}
         held |= {name: state.get(name, first[name]) for name in program.row_states}
-        t = torch.as_tensor(state.get("step", float(LOOKED_AT) if state else 1.0)).double()
-        return old - after(structure, wide(_sampled(g)), old, held, t, values, None)[0]
+        t = torch.as_tensor(float(LOOKED_AT) if state else 1.0).double()
+        gradient = _sampled(g).double() * self._unscale
+        return old - after(structure, gradient, old, held, t, values, torch.tensor(1.0))[0]
 
 
 def _watched(group: Mapping[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -170,6 +176,12 @@ def _watched(group: Mapping[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
     for p in group["params"]:
         if p.grad is not None and p.grad.layout == torch.strided and p.is_floating_point() and p.numel():
             yield p, p.grad
+
+
+def _in_numbers(values: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
+    """Whether its step can be repeated on a few elements: no tensors to differentiate, no codes."""
+    plain = not any(isinstance(v, Tensor) for v in values.values())
+    return plain and group.get("state_dtype") != "8bit" and not values.get("lookahead_steps")
 
 
 def _may_lose(p: Tensor, group: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated
 from thalweg.numerics import Value, kept, maximum, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Range, Rate
-from thalweg.rules.states import RowFirstRate, RowOnes, Zeros
+from thalweg.rules.states import RowFirstRate, RowOnes, Weights
 
 Regularization = Annotated[Value, Range(0.0, float("inf"), search=(1e-6, 1e-1), scale="log")]
 Power = Annotated[Value, Range(0.0, float("inf"), search=(0.5, 1.0))]
@@ -21,7 +21,7 @@ Start = Annotated[Value, Range(0.0, float("inf"), search=(1.0, 1e4), scale="log"
     dense="its decay and its average go on at every step",
 )
 def asgd(
-    g, p, eta: RowFirstRate, mu: RowOnes, ax: Zeros, t, *,
+    g, p, eta: RowFirstRate, mu: RowOnes, ax: Weights, t, *,
     lr: Rate = 1e-2, lambd: Regularization = 1e-4, alpha: Power = 0.75, t0: Start = 1e6,
 ):  # fmt: skip
     """Averaged stochastic gradient descent.

@@ -6,7 +6,7 @@ from thalweg.numerics import cbrt, sqrt, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 from thalweg.rules.moves import only_at_zero
-from thalweg.rules.states import Zeros
+from thalweg.rules.states import Weights, Zeros
 
 
 @rule(
@@ -18,7 +18,7 @@ from thalweg.rules.states import Zeros
     move=only_at_zero("eps", "Optax adds ε to the learning rate, too"),
 )
 def madgrad(
-    g, p, grad_sum_sq: Zeros, grad_sum: Zeros, x0: Zeros, t, *,
+    g, p, grad_sum_sq: Zeros, grad_sum: Zeros, x0: Weights, t, *,
     lr: Rate = 1e-2, momentum: Decay = 0.9, eps: Epsilon = 1e-6,
     convention: Literal["torch", "optax"] = "torch",
 ):  # fmt: skip

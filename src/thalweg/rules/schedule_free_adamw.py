@@ -5,7 +5,7 @@ from typing import Literal
 from thalweg.numerics import maximum, sqrt, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Penalty, Rate
-from thalweg.rules.states import RowSum, Zeros
+from thalweg.rules.states import RowSum, Weights, Zeros
 
 
 def _x(y, *, z, beta1):
@@ -25,7 +25,7 @@ def _x(y, *, z, beta1):
     spelled={"optax": {"decay": "weight_decay"}},
 )
 def schedule_free_adamw(
-    g, p, z: Zeros, exp_avg_sq: Zeros, weight_sum: RowSum, t, *,
+    g, p, z: Weights, exp_avg_sq: Zeros, weight_sum: RowSum, t, *,
     lr: Rate = 2.5e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Epsilon = 1e-8, decay: Penalty = 0.0,
     convention: Literal["torch", "keras", "optax"] = "torch",
 ):  # fmt: skip

@@ -3,7 +3,7 @@
 from thalweg.numerics import maximum, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Rate
-from thalweg.rules.states import RowSum, Zeros
+from thalweg.rules.states import RowSum, Weights
 
 
 def _x(y, *, z, momentum):
@@ -22,7 +22,7 @@ def _x(y, *, z, momentum):
     spelled={"optax": {"momentum": "b1"}},
 )
 def schedule_free_sgd(
-    g, p, z: Zeros, weight_sum: RowSum, t, *,
+    g, p, z: Weights, weight_sum: RowSum, t, *,
     lr: Rate = 1.0, momentum: Decay = 0.9,
 ):  # fmt: skip
     """Schedule-free SGD.

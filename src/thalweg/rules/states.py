@@ -15,6 +15,7 @@ class State:
 
     initial: its value before the first step, the name of the hyperparameter that gives it, or `"parameter"` where it
         begins as the parameter is then.
+    weights: whether it holds weights, as what begins as the parameter does: it is kept in no fewer bits than these.
     double: of one a row, whether it is held in float64, whatever torch's default dtype; needed by sums without end.
     """
 
@@ -22,10 +23,16 @@ class State:
     initial: float | str = 0.0
     per_row: bool = False
     double: bool = False
+    weights: bool = False
 
     def __post_init__(self) -> None:
         if self.per_row and self.initial == PARAMETER:
             raise TypeError(f"The row state {self.name!r} has one value a row and cannot begin as the parameter.")
+
+    @property
+    def holds_weights(self) -> bool:
+        """Whether its numbers are of the parameter's kind and size, and differ little from one step to the next."""
+        return self.weights or self.initial == PARAMETER
 
     @property
     def source(self) -> str | None:
@@ -40,6 +47,7 @@ class State:
 
 
 Zeros = Annotated[Value, State()]
+Weights = Annotated[Value, State(weights=True)]
 InitialAccumulator = Annotated[Value, State(initial="initial_accumulator_value")]
 FirstRate = Annotated[Value, State(initial="lr")]
 RowFirstRate = Annotated[Value, State(initial="lr", per_row=True)]

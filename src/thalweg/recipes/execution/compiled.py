@@ -26,6 +26,8 @@ STORAGE: Mapping[torch.dtype, str] = {
 int16 is for the rest of a bfloat16 parameter alone.
 """
 
+PLAIN = {Tensor, torch.nn.Parameter}
+
 PARALLEL = 1 << 16  # elements from which several threads pay
 PART = 1 << 15  # elements that a thread takes at once
 
@@ -35,7 +37,12 @@ Streams = Sequence[Tensor]
 
 
 def accepts(*tensors: Tensor) -> bool:
-    """Whether the compiled pass can work on the memory of one row's tensors as it lies: CPU, dense, alike."""
+    """Whether the compiled pass can work on the memory of one row's tensors as it lies: CPU, dense, alike.
+
+    A tensor of another class, such as one that is spread over machines, has no memory of its own.
+    """
+    if not {*map(type, tensors)} <= PLAIN or any(map(Tensor.is_neg, tensors)):
+        return False
     dtypes = {t.dtype for t in tensors}
     known = dtypes <= STORAGE.keys() and (torch.float64 not in dtypes or len(dtypes) == 1)
     return known and all(t.device.type == "cpu" and t.layout == torch.strided for t in tensors) and _alike(tensors)
@@ -68,7 +75,8 @@ class Pass:
         self.pointers = np.zeros((len(storage), len(sizes)), np.int64)
         self.which, self.active = np.zeros(len(sizes), np.int64), np.ones(lines, np.bool_)
         self.keys = np.zeros(len(sizes), np.int64)
-        self.by_chance = by_chance and storage[1] is torch.bfloat16 and torch.int16 not in storage
+        rounded = storage[2:] if torch.int16 in storage else storage[1:]
+        self.by_chance = by_chance and torch.bfloat16 in rounded
         self._kernel = kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
         self._table = np.empty((lines, len(program.columns)), np.float64 if torch.float64 in storage else np.float32)
         self._blocks, self._bounds = _cut(np.asarray(sizes, np.int64))

@@ -23,8 +23,8 @@ from thalweg.recipes.trace import trace
 class Elements:
     """One row's tensors, all of one shape: gradient, parameter, and states in the program's order.
 
-    Of a parameter in few bits, `rest` is what it leaves over, where that is kept, and `key` makes the chances of its
-    rounding, where it is rounded by chance: all rows of a call have one, or none.
+    Of a parameter in few bits, `rest` is what it leaves over, where that is kept. `key` makes the chances of rounding
+    whatever else is held in few bits, where that is by chance: all rows of a call have one, or none.
     """
 
     g: Tensor
@@ -44,14 +44,19 @@ class Elements:
         p = _wide(self.p) if self.rest is None else rounding.joined(self.p, self.rest)
         return (_wide(self.g), p, *map(_wide, self.states))
 
-    def store(self, p: Any) -> None:
-        """Makes the computed parameter the parameter, rounded as it is to be."""
+    def store(self, p: Any, states: Sequence[Any] = ()) -> None:
+        """Makes what was computed the parameter and the states, rounded as they are to be."""
         if self.rest is not None:
             self.p[...], self.rest[...] = rounding.parted(torch.as_tensor(p).float(), self.p.dtype)
-        elif self.key is not None and self.p.dtype in rounding.LOW:
-            self.p[...] = rounding.stochastic(torch.as_tensor(p).float(), self.p.dtype, self.key)
         else:
-            _write(self.p, p)
+            self._write(0, self.p, p)
+        for number, (old, value) in enumerate(zip(self.states, states, strict=bool(states)), start=1):
+            self._write(number, old, value)
+
+    def _write(self, number: int, old: Tensor, value: Any) -> None:
+        if self.key is not None and old.dtype in rounding.LOW:
+            value = rounding.stochastic(torch.as_tensor(value).float(), old.dtype, self.key + rounding.apart(number))
+        old.copy_(value) if isinstance(value, Tensor) else old.fill_(value)
 
 
 def update(
@@ -68,16 +73,10 @@ def update(
             scalars[AGREEMENT] = _share(agreement(structure, g, p, states, scalars["t"], scalars))
         p, new = step(structure, g, p, states, scalars["t"], scalars)
         fresh = [_apart(value, inputs) for value in (p, *(new[name] for name in program.states))]
-        row.store(fresh[0])
-        for old, value in zip(row.states, fresh[1:], strict=True):
-            _write(old, value)
+        row.store(fresh[0], fresh[1:])
         for name in program.row_states:
             after[name][r] = new[name]
     return after
-
-
-def _write(old: Tensor, value: Any) -> None:
-    old.copy_(value) if isinstance(value, Tensor) else old.fill_(value)
 
 
 def _wide(tensor: Tensor) -> Tensor:

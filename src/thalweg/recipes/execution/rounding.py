@@ -3,8 +3,8 @@
 To the nearest, a step of less than half a unit in the last place is lost, and so is every one after it. Stochastic
 rounding keeps it on average: a value goes up with the chance that is its share of the way. The chance is a hash of
 seed, step, parameter and element, so that it is the same however the step is carried out, and when it is repeated.
-Compensation keeps what rounding leaves over, `rest`, and adds it before the next step: with bfloat16 the two are the
-float32 value, bit for bit.
+Compensation keeps what rounding leaves over, `rest`, in int16, and adds it before the next step: the two are the
+float32 value, bit for bit (with float16, but for what is smaller than 2**-40).
 """
 
 from typing import Any, Literal
@@ -17,9 +17,6 @@ Rounding = Literal["stochastic", "compensated", "nearest"]
 LOW = (torch.bfloat16, torch.float16)
 """What is computed in float32 and rounded when it is stored."""
 
-REST = {torch.bfloat16: torch.int16, torch.float16: torch.float16}
-"""What the rest of a compensated parameter is held in."""
-
 FIRST, SECOND = 0x21F0AAAD, 0xD35A2D97  # multipliers of a 32-bit hash with little bias (Ettinger's search, 2021)
 WORD = 0xFFFFFFFF
 
@@ -28,6 +25,11 @@ def keys(seed: int, t: Any, places: Any) -> Any:
     """64-bit keys of parameters at these places at their steps: int64 arrays `[n]`, or 0-d tensors."""
     key = _mixed(t * 0 + seed)
     return _mixed(_mixed(key ^ t) ^ places)
+
+
+def apart(stream: int) -> int:
+    """What is added to the key of a parameter's row for its state number `stream`, from 1; 0 for itself."""
+    return stream * 0x632BE59BD9B4E019 & 0x7FFFFFFFFFFFFFFF
 
 
 def _mixed(x: Any) -> Any:
@@ -64,24 +66,31 @@ def stochastic(x: Tensor, dtype: torch.dtype, key: Any) -> Tensor:
         word = x.view(torch.int32) + chances(key, x).int()
         rounded = (word & ~0xFFFF).view(torch.float32)
     else:
-        unit = 2.0 ** (torch.frexp(x).exponent.clamp(min=-13) - 11).float()
-        rounded = torch.floor(x.abs() / unit + chances(key, x) / 2**16) * unit * x.sign()
+        units = x.abs() / _unit(x)
+        whole = units.floor()
+        rounded = (whole + ((units - whole) * 2**16 > chances(key, x))) * _unit(x) * x.sign()
     return torch.where(torch.isfinite(x), rounded, x).to(dtype)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """float16's unit in the last place of float32 numbers; 2**-24 at least."""
+    return torch.ldexp(torch.ones_like(x), torch.frexp(x).exponent.clamp(min=-13) - 11)
 
 
 def joined(p: Tensor, rest: Tensor) -> Tensor:
     """The float32 value of a parameter and its rest."""
-    if rest.dtype is torch.int16:
+    if p.dtype is torch.bfloat16:
         return (p.float().view(torch.int32) + rest).view(torch.float32)
-    return p.float() + rest.float()
+    wide = p.float()
+    return wide + rest * _unit(wide) / 2**16
 
 
 def parted(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """float32 as the nearest parameter of a dtype and the rest."""
+    """float32 as the nearest parameter of a dtype and the rest: the lower half of its bits, or parts of a unit."""
     if dtype is torch.bfloat16:
         word = torch.where(x.isnan(), torch.nan, x).view(torch.int32)
         top = word + 0x8000 & ~0xFFFF
         return top.view(torch.float32).to(dtype), (word - top).to(torch.int16)
     p = x.to(dtype)
-    rest = (x - p.float()).to(dtype)
-    return p, torch.where(torch.isfinite(p), rest, 0)
+    parts = ((x - p.float()) / _unit(p.float()) * 2**16).round().clamp(-(2**15), 2**15 - 1)
+    return p, torch.where(torch.isfinite(p), parts, 0.0).to(torch.int16)

@@ -7,7 +7,7 @@ name.
 
 from collections.abc import Sequence
 
-from thalweg.recipes.execution.rounding import FIRST, SECOND
+from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
 from thalweg.recipes.execution.templates import CODES, POINTER, SCALARS, TEMPLATE
 from thalweg.recipes.trace import Instruction, Program
 
@@ -37,14 +37,16 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
     """The kernel's source for streams (gradient, parameter, states) held as `storage` says.
 
     Each is "float32", "float64" or "bfloat16"; float64 stands alone. A stream more, "int16", is what a bfloat16
-    parameter leaves over; by_chance: one without is rounded stochastically.
+    parameter leaves over; by_chance: what else is "bfloat16" is rounded stochastically.
     """
     from thalweg import __version__
 
     streams = ("g", "p", *program.states, *(["_rest"] if "int16" in storage else []))
     held = dict(zip(streams, storage, strict=True))
-    if held["p"] == "bfloat16" and (by_chance or "_rest" in held):
-        held["p"] = "halves" if "_rest" in held else "by chance"
+    if by_chance:
+        held = {stream: "by chance" if kind == "bfloat16" and stream != "g" else kind for stream, kind in held.items()}
+    if "_rest" in held:
+        held["p"] = "halves"
     double = "float64" in storage
     outputs = {name: value for name, value in program.outputs.items() if name != value}
     return TEMPLATE.format(
@@ -59,7 +61,9 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
         places=_lines(4, [f"{s}_ = {_place(j, held[s])}" for j, s in enumerate(streams)]),
         loads=_lines(5, [f"{s} = {_loaded(s, held[s])}" for s in streams if s != "_rest"]),
         body=_lines(5, [_line(instruction) for instruction in program.body]),
-        stores=_lines(5, [line for name, value in outputs.items() for line in _stored(name, value, held[name])]),
+        stores=_lines(
+            5, [line for name, value in outputs.items() for line in _stored(name, value, held[name], streams)]
+        ),
     )
 
 
@@ -95,10 +99,13 @@ def _loaded(stream: str, held: str) -> str:
     return f"_widened({stream}_[_i])" if BYTES[held] == 2 else f"{stream}_[_i]"
 
 
-def _stored(stream: str, value: str, held: str) -> list[str]:
+def _stored(stream: str, value: str, held: str, streams: Sequence[str]) -> list[str]:
     if held == "halves":
         return [f"{stream}_[_i] = _upper({value})", f"_rest_[_i] = _lower({value})"]
-    how = {"bfloat16": f"_narrowed({value})", "by chance": f"_by_chance({value}, _start + _i, _key)"}
+    how = {
+        "bfloat16": f"_narrowed({value})",
+        "by chance": f"_by_chance({value}, _start + _i, _key + {apart(streams.index(stream) - 1)})",
+    }
     return [f"{stream}_[_i] = {how.get(held, value)}"]
 
 
