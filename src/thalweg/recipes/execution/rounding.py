@@ -74,7 +74,8 @@ def stochastic(x: Tensor, dtype: torch.dtype, key: Any) -> Tensor:
 
 def _unit(x: Tensor) -> Tensor:
     """float16's unit in the last place of float32 numbers; 2**-24 at least."""
-    return torch.ldexp(torch.ones_like(x), torch.frexp(x).exponent.clamp(min=-13) - 11)
+    exponent = torch.where(x == 0, -13, torch.frexp(x).exponent).clamp(min=-13)
+    return torch.ldexp(torch.ones_like(x), exponent - 11)
 
 
 def joined(p: Tensor, rest: Tensor) -> Tensor:
