@@ -10,6 +10,7 @@ from torch import Tensor
 from thalweg.optim.signature import class_name, hyperparameters
 from thalweg.optim.tensors import after, structure_of
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution.compiled import PLAIN
 from thalweg.recipes.execution.rounding import LOW
 from thalweg.recipes.options import OPTIONS
 from thalweg.recipes.trace import trace
@@ -174,7 +175,8 @@ class Watch:
 def _watched(group: Mapping[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
     """The parameters, and their gradients, whose elements can be looked at as they are."""
     for p in group["params"]:
-        if p.grad is not None and p.grad.layout == torch.strided and p.is_floating_point() and p.numel():
+        plain = p.grad is not None and {type(p), type(p.grad)} <= PLAIN and p.grad.layout == torch.strided
+        if plain and p.is_floating_point() and p.numel():
             yield p, p.grad
 
 
