@@ -4,6 +4,7 @@ from functools import cache
 
 from thalweg.errors import InputError
 from thalweg.optim.optimizer import Optimizer
+from thalweg.optim.precision import MEANINGS, PRECISION
 from thalweg.optim.signature import signature
 from thalweg.recipes.catalogue import Recipe, recipes
 from thalweg.recipes.options import OPTIONS
@@ -37,7 +38,8 @@ def drop_in(rule: Recipe | Preset) -> type[Optimizer]:
 
 def _options_text() -> str:
     lines = (f"    {h.name}: {h.meaning}{f', in {h.range}' if h.range else ''}." for h in OPTIONS.values())
-    return "\n".join(["Every optimizer also takes these by name, off unless given:", *lines])
+    held = (f"    {name}: {meaning}; {PRECISION[name]!r} unless given." for name, meaning in MEANINGS.items())
+    return "\n".join(["Every optimizer also takes these by name, off unless given:", *lines, "and:", *held])
 
 
 def _rule_text(recipe: Recipe) -> str:
