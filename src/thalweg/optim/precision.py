@@ -23,15 +23,18 @@ PRECISION: Mapping[str, Any] = {"rounding": "stochastic", "rounding_seed": 0, "s
 
 MEANINGS: Mapping[str, str] = {
     "rounding": (
-        "how parameters in bfloat16 or float16 are stored, of 'stochastic', which keeps small steps on average;"
-        " 'compensated', which keeps beside them what rounding leaves over; and 'nearest', which loses small steps"
+        "how parameters in bfloat16 and float16 are stored, 'stochastic', which keeps\n"
+        "        small steps on average, 'compensated', with what rounding leaves over beside them,\n"
+        "        or 'nearest', which loses small steps"
     ),
-    "rounding_seed": "the seed of the chances of stochastic rounding, a whole number from 0",
+    "rounding_seed": "of the chances of stochastic rounding, a whole number from 0",
     "state_dtype": (
-        "what states are held in: by default the parameter's dtype, float32 where that is bfloat16 or float16;"
-        " 'parameter', always the parameter's, as in torch; 'bfloat16'; '8bit', in blocks of 256 with a scale each"
+        "what states are held in: None, the parameter's dtype, but float32 for bfloat16\n"
+        "        and float16; 'parameter', the parameter's always, as in torch; 'bfloat16'; '8bit', in\n"
+        "        blocks of 256 with a scale each"
     ),
 }
+"""In a few words, for `help`."""
 
 
 @dataclass(frozen=True)
