@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-WORKERS = $$($(BIN)/python -c 'import os; print(min(4, 1 + os.cpu_count()))')  # one more than cores: some tests wait
 PEERS := .peers/ready
 CONFORMANCE := .conformance/ready
 
@@ -12,11 +11,11 @@ demo: $(READY)  ## compare eleven optimizers on handwritten digits; says where t
 	$(BIN)/thalweg compare digits
 
 test: $(READY)  ## the whole suite
-	$(BIN)/pytest --numprocesses $(WORKERS)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4
 
 conformance: $(READY) $(CONFORMANCE)  ## every rule in every setting; Keras, Optax and others take the same steps
 	.conformance/bin/pytest conformance
-	THALWEG_THOROUGH=1 $(BIN)/pytest --numprocesses $(WORKERS) tests/rules tests/optim tests/population/test_checkpoints.py tests/test_example_files.py
+	THALWEG_THOROUGH=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 tests/rules tests/optim tests/population/test_checkpoints.py tests/test_example_files.py
 
 bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on an idle machine; says where the tables are
 	$(BIN)/python benchmarks/step.py

@@ -18,7 +18,11 @@ def sample(names: Iterable[str]) -> list[str]:
     return [name for name in names if THOROUGH or name in TYPICAL]
 
 
+def typical(classes: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the drop-ins all, or those of typical rules."""
+    return {name: cls for name, cls in classes.items() if sample([cls.recipe.name])}
+
+
 def crossed(classes: Mapping[str, Any], options: Sequence[Any]) -> list[Any]:
     """(class, options) of every class with the first options, and of the typical ones with the others."""
-    typical = {name: cls for name, cls in classes.items() if sample([cls.recipe.name])}
-    return [(cls, given) for i, given in enumerate(options) for cls in (typical if i else classes).values()]
+    return [(cls, given) for i, given in enumerate(options) for cls in (typical(classes) if i else classes).values()]

@@ -5,10 +5,11 @@ import torch
 
 from thalweg.optim.classes import drop_ins
 from thalweg.testing.capabilities import CAPABILITIES
+from thorough import typical
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
-@pytest.mark.parametrize("name", drop_ins())
+@pytest.mark.parametrize("name", typical(drop_ins()))
 def test_every_optimizer_has_it(name, capability):
     cls = drop_ins()[name]
     said = CAPABILITIES[capability](cls)

@@ -10,9 +10,9 @@ from thalweg.errors import InputError
 from thalweg.optim import functional
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipe, recipes
-from thorough import crossed
+from thorough import crossed, sample, typical
 
-every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=list(drop_ins()))
+every_class = pytest.mark.parametrize("cls", typical(drop_ins()).values(), ids=list(typical(drop_ins())))
 OPTIONS = (
     {},
     {"weight_decay": 0.1, "maximize": True},
@@ -138,7 +138,7 @@ def test_eight_bits_are_refused(hint):
         thalweg.optim.Adam([torch.zeros(3)], state_dtype="8bit", **{hint: True})
 
 
-@pytest.mark.parametrize("name", recipes())
+@pytest.mark.parametrize("name", sample(recipes()))
 @pytest.mark.parametrize("options", [{}, {"clip_global_norm": 0.5, "weight_decay": 0.1, "cautious": True}], ids=str)
 def test_functional_is_the_class(name, options):
     made = recipe(name)

@@ -8,6 +8,7 @@ import torch
 import thalweg.optim
 from thalweg.optim import CoupledDecay, EpsilonDominates, LostUpdates, OptimizerWarning, ZeroLearningRate, watch
 from thalweg.optim.classes import drop_ins
+from thorough import typical
 
 pytestmark = pytest.mark.filterwarnings("error::thalweg.optim.watch.OptimizerWarning")
 
@@ -26,7 +27,7 @@ def train(cls, steps=3, p=None, scale=1.0, **options):
     return p, optimizer
 
 
-@pytest.mark.parametrize("name", drop_ins())
+@pytest.mark.parametrize("name", typical(drop_ins()))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_usual_says_nothing(name, dtype):
     train(drop_ins()[name], p=torch.linspace(1, 2, 48).view(6, 8).to(dtype))
