@@ -143,6 +143,19 @@ def test_an_outlying_default_does_not_crush_the_axis() -> None:
     assert board.reference == board.lines[0].whisker.at  # type: ignore[union-attr]
 
 
+def test_an_interval_far_wider_than_the_others_does_not_crush_the_axis() -> None:
+    """One seed of five failed: its line runs beyond the axis, the others keep theirs."""
+    scores = {"a": (0.97, 0.971, 0.972), "b": (0.968, 0.97, 0.971), "c": (0.96, 0.965, 0.97), "d": (0.97, 0.97, 0.1)}
+    runs = [r for name, each in scores.items() for r in finals(each, 0.1, contender=name)]
+    record = study(contenders=tuple(scores), confirmation_seeds=(1000, 1001, 1002))
+    board = standings(record, leaderboard(record, runs))
+    assert 0.9 < board.axis.low < board.axis.high <= 1.0
+    whiskers = {line.contender: line.whisker for line in board.lines}
+    assert whiskers["d"] is not None
+    assert whiskers["d"].beyond == "low"
+    assert all(w is not None and w.beyond is None for name, w in whiskers.items() if name != "d")
+
+
 def test_infinite_metrics_are_no_scores_and_not_drawn() -> None:
     record = study(metric="perplexity", higher_is_better=False, tuning_seeds=(0,), confirmation_seeds=())
     run_ = run(0.1, 0, math.inf)

@@ -1,6 +1,7 @@
 """The leaderboard as data: what each line says, and its intervals as places on one common axis."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from thalweg.analysis.wording import size
 from thalweg.records.types import StudyRecord
 from thalweg.reports.scales import Scale, metric_scale
 from thalweg.reports.wording import MISSING, rate, spread
+
+CRUSHING = 10  # times the median width: of an interval that would leave no room for the others
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,13 @@ def standings(study: StudyRecord, rows: Sequence[Row]) -> Standings:
 
 
 def _axis(study: StudyRecord, tuned: Sequence[Interval | None], defaults: Sequence[Interval | None]) -> Scale:
-    """The tuned intervals whole, and as many of the defaults' means as do not crush them."""
-    bounds = [bound for interval in tuned if interval for bound in (interval.low, interval.mean, interval.high)]
-    return metric_scale(study, bounds + [interval.mean for interval in defaults if interval])
+    """The tuned intervals whole, but for one far wider than the others, and as many means as crush none."""
+    found = [interval for interval in tuned if interval]
+    widths = [interval.high - interval.low for interval in found if math.isfinite(interval.high - interval.low)]
+    usual = statistics.median(widths) if widths else 0.0
+    fitting = [i for i in found if not usual or not i.high - i.low > CRUSHING * usual]
+    ends = [end for interval in fitting for end in (interval.low, interval.high)]
+    return metric_scale(study, ends + [i.mean for i in (*found, *filter(None, defaults))])
 
 
 def _line(study: StudyRecord, row: Row, axis: Scale, *, picked: bool) -> Line:
