@@ -56,20 +56,20 @@ def measure(plan: Plan, design: Design) -> Pace:
     parts = plan.populations(members)[: plan.workers]
     probed = [members[i] for i in sorted(i for part in parts for i in (part if plan.width > 1 else part[:1]))]
 
-    @cache
-    def seconds(steps: int, every: int) -> float:
+    def taken(steps: int, every: int) -> float:
         workload = replace(plan.job.workload, steps=steps, evaluate_every=every)
         began = time.perf_counter()
         for _ in train(replace(plan, job=replace(plan.job, workload=workload)), probed):
             pass
         return (time.perf_counter() - began) / len(probed)
 
-    seconds(1, 1)  # traces, and loads kernels
+    taken(PROBE, PROBE)  # traces, and loads kernels
+    seconds = cache(taken)
     rough = (seconds(3 * PROBE, PROBE) - seconds(PROBE, PROBE)) / (2 * PROBE)
     study = expected_runs(design) / len(probed) * plan.job.workload.total_steps
     n = max(PROBE, int(min(study * PROBED / 10, PROBE_SECONDS / max(1e-9, rough * len(probed)))))
     if n > PROBE:
-        seconds(3 * n, n)  # an epoch's last batch is traced too, where it comes up
+        taken(3 * n, n)  # an epoch's last batch is traced too, where it comes up
     short, long, measured = seconds(n, n), seconds(3 * n, 3 * n), seconds(3 * n, n)
     per_step = max(1e-9, (long - short) / (2 * n))
     return Pace(per_step, max(0.0, (measured - long) / 2), max(0.0, short - n * per_step))
