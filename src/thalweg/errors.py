@@ -2,9 +2,10 @@
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+MOST = 10  # names in one sentence
 SHOWN = 80  # characters of a value that an error message repeats
 
 
@@ -34,6 +35,13 @@ def shown(value: Any) -> str:
     except Exception:  # an integer of thousands of digits raises here
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def listed(names: Sequence[str], most: int = MOST) -> str:
+    """`a, b and c`; beyond `most` names, `a, b and 30 others`."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} others"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def counted(number: float, noun: str) -> str:

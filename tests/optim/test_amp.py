@@ -43,7 +43,8 @@ def path(cls, *, scaled, overflow=(), unscaled=False, capturable=False, steps=6,
 @pytest.mark.parametrize(("cls", "options"), crossed(typical(drop_ins()), OPTIONS), ids=str)
 def test_scaled_is_unscaled(cls, options):
     plain, scaled = (path(cls, scaled=s, **options) for s in (False, True))
-    torch.testing.assert_close(scaled, plain, rtol=1e-5, atol=1e-6)
+    off = 8 * 6 * torch.finfo(torch.float32).eps  # six steps, of which a kernel may fuse what the other does not
+    torch.testing.assert_close(scaled, plain, rtol=off, atol=off)
 
 
 @pytest.mark.parametrize("capturable", [False, True])

@@ -185,9 +185,9 @@ def test_bfloat16_states_of_float32_parameters():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"rounding": "up"}, "rounding must be one of 'stochastic', 'compensated', 'nearest', got 'up'"),
+        ({"rounding": "up"}, "rounding must be one of stochastic, compensated, nearest, got 'up'"),
         ({"rounding": None}, "rounding must be one of"),
-        ({"state_dtype": "4bit"}, "state_dtype must be one of None, 'parameter', 'bfloat16', '8bit', got '4bit'"),
+        ({"state_dtype": "4bit"}, "state_dtype must be one of parameter, bfloat16, 8bit, got '4bit'"),
         ({"state_dtype": torch.float64}, "got 'float64'"),
         ({"rounding_seed": -1}, "rounding_seed must be a whole number from 0"),
         ({"rounding_seed": 0.5}, "rounding_seed must be a whole number from 0"),

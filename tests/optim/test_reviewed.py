@@ -278,3 +278,60 @@ def test_sparse_gradients_on_tensors_are_refused(hint):
     p.grad = torch.ones(3, 2).to_sparse()
     with pytest.raises(InputError, match="sparse gradients without capturable and differentiable"):
         thalweg.optim.Adam([p], **{hint: True}).step()
+
+
+def test_states_in_few_bits_are_rounded_by_chance_at_every_step():
+    """Also where the parameter is compensated, and once it is made ready to be stepped again."""
+    p = nn.Parameter(torch.zeros(500, dtype=torch.bfloat16))
+    optimizer = thalweg.optim.Adam([p], rounding="compensated", state_dtype="parameter")
+    for _ in range(400):
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+    second = optimizer.state[p]["exp_avg_sq"]
+    assert second.dtype == torch.bfloat16
+    assert second.float().mean().item() == pytest.approx(1 - 0.999**400, rel=0.05)
+
+
+def test_a_refusal_on_tensors_comes_before_any_step():
+    p, q = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(64, 64))
+    optimizer = thalweg.optim.Adam([{"params": [p]}, {"params": [q], "state_dtype": "8bit"}])
+    p.grad, q.grad = torch.ones(4), torch.ones(64, 64)
+    optimizer.step()
+    optimizer.param_groups[0]["capturable"] = True
+    before = p.detach().clone()
+    with pytest.raises(InputError, match="8 bits"):
+        optimizer.step()
+    assert torch.equal(p.detach(), before)
+
+
+def test_a_checkpoint_from_before_there_was_precision_loads():
+    def saved(**options):
+        p = nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+        optimizer = thalweg.optim.Adam([p], **options)
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+        return p, optimizer
+
+    p, old = saved(rounding="nearest", state_dtype="parameter")
+    checkpoint = old.state_dict()
+    for name in ("rounding", "rounding_seed", "state_dtype", "cautious", "convention"):
+        del checkpoint["param_groups"][0][name]
+    optimizer = thalweg.optim.Adam([p])
+    optimizer.load_state_dict(checkpoint)
+    optimizer.step()
+    assert optimizer.state[p]["exp_avg"].dtype == torch.bfloat16
+    assert optimizer.param_groups[0]["rounding"] == "stochastic"
+
+
+def test_a_large_model_is_looked_at_in_part(monkeypatch):
+    """The second step of a thousand tensors may not take seconds."""
+    looked = []
+    update = watch.Watch._update
+    monkeypatch.setattr(watch.Watch, "_update", lambda *a: looked.append(1) or update(*a))
+    params = [nn.Parameter(torch.ones(3)) for _ in range(1000)]
+    optimizer = thalweg.optim.Adam(params)
+    for _ in range(3):
+        for p in params:
+            p.grad = torch.ones(3)
+        optimizer.step()
+    assert 0 < len(looked) <= 6 * watch.PARAMETERS

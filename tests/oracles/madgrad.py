@@ -3,8 +3,8 @@
 Defazio, Jelassi 2021, "Adaptivity without Compromise: A Momentumized, Adaptive, Dual Averaged Gradient Method for
 Stochastic Optimization" (arXiv:2101.11075), Algorithm 1, whose k counts from 0 and whose c is 1 - momentum.
 
-Departure: decoupled decay (the authors' package has it, the paper does not) takes rate * decay * parameter off the
-average, computed from the parameter before the step.
+Departure: decoupled decay (the authors' package has it, the paper does not) shrinks the parameter before the step, and
+with the first one what the sums are taken off.
 
 Optax (`optax.contrib.madgrad`), as the authors' package, makes lambda of the rate plus epsilon, "for stability".
 """

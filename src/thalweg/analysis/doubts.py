@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
-from thalweg.analysis.wording import listed, several, size
+from thalweg.analysis.wording import several, size
+from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 
 TUNING_SEEDS, CONFIRMATION_SEEDS = 3, 5  # fewer are too few

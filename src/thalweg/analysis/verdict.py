@@ -6,7 +6,8 @@ from thalweg.analysis.doubts import doubts
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.trust import NO_METRIC, WORSENED
-from thalweg.analysis.wording import listed, number, several, size
+from thalweg.analysis.wording import number, several, size
+from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 
 FOREMOST = 2  # doubts that the verdict itself tells

@@ -1,11 +1,7 @@
 """How scores, differences and names read in sentences."""
 
-from collections.abc import Sequence
-
 from thalweg.analysis.intervals import Interval
 from thalweg.records.types import StudyRecord
-
-MOST = 10  # names in one sentence
 
 
 def is_percent(study: StudyRecord) -> bool:
@@ -30,10 +26,3 @@ def size(study: StudyRecord, difference: float) -> str:
 def several(count: int, noun: str) -> str:
     """`1 seed`, `1,200 seeds`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def listed(names: Sequence[str], most: int = MOST) -> str:
-    """`a, b and c`; beyond `most` names, `a, b and 30 others`."""
-    if len(names) > most:
-        names = [*names[: most - 1], f"{len(names) - most + 1} others"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

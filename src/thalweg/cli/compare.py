@@ -7,23 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from thalweg.cli import session
 from thalweg.cli.reading import option
-from thalweg.cli.session import (
-    OUT,
-    BaseSeed,
-    CheckpointEvery,
-    ConfirmSeeds,
-    DataDir,
-    Device,
-    Json,
-    Memory,
-    Seeds,
-    ShowProgress,
-    Steps,
-    Verbose,
-    heed_verbosity,
-    run_study,
-)
 from thalweg.options import declared
 from thalweg.workloads.catalogue import load, workload_names
 
@@ -37,23 +22,23 @@ def compare(
     ] = None,
     learning_rates: Annotated[str | None, option(declared.LEARNING_RATES, more=" Commas between them.")] = None,
     convention: Annotated[str, option(declared.CONVENTION)] = declared.CONVENTION.default,
-    seeds: Seeds = declared.SEEDS.default,
-    confirm_seeds: ConfirmSeeds = declared.CONFIRM_SEEDS.default,
+    seeds: session.Seeds = declared.SEEDS.default,
+    confirm_seeds: session.ConfirmSeeds = declared.CONFIRM_SEEDS.default,
     epochs: Annotated[int | None, option(declared.EPOCHS, more=" In place of the workload's own.")] = None,
-    steps: Steps = None,
+    steps: session.Steps = None,
     tune: Annotated[str | None, option(declared.TUNE, more=' Commas between them: "lr,weight_decay,beta1".')] = None,
     trials: Annotated[int, option(declared.TRIALS)] = declared.TRIALS.default,
     clip_norm: Annotated[float | None, option(declared.CLIP_NORM)] = None,
     budget: Annotated[str | None, option(declared.BUDGET)] = None,
-    memory: Memory = None,
-    data_dir: DataDir = None,
-    out: Annotated[Path, option(declared.OUT)] = Path(OUT),
-    json: Json = None,
-    checkpoint_every: CheckpointEvery = "60s",
-    device: Device = declared.DEVICE.default,
-    base_seed: BaseSeed = declared.BASE_SEED.default,
-    progress: ShowProgress = declared.PROGRESS.default,
-    verbose: Verbose = False,
+    memory: session.Memory = None,
+    data_dir: session.DataDir = None,
+    out: Annotated[Path, option(declared.OUT)] = Path(session.OUT),
+    json: session.Json = None,
+    checkpoint_every: session.CheckpointEvery = "60s",
+    device: session.Device = declared.DEVICE.default,
+    base_seed: session.BaseSeed = declared.BASE_SEED.default,
+    progress: session.ShowProgress = declared.PROGRESS.default,
+    verbose: session.Verbose = False,
 ) -> None:
     """Compare optimizers on a workload: tune each, confirm on fresh seeds, rank, report."""
     if optimizers is not None and any(":" in name for name in optimizers):
@@ -69,8 +54,8 @@ def compare(
         "clip_norm": clip_norm, "memory": memory, "progress": progress, "out": out, "device": device,
         "data_dir": data_dir, "checkpoint_every": checkpoint_every,
     }  # fmt: skip
-    heed_verbosity(verbose=verbose)
-    run_study(lambda: thalweg.compare(workload, budget=_left(budget), **options), out, json)
+    session.heed_verbosity(verbose=verbose)
+    session.run_study(lambda: thalweg.compare(workload, budget=_left(budget), **options), out, json)
 
 
 def _left(budget: Any) -> float | None:

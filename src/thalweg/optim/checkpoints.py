@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, listed
 from thalweg.optim.eightbit import SCALES
 from thalweg.optim.signature import class_name, group_defaults
 from thalweg.optim.state import REST
@@ -13,6 +13,8 @@ from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import STATES
 
 Groups = Sequence[Mapping[str, Any]]
+
+FEW = 4  # names in one sentence
 
 
 def matched(recipe: Recipe, groups: Groups, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,8 +46,8 @@ def _by_name(groups: Groups, saved: Groups) -> Groups:
     own, theirs = (set(_names(of)) for of in (groups, saved))
     if own != theirs:
         missing, odd = sorted(own - theirs), sorted(theirs - own)
-        lacks = f" It has nothing of {_listed(missing)}." if missing else ""
-        more = f" The optimizer has no {_listed(odd)}." if odd else ""
+        lacks = f" It has nothing of {_few(missing)}." if missing else ""
+        more = f" The optimizer has no {_few(odd)}." if odd else ""
         raise InputError(f"The checkpoint is of other parameters.{lacks}{more} Load it for the model it was saved of.")
     found = []
     for group in groups:
@@ -53,7 +55,7 @@ def _by_name(groups: Groups, saved: Groups) -> Groups:
         of = next((g for g in saved if names and names[0] in g["param_names"]), None)
         if of is None or set(of["param_names"]) != set(names):
             raise InputError(
-                f"The checkpoint has the parameters in other param groups: not {_listed(names)} together. Make the"
+                f"The checkpoint has the parameters in other param groups: not {_few(names)} together. Make the"
                 " groups as they were when it was saved."
             )
         indices = dict(zip(of["param_names"], of["params"], strict=True))
@@ -66,17 +68,15 @@ def _names(groups: Groups) -> Iterator[str]:
         yield from group.get("param_names", ())
 
 
-def _listed(things: Sequence[Any]) -> str:
-    """The first few."""
-    shown = ", ".join(map(repr, things[:3]))
-    return shown if len(things) <= 3 else f"{shown} and {len(things) - 3} more"
+def _few(things: Sequence[Any]) -> str:
+    return listed([*map(repr, things)], FEW)
 
 
 def _require_as_many(groups: Groups, saved: Groups) -> None:
     sizes, theirs = ([len(group["params"]) for group in of] for of in (groups, saved))
     if sizes != theirs:
         raise InputError(
-            f"The checkpoint has param groups of {_listed(theirs)} parameters, the optimizer of {_listed(sizes)}."
+            f"The checkpoint has param groups of {_few(theirs)} parameters, the optimizer of {_few(sizes)}."
         )
 
 

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.optim.tensors import after, norm_of, structure_of, transformed, wide
+from thalweg.optim.tensors import after, norm_of, structure_of
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.compose import Structure
+from thalweg.recipes.execution.rounding import wide
+from thalweg.recipes.measures import made
 from thalweg.recipes.options import GLOBAL_NORM
 from thalweg.recipes.trace import trace
 from thalweg.rules.contract import Preset
@@ -62,7 +64,7 @@ def functional(
         gradients: Tensors, states: States, parameters: Tensors
     ) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         _require_alike(parameters, gradients=gradients, states=states)
-        seen = {name: transformed(structure, gradients[name], p, values) for name, p in parameters.items()}
+        seen = {name: wide(made(structure, gradients[name], p, values)) for name, p in parameters.items()}
         together = norm_of([*seen.values()]) if GLOBAL_NORM in structure.measured and seen else None
         moved = {
             name: _moved(structure, seen[name], p, states[name], values, together) for name, p in parameters.items()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from torch import Tensor
 from thalweg.optim import eightbit, sparse
 from thalweg.optim import state as states
 from thalweg.optim.precision import Precision
-from thalweg.recipes.compose import Structure
+from thalweg.optim.state import Needs
 from thalweg.recipes.execution import compiled, reference
 from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array
-from thalweg.recipes.trace import Program, trace
+from thalweg.recipes.trace import Program
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,7 @@ class Work:
         all.
     """
 
-    structure: Structure
-    values: Mapping[str, Any]
-    precision: Precision
+    needs: Needs
     params: Sequence[Tensor]
     gradients: Sequence[Tensor]
     places: Sequence[int]
@@ -37,12 +36,16 @@ class Work:
 
     @property
     def program(self) -> Program:
-        return trace(self.structure)
+        return self.needs.program
 
     @property
+    def precision(self) -> Precision:
+        return self.needs.precision
+
+    @cached_property
     def counted(self) -> bool:
         """Whether the parameters' steps are counted."""
-        return states.counts(self.structure, self.params, self.precision)
+        return self.needs.counts(self.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class _Row:
 
 def update(work: Work, all_states: states.States) -> None:
     """Steps every parameter in place; creates the state that is missing."""
-    keeps = states.keeps(work.structure, work.program, work.params, work.precision)
+    keeps = work.needs.keeps(work.params)
     buckets: dict[Any, list[_Row]] = {}
     for order, p in enumerate(work.params):
         row = _row(work, all_states[p] if keeps else {}, order)
@@ -96,9 +99,8 @@ def _laid(elements: Elements) -> Elements:
 
 def _stepped(work: Work, state: states.States, p: Tensor) -> float:
     """The number of the step that a parameter takes now; one that nobody counts is the first or a later one."""
-    counted = work.counted
-    fresh = states.ensure(work.structure, work.program, state, p, work.values, work.precision, counted=counted)
-    if not counted:
+    fresh = work.needs.ensure(state, p, counted=work.counted)
+    if not work.counted:
         return 1.0 if fresh else 2.0
     state["step"] += 1
     return float(state["step"].item())
@@ -128,7 +130,7 @@ def _update_stretches(work: Work, row: _Row) -> None:
 
 def _update(work: Work, rows: Sequence[_Row]) -> None:
     """Rows of one executor; those with the same row values share one line of the table."""
-    program, values = work.program, work.values
+    program, values = work.program, work.needs.values
     module: Any = compiled if _executor(rows[0].elements)[0] else reference
     if program.row_states or program.measured:
         t, which = np.array([row.t for row in rows]), np.arange(len(rows))
@@ -140,7 +142,7 @@ def _update(work: Work, rows: Sequence[_Row]) -> None:
     arrays |= {name: np.array([row.state[name].item() for row in rows]) for name in program.row_states}
     for name, value in work.measured.items():
         arrays[name] = np.broadcast_to(value, len(work.params))[[row.order for row in rows]]
-    after = module.update(work.structure, [row.elements for row in rows], which.astype(np.int64), arrays)
+    after = module.update(work.needs.structure, [row.elements for row in rows], which.astype(np.int64), arrays)
     for name, new in after.items():
         for row, value in zip(rows, new.tolist(), strict=True):
             row.state[name].fill_(value)

@@ -53,9 +53,10 @@ class Optimizer(torch.optim.Optimizer):
         tell_coupled_decay(self._recipe, group)
         _set_initial(self.recipe, group)
         if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
-            states.create(
-                self.recipe, self.state, group, Precision.of(group, len(self.param_groups) - 1)
-            )  # as torch's Adagrad; a rate may change before the first step
+            values = self._recipe.resolve(hyperparameters(self._recipe, group))
+            precision = Precision.of(group, len(self.param_groups) - 1)
+            needs = states.Needs(self._recipe.structure(values), values, precision)
+            needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before the first step
 
     @uncompiled
     @torch.no_grad()

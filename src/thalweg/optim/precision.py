@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, shown
-from thalweg.options.kinds import Whole
+from thalweg.options.kinds import Choice, Kind, Whole
 from thalweg.recipes.execution.blocks import SMALLEST
 from thalweg.recipes.execution.rounding import LOW, Rounding, keys
 from thalweg.recipes.rows import Array
 
-ROUNDINGS: tuple[str, ...] = get_args(Rounding)
-STATE_DTYPES = (None, "parameter", "bfloat16", "8bit")
-SEEDS = Whole(0, 2**63 - 1)
+KINDS: Mapping[str, Kind] = {
+    "rounding": Choice(get_args(Rounding)),
+    "rounding_seed": Whole(0, 2**63 - 1),
+    "state_dtype": Choice(("parameter", "bfloat16", "8bit")),  # or None
+}
 
 PRECISION: Mapping[str, Any] = {"rounding": "stochastic", "rounding_seed": 0, "state_dtype": None}
 """Arguments of every drop-in, and their defaults."""
@@ -95,14 +97,9 @@ def check(owner: str, group: Mapping[str, Any]) -> dict[str, Any]:
     dtype = given["state_dtype"]
     if isinstance(dtype, torch.dtype):
         given["state_dtype"] = str(dtype).removeprefix("torch.")
-    _choose(owner, "rounding", given["rounding"], ROUNDINGS)
-    _choose(owner, "state_dtype", given["state_dtype"], STATE_DTYPES)
-    given["rounding_seed"] = SEEDS.read(given["rounding_seed"])
-    if given["rounding_seed"] is None:
-        raise InputError(f"{owner}: rounding_seed must be {SEEDS.accepted}, got {shown(group['rounding_seed'])}.")
+    for name, kind in KINDS.items():
+        read = None if given[name] is None else kind.read(given[name])
+        if read is None and not (name == "state_dtype" and given[name] is None):
+            raise InputError(f"{owner}: {name} must be {kind.accepted}, got {shown(given[name])}.")
+        given[name] = read
     return given
-
-
-def _choose(owner: str, name: str, value: Any, choices: Sequence[Any]) -> None:
-    if not isinstance(value, str | None) or value not in choices:
-        raise InputError(f"{owner}: {name} must be one of {', '.join(map(repr, choices))}, got {shown(value)}.")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from thalweg.optim.general import Work
-from thalweg.optim.state import REST, States, keeps
+from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, scalars
@@ -33,13 +33,12 @@ class Prepared:
     """Parameters of one structure that have their state already. Raises `Unsuited` where their memory is not plain."""
 
     def __init__(self, work: Work, all_states: States) -> None:
-        structure, params, gradients = work.structure, work.params, work.gradients
+        structure, params, gradients = work.needs.structure, work.params, work.gradients
         self.precision = work.precision
         self._structure, self._program = structure, work.program
         self._params, self._each = params, np.arange(len(params))
         self._places = np.array(work.places)
-        kept = keeps(structure, self._program, params, work.precision)
-        self._states = states = [all_states[p] for p in params] if kept else []
+        self._states = states = [all_states[p] for p in params] if work.needs.keeps(params) else []
         self._held = [value for state in states for value in state.values()]
         self._all_states, self._state_dicts = all_states, [*all_states.values()]
         elements = [[s[name] for s in states] for name in self._program.states]
@@ -56,7 +55,7 @@ class Prepared:
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read[0] if counters else None
         self._row_states = dict(zip(self._program.row_states, read[len(counters) :], strict=True))
-        self._passes = _passes(self._program, rows, by_chance=self.precision.rounding == "stochastic")
+        self._passes = _passes(self._program, rows, by_chance=self.precision.chances(params))
         self._by_chance = any(step.by_chance for _, step in self._passes)
         self._ahead = Ahead(self._program)
         self._counting: Program | None = None

@@ -1,6 +1,8 @@
 """The state of a drop-in's parameters in torch's layout: `step`, and the rule's states by torch's names."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -8,7 +10,6 @@ from torch import Tensor
 
 from thalweg.optim import eightbit
 from thalweg.optim.precision import Precision
-from thalweg.optim.signature import hyperparameters
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.trace import Program, trace
@@ -20,76 +21,56 @@ REST = "compensation"
 """The state that holds what rounding leaves over."""
 
 
-def keeps(structure: Structure, program: Program, params: Sequence[Tensor], precision: Precision) -> bool:
-    """Whether any of the parameters has any state. Plain SGD in float32 has none, as in torch."""
-    own = structure.counts_steps or program.states or program.row_states
-    return bool(own) or counts(structure, params, precision) or any(map(precision.compensates, params))
+@dataclass(frozen=True)
+class Needs:
+    """What state the steps of a param group need, by its structure, hyperparameters and precision."""
 
+    structure: Structure
+    values: Mapping[str, Any]
+    precision: Precision
 
-def counts(structure: Structure, params: Sequence[Tensor], precision: Precision) -> bool:
-    """Whether steps are counted: for the rule, or for the chances of rounding."""
-    return structure.counts_steps or precision.chances(params)
+    @cached_property
+    def program(self) -> Program:
+        return trace(self.structure)
 
+    def keeps(self, params: Sequence[Tensor]) -> bool:
+        """Whether any of the parameters has any state. Plain SGD in float32 has none, as in torch."""
+        own = self.program.states or self.program.row_states
+        return bool(own) or self.counts(params) or any(map(self.precision.compensates, params))
 
-def create(recipe: Recipe, all_states: States, group: Mapping[str, Any], precision: Precision) -> None:
-    """Gives every parameter of the group the state that a first step would, but for what begins as the parameter."""
-    values = recipe.resolve(hyperparameters(recipe, group))
-    structure = recipe.structure(values)
-    program, counted = trace(structure), counts(structure, group["params"], precision)
-    for p in group["params"]:
-        _start_counting(structure, all_states[p], fresh=True, counted=counted)
-        _create(structure, program, all_states[p], p, values, precision, early=True)
+    def counts(self, params: Sequence[Tensor]) -> bool:
+        """Whether steps are counted: for the rule, or for the chances of rounding."""
+        return self.structure.counts_steps or self.precision.chances(params)
 
+    def create(self, all_states: States, params: Sequence[Tensor]) -> None:
+        """Gives every parameter the state that a first step would, but for what begins as the parameter."""
+        counted = self.counts(params)
+        for p in params:
+            self._start_counting(all_states[p], fresh=True, counted=counted)
+            self._create(all_states[p], p, early=True)
 
-def ensure(
-    structure: Structure,
-    program: Program,
-    state: States,
-    p: Tensor,
-    values: Mapping[str, Any],
-    precision: Precision,
-    *,
-    counted: bool,
-    device: torch.device | None = None,
-) -> bool:
-    """Creates what is missing of a parameter's state. Says whether none of the rule's was there.
+    def ensure(self, state: States, p: Tensor, *, counted: bool) -> bool:
+        """Creates what is missing of a parameter's state. Says whether none of the rule's was there."""
+        kept = (*self.program.states, *self.program.row_states)
+        fresh = all(state.get(s.name) is None for s in self.structure.rule.states if s.name in kept)
+        self._start_counting(state, fresh=fresh, counted=counted)
+        self._create(state, p, early=False)
+        return fresh
 
-    device: of the numbers that a parameter has one of; they stay where they are without.
-    """
-    own = (s.name for s in structure.rule.states)
-    fresh = all(state.get(name) is None for name in own if name in program.states or name in program.row_states)
-    _start_counting(structure, state, fresh, counted)
-    _create(structure, program, state, p, values, precision)
-    for name in ("step", *program.row_states) if device else ():
-        if name in state:
-            state[name] = state[name].to(device)
-    return fresh
+    def _start_counting(self, state: States, *, fresh: bool, counted: bool) -> None:
+        """A rule that counts no steps itself takes a state that is there for a step behind it."""
+        if counted and "step" not in state:
+            start = 0.0 if fresh or self.structure.rule.counts_steps else 1.0
+            state["step"] = torch.tensor(start, dtype=_scalar_dtype())
 
-
-def _start_counting(structure: Structure, state: States, fresh: bool, counted: bool) -> None:
-    """A rule that counts no steps itself takes a state that is there for a step behind it."""
-    if counted and "step" not in state:
-        start = 0.0 if fresh or structure.rule.counts_steps else 1.0
-        state["step"] = torch.tensor(start, dtype=_scalar_dtype())
-
-
-def _create(
-    structure: Structure,
-    program: Program,
-    state: States,
-    p: Tensor,
-    values: Mapping[str, Any],
-    precision: Precision,
-    *,
-    early: bool = False,
-) -> None:
-    """early: before the parameter's first step, when its value may still change."""
-    missing = {name for name in (*program.states, *program.row_states) if state.get(name) is None}
-    for declared in structure.states if missing else ():
-        if declared.name in missing and not (early and declared.initial == PARAMETER):
-            state.update(_initial(declared, p, values, precision))
-    if precision.compensates(p) and state.get(REST) is None:
-        state[REST] = torch.zeros_like(p, dtype=torch.int16, memory_format=torch.preserve_format)
+    def _create(self, state: States, p: Tensor, *, early: bool) -> None:
+        """early: before the parameter's first step, when its value may still change."""
+        missing = {name for name in (*self.program.states, *self.program.row_states) if state.get(name) is None}
+        for declared in self.structure.states if missing else ():
+            if declared.name in missing and not (early and declared.initial == PARAMETER):
+                state.update(_initial(declared, p, self.values, self.precision))
+        if self.precision.compensates(p) and state.get(REST) is None:
+            state[REST] = torch.zeros_like(p, dtype=torch.int16, memory_format=torch.preserve_format)
 
 
 def adopt(recipe: Recipe, all_states: States) -> None:

@@ -17,13 +17,14 @@ from thalweg.optim import eightbit
 from thalweg.optim import state as states
 from thalweg.optim.precision import Precision
 from thalweg.optim.signature import class_name, hyperparameters
+from thalweg.optim.state import Needs
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.compose import Structure, agreement, beforehand
+from thalweg.recipes.compose import Structure, agreement
 from thalweg.recipes.compose import step as composed
 from thalweg.recipes.execution.reference import Elements
-from thalweg.recipes.execution.rounding import LOW
+from thalweg.recipes.execution.rounding import wide
+from thalweg.recipes.measures import made
 from thalweg.recipes.options import AGREEMENT, GLOBAL_NORM, GRADIENT_NORM
-from thalweg.recipes.trace import trace
 
 Values = Mapping[str, Any]
 
@@ -33,18 +34,13 @@ def structure_of(recipe: Recipe, values: Values) -> Structure:
     return recipe.structure({name: 1.0 if isinstance(v, Tensor) else v for name, v in values.items()})
 
 
-def wide(x: Tensor) -> Tensor:
-    """As it is computed with."""
-    return x.float() if x.dtype in LOW else x
-
-
 def after(
     structure: Structure, g: Tensor, p: Tensor, held: Values, t: Tensor, values: Values, together: Tensor | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """One parameter and its states after the step. Pure.
 
     Args:
-        g, p: real, in the dtype that is computed in; g as `transformed` leaves it.
+        g, p: real, in the dtype that is computed in; g as `measures.made` leaves it.
         held: its states and row states.
         t: the step, 0-d float64.
         values: numbers, flags and 0-d tensors. together: the norm of all gradients, where the structure needs it.
@@ -58,15 +54,6 @@ def after(
         known[AGREEMENT] = agreement(structure, g, p, present, t, known).mean()
     moved: tuple[Tensor, dict[str, Tensor]] = composed(structure, g, p, present, t, known)
     return moved
-
-
-def transformed(structure: Structure, g: Tensor, p: Tensor, values: Values) -> Tensor:
-    """The gradient after what is done to whole ones."""
-    g, p = wide(g), wide(p)
-    if not structure.transforms:
-        return g
-    made: Tensor = beforehand(structure, g[None], p[None], values)[0]
-    return made
 
 
 def norm_of(gradients: Sequence[Tensor]) -> Tensor:
@@ -84,9 +71,7 @@ def _norm(g: Tensor) -> Tensor:
 class _Group:
     """A param group at this step. params: those with a gradient, by their place in the group."""
 
-    structure: Structure
-    values: Values
-    precision: Precision
+    needs: Needs
     params: Mapping[int, Tensor]
     gradients: Mapping[int, Tensor]
 
@@ -103,8 +88,10 @@ def update(
     scale: what the gradients were multiplied by. found_inf: 0, or nothing changes.
     """
     found = [_read(recipe, group, number, scale) for number, group in enumerate(groups)]
+    if any(_in_8_bits(group, all_states) for group in found):
+        raise InputError("States in 8 bits are stepped without capturable and differentiable only, in any group.")
     everything = [g for group in found for g in group.gradients.values()]
-    needed = any(GLOBAL_NORM in group.structure.measured for group in found)
+    needed = any(GLOBAL_NORM in group.needs.structure.measured for group in found)
     together = norm_of(everything) if needed and everything else None
     for group in found:
         for place in group.params:
@@ -123,24 +110,30 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor |
     if any(p.grad.is_sparse for p in params.values()):
         raise InputError(f"{class_name(recipe)} takes sparse gradients without capturable and differentiable only.")
     gradients = {i: p.grad if scale is None else wide(p.grad) / scale for i, p in params.items()}
-    gradients = {i: _real(transformed(structure, g, params[i], values)) for i, g in gradients.items()}
-    return _Group(structure, values, Precision.of(group, number), params, gradients)
+    gradients = {i: wide(_real(made(structure, g, params[i], values))) for i, g in gradients.items()}
+    return _Group(Needs(structure, values, Precision.of(group, number)), params, gradients)
+
+
+def _in_8_bits(group: _Group, all_states: states.States) -> bool:
+    """Whether any states of the group are, or are to be."""
+    held = any(eightbit.held(all_states[p], group.needs.program.states) for p in group.params.values())
+    return held or group.needs.precision.state_dtype == "8bit"
 
 
 def _update(group: _Group, place: int, state: states.States, together: Tensor | None, found_inf: Tensor | None) -> None:
-    p, program = group.params[place], trace(group.structure)
-    counted = True  # an optimizer that counts no steps asks if this is the first, which only a count tells a graph
-    states.ensure(group.structure, program, state, p, group.values, group.precision, counted=counted, device=p.device)
-    if eightbit.held(state, program.states):
-        raise InputError("States in 8 bits are stepped without capturable and differentiable only, in any group.")
+    p, needs = group.params[place], group.needs
+    program = needs.program
+    needs.ensure(state, p, counted=True)  # if this is the first step, only a count tells a graph
+    for name in ("step", *program.row_states):
+        state[name] = state[name].to(p.device)
     count = state["step"] + 1
     names = (*program.states, *program.row_states)
     held = {name: wide(_real(state[name])) for name in names}
-    rest = state[states.REST] if group.precision.compensates(p) else None
+    rest = state[states.REST] if needs.precision.compensates(p) else None
     p_before = p.clone() if torch.is_grad_enabled() else p  # autograd needs it as it was
     kept = tuple(_real(state[name]) for name in program.states)
     elements = Elements(group.gradients[place], _real(p_before), kept, rest, _key(group, p, count, place))
-    new, moved = after(group.structure, elements.g, elements.wide[1], held, count.double(), group.values, together)
+    new, moved = after(needs.structure, elements.g, elements.wide[1], held, count.double(), needs.values, together)
     if torch.is_grad_enabled():  # and the states, too
         p.copy_(_like(new, p))
         state.update({name: _like(moved[name], state[name]) for name in names}, step=count)
@@ -156,7 +149,7 @@ def _update(group: _Group, place: int, state: states.States, together: Tensor | 
 
 
 def _key(group: _Group, p: Tensor, count: Tensor, place: int) -> Any:
-    return group.precision.key(count, place) if group.precision.chances([p]) else None
+    return group.needs.precision.key(count, place) if group.needs.precision.chances([p]) else None
 
 
 def _real(x: Any) -> Tensor:

@@ -13,8 +13,9 @@ from thalweg.optim.general import Work
 from thalweg.optim.precision import Precision
 from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.signature import class_name, hyperparameters, spelled
+from thalweg.optim.state import Needs
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution.rounding import LOW
+from thalweg.recipes.execution.rounding import wide
 from thalweg.recipes.measures import chosen, made, norm_of, norms
 from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS, UNSCALE
 from thalweg.recipes.rows import Array
@@ -32,25 +33,20 @@ def step(
     unscale: float | None = None,
 ) -> None:
     """Steps every parameter that has a gradient, in place. unscale: what gradients are to be multiplied by first."""
-    needs = [update.read(group, scaled=unscale is not None) for update, group in zip(updates, groups, strict=False)]
-    if any(needs):
-        _step_measured(updates, groups, all_states, unscale)
-        return
-    measured = NOTHING if unscale is None else {UNSCALE: np.asarray(unscale)}
+    measuring = False
     for update, group in zip(updates, groups, strict=False):
-        update.step(all_states, *update.gather(group), measured)
+        measuring |= update.read(group, unscale)
+    if measuring:
+        _step_measured(updates, groups, all_states)
+        return
+    for update, group in zip(updates, groups, strict=False):
+        update.step(all_states, *update.gather(group), NOTHING)
 
 
 def _step_measured(
-    updates: "Sequence[GroupUpdate]",
-    groups: Sequence[Mapping[str, Any]],
-    all_states: states.States,
-    unscale: float | None,
+    updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States
 ) -> None:
     """The same where a group needs something measured; a norm of all gradients is that of all groups."""
-    if unscale is not None:
-        for update, group in zip(updates, groups, strict=False):
-            update.read(group, scaled=False, factor=unscale)
     found = [update.gather(group) for update, group in zip(updates, groups, strict=False)]
     everyone = any(GLOBAL_NORM in update.measured for update in updates)
     each = [
@@ -74,53 +70,56 @@ class GroupUpdate:
         self._prepared: Prepared | None = None
         self.measured: tuple[str, ...] = ()
 
-    def read(self, group: Mapping[str, Any], *, scaled: bool, factor: float | None = None) -> bool:
-        """Reads the hyperparameters as plain numbers, and the structure they need. Says if whole gradients are needed.
+    def read(self, group: Mapping[str, Any], unscale: float | None) -> bool:
+        """Reads the hyperparameters as plain numbers, and the structure they need. Says if anything is to be measured.
 
-        A tensor's value may change where it is. factor: what gradients are multiplied by when they are gathered, as
-        float32 at least; scaled: whether the step is to do it.
+        A tensor's value may change where it is. unscale: what gradients are multiplied by: in the step, or where whole
+        gradients are made anew, then, in float32 at least.
         """
-        self._factor = factor
-        self._precision = Precision.of(group, self._number)
-        given = (scaled, *map(group.get, self._names))
+        self._precision, self._unscale = Precision.of(group, self._number), unscale
+        given = (unscale is None, *map(group.get, self._names))
         if _changeable(given) or given != self._given:
             found = hyperparameters(self._recipe, group)
             named = {name: found[name] for name in self._recipe.hyperparameters}
             self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
-            self._structure = replace(self._recipe.structure(self._values), scaled=scaled)
-            self._transforms = self._structure.transforms
+            structure = self._recipe.structure(self._values)
+            self._transforms = structure.transforms
+            self._structure = replace(structure, scaled=unscale is not None and not self._transforms)
             self.measured = tuple(name for name in self._structure.measured if name in OF_GRADIENTS)
             self._given = given
-        return bool(self.measured) or (scaled and self._transforms)
+        return bool(self.measured)
 
     def gather(self, group: Mapping[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
         """The parameters of the group that have a gradient, and the gradients, made anew where that is asked for."""
         pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
         params, gradients = [p for p, _ in pairs], [g.coalesce() if g.is_sparse else g for _, g in pairs]
-        if self._factor is not None:
-            gradients = [(g.float() if g.dtype in LOW else g) * self._factor for g in gradients]
         self._all = group["params"]
         return params, self._made(params, gradients) if self._transforms else gradients
 
     def norms(self, gradients: Sequence[Tensor]) -> Array:
-        """The norm of each, `[n]`."""
+        """The norm that each has once it is not scaled, `[n]`."""
         self._require_dense(gradients)
-        return norms([*map(sparse.values_of, gradients)])
+        found = norms([*map(sparse.values_of, gradients)])
+        return found * self._unscale if self._structure.scaled and self._unscale is not None else found
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_dense(gradients)
-        return [made(self._structure, g, p, self._values) for p, g in zip(params, gradients, strict=True)]
+        if self._unscale is not None:
+            gradients = [wide(g) * self._unscale for g in gradients]
+        return [made(self._structure, g, p.detach(), self._values) for p, g in zip(params, gradients, strict=True)]
 
     def step(
         self, all_states: states.States, params: list[Tensor], gradients: list[Tensor], measured: Measured
     ) -> None:
         """One step of what was gathered."""
+        if self._structure.scaled:
+            measured = {**measured, UNSCALE: np.asarray(self._unscale)}
         ready = self._prepared if self._prepared and self._prepared.precision == self._precision else None
         if ready and ready.step(self._structure, self._values, all_states, params, gradients, measured):
             return
         self._require_dense(gradients)
         places = [i for i, p in enumerate(self._all) if p.grad is not None]
-        work = Work(self._structure, self._values, self._precision, params, gradients, places, measured)
+        work = Work(Needs(self._structure, self._values, self._precision), params, gradients, places, measured)
         general.update(work, all_states)
         try:
             self._prepared = Prepared(work, all_states) if params else None

@@ -1,7 +1,8 @@
 """Failures that say nothing: each is told once, by a warning with a name of its own that `warnings` can filter."""
 
+import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from thalweg.recipes.trace import trace
 Groups = Sequence[Mapping[str, Any]]
 
 SAMPLE = 1024  # elements of a parameter, at most, that are looked at
+PARAMETERS = 16  # of a group, at most, that are looked at
 LOOKED_AT = 2  # the step: the first may move nothing, and an average of one gradient says little
 MOST = 0.5  # the share of elements from which it is told
 
@@ -54,8 +56,6 @@ def tell(owner: str, kind: type[OptimizerWarning], sentence: str) -> None:
 
 def _depth() -> int:
     """How far up the first frame outside of Thalweg and torch is."""
-    import sys
-
     frame, depth = sys._getframe(1), 1
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("thalweg", "torch", "contextlib"):
         frame, depth = frame.f_back, depth + 1
@@ -172,12 +172,14 @@ class Watch:
         return old - after(structure, gradient, old, held, t, values, torch.tensor(1.0))[0]
 
 
-def _watched(group: Mapping[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The parameters, and their gradients, whose elements can be looked at as they are."""
-    for p in group["params"]:
-        plain = p.grad is not None and {type(p), type(p.grad)} <= PLAIN and p.grad.layout == torch.strided
-        if plain and p.is_floating_point() and p.numel():
-            yield p, p.grad
+def _watched(group: Mapping[str, Any]) -> list[tuple[Tensor, Tensor]]:
+    """Some parameters, and their gradients, whose elements can be looked at as they are."""
+    found = [(p, p.grad) for p in group["params"] if p.grad is not None and _plain(p) and _plain(p.grad)]
+    return found[:: 1 + len(found) // PARAMETERS]
+
+
+def _plain(x: Tensor) -> bool:
+    return type(x) in PLAIN and x.layout == torch.strided and x.is_floating_point() and x.numel() > 0
 
 
 def _in_numbers(values: Mapping[str, Any], group: Mapping[str, Any]) -> bool:

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.compose import Structure, beforehand
+from thalweg.recipes.execution.rounding import LOW, wide
 from thalweg.recipes.options import GLOBAL_NORM, GRADIENT_NORM
 from thalweg.recipes.rows import Array
-
-HALVES = (torch.bfloat16, torch.float16)
 
 
 def norms(gradients: Sequence[Tensor]) -> Array:
@@ -31,7 +30,7 @@ def shares(agrees: Sequence[Tensor]) -> Array:
 
 def summed(x: Tensor) -> torch.dtype | None:
     """What its elements are summed in, where not in their own dtype. In float32 ones are counted exactly to 2**24."""
-    return torch.float32 if x.dtype in HALVES else None
+    return torch.float32 if x.dtype in LOW else None
 
 
 def norm_of(norms: Array) -> Array:
@@ -49,5 +48,5 @@ def made(structure: Structure, gradient: Tensor, parameter: Tensor, values: Mapp
     """The gradient of one tensor after what is done to whole ones; of 16 bits, in float32. Where nothing is, itself."""
     if not structure.transforms:
         return gradient
-    g, p = (x.float() if x.dtype in HALVES else x for x in (gradient, parameter.detach()))
+    g, p = wide(gradient), wide(parameter)
     return cast(Tensor, beforehand(structure, g[None], p[None], values)[0])

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.trust import DIVERGED, NO_METRIC, WORSENED
-from thalweg.analysis.wording import listed, several
+from thalweg.analysis.wording import several
+from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup

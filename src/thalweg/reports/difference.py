@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.difference import RULE, Change, Difference
 from thalweg.analysis.side import Side
-from thalweg.analysis.wording import listed, number
+from thalweg.analysis.wording import number
+from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 from thalweg.reports.facts import bounds, plain
 from thalweg.reports.terminal import aligned

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from thalweg.analysis.leaderboard import Row
-from thalweg.analysis.wording import listed, several
+from thalweg.analysis.wording import several
+from thalweg.errors import listed
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.sweep import Panel, Sweep
 from thalweg.reports.wording import capital, duration, rate, target, value

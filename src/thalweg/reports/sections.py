@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.pick import pick
-from thalweg.analysis.wording import listed, several
+from thalweg.analysis.wording import several
+from thalweg.errors import listed
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports import prose
 from thalweg.reports.curves import Curves

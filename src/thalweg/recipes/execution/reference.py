@@ -41,8 +41,8 @@ class Elements:
     @property
     def wide(self) -> tuple[Tensor, ...]:
         """Gradient, parameter and states as they are computed with."""
-        p = _wide(self.p) if self.rest is None else rounding.joined(self.p, self.rest)
-        return (_wide(self.g), p, *map(_wide, self.states))
+        p = rounding.wide(self.p) if self.rest is None else rounding.joined(self.p, self.rest)
+        return (rounding.wide(self.g), p, *map(rounding.wide, self.states))
 
     def store(self, p: Any, states: Sequence[Any] = ()) -> None:
         """Makes what was computed the parameter and the states, rounded as they are to be."""
@@ -77,10 +77,6 @@ def update(
         for name in program.row_states:
             after[name][r] = new[name]
     return after
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in rounding.LOW else tensor
 
 
 def _share(agrees: Tensor) -> float:

@@ -17,6 +17,12 @@ Rounding = Literal["stochastic", "compensated", "nearest"]
 LOW = (torch.bfloat16, torch.float16)
 """What is computed in float32 and rounded when it is stored."""
 
+
+def wide(x: Tensor) -> Tensor:
+    """As it is computed with."""
+    return x.float() if x.dtype in LOW else x
+
+
 FIRST, SECOND = 0x21F0AAAD, 0xD35A2D97  # multipliers of a 32-bit hash with little bias (Ettinger's search, 2021)
 WORD = 0xFFFFFFFF
 
