@@ -2,11 +2,13 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
 import thalweg.optim
 from thalweg.optim.prepared import Prepared
+from thalweg.recipes.execution import addresses
 
 SHAPES = ((3, 5), (4,), (), (2, 2, 2))
 CLASSES = [thalweg.optim.Adam, thalweg.optim.SGD, thalweg.optim.NAdam]
@@ -49,6 +51,28 @@ def another_state_tensor(trained):
             state[name] = value.clone()
 
 
+def another_place_of_states(trained):
+    for state in trained.optimizer.state.values():
+        for value in state.values():
+            value.data = value.data.clone()
+
+
+def states_in_shared_memory(trained):
+    for state in trained.optimizer.state.values():
+        for value in state.values():
+            value.share_memory_()
+
+
+def parameters_swapped(trained):
+    for p in trained.params:
+        p.grad = None  # what torch asks for
+        torch.utils.swap_tensors(p, (p.detach() + 1).requires_grad_())
+
+
+def another_order(trained):
+    trained.optimizer.param_groups[0]["params"].reverse()
+
+
 def another_state(trained):
     for p in trained.params:
         trained.optimizer.state[p] = copy.deepcopy(trained.optimizer.state[p])
@@ -75,7 +99,8 @@ def transposed(trained):
 
 
 CHANGES = [double, another_place, another_state_tensor, another_state, reloaded, another_rate, a_rate_in_a_tensor]
-CHANGES += [upside_down, transposed]
+CHANGES += [upside_down, transposed, another_place_of_states, states_in_shared_memory, parameters_swapped]
+CHANGES += [another_order]
 
 
 def forgetful(trained):
@@ -90,6 +115,14 @@ def forgetful(trained):
     return trained
 
 
+@pytest.fixture(params=[True, False], ids=["in C", "in Python"])
+def addresses_asked_for(request, monkeypatch):
+    """Whether torch has the functions that tell where tensors begin."""
+    if not request.param:
+        monkeypatch.setattr(addresses, "_functions", lambda: np.zeros(len(addresses.ASKED), np.int64))
+
+
+@pytest.mark.usefixtures("addresses_asked_for")
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_change_between_two_steps_is_heeded(cls, change):
@@ -134,6 +167,17 @@ def test_a_rate_changed_where_it_is(value):
         made.optimizer.param_groups[0]["lr"] = 0.0
     made.step(1)
     torch.testing.assert_close([p.detach() for p in made.params], before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_autograd_notices_a_step_between_forward_and_backward(steps):
+    """As with torch's: what the forward pass kept is no longer what it was."""
+    made = Trained(thalweg.optim.Adam)
+    made.step(steps - 1)
+    loss = (made.params[0] ** 2).sum()
+    made.step(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
 
 
 def test_sparse_after_dense_and_dense_after_sparse():

@@ -18,6 +18,7 @@ from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, scalars
+from thalweg.recipes.execution.addresses import Fixed, Like
 from thalweg.recipes.execution.scalars import Singles
 from thalweg.recipes.measures import shares
 from thalweg.recipes.options import AGREEMENT
@@ -26,7 +27,7 @@ from thalweg.recipes.trace import Program, trace_agreement
 
 LATER = 2.0  # stands for the step of a rule that only asks whether it is the first
 
-_dtype, _nbytes = attrgetter("dtype"), attrgetter("nbytes")
+_dtype = attrgetter("dtype")
 
 
 class Prepared:
@@ -36,7 +37,7 @@ class Prepared:
         structure, params, gradients = work.needs.structure, work.params, work.gradients
         self.precision = work.precision
         self._structure, self._program = structure, work.program
-        self._params, self._each = params, np.arange(len(params))
+        self._params, self._each = [*params], np.arange(len(params))
         self._places = np.array(work.places)
         self._states = states = [all_states[p] for p in params] if work.needs.keeps(params) else []
         self._held = [value for state in states for value in state.values()]
@@ -49,9 +50,8 @@ class Prepared:
         singles = [*counters, *([s[name] for s in states] for name in self._program.row_states)]
         if any(len({*map(_dtype, of)}) > 1 or not all(map(_single, of)) for of in singles):
             raise Unsuited
-        self._remember(gradients)
-        self._tensors = [*chain(*(row[1:] for row in rows), *singles)]
-        self._addresses = [*map(Tensor.data_ptr, self._tensors)]
+        self._gradients, self._fixed = Like(gradients), Fixed([*chain(*(row[2:] for row in rows), *singles)])
+        self._addresses = [*map(Tensor.data_ptr, params)]
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read[0] if counters else None
         self._row_states = dict(zip(self._program.row_states, read[len(counters) :], strict=True))
@@ -81,13 +81,14 @@ class Prepared:
         """One step of `params`; `False`, and nothing done, where this was made ready for something else."""
         if structure is not self._structure and structure != self._structure:
             return False
-        if not (_same(params, self._params) and self._as_remembered(gradients)):
+        if not (_same(params, self._params) and self._state_is_as_before(all_states)):
             return False
-        if not self._state_is_as_before(all_states):
+        if self._fixed.moved() or [*map(Tensor.data_ptr, params)] != self._addresses:
             return False
-        if [*map(Tensor.data_ptr, self._tensors)] != self._addresses:
+        begins = self._gradients.addresses(gradients)
+        if begins is None:
             return False
-        self._run(values, np.fromiter(map(Tensor.data_ptr, gradients), np.int64, len(gradients)), measured)
+        self._run(values, begins, measured)
         return True
 
     def _run(self, values: Values, gradients: Array, measured: Mapping[str, Array]) -> None:
@@ -144,22 +145,6 @@ class Prepared:
         if all_states is not self._all_states or not _same([*all_states.values()], self._state_dicts):
             return False
         return _same([value for state in self._states for value in state.values()], self._held)
-
-    def _remember(self, gradients: Sequence[Tensor]) -> None:
-        self._sizes = [*map(_nbytes, gradients)]  # tells of another shape or dtype
-        self._strides = None if all(map(Tensor.is_contiguous, gradients)) else [*map(Tensor.stride, gradients)]
-
-    def _as_remembered(self, gradients: Sequence[Tensor]) -> bool:
-        try:
-            if not {*map(type, gradients)} <= compiled.PLAIN or [*map(_nbytes, gradients)] != self._sizes:
-                return False
-            if any(map(Tensor.is_neg, gradients)):
-                return False
-            if self._strides is None:
-                return all(map(Tensor.is_contiguous, gradients))
-            return [*map(Tensor.stride, gradients)] == self._strides
-        except RuntimeError:  # a sparse one has none of these
-            return False
 
 
 class Unsuited(Exception):  # noqa: N818 - no error: the general way takes over

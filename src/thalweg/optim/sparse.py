@@ -57,6 +57,11 @@ def _asks_for_first(symbol: Symbol) -> bool:
     return any(map(_asks_for_first, symbol.args))
 
 
+def coalesced(gradient: Tensor) -> Tensor:
+    """With each row once, where it is sparse."""
+    return gradient.coalesce() if gradient.is_sparse else gradient
+
+
 def values_of(gradient: Tensor) -> Tensor:
     """The numbers of a gradient that are not 0 by construction."""
     return gradient.values() if gradient.is_sparse else gradient

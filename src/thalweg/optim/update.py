@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from thalweg.optim import general, sparse
 from thalweg.optim import state as states
@@ -15,6 +17,7 @@ from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.signature import class_name, hyperparameters, spelled
 from thalweg.optim.state import Needs
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution.addresses import PLAIN
 from thalweg.recipes.execution.rounding import wide
 from thalweg.recipes.measures import chosen, made, norm_of, norms
 from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS, UNSCALE
@@ -24,6 +27,8 @@ Measured = Mapping[str, Array]
 """Row values measured on the gradients: `[parameters]` or one for all."""
 
 NOTHING: Measured = {}
+
+_gradient = attrgetter("grad")
 
 
 def step(
@@ -66,7 +71,8 @@ class GroupUpdate:
 
     def __init__(self, recipe: Recipe, number: int) -> None:
         self._recipe, self._names, self._number = recipe, spelled(recipe), number
-        self._given: tuple[Any, ...] | None = None
+        self._given: tuple[Any, ...] = ()
+        self._changes = True
         self._prepared: Prepared | None = None
         self.measured: tuple[str, ...] = ()
 
@@ -78,7 +84,10 @@ class GroupUpdate:
         """
         self._precision, self._unscale = Precision.of(group, self._number), unscale
         given = (unscale is None, *map(group.get, self._names))
-        if _changeable(given) or given != self._given:
+        if all(map(is_, given, self._given)) and not self._changes:
+            return bool(self.measured)
+        self._changes = _changeable(given)
+        if self._changes or given != self._given:
             found = hyperparameters(self._recipe, group)
             named = {name: found[name] for name in self._recipe.hyperparameters}
             self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
@@ -91,9 +100,13 @@ class GroupUpdate:
 
     def gather(self, group: Mapping[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
         """The parameters of the group that have a gradient, and the gradients, made anew where that is asked for."""
-        pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
-        params, gradients = [p for p, _ in pairs], [g.coalesce() if g.is_sparse else g for _, g in pairs]
-        self._all = group["params"]
+        self._all = params = group["params"]
+        gradients = [*map(_gradient, params)]
+        if not {*map(type, gradients)} <= PLAIN:
+            pairs = [(p, g) for p, g in zip(params, gradients, strict=True) if g is not None]
+            params, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+        if self._transforms or self.measured:
+            gradients = [*map(sparse.coalesced, gradients)]
         return params, self._made(params, gradients) if self._transforms else gradients
 
     def norms(self, gradients: Sequence[Tensor]) -> Array:
@@ -115,8 +128,15 @@ class GroupUpdate:
         if self._structure.scaled:
             measured = {**measured, UNSCALE: np.asarray(self._unscale)}
         ready = self._prepared if self._prepared and self._prepared.precision == self._precision else None
-        if ready and ready.step(self._structure, self._values, all_states, params, gradients, measured):
-            return
+        if not (ready and ready.step(self._structure, self._values, all_states, params, gradients, measured)):
+            self._step_generally(all_states, params, gradients, measured)
+        increment_version(params)  # so that autograd notices a step between a forward and its backward pass
+
+    def _step_generally(
+        self, all_states: states.States, params: list[Tensor], gradients: list[Tensor], measured: Measured
+    ) -> None:
+        """Whatever they look like; and makes the next step ready."""
+        gradients = [*map(sparse.coalesced, gradients)]
         self._require_dense(gradients)
         places = [i for i, p in enumerate(self._all) if p.grad is not None]
         work = Work(Needs(self._structure, self._values, self._precision), params, gradients, places, measured)

@@ -11,7 +11,7 @@ from torch import Tensor
 from thalweg.optim.signature import class_name, hyperparameters
 from thalweg.optim.tensors import after, structure_of
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution.compiled import PLAIN
+from thalweg.recipes.execution.addresses import PLAIN
 from thalweg.recipes.execution.rounding import LOW
 from thalweg.recipes.options import OPTIONS
 from thalweg.recipes.trace import trace

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.compose import Structure
+from thalweg.recipes.execution.addresses import PLAIN
 from thalweg.recipes.execution.kernels import kernel
 from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.measures import shares
@@ -25,8 +26,6 @@ STORAGE: Mapping[torch.dtype, str] = {
 
 int16 is for the rest of a bfloat16 parameter alone.
 """
-
-PLAIN = {Tensor, torch.nn.Parameter}
 
 PARALLEL = 1 << 16  # elements from which several threads pay
 PART = 1 << 15  # elements that a thread takes at once

@@ -68,6 +68,23 @@ def codes() -> Any:
 
 
 @cache
+def addresses(name: str) -> Function:
+    """What asks torch where tensors begin: a function of the address of a frame, whose first number is the answer.
+
+    "moved": how many are not where they were. "differ": 0 where all look as they did, and `addresses` is filled in.
+
+    The frame's int64 numbers: the answer, how many tensors, and the addresses of
+        functions: int64, as `addresses.ASKED` says,
+        handles: int64 `[n]`, what stands for each tensor in C,
+        addresses: int64 `[n]`, where each begins in memory,
+        layouts: int64, of each the dtype, number of dimensions, and a size and a stride of each dimension,
+        answers: int64, one for each function, to write on;
+    and, last, 1 where `layouts` is to be filled in.
+    """
+    return Function(getattr(_module(source.addresses()), name).address)
+
+
+@cache
 def _folder() -> Path:
     root = os.environ.get("THALWEG_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     folder = Path(root) / "thalweg" / "kernels"

@@ -8,7 +8,7 @@ name.
 from collections.abc import Sequence
 
 from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
-from thalweg.recipes.execution.templates import CODES, POINTER, SCALARS, TEMPLATE
+from thalweg.recipes.execution.templates import ADDRESSES, CODES, POINTER, SCALARS, TEMPLATE
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {
@@ -79,6 +79,13 @@ def codes() -> str:
     from thalweg import __version__
 
     return CODES.format(version=__version__, pointer=POINTER)
+
+
+def addresses() -> str:
+    """The source of what asks torch where tensors begin in memory."""
+    from thalweg import __version__
+
+    return ADDRESSES.format(version=__version__, pointer=POINTER)
 
 
 def _lines(depth: int, lines: Sequence[str]) -> str:
