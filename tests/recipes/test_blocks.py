@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from thalweg.recipes.execution.blocks import decode, decode_anywhere, encode, encode_anywhere, levels
+from thalweg.recipes.execution.blocks import decode, decode_anywhere, decoded, encode, encode_anywhere, levels, replace
 
 BLOCKS = {
     "of both signs": torch.randn(5000, generator=torch.Generator().manual_seed(0)),
@@ -21,11 +21,19 @@ blocks = pytest.mark.parametrize("x", BLOCKS.values(), ids=list(BLOCKS))
 @pytest.mark.parametrize("positive", [True, False])
 def test_levels(positive):
     known = levels(positive=positive)
-    assert len(set(known)) == 256
-    assert sorted(known) == list(known)
-    assert (known[0], known[-1]) == (0.0 if positive else -1.0, 1.0)
-    scaled = torch.tensor(known) * 7.5
+    assert known.shape == (256,)
+    assert len(set(known.tolist())) == (256 if positive else 255)  # 0 has two codes where there is a sign
+    assert torch.equal(known, known.sort().values if positive else torch.cat([known[:128].sort().values, -known[:128]]))
+    assert (known.min(), known.max()) == (0.0 if positive else -1.0, 1.0)
+    scaled = known * 7.5
     torch.testing.assert_close(decode(*encode(scaled)), scaled, rtol=2**-22, atol=0)
+
+
+def test_levels_are_the_papers():
+    """In a decade of 2**k levels, each is in the middle of its share of what lies between 0.1 and 1."""
+    expected = {10.0**-d * (0.1 + 0.9 * (i + 0.5) / 2 ** (7 - d)) for d in range(7) for i in range(2 ** (7 - d))}
+    known = levels(positive=True).double()
+    torch.testing.assert_close(known, torch.tensor([0.0, *sorted(expected), 1.0]).double(), rtol=2**-20, atol=0)
 
 
 @blocks
@@ -35,7 +43,7 @@ def test_each_number_becomes_the_nearest_level(x):
     assert (codes.dtype, codes.shape, len(scales)) == (torch.uint8, x.shape, -(-len(x) // 256))
     for block, scale in enumerate(scales.double().tolist()):
         part = x[256 * block : 256 * block + 256].double()
-        known = torch.tensor(levels(positive=scale >= 0), dtype=torch.float64) * abs(scale)
+        known = levels(positive=scale >= 0).double() * abs(scale)
         assert abs(scale) == part.abs().max()
         least = known[known > 0].min() if scale > 0 else 0.0
         nearest = torch.where((part > 0) & (part < least), least - part, (part[:, None] - known).abs().amin(1))
@@ -73,3 +81,13 @@ def test_what_is_not_finite_is_not_hidden(lost):
     assert torch.isfinite(values[:256]).all()
     assert not torch.isfinite(values[256:512]).any()
     assert not torch.isfinite(decode_anywhere(*encode_anywhere(x))[256:512]).any()
+
+
+def test_in_the_order_of_memory():
+    x = torch.randn(40, 20).t()
+    codes = torch.empty_like(x, dtype=torch.uint8)
+    scales = torch.empty(4)
+    replace(codes, scales, x)
+    back = decoded(codes, scales)
+    assert back.stride() == x.stride()
+    assert torch.equal(back.t().reshape(-1), decode(*encode(x.t().reshape(-1))))

@@ -1,8 +1,6 @@
-"""Steps of parameters whose states are held in 8 bits: decoded, stepped and encoded a stretch at a time."""
+"""States of a parameter held in 8 bits: codes by the state's own name, and scales beside them."""
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -10,13 +8,15 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.recipes.execution import blocks
-from thalweg.recipes.execution.reference import Elements
-from thalweg.recipes.execution.rounding import WORD
-
-STRETCH = 1 << 17  # elements that are decoded at once: they stay in the cache, and cost little memory
+from thalweg.recipes.execution.codes import BLOCK
 
 SCALES = "_scales"
 """What follows a state's name in that of its scales."""
+
+
+def scales(state: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Tensor, ...]:
+    """Of those of the states that are held in 8 bits."""
+    return tuple(state[name + SCALES] for name in held(state, names))
 
 
 def held(states: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def held(states: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
 def filled(name: str, p: Tensor, value: float) -> dict[str, Tensor]:
     """A state that begins as one number, and its scales."""
     codes, scale = blocks.encode(torch.full((1,), value, dtype=torch.float32, device=p.device))
-    many = -(-p.numel() // blocks.BLOCK)
+    many = -(-p.numel() // BLOCK)
     return {
         name: torch.full_like(p, int(codes), dtype=torch.uint8, memory_format=torch.preserve_format),
         name + SCALES: scale.repeat(many),
@@ -45,38 +45,5 @@ def lay(state: MutableMapping[str, Any], names: tuple[str, ...], p: Tensor) -> N
             continue
         if torch.empty_like(p).stride() != p.stride():
             raise InputError("States in 8 bits need a parameter that fills its memory; give it p.contiguous().")
-        flat = blocks.decode(codes.as_strided((codes.numel(),), (1,)), state[name + SCALES])
-        moved = torch.empty_like(p, dtype=torch.float32).copy_(flat.as_strided(codes.shape, codes.stride()))
-        found, state[name + SCALES] = blocks.encode(moved.as_strided((moved.numel(),), (1,)))
-        state[name] = found.as_strided(p.shape, p.stride())
-
-
-def stretches(
-    elements: Elements, states: Mapping[str, Any], names: tuple[str, ...], *, whole: bool
-) -> Iterator[tuple[Elements, Callable[[], None]]]:
-    """Parts of a parameter with their states decoded, and what encodes these again after the step.
-
-    whole: in one part, for a step that measures the parameter while it is made.
-    """
-    flat = [tensor.as_strided((tensor.numel(),), (1,)) for tensor in elements.tensors]
-    n, eight = len(flat[1]), held(states, names)
-    size = max(1, n) if whole else STRETCH
-    for begin in range(0, n, size):
-        g, p, *rest = (tensor[begin : begin + size] for tensor in flat)
-        scales = {
-            name: states[name + SCALES][begin // blocks.BLOCK : -(-(begin + size) // blocks.BLOCK)] for name in eight
-        }
-        codes = dict(zip(names, rest, strict=False))
-        wide = {name: blocks.decode(codes[name], scales[name]) if name in eight else codes[name] for name in names}
-        part = replace(
-            elements, g=g, p=p, states=tuple(wide.values()), rest=None if elements.rest is None else rest[-1],
-            key=None if elements.key is None else elements.key ^ (begin // size & WORD) << 32,
-        )  # fmt: skip
-        yield part, partial(_encode, eight, codes, scales, wide)
-
-
-def _encode(
-    eight: tuple[str, ...], codes: Mapping[str, Tensor], scales: Mapping[str, Tensor], wide: Mapping[str, Tensor]
-) -> None:
-    for name in eight:
-        codes[name][...], scales[name][...] = blocks.encode(wide[name])
+        state[name] = torch.empty_like(p, dtype=torch.uint8)
+        blocks.replace(state[name], state[name + SCALES], blocks.decoded(codes, state[name + SCALES]))

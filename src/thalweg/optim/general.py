@@ -15,7 +15,6 @@ from thalweg.optim.precision import Precision
 from thalweg.optim.state import Needs
 from thalweg.recipes.execution import compiled, reference
 from thalweg.recipes.execution.reference import Elements
-from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program
 
@@ -65,10 +64,7 @@ def update(work: Work, all_states: states.States) -> None:
     buckets: dict[Any, list[_Row]] = {}
     for order, p in enumerate(work.params):
         row = _row(work, all_states[p] if keeps else {}, order)
-        if eightbit.held(row.state, work.program.states):
-            _update_stretches(work, row)
-        else:
-            buckets.setdefault(_executor(row.elements), []).append(row)
+        buckets.setdefault(_executor(row.elements), []).append(row)
     for bucket in buckets.values():
         _update(work, bucket)
 
@@ -81,7 +77,8 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
     rest = state[states.REST] if work.precision.compensates(p) else None
     if gradient.is_sparse and t == 1 and sparse.begins(work.program):
         gradient = gradient.to_dense()
-    elements, after = Elements(gradient, p, kept, rest, _key(work, p, t, order)), None
+    scales = eightbit.scales(state, work.program.states)
+    elements, after = Elements(gradient, p, kept, rest, _key(work, p, t, order), scales), None
     if gradient.is_sparse:
         elements, after = sparse.touched(elements)
     return _Row(_laid(elements), t, state, order, after)
@@ -115,17 +112,6 @@ def _key(work: Work, p: Tensor, t: float, order: int) -> int | None:
 def _executor(row: Elements) -> tuple[bool, torch.dtype, bool]:
     """Whether the compiled pass can take the row, whose tensors must lie alike in memory; its dtype; any chances."""
     return compiled.accepts(*row.tensors), row.p.dtype, row.key is not None
-
-
-def _update_stretches(work: Work, row: _Row) -> None:
-    """One whose states are held in 8 bits. Its row states move on once, by what all of its elements saw."""
-    whole = AGREEMENT in work.program.measured
-    moved: dict[str, Tensor] = {}
-    for part, after in eightbit.stretches(row.elements, row.state, work.program.states, whole=whole):
-        moved = {name: row.state[name].clone() for name in work.program.row_states}
-        _update(work, [_Row(part, row.t, {**row.state, **moved}, row.order, after)])
-    for name, value in moved.items():
-        row.state[name].copy_(value)
 
 
 def _update(work: Work, rows: Sequence[_Row]) -> None:

@@ -186,10 +186,9 @@ class Optimizer(torch.optim.Optimizer):
         """What a group says of precision, as it is kept. Raises `InputError` for anything wrong in the group."""
         recipe = self.recipe.under(group.get(CONVENTION, CONVENTIONS[0]))
         recipe.resolve(hyperparameters(recipe, group), class_name(recipe))
-        chosen = next((hint for hint in WHOLLY_TENSORS if group.get(hint)), None)
-        if chosen and group.get("state_dtype") == "8bit":
+        if group.get("differentiable") and group.get("state_dtype") == "8bit":
             raise InputError(
-                f"{class_name(recipe)}: {chosen}=True and state_dtype='8bit' do not go together; keep one."
+                f"{class_name(recipe)}: differentiable=True and state_dtype='8bit' do not go together; keep one."
             )
         return check(class_name(recipe), group)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError, shown
 from thalweg.options.kinds import Choice, Kind, Whole
-from thalweg.recipes.execution.blocks import SMALLEST
+from thalweg.recipes.execution.codes import SMALLEST
 from thalweg.recipes.execution.rounding import LOW, Rounding, keys
 from thalweg.recipes.rows import Array
 

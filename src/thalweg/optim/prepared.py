@@ -5,7 +5,7 @@ changed since (which parameters have gradients, their types and layouts, every a
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import chain, zip_longest
+from itertools import chain
 from operator import attrgetter, is_
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.optim.eightbit import scales
 from thalweg.optim.general import Work
 from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
@@ -43,9 +44,11 @@ class Prepared:
         self._held = [value for state in states for value in state.values()]
         self._all_states, self._state_dicts = all_states, [*all_states.values()]
         elements = [[s[name] for s in states] for name in self._program.states]
-        rows = self._with_rests(list(zip(gradients, params, *elements, strict=True)))
+        each: list[States] = states or [{} for _ in params]
+        rows = self._with_rests(list(zip(gradients, params, *elements, strict=True)), each)
         if not all(compiled.accepts(*row) for row in rows):
             raise Unsuited
+        rows = [(*row, *scales(state, self._program.states)) for row, state in zip(rows, each, strict=True)]
         counters = [[s["step"] for s in states]] if work.counted else []
         singles = [*counters, *([s[name] for s in states] for name in self._program.row_states)]
         if any(len({*map(_dtype, of)}) > 1 or not all(map(_single, of)) for of in singles):
@@ -64,10 +67,10 @@ class Prepared:
             rows = [compiled.counted(row, agrees) for row, agrees in zip(rows, self._agrees, strict=True)]
             self._counting_passes = _passes(self._counting, rows)
 
-    def _with_rests(self, rows: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+    def _with_rests(self, rows: list[tuple[Tensor, ...]], each: list[States]) -> list[tuple[Tensor, ...]]:
         """The rows, each with what its parameter leaves over where that is kept."""
         compensates = self.precision.compensates
-        return [(*r, s[REST]) if compensates(r[1]) else r for r, s in zip_longest(rows, self._states)]
+        return [(*r, s[REST]) if compensates(r[1]) else r for r, s in zip(rows, each, strict=True)]
 
     def step(
         self,

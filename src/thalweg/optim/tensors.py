@@ -88,8 +88,6 @@ def update(
     scale: what the gradients were multiplied by. found_inf: 0, or nothing changes.
     """
     found = [_read(recipe, group, number, scale) for number, group in enumerate(groups)]
-    if any(_in_8_bits(group, all_states) for group in found):
-        raise InputError("States in 8 bits are stepped without capturable and differentiable only, in any group.")
     everything = [g for group in found for g in group.gradients.values()]
     needed = any(GLOBAL_NORM in group.needs.structure.measured for group in found)
     together = norm_of(everything) if needed and everything else None
@@ -102,22 +100,25 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor |
     values = {name: v.double() if isinstance(v, Tensor) else v for name, v in hyperparameters(recipe, group).items()}
     structure = structure_of(recipe, values)
     params = {i: p for i, p in enumerate(group["params"]) if p.grad is not None}
-    if torch.is_grad_enabled() and any(p.is_leaf and p.requires_grad for p in params.values()):
-        raise InputError(
-            f"{class_name(recipe)} with differentiable=True steps results of operations, such as p.clone(), that"
-            " autograd can follow; got a leaf that requires a gradient."
-        )
+    precision = Precision.of(group, number)
+    if torch.is_grad_enabled():
+        _require_followable(class_name(recipe), [*params.values()], precision)
     if any(p.grad.is_sparse for p in params.values()):
         raise InputError(f"{class_name(recipe)} takes sparse gradients without capturable and differentiable only.")
     gradients = {i: p.grad if scale is None else wide(p.grad) / scale for i, p in params.items()}
     gradients = {i: wide(_real(made(structure, g, params[i], values))) for i, g in gradients.items()}
-    return _Group(Needs(structure, values, Precision.of(group, number)), params, gradients)
+    return _Group(Needs(structure, values, precision), params, gradients)
 
 
-def _in_8_bits(group: _Group, all_states: states.States) -> bool:
-    """Whether any states of the group are, or are to be."""
-    held = any(eightbit.held(all_states[p], group.needs.program.states) for p in group.params.values())
-    return held or group.needs.precision.state_dtype == "8bit"
+def _require_followable(owner: str, params: Sequence[Tensor], precision: Precision) -> None:
+    """Raises `InputError` where autograd could not follow a step."""
+    if any(p.is_leaf and p.requires_grad for p in params):
+        raise InputError(
+            f"{owner} with differentiable=True steps results of operations, such as p.clone(), that autograd can"
+            " follow; got a leaf that requires a gradient."
+        )
+    if any(map(precision.in_8_bits, params)):
+        raise InputError(f"{owner} with differentiable=True holds no states in 8 bits, in any group.")
 
 
 def _update(group: _Group, place: int, state: states.States, together: Tensor | None, found_inf: Tensor | None) -> None:
@@ -127,21 +128,21 @@ def _update(group: _Group, place: int, state: states.States, together: Tensor | 
     for name in ("step", *program.row_states):
         state[name] = state[name].to(p.device)
     count = state["step"] + 1
-    names = (*program.states, *program.row_states)
-    held = {name: wide(_real(state[name])) for name in names}
     rest = state[states.REST] if needs.precision.compensates(p) else None
     p_before = p.clone() if torch.is_grad_enabled() else p  # autograd needs it as it was
-    kept = tuple(_real(state[name]) for name in program.states)
-    elements = Elements(group.gradients[place], _real(p_before), kept, rest, _key(group, p, count, place))
+    eightbit.lay(state, program.states, p)
+    kept, scales = tuple(_real(state[name]) for name in program.states), eightbit.scales(state, program.states)
+    elements = Elements(group.gradients[place], _real(p_before), kept, rest, _key(group, p, count, place), scales)
+    held = dict(zip(program.states, elements.wide[2:], strict=True)) | {s: state[s] for s in program.row_states}
     new, moved = after(needs.structure, elements.g, elements.wide[1], held, count.double(), needs.values, together)
     if torch.is_grad_enabled():  # and the states, too
         p.copy_(_like(new, p))
-        state.update({name: _like(moved[name], state[name]) for name in names}, step=count)
+        state.update({name: _like(moved[name], state[name]) for name in held}, step=count)
         return
     if found_inf is not None:
         going = found_inf == 0
         new, count = torch.where(going, new, elements.wide[1]), torch.where(going, count, state["step"])
-        moved = {name: torch.where(going, torch.as_tensor(moved[name]), held[name]) for name in names}
+        moved = {name: torch.where(going, torch.as_tensor(moved[name]), held[name]) for name in held}
     elements.store(new, [moved[name] for name in program.states])
     state["step"].copy_(count)
     for name in program.row_states:

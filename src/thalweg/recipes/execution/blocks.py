@@ -1,22 +1,10 @@
-"""States in 8 bits: blocks of 256 numbers, each number a code of 8 bits, each block with a scale in float32.
+"""Numbers to codes of 8 bits (`codes.py`) and back, a block of 256 at a time."""
 
-Dettmers et al. 2021, "8-bit Optimizers via Block-wise Quantization" (arXiv:2110.02861), with its dynamic codes: of
-leading zeros a power of ten, of the bits behind them a linear fraction. A block without negative numbers has the codes
-without sign, which is told by the sign of its scale. There a number above 0 never becomes 0, as a second moment of 0
-would divide the update by ε alone.
-"""
-
-from functools import cache
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.recipes.execution import kernels
-
-BLOCK = 256
-SMALLEST = 4096  # elements from which a parameter's states are held so: below, the scales and codes save nothing
+from thalweg.recipes.execution.codes import BLOCK, decades, one
 
 
 def encode(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,7 +13,7 @@ def encode(x: Tensor) -> tuple[Tensor, Tensor]:
         return encode_anywhere(x)
     n, x = len(x), x.contiguous()
     codes, scales = torch.empty(n, dtype=torch.uint8), torch.empty(-(-n // BLOCK))
-    kernels.codes().encode(x.data_ptr(), codes.data_ptr(), scales.data_ptr(), n, *_tables())
+    kernels.codes().encode(x.data_ptr(), codes.data_ptr(), scales.data_ptr(), n)
     return codes, scales
 
 
@@ -34,8 +22,7 @@ def decode(codes: Tensor, scales: Tensor) -> Tensor:
     if codes.device.type != "cpu":
         return decode_anywhere(codes, scales)
     out = torch.empty(len(codes))
-    values = _values(codes.device).numpy()
-    kernels.codes().decode(codes.data_ptr(), scales.data_ptr(), out.data_ptr(), len(codes), values)
+    kernels.codes().decode(codes.data_ptr(), scales.data_ptr(), out.data_ptr(), len(codes))
     return out
 
 
@@ -43,12 +30,25 @@ def encode_anywhere(x: Tensor) -> tuple[Tensor, Tensor]:
     """The same in torch's operators."""
     n = len(x)
     blocks = torch.nn.functional.pad(x, (0, -n % BLOCK)).view(-1, BLOCK)
-    low, high = blocks.clamp(max=0).amin(1), blocks.clamp(min=0).amax(1)
-    largest, unsigned = torch.maximum(-low, high) + (blocks - blocks).sum(1), low == 0
-    shares = blocks * torch.where(largest > 0, 1 / largest, 0)[:, None]
-    positive, signed = (torch.bucketize(shares, _borders(p, x.device)) for p in (True, False))
-    codes = torch.where(unsigned[:, None], positive, signed).to(torch.uint8)
-    return codes.view(-1)[:n], torch.where(unsigned, largest, -largest)
+    largest, unsigned = blocks.abs().amax(1) + (blocks - blocks).sum(1), (blocks >= 0).all(1)
+    shares = blocks.abs() * torch.where((largest > 0) & largest.isfinite(), 1 / largest, 0)[:, None]
+    minus = 128 * (blocks < 0)
+    with_sign = _codes(shares, positive=False)
+    codes = torch.where(unsigned[:, None], _codes(shares, positive=True), with_sign + minus * (with_sign > 0))
+    return codes.to(torch.uint8).view(-1)[:n], torch.where(unsigned, largest, -largest)
+
+
+def _codes(shares: Tensor, *, positive: bool) -> Tensor:
+    """Without the sign's bit, int32."""
+    known = decades(positive=positive)
+    first = known[0]
+    found = (first.slope * shares + first.offset).clamp(first.count, 2 * first.count - 1)
+    for decade in known[1:]:
+        there = (decade.slope * shares + decade.offset).clamp(max=2 * decade.count - 1)
+        found = torch.where(shares >= decade.begin, there, found)
+    found = torch.where(shares >= one(positive=positive), 2.0 * known[-1].count, found)
+    found = torch.where(shares > 0 if positive else shares >= first.begin, found, 1.0)
+    return found.int() - 1
 
 
 def decode_anywhere(codes: Tensor, scales: Tensor) -> Tensor:
@@ -56,52 +56,31 @@ def decode_anywhere(codes: Tensor, scales: Tensor) -> Tensor:
     n = len(codes)
     index = torch.nn.functional.pad(codes, (0, -n % BLOCK)).view(-1, BLOCK).int()
     index += torch.where(scales < 0, 256, 0).int()[:, None]
-    return (_values(codes.device)[index] * scales.abs()[:, None]).view(-1)[:n]
+    both = torch.cat([levels(positive=True), levels(positive=False)]).to(codes.device)
+    return (both[index] * scales.abs()[:, None]).view(-1)[:n]
 
 
-@cache
-def levels(*, positive: bool) -> tuple[float, ...]:
-    """The 256 numbers that a code stands for, ascending, in [0, 1] or [-1, 1].
-
-    Departure from the paper: with sign there is -1, in place of the least negative number, so that what is largest in a
-    block stays what it is.
-    """
-    found, least = [0.0, 1.0], 5.5e-7
-    for power in range(7):
-        count = 2 ** (power + positive)
-        step = 0.9 / count
-        sizes = [10.0 ** (power - 6) * (0.1 + (i + 0.5) * step) for i in range(count)]
-        found += sizes if positive else [*sizes, *(-size for size in sizes)]
-    return tuple(sorted(found if positive else [-1.0, *(level for level in found if level != -least)]))
+def levels(*, positive: bool) -> Tensor:
+    """What each of the 256 codes stands for, in [0, 1], or in [-1, 1] where the codes from 128 on are negative."""
+    known, number = decades(positive=positive), torch.arange(1.0, 257.0 if positive else 129.0)
+    found = torch.zeros_like(number)
+    for decade in known:
+        found = torch.where(number >= decade.count, decade.start + decade.width * number, found)
+    found[-1] = 1.0
+    return found if positive else torch.cat([found, -found])
 
 
-@cache
-def _values(device: torch.device) -> Tensor:
-    return torch.tensor([*levels(positive=True), *levels(positive=False)], dtype=torch.float32, device=device)
+def decoded(codes: Tensor, scales: Tensor) -> Tensor:
+    """Of codes that fill their memory in any order of dimensions, in the same layout."""
+    return decode(_flat(codes), scales).as_strided(codes.shape, codes.stride())
 
 
-@cache
-def _borders(positive: bool, device: torch.device) -> Tensor:
-    """Between each level and the next, `[255]`; without sign, all above 0 belongs to a level above 0."""
-    values = torch.tensor(levels(positive=positive), dtype=torch.float64)
-    between = (values[1:] + values[:-1]) / 2
-    if positive:
-        between[0] = 0.0
-    return between.to(device, torch.float32)
+def replace(codes: Tensor, scales: Tensor, x: Tensor) -> None:
+    """Writes float32 numbers of the codes' shape in their place."""
+    laid = torch.empty_like(codes, dtype=torch.float32).copy_(x)
+    found, scales[...] = encode(_flat(laid))
+    _flat(codes)[...] = found
 
 
-@cache
-def _tables() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """For each sign, the code of the least number that begins with each 16 bits, and the borders above the codes.
-
-    Two codes are never as near as two numbers of 16 bits, so that one comparison with a border remains.
-    """
-    words = np.arange(1 << 16, dtype=np.uint32) << 16
-    with np.errstate(all="ignore"):
-        least = np.where(words >> 31, words | 0xFFFF, words).astype(np.uint32).view(np.float32)
-    least[np.isnan(least)] = 1.0
-    borders = np.full((2, 256), np.inf, np.float32)
-    for row, positive in enumerate((True, False)):
-        borders[row, :255] = _borders(positive, torch.device("cpu")).numpy()
-    begins = np.stack([np.searchsorted(row[:255], least) for row in borders]).astype(np.uint8)
-    return begins, borders
+def _flat(x: Tensor) -> Tensor:
+    return x.as_strided((x.numel(),), (1,))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution.addresses import PLAIN
+from thalweg.recipes.execution.codes import BLOCK
 from thalweg.recipes.execution.kernels import kernel
 from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.measures import shares
@@ -21,10 +22,11 @@ STORAGE: Mapping[torch.dtype, str] = {
     torch.float64: "float64",
     torch.bfloat16: "bfloat16",
     torch.int16: "int16",
+    torch.uint8: "uint8",
 }
 """What a row's tensors may be held in. float64 stands alone; the others mix, and are computed in float32.
 
-int16 is for the rest of a bfloat16 parameter alone.
+int16 is for the rest of a bfloat16 parameter alone, uint8 for states in 8 bits.
 """
 
 PARALLEL = 1 << 16  # elements from which several threads pay
@@ -32,7 +34,7 @@ PART = 1 << 15  # elements that a thread takes at once
 
 Storage = tuple[torch.dtype, ...]
 Streams = Sequence[Tensor]
-"""One row's tensors: gradient, parameter, states, and the rest of a compensated parameter."""
+"""One row's tensors: gradient, parameter, states, the rest of a compensated parameter, scales of states in 8 bits."""
 
 
 def accepts(*tensors: Tensor) -> bool:
@@ -59,10 +61,10 @@ def _alike(tensors: Sequence[Tensor]) -> bool:
 class Pass:
     """A step made ready for rows whose sizes and dtypes stay. What changes is filled in before each call.
 
-    storage: the dtypes of gradient, parameter and states, and of the rest of a compensated parameter. sizes: elements
-        of each row. lines: of the table, at most. by_chance: whether a bfloat16 parameter is rounded stochastically.
+    storage: the dtypes of a row's streams. sizes: elements of each row. lines: of the table, at most. by_chance:
+        whether a bfloat16 parameter is rounded stochastically.
 
-    pointers: int64 `[2 + states, rows]`, where gradient, parameter and states (and rest) begin in memory.
+    pointers: int64 `[streams, rows]`, where each begins in memory.
     which: int64 `[rows]`, the table's line that each row uses; 0 unless filled in.
     active: bool `[lines]`; rows of a line that is not active are left as they are. All are unless filled in.
     keys: int64 `[rows]`, of `rounding.keys`, where it is by chance.
@@ -74,7 +76,7 @@ class Pass:
         self.pointers = np.zeros((len(storage), len(sizes)), np.int64)
         self.which, self.active = np.zeros(len(sizes), np.int64), np.ones(lines, np.bool_)
         self.keys = np.zeros(len(sizes), np.int64)
-        rounded = storage[2:] if torch.int16 in storage else storage[1:]
+        rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
         self.by_chance = by_chance and torch.bfloat16 in rounded
         self._kernel = kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
         self._table = np.empty((lines, len(program.columns)), np.float64 if torch.float64 in storage else np.float32)
@@ -94,10 +96,15 @@ class Pass:
 
 
 def _cut(sizes: Array) -> tuple[Array, Array]:
-    """Rows in parts of PART elements: blocks (row, first element, length) `[3, blocks]`, and the parts' bounds."""
+    """Rows in parts of PART elements: blocks (row, first element, length) `[3, blocks]`, and the parts' bounds.
+
+    A block of 8-bit codes is in one part: a row is cut where one ends.
+    """
     ends = np.concatenate([[0], np.cumsum(sizes)])
     part = PART if ends[-1] >= PARALLEL else max(1, ends[-1])
-    cuts = np.append(np.arange(0, ends[-1], part), ends[-1])
+    cuts = np.arange(0, ends[-1], part)
+    begins = ends[np.searchsorted(ends, cuts, "right") - 1]
+    cuts = np.unique(np.append(begins + (cuts - begins) // BLOCK * BLOCK, ends[-1]))
     edges = np.unique(np.concatenate([ends, cuts]))
     row = np.searchsorted(ends, edges[:-1], "right") - 1
     return np.stack([row, edges[:-1] - ends[row], np.diff(edges)]), np.searchsorted(edges, cuts)
@@ -108,27 +115,28 @@ def update(
 ) -> dict[str, Array]:
     """Steps every row in place; returns the new row states `[distinct]`. `accepts` each row's tensors."""
     program = trace(structure)
-    tensors = [row.tensors for row in rows]
+    streams = [row.streams for row in rows]
     if AGREEMENT in program.measured:
         values = {**values, AGREEMENT: _agreement(trace_agreement(structure), rows, which, values)}
     columns, after = table(program, values)
     chances = [row.key for row in rows if row.key is not None]
-    _carry_out(program, tensors, which, columns, np.array(chances, np.int64) if chances else None)
+    _carry_out(program, streams, which, columns, np.array(chances, np.int64) if chances else None)
     return after
 
 
 def _agreement(program: Program, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]) -> Array:
     """The share of each row's elements that a cautious step moves, `[rows]`."""
     found = [torch.empty_like(row.p) for row in rows]
-    streams = [counted(row.tensors, agrees) for row, agrees in zip(rows, found, strict=True)]
+    streams = [counted(row.streams, agrees) for row, agrees in zip(rows, found, strict=True)]
     _carry_out(program, streams, which, table(program, values)[0])
     return shares(found)
 
 
 def counted(streams: Streams, agrees: Tensor) -> tuple[Tensor, ...]:
     """A row's streams with the one that is written to count what agrees."""
-    rest = [tensor for tensor in streams if tensor.dtype is torch.int16]
-    return (*streams[: len(streams) - len(rest)], agrees, *rest)
+    behind = sum(tensor.dtype in (torch.int16, torch.uint8) for tensor in streams)  # the rest, and scales
+    before = len(streams) - behind
+    return (*streams[:before], agrees, *streams[before:])
 
 
 def _carry_out(
@@ -147,7 +155,7 @@ def _carry_out(
 
 
 def by_storage(rows: Sequence[Streams]) -> dict[Storage, Any]:
-    """The indices of rows whose gradient, parameter and states have the same dtypes."""
+    """The indices of rows whose streams have the same dtypes."""
     found: dict[Storage, list[int]] = {}
     for r, row in enumerate(rows):
         found.setdefault(tuple(t.dtype for t in row), []).append(r)

@@ -44,7 +44,7 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
         table: `[lines, columns]`, float64 where that is the storage and float32 elsewhere,
         which: int64 `[rows]`, each row's line in the table,
         active: bool `[lines]`; the rows of an inactive line are left as they are,
-        pointers: int64 `[2 + states, rows]`, where a row's gradient, parameter and states (and rest) begin,
+        pointers: int64 `[streams, rows]`, where a row's gradient, parameter and states (and rest, and scales) begin,
         blocks: int64 `[3, blocks]`, the row that a block is part of, its first element there, its length,
         bounds: int64 `[parts + 1]`; part i is the blocks from bounds[i] to bounds[i + 1],
         keys: int64 `[rows]`, for rounding by chance.
@@ -63,7 +63,7 @@ def scalars(dtype: str) -> Any:
 
 
 def codes() -> Any:
-    """`decode(codes, scales, out, n, values)` and `encode(numbers, codes, scales, n, begins, borders)` at addresses."""
+    """`decode(codes, scales, out, n)` and `encode(numbers, codes, scales, n)`, at addresses."""
     return _module(source.codes())
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.compose import Structure, agreement, step
-from thalweg.recipes.execution import rounding
+from thalweg.recipes.execution import blocks, rounding
 from thalweg.recipes.measures import shares
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array
@@ -24,7 +24,8 @@ class Elements:
     """One row's tensors, all of one shape: gradient, parameter, and states in the program's order.
 
     Of a parameter in few bits, `rest` is what it leaves over, where that is kept. `key` makes the chances of rounding
-    whatever else is held in few bits, where that is by chance: all rows of a call have one, or none.
+    whatever else is held in few bits, where that is by chance: all rows of a call have one, or none. A state in uint8
+    holds codes, in the order of memory; `scales` has those of each such state, `[elements / 256]`.
     """
 
     g: Tensor
@@ -32,6 +33,7 @@ class Elements:
     states: tuple[Tensor, ...]
     rest: Tensor | None = None
     key: Any = None
+    scales: tuple[Tensor, ...] = ()
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -39,10 +41,17 @@ class Elements:
         return (self.g, self.p, *self.states, *([] if self.rest is None else [self.rest]))
 
     @property
+    def streams(self) -> tuple[Tensor, ...]:
+        """The same, and the scales."""
+        return (*self.tensors, *self.scales)
+
+    @property
     def wide(self) -> tuple[Tensor, ...]:
         """Gradient, parameter and states as they are computed with."""
         p = rounding.wide(self.p) if self.rest is None else rounding.joined(self.p, self.rest)
-        return (rounding.wide(self.g), p, *map(rounding.wide, self.states))
+        scales = iter(self.scales)
+        states = (blocks.decoded(s, next(scales)) if s.dtype is torch.uint8 else rounding.wide(s) for s in self.states)
+        return (rounding.wide(self.g), p, *states)
 
     def store(self, p: Any, states: Sequence[Any] = ()) -> None:
         """Makes what was computed the parameter and the states, rounded as they are to be."""
@@ -50,8 +59,12 @@ class Elements:
             self.p[...], self.rest[...] = rounding.parted(torch.as_tensor(p).float(), self.p.dtype)
         else:
             self._write(0, self.p, p)
+        scales = iter(self.scales)
         for number, (old, value) in enumerate(zip(self.states, states, strict=bool(states)), start=1):
-            self._write(number, old, value)
+            if old.dtype is torch.uint8:
+                blocks.replace(old, next(scales), torch.as_tensor(value).float())
+            else:
+                self._write(number, old, value)
 
     def _write(self, number: int, old: Tensor, value: Any) -> None:
         if self.key is not None and old.dtype in rounding.LOW:

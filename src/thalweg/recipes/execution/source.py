@@ -5,10 +5,12 @@ double the time that compiling takes. Whatever is not a state begins with an und
 name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from thalweg.recipes.execution.codes import BLOCK
+from thalweg.recipes.execution.codes_source import CODES, blocks_of_codes, indented
 from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
-from thalweg.recipes.execution.templates import ADDRESSES, CODES, POINTER, SCALARS, TEMPLATE
+from thalweg.recipes.execution.templates import ADDRESSES, POINTER, SCALARS, TEMPLATE
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {
@@ -37,34 +39,55 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
     """The kernel's source for streams (gradient, parameter, states) held as `storage` says.
 
     Each is "float32", "float64" or "bfloat16"; float64 stands alone. A stream more, "int16", is what a bfloat16
-    parameter leaves over; by_chance: what else is "bfloat16" is rounded stochastically.
+    parameter leaves over. A state may be "uint8", in 8 bits: then the scales of each such state are the last streams.
+    by_chance: what is "bfloat16", but for the gradient, is rounded stochastically.
     """
     from thalweg import __version__
 
     streams = ("g", "p", *program.states, *(["_rest"] if "int16" in storage else []))
-    held = dict(zip(streams, storage, strict=True))
+    held = dict(zip(streams, storage, strict=False))
     if by_chance:
         held = {stream: "by chance" if kind == "bfloat16" and stream != "g" else kind for stream, kind in held.items()}
     if "_rest" in held:
         held["p"] = "halves"
-    double = "float64" in storage
-    outputs = {name: value for name, value in program.outputs.items() if name != value}
+    coded, double = [stream for stream, kind in held.items() if kind == "uint8"], "float64" in storage
+    places = [f"{s}_ = {_place(j, held[s])}" for j, s in enumerate(streams)]
+    for j, s in enumerate(coded, start=len(streams)):
+        places.append(f"_{s}_codes = _pointers[{streams.index(s)} * _rows + _r] + _start")
+        places.append(f"_{s}_scales = _wide(_pointers[{j} * _rows + _r] + _start // {BLOCK} * 4)")
     return TEMPLATE.format(
         version=__version__,
         pointer=POINTER,
+        blocks=blocks_of_codes() if coded else "",
         real="float64" if double else "float32",
         itemsize=8 if double else 4,
         first=FIRST,
         second=SECOND,
         width=len(program.columns),
-        columns=_lines(4, [f"_k{j} = _k[{j}]" for j in range(len(program.columns))]),
-        places=_lines(4, [f"{s}_ = {_place(j, held[s])}" for j, s in enumerate(streams)]),
-        loads=_lines(5, [f"{s} = {_loaded(s, held[s])}" for s in streams if s != "_rest"]),
-        body=_lines(5, [_line(instruction) for instruction in program.body]),
-        stores=_lines(
-            5, [line for name, value in outputs.items() for line in _stored(name, value, held[name], streams)]
-        ),
+        columns=indented(4, [f"_k{j} = _k[{j}]" for j in range(len(program.columns))]),
+        places=indented(4, places),
+        loop=_blockwise(program, held, coded) if coded else _loop(program, held, 4, "_n"),
     )
+
+
+def _loop(program: Program, held: Mapping[str, str], depth: int, bounds: str) -> str:
+    """Over the elements within the bounds."""
+    streams, changed = [*held], [(name, value) for name, value in program.outputs.items() if name != value]
+    inner = [f"{s} = {_loaded(s, held[s])}" for s in streams if s != "_rest"]
+    inner += map(_line, program.body)
+    inner += [line for name, value in changed for line in _stored(name, value, held[name], streams)]
+    return "\n".join([indented(depth, [f"for _i in range({bounds}):"]), indented(depth + 1, inner)])
+
+
+def _blockwise(program: Program, held: Mapping[str, str], coded: Sequence[str]) -> str:
+    """The same a block at a time, whose states in 8 bits are decoded before and encoded after."""
+    where = "_bytes(_{0}_codes + _first), {1}_end - _first"
+    before = [f"_decode({where.format(s, f'_{s}_scales[_first // {BLOCK}], {s}_, ')})" for s in coded]
+    changed = [s for s in coded if program.outputs.get(s, s) != s]
+    after = [f"_{s}_scales[_first // {BLOCK}] = _encode({s}_, {where.format(s, '')})" for s in changed]
+    lines = [f"for _first in range(0, _n, {BLOCK}):", f"    _end = min(_first + {BLOCK}, _n)"]
+    loop = _loop(program, held, 5, "_first, _end")
+    return "\n".join([indented(4, lines), indented(5, before), loop, indented(5, after)])
 
 
 def scalars(dtype: str) -> str:
@@ -78,7 +101,7 @@ def codes() -> str:
     """The source of what encodes and decodes numbers held in 8 bits."""
     from thalweg import __version__
 
-    return CODES.format(version=__version__, pointer=POINTER)
+    return CODES.format(version=__version__, pointer=POINTER, blocks=blocks_of_codes())
 
 
 def addresses() -> str:
@@ -88,14 +111,12 @@ def addresses() -> str:
     return ADDRESSES.format(version=__version__, pointer=POINTER)
 
 
-def _lines(depth: int, lines: Sequence[str]) -> str:
-    return "\n".join(f"{'    ' * depth}{line}" for line in lines)
-
-
-BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "by chance": 2, "halves": 2, "int16": 2}
+BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "by chance": 2, "halves": 2, "int16": 2, "uint8": 1}
 
 
 def _place(j: int, held: str) -> str:
+    if held == "uint8":
+        return "_wide(_scratch())"
     kind = "_rests" if held == "int16" else "_half" if BYTES[held] == 2 else "_wide"
     return f"{kind}(_pointers[{j} * _rows + _r] + _start * {BYTES[held]})"
 
@@ -103,6 +124,8 @@ def _place(j: int, held: str) -> str:
 def _loaded(stream: str, held: str) -> str:
     if held == "halves":
         return f"_joined({stream}_[_i], _rest_[_i])"
+    if held == "uint8":
+        return f"{stream}_[_i - _first]"
     return f"_widened({stream}_[_i])" if BYTES[held] == 2 else f"{stream}_[_i]"
 
 
@@ -113,7 +136,7 @@ def _stored(stream: str, value: str, held: str, streams: Sequence[str]) -> list[
         "bfloat16": f"_narrowed({value})",
         "by chance": f"_by_chance({value}, _start + _i, _key + {apart(streams.index(stream) - 1)})",
     }
-    return [f"{stream}_[_i] = {how.get(held, value)}"]
+    return [f"{stream}_[{'_i - _first' if held == 'uint8' else '_i'}] = {how.get(held, value)}"]
 
 
 def _line(instruction: Instruction) -> str:
