@@ -19,12 +19,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from measuring import Child, Peers, Report, arguments, interleaved, medians
 from step import FORMS, OPTIMIZERS, contestants
 
 MiB = 2**20
+
+OURS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Adam, states in 8 bits": ("Adam", {"state_dtype": "8bit"}),
+    "Adam, norm clipped": ("Adam", {"clip_global_norm": 1.0}),
+    "Adam, cautious": ("Adam", {"cautious": True}),
+}
+"""What torch has no form of."""
 
 
 def ask(call: str, python: Path | str = sys.executable, module: str = "peers.memory", **given: Any) -> dict[str, int]:
@@ -54,9 +59,9 @@ def drop_ins(report: Report, given: Namespace) -> None:
     """The table of ten steps."""
     report.columns(26, f"{given.parameters:,} parameters", "state", "Thalweg %", *(f"{form} %" for form in FORMS))
     for name in given.optimizers:
-        spelling, fixed = OPTIMIZERS[name]
+        spelling, fixed = (OPTIMIZERS | OURS)[name]
         step = partial(ask, "drop_in", name=spelling, parameters=given.parameters, given=fixed)
-        forms = [form for form in FORMS if form in contestants(name, [(4,)], torch.float32)]
+        forms = [form for form in FORMS if name in OPTIMIZERS and form in contestants(name, [(4,)], "float32")]
         turns = {"thalweg": partial(step, form=None)} | {form: partial(step, form=FORMS[form]) for form in forms}
         found = interleaved(turns, given.repeats, warm_up=False)
         size = 4 * given.parameters
@@ -70,7 +75,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, nargs="*", default=[8, 32, 128])
     parser.add_argument("--widths", type=int, nargs="*", default=[100, 300, 1000])
     parser.add_argument("--parameters", type=int, default=10_000_000)
-    parser.add_argument("--optimizers", nargs="*", choices=OPTIMIZERS, default=list(OPTIMIZERS))
+    parser.add_argument("--optimizers", nargs="*", choices=[*OPTIMIZERS, *OURS], default=[*OPTIMIZERS, *OURS])
     given = parser.parse_args()
     report = Report("memory", given.out)
     with Peers(given.peers) as peers:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.optim.tensors import after, norm_of, structure_of
+from thalweg.optim.tensors import after, measures_of, norm_of, structure_of
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.compose import Structure
@@ -114,7 +114,7 @@ def _moved(
         raise InputError("functional takes real parameters only, got complex ones; use view_as_real on them.")
     t = states["step"] + 1
     held = {name: value for name, value in states.items() if name != "step"}
-    new, now = after(structure, g, wide(p), held, t, values, together)
+    new, now = after(structure, g, wide(p), held, t, values, measures_of(structure, g, together))
     return new.to(p.dtype), {"step": t, **{name: torch.as_tensor(now[name]) for name in held}}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.optim import eightbit, sparse
+from thalweg.optim import eightbit, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.precision import Precision
 from thalweg.optim.state import Needs
@@ -81,7 +81,7 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
     elements, after = Elements(gradient, p, kept, rest, _key(work, p, t, order), scales), None
     if gradient.is_sparse:
         elements, after = sparse.touched(elements)
-    return _Row(_laid(elements), t, state, order, after)
+    return _Row(_laid(sharded.elements(elements)), t, state, order, after)
 
 
 def _laid(elements: Elements) -> Elements:

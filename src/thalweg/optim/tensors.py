@@ -5,7 +5,7 @@ is computed anew in Python. Slower than the compiled pass wherever that can go. 
 `functional`, bfloat16 and float16 are rounded to the nearest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.optim import eightbit
+from thalweg.optim import eightbit, sharded
 from thalweg.optim import state as states
 from thalweg.optim.precision import Precision
 from thalweg.optim.signature import class_name, hyperparameters
@@ -35,7 +35,14 @@ def structure_of(recipe: Recipe, values: Values) -> Structure:
 
 
 def after(
-    structure: Structure, g: Tensor, p: Tensor, held: Values, t: Tensor, values: Values, together: Tensor | None
+    structure: Structure,
+    g: Tensor,
+    p: Tensor,
+    held: Values,
+    t: Tensor,
+    values: Values,
+    measured: Mapping[str, Tensor],
+    share: Callable[[Tensor], Tensor] = Tensor.mean,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """One parameter and its states after the step. Pure.
 
@@ -43,17 +50,22 @@ def after(
         g, p: real, in the dtype that is computed in; g as `measures.made` leaves it.
         held: its states and row states.
         t: the step, 0-d float64.
-        values: numbers, flags and 0-d tensors. together: the norm of all gradients, where the structure needs it.
+        values: numbers, flags and 0-d tensors. measured: norms, by `measures_of`.
+        share: takes the mean of the tensor of which these are elements.
     """
-    known = {**values, GLOBAL_NORM: together}
-    if GRADIENT_NORM in structure.measured:
-        known[GRADIENT_NORM] = _norm(g)
+    known = {**values, **measured}
     row_states = {s.name: held[s.name].double() for s in structure.rule.states if s.per_row and s.name in held}
     present = {**{s.name: 0.0 for s in structure.states}, **held, **row_states}
     if AGREEMENT in structure.measured:
-        known[AGREEMENT] = agreement(structure, g, p, present, t, known).mean()
+        known[AGREEMENT] = share(agreement(structure, g, p, present, t, known))
     moved: tuple[Tensor, dict[str, Tensor]] = composed(structure, g, p, present, t, known)
     return moved
+
+
+def measures_of(structure: Structure, g: Tensor, together: Tensor | None) -> dict[str, Tensor]:
+    """The norms that a step needs, 0-d float64: the gradient's own, and `together`, that of all."""
+    found = {GRADIENT_NORM: _norm(g)} if GRADIENT_NORM in structure.measured else {}
+    return found if together is None else {**found, GLOBAL_NORM: together}
 
 
 def norm_of(gradients: Sequence[Tensor]) -> Tensor:
@@ -63,7 +75,7 @@ def norm_of(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def _norm(g: Tensor) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(g)
+    norm: Tensor = torch.linalg.vector_norm(sharded.norm(g))
     return norm.double()
 
 
@@ -101,6 +113,7 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor |
     structure = structure_of(recipe, values)
     params = {i: p for i, p in enumerate(group["params"]) if p.grad is not None}
     precision = Precision.of(group, number)
+    sharded.require_whole([*params.values()], precision)
     if torch.is_grad_enabled():
         _require_followable(class_name(recipe), [*params.values()], precision)
     if any(p.grad.is_sparse for p in params.values()):
@@ -133,8 +146,14 @@ def _update(group: _Group, place: int, state: states.States, together: Tensor | 
     eightbit.lay(state, program.states, p)
     kept, scales = tuple(_real(state[name]) for name in program.states), eightbit.scales(state, program.states)
     elements = Elements(group.gradients[place], _real(p_before), kept, rest, _key(group, p, count, place), scales)
+    if not torch.is_grad_enabled():
+        elements = sharded.elements(elements)
     held = dict(zip(program.states, elements.wide[2:], strict=True)) | {s: state[s] for s in program.row_states}
-    new, moved = after(needs.structure, elements.g, elements.wide[1], held, count.double(), needs.values, together)
+    measured = measures_of(needs.structure, group.gradients[place], together)
+    share = elements.share or Tensor.mean
+    new, moved = after(
+        needs.structure, elements.g, elements.wide[1], held, count.double(), needs.values, measured, share
+    )
     if torch.is_grad_enabled():  # and the states, too
         p.copy_(_like(new, p))
         state.update({name: _like(moved[name], state[name]) for name in held}, step=count)

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from thalweg.optim import general, sparse
+from thalweg.optim import general, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.general import Work
 from thalweg.optim.precision import Precision
@@ -112,7 +112,7 @@ class GroupUpdate:
     def norms(self, gradients: Sequence[Tensor]) -> Array:
         """The norm that each has once it is not scaled, `[n]`."""
         self._require_dense(gradients)
-        found = norms([*map(sparse.values_of, gradients)])
+        found = norms([sharded.norm(sparse.values_of(g)) for g in gradients])
         return found * self._unscale if self._structure.scaled and self._unscale is not None else found
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
@@ -138,6 +138,7 @@ class GroupUpdate:
         """Whatever they look like; and makes the next step ready."""
         gradients = [*map(sparse.coalesced, gradients)]
         self._require_dense(gradients)
+        sharded.require_whole(params, self._precision)
         places = [i for i, p in enumerate(self._all) if p.grad is not None]
         work = Work(Needs(self._structure, self._values, self._precision), params, gradients, places, measured)
         general.update(work, all_states)

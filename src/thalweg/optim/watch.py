@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from thalweg.optim.signature import class_name, hyperparameters
-from thalweg.optim.tensors import after, structure_of
+from thalweg.optim.tensors import after, measures_of, structure_of
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.execution.addresses import PLAIN
 from thalweg.recipes.execution.rounding import LOW
@@ -169,7 +169,8 @@ class Watch:
         held |= {name: state.get(name, first[name]) for name in program.row_states}
         t = torch.as_tensor(float(LOOKED_AT) if state else 1.0).double()
         gradient = _sampled(g).double() * self._unscale
-        return old - after(structure, gradient, old, held, t, values, torch.tensor(1.0))[0]
+        measured = measures_of(structure, gradient, torch.tensor(1.0))
+        return old - after(structure, gradient, old, held, t, values, measured)[0]
 
 
 def _watched(group: Mapping[str, Any]) -> list[tuple[Tensor, Tensor]]:

@@ -129,7 +129,7 @@ def _agreement(program: Program, rows: Sequence[Elements], which: Array, values:
     found = [torch.empty_like(row.p) for row in rows]
     streams = [counted(row.streams, agrees) for row, agrees in zip(rows, found, strict=True)]
     _carry_out(program, streams, which, table(program, values)[0])
-    return shares(found)
+    return shares(found, [row.share for row in rows])
 
 
 def counted(streams: Streams, agrees: Tensor) -> tuple[Tensor, ...]:

@@ -3,7 +3,7 @@
 What is held in bfloat16 or float16 is computed in float32, and rounded once, when it is stored (`rounding.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ class Elements:
 
     Of a parameter in few bits, `rest` is what it leaves over, where that is kept. `key` makes the chances of rounding
     whatever else is held in few bits, where that is by chance: all rows of a call have one, or none. A state in uint8
-    holds codes, in the order of memory; `scales` has those of each such state, `[elements / 256]`.
+    holds codes, in the order of memory; `scales` has those of each such state, `[elements / 256]`. `share`, where these
+    are a part of a tensor alone, takes the mean of the whole.
     """
 
     g: Tensor
@@ -34,6 +35,7 @@ class Elements:
     rest: Tensor | None = None
     key: Any = None
     scales: tuple[Tensor, ...] = ()
+    share: Callable[[Tensor], Tensor] | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -83,17 +85,14 @@ def update(
         g, p, *held = inputs = row.wide
         states = _scalar_states(structure, scalars) | dict(zip(program.states, held, strict=True))
         if AGREEMENT in program.measured:
-            scalars[AGREEMENT] = _share(agreement(structure, g, p, states, scalars["t"], scalars))
+            agrees = agreement(structure, g, p, states, scalars["t"], scalars)
+            scalars[AGREEMENT] = float(shares([agrees], [row.share])[0])
         p, new = step(structure, g, p, states, scalars["t"], scalars)
         fresh = [_apart(value, inputs) for value in (p, *(new[name] for name in program.states))]
         row.store(fresh[0], fresh[1:])
         for name in program.row_states:
             after[name][r] = new[name]
     return after
-
-
-def _share(agrees: Tensor) -> float:
-    return float(shares([agrees])[0])
 
 
 def _apart(value: Any, inputs: tuple[Tensor, ...]) -> Any:
