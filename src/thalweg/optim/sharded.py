@@ -22,7 +22,8 @@ def spread(x: Any) -> bool:
 
 def part(x: Any) -> Tensor:
     """This machine's part, in its memory; a tensor that is not spread is its own."""
-    return x.to_local() if spread(x) else x
+    found: Tensor = x.to_local() if spread(x) else x
+    return found
 
 
 def require_whole(params: Sequence[Tensor], precision: Precision) -> None:
