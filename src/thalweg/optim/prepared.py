@@ -10,7 +10,6 @@ from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from thalweg.optim.eightbit import scales
@@ -21,10 +20,9 @@ from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, scalars
 from thalweg.recipes.execution.addresses import Fixed, Like
 from thalweg.recipes.execution.scalars import Singles
-from thalweg.recipes.measures import shares
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
-from thalweg.recipes.trace import Program, trace_agreement
+from thalweg.recipes.trace import Program, trace_count
 
 LATER = 2.0  # stands for the step of a rule that only asks whether it is the first
 
@@ -63,8 +61,7 @@ class Prepared:
         self._ahead = Ahead(self._program)
         self._counting: Program | None = None
         if AGREEMENT in self._program.measured:
-            self._counting, self._agrees = trace_agreement(structure), [*map(torch.empty_like, params)]
-            rows = [compiled.counted(row, agrees) for row, agrees in zip(rows, self._agrees, strict=True)]
+            self._counting, self._sizes = trace_count(structure), np.array([max(1, p.numel()) for p in params])
             self._counting_passes = _passes(self._counting, rows)
 
     def _with_rests(self, rows: list[tuple[Tensor, ...]], each: list[States]) -> list[tuple[Tensor, ...]]:
@@ -138,7 +135,10 @@ class Prepared:
         """The share of each parameter's elements that a cautious step moves, `[n]`."""
         columns = table(counting, {**{name: values[name] for name in counting.inputs}, **now})[0]
         _carry_out(self._counting_passes, columns, which, gradients)
-        return shares(self._agrees)
+        counts = np.zeros(len(self._params))
+        for index, step in self._counting_passes:
+            counts[index] = step.counts
+        return np.asarray(counts / self._sizes)
 
     def _inputs(self, values: Values) -> dict[str, Any]:
         return {name: values[name] for name in self._program.inputs}

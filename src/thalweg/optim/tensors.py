@@ -42,7 +42,7 @@ def after(
     t: Tensor,
     values: Values,
     measured: Mapping[str, Tensor],
-    share: Callable[[Tensor], Tensor] = Tensor.mean,
+    share: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """One parameter and its states after the step. Pure.
 
@@ -51,13 +51,14 @@ def after(
         held: its states and row states.
         t: the step, 0-d float64.
         values: numbers, flags and 0-d tensors. measured: norms, by `measures_of`.
-        share: takes the mean of the tensor of which these are elements.
+        share: makes of a sum over the elements the mean of the tensor that they are of, where that is larger.
     """
     known = {**values, **measured}
     row_states = {s.name: held[s.name].double() for s in structure.rule.states if s.per_row and s.name in held}
     present = {**{s.name: 0.0 for s in structure.states}, **held, **row_states}
     if AGREEMENT in structure.measured:
-        known[AGREEMENT] = share(agreement(structure, g, p, present, t, known))
+        agrees = agreement(structure, g, p, present, t, known)
+        known[AGREEMENT] = share(agrees.sum()) if share else agrees.mean()
     moved: tuple[Tensor, dict[str, Tensor]] = composed(structure, g, p, present, t, known)
     return moved
 
@@ -150,10 +151,8 @@ def _update(group: _Group, place: int, state: states.States, together: Tensor | 
         elements = sharded.elements(elements)
     held = dict(zip(program.states, elements.wide[2:], strict=True)) | {s: state[s] for s in program.row_states}
     measured = measures_of(needs.structure, group.gradients[place], together)
-    share = elements.share or Tensor.mean
-    new, moved = after(
-        needs.structure, elements.g, elements.wide[1], held, count.double(), needs.values, measured, share
-    )
+    g, t = elements.g, count.double()
+    new, moved = after(needs.structure, g, elements.wide[1], held, t, needs.values, measured, elements.share)
     if torch.is_grad_enabled():  # and the states, too
         p.copy_(_like(new, p))
         state.update({name: _like(moved[name], state[name]) for name in held}, step=count)

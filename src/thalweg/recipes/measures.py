@@ -1,7 +1,6 @@
 """What a step needs to know of whole tensors beforehand. Each is a row value; gradients are read and left alone."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -22,12 +21,6 @@ def norms(gradients: Sequence[Tensor]) -> Array:
     if len({g.device for g in gradients}) > 1:
         found = [norm.cpu() for norm in found]
     return torch.stack(found).double().cpu().numpy()
-
-
-def shares(agrees: Sequence[Tensor], means: Sequence[Callable[[Tensor], Tensor] | None] = ()) -> Array:
-    """The mean of each, of zeros and ones, float64 `[n]`; that of no elements is 0. means: other ways to take it."""
-    found = [mean(x) if mean else x.sum(dtype=summed(x)) / max(1, x.numel()) for x, mean in zip_longest(agrees, means)]
-    return np.array([x.item() for x in found])
 
 
 def summed(x: Tensor) -> torch.dtype | None:

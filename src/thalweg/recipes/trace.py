@@ -61,6 +61,12 @@ def trace_agreement(structure: Structure) -> Program:
     return replace(program, row_states=of_step.row_states)
 
 
+@cache
+def trace_count(structure: Structure) -> Program:
+    """The same without a state more: nothing is written, and what would be is counted."""
+    return replace(trace_agreement(structure), states=trace(structure).states)
+
+
 def _state_leaves(structure: Structure) -> dict[str, Symbol]:
     return {s.name: (row if s.per_row else element)(s.name) for s in structure.states}
 

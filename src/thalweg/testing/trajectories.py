@@ -11,8 +11,8 @@ from torch import Tensor
 from thalweg.recipes.catalogue import Recipe, Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, reference, stacked
-from thalweg.recipes.execution.reference import Elements
-from thalweg.recipes.measures import chosen, made, norms, shares
+from thalweg.recipes.execution.reference import Elements, shares
+from thalweg.recipes.measures import chosen, made, norms
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import Program, trace, trace_agreement
@@ -133,7 +133,7 @@ def _stacked(
     if AGREEMENT in program.measured:
         with_place = {**elements, AGREEMENT: torch.empty_like(elements["g"])}
         _carry_out(trace_agreement(structure), with_place, which, values)
-        values = {**values, AGREEMENT: shares(list(with_place[AGREEMENT]))}
+        values = {**values, AGREEMENT: shares([agrees.sum() for agrees in with_place[AGREEMENT]], rows)}
     after = _carry_out(program, elements, which, values)
     for i, row in enumerate(rows):
         row.p.copy_(elements["p"][i])

@@ -11,11 +11,10 @@ from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution.addresses import PLAIN
 from thalweg.recipes.execution.codes import BLOCK
 from thalweg.recipes.execution.kernels import kernel
-from thalweg.recipes.execution.reference import Elements
-from thalweg.recipes.measures import shares
+from thalweg.recipes.execution.reference import Elements, shares
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array, table
-from thalweg.recipes.trace import Program, trace, trace_agreement
+from thalweg.recipes.trace import Program, trace, trace_count
 
 STORAGE: Mapping[torch.dtype, str] = {
     torch.float32: "float32",
@@ -68,6 +67,7 @@ class Pass:
     which: int64 `[rows]`, the table's line that each row uses; 0 unless filled in.
     active: bool `[lines]`; rows of a line that is not active are left as they are. All are unless filled in.
     keys: int64 `[rows]`, of `rounding.keys`, where it is by chance.
+    counts: int64 `[rows]`, what a program that counts elements has found.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Pass:
     ) -> None:
         self.pointers = np.zeros((len(storage), len(sizes)), np.int64)
         self.which, self.active = np.zeros(len(sizes), np.int64), np.ones(lines, np.bool_)
-        self.keys = np.zeros(len(sizes), np.int64)
+        self.keys, self.counts = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
         rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
         self.by_chance = by_chance and torch.bfloat16 in rounded
         self._kernel = kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
@@ -83,7 +83,8 @@ class Pass:
         self._blocks, self._bounds = _cut(np.asarray(sizes, np.int64))
         self._parts = len(self._bounds) - 1
         self._counter = np.zeros(1, np.int64)
-        arrays = (self._table, self.which, self.active, self.pointers, self._blocks, self._bounds, self.keys)
+        arrays = [self._table, self.which, self.active, self.pointers, self._blocks, self._bounds]
+        arrays += [self.keys, self.counts]
         counts = (self._parts, self._blocks.shape[1], len(sizes))
         self._frame = np.array([self._counter.ctypes.data, *counts, *(a.ctypes.data for a in arrays)], np.int64)
         self._arguments = self._frame.ctypes.data
@@ -91,7 +92,7 @@ class Pass:
     def __call__(self, columns: Array) -> None:
         """Steps every row in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
         self._table[: len(columns)] = columns
-        self._counter[0] = 0
+        self._counter[0], self.counts[:] = 0, 0
         self._kernel(self._arguments, min(torch.get_num_threads(), self._parts))
 
 
@@ -117,32 +118,19 @@ def update(
     program = trace(structure)
     streams = [row.streams for row in rows]
     if AGREEMENT in program.measured:
-        values = {**values, AGREEMENT: _agreement(trace_agreement(structure), rows, which, values)}
+        columns = table(counting := trace_count(structure), values)[0]
+        values = {**values, AGREEMENT: shares(_carry_out(counting, streams, which, columns).tolist(), rows)}
     columns, after = table(program, values)
     chances = [row.key for row in rows if row.key is not None]
     _carry_out(program, streams, which, columns, np.array(chances, np.int64) if chances else None)
     return after
 
 
-def _agreement(program: Program, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]) -> Array:
-    """The share of each row's elements that a cautious step moves, `[rows]`."""
-    found = [torch.empty_like(row.p) for row in rows]
-    streams = [counted(row.streams, agrees) for row, agrees in zip(rows, found, strict=True)]
-    _carry_out(program, streams, which, table(program, values)[0])
-    return shares(found, [row.share for row in rows])
-
-
-def counted(streams: Streams, agrees: Tensor) -> tuple[Tensor, ...]:
-    """A row's streams with the one that is written to count what agrees."""
-    behind = sum(tensor.dtype in (torch.int16, torch.uint8) for tensor in streams)  # the rest, and scales
-    before = len(streams) - behind
-    return (*streams[:before], agrees, *streams[before:])
-
-
 def _carry_out(
     program: Program, rows: Sequence[Streams], which: Array, columns: Array, keys: Array | None = None
-) -> None:
-    """keys: of every row, where parameters are rounded by chance."""
+) -> Array:
+    """What is counted in each row. keys: of every row, where parameters are rounded by chance."""
+    counts = np.zeros(len(rows), np.int64)
     for storage, index in by_storage(rows).items():
         chosen = [rows[r] for r in index]
         sizes = np.array([row[1].numel() for row in chosen])
@@ -152,6 +140,8 @@ def _carry_out(
         if keys is not None:
             step.keys[:] = keys[index]
         step(columns)
+        counts[index] = step.counts
+    return counts
 
 
 def by_storage(rows: Sequence[Streams]) -> dict[Storage, Any]:

@@ -47,7 +47,8 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
         pointers: int64 `[streams, rows]`, where a row's gradient, parameter and states (and rest, and scales) begin,
         blocks: int64 `[3, blocks]`, the row that a block is part of, its first element there, its length,
         bounds: int64 `[parts + 1]`; part i is the blocks from bounds[i] to bounds[i + 1],
-        keys: int64 `[rows]`, for rounding by chance.
+        keys: int64 `[rows]`, for rounding by chance,
+        counts: int64 `[rows]`, to which each row's elements that are counted are added.
 
     Several threads may call it with one frame: each takes the next part until none is left.
     """

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from thalweg.recipes.compose import Structure, agreement, step
 from thalweg.recipes.execution import blocks, rounding
-from thalweg.recipes.measures import shares
+from thalweg.recipes.measures import summed
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import trace
@@ -26,7 +26,7 @@ class Elements:
     Of a parameter in few bits, `rest` is what it leaves over, where that is kept. `key` makes the chances of rounding
     whatever else is held in few bits, where that is by chance: all rows of a call have one, or none. A state in uint8
     holds codes, in the order of memory; `scales` has those of each such state, `[elements / 256]`. `share`, where these
-    are a part of a tensor alone, takes the mean of the whole.
+    are a part of a tensor alone, makes of a sum over them the mean of the whole.
     """
 
     g: Tensor
@@ -35,7 +35,7 @@ class Elements:
     rest: Tensor | None = None
     key: Any = None
     scales: tuple[Tensor, ...] = ()
-    share: Callable[[Tensor], Tensor] | None = None
+    share: Callable[[Any], Tensor] | None = None
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -86,13 +86,19 @@ def update(
         states = _scalar_states(structure, scalars) | dict(zip(program.states, held, strict=True))
         if AGREEMENT in program.measured:
             agrees = agreement(structure, g, p, states, scalars["t"], scalars)
-            scalars[AGREEMENT] = float(shares([agrees], [row.share])[0])
+            scalars[AGREEMENT] = float(shares([agrees.sum(dtype=summed(agrees))], [row])[0])
         p, new = step(structure, g, p, states, scalars["t"], scalars)
         fresh = [_apart(value, inputs) for value in (p, *(new[name] for name in program.states))]
         row.store(fresh[0], fresh[1:])
         for name in program.row_states:
             after[name][r] = new[name]
     return after
+
+
+def shares(counts: Sequence[Any], rows: Sequence[Elements]) -> Array:
+    """The shares of the rows' elements that were counted, float64 `[n]`; that of no elements is 0."""
+    each = zip(counts, rows, strict=True)
+    return np.array([float(row.share(n) if row.share else n / max(1, row.p.numel())) for n, row in each])
 
 
 def _apart(value: Any, inputs: tuple[Tensor, ...]) -> Any:

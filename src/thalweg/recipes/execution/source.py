@@ -40,7 +40,8 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
 
     Each is "float32", "float64" or "bfloat16"; float64 stands alone. A stream more, "int16", is what a bfloat16
     parameter leaves over. A state may be "uint8", in 8 bits: then the scales of each such state are the last streams.
-    by_chance: what is "bfloat16", but for the gradient, is rounded stochastically.
+    by_chance: what is "bfloat16", but for the gradient, is rounded stochastically. Of an output that is no stream, the
+    elements that are not 0 are counted.
     """
     from thalweg import __version__
 
@@ -64,7 +65,7 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
         first=FIRST,
         second=SECOND,
         width=len(program.columns),
-        columns=indented(4, [f"_k{j} = _k[{j}]" for j in range(len(program.columns))]),
+        columns=indented(4, ["_counted = 0", *(f"_k{j} = _k[{j}]" for j in range(len(program.columns)))]),
         places=indented(4, places),
         loop=_blockwise(program, held, coded) if coded else _loop(program, held, 4, "_n"),
     )
@@ -73,9 +74,11 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
 def _loop(program: Program, held: Mapping[str, str], depth: int, bounds: str) -> str:
     """Over the elements within the bounds."""
     streams, changed = [*held], [(name, value) for name, value in program.outputs.items() if name != value]
+    counted = [value for name, value in changed if name not in held]
     inner = [f"{s} = {_loaded(s, held[s])}" for s in streams if s != "_rest"]
     inner += map(_line, program.body)
-    inner += [line for name, value in changed for line in _stored(name, value, held[name], streams)]
+    inner += [line for name, value in changed if name in held for line in _stored(name, value, held[name], streams)]
+    inner += [f"_counted += 1 if {value} != _zero else 0" for value in counted]
     return "\n".join([indented(depth, [f"for _i in range({bounds}):"]), indented(depth + 1, inner)])
 
 
