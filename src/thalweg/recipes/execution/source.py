@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from thalweg.recipes.execution.codes import BLOCK
 from thalweg.recipes.execution.codes_source import CODES, blocks_of_codes, indented
+from thalweg.recipes.execution.mathematics import MATHEMATICS
 from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
 from thalweg.recipes.execution.templates import ADDRESSES, POINTER, SCALARS, TEMPLATE
 from thalweg.recipes.trace import Instruction, Program
@@ -33,6 +34,9 @@ EXPRESSIONS = {
     "le": "{0} <= {1}",
     "where": "{1} if {0} != _zero else {2}",
 }
+
+VECTORIZED = {"pow": "_power({0}, {1})", "cbrt": "_cbrt({0})", "exp": "_exp({0})", "log": "_log({0})"}
+"""Of float32, in place of a library's."""
 
 
 def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = False) -> str:
@@ -59,7 +63,7 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
     return TEMPLATE.format(
         version=__version__,
         pointer=POINTER,
-        blocks=blocks_of_codes() if coded else "",
+        parts=_parts(program, coded=bool(coded), double=double),
         real="float64" if double else "float32",
         itemsize=8 if double else 4,
         first=FIRST,
@@ -71,12 +75,19 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
     )
 
 
+def _parts(program: Program, *, coded: bool, double: bool) -> str:
+    """The functions that the loop calls."""
+    needs = not double and any(instruction.op in VECTORIZED for instruction in program.body)
+    return (MATHEMATICS if needs else "") + (blocks_of_codes() if coded else "")
+
+
 def _loop(program: Program, held: Mapping[str, str], depth: int, bounds: str) -> str:
     """Over the elements within the bounds."""
     streams, changed = [*held], [(name, value) for name, value in program.outputs.items() if name != value]
     counted = [value for name, value in changed if name not in held]
     inner = [f"{s} = {_loaded(s, held[s])}" for s in streams if s != "_rest"]
-    inner += map(_line, program.body)
+    double = "float64" in held.values()
+    inner += [_line(instruction, double=double) for instruction in program.body]
     inner += [line for name, value in changed if name in held for line in _stored(name, value, held[name], streams)]
     inner += [f"_counted += 1 if {value} != _zero else 0" for value in counted]
     return "\n".join([indented(depth, [f"for _i in range({bounds}):"]), indented(depth + 1, inner)])
@@ -142,5 +153,6 @@ def _stored(stream: str, value: str, held: str, streams: Sequence[str]) -> list[
     return [f"{stream}_[{'_i - _first' if held == 'uint8' else '_i'}] = {how.get(held, value)}"]
 
 
-def _line(instruction: Instruction) -> str:
-    return f"{instruction.target} = {EXPRESSIONS[instruction.op].format(*instruction.arguments)}"
+def _line(instruction: Instruction, *, double: bool) -> str:
+    expressions = EXPRESSIONS if double else EXPRESSIONS | VECTORIZED
+    return f"{instruction.target} = {expressions[instruction.op].format(*instruction.arguments)}"

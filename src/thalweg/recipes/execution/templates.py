@@ -128,7 +128,7 @@ def _more(typing_context, counter, number):
     return types.int64(types.int64, types.int64), generate
 
 
-{blocks}
+{parts}
 @cfunc(types.void(types.CPointer(types.int64)), cache=True, error_model="numpy", fastmath={{"contract"}})
 def share(_frame):
     _counter, _parts, _blocks, _rows, _table = _frame[0], _frame[1], _frame[2], _frame[3], _frame[4]
