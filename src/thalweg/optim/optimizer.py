@@ -72,27 +72,25 @@ class Optimizer(torch.optim.Optimizer):
             with torch.set_grad_enabled(self.defaults["differentiable"]):
                 scaler = self.__dict__.get("grad_scale"), self.__dict__.get("found_inf")
                 tensors.update(self._recipe, self.param_groups, self.state, *scaler)
-            return loss
-        if self._overflowed():
-            return loss
+        elif not self._overflowed():
+            self._step_in_passes()
+        return loss
+
+    def _step_in_passes(self) -> None:
+        """Tells of failures that say nothing, too."""
         updates: list[GroupUpdate] = self.__dict__.setdefault("_updates", [])  # no part of what is pickled or copied
         if len(updates) < len(self.param_groups):
             updates += [GroupUpdate(self._recipe, number) for number in range(len(updates), len(self.param_groups))]
         scale = self.__dict__.get("grad_scale")
         unscale = None if scale is None else 1 / float(scale)
-        with self._watched(1.0 if unscale is None else unscale):
-            step(updates, self.param_groups, self.state, unscale)
-        return loss
-
-    @contextmanager
-    def _watched(self, unscale: float) -> Iterator[None]:
-        """Around a step: tells of failures that say nothing."""
-        watch: Watch = self.__dict__.setdefault("_watch", Watch(self._recipe))
+        if "_watch" not in self.__dict__:
+            self.__dict__["_watch"] = Watch(self._recipe)
+        watch: Watch = self.__dict__["_watch"]
         if watch.done:
-            yield
+            step(updates, self.param_groups, self.state, unscale)
             return
-        watch.before(self.param_groups, self.state, unscale)
-        yield
+        watch.before(self.param_groups, self.state, 1.0 if unscale is None else unscale)
+        step(updates, self.param_groups, self.state, unscale)
         watch.after(self.param_groups, self.state)
 
     @property

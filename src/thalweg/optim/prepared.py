@@ -24,7 +24,7 @@ from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
 from thalweg.recipes.trace import Program, trace_count
 
-LATER = 2.0  # stands for the step of a rule that only asks whether it is the first
+LATER = np.array([2.0])  # stands for the step of a rule that only asks whether it is the first
 
 _dtype = attrgetter("dtype")
 
@@ -94,7 +94,7 @@ class Prepared:
     def _run(self, values: Values, gradients: Array, measured: Mapping[str, Array]) -> None:
         """One step, for gradients at these addresses."""
         alike = self._steps is None or self._steps.read(more=1.0)
-        t = self._steps.values if self._steps is not None else np.array([LATER])
+        t = self._steps.values if self._steps is not None else LATER
         if self._row_states or self._program.measured:
             columns, which = self._anew(values, t, alike, measured, gradients)
         elif alike:

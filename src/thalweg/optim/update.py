@@ -12,7 +12,7 @@ from torch.autograd.graph import increment_version
 from thalweg.optim import general, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.general import Work
-from thalweg.optim.precision import Precision
+from thalweg.optim.precision import PRECISION, Precision
 from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.signature import class_name, hyperparameters, spelled
 from thalweg.optim.state import Needs
@@ -70,7 +70,7 @@ class GroupUpdate:
     """
 
     def __init__(self, recipe: Recipe, number: int) -> None:
-        self._recipe, self._names, self._number = recipe, spelled(recipe), number
+        self._recipe, self._names, self._number = recipe, (*spelled(recipe), *PRECISION), number
         self._given: tuple[Any, ...] = ()
         self._changes = True
         self._prepared: Prepared | None = None
@@ -82,7 +82,7 @@ class GroupUpdate:
         A tensor's value may change where it is. unscale: what gradients are multiplied by: in the step, or where whole
         gradients are made anew, then, in float32 at least.
         """
-        self._precision, self._unscale = Precision.of(group, self._number), unscale
+        self._unscale = unscale
         given = (unscale is None, *map(group.get, self._names))
         if all(map(is_, given, self._given)) and not self._changes:
             return bool(self.measured)
@@ -95,7 +95,7 @@ class GroupUpdate:
             self._transforms = structure.transforms
             self._structure = replace(structure, scaled=unscale is not None and not self._transforms)
             self.measured = tuple(name for name in self._structure.measured if name in OF_GRADIENTS)
-            self._given = given
+            self._precision, self._given = Precision.of(group, self._number), given
         return bool(self.measured)
 
     def gather(self, group: Mapping[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
