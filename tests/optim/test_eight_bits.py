@@ -8,12 +8,12 @@ import torch
 import thalweg.optim
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipes
-from thorough import typical
+from thorough import sample, typical
 
 TWO_MOMENTS = sorted(
     r.drop_in.name
     for r in recipes().values()
-    if r.drop_in and {"exp_avg", "exp_avg_sq"} <= {s.name for s in r.rule.states}
+    if r.drop_in and {"exp_avg", "exp_avg_sq"} <= {s.name for s in r.rule.states} and sample([r.name])
 )
 N = 5000
 
@@ -93,12 +93,10 @@ def test_resumed_bitwise(name, options):
 
 
 @pytest.mark.parametrize("name", list(typical(drop_ins())))
-@pytest.mark.parametrize("options", [{}, {"cautious": True, "ema_decay": 0.9}, {"capturable": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"cautious": True}, {"capturable": True}], ids=str)
 def test_the_kernel_and_the_reference_agree(name, options, monkeypatch):
     """But for numbers on the border of two codes, whose float32 differs in its last bit."""
     cls = drop_ins()[name]
-    if options.get("ema_decay") and {"ema_decay"} - set(cls.recipe.hyperparameters):
-        pytest.skip("has averages of its own")
     p, optimizer = path(cls, steps=4, lr=1e-3, state_dtype="8bit", **options)
     monkeypatch.setattr("thalweg.recipes.execution.compiled.accepts", lambda *tensors: False)
     q, other = path(cls, steps=4, lr=1e-3, state_dtype="8bit", **{**options, "capturable": False})

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.compose import Structure
+from thalweg.recipes.execution import kernels
 from thalweg.recipes.execution.addresses import PLAIN
 from thalweg.recipes.execution.codes import BLOCK
-from thalweg.recipes.execution.kernels import kernel
 from thalweg.recipes.execution.reference import Elements, shares
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array, table
@@ -78,7 +78,7 @@ class Pass:
         self.keys, self.counts = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
         rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
         self.by_chance = by_chance and torch.bfloat16 in rounded
-        self._kernel = kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
+        self._kernel = kernels.kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
         self._table = np.empty((lines, len(program.columns)), np.float64 if torch.float64 in storage else np.float32)
         self._blocks, self._bounds = _cut(np.asarray(sizes, np.int64))
         self._parts = len(self._bounds) - 1
@@ -86,7 +86,9 @@ class Pass:
         arrays = [self._table, self.which, self.active, self.pointers, self._blocks, self._bounds]
         arrays += [self.keys, self.counts]
         counts = (self._parts, self._blocks.shape[1], len(sizes))
-        self._frame = np.array([self._counter.ctypes.data, *counts, *(a.ctypes.data for a in arrays)], np.int64)
+        codes = [kernels.codes().decode_block, kernels.codes().encode_block] if torch.uint8 in storage else []
+        addresses = [*(array.ctypes.data for array in arrays), *(function.address for function in codes)]
+        self._frame = np.array([self._counter.ctypes.data, *counts, *addresses], np.int64)
         self._arguments = self._frame.ctypes.data
 
     def __call__(self, columns: Array) -> None:

@@ -48,7 +48,8 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
         blocks: int64 `[3, blocks]`, the row that a block is part of, its first element there, its length,
         bounds: int64 `[parts + 1]`; part i is the blocks from bounds[i] to bounds[i + 1],
         keys: int64 `[rows]`, for rounding by chance,
-        counts: int64 `[rows]`, to which each row's elements that are counted are added.
+        counts: int64 `[rows]`, to which each row's elements that are counted are added;
+    and, where states are in 8 bits, the addresses of what decodes and encodes a block of them.
 
     Several threads may call it with one frame: each takes the next part until none is left.
     """
@@ -64,7 +65,7 @@ def scalars(dtype: str) -> Any:
 
 
 def codes() -> Any:
-    """`decode(codes, scales, out, n)` and `encode(numbers, codes, scales, n)`, at addresses."""
+    """`decode(codes, scales, out, n)` and `encode(numbers, codes, scales, n)` at addresses, and `…_block` in C."""
     return _module(source.codes())
 
 

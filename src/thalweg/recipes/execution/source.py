@@ -8,7 +8,7 @@ name.
 from collections.abc import Mapping, Sequence
 
 from thalweg.recipes.execution.codes import BLOCK
-from thalweg.recipes.execution.codes_source import CODES, blocks_of_codes, indented
+from thalweg.recipes.execution.codes_source import CALLS, CODES, blocks_of_codes, indented
 from thalweg.recipes.execution.mathematics import MATHEMATICS
 from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
 from thalweg.recipes.execution.templates import ADDRESSES, POINTER, SCALARS, TEMPLATE
@@ -56,10 +56,12 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
     if "_rest" in held:
         held["p"] = "halves"
     coded, double = [stream for stream, kind in held.items() if kind == "uint8"], "float64" in storage
-    places = [f"{s}_ = {_place(j, held[s])}" for j, s in enumerate(streams)]
+    places = [f"{s}_ = {_place(j, held[s])}" for j, s in enumerate(streams) if s not in coded]
     for j, s in enumerate(coded, start=len(streams)):
         places.append(f"_{s}_codes = _pointers[{streams.index(s)} * _rows + _r] + _start")
-        places.append(f"_{s}_scales = _wide(_pointers[{j} * _rows + _r] + _start // {BLOCK} * 4)")
+        places.append(f"_{s}_scales = _pointers[{j} * _rows + _r] + _start // {BLOCK} * 4")
+        places.append(f"_{s}_numbers = _scratch()")
+        places.append(f"{s}_ = _wide(_{s}_numbers)")
     return TEMPLATE.format(
         version=__version__,
         pointer=POINTER,
@@ -78,7 +80,7 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
 def _parts(program: Program, *, coded: bool, double: bool) -> str:
     """The functions that the loop calls."""
     needs = not double and any(instruction.op in VECTORIZED for instruction in program.body)
-    return (MATHEMATICS if needs else "") + (blocks_of_codes() if coded else "")
+    return (MATHEMATICS if needs else "") + (CALLS if coded else "")
 
 
 def _loop(program: Program, held: Mapping[str, str], depth: int, bounds: str) -> str:
@@ -95,10 +97,10 @@ def _loop(program: Program, held: Mapping[str, str], depth: int, bounds: str) ->
 
 def _blockwise(program: Program, held: Mapping[str, str], coded: Sequence[str]) -> str:
     """The same a block at a time, whose states in 8 bits are decoded before and encoded after."""
-    where = "_bytes(_{0}_codes + _first), {1}_end - _first"
-    before = [f"_decode({where.format(s, f'_{s}_scales[_first // {BLOCK}], {s}_, ')})" for s in coded]
+    scale, n = f"_{{0}}_scales + _first // {BLOCK} * 4", "_end - _first"
+    before = [f"_carried_out(_frame[12], _{s}_codes + _first, {scale.format(s)}, _{s}_numbers, {n})" for s in coded]
     changed = [s for s in coded if program.outputs.get(s, s) != s]
-    after = [f"_{s}_scales[_first // {BLOCK}] = _encode({s}_, {where.format(s, '')})" for s in changed]
+    after = [f"_carried_out(_frame[13], _{s}_numbers, _{s}_codes + _first, {scale.format(s)}, {n})" for s in changed]
     lines = [f"for _first in range(0, _n, {BLOCK}):", f"    _end = min(_first + {BLOCK}, _n)"]
     loop = _loop(program, held, 5, "_first, _end")
     return "\n".join([indented(4, lines), indented(5, before), loop, indented(5, after)])
@@ -129,8 +131,6 @@ BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "by chance": 2, "halves": 2,
 
 
 def _place(j: int, held: str) -> str:
-    if held == "uint8":
-        return "_wide(_scratch())"
     kind = "_rests" if held == "int16" else "_half" if BYTES[held] == 2 else "_wide"
     return f"{kind}(_pointers[{j} * _rows + _r] + _start * {BYTES[held]})"
 
