@@ -40,8 +40,8 @@ every = [
     {"clip_global_norm": 0.1}, {"clip_tensor_norm": 0.1}, {"centralize": True}, {"clip_adaptive": 0.1},
     {"capturable": True}, {"capturable": True, "cautious": True, "clip_tensor_norm": 0.1},
 ]
-for name in ("AdamW", "SGD", "Adagrad", "NAdam"):
-    for options in every:
+for name in ("AdamW", "SGD", "NAdam"):
+    for options in every if name == "AdamW" else every[:2]:
         found, expected = (trained(name, sharded, **options) for sharded in (True, False))
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)  # sums are in another order
 dist.destroy_process_group()
