@@ -95,16 +95,20 @@ def test_resumed_bitwise(name, options):
 @pytest.mark.parametrize("name", list(typical(drop_ins())))
 @pytest.mark.parametrize("options", [{}, {"cautious": True}, {"capturable": True}], ids=str)
 def test_the_kernel_and_the_reference_agree(name, options, monkeypatch):
-    """But for numbers on the border of two codes, whose float32 differs in its last bit."""
+    """But for numbers on the border of two codes, which ten units in the last place, 1e-6, decide.
+
+    Codes are 7e-3 of a number apart at least, so that of 8 numbers (4 steps, 2 states) one in 1,000 elements may.
+    """
     cls = drop_ins()[name]
     p, optimizer = path(cls, steps=4, lr=1e-3, state_dtype="8bit", **options)
     monkeypatch.setattr("thalweg.recipes.execution.compiled.accepts", lambda *tensors: False)
     q, other = path(cls, steps=4, lr=1e-3, state_dtype="8bit", **{**options, "capturable": False})
-    close = torch.isclose(p, q, rtol=1e-5, atol=1e-7)
-    assert close.float().mean() > 0.99
+    off = 10 * torch.finfo(torch.float32).eps  # of the parameter, and of 1, where it came from
+    close = torch.isclose(p, q, rtol=off, atol=off)
+    assert close.float().mean() > 0.999
     one, another = (o.state[o.param_groups[0]["params"][0]] for o in (optimizer, other))
     coded = [key for key, value in another.items() if value.dtype == torch.uint8]
-    assert all((one[key] == another[key]).float().mean() > 0.99 for key in coded)
+    assert all((one[key] == another[key]).float().mean() > 0.999 for key in coded)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -335,3 +335,12 @@ def test_a_large_model_is_looked_at_in_part(monkeypatch):
             p.grad = torch.ones(3)
         optimizer.step()
     assert 0 < len(looked) <= 6 * watch.PARAMETERS
+
+
+def test_a_refusal_in_a_later_group_comes_before_any_step():
+    p, q = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(3, 2))
+    optimizer = thalweg.optim.ASGD([{"params": [p]}, {"params": [q]}])
+    p.grad, q.grad = torch.ones(4), torch.ones(3, 2).to_sparse()
+    with pytest.raises(InputError, match="takes dense gradients only"):
+        optimizer.step()
+    assert p.tolist() == [1.0] * 4

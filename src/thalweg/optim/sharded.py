@@ -64,7 +64,7 @@ def _share(p: Any) -> Callable[[Any], Tensor]:
     def mean(of_part: Any) -> Tensor:
         total = torch.as_tensor(of_part, device=part(p).device).double()
         for dimension, placement in enumerate(p.placements):
-            if placement.is_shard():
+            if not placement.is_replicate():
                 torch.distributed.all_reduce(total, group=p.device_mesh.get_group(dimension))
         share: Tensor = total / max(1, p.numel())
         return share
@@ -76,6 +76,6 @@ def _of_the_part(p: Any) -> int:
     """What tells the chances of one part from those of another; copies of a part have the same."""
     found = 0
     for dimension, placement in enumerate(p.placements):
-        if placement.is_shard():
+        if not placement.is_replicate():
             found = found * p.device_mesh.size(dimension) + p.device_mesh.get_local_rank(dimension)
     return rounding.apart(found)

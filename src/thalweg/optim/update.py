@@ -44,8 +44,11 @@ def step(
     if measuring:
         _step_measured(updates, groups, all_states)
         return
-    for update, group in zip(updates, groups, strict=False):
-        update.step(all_states, *update.gather(group), NOTHING)
+    found = [update.gather(group) for update, group in zip(updates, groups, strict=False)]
+    for update, (params, gradients) in zip(updates, found, strict=False):
+        update.require(params, gradients)
+    for update, (params, gradients) in zip(updates, found, strict=False):
+        update.step(all_states, params, gradients, NOTHING)
 
 
 def _step_measured(
@@ -58,6 +61,8 @@ def _step_measured(
         update.norms(gradients) if everyone or update.measured else np.zeros(0)
         for update, (_, gradients) in zip(updates, found, strict=False)
     ]
+    for update, (params, gradients) in zip(updates, found, strict=False):
+        update.require(params, gradients)
     together = norm_of(np.concatenate(each))
     for update, (params, gradients), own in zip(updates, found, each, strict=False):
         update.step(all_states, params, gradients, chosen(update.measured, own, together))
@@ -132,20 +137,26 @@ class GroupUpdate:
             self._step_generally(all_states, params, gradients, measured)
         increment_version(params)  # so that autograd notices a step between a forward and its backward pass
 
+    def require(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """Raises `InputError` where these cannot be stepped, unless the last step was of such already."""
+        if self._prepared is None:
+            self._require_dense(gradients)
+            sharded.require_whole(params, self._precision)
+
     def _step_generally(
         self, all_states: states.States, params: list[Tensor], gradients: list[Tensor], measured: Measured
     ) -> None:
         """Whatever they look like; and makes the next step ready."""
+        self._prepared = None
+        self.require(params, gradients)
         gradients = [*map(sparse.coalesced, gradients)]
-        self._require_dense(gradients)
-        sharded.require_whole(params, self._precision)
         places = [i for i, p in enumerate(self._all) if p.grad is not None]
         work = Work(Needs(self._structure, self._values, self._precision), params, gradients, places, measured)
         general.update(work, all_states)
         try:
             self._prepared = Prepared(work, all_states) if params else None
         except Unsuited:
-            self._prepared = None
+            return
 
     def _require_dense(self, gradients: Sequence[Tensor]) -> None:
         if any(g.is_sparse for g in gradients):

@@ -1,6 +1,6 @@
 """Where many tensors begin in memory, looked up in one call through torch's C interface, and not one by one in Python.
 
-Where that is missing, or does not answer as Python does, the same is asked in Python, at ten times the time.
+Where that is missing, or does not answer as Python does, the same is asked in Python, which takes longer.
 """
 
 import ctypes

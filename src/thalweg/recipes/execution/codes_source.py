@@ -5,15 +5,15 @@ It is arithmetic alone, without tables, so that the compiler makes vectors of it
 
 from collections.abc import Sequence
 
-from thalweg.recipes.execution.codes import decades, one
+from thalweg.recipes.execution.codes import BLOCK, decades, one
 
-CALLS = """
+CALLS = f"""
 @intrinsic
 def _scratch(typing_context):
     \"\"\"Where a call has room for one block of float32.\"\"\"
 
     def generate(context, builder, signature, arguments):
-        room = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), 256))
+        room = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), {BLOCK}))
         return builder.ptrtoint(room, ir.IntType(64))
 
     return types.int64(), generate
@@ -161,21 +161,23 @@ def encode_block(numbers, codes, scale, n):
 
 @njit(nogil=True, cache=True)
 def decode(codes, scales, out, n):
-    for first in range(0, n, 256):
-        _decode(_bytes(codes + first), _numbers(scales)[first // 256], _numbers(out + 4 * first), min(256, n - first))
+    for first in range(0, n, {block}):
+        scale, block = _numbers(scales)[first // {block}], _numbers(out + 4 * first)
+        _decode(_bytes(codes + first), scale, block, min({block}, n - first))
 
 
 @njit(nogil=True, cache=True)
 def encode(numbers, codes, scales, n):
-    for first in range(0, n, 256):
+    for first in range(0, n, {block}):
         block = _numbers(numbers + 4 * first)
-        _numbers(scales)[first // 256] = _encode(block, _bytes(codes + first), min(256, n - first))
+        _numbers(scales)[first // {block}] = _encode(block, _bytes(codes + first), min({block}, n - first))
 '''
 
 
 def blocks_of_codes() -> str:
     """What decodes and encodes a block of numbers held in 8 bits."""
     constants: list[str] = []
+    many = len(decades(positive=True))
     for sign, positive in (("p", True), ("s", False)):
         known = decades(positive=positive)
         rows = {
@@ -184,8 +186,8 @@ def blocks_of_codes() -> str:
         rows |= {"limit": [2 * d.count - 1 for d in known], "ends": [2 * known[-1].count, one(positive=positive)]}
         constants += [f"_{sign}_{what} = ({', '.join(f'_float({v!r})' for v in row)})" for what, row in rows.items()]
     lines = {
-        "levels": _levels("p", 7), "signed_levels": _levels("s", 6),
-        "codes": _codes("p", 7, "share > _none"), "signed_codes": _codes("s", 6, "share >= _s_begin[0]"),
+        "levels": _levels("p", many), "signed_levels": _levels("s", many - 1),
+        "codes": _codes("p", many, "share > _none"), "signed_codes": _codes("s", many - 1, "share >= _s_begin[0]"),
     }  # fmt: skip
     return BLOCKS.format(constants="\n".join(constants), **{name: indented(3, text) for name, text in lines.items()})
 

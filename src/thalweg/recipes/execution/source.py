@@ -117,7 +117,7 @@ def codes() -> str:
     """The source of what encodes and decodes numbers held in 8 bits."""
     from thalweg import __version__
 
-    return CODES.format(version=__version__, pointer=POINTER, blocks=blocks_of_codes())
+    return CODES.format(version=__version__, pointer=POINTER, blocks=blocks_of_codes(), block=BLOCK)
 
 
 def addresses() -> str:
