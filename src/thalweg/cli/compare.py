@@ -2,7 +2,6 @@
 
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ from thalweg.workloads.catalogue import load, workload_names
 STARTED = time.perf_counter()  # what is imported after this counts against a budget
 
 
+@session.studying
 def compare(
     workload: Annotated[str, typer.Argument(help=f"One of {', '.join(workload_names())}.")],
     optimizers: Annotated[
@@ -22,23 +22,12 @@ def compare(
     ] = None,
     learning_rates: Annotated[str | None, option(declared.LEARNING_RATES, more=" Commas between them.")] = None,
     convention: Annotated[str, option(declared.CONVENTION)] = declared.CONVENTION.default,
-    seeds: session.Seeds = declared.SEEDS.default,
-    confirm_seeds: session.ConfirmSeeds = declared.CONFIRM_SEEDS.default,
     epochs: Annotated[int | None, option(declared.EPOCHS, more=" In place of the workload's own.")] = None,
-    steps: session.Steps = None,
     tune: Annotated[str | None, option(declared.TUNE, more=' Commas between them: "lr,weight_decay,beta1".')] = None,
     trials: Annotated[int, option(declared.TRIALS)] = declared.TRIALS.default,
     clip_norm: Annotated[float | None, option(declared.CLIP_NORM)] = None,
     budget: Annotated[str | None, option(declared.BUDGET)] = None,
-    memory: session.Memory = None,
-    data_dir: session.DataDir = None,
-    out: Annotated[Path, option(declared.OUT)] = Path(session.OUT),
-    json: session.Json = None,
-    checkpoint_every: session.CheckpointEvery = "60s",
-    device: session.Device = declared.DEVICE.default,
-    base_seed: session.BaseSeed = declared.BASE_SEED.default,
-    progress: session.ShowProgress = declared.PROGRESS.default,
-    verbose: session.Verbose = False,
+    **shared: Any,
 ) -> None:
     """Compare optimizers on a workload: tune each, confirm on fresh seeds, rank, report."""
     if optimizers is not None and any(":" in name for name in optimizers):
@@ -47,15 +36,11 @@ def compare(
         load(workload)
     import thalweg
 
-    options: dict[str, Any] = {
-        "optimizers": optimizers, "learning_rates": learning_rates, "convention": convention,
-        "seeds": seeds, "confirm_seeds": confirm_seeds,
-        "base_seed": base_seed, "epochs": epochs, "steps": steps, "tune": tune, "trials": trials,
-        "clip_norm": clip_norm, "memory": memory, "progress": progress, "out": out, "device": device,
-        "data_dir": data_dir, "checkpoint_every": checkpoint_every,
+    own: dict[str, Any] = {
+        "optimizers": optimizers, "learning_rates": learning_rates, "convention": convention, "epochs": epochs,
+        "tune": tune, "trials": trials, "clip_norm": clip_norm,
     }  # fmt: skip
-    session.heed_verbosity(verbose=verbose)
-    session.run_study(lambda: thalweg.compare(workload, budget=_left(budget), **options), out, json)
+    session.run_new_study(lambda **given: thalweg.compare(workload, budget=_left(budget), **own, **given), **shared)
 
 
 def _left(budget: Any) -> float | None:

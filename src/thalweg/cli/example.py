@@ -1,6 +1,5 @@
 """`thalweg example [NAME]`."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,21 +9,11 @@ from thalweg.cli.reading import option
 from thalweg.options import declared
 
 
+@session.studying
 def example(
     name: Annotated[str | None, typer.Argument(help="One of those that are listed without a name.")] = None,
-    seeds: session.Seeds = declared.SEEDS.default,
-    confirm_seeds: session.ConfirmSeeds = declared.CONFIRM_SEEDS.default,
     epochs: Annotated[int | None, option(declared.EPOCHS, more=" In place of the textbook's.")] = None,
-    steps: session.Steps = None,
-    memory: session.Memory = None,
-    data_dir: session.DataDir = None,
-    out: Annotated[Path, option(declared.OUT)] = Path(session.OUT),
-    json: session.Json = None,
-    checkpoint_every: session.CheckpointEvery = "60s",
-    device: session.Device = declared.DEVICE.default,
-    base_seed: session.BaseSeed = declared.BASE_SEED.default,
-    progress: session.ShowProgress = declared.PROGRESS.default,
-    verbose: session.Verbose = False,
+    **shared: Any,
 ) -> None:
     """Repeat a textbook's comparison at its own settings, with seeds and intervals; without a name, list them."""
     from thalweg.studies.examples import EXAMPLES
@@ -37,12 +26,5 @@ def example(
     chosen = find(name)
     import thalweg
 
-    options: dict[str, Any] = {
-        "seeds": seeds, "confirm_seeds": confirm_seeds, "base_seed": base_seed, "epochs": epochs, "steps": steps,
-        "memory": memory, "progress": progress, "out": out, "device": device, "data_dir": data_dir,
-        "checkpoint_every": checkpoint_every,
-    }  # fmt: skip
-    session.heed_verbosity(verbose=verbose)
-    session.run_study(
-        lambda: thalweg.compare(chosen.workload, chosen.optimizers, convention=chosen.convention, **options), out, json
-    )
+    own: dict[str, Any] = {"convention": chosen.convention, "epochs": epochs}
+    session.run_new_study(lambda **given: thalweg.compare(chosen.workload, chosen.optimizers, **own, **given), **shared)

@@ -1,5 +1,7 @@
 """What commands share that run a study: how they are stopped, and what they leave behind."""
 
+import functools
+import inspect
 import os
 import signal
 import sys
@@ -18,14 +20,44 @@ Json = Annotated[Path | None, option(declared.JSON)]
 ShowProgress = Annotated[bool, option(declared.PROGRESS, "--progress/--no-progress")]
 Verbose = Annotated[bool, option(declared.VERBOSE, "--verbose")]
 CheckpointEvery = Annotated[str, option(declared.CHECKPOINT_EVERY)]
-Seeds = Annotated[int, option(declared.SEEDS)]
-ConfirmSeeds = Annotated[int, option(declared.CONFIRM_SEEDS)]
-Steps = Annotated[int | None, option(declared.STEPS)]
-Memory = Annotated[str | None, option(declared.MEMORY)]
-DataDir = Annotated[Path | None, option(declared.DATA_DIR)]
-Device = Annotated[str, option(declared.DEVICE)]
-BaseSeed = Annotated[int, option(declared.BASE_SEED)]
 OUT = "thalweg-out"
+
+
+def _shared(
+    seeds: Annotated[int, option(declared.SEEDS)] = declared.SEEDS.default,
+    confirm_seeds: Annotated[int, option(declared.CONFIRM_SEEDS)] = declared.CONFIRM_SEEDS.default,
+    base_seed: Annotated[int, option(declared.BASE_SEED)] = declared.BASE_SEED.default,
+    steps: Annotated[int | None, option(declared.STEPS)] = None,
+    memory: Annotated[str | None, option(declared.MEMORY)] = None,
+    device: Annotated[str, option(declared.DEVICE)] = declared.DEVICE.default,
+    data_dir: Annotated[Path | None, option(declared.DATA_DIR)] = None,
+    out: Annotated[Path, option(declared.OUT)] = Path(OUT),
+    json: Json = None,
+    checkpoint_every: CheckpointEvery = "60s",
+    progress: ShowProgress = declared.PROGRESS.default,
+    verbose: Verbose = False,
+) -> None:
+    """The options of every command that begins a study."""
+
+
+def studying(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of every study behind its own. It gets them by keyword, for `run_new_study`."""
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        command(**given)
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    every = [*own, *inspect.signature(_shared).parameters.values()]
+    called.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # what Typer reads
+    called.__annotations__ = {p.name: p.annotation for p in every}
+    return called
+
+
+def run_new_study(study: Callable[..., Any], *, json: Path | None, verbose: bool, **shared: Any) -> None:
+    """Runs `study` with the shared options."""
+    heed_verbosity(verbose=verbose)
+    run_study(lambda: study(**shared), shared["out"], json)
 
 
 def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
