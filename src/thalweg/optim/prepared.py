@@ -22,7 +22,7 @@ from thalweg.recipes.execution.addresses import Fixed, Like
 from thalweg.recipes.execution.scalars import Singles
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
-from thalweg.recipes.trace import Program, trace_count
+from thalweg.recipes.trace import Program, trace_agreement
 
 LATER = np.array([2.0])  # stands for the step of a rule that only asks whether it is the first
 
@@ -61,7 +61,7 @@ class Prepared:
         self._ahead = Ahead(self._program)
         self._counting: Program | None = None
         if AGREEMENT in self._program.measured:
-            self._counting, self._sizes = trace_count(structure), np.array([max(1, p.numel()) for p in params])
+            self._counting, self._sizes = trace_agreement(structure), np.array([max(1, p.numel()) for p in params])
             self._counting_passes = _passes(self._counting, rows)
 
     def _with_rests(self, rows: list[tuple[Tensor, ...]], each: list[States]) -> list[tuple[Tensor, ...]]:

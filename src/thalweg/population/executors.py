@@ -40,7 +40,8 @@ def executor(program: Program, place: slice, parameters: Stacks, states: Mapping
     """What steps the members at `place` of the whole stack; `parameters` and `states` are theirs.
 
     It takes columns `[members, columns]`, or `[parameters, members, columns]` where what is measured of a tensor is
-    among them; then all gradients must be made.
+    among them; then all gradients must be made. It returns what the program counts, `[parameters, members]`, of the
+    parameters whose gradients are.
     """
     same = len({p.dtype for p in parameters.values()}) == 1
     if same and all(compiled.accepts(p) for p in parameters.values()):
@@ -68,15 +69,15 @@ class _Compiled:
 
     def __call__(
         self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Array, active: Mask
-    ) -> None:
+    ) -> Array:
         late = frozenset(name for name, g in gradients.items() if isinstance(g, Product))
         if late not in self._prepared:
             self._prepared[late] = self._prepare(late)
         whole, pieces = self._prepared[late]
-        if whole is not None:
-            whole(bases, columns, active)
+        counts = np.zeros((0, len(active))) if whole is None else whole(bases, columns, active)
         for piece in pieces:
             piece(gradients[piece.name], columns, active)  # type: ignore[arg-type]
+        return counts
 
     def _prepare(self, late: frozenset[str]) -> "tuple[_Whole | None, list[_Piece]]":
         names = [name for name in self._streams[0] if name not in late]
@@ -108,11 +109,12 @@ class _Whole:
         for i, tensors in enumerate(streams, 1):
             self._pass.pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
 
-    def __call__(self, bases: NDArray[np.int64], columns: Array, active: Mask) -> None:
-        """`bases`: where each parameter's gradients of the whole stack begin."""
+    def __call__(self, bases: NDArray[np.int64], columns: Array, active: Mask) -> Array:
+        """What is counted, `[parameters, members]`. bases: where the gradients of the whole stack begin."""
         self._pass.pointers[0] = (bases[:, None] + self._in_stack).ravel()
         self._pass.active[:] = np.tile(active, self._times)
         self._pass(columns.reshape(-1, columns.shape[-1]))
+        return self._pass.counts.reshape(-1, len(active))
 
 
 @dataclass(init=False)
@@ -159,13 +161,15 @@ class _Stacked:
 
     def __call__(
         self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Tensor, active: Mask
-    ) -> None:
+    ) -> Array:
+        counts = []
         going = torch.from_numpy(active).to(self._device)
         of_parameters = columns.expand(len(self._parameters), *columns.shape[-2:])
         for (name, p), own in zip(self._parameters.items(), of_parameters, strict=True):
             g = self._made(gradients[name], p)
             elements = {"g": g, "p": p, **{s: of[name] for s, of in self._states.items()}}
-            stacked.update(self._program, own.to(p.dtype), going, elements)
+            counts.append(stacked.update(self._program, own.to(p.dtype), going, elements))
+        return torch.stack(counts).cpu().numpy()
 
     def _made(self, gradient: Gradient, p: Tensor) -> Tensor:
         if isinstance(gradient, Tensor):

@@ -9,7 +9,6 @@ from torch import Tensor
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.imported import Imported
-from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.trace import trace
 from thalweg.records.types import Measurement
 
@@ -40,8 +39,7 @@ class Member:
     def copies(self) -> int:
         """Tensors of the parameters' size: parameters, gradients, each elementwise state, what a step makes of both."""
         structure = self.structure
-        made = structure.transforms + (AGREEMENT in structure.measured)
-        return 2 + len(trace(structure).states) + made
+        return 2 + len(trace(structure).states) + structure.transforms
 
 
 @dataclass(frozen=True)

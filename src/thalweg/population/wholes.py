@@ -11,7 +11,7 @@ from thalweg.population.clipping import norms
 from thalweg.population.executors import Mask, Scratch, Stacks, addresses, executor
 from thalweg.population.models import like
 from thalweg.recipes.compose import Structure, beforehand
-from thalweg.recipes.measures import chosen, norm_of, summed
+from thalweg.recipes.measures import chosen, norm_of
 from thalweg.recipes.options import AGREEMENT, OF_GRADIENTS
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import trace_agreement
@@ -28,9 +28,8 @@ class Wholes:
         self._cautious = AGREEMENT in structure.measured
         if self._cautious:
             self._program = trace_agreement(structure)
-            self._agrees = {name: torch.zeros_like(p) for name, p in parameters.items()}
             place = slice(0, len(next(iter(parameters.values()))))
-            self._agree = executor(self._program, place, parameters, {**states, AGREEMENT: self._agrees}, scratch)
+            self._agree = executor(self._program, place, parameters, states, scratch)
 
     def gradients(self, gradients: Stacks, values: Mapping[str, Array]) -> dict[str, Tensor]:
         """The members' own gradients, made anew where the structure does so, and laid out as the parameters."""
@@ -52,12 +51,7 @@ class Wholes:
             found = chosen(self._measured, each, norm_of(each))
         if self._cautious:
             columns = self._agree.cast(table(self._program, {**values, **found})[0])
-            self._agree(gradients, addresses(list(gradients.values())), columns, active)
-            found[AGREEMENT] = np.array([_shares(agrees) for agrees in self._agrees.values()])
+            counts = self._agree(gradients, addresses(list(gradients.values())), columns, active)
+            sizes = [max(1, p[0].numel()) for p in self._parameters.values()]
+            found[AGREEMENT] = counts / np.array(sizes)[:, None]
         return found
-
-
-def _shares(agrees: Tensor) -> Array:
-    """The mean of each member's zeros and ones, `[m]`."""
-    of_members = agrees.reshape(len(agrees), -1)
-    return of_members.sum(1, dtype=summed(agrees)).double().cpu().numpy() / max(1, of_members.shape[1])

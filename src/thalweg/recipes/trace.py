@@ -54,17 +54,11 @@ def trace(structure: Structure) -> Program:
 
 @cache
 def trace_agreement(structure: Structure) -> Program:
-    """What a cautious step must be told: writes 0 and 1 into a state more, and moves nothing."""
+    """What a cautious step must be told: an output that is no state, whose elements are counted; it moves nothing."""
     of_step = trace(structure)
     symbol = agreement(structure, element("g"), element("p"), _state_leaves(structure), row("t"), _rest(structure))
-    program = _program(structure, (*of_step.states, AGREEMENT), {AGREEMENT: lift(symbol)}, {})
+    program = _program(structure, of_step.states, {AGREEMENT: lift(symbol)}, {})
     return replace(program, row_states=of_step.row_states)
-
-
-@cache
-def trace_count(structure: Structure) -> Program:
-    """The same without a state more: nothing is written, and what would be is counted."""
-    return replace(trace_agreement(structure), states=trace(structure).states)
 
 
 def _state_leaves(structure: Structure) -> dict[str, Symbol]:

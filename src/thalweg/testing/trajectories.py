@@ -131,10 +131,9 @@ def _stacked(
     program = trace(structure)
     elements = _stack(program, rows)
     if AGREEMENT in program.measured:
-        with_place = {**elements, AGREEMENT: torch.empty_like(elements["g"])}
-        _carry_out(trace_agreement(structure), with_place, which, values)
-        values = {**values, AGREEMENT: shares([agrees.sum() for agrees in with_place[AGREEMENT]], rows)}
-    after = _carry_out(program, elements, which, values)
+        counts = _carry_out(trace_agreement(structure), elements, which, values)[1]
+        values = {**values, AGREEMENT: shares(counts.tolist(), rows)}
+    after = _carry_out(program, elements, which, values)[0]
     for i, row in enumerate(rows):
         row.p.copy_(elements["p"][i])
         for name, state in zip(program.states, row.states, strict=True):
@@ -144,11 +143,11 @@ def _stacked(
 
 def _carry_out(
     program: Program, elements: Mapping[str, Tensor], which: Array, values: Mapping[str, Array]
-) -> dict[str, Array]:
+) -> tuple[dict[str, Array], Tensor]:
+    """The new row states, and what is counted."""
     columns, after = table(program, values)
     active = torch.ones(len(which), dtype=torch.bool)
-    stacked.update(program, torch.from_numpy(columns[which]).to(elements["p"].dtype), active, elements)
-    return after
+    return after, stacked.update(program, torch.from_numpy(columns[which]).to(elements["p"].dtype), active, elements)
 
 
 def _stack(program: Program, rows: Sequence[Elements]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from thalweg.recipes.execution.codes import BLOCK
 from thalweg.recipes.execution.reference import Elements, shares
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Array, table
-from thalweg.recipes.trace import Program, trace, trace_count
+from thalweg.recipes.trace import Program, trace, trace_agreement
 
 STORAGE: Mapping[torch.dtype, str] = {
     torch.float32: "float32",
@@ -120,7 +120,7 @@ def update(
     program = trace(structure)
     streams = [row.streams for row in rows]
     if AGREEMENT in program.measured:
-        columns = table(counting := trace_count(structure), values)[0]
+        columns = table(counting := trace_agreement(structure), values)[0]
         values = {**values, AGREEMENT: shares(_carry_out(counting, streams, which, columns).tolist(), rows)}
     columns, after = table(program, values)
     chances = [row.key for row in rows if row.key is not None]

@@ -31,8 +31,8 @@ OPERATIONS: Mapping[str, Any] = {
 }
 
 
-def update(program: Program, columns: Tensor, active: Tensor, elements: Mapping[str, Tensor]) -> None:
-    """Steps all rows in place.
+def update(program: Program, columns: Tensor, active: Tensor, elements: Mapping[str, Tensor]) -> Tensor:
+    """Steps all rows in place. Returns how many elements of each are not 0 in outputs that are no state, `[rows]`.
 
     Args:
         columns: `[rows, len(program.columns)]`, the row values in the elements' dtype and on their device.
@@ -45,6 +45,10 @@ def update(program: Program, columns: Tensor, active: Tensor, elements: Mapping[
     for instruction in program.body:
         known[instruction.target] = OPERATIONS[instruction.op](*(known[a] for a in instruction.arguments))
     going = active.view(by_row)
-    after = {name: torch.where(going, known[value], elements[name]) for name, value in program.outputs.items()}
+    written = {name: known[value] for name, value in program.outputs.items() if name in elements}
+    counted = [known[value] for name, value in program.outputs.items() if name not in elements]
+    after = {name: torch.where(going, value, elements[name]) for name, value in written.items()}
     for name, value in after.items():  # only now: a new state may be an old one, or the old parameter
         elements[name].copy_(value)
+    counts = [value.expand_as(elements["p"]).flatten(1).count_nonzero(1) for value in counted]
+    return sum(counts, torch.zeros_like(active, dtype=torch.int64))
