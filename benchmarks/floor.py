@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution.compiled import Pass
+from thalweg.recipes.execution.cpu import Pass
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import Program, trace
 from thalweg.rules.contract import rule

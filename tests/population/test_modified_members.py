@@ -14,7 +14,7 @@ from problems import tiny, train_all
 from thalweg.population.checkpoints import Checkpoints
 from thalweg.population.members import Member
 from thalweg.recipes.catalogue import recipe
-from thalweg.recipes.execution import compiled
+from thalweg.recipes.execution import storage
 
 EVERYTHING = {
     "centralize": True, "clip_adaptive": 0.1, "clip_global_norm": 0.2, "clip_tensor_norm": 0.15, "clip_value": 0.05,
@@ -78,7 +78,7 @@ def test_every_member_equals_the_drop_in(execution: str) -> None:
 def test_other_devices_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     workload, chosen = replace(tiny(torch.float64), epochs=1), members()
     fast = train_all(workload, chosen, execution="population", keep_weights=True)
-    monkeypatch.setattr(compiled, "accepts", lambda tensor: False)
+    monkeypatch.setattr(storage, "accepts", lambda tensor: False)
     slow = train_all(workload, chosen, execution="population", keep_weights=True)
     for a, b in zip(fast, slow, strict=True):
         torch.testing.assert_close(a.weights, b.weights, rtol=1e-10, atol=1e-10)

@@ -29,7 +29,7 @@ def cache(tmp_path, monkeypatch):
 
 def forget():
     kernels._folder.cache_clear()
-    kernels._module.cache_clear()
+    kernels.module.cache_clear()
 
 
 def scaled(factor):
@@ -63,7 +63,7 @@ def test_a_row_that_is_not_active_is_left_as_it_is(execution):
     if execution == "stacked":
         stacked.update(program, torch.tensor(columns), torch.tensor(active), elements)
     else:
-        step = compiled.Pass(program, (torch.float64,) * len(elements), np.full(3, 4), 3)
+        step = compiled.prepare(program, torch.device("cpu"), (torch.float64,) * len(elements), np.full(3, 4), 3)
         step.pointers[:] = [[row.data_ptr() for row in elements[name]] for name in elements]
         step.which[:], step.active[:] = np.arange(3), active
         step(columns)

@@ -13,7 +13,7 @@ from thalweg.optim import eightbit, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.precision import Precision
 from thalweg.optim.state import Needs
-from thalweg.recipes.execution import compiled, reference
+from thalweg.recipes.execution import compiled, reference, storage
 from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program
@@ -111,7 +111,7 @@ def _key(work: Work, p: Tensor, t: float, order: int) -> int | None:
 
 def _executor(row: Elements) -> tuple[bool, torch.dtype, bool]:
     """Whether the compiled pass can take the row, whose tensors must lie alike in memory; its dtype; any chances."""
-    return compiled.accepts(*row.tensors), row.p.dtype, row.key is not None
+    return storage.accepts(*row.tensors), row.p.dtype, row.key is not None
 
 
 def _update(work: Work, rows: Sequence[_Row]) -> None:

@@ -1,6 +1,7 @@
 """The one `torch.optim.Optimizer` behind every class of `thalweg.optim`, and its one `step`."""
 
 import difflib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from thalweg.optim import state as states
 from thalweg.optim import tensors
 from thalweg.optim.averages import swapped
 from thalweg.optim.checkpoints import matched
+from thalweg.optim.followed import Kernels
 from thalweg.optim.precision import Precision, check
 from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
 from thalweg.optim.uncompiled import uncompiled
@@ -71,7 +73,8 @@ class Optimizer(torch.optim.Optimizer):
         if self._on_tensors():
             with torch.set_grad_enabled(self.defaults["differentiable"]):
                 scaler = self.__dict__.get("grad_scale"), self.__dict__.get("found_inf")
-                tensors.update(self._recipe, self.param_groups, self.state, *scaler)
+                kernels = self.__dict__.setdefault("_kernels", defaultdict(Kernels))  # like `_updates`
+                tensors.update(self._recipe, self.param_groups, self.state, kernels, *scaler)
         elif not self._overflowed():
             self._step_in_passes()
         return loss

@@ -73,8 +73,8 @@ class Precision:
         made: Array = keys(self.seed, t.astype(np.int64), places + (self.number << 32))
         return made
 
-    def key(self, t: Tensor, place: int) -> Tensor:
-        """The key of one parameter at its step, a 0-d tensor, as a 0-d int64 tensor."""
+    def key(self, t: Tensor, place: Any) -> Tensor:
+        """The key of one parameter at its step, a 0-d tensor, as a 0-d int64 tensor; of several, `[n]`."""
         made: Tensor = keys(self.seed, t.long(), place + (self.number << 32))
         return made
 

@@ -17,7 +17,7 @@ from thalweg.optim.general import Work
 from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution import compiled, scalars
+from thalweg.recipes.execution import compiled, scalars, storage
 from thalweg.recipes.execution.addresses import Fixed, Like
 from thalweg.recipes.execution.scalars import Singles
 from thalweg.recipes.options import AGREEMENT
@@ -44,7 +44,7 @@ class Prepared:
         elements = [[s[name] for s in states] for name in self._program.states]
         each: list[States] = states or [{} for _ in params]
         rows = self._with_rests(list(zip(gradients, params, *elements, strict=True)), each)
-        if not all(compiled.accepts(*row) for row in rows):
+        if not all(storage.accepts(*row) for row in rows):
             raise Unsuited
         rows = [(*row, *scales(state, self._program.states)) for row, state in zip(rows, each, strict=True)]
         counters = [[s["step"] for s in states]] if work.counted else []
@@ -159,10 +159,10 @@ def _passes(
 ) -> list[tuple[Array, compiled.Pass]]:
     """One pass for each combination of dtypes, with the indices of its rows."""
     made = []
-    for storage, index in compiled.by_storage(rows).items():
+    for (device, held), index in storage.together(rows).items():
         chosen = [rows[r] for r in index]
         sizes = np.array([row[1].numel() for row in chosen])
-        step = compiled.Pass(program, storage, sizes, len(rows), by_chance=by_chance)
+        step = compiled.prepare(program, device, held, sizes, len(rows), by_chance=by_chance)
         step.pointers[:] = np.array([[*map(Tensor.data_ptr, row)] for row in chosen]).T
         made.append((index, step))
     return made

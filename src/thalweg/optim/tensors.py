@@ -1,12 +1,12 @@
 """Steps as operations on tensors alone: for autograd through them, CUDA graphs, `torch.compile` and `torch.func`.
 
 Numbers that change (the step, a learning rate in a tensor) stay tensors, so that nothing waits for a device and nothing
-is computed anew in Python. Slower than the compiled pass wherever that can go. Where autograd follows, and in
-`functional`, bfloat16 and float16 are rounded to the nearest.
+is computed anew in Python. On a GPU one kernel steps a group (`followed.py`); elsewhere it is slower than the compiled
+pass. Where autograd follows, and in `functional`, bfloat16 and float16 are rounded to the nearest.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.optim import eightbit, sharded
 from thalweg.optim import state as states
+from thalweg.optim.followed import Followed, Kernels, alike, suits
 from thalweg.optim.precision import Precision
 from thalweg.optim.signature import class_name, hyperparameters
 from thalweg.optim.state import Needs
@@ -76,7 +77,7 @@ def norm_of(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def _norm(g: Tensor) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(sharded.norm(g))
+    norm: Tensor = torch.linalg.vector_norm(wide(sharded.norm(g)))
     return norm.double()
 
 
@@ -93,20 +94,26 @@ def update(
     recipe: Recipe,
     groups: Sequence[Mapping[str, Any]],
     all_states: states.States,
+    kernels: Mapping[int, Kernels],
     scale: Tensor | None = None,
     found_inf: Tensor | None = None,
 ) -> None:
     """Steps every parameter that has a gradient, in place; under `torch.enable_grad`, so that autograd follows.
 
-    scale: what the gradients were multiplied by. found_inf: 0, or nothing changes.
+    kernels: what each group's steps have made. scale: what the gradients were multiplied by. found_inf: 0, or nothing
+    changes.
     """
     found = [_read(recipe, group, number, scale) for number, group in enumerate(groups)]
     everything = [g for group in found for g in group.gradients.values()]
     needed = any(GLOBAL_NORM in group.needs.structure.measured for group in found)
     together = norm_of(everything) if needed and everything else None
-    for group in found:
-        for place in group.params:
-            _update(group, place, all_states[group.params[place]], together, found_inf)
+    for number, group in enumerate(found):
+        rows = [_row(group, place, all_states[group.params[place]], together) for place in group.params]
+        for of_one_kernel in alike([row for row in rows if row.by_kernel]):
+            kernels[number].step(group.needs, of_one_kernel, found_inf)
+        for row in rows:
+            if not row.by_kernel:
+                _update(group, row, found_inf)
 
 
 def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor | None) -> _Group:
@@ -120,7 +127,7 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor |
     if any(p.grad.is_sparse for p in params.values()):
         raise InputError(f"{class_name(recipe)} takes sparse gradients without capturable and differentiable only.")
     gradients = {i: p.grad if scale is None else wide(p.grad) / scale for i, p in params.items()}
-    gradients = {i: wide(_real(made(structure, g, params[i], values))) for i, g in gradients.items()}
+    gradients = {i: _real(made(structure, g, params[i], values)) for i, g in gradients.items()}
     return _Group(Needs(structure, values, precision), params, gradients)
 
 
@@ -135,31 +142,40 @@ def _require_followable(owner: str, params: Sequence[Tensor], precision: Precisi
         raise InputError(f"{owner} with differentiable=True holds no states in 8 bits, in any group.")
 
 
-def _update(group: _Group, place: int, state: states.States, together: Tensor | None, found_inf: Tensor | None) -> None:
+def _row(group: _Group, place: int, state: states.States, together: Tensor | None) -> Followed:
+    """A parameter about to be stepped; its state is there, and on its device."""
     p, needs = group.params[place], group.needs
-    program = needs.program
+    program, g = needs.program, group.gradients[place]
     needs.ensure(state, p, counted=True)  # if this is the first step, only a count tells a graph
     for name in ("step", *program.row_states):
         state[name] = state[name].to(p.device)
-    count = state["step"] + 1
     rest = state[states.REST] if needs.precision.compensates(p) else None
     p_before = p.clone() if torch.is_grad_enabled() else p  # autograd needs it as it was
     eightbit.lay(state, program.states, p)
     kept, scales = tuple(_real(state[name]) for name in program.states), eightbit.scales(state, program.states)
-    elements = Elements(group.gradients[place], _real(p_before), kept, rest, _key(group, p, count, place), scales)
-    if not torch.is_grad_enabled():
-        elements = sharded.elements(elements)
-    held = dict(zip(program.states, elements.wide[2:], strict=True)) | {s: state[s] for s in program.row_states}
-    measured = measures_of(needs.structure, group.gradients[place], together)
-    g, t = elements.g, count.double()
-    new, moved = after(needs.structure, g, elements.wide[1], held, t, needs.values, measured, elements.share)
+    elements = Elements(g, _real(p_before), kept, rest, None, scales)
+    measured = measures_of(needs.structure, g, together)
+    if torch.is_grad_enabled():
+        return Followed(elements, state, place, measured)
+    if suits(elements):
+        return Followed(elements, state, place, measured, by_kernel=True)
+    elements = replace(elements, key=_key(group, p, state["step"] + 1, place))
+    return Followed(sharded.elements(elements), state, place, measured)
+
+
+def _update(group: _Group, row: Followed, found_inf: Tensor | None) -> None:
+    elements, state, needs, p = row.elements, row.state, group.needs, group.params[row.place]
+    program, (g, before, *of_elements) = needs.program, elements.wide
+    count = state["step"] + 1
+    held = dict(zip(program.states, of_elements, strict=True)) | {s: state[s] for s in program.row_states}
+    new, moved = after(needs.structure, g, before, held, count.double(), needs.values, row.measured, elements.share)
     if torch.is_grad_enabled():  # and the states, too
         p.copy_(_like(new, p))
         state.update({name: _like(moved[name], state[name]) for name in held}, step=count)
         return
     if found_inf is not None:
         going = found_inf == 0
-        new, count = torch.where(going, new, elements.wide[1]), torch.where(going, count, state["step"])
+        new, count = torch.where(going, new, before), torch.where(going, count, state["step"])
         moved = {name: torch.where(going, torch.as_tensor(moved[name]), held[name]) for name in held}
     elements.store(new, [moved[name] for name in program.states])
     state["step"].copy_(count)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.population.products import Product
-from thalweg.recipes.execution import compiled, stacked
+from thalweg.recipes.execution import compiled, stacked, storage
 from thalweg.recipes.options import OF_TENSORS
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program
@@ -44,7 +44,7 @@ def executor(program: Program, place: slice, parameters: Stacks, states: Mapping
     parameters whose gradients are.
     """
     same = len({p.dtype for p in parameters.values()}) == 1
-    if same and all(compiled.accepts(p) for p in parameters.values()):
+    if same and all(storage.accepts(p) for p in parameters.values()):
         return _Compiled(program, place, parameters, states, scratch)
     return _Stacked(program, place, parameters, states)
 
@@ -104,7 +104,7 @@ class _Whole:
         self._in_stack = (np.arange(members) + place.start) * stride
         self._times = len(lengths) if apart(program) else 1
         lines, sizes = self._times * members, np.repeat(lengths, members)
-        self._pass = compiled.Pass(program, (first.dtype,) * (1 + len(streams)), sizes, lines)
+        self._pass = compiled.prepare(program, first.device, (first.dtype,) * (1 + len(streams)), sizes, lines)
         self._pass.which[:] = np.resize(np.arange(lines), len(sizes))
         for i, tensors in enumerate(streams, 1):
             self._pass.pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
@@ -130,7 +130,9 @@ class _Piece:
         self._in_stack = slice(first + members.start, first + members.stop)
         count, size = members.stop - members.start, tensors[0][0].numel()
         self._memory = scratch(count * size)
-        self._pass = compiled.Pass(program, (tensors[0].dtype,) * (1 + len(tensors)), np.full(count, size), count)
+        self._pass = compiled.prepare(
+            program, tensors[0].device, (tensors[0].dtype,) * (1 + len(tensors)), np.full(count, size), count
+        )
         self._pass.which[:] = np.arange(count)
         starts = [self._memory.data_ptr(), *(t[members.start].data_ptr() for t in tensors)]
         steps = np.arange(count) * size * tensors[0].element_size()

@@ -48,12 +48,12 @@ class Fixed:
 
 
 class Like:
-    """Tensors that may be others each time, but look the same: plain ones in the CPU's memory, of these shapes."""
+    """Tensors that may be others each time, but look the same: plain ones of these shapes and this kind of device."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self._single = [i for i, tensor in enumerate(tensors) if tensor.numel() == 1]
         self._looks = [*map(_look, tensors)]
-        self._asked = _Asked(len(tensors), sum(2 + 2 * tensor.dim() for tensor in tensors))
+        self._asked = _Asked(len(tensors), sum(3 + 2 * tensor.dim() for tensor in tensors))
         self._quick = bool(_functions().all()) and self._learned(tensors)
 
     def _learned(self, tensors: Sequence[Tensor]) -> bool:

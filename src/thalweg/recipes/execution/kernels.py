@@ -5,6 +5,7 @@ functions inlined from elsewhere.
 """
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import sys
@@ -19,11 +20,10 @@ from thalweg.recipes.trace import Program
 
 
 @cache
-def _module(text: str) -> Any:
+def module(text: str, compiler: str = "numba") -> Any:
     """The module of a kernel source, imported from its place in the cache folder."""
-    import numba
-
-    digest = hashlib.sha256(f"{numba.__version__}\n{text}".encode()).hexdigest()[:20]
+    version = importlib.import_module(compiler).__version__
+    digest = hashlib.sha256(f"{version}\n{text}".encode()).hexdigest()[:20]
     path = _folder() / f"kernel_{digest}.py"
     if not path.exists():
         _write(path, text)
@@ -53,7 +53,7 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
 
     Several threads may call it with one frame: each takes the next part until none is left.
     """
-    return Function(_module(source.kernel(program, storage, by_chance=by_chance)).share.address)
+    return Function(module(source.kernel(program, storage, by_chance=by_chance)).share.address)
 
 
 def scalars(dtype: str) -> Any:
@@ -61,12 +61,12 @@ def scalars(dtype: str) -> Any:
 
     Addresses are int64 `[n]`; out and values float64 `[n]`. Reading adds `more` first, and tells if all are the same.
     """
-    return _module(source.scalars(dtype))
+    return module(source.scalars(dtype))
 
 
 def codes() -> Any:
     """`decode(codes, scales, out, n)` and `encode(numbers, codes, scales, n)` at addresses, and `…_block` in C."""
-    return _module(source.codes())
+    return module(source.codes())
 
 
 @cache
@@ -79,11 +79,11 @@ def addresses(name: str) -> Function:
         functions: int64, as `addresses.ASKED` says,
         handles: int64 `[n]`, what stands for each tensor in C,
         addresses: int64 `[n]`, where each begins in memory,
-        layouts: int64, of each the dtype, number of dimensions, and a size and a stride of each dimension,
+        layouts: int64, of each the dtype, number of dimensions, kind of device, and each dimension's size and stride,
         answers: int64, one for each function, to write on;
     and, last, 1 where `layouts` is to be filled in.
     """
-    return Function(getattr(_module(source.addresses()), name).address)
+    return Function(getattr(module(source.addresses()), name).address)
 
 
 @cache

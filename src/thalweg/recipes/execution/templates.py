@@ -215,32 +215,31 @@ def moved(frame):
 
 @cfunc(types.void(types.CPointer(types.int64)), cache=True)
 def differ(frame):
-    """Leaves 0 where all are strided, on the CPU and as `layouts` says, so that `addresses` is filled in."""
+    """Leaves 0 where all are strided and as `layouts` says, so that `addresses` is filled in."""
     functions, handles, addresses = _integers(frame[2]), frame[3], _integers(frame[4])
     layouts, out, learn, found = _integers(frame[5]), frame[6], frame[7], 0
     answer = _integers(out)
     frame[0] = 1
     for i in range(frame[1]):
-        for j in range(1, 3):  # layout and device, 0 where they are as they should be: the others may fail elsewhere
-            if _failed(functions[j], handles + 8 * i, out + 8 * j) != 0 or answer[j] != 0:
-                return
-        for j in range(3, 7):
+        if _failed(functions[1], handles + 8 * i, out + 8) != 0 or answer[1] != 0:
+            return  # a layout that is not 0: the others may fail elsewhere
+        for j in range(2, 7):
             if _failed(functions[j], handles + 8 * i, out + 8 * j) != 0:
                 return
         if _failed(functions[0], handles + 8 * i, out) != 0:
             return
         addresses[i], many = answer[0], answer[4]
         if learn:
-            layouts[found], layouts[found + 1] = answer[3], many
-        if layouts[found] != answer[3] or layouts[found + 1] != many:
+            layouts[found], layouts[found + 1], layouts[found + 2] = answer[3], many, answer[2]
+        if layouts[found] != answer[3] or layouts[found + 1] != many or layouts[found + 2] != answer[2]:
             return
         sizes, strides = _integers(answer[5]), _integers(answer[6])
         for d in range(many):
             stride = strides[d] if sizes[d] > 1 else 0
             if learn:
-                layouts[found + 2 + 2 * d], layouts[found + 3 + 2 * d] = sizes[d], stride
-            if layouts[found + 2 + 2 * d] != sizes[d] or layouts[found + 3 + 2 * d] != stride:
+                layouts[found + 3 + 2 * d], layouts[found + 4 + 2 * d] = sizes[d], stride
+            if layouts[found + 3 + 2 * d] != sizes[d] or layouts[found + 4 + 2 * d] != stride:
                 return
-        found += 2 + 2 * many
+        found += 3 + 2 * many
     frame[0] = 0
 '''

@@ -1,0 +1,15 @@
+"""A pytest plugin: steps are those of a GPU, which Triton's interpreter carries out on the CPU's memory.
+
+`pytest -p interpreted tests/optim` puts the suite to them; on a machine with a GPU, `conformance/gpu` runs on that.
+"""
+
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"
+
+import numpy as np
+
+from thalweg.recipes.execution import storage
+
+storage.GPUS = (*storage.GPUS, "cpu")
+np.seterr(all="ignore")  # the interpreter computes with NumPy, which warns of what a GPU does not

@@ -1,0 +1,109 @@
+"""The steps of a param group on a GPU by one kernel that takes every number from the device: for CUDA graphs.
+
+What a step needs of the CPU, it has been sent before; so a graph may record it, and repeat it with other gradients, and
+another learning rate in a tensor.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.optim.state import Needs, States
+from thalweg.recipes.execution import compiled, storage
+from thalweg.recipes.execution.gpu import passes, rows
+from thalweg.recipes.execution.reference import Elements
+from thalweg.recipes.options import AGREEMENT
+from thalweg.recipes.trace import Program, trace_agreement
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A parameter's elements, its state, and its place in the group.
+
+    measured: row values, 0-d float64 on the device. by_kernel: whether `Kernels` are to step it.
+    """
+
+    elements: Elements
+    state: States
+    place: int
+    measured: Mapping[str, Tensor]
+    by_kernel: bool = False
+
+
+def suits(elements: Elements) -> bool:
+    """Whether a kernel can take the row: what is whole on a GPU, in memory that a compiled pass takes."""
+    return storage.on_gpu(elements.p.device) and storage.accepts(*elements.streams)
+
+
+class Kernels:
+    """What the steps of one param group have made so far. No part of what is copied or pickled with an optimizer."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, Any] = {}
+        self._recorded: list[Any] = []
+
+    def step(self, needs: Needs, group: Sequence[Followed], found_inf: Tensor | None) -> None:
+        """One step of rows of one device and storage. found_inf: 0, or nothing changes."""
+        states, device = [row.state for row in group], group[0].elements.p.device
+        going = None if found_inf is None else (found_inf.to(device) == 0).reshape(())
+        t = torch.stack([state["step"] for state in states]).double() + 1
+        held = {name: torch.stack([state[name] for state in states]).double() for name in needs.program.row_states}
+        known: dict[str, Any] = {**needs.values, **held}
+        known |= {name: torch.stack([row.measured[name] for row in group]) for name in group[0].measured}
+        if AGREEMENT in needs.structure.measured:
+            known[AGREEMENT] = self._agreement(trace_agreement(needs.structure), group, known, t)
+        columns, after = rows.table(needs.program, known, t)
+        active = None if going is None else going.long().expand(len(group))
+        self._pass(needs.program, group, needs).follow(columns, active, _keys(needs, group, t))
+        self._count(states, going)
+        for name, new in after.items():
+            now = new if going is None else torch.where(going, new, held[name])
+            torch._foreach_copy_([state[name] for state in states], list(now.unbind()))
+
+    def _count(self, states: Sequence[States], going: Tensor | None) -> None:
+        counts = [state["step"] for state in states]
+        torch._foreach_add_(counts, 1 if going is None else going.to(counts[0].dtype))
+
+    def _agreement(self, counting: Program, group: Sequence[Followed], known: Mapping[str, Any], t: Tensor) -> Tensor:
+        """The share of each row's elements that a cautious step moves, float64 `[rows]`."""
+        step = self._pass(counting, group, None)
+        step.follow(rows.table(counting, known, t)[0])
+        sizes = passes.sent(tuple(max(1, row.elements.p.numel()) for row in group), t.device)
+        share: Tensor = step.counts_there / sizes.double()
+        return share
+
+    def _pass(self, program: Program, group: Sequence[Followed], needs: Needs | None) -> Any:
+        """One that has these rows' places in memory. A graph that is recorded has its own."""
+        streams = [row.elements.streams for row in group]
+        held, device = tuple(t.dtype for t in streams[0]), streams[0][1].device
+        sizes = np.array([row[1].numel() for row in streams])
+        chances = needs is not None and needs.precision.chances([row.elements.p for row in group])
+        key = (program, held, device, tuple(sizes.tolist()), chances)
+        own = passes.recording(device)
+        made = None if own else self._made.get(key)
+        if made is None:
+            made = compiled.prepare(program, device, held, sizes, len(group), by_chance=chances)
+            made.which[:] = np.arange(len(group))
+            if own:
+                self._recorded.append(made)
+            else:
+                self._made[key] = made
+        made.pointers[:] = np.array([[t.data_ptr() for t in row] for row in streams], np.int64).T
+        return made
+
+
+def _keys(needs: Needs, group: Sequence[Followed], t: Tensor) -> Tensor | None:
+    """The chances of this step, int64 `[rows]`."""
+    if not needs.precision.chances([row.elements.p for row in group]):
+        return None
+    return needs.precision.key(t, passes.sent(tuple(row.place for row in group), t.device))
+
+
+def alike(group: Sequence[Followed]) -> list[list[Followed]]:
+    """Those of one device and storage together."""
+    index = storage.together([row.elements.streams for row in group])
+    return [[group[i] for i in of] for of in index.values()]

@@ -1,0 +1,69 @@
+"""The compiled pass on the CPU: every row in one call, whatever its size, read and written once."""
+
+import numpy as np
+import torch
+
+from thalweg.recipes.execution import kernels
+from thalweg.recipes.execution.codes import BLOCK
+from thalweg.recipes.execution.storage import STORAGE, Storage
+from thalweg.recipes.rows import Array
+from thalweg.recipes.trace import Program
+
+PARALLEL = 1 << 16  # elements from which several threads pay
+PART = 1 << 15  # elements that a thread takes at once
+
+
+class Pass:
+    """A step made ready for rows whose sizes and dtypes stay. What changes is filled in before each call.
+
+    storage: the dtypes of a row's streams. sizes: elements of each row. lines: of the table, at most. by_chance:
+        whether a bfloat16 parameter is rounded stochastically.
+
+    pointers: int64 `[streams, rows]`, where each begins in memory.
+    which: int64 `[rows]`, the table's line that each row uses; 0 unless filled in.
+    active: bool `[lines]`; rows of a line that is not active are left as they are. All are unless filled in.
+    keys: int64 `[rows]`, of `rounding.keys`, where it is by chance.
+    counts: int64 `[rows]`, what a program that counts elements has found.
+    """
+
+    def __init__(
+        self, program: Program, storage: Storage, sizes: Array, lines: int, *, by_chance: bool = False
+    ) -> None:
+        self.pointers = np.zeros((len(storage), len(sizes)), np.int64)
+        self.which, self.active = np.zeros(len(sizes), np.int64), np.ones(lines, np.bool_)
+        self.keys, self.counts = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
+        rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
+        self.by_chance = by_chance and torch.bfloat16 in rounded
+        self._kernel = kernels.kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
+        self._table = np.empty((lines, len(program.columns)), np.float64 if torch.float64 in storage else np.float32)
+        self._blocks, self._bounds = _cut(np.asarray(sizes, np.int64))
+        self._parts = len(self._bounds) - 1
+        self._counter = np.zeros(1, np.int64)
+        arrays = [self._table, self.which, self.active, self.pointers, self._blocks, self._bounds]
+        arrays += [self.keys, self.counts]
+        counts = (self._parts, self._blocks.shape[1], len(sizes))
+        codes = [kernels.codes().decode_block, kernels.codes().encode_block] if torch.uint8 in storage else []
+        addresses = [*(array.ctypes.data for array in arrays), *(function.address for function in codes)]
+        self._frame = np.array([self._counter.ctypes.data, *counts, *addresses], np.int64)
+        self._arguments = self._frame.ctypes.data
+
+    def __call__(self, columns: Array) -> None:
+        """Steps every row in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
+        self._table[: len(columns)] = columns
+        self._counter[0], self.counts[:] = 0, 0
+        self._kernel(self._arguments, min(torch.get_num_threads(), self._parts))
+
+
+def _cut(sizes: Array) -> tuple[Array, Array]:
+    """Rows in parts of PART elements: blocks (row, first element, length) `[3, blocks]`, and the parts' bounds.
+
+    A block of 8-bit codes is in one part: a row is cut where one ends.
+    """
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    part = PART if ends[-1] >= PARALLEL else max(1, ends[-1])
+    cuts = np.arange(0, ends[-1], part)
+    begins = ends[np.searchsorted(ends, cuts, "right") - 1]
+    cuts = np.unique(np.append(begins + (cuts - begins) // BLOCK * BLOCK, ends[-1]))
+    edges = np.unique(np.concatenate([ends, cuts]))
+    row = np.searchsorted(ends, edges[:-1], "right") - 1
+    return np.stack([row, edges[:-1] - ends[row], np.diff(edges)]), np.searchsorted(edges, cuts)

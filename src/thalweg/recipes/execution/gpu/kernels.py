@@ -1,0 +1,34 @@
+"""Programs as Triton kernels. Their source lies with that of the CPU's; Triton keeps what it compiles on disk."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from torch import Tensor
+
+from thalweg.recipes.execution import kernels
+from thalweg.recipes.execution.gpu import source
+from thalweg.recipes.trace import Program
+
+WARPS = 4
+
+
+@cache
+def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = False) -> Any:
+    """The kernel of a program for streams held as `source.kernel` says."""
+    return kernels.module(source.kernel(program, storage, by_chance=by_chance), compiler="triton").step
+
+
+def launch(kernel: Any, blocks: int, arguments: Sequence[Tensor], rows: int, aligned: bool) -> None:
+    """Runs it on the current stream.
+
+    The arguments are tensors on the device:
+        table: `[lines, columns]`, float64 where that is the storage and float32 elsewhere,
+        which: int64 `[rows]`, each row's line in the table,
+        active: int64 `[lines]`; the rows of a line at 0 are left as they are,
+        pointers: int64 `[streams, rows]`, where a row's gradient, parameter and states (and rest) begin,
+        keys: int64 `[rows]`, for rounding by chance,
+        counts: int64 `[rows]`, to which each row's elements that are counted are added,
+        blocks: int64 `[blocks, 3]`, the row that a block is part of, its first element there, its length.
+    """
+    kernel[(blocks,)](*arguments, rows, aligned, num_warps=WARPS, enable_fp_fusion=True)

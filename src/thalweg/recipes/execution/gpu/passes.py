@@ -1,0 +1,158 @@
+"""A pass over rows on a GPU."""
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.recipes.execution.gpu import kernels
+from thalweg.recipes.execution.gpu.source import BLOCK
+from thalweg.recipes.execution.storage import STORAGE, Storage
+from thalweg.recipes.rows import Array
+from thalweg.recipes.trace import Program
+
+ALIGNED = 16  # bytes: memory that begins at a multiple is read in vectors
+
+
+class Pass:
+    """See `compiled.Pass`. What changes lies in one buffer, which is copied to the device before each call.
+
+    Made while a graph of kernels is recorded, it is that graph's own, which must keep it; a pass with blocks of the
+    same sizes must have been made before.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        device: torch.device,
+        storage: Storage,
+        sizes: Array,
+        lines: int,
+        *,
+        by_chance: bool = False,
+    ) -> None:
+        rows, width = len(sizes), len(program.columns)
+        self._real = torch.float64 if torch.float64 in storage else torch.float32
+        rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
+        self.by_chance = by_chance and torch.bfloat16 in rounded
+        self._kernel = kernels.kernel(program, tuple(STORAGE[d] for d in storage), by_chance=self.by_chance)
+        words = -(-lines * width * self._real.itemsize // 8)
+        shapes = [(len(storage), rows), (rows,), (rows,), (lines,), (words,)]
+        self._frame = Frame(device, shapes)
+        self.pointers, self.which, self.keys, self.active, held = self._frame.arrays
+        self._table = held.view(np.float64 if self._real is torch.float64 else np.float32)
+        self._table = self._table[: lines * width].reshape(lines, width)
+        self.active[:] = 1
+        self._blocks = _blocks(tuple(sizes.tolist()), device)
+        self.counts_there = torch.zeros(rows, dtype=torch.int64, device=device)
+        self._counting = any(name != "p" and name not in program.states for name in program.outputs)
+
+    @property
+    def counts(self) -> Array:
+        """Waits for the device, where the program counts at all."""
+        there = self.counts_there
+        return there.cpu().numpy() if self._counting else np.zeros(len(there), np.int64)
+
+    def __call__(self, columns: Array) -> None:
+        self._table[: len(columns)] = columns
+        self._frame.send()
+        self._launch()
+
+    def follow(self, columns: Tensor, active: Tensor | None = None, keys: Tensor | None = None) -> None:
+        """Steps every row by what is on the device: columns `[lines, columns]`, active `[lines]`, keys `[rows]`.
+
+        It can be recorded: nothing is waited for, and what the CPU knows is sent by kernels.
+        """
+        self._frame.send()
+        _, _, on_keys, on_active, held = self._frame.there
+        width = columns.shape[1]
+        held.view(self._real)[: len(columns) * width].view(-1, width).copy_(columns)
+        if active is not None:
+            on_active[: len(active)].copy_(active)
+        if keys is not None:
+            on_keys[: len(keys)].copy_(keys)
+        self._launch()
+
+    def _launch(self) -> None:
+        if self._counting:
+            self.counts_there.zero_()
+        if len(self._blocks):
+            pointers, which, keys, active, held = self._frame.there
+            aligned = not (self.pointers % ALIGNED).any()
+            arguments = (held.view(self._real), which, active, pointers, keys, self.counts_there, self._blocks)
+            with _current(self._blocks.device):
+                kernels.launch(self._kernel, len(self._blocks), arguments, len(self.which), aligned)
+
+
+class Frame:
+    """Arrays of 64-bit numbers in one buffer, `arrays`, and the same on the device, `there`, at multiples of 16 bytes.
+
+    The last may have garbage on the device until it is written there.
+    """
+
+    def __init__(self, device: torch.device, shapes: Sequence[tuple[int, ...]]) -> None:
+        lengths = [math.prod(shape) for shape in shapes]
+        ends = [*accumulate(length + length % 2 for length in lengths)]
+        begins = [0, *ends[:-1]]
+        self._host = np.zeros(ends[-1], np.int64)
+        self._there = torch.zeros(ends[-1], dtype=torch.int64, device=device)
+        self._fixed = begins[-1]
+        each = list(zip(begins, lengths, shapes, strict=True))
+        self.arrays = [self._host[begin : begin + length].reshape(shape) for begin, length, shape in each]
+        self.there: list[Tensor] = [self._there[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        self._recorded = recording(device)
+
+    def send(self) -> None:
+        """Pageable memory is read before the call returns, so that it may change at once."""
+        if not self._recorded:
+            self._there.copy_(torch.from_numpy(self._host), non_blocking=True)
+            return
+        numbers = list(self._there[: self._fixed].unbind())  # no copy from memory that may change can be recorded
+        torch._foreach_zero_(numbers)
+        torch._foreach_add_(numbers, self._host[: self._fixed].tolist())
+
+
+def recording(device: torch.device) -> bool:
+    """Whether what is launched now is recorded as a graph, to be launched later."""
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+
+@lru_cache(maxsize=64)
+def sent(numbers: tuple[int, ...], device: torch.device) -> Tensor:
+    """Numbers on a device, int64. No copy can be recorded: those of a recorded step have been sent by one before."""
+    _refuse_recording(device)
+    return torch.tensor(numbers, dtype=torch.int64, device=device)
+
+
+@lru_cache(maxsize=64)
+def _blocks(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """(row, first element, length) of each, int64 `[blocks, 3]`; none crosses a row."""
+    _refuse_recording(device)
+    each = np.array(sizes, np.int64)
+    counts = -(-each // BLOCK)
+    row = np.repeat(np.arange(len(each)), counts)
+    first = (np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)) * BLOCK
+    found = np.stack([row, first, np.minimum(BLOCK, each[row] - first)], axis=1).astype(np.int64)
+    return torch.from_numpy(found).to(device)
+
+
+def _refuse_recording(device: torch.device) -> None:
+    if recording(device):
+        raise InputError(
+            "A CUDA graph cannot record an optimizer's first step: take one before, with the same parameters."
+        )
+
+
+def _current(device: torch.device) -> AbstractContextManager[Any]:
+    """Within it, the device is the one that kernels are launched on."""
+    if device.type == "cpu":  # Triton's interpreter
+        return nullcontext()
+    current: AbstractContextManager[Any] = torch.get_device_module(device).device(device)
+    return current

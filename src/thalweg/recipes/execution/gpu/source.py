@@ -1,0 +1,110 @@
+"""A program as the Triton source of one kernel over memory.
+
+As on the CPU, no literal reaches the elements, and whatever is not a state begins with an underscore. Divisions and
+square roots are those that round correctly; bfloat16 is bits here, so that all roundings are the CPU's.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from thalweg.recipes.execution.codes_source import indented
+from thalweg.recipes.execution.gpu.templates import TEMPLATE
+from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
+from thalweg.recipes.trace import Instruction, Program
+
+EXPRESSIONS = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "_divided({0}, {1})",
+    "pow": "_power({0}, {1})",
+    "neg": "-{0}",
+    "abs": "_tl.abs({0})",
+    "sqrt": "_root({0})",
+    "cbrt": "_cube_root({0})",
+    "exp": "_exponential({0})",
+    "log": "_logarithm({0})",
+    "sign": "_tl.where({0} == {0}, ({0} > 0).to(_REAL) - ({0} < 0).to(_REAL), {0})",
+    "max": "_tl.maximum({0}, {1}, propagate_nan=_tl.PropagateNan.ALL)",
+    "min": "_tl.minimum({0}, {1}, propagate_nan=_tl.PropagateNan.ALL)",
+    "eq": "({0} == {1}).to(_REAL)",
+    "lt": "({0} < {1}).to(_REAL)",
+    "le": "({0} <= {1}).to(_REAL)",
+    "where": "_tl.where({0} != 0, {1}, {2})",
+}
+
+BLOCK = 1024
+"""Elements that a program of the kernel takes."""
+
+HELD = {"float32": "float32", "float64": "float64", "bfloat16": "uint16", "by chance": "uint16", "halves": "uint16"}
+HELD |= {"int16": "int16"}
+
+
+def kernel(program: Program, storage: Sequence[str], *, by_chance: bool = False) -> str:
+    """The kernel's source for streams (gradient, parameter, states) held as `storage` says.
+
+    Each is "float32", "float64" or "bfloat16"; float64 stands alone. A stream more, "int16", is what a bfloat16
+    parameter leaves over. by_chance: what is "bfloat16", but for the gradient, is rounded stochastically. Of an output
+    that is no stream, the elements that are not 0 are counted.
+    """
+    from thalweg import __version__
+
+    held = _held(program, storage, by_chance=by_chance)
+    real = "float64" if "float64" in storage else "float32"
+    return TEMPLATE.format(
+        version=__version__,
+        real=real,
+        block=BLOCK,
+        exact="" if real == "float64" else "_rn",
+        divided="_a / _b" if real == "float64" else "_tl.div_rn(_a, _b)",
+        first=FIRST,
+        second=SECOND,
+        width=len(program.columns),
+        elements=indented(1, [*_read(program, held), *map(_line, program.body), *_written(program, held)]),
+    )
+
+
+def _held(program: Program, storage: Sequence[str], *, by_chance: bool) -> dict[str, str]:
+    """Stream → how it is held, those that are rounded apart."""
+    streams = ("g", "p", *program.states, *(["_rest"] if "int16" in storage else []))
+    held = dict(zip(streams, storage, strict=True))
+    if by_chance:
+        held = {stream: "by chance" if kind == "bfloat16" and stream != "g" else kind for stream, kind in held.items()}
+    return {**held, "p": "halves"} if "_rest" in held else held
+
+
+def _read(program: Program, held: Mapping[str, str]) -> list[str]:
+    """Columns, places and elements."""
+    lines = [f"_k{j} = _tl.load(_k + {j})" for j in range(len(program.columns))]
+    for j, (stream, kind) in enumerate(held.items()):
+        begin = f"_tl.load(_pointers + {j} * _rows + _r).to(_tl.pointer_type(_tl.{HELD[kind]}))"
+        lines.append(f"{stream}_ = _place({begin}, _start, _ALIGNED) + _i")
+        lines.append(f"{stream} = _read({stream}_, _here, _FULL)")
+    lines += [f"{s} = _widened({s})" for s, kind in held.items() if kind in ("bfloat16", "by chance")]
+    return [*lines, *(["p = _joined(p, _rest)"] if "_rest" in held else [])]
+
+
+def _line(instruction: Instruction) -> str:
+    return f"{instruction.target} = {EXPRESSIONS[instruction.op].format(*instruction.arguments)}"
+
+
+def _written(program: Program, held: Mapping[str, str]) -> list[str]:
+    """New elements in the place of the old ones, and what is counted."""
+    changed = [(name, value) for name, value in program.outputs.items() if name != value]
+    lines = [line for name, value in changed if name in held for line in _stored(name, value, held)]
+    for name, value in changed:
+        if name not in held:
+            lines.append(f"_found = _tl.sum(_tl.where(_here & (_tl.broadcast_to({value}, [_BLOCK]) != 0), 1, 0), 0)")
+            lines.append("_tl.atomic_add(_counts + _r, _found.to(_tl.int64))")
+    return lines
+
+
+def _stored(stream: str, value: str, held: Mapping[str, str]) -> list[str]:
+    value, kind = f"_tl.broadcast_to({value}, [_BLOCK])", held[stream]
+    if kind == "halves":
+        return [
+            f"_write({stream}_, _upper({value}), _here, _FULL)",
+            f"_write(_rest_, _lower({value}), _here, _FULL)",
+        ]
+    chance = f"_by_chance({value}, _start + _i, _key + {apart([*held].index(stream) - 1)})"
+    new = {"bfloat16": f"_narrowed({value})", "by chance": chance}.get(kind, value)
+    return [f"_write({stream}_, {new}, _here, _FULL)"]
