@@ -4,12 +4,25 @@
 """
 
 import os
+import threading
 
 os.environ["TRITON_INTERPRET"] = "1"
 
 import numpy as np
 
 from thalweg.recipes.execution import storage
+from thalweg.recipes.execution.gpu import kernels
 
 storage.GPUS = (*storage.GPUS, "cpu")
 np.seterr(all="ignore")  # the interpreter computes with NumPy, which warns of what a GPU does not
+
+_launch, _one = kernels.launch, threading.Lock()
+
+
+def launch(*arguments):
+    """The interpreter is for one thread at a time."""
+    with _one:
+        _launch(*arguments)
+
+
+kernels.launch = launch

@@ -105,7 +105,7 @@ def test_whatever_needs_whole_gradients_gets_them(monkeypatch: pytest.MonkeyPatc
     options = {"clip_norm": 0.1, "keep_weights": True}
     alone = train_all(wide(), chosen, execution="loop", **options)
     clipped = train_all(wide(), chosen, execution="population", **options)
-    monkeypatch.setattr(executors.compiled, "accepts", lambda *tensors: False)
+    monkeypatch.setattr(executors.storage, "accepts", lambda *tensors: False)
     stacked = train_all(wide(), chosen, execution="population", **options)
     plain = train_all(wide(), chosen, execution="population", keep_weights=True)
     for a, b, c in zip(alone, clipped, stacked, strict=True):

@@ -56,7 +56,7 @@ class Kernels:
         known |= {name: torch.stack([row.measured[name] for row in group]) for name in group[0].measured}
         if AGREEMENT in needs.structure.measured:
             known[AGREEMENT] = self._agreement(trace_agreement(needs.structure), group, known, t)
-        columns, after = rows.table(needs.program, known, t)
+        columns, after = rows.table(needs.program, known, t, len(group))
         active = None if going is None else going.long().expand(len(group))
         self._pass(needs.program, group, needs).follow(columns, active, _keys(needs, group, t))
         self._count(states, going)
@@ -71,20 +71,20 @@ class Kernels:
     def _agreement(self, counting: Program, group: Sequence[Followed], known: Mapping[str, Any], t: Tensor) -> Tensor:
         """The share of each row's elements that a cautious step moves, float64 `[rows]`."""
         step = self._pass(counting, group, None)
-        step.follow(rows.table(counting, known, t)[0])
+        step.follow(rows.table(counting, known, t, len(group))[0])
         sizes = passes.sent(tuple(max(1, row.elements.p.numel()) for row in group), t.device)
         share: Tensor = step.counts_there / sizes.double()
         return share
 
     def _pass(self, program: Program, group: Sequence[Followed], needs: Needs | None) -> Any:
-        """One that has these rows' places in memory. A graph that is recorded has its own."""
+        """One that knows these rows' places in memory. A graph that is recorded has its own."""
         streams = [row.elements.streams for row in group]
         held, device = tuple(t.dtype for t in streams[0]), streams[0][1].device
         sizes = np.array([row[1].numel() for row in streams])
         chances = needs is not None and needs.precision.chances([row.elements.p for row in group])
         key = (program, held, device, tuple(sizes.tolist()), chances)
         own = passes.recording(device)
-        made = None if own else self._made.get(key)
+        made: Any = None if own else self._made.get(key)
         if made is None:
             made = compiled.prepare(program, device, held, sizes, len(group), by_chance=chances)
             made.which[:] = np.arange(len(group))
@@ -93,6 +93,7 @@ class Kernels:
             else:
                 self._made[key] = made
         made.pointers[:] = np.array([[t.data_ptr() for t in row] for row in streams], np.int64).T
+        made.send()
         return made
 
 

@@ -22,6 +22,7 @@ from thalweg.optim.state import Needs
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure, agreement
 from thalweg.recipes.compose import step as composed
+from thalweg.recipes.execution.gpu.passes import refuse_recording
 from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.execution.rounding import wide
 from thalweg.recipes.measures import made
@@ -146,6 +147,8 @@ def _row(group: _Group, place: int, state: states.States, together: Tensor | Non
     """A parameter about to be stepped; its state is there, and on its device."""
     p, needs = group.params[place], group.needs
     program, g = needs.program, group.gradients[place]
+    if "step" not in state:
+        refuse_recording(p.device)
     needs.ensure(state, p, counted=True)  # if this is the first step, only a count tells a graph
     for name in ("step", *program.row_states):
         state[name] = state[name].to(p.device)

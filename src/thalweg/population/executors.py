@@ -19,6 +19,7 @@ Mask = NDArray[np.bool_]
 Gradient = Tensor | Product
 Stacks = Mapping[str, Tensor]
 PIECE = 1 << 20  # elements of gradients made at once: few calls, and little memory
+PIECE_ON_GPU = 1 << 26  # the same where a call costs more
 
 
 class Scratch:
@@ -26,7 +27,9 @@ class Scratch:
 
     def __init__(self, parameters: Stacks) -> None:
         self._like = next(iter(parameters.values()))
-        self._size = max(PIECE, *(p[0].numel() for p in parameters.values()))
+        self.piece = PIECE_ON_GPU if storage.on_gpu(self._like.device) else PIECE
+        needed = max(p.numel() for p in parameters.values())
+        self._size = max(min(self.piece, needed), *(p[0].numel() for p in parameters.values()))
         self._memory: Tensor | None = None
 
     def __call__(self, elements: int) -> Tensor:
@@ -55,13 +58,17 @@ def apart(program: Program) -> bool:
 
 
 class _Compiled:
-    """One kernel call for all parameters of all members; large gradients are made and used up piece by piece."""
+    """One kernel call for all parameters of all members; large gradients are made and used up piece by piece.
+
+    follows: whether it can step by what is on the device.
+    """
 
     def __init__(
         self, program: Program, place: slice, parameters: Stacks, states: Mapping[str, Stacks], scratch: Scratch
     ) -> None:
         self._program, self._place, self._scratch = program, place, scratch
         self._streams = [parameters, *states.values()]
+        self.follows = storage.on_gpu(next(iter(parameters.values())).device)
         self._prepared: dict[frozenset[str], tuple[_Whole | None, list[_Piece]]] = {}
 
     def cast(self, columns: Array) -> Array:
@@ -70,14 +77,42 @@ class _Compiled:
     def __call__(
         self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Array, active: Mask
     ) -> Array:
-        late = frozenset(name for name, g in gradients.items() if isinstance(g, Product))
-        if late not in self._prepared:
-            self._prepared[late] = self._prepare(late)
-        whole, pieces = self._prepared[late]
+        whole, pieces = self._parts(gradients)
         counts = np.zeros((0, len(active))) if whole is None else whole(bases, columns, active)
         for piece in pieces:
             piece(gradients[piece.name], columns, active)  # type: ignore[arg-type]
         return counts
+
+    def follow(
+        self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Tensor, active: Tensor, send: bool
+    ) -> Tensor:
+        """The same on a GPU, by what is there: columns and active, int64, as tensors; so are the counts.
+
+        send: whether the members' places in memory are sent first; else this is not carried out before they are.
+        """
+        whole, pieces = self._parts(gradients)
+        counts = columns.new_zeros((0, len(active))) if whole is None else whole.follow(bases, columns, active, send)
+        for piece in pieces:
+            piece.follow(gradients[piece.name], columns, active, send)  # type: ignore[arg-type]
+        return counts
+
+    def ready(self, gradients: Mapping[str, Gradient]) -> None:
+        """Makes ready whatever steps with gradients like these need."""
+        self._parts(gradients)
+
+    def send(self) -> None:
+        """What the CPU knows of the members' places in memory goes to the device."""
+        for whole, pieces in self._prepared.values():
+            if whole is not None:
+                whole.step.send()
+            for piece in pieces:
+                piece.step.send()
+
+    def _parts(self, gradients: Mapping[str, Gradient]) -> "tuple[_Whole | None, list[_Piece]]":
+        late = frozenset(name for name, g in gradients.items() if isinstance(g, Product))
+        if late not in self._prepared:
+            self._prepared[late] = self._prepare(late)
+        return self._prepared[late]
 
     def _prepare(self, late: frozenset[str]) -> "tuple[_Whole | None, list[_Piece]]":
         names = [name for name in self._streams[0] if name not in late]
@@ -87,7 +122,7 @@ class _Compiled:
     def _pieces(self, name: str) -> "list[_Piece]":
         tensors = [of[name] for of in self._streams]
         members, size = len(tensors[0]), tensors[0][0].numel()
-        count = max(1, PIECE // size)
+        count = max(1, self._scratch.piece // size)
         starts = range(0, members, count)
         parts = [slice(start, min(start + count, members)) for start in starts]
         return [_Piece(self._program, name, part, self._place.start, tensors, self._scratch) for part in parts]
@@ -104,17 +139,26 @@ class _Whole:
         self._in_stack = (np.arange(members) + place.start) * stride
         self._times = len(lengths) if apart(program) else 1
         lines, sizes = self._times * members, np.repeat(lengths, members)
-        self._pass = compiled.prepare(program, first.device, (first.dtype,) * (1 + len(streams)), sizes, lines)
-        self._pass.which[:] = np.resize(np.arange(lines), len(sizes))
+        self.step: Any = compiled.prepare(program, first.device, (first.dtype,) * (1 + len(streams)), sizes, lines)
+        self.step.which[:] = np.resize(np.arange(lines), len(sizes))
         for i, tensors in enumerate(streams, 1):
-            self._pass.pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
+            self.step.pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
 
     def __call__(self, bases: NDArray[np.int64], columns: Array, active: Mask) -> Array:
         """What is counted, `[parameters, members]`. bases: where the gradients of the whole stack begin."""
-        self._pass.pointers[0] = (bases[:, None] + self._in_stack).ravel()
-        self._pass.active[:] = np.tile(active, self._times)
-        self._pass(columns.reshape(-1, columns.shape[-1]))
-        return self._pass.counts.reshape(-1, len(active))
+        self.step.pointers[0] = (bases[:, None] + self._in_stack).ravel()
+        self.step.active[:] = np.tile(active, self._times)
+        self.step(columns.reshape(-1, columns.shape[-1]))
+        counts: Array = self.step.counts.reshape(-1, len(active))
+        return counts
+
+    def follow(self, bases: NDArray[np.int64], columns: Tensor, active: Tensor, send: bool) -> Tensor:
+        self.step.pointers[0] = (bases[:, None] + self._in_stack).ravel()
+        if send:
+            self.step.send()
+        self.step.follow(columns.reshape(-1, columns.shape[-1]), active.repeat(self._times))
+        counts: Tensor = self.step.counts_there.view(-1, len(active))
+        return counts
 
 
 @dataclass(init=False)
@@ -130,20 +174,25 @@ class _Piece:
         self._in_stack = slice(first + members.start, first + members.stop)
         count, size = members.stop - members.start, tensors[0][0].numel()
         self._memory = scratch(count * size)
-        self._pass = compiled.prepare(
-            program, tensors[0].device, (tensors[0].dtype,) * (1 + len(tensors)), np.full(count, size), count
-        )
-        self._pass.which[:] = np.arange(count)
+        held, sizes = (tensors[0].dtype,) * (1 + len(tensors)), np.full(count, size)
+        self.step: Any = compiled.prepare(program, tensors[0].device, held, sizes, count)
+        self.step.which[:] = np.arange(count)
         starts = [self._memory.data_ptr(), *(t[members.start].data_ptr() for t in tensors)]
         steps = np.arange(count) * size * tensors[0].element_size()
-        self._pass.pointers[:] = np.array(starts, np.int64)[:, None] + steps
+        self.step.pointers[:] = np.array(starts, np.int64)[:, None] + steps
 
     def __call__(self, gradient: Product, columns: Array, active: Mask) -> None:
         going = active[self._members]
         if going.any():
             gradient.into(self._memory, self._in_stack)
-            self._pass.active[:] = going
-            self._pass(columns[self._members])
+            self.step.active[:] = going
+            self.step(columns[self._members])
+
+    def follow(self, gradient: Product, columns: Tensor, active: Tensor, send: bool) -> None:
+        gradient.into(self._memory, self._in_stack)
+        if send:
+            self.step.send()
+        self.step.follow(columns[self._members], active[self._members])
 
 
 def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
@@ -153,6 +202,8 @@ def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
 
 class _Stacked:
     """The same in torch's operators, for other devices and dtypes."""
+
+    follows = False
 
     def __init__(self, program: Program, place: slice, parameters: Stacks, states: Mapping[str, Stacks]) -> None:
         self._program, self._place, self._parameters, self._states = program, place, parameters, states

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.population.batches import Batch, Order, batch_at
+from thalweg.population.batches import Order, batch_at
 from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
@@ -18,7 +18,9 @@ from thalweg.population.gradients import GradientProgram, whole
 from thalweg.population.job import Job, Watch
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import Stack, build, stack
+from thalweg.population.recorded import Recorded
 from thalweg.population.updates import Updates
+from thalweg.recipes.execution.storage import on_gpu
 from thalweg.workloads.workload import Split
 
 
@@ -51,6 +53,7 @@ class _Together:
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
         self._curves = Curves(len(members), higher_is_better=job.workload.metric.higher_is_better)
         self._here = np.arange(len(members))  # which members the stack still holds, in its order
+        self._recorded: Recorded | None = None
         self.step, self._seconds = 0, 0.0
         self._began = time.perf_counter()
 
@@ -59,16 +62,36 @@ class _Together:
         if not len(self._here):
             self.step = end
             return
-        self._updates.plan(start + 1, end - start)
+        recorded = self._recording()
+        if recorded is not None:
+            recorded.begin(self.step + 1, end - self.step, self._curves.active[self._here])
+        else:
+            self._updates.plan(start + 1, end - start)
         rows = self._seed_index[self._here]
         while self.step < end:
             self._watch.check(self._state)
             index = self._order.next()
-            self._train_batch(batch_at(self._job.workload.train, index[0] if self._shared else index[rows]))
+            self.step += 1
+            step = self._train_batch if recorded is None else recorded.step
+            step(index[0] if self._shared else index[rows])
+        self._note()
         self._end_members_with_broken_parameters()
 
-    def _train_batch(self, batch: Batch) -> None:
-        self.step += 1
+    def _recording(self) -> Recorded | None:
+        """Steps that stay on the device, where all of a step can."""
+        possible = on_gpu(self._job.device) and not self._job.random and self._updates.can_follow
+        if possible and self._recorded is None:
+            seeds = [self._seeds[m] for m in self._here]
+            self._recorded = Recorded(self._job, self._stack, self._program, self._updates, seeds)
+        return self._recorded
+
+    def _note(self) -> None:
+        """Notes the losses of steps that stayed on the device."""
+        for step, losses, samples in self._recorded.notes() if self._recorded is not None else ():
+            self._curves.batch(step, self._everyone(losses), samples)
+
+    def _train_batch(self, index: Tensor) -> None:
+        batch = batch_at(self._job.workload.train, index)
         seeds = [self._seeds[m] for m in self._here]
         gradients, losses, self._stack.buffers = self._program(self._stack, batch, seeds, self.step)
         if self._job.clip_norm is not None:
@@ -77,7 +100,7 @@ class _Together:
         self._curves.batch(self.step, self._everyone(losses), samples)
         self._updates.step(self.step, gradients, self._curves.active[self._here])
 
-    def _everyone(self, values: Tensor | list[float]) -> np.ndarray:
+    def _everyone(self, values: Tensor | np.ndarray | list[float]) -> np.ndarray:
         """Values of the members that are still here, among NaN for those that left."""
         out = np.full(self._count, np.nan)
         out[self._here] = values.double().cpu().numpy() if isinstance(values, Tensor) else values
@@ -118,8 +141,10 @@ class _Together:
             self._here = self._here[index]
             self._stack = self._stack.keep(torch.from_numpy(index).to(self._job.device)) if len(index) else self._stack
             self._updates.keep(index, self._stack.parameters)
+            self._recorded = None
 
     def _state(self) -> State:
+        self._note()
         parts = {
             "parameters": State(self._stack.parameters),
             "buffers": State(self._stack.buffers),
@@ -149,7 +174,8 @@ class _Together:
         train = np.full(self._count, np.nan)
         if len(self._here):
             train = self._everyone(self._measure(self._job.workload.train)[0])
-        how = f"population of {self._count}"
+        unrecorded = f" ({self._recorded.reason})" if self._recorded is not None and self._recorded.reason else ""
+        how = f"population of {self._count}{unrecorded}"
         held = {**self._updates.weights(), **self._stack.buffers} if self._job.keep_weights else {}
         size = sum(p[0].numel() * p.element_size() for p in self._stack.parameters.values())
         return [

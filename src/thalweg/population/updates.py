@@ -42,12 +42,21 @@ class Updates:
 
     def step(self, t: int, gradients: Mapping[str, Gradient], active: Mask) -> None:
         """Step `t` of every active member."""
+        aligned, bases = self.laid(gradients)
+        for group in self.groups:
+            group.step(t, aligned, bases, active[group.place])
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether every group can step by what is on the device."""
+        return all(group.executor.follows for group in self.groups)
+
+    def laid(self, gradients: Mapping[str, Gradient]) -> tuple[dict[str, Gradient], NDArray[np.int64]]:
+        """Gradients as the parameters lie, made where a group needs them whole; and where those that are made begin."""
         if any(group.needs_whole for group in self.groups):
             gradients = whole(gradients, self._parameters)
         aligned = {name: _aligned(gradients[name], p) for name, p in self._parameters.items()}
-        bases = np.array([g.data_ptr() for g in aligned.values() if isinstance(g, Tensor)], np.int64)
-        for group in self.groups:
-            group.step(t, aligned, bases, active[group.place])
+        return aligned, addresses([g for g in aligned.values() if isinstance(g, Tensor)])
 
     def weights(self) -> dict[str, Tensor]:
         """What members are evaluated by `[members, …]`: their parameters, or the average that one keeps of them."""
@@ -106,38 +115,43 @@ class Group:
             name: {p_name: _filled(p, declared[name].first(self.values, p)) for p_name, p in self._parameters.items()}
             for name in self.program.states
         }
-        self._make_ready()
+        self.make_ready()
 
-    def _make_ready(self) -> None:
+    def make_ready(self) -> None:
         """Whole gradients are taken out of the stack, so that what is made of them has the members' own places."""
         self.needs_whole = self.structure.needs_whole
         own = (self._parameters, self.states, self._scratch)
-        self._wholes = Wholes(self.structure, *own) if self.needs_whole else None
+        self.wholes = Wholes(self.structure, *own) if self.needs_whole else None
         source = slice(0, self.place.stop - self.place.start) if self.needs_whole else self.place
-        self._executor = executor(self.program, source, *own)
+        self.executor = executor(self.program, source, *own)
 
     def plan(self, first: int, steps: int) -> None:
         self._first = first
-        self._columns: Array | None = None
-        if not (self.program.row_states or self.program.measured):  # then row values depend on the step's number alone
-            t = np.arange(first, first + steps, dtype=np.float64)[:, None]
-            self._columns = self._executor.cast(table(self.program, {**self._inputs(), "t": t})[0])
+        columns = self.planned(first, steps)
+        self._columns: Array | None = None if columns is None else self.executor.cast(columns)
+
+    def planned(self, first: int, steps: int) -> Array | None:
+        """The row values of those steps, `[steps, m, columns]`, where they depend on the step's number alone."""
+        if self.program.row_states or self.program.measured:
+            return None
+        t = np.arange(first, first + steps, dtype=np.float64)[:, None]
+        return table(self.program, {**self.inputs(), "t": t})[0]
 
     def step(self, t: int, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
         """`gradients` are the whole stack's, laid out as the parameters; `bases`, where those that are made lie."""
         measured: dict[str, Array] = {}
-        if self._wholes is not None:
+        if self.wholes is not None:
             own = {name: g[self.place] for name, g in gradients.items() if isinstance(g, Tensor)}
-            own = self._wholes.gradients(own, self.values)
-            measured = self._wholes.measured(own, {**self.values, "t": float(t)}, active)
+            own = self.wholes.gradients(own, self.values)
+            measured = self.wholes.measured(own, {**self.values, "t": float(t)}, active)
             gradients, bases = own, addresses(list(own.values()))
         if self._columns is not None:
             columns = self._columns[t - self._first]
         else:
-            raw, after = table(self.program, {**self._inputs(), **measured, "t": float(t)})
+            raw, after = table(self.program, {**self.inputs(), **measured, "t": float(t)})
             self.values.update(after)
-            columns = self._executor.cast(raw)
-        self._executor(gradients, bases, columns, active)
+            columns = self.executor.cast(raw)
+        self.executor(gradients, bases, columns, active)
 
     def evaluated(self) -> dict[str, Tensor]:
         """What the members are evaluated by `[m, …]`, by the parameter's name."""
@@ -169,7 +183,7 @@ class Group:
             name: {p_name: like(s, s[index.to(s.device)]) for p_name, s in of.items()}
             for name, of in self.states.items()
         }
-        kept._make_ready()
+        kept.make_ready()
         return kept
 
     def _scalars(self) -> list[str]:
@@ -178,7 +192,7 @@ class Group:
         transforms = [name for name in TRANSFORMS if self.structure.has(name) and not OPTIONS[name].is_flag]
         return [*self.program.inputs, *starts, *transforms]
 
-    def _inputs(self) -> dict[str, Array]:
+    def inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
 
 

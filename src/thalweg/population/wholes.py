@@ -11,8 +11,9 @@ from thalweg.population.clipping import norms
 from thalweg.population.executors import Mask, Scratch, Stacks, addresses, executor
 from thalweg.population.models import like
 from thalweg.recipes.compose import Structure, beforehand
+from thalweg.recipes.execution.gpu import rows
 from thalweg.recipes.measures import chosen, norm_of
-from thalweg.recipes.options import AGREEMENT, OF_GRADIENTS
+from thalweg.recipes.options import AGREEMENT, GLOBAL_NORM, GRADIENT_NORM, OF_GRADIENTS
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import trace_agreement
 
@@ -26,19 +27,20 @@ class Wholes:
         self._structure, self._parameters = structure, parameters
         self._measured = OF_GRADIENTS.intersection(structure.measured)
         self._cautious = AGREEMENT in structure.measured
+        self._sizes = [max(1, p[0].numel()) for p in parameters.values()]
         if self._cautious:
             self._program = trace_agreement(structure)
             place = slice(0, len(next(iter(parameters.values()))))
             self._agree = executor(self._program, place, parameters, states, scratch)
 
-    def gradients(self, gradients: Stacks, values: Mapping[str, Array]) -> dict[str, Tensor]:
+    def gradients(self, gradients: Stacks, values: Mapping[str, Array | Tensor]) -> dict[str, Tensor]:
         """The members' own gradients, made anew where the structure does so, and laid out as the parameters."""
         if not self._structure.transforms:
             return dict(gradients)
         made = {}
         for name, p in self._parameters.items():
             by_row = (-1, *[1] * (p.ndim - 1))
-            limits = {n: torch.from_numpy(v).to(p).view(by_row) for n, v in values.items()}
+            limits = {n: torch.as_tensor(v).to(p).view(by_row) for n, v in values.items()}
             g = beforehand(self._structure, gradients[name], p, limits)
             made[name] = g if g.stride() == p.stride() else like(p, g)
         return made
@@ -52,6 +54,30 @@ class Wholes:
         if self._cautious:
             columns = self._agree.cast(table(self._program, {**values, **found})[0])
             counts = self._agree(gradients, addresses(list(gradients.values())), columns, active)
-            sizes = [max(1, p[0].numel()) for p in self._parameters.values()]
-            found[AGREEMENT] = counts / np.array(sizes)[:, None]
+            found[AGREEMENT] = counts / np.array(self._sizes)[:, None]
+        return found
+
+    def ready(self, gradients: Mapping[str, Any]) -> None:
+        """Makes ready whatever steps with gradients like these need."""
+        if self._cautious:
+            self._agree.ready(gradients)
+
+    def send(self) -> None:
+        """What the CPU knows of the members' places in memory goes to the device."""
+        if self._cautious:
+            self._agree.send()
+
+    def measured_there(
+        self, gradients: Stacks, values: Mapping[str, Tensor], t: Tensor, active: Tensor, send: bool
+    ) -> dict[str, Tensor]:
+        """The same on a GPU, all of it tensors. send: as for an executor."""
+        found: dict[str, Tensor] = {}
+        if self._measured:
+            each = norms(gradients).double()
+            both = {GRADIENT_NORM: each, GLOBAL_NORM: torch.linalg.vector_norm(each, dim=0)}
+            found = {name: both[name] for name in self._measured}
+        if self._cautious:
+            columns = rows.table(self._program, {**values, **found}, t, len(active))[0]
+            counts = self._agree.follow(gradients, addresses(list(gradients.values())), columns, active, send)
+            found[AGREEMENT] = torch.stack([n.double() / size for n, size in zip(counts, self._sizes, strict=True)])
         return found

@@ -65,12 +65,15 @@ class Pass:
         self._frame.send()
         self._launch()
 
+    def send(self) -> None:
+        """What is filled in goes to the device."""
+        self._frame.send()
+
     def follow(self, columns: Tensor, active: Tensor | None = None, keys: Tensor | None = None) -> None:
         """Steps every row by what is on the device: columns `[lines, columns]`, active `[lines]`, keys `[rows]`.
 
-        It can be recorded: nothing is waited for, and what the CPU knows is sent by kernels.
+        It can be recorded: nothing is waited for. What the CPU knows must be sent, before it is carried out.
         """
-        self._frame.send()
         _, _, on_keys, on_active, held = self._frame.there
         width = columns.shape[1]
         held.view(self._real)[: len(columns) * width].view(-1, width).copy_(columns)
@@ -127,14 +130,14 @@ def recording(device: torch.device) -> bool:
 @lru_cache(maxsize=64)
 def sent(numbers: tuple[int, ...], device: torch.device) -> Tensor:
     """Numbers on a device, int64. No copy can be recorded: those of a recorded step have been sent by one before."""
-    _refuse_recording(device)
+    refuse_recording(device)
     return torch.tensor(numbers, dtype=torch.int64, device=device)
 
 
 @lru_cache(maxsize=64)
 def _blocks(sizes: tuple[int, ...], device: torch.device) -> Tensor:
     """(row, first element, length) of each, int64 `[blocks, 3]`; none crosses a row."""
-    _refuse_recording(device)
+    refuse_recording(device)
     each = np.array(sizes, np.int64)
     counts = -(-each // BLOCK)
     row = np.repeat(np.arange(len(each)), counts)
@@ -143,7 +146,8 @@ def _blocks(sizes: tuple[int, ...], device: torch.device) -> Tensor:
     return torch.from_numpy(found).to(device)
 
 
-def _refuse_recording(device: torch.device) -> None:
+def refuse_recording(device: torch.device) -> None:
+    """Raises `InputError` while a graph is recorded."""
     if recording(device):
         raise InputError(
             "A CUDA graph cannot record an optimizer's first step: take one before, with the same parameters."

@@ -18,21 +18,25 @@ def _kept(x: Tensor) -> Tensor:
 OF_ROWS: Mapping[str, Any] = {**OPERATIONS, "mod": torch.remainder, "kept": _kept}
 
 
-def table(program: Program, values: Mapping[str, Tensor | float], t: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def table(
+    program: Program, values: Mapping[str, Tensor | float], t: Tensor, rows: int
+) -> tuple[Tensor, dict[str, Tensor]]:
     """As `recipes.rows.table`, on the device of `t`.
 
     Args:
-        values: hyperparameters, row states and what is measured: numbers, or float64 tensors `[rows]` or 0-d.
-        t: the step of each row, float64 `[rows]`.
+        values: hyperparameters, row states and what is measured: numbers, or float64 tensors that broadcast to
+            `[…, rows]`.
+        t: the step, float64, 0-d or `[rows]`.
 
     Returns:
-        columns `[rows, len(program.columns)]` and each row state's new value `[rows]`.
+        columns `[…, rows, len(program.columns)]` and each row state's new value `[rows]`.
     """
     known: dict[int, Tensor] = {}
-    given = {**values, "t": t}
-    columns = [_evaluate(symbol, given, known).expand_as(t) for symbol in program.columns]
-    after = {name: _evaluate(symbol, given, known).expand_as(t) for name, symbol in program.row_updates.items()}
-    return torch.stack(columns, dim=1) if columns else t.new_empty((len(t), 0)), after
+    given, full = {**values, "t": t}, t.new_zeros(rows)
+    columns = [_evaluate(symbol, given, known) for symbol in program.columns]
+    after = {name: _evaluate(symbol, given, known).expand(rows) for name, symbol in program.row_updates.items()}
+    made = torch.broadcast_tensors(full, *columns)[1:]  # type: ignore[no-untyped-call]
+    return torch.stack(made, dim=-1) if made else full[:, None][:, :0], after
 
 
 def _evaluate(symbol: Symbol, values: Mapping[str, Any], known: dict[int, Tensor]) -> Tensor:

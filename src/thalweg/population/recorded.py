@@ -1,0 +1,135 @@
+"""Training steps on a GPU that the CPU does not wait for: the second of a shape is recorded as a graph, and repeated.
+
+A step is then one launch, however many members and operations it has. Losses, and who diverged, stay on the device
+until they are asked for.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from thalweg.errors import first_line
+from thalweg.population.batches import batch_at
+from thalweg.population.clipping import clipped
+from thalweg.population.executors import Gradient
+from thalweg.population.following import Following
+from thalweg.population.gradients import GradientProgram, whole
+from thalweg.population.job import Job, exhausted
+from thalweg.population.models import Stack
+from thalweg.population.updates import Updates
+
+logger = logging.getLogger(__name__)
+
+RECORD = ("cuda",)
+"""Devices whose kernels can be recorded. Elsewhere they are launched one by one, but not waited for either."""
+
+
+@dataclass
+class _Shape:
+    """Steps of batches of one shape. index: the samples of the next. like: the gradients of the first.
+
+    kept: what the recorded step needs, and nobody else holds.
+    """
+
+    index: Tensor
+    like: dict[str, Gradient]
+    repeat: Callable[[], object] | None = None
+    kept: Any = None
+
+
+class Recorded:
+    """Steps of a stack of members whose models draw no random numbers. `reason`: why none is recorded, if so."""
+
+    def __init__(
+        self, job: Job, stack: Stack, program: GradientProgram, updates: Updates, seeds: Sequence[int]
+    ) -> None:
+        self._job, self._stack, self._program, self._seeds = job, stack, program, seeds
+        device, members = job.device, stack.members
+        most = max(end - start for start, end in pairwise([0, *job.workload.milestones]))
+        self._following = Following(updates, most, device)
+        self._place = torch.zeros(1, dtype=torch.int64, device=device)
+        self._t = torch.zeros(1, dtype=torch.float64, device=device)
+        self._active = torch.ones(members, dtype=torch.int64, device=device)
+        self._losses = torch.zeros(most, members, dtype=torch.float64, device=device)
+        self._shapes: dict[torch.Size, _Shape] = {}
+        self._samples: list[int] = []
+        self._first, self._noted = 1, 0
+        self.reason = ""
+
+    def begin(self, first: int, steps: int, active: NDArray[np.bool_]) -> None:
+        """Steps `first`, …, `first + steps - 1` come, of the members that are active."""
+        self._first, self._samples, self._noted = first, [], 0
+        self._place.zero_()
+        self._t.fill_(first)
+        self._active.copy_(torch.from_numpy(active.astype(np.int64)))
+        self._following.begin(first, steps)
+
+    def step(self, index: Tensor) -> None:
+        """The next step, with the samples at `index`, `[batch]` or `[members, batch]`."""
+        shape = self._shapes.get(index.shape)
+        self._samples.append(index.shape[-1])
+        if shape is None:  # traces and compiles
+            index = index.to(self._job.device, copy=True)
+            self._shapes[index.shape] = _Shape(index, self._carry_out(index))
+            return
+        shape.index.copy_(index, non_blocking=True)
+        shape.repeat = shape.repeat or self._record(shape)
+        shape.repeat()
+
+    def notes(self) -> list[tuple[int, NDArray[np.float64], int]]:
+        """(step, losses `[members]`, samples) of the steps since they began, or since this was asked."""
+        begin, end = self._noted, len(self._samples)
+        losses = self._losses[begin:end].cpu().numpy()
+        self._following.settle()
+        self._noted = end
+        return [(self._first + i, losses[i - begin], self._samples[i]) for i in range(begin, end)]
+
+    def _carry_out(self, index: Tensor, *, send: bool = True) -> dict[str, Gradient]:
+        """One step, by what is on the device alone, but for what is to be sent; returns the gradients."""
+        batch = batch_at(self._job.workload.train, index)
+        made, losses, buffers = self._program(self._stack, batch, self._seeds, 0)
+        gradients: dict[str, Gradient] = dict(made)
+        if self._job.clip_norm is not None:
+            gradients = dict(clipped(whole(gradients, self._stack.parameters), self._job.clip_norm))
+        self._active.mul_(torch.isfinite(losses))
+        self._losses.index_copy_(0, self._place, losses.double()[None])
+        self._following.step(self._place, self._t, gradients, self._active, send=send)
+        for name, buffer in buffers.items():
+            self._stack.buffers[name].copy_(buffer)
+        self._place.add_(1)
+        self._t.add_(1)
+        return gradients
+
+    def _record(self, shape: _Shape) -> Callable[[], object]:
+        """What carries out a step of this shape; recorded where that can be."""
+        if self._job.device.type in RECORD and not self.reason:
+            passes = self._following.own(shape.like)
+            try:
+                repeat = record(lambda: self._carry_out(shape.index, send=False))
+                self._following.send()
+                shape.kept = passes
+                return repeat
+            except RuntimeError as error:
+                if exhausted(error):
+                    raise
+                self.reason = f"its steps are launched one by one: {first_line(error)}"
+                logger.warning("A training step cannot be recorded as a CUDA graph: %s", first_line(error))
+            finally:
+                self._following.own(shape.like)  # for whoever comes next
+                shape.like = {}
+        return lambda: self._carry_out(shape.index)
+
+
+def record(step: Callable[[], object]) -> Callable[[], object]:
+    """What repeats, in one launch, the kernels that the step launches; recording them carries none out."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        step()
+    return graph.replay

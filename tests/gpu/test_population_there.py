@@ -1,0 +1,148 @@
+"""A population whose steps are recorded and repeated: each member as in the plain loop."""
+
+from dataclasses import replace
+
+import pytest
+import recording
+import torch
+from torch import nn
+
+from problems import TinyNet, tiny
+from thalweg.population import recorded
+from thalweg.population.checkpoints import Checkpoints
+from thalweg.population.members import Member
+from thalweg.population.plan import make_plan
+from thalweg.population.train import Finished, train
+from thalweg.recipes.catalogue import recipe
+
+EVERYTHING = {
+    "centralize": True, "clip_adaptive": 0.1, "clip_global_norm": 0.2, "clip_tensor_norm": 0.15, "clip_value": 0.05,
+    "weight_decay": 0.01, "cautious": True, "lookahead_steps": 4, "ema_decay": 0.8,
+}  # fmt: skip
+
+
+@pytest.fixture
+def graphs(device, monkeypatch):
+    """How many steps were recorded, on whatever stands for a GPU here."""
+    made, real = [], recorded.record
+    if device.type == "cpu":
+        monkeypatch.setattr(recorded, "RECORD", ("cpu",))
+        real = recording.record
+    monkeypatch.setattr(recorded, "record", lambda step: made.append(1) or real(step))
+    return made
+
+
+class Normed(nn.Module):
+    """With statistics of its own beside its parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.norm, self.out = (
+            nn.Linear(6, 16).double(),
+            nn.BatchNorm1d(16).double(),
+            nn.Linear(16, 3).double(),
+        )
+
+    def forward(self, x):
+        return self.out(torch.relu(self.norm(self.hidden(x))))
+
+
+def relu():
+    return nn.Sequential(nn.Linear(6, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 3)).double()
+
+
+def member(name, seed=0, **given):
+    return Member(recipe(name), recipe(name).resolve({"lr": 0.01, **given}), seed)
+
+
+def trained(workload, members, device, execution, **options):
+    plan = make_plan(
+        workload, members[0].seed, device=device, workers=1, execution=execution, keep_weights=True, **options
+    )
+    outcomes = {}
+    for event in train(plan, members):
+        if isinstance(event, Finished):
+            outcomes.update(event.outcomes)
+    return [outcomes[i] for i in range(len(members))]
+
+
+def assert_alike(workload, members, device, **options):
+    there = trained(workload, members, device, "population", **options)
+    alone = trained(workload, members, torch.device("cpu"), "loop", **options)
+    for a, b in zip(there, alone, strict=True):
+        assert a.diverged_at == b.diverged_at
+        if a.diverged_at is None:
+            assert [m.step for m in a.curve] == [m.step for m in b.curve]
+            assert [m.train_loss for m in a.curve] == pytest.approx([m.train_loss for m in b.curve], rel=1e-9)
+            for name, weight in b.weights.items():
+                torch.testing.assert_close(a.weights[name].cpu(), weight, rtol=1e-9, atol=1e-9)
+    return there
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_members_are_those_of_the_loop(seeds, device, graphs):
+    """Columns that are planned, row states, and what is measured; one batch for all, and a batch each."""
+    each = [("adam", {}), ("sgd", {}), ("nadam", {}), ("momentum", EVERYTHING), ("nadam", EVERYTHING)]
+    members = [member(name, seed, **given) for name, given in each for seed in range(seeds)]
+    assert_alike(replace(tiny(torch.float64), epochs=2), members, device)
+    assert len(graphs) == 2  # of whole batches, and of the short last one of an epoch
+
+
+def test_statistics_are_kept(device, graphs):
+    members = [member("adam", lr=lr) for lr in (1e-3, 1e-2)]
+    assert_alike(replace(tiny(torch.float64), model=Normed, epochs=2), members, device)
+    assert graphs
+
+
+def test_clipped_by_the_norm_of_all(device, graphs):
+    assert_alike(replace(tiny(torch.float64), epochs=2), [member("adam"), member("sgd", lr=0.5)], device, clip_norm=0.1)
+    assert graphs
+
+
+def test_who_diverges_leaves(device, graphs):
+    """Found once its losses are asked for, at the step at which it did."""
+    members = [member("sgd", lr=lr) for lr in (0.1, 1e200, 0.2, 1e150)]
+    there = assert_alike(replace(tiny(torch.float64), model=relu, epochs=3), members, device)
+    assert [outcome.diverged_at is None for outcome in there] == [True, False, True, False]
+    assert len(graphs) == 3  # of whole batches anew for those who stay, and of the short last one in the last epoch
+
+
+def test_large_gradients_are_made_where_they_are_used(device, graphs, monkeypatch):
+    monkeypatch.setattr("thalweg.population.products.LARGE", 50)
+    members = [member(name) for name in ("adam", "nadam")]
+    assert_alike(replace(tiny(torch.float64), model=relu, epochs=1), members, device)
+    assert graphs
+
+
+def test_resumed_in_the_middle_of_an_epoch(device, graphs, tmp_path):
+    """From a checkpoint taken between two repeated steps, bit for bit."""
+    workload, members = replace(tiny(torch.float64), epochs=2), [member("adam"), member("nadam", **EVERYTHING)]
+    plan = make_plan(workload, 0, device=device, workers=1, execution="population", keep_weights=True)
+    whole = next(e for e in train(plan, members) if isinstance(e, Finished)).outcomes
+    checkpoints = Checkpoints(tmp_path, every=1e-9)
+    events = train(plan, members, checkpoints=checkpoints)
+    next(events)
+    events.close()
+    assert list(tmp_path.iterdir())
+    resumed = next(e for e in train(plan, members, checkpoints=checkpoints) if isinstance(e, Finished)).outcomes
+    for m in whole:
+        assert whole[m].curve == resumed[m].curve
+        for name, weight in whole[m].weights.items():
+            assert torch.equal(resumed[m].weights[name], weight)
+
+
+def test_a_step_that_cannot_be_recorded(device, graphs, monkeypatch):
+    """It is launched kernel by kernel, which the outcome says."""
+
+    def refuse(step):
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    monkeypatch.setattr(recorded, "record", refuse)
+    there = assert_alike(replace(tiny(torch.float64), epochs=2), [member("adam"), member("nadam")], device)
+    assert "launched one by one: operation not permitted when stream is capturing" in there[0].execution
+
+
+def test_a_model_that_draws_is_not_recorded(device, graphs):
+    model = lambda: nn.Sequential(TinyNet(torch.float64), nn.Dropout(0.2))  # noqa: E731
+    trained(replace(tiny(torch.float64), model=model, epochs=1), [member("adam")] * 2, device, "population")
+    assert not graphs

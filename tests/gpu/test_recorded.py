@@ -1,0 +1,121 @@
+"""CUDA graphs of a drop-in's step: repeated, it goes on with other gradients, rates and scales as if called."""
+
+import copy
+
+import pytest
+import torch
+from recording import record
+
+import thalweg.optim
+from thalweg.errors import InputError
+
+OPTIONS = (
+    {},
+    {"weight_decay": 0.1, "maximize": True},
+    {"clip_global_norm": 0.5, "cautious": True},
+    {"clip_adaptive": 0.01, "centralize": True, "clip_tensor_norm": 1.0},
+    {"lookahead_steps": 2, "ema_decay": 0.9, "clip_value": 0.3},
+)
+SHAPES = ((40, 33), (3,), ())
+
+
+def start(device, dtype):
+    generator = torch.Generator().manual_seed(1)
+    return [torch.nn.Parameter(torch.randn(s, generator=generator, dtype=dtype).to(device)) for s in SHAPES]
+
+
+def gradients(steps, dtype):
+    generator = torch.Generator().manual_seed(2)
+    return [[torch.randn(s, generator=generator, dtype=dtype) for s in SHAPES] for _ in range(steps)]
+
+
+def called(cls, device, dtype, steps, **options):
+    params = start(device, dtype)
+    optimizer = cls(params, **options)
+    for each in gradients(steps, dtype):
+        for p, g in zip(params, each, strict=True):
+            p.grad = g.to(device)
+        optimizer.step()
+    return [p.detach() for p in params], optimizer
+
+
+def repeated(cls, device, dtype, steps, **options):
+    """The first step called, the others repeated from a graph; gradients change in their place."""
+    params, (first, *others) = start(device, dtype), gradients(steps, dtype)
+    optimizer = cls(params, capturable=True, **options)
+    for p, g in zip(params, first, strict=True):
+        p.grad = g.to(device)
+    optimizer.step()
+    step = record(optimizer.step)
+    for each in others:
+        for p, g in zip(params, each, strict=True):
+            p.grad.copy_(g)
+        step()
+    return [p.detach() for p in params], optimizer
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("name", ["AdamW", "NAdam", "ASGD", "SGD", "Rprop", "Adan", "AdamWScheduleFree"])
+def test_a_recorded_step_is_the_step(name, options, device):
+    cls = getattr(thalweg.optim, name)
+    (expected, first), (actual, second) = (
+        run(cls, device, torch.float64, 5, **options) for run in (called, repeated)
+    )  # fmt: skip
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+    for p, q in zip(first.param_groups[0]["params"], second.param_groups[0]["params"], strict=True):
+        for name_of, value in first.state[p].items():
+            torch.testing.assert_close(second.state[q][name_of].cpu(), value.cpu(), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("rounding", ["stochastic", "compensated", "nearest"])
+def test_chances_of_a_recorded_step(rounding, device):
+    """Bit for bit: its chances are those of its number, which only the device knows."""
+    (expected, _), (actual, _) = (
+        run(thalweg.optim.AdamW, device, torch.bfloat16, 6, rounding=rounding) for run in (called, repeated)
+    )  # fmt: skip
+    apart = [(a.float() - b.float()).abs().max() for a, b in zip(actual, expected, strict=True)]
+    assert all(a <= 2**-8 * b.float().abs().max() for a, b in zip(apart, expected, strict=True))
+
+
+def test_a_rate_changes_where_it_is(device):
+    rate, params = torch.tensor(0.1, device=device), start(device, torch.float32)
+    optimizer = thalweg.optim.Adam(params, lr=rate, capturable=True)
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    step = record(optimizer.step)
+    rate.fill_(0.0)
+    before = copy.deepcopy(params)
+    step()
+    assert all(torch.equal(p, q) for p, q in zip(params, before, strict=True))
+    rate.fill_(0.5)
+    step()
+    assert not any(torch.equal(p, q) for p, q in zip(params, before, strict=True))
+
+
+def test_steps_beside_the_graph(device):
+    """Called with other gradients in between, and recorded twice: neither disturbs the other."""
+    ends = []
+    for beside in (False, True):
+        params, each = start(device, torch.float64), gradients(9, torch.float64)
+        optimizer = thalweg.optim.NAdam(params, capturable=beside)
+        memory = [[torch.zeros_like(p) for p in params] for _ in range(3)]
+        steps = []
+        for i, of_step in enumerate(each):
+            where = memory[i % 3]
+            for p, place, g in zip(params, where, of_step, strict=True):
+                place.copy_(g)
+                p.grad = place
+            if beside and 3 <= i < 5:
+                steps.append(record(optimizer.step))
+            steps[i % 3]() if beside and i >= 3 and i % 3 < 2 else optimizer.step()
+        ends.append([p.detach() for p in params])
+    torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-12)
+
+
+def test_a_first_step_is_not_recorded(device):
+    p = torch.nn.Parameter(torch.ones(77, device=device))
+    optimizer = thalweg.optim.Lion([p], capturable=True)
+    p.grad = torch.ones_like(p)
+    with pytest.raises(InputError, match="take one before"):
+        record(optimizer.step)
