@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import recording
 import torch
+from there import DEVICE
 from torch import nn
 
 from problems import TinyNet, tiny
@@ -22,10 +23,10 @@ EVERYTHING = {
 
 
 @pytest.fixture
-def graphs(device, monkeypatch):
+def graphs(monkeypatch):
     """How many steps were recorded, on whatever stands for a GPU here."""
     made, real = [], recorded.record
-    if device.type == "cpu":
+    if DEVICE.type == "cpu":
         monkeypatch.setattr(recorded, "RECORD", ("cpu",))
         real = recording.record
     monkeypatch.setattr(recorded, "record", lambda step: made.append(1) or real(step))
@@ -55,7 +56,7 @@ def member(name, seed=0, **given):
     return Member(recipe(name), recipe(name).resolve({"lr": 0.01, **given}), seed)
 
 
-def trained(workload, members, device, execution, **options):
+def trained(workload, members, execution, device=DEVICE, **options):
     plan = make_plan(
         workload, members[0].seed, device=device, workers=1, execution=execution, keep_weights=True, **options
     )
@@ -66,9 +67,9 @@ def trained(workload, members, device, execution, **options):
     return [outcomes[i] for i in range(len(members))]
 
 
-def assert_alike(workload, members, device, **options):
-    there = trained(workload, members, device, "population", **options)
-    alone = trained(workload, members, torch.device("cpu"), "loop", **options)
+def assert_alike(workload, members, **options):
+    there = trained(workload, members, "population", **options)
+    alone = trained(workload, members, "loop", torch.device("cpu"), **options)
     for a, b in zip(there, alone, strict=True):
         assert a.diverged_at == b.diverged_at
         if a.diverged_at is None:
@@ -80,44 +81,44 @@ def assert_alike(workload, members, device, **options):
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_members_are_those_of_the_loop(seeds, device, graphs):
+def test_members_are_those_of_the_loop(seeds, graphs):
     """Columns that are planned, row states, and what is measured; one batch for all, and a batch each."""
     each = [("adam", {}), ("sgd", {}), ("nadam", {}), ("momentum", EVERYTHING), ("nadam", EVERYTHING)]
     members = [member(name, seed, **given) for name, given in each for seed in range(seeds)]
-    assert_alike(replace(tiny(torch.float64), epochs=2), members, device)
+    assert_alike(replace(tiny(torch.float64), epochs=2), members)
     assert len(graphs) == 2  # of whole batches, and of the short last one of an epoch
 
 
-def test_statistics_are_kept(device, graphs):
+def test_statistics_are_kept(graphs):
     members = [member("adam", lr=lr) for lr in (1e-3, 1e-2)]
-    assert_alike(replace(tiny(torch.float64), model=Normed, epochs=2), members, device)
+    assert_alike(replace(tiny(torch.float64), model=Normed, epochs=2), members)
     assert graphs
 
 
-def test_clipped_by_the_norm_of_all(device, graphs):
-    assert_alike(replace(tiny(torch.float64), epochs=2), [member("adam"), member("sgd", lr=0.5)], device, clip_norm=0.1)
+def test_clipped_by_the_norm_of_all(graphs):
+    assert_alike(replace(tiny(torch.float64), epochs=2), [member("adam"), member("sgd", lr=0.5)], clip_norm=0.1)
     assert graphs
 
 
-def test_who_diverges_leaves(device, graphs):
+def test_who_diverges_leaves(graphs):
     """Found once its losses are asked for, at the step at which it did."""
     members = [member("sgd", lr=lr) for lr in (0.1, 1e200, 0.2, 1e150)]
-    there = assert_alike(replace(tiny(torch.float64), model=relu, epochs=3), members, device)
+    there = assert_alike(replace(tiny(torch.float64), model=relu, epochs=3), members)
     assert [outcome.diverged_at is None for outcome in there] == [True, False, True, False]
     assert len(graphs) == 3  # of whole batches anew for those who stay, and of the short last one in the last epoch
 
 
-def test_large_gradients_are_made_where_they_are_used(device, graphs, monkeypatch):
+def test_large_gradients_are_made_where_they_are_used(graphs, monkeypatch):
     monkeypatch.setattr("thalweg.population.products.LARGE", 50)
     members = [member(name) for name in ("adam", "nadam")]
-    assert_alike(replace(tiny(torch.float64), model=relu, epochs=1), members, device)
+    assert_alike(replace(tiny(torch.float64), model=relu, epochs=1), members)
     assert graphs
 
 
-def test_resumed_in_the_middle_of_an_epoch(device, graphs, tmp_path):
+def test_resumed_in_the_middle_of_an_epoch(graphs, tmp_path):
     """From a checkpoint taken between two repeated steps, bit for bit."""
     workload, members = replace(tiny(torch.float64), epochs=2), [member("adam"), member("nadam", **EVERYTHING)]
-    plan = make_plan(workload, 0, device=device, workers=1, execution="population", keep_weights=True)
+    plan = make_plan(workload, 0, device=DEVICE, workers=1, execution="population", keep_weights=True)
     whole = next(e for e in train(plan, members) if isinstance(e, Finished)).outcomes
     checkpoints = Checkpoints(tmp_path, every=1e-9)
     events = train(plan, members, checkpoints=checkpoints)
@@ -131,18 +132,18 @@ def test_resumed_in_the_middle_of_an_epoch(device, graphs, tmp_path):
             assert torch.equal(resumed[m].weights[name], weight)
 
 
-def test_a_step_that_cannot_be_recorded(device, graphs, monkeypatch):
+def test_a_step_that_cannot_be_recorded(graphs, monkeypatch):
     """It is launched kernel by kernel, which the outcome says."""
 
     def refuse(step):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     monkeypatch.setattr(recorded, "record", refuse)
-    there = assert_alike(replace(tiny(torch.float64), epochs=2), [member("adam"), member("nadam")], device)
+    there = assert_alike(replace(tiny(torch.float64), epochs=2), [member("adam"), member("nadam")])
     assert "launched one by one: operation not permitted when stream is capturing" in there[0].execution
 
 
-def test_a_model_that_draws_is_not_recorded(device, graphs):
+def test_a_model_that_draws_is_not_recorded(graphs):
     model = lambda: nn.Sequential(TinyNet(torch.float64), nn.Dropout(0.2))  # noqa: E731
-    trained(replace(tiny(torch.float64), model=model, epochs=1), [member("adam")] * 2, device, "population")
+    trained(replace(tiny(torch.float64), model=model, epochs=1), [member("adam")] * 2, "population")
     assert not graphs

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from recording import record
+from there import DEVICE
 
 import thalweg.optim
 from thalweg.errors import InputError
@@ -19,9 +20,9 @@ OPTIONS = (
 SHAPES = ((40, 33), (3,), ())
 
 
-def start(device, dtype):
+def start(dtype):
     generator = torch.Generator().manual_seed(1)
-    return [torch.nn.Parameter(torch.randn(s, generator=generator, dtype=dtype).to(device)) for s in SHAPES]
+    return [torch.nn.Parameter(torch.randn(s, generator=generator, dtype=dtype).to(DEVICE)) for s in SHAPES]
 
 
 def gradients(steps, dtype):
@@ -29,22 +30,22 @@ def gradients(steps, dtype):
     return [[torch.randn(s, generator=generator, dtype=dtype) for s in SHAPES] for _ in range(steps)]
 
 
-def called(cls, device, dtype, steps, **options):
-    params = start(device, dtype)
+def called(cls, dtype, steps, **options):
+    params = start(dtype)
     optimizer = cls(params, **options)
     for each in gradients(steps, dtype):
         for p, g in zip(params, each, strict=True):
-            p.grad = g.to(device)
+            p.grad = g.to(DEVICE)
         optimizer.step()
     return [p.detach() for p in params], optimizer
 
 
-def repeated(cls, device, dtype, steps, **options):
+def repeated(cls, dtype, steps, **options):
     """The first step called, the others repeated from a graph; gradients change in their place."""
-    params, (first, *others) = start(device, dtype), gradients(steps, dtype)
+    params, (first, *others) = start(dtype), gradients(steps, dtype)
     optimizer = cls(params, capturable=True, **options)
     for p, g in zip(params, first, strict=True):
-        p.grad = g.to(device)
+        p.grad = g.to(DEVICE)
     optimizer.step()
     step = record(optimizer.step)
     for each in others:
@@ -56,10 +57,10 @@ def repeated(cls, device, dtype, steps, **options):
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("name", ["AdamW", "NAdam", "ASGD", "SGD", "Rprop", "Adan", "AdamWScheduleFree"])
-def test_a_recorded_step_is_the_step(name, options, device):
+def test_a_recorded_step_is_the_step(name, options):
     cls = getattr(thalweg.optim, name)
     (expected, first), (actual, second) = (
-        run(cls, device, torch.float64, 5, **options) for run in (called, repeated)
+        run(cls, torch.float64, 5, **options) for run in (called, repeated)
     )  # fmt: skip
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
     for p, q in zip(first.param_groups[0]["params"], second.param_groups[0]["params"], strict=True):
@@ -68,17 +69,17 @@ def test_a_recorded_step_is_the_step(name, options, device):
 
 
 @pytest.mark.parametrize("rounding", ["stochastic", "compensated", "nearest"])
-def test_chances_of_a_recorded_step(rounding, device):
+def test_chances_of_a_recorded_step(rounding):
     """Bit for bit: its chances are those of its number, which only the device knows."""
     (expected, _), (actual, _) = (
-        run(thalweg.optim.AdamW, device, torch.bfloat16, 6, rounding=rounding) for run in (called, repeated)
+        run(thalweg.optim.AdamW, torch.bfloat16, 6, rounding=rounding) for run in (called, repeated)
     )  # fmt: skip
     apart = [(a.float() - b.float()).abs().max() for a, b in zip(actual, expected, strict=True)]
     assert all(a <= 2**-8 * b.float().abs().max() for a, b in zip(apart, expected, strict=True))
 
 
-def test_a_rate_changes_where_it_is(device):
-    rate, params = torch.tensor(0.1, device=device), start(device, torch.float32)
+def test_a_rate_changes_where_it_is():
+    rate, params = torch.tensor(0.1, device=DEVICE), start(torch.float32)
     optimizer = thalweg.optim.Adam(params, lr=rate, capturable=True)
     for p in params:
         p.grad = torch.ones_like(p)
@@ -93,11 +94,11 @@ def test_a_rate_changes_where_it_is(device):
     assert not any(torch.equal(p, q) for p, q in zip(params, before, strict=True))
 
 
-def test_steps_beside_the_graph(device):
+def test_steps_beside_the_graph():
     """Called with other gradients in between, and recorded twice: neither disturbs the other."""
     ends = []
     for beside in (False, True):
-        params, each = start(device, torch.float64), gradients(9, torch.float64)
+        params, each = start(torch.float64), gradients(9, torch.float64)
         optimizer = thalweg.optim.NAdam(params, capturable=beside)
         memory = [[torch.zeros_like(p) for p in params] for _ in range(3)]
         steps = []
@@ -113,8 +114,8 @@ def test_steps_beside_the_graph(device):
     torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-12)
 
 
-def test_a_first_step_is_not_recorded(device):
-    p = torch.nn.Parameter(torch.ones(77, device=device))
+def test_a_first_step_is_not_recorded():
+    p = torch.nn.Parameter(torch.ones(77, device=DEVICE))
     optimizer = thalweg.optim.Lion([p], capturable=True)
     p.grad = torch.ones_like(p)
     with pytest.raises(InputError, match="take one before"):

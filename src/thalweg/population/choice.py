@@ -45,26 +45,29 @@ def time_together(job: Job, program: GradientProgram, seed: int, members: int) -
     model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
     seeds = [seed] * members
     stacked = stack({seed: model}, seeds, set(job.trained), program.output_major)
-    return _seconds(lambda: whole(program(stacked, batch, seeds, 1)[0], stacked.parameters)) / members
+    return _seconds(lambda: whole(program(stacked, batch, seeds, 1)[0], stacked.parameters), job.device) / members
 
 
 def time_alone(job: Job, seed: int) -> float:
     """Seconds of the loop per run and step."""
     model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
-    return _seconds(lambda: gradients_of(job, model, batch, seed, 1))
+    return _seconds(lambda: gradients_of(job, model, batch, seed, 1), job.device)
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    """The best of some calls on one thread, as the workers run them."""
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    """The best of some calls on one thread, as the workers run them, each until the device is done."""
+    wait = torch.get_device_module(device).synchronize
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     times: list[float] = []
     try:
         with torch.no_grad():
             call()  # the first warms up, or traces
+            wait()
             while len(times) < REPEATS and sum(times) < PATIENCE:
                 began = time.perf_counter()
                 call()
+                wait()
                 times.append(time.perf_counter() - began)
     finally:
         torch.set_num_threads(threads)

@@ -17,10 +17,12 @@ from thalweg.population.job import Job
 from thalweg.population.losses import mean_loss
 from thalweg.population.models import Stack
 from thalweg.population.randomness import seeded
+from thalweg.recipes.execution.storage import on_gpu
 from thalweg.workloads.metrics import Metric
 from thalweg.workloads.workload import Split
 
 SAMPLES_AT_ONCE = 4096  # samples × members in one forward pass: more leave the caches
+SAMPLES_ON_GPU = 1 << 18  # the same where there are hardly any
 
 
 class Evaluator:
@@ -28,6 +30,7 @@ class Evaluator:
 
     def __init__(self, job: Job, model: nn.Module) -> None:
         self._workload, self._random = job.workload, job.random
+        self._at_once = SAMPLES_ON_GPU if on_gpu(job.device) else SAMPLES_AT_ONCE
         self._model = copy.deepcopy(model).eval()
         self._one_by_one = False
 
@@ -52,7 +55,7 @@ class Evaluator:
     ) -> tuple[float, float]:
         """(metric, loss if asked for, else NaN) of one model with these tensors."""
         with torch.no_grad(), seeded(seed, -step, random=self._random):
-            parts = [functional_call(self._model, dict(tensors), x) for x in _chunks(split, SAMPLES_AT_ONCE)]
+            parts = [functional_call(self._model, dict(tensors), x) for x in _chunks(split, self._at_once)]
             outputs = _join(parts, 0)
             value = float(mean_loss(self._workload, outputs, split.targets)) if loss else math.nan
         return number(self._workload.metric, outputs, split.targets), value
@@ -65,7 +68,7 @@ class Evaluator:
 
         with torch.no_grad():
             forward = vmap(one, in_dims=(0, None))
-            size = max(1, SAMPLES_AT_ONCE // members)
+            size = max(1, self._at_once // members)
             outputs = _join([forward(tensors, inputs) for inputs in _chunks(split, size)], 1)
             losses = (
                 vmap(partial(mean_loss, self._workload), in_dims=(0, None))(outputs, split.targets) if loss else None

@@ -9,8 +9,10 @@ import torch
 from thalweg.errors import InputError
 from thalweg.population.job import Job
 from thalweg.population.models import build, state
+from thalweg.recipes.execution.storage import on_gpu
 
 WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, caches cost more than that saves
+WIDTH_ON_GPU = 256  # the same where a step is one launch for all, and no cache is there to be left
 SHARE = 0.5  # of the free memory, where no limit is given
 ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
 COPIES = 5  # tensors of the parameters' size that a member holds: itself, its gradient, up to three states
@@ -26,7 +28,7 @@ def width(job: Job, workers: int, member: int, limit: int | None) -> int:
             f"memory must be at least {megabytes(needed)} for {workers} workers with one run each, got "
             f"{megabytes(limit)}: give more, or use fewer threads."
         )
-    return max(1, min(WIDTH, fits))
+    return max(1, min(WIDTH_ON_GPU if on_gpu(job.device) else WIDTH, fits))
 
 
 def member(job: Job, seed: int, activations: int) -> int:

@@ -16,6 +16,7 @@ from thalweg.population.inspection import inspect
 from thalweg.population.job import Job
 from thalweg.population.members import Member
 from thalweg.population.models import build
+from thalweg.recipes.execution.storage import unreached
 from thalweg.workloads.workload import Workload
 
 Execution = Literal["auto", "population", "loop"]
@@ -48,7 +49,9 @@ class Plan:
         how = "loop" if self.reason else "population"
         facts = {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
         convolutions = {"convolutions": self.convolutions} if self.convolutions and not self.reason else {}
-        return {**facts, **convolutions, "bytes_per_run": self.member}
+        slow = unreached(self.job.device)
+        updates = {"updates": f"in torch's operators: {slow}"} if slow else {}
+        return {**facts, **convolutions, **updates, "bytes_per_run": self.member}
 
     def populations(self, members: Sequence[Member]) -> list[list[int]]:
         """Indices of the members that train together: of one seed where it has enough, grouped by structure."""

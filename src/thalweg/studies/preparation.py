@@ -84,7 +84,8 @@ def _sentence(record: StudyRecord) -> str:
     plan, expected = record.plan, record.plan["expected"]
     at_once = min(plan["width"] * plan["workers"], expected["runs"])
     how = f"up to {at_once:,} at once on {plan['workers']} threads, {megabytes(expected['bytes'])}"
-    return f"plan: about {counted(expected['runs'], 'run')} in {duration(expected['seconds'])}, {how}"
+    updates = f"; updates {plan['updates']}" if "updates" in plan else ""
+    return f"plan: about {counted(expected['runs'], 'run')} in {duration(expected['seconds'])}, {how}{updates}"
 
 
 def duration(seconds: float) -> str:

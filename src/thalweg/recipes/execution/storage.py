@@ -45,9 +45,16 @@ def accepts(*tensors: Tensor) -> bool:
 
 def _reached(dtypes: set[torch.dtype], devices: set[torch.device]) -> bool:
     (device,) = devices if len(devices) == 1 else [None]
-    if device is None or not on_gpu(device):
-        return device is not None and device.type == "cpu"
-    return torch.uint8 not in dtypes and _has_triton()
+    if device is None or unreached(device):
+        return False
+    return not on_gpu(device) or torch.uint8 not in dtypes
+
+
+def unreached(device: torch.device) -> str:
+    """Why no pass is compiled for a device; empty where one is."""
+    if on_gpu(device):
+        return "" if _has_triton() else "Triton is not installed"
+    return "" if device.type == "cpu" else f"nothing is compiled for {device.type}"
 
 
 def on_gpu(device: torch.device) -> bool:
