@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution.cpu import Pass
+from thalweg.recipes.execution.compiled import prepare
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import Program, trace
 from thalweg.rules.contract import rule
@@ -27,7 +27,8 @@ def floor(gradients: Sequence[Tensor], start: Sequence[Tensor], states: int) -> 
     program = _program(states)
     streams = [gradients, [p.clone() for p in start], *([torch.zeros_like(p) for p in start] for _ in range(states))]
     sizes = np.array([g.numel() for g in gradients])
-    prepared = Pass(program, (gradients[0].dtype,) * len(streams), sizes, 1)
+    first = gradients[0]
+    prepared = prepare(program, first.device, (first.dtype,) * len(streams), sizes, 1)
     prepared.pointers[:] = np.array([[t.data_ptr() for t in tensors] for tensors in streams])
     columns = table(program, {"t": np.ones(1)})[0]
 

@@ -21,6 +21,7 @@ import thalweg
 
 T = TypeVar("T")
 HERE = Path(__file__).resolve().parent
+CPU = torch.device("cpu")
 PEERS = HERE.parent / ".peers" / "bin" / "python"
 
 
@@ -33,10 +34,18 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def seconds(run: Callable[[], Any]) -> float:
-    """What one call takes."""
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Of those benchmarks that can run elsewhere than on the CPU."""
+    parser.add_argument("--device", type=torch.device, default=CPU, help="cpu, cuda, or another that torch has here")
+
+
+def seconds(run: Callable[[], Any], device: torch.device = CPU) -> float:
+    """What one call takes, until the device is done."""
+    wait = torch.get_device_module(device).synchronize
+    wait()
     began = time.perf_counter()
     run()
+    wait()
     return time.perf_counter() - began
 
 
@@ -139,12 +148,13 @@ class Report:
         with self._path.open("a") as file:
             file.write(text + "\n")
 
-    def machine(self, peers: Peers | None = None) -> None:
+    def machine(self, peers: Peers | None = None, device: torch.device = CPU) -> None:
         """The line that says where and with what this was measured, and what is left out."""
         ours = {"python": platform.python_version(), "torch": torch.__version__, "thalweg": thalweg.__version__}
         named = ours | {f"peers' {k}" if k in ours else k: v for k, v in (peers.versions if peers else {}).items()}
         versions = ", ".join(f"{name} {version}" for name, version in named.items())
-        place = f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+        gpu = "" if device == CPU else f"{torch.get_device_module(device).get_device_name()} beside "
+        place = f"{gpu}{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
         self.line(f"{datetime.now(UTC):%Y-%m-%d}: {place}, load {os.getloadavg()[0]:.1f}; {versions}")
         if peers and not peers.there:
             self.line("Left out: peers that need an environment of their own. `make .peers/ready` creates it.")

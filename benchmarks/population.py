@@ -1,6 +1,6 @@
 """Microseconds per run and step of populations, against plain loops and against peers that train one run or many.
 
-    python benchmarks/population.py [--data-dir DIR] [--members 1 8 32 128] [--steps 100] [--epochs 5]
+    python benchmarks/population.py [--data-dir DIR] [--members 1 8 32 128] [--steps 100] [--epochs 5] [--device cuda]
 
 The model is the 784-100-100-100-10 MLP at batch 32 in float32, the optimizer Adam, on noise of Fashion-MNIST's shape
 or on the data itself. Thalweg's figure holds everything that `train` does: also a validation (of 32 samples) after each
@@ -9,7 +9,8 @@ compilation, is made once before.
 
 A loop takes all threads, as a user's would; "n loops at once" are n processes of one thread. JAX's runs are compiled
 whole, epoch by epoch. The products are the matrix products of forward and backward pass alone, 32 members at a time,
-on every thread: no trainer of these sizes that multiplies so can be faster.
+on every thread: no trainer of these sizes that multiplies so can be faster. On a GPU, Thalweg, the loop and the
+products take part.
 """
 
 import tempfile
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from measuring import Child, Peers, Report, arguments, at_once, interleaved, medians, seconds
+from measuring import CPU, Child, Peers, Report, add_device, arguments, at_once, interleaved, medians, seconds
 from peers import loop
 from thalweg.population.members import Member
 from thalweg.population.plan import Plan, make_plan
@@ -56,32 +57,32 @@ def problem(data_dir: Path | None, steps: int, epochs: int) -> Workload:
     )  # fmt: skip
 
 
-def ours(workload: Workload, counts: list[int]) -> Contestants:
+def ours(workload: Workload, counts: list[int], device: torch.device) -> Contestants:
     """Populations of so many members, each with a learning rate of its own."""
-    plan = make_plan(workload, 0, device=torch.device("cpu"), workers=torch.get_num_threads(), execution="population")
+    workers = torch.get_num_threads() if device == CPU else 1
+    plan = make_plan(workload.to(device), 0, device=device, workers=workers, execution="population")
     return {f"Thalweg, {n} members": partial(population, plan, n) for n in counts}
 
 
 def population(plan: Plan, count: int) -> float:
     adam = recipe("adam")
     members = [Member(adam, adam.resolve({"lr": 1e-3 * (1 + i / count)}), 0) for i in range(count)]
-    return seconds(lambda: list(train(plan, members))) / count
+    return seconds(lambda: list(train(plan, members)), plan.job.device) / count
 
 
-def loops(workload: Workload, processes: list[Child]) -> Contestants:
+def loops(workload: Workload, processes: list[Child], device: torch.device) -> Contestants:
+    there = workload.to(device)
+
     def one(fused: bool | None) -> float:
-        model = workload.model()
+        model = workload.model().to(device)
         adam = loop.optimizer("adam", model.parameters(), 1e-3, fused=fused)
-        return seconds(lambda: loop.train(model, adam, data(workload), workload.epochs, seed=0))
+        return seconds(lambda: loop.train(model, adam, data(there), workload.epochs, seed=0), device)
 
     def several() -> float:
         return at_once(processes, "adam_loop", widths=WIDTHS, epochs=workload.epochs) / len(processes)
 
-    return {
-        "PyTorch loop": lambda: one(None),
-        "PyTorch loop, fused Adam": lambda: one(True),
-        f"{len(processes)} PyTorch loops at once": several,
-    }
+    found = {"PyTorch loop": lambda: one(None), "PyTorch loop, fused Adam": lambda: one(True)}
+    return found | ({f"{len(processes)} PyTorch loops at once": several} if processes else {})
 
 
 def others(peers: Peers, file: str, epochs: int) -> Contestants:
@@ -102,10 +103,11 @@ def data(workload: Workload) -> loop.Data:
     return workload.train.inputs[0], workload.train.targets
 
 
-def products(steps: int) -> float:
+def products(steps: int, device: torch.device) -> float:
     """Seconds per run of so many steps' matrix products, every thread with members of its own."""
-    workers = torch.get_num_threads()
-    work = [steps_of_products() for _ in range(workers)]
+    threads = torch.get_num_threads()
+    workers = threads if device == CPU else 1
+    work = [steps_of_products(device) for _ in range(workers)]
 
     def multiply(step: Callable[[], None]) -> None:
         torch.set_num_threads(1)  # counts for the calling thread
@@ -113,21 +115,23 @@ def products(steps: int) -> float:
             step()
 
     with ThreadPoolExecutor(workers) as pool:
-        took = seconds(lambda: list(pool.map(multiply, work)))
-    torch.set_num_threads(workers)
+        took = seconds(lambda: list(pool.map(multiply, work)), device)
+    torch.set_num_threads(threads)
     return took / (workers * TOGETHER)
 
 
-def steps_of_products() -> Callable[[], None]:
+def steps_of_products(device: torch.device) -> Callable[[], None]:
     """A step's products of TOGETHER members: outputs, weights' gradients, inputs' gradients but the data's."""
     calls: list[tuple[Tensor, Tensor, Tensor]] = []
     for layer, (inputs, outputs) in enumerate(pairwise(WIDTHS)):
-        x, w, g = (torch.rand(TOGETHER, *s) for s in ((BATCH, inputs), (inputs, outputs), (BATCH, outputs)))
+        x, w, g = (
+            torch.rand(TOGETHER, *s, device=device) for s in ((BATCH, inputs), (inputs, outputs), (BATCH, outputs))
+        )
         if layer == 0:
             x = x[:1].expand(TOGETHER, -1, -1)  # all members see one batch
         calls += [(x, w, torch.empty_like(g)), (x.mT, g, torch.empty_like(w))]
         if layer:
-            calls.append((g, w.mT, torch.empty(TOGETHER, BATCH, inputs)))
+            calls.append((g, w.mT, torch.empty(TOGETHER, BATCH, inputs, device=device)))
 
     def step() -> None:
         for a, b, out in calls:
@@ -138,6 +142,7 @@ def steps_of_products() -> Callable[[], None]:
 
 def main() -> None:
     parser = arguments(__doc__)
+    add_device(parser)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--steps", type=int, default=100, help="of an epoch")
@@ -150,12 +155,13 @@ def main() -> None:
         file = f"{folder}/data.npz"
         x, y = data(workload)
         np.savez(file, x=x.numpy(), y=y.numpy())
-        processes = peers.start("peers.loop", torch.get_num_threads(), own=False)
+        processes = peers.start("peers.loop", torch.get_num_threads() * (given.device == CPU), own=False)
         for child in processes:
             child.ask("load", path=file, threads=1)
-        contestants = ours(workload, given.members) | loops(workload, processes)
-        contestants |= others(peers, file, given.epochs) | {"the matrix products alone": lambda: products(steps)}
-        report.machine(peers)
+        contestants = ours(workload, given.members, given.device) | loops(workload, processes, given.device)
+        contestants |= others(peers, file, given.epochs) if given.device == CPU else {}
+        contestants |= {"the matrix products alone": lambda: products(steps, given.device)}
+        report.machine(peers, given.device)
         report.line(f"{workload.name}, {given.epochs} epochs of {given.steps} steps, {given.repeats} rounds")
         found = interleaved(contestants, given.repeats)
     show(report, {name: [value / steps * 1e6 for value in values] for name, values in found.items()}, given.members)

@@ -2,6 +2,7 @@
 
     python benchmarks/step.py [--sizes 1M resnet18] [--dtypes float32] [--optimizers Adam SGD] [--large] [--compiled]
     python benchmarks/step.py --overhead
+    python benchmarks/step.py --device cuda
 
 Everybody has parameters and states of its own and the same gradients, all threads. In its turn a contestant pauses and
 steps once, which is the figure "after a pause", as between the backward passes of a training run with threads asleep;
@@ -28,7 +29,7 @@ from typing import Any
 import torch
 
 from floor import floor
-from measuring import Report, arguments, interleaved, medians, seconds
+from measuring import Report, add_device, arguments, interleaved, medians, seconds
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.trace import trace
 
@@ -79,11 +80,13 @@ SIZES: Mapping[str, Shapes] = {
 }
 
 
-def contestants(name: str, shapes: Shapes, held: str, *, compiled: bool = False) -> dict[str, Step]:
+def contestants(
+    name: str, shapes: Shapes, held: str, *, device: torch.device, compiled: bool = False
+) -> dict[str, Step]:
     """Steps of Thalweg, of every form that torch has, and of the floor."""
     (spelling, given), (dtype, chosen) = OPTIMIZERS[name], DTYPES[held]
-    start = [torch.randn(shape).to(dtype) for shape in shapes]
-    gradients = [torch.randn(shape).mul(0.1).to(dtype) for shape in shapes]
+    start = [torch.randn(shape, device=device).to(dtype) for shape in shapes]
+    gradients = [torch.randn(shape, device=device).mul(0.1).to(dtype) for shape in shapes]
 
     def parameters() -> list[torch.nn.Parameter]:
         made = [torch.nn.Parameter(p.clone()) for p in start]
@@ -116,18 +119,20 @@ def torch_forms(make: Callable[[Mapping[str, Any]], torch.optim.Optimizer]) -> d
     return found
 
 
-def turn(step: Step, pause: float) -> tuple[float, float]:
+def turn(step: Step, pause: float, device: torch.device) -> tuple[float, float]:
     """Milliseconds of a step after a pause, and of steps back to back after that one."""
     time.sleep(pause)
-    paused, *warm = [seconds(step) * 1e3 for _ in range(4)]
+    paused, *warm = [seconds(step, device) * 1e3 for _ in range(4)]
     return statistics.median(warm), paused
 
 
 def compare(report: Report, given: Namespace, name: str, size: str, dtype: str) -> dict[str, float]:
     """Two rows of the table; by timing, how torch's fastest form compares."""
     gc.collect()  # what the rows before held
-    steps = contestants(name, SIZES[size], dtype, compiled=given.compiled)
-    found = interleaved({form: lambda s=s: turn(s, given.pause) for form, s in steps.items()}, given.repeats)
+    steps = contestants(name, SIZES[size], dtype, device=given.device, compiled=given.compiled)
+    found = interleaved(
+        {form: lambda s=s: turn(s, given.pause, given.device) for form, s in steps.items()}, given.repeats
+    )
     best: dict[str, float] = {}
     for i, timing in enumerate(("back to back", "after a pause")):
         took = medians({form: [values[i] for values in turns] for form, turns in found.items()})
@@ -158,9 +163,11 @@ def overhead(report: Report, given: Namespace) -> None:
     for name in given.optimizers:
         steps: dict[str, Step] = {}
         for count in (FEW, MANY):
-            made = contestants(name, [(4,)] * count, "float32")
+            made = contestants(name, [(4,)] * count, "float32", device=given.device)
             steps |= {f"{form} {count}": step for form, step in made.items() if form != "floor"}
-        found = interleaved({form: lambda s=s: turn(s, 0.0)[0] for form, s in steps.items()}, given.repeats)
+        found = interleaved(
+            {form: lambda s=s: turn(s, 0.0, given.device)[0] for form, s in steps.items()}, given.repeats
+        )
         took = medians(found)
         forms = [form for form in ("thalweg", *FORMS) if f"{form} {FEW}" in took]
         slope = {form: (took[f"{form} {MANY}"] - took[f"{form} {FEW}"]) / (MANY - FEW) * 1e3 for form in forms}
@@ -184,6 +191,7 @@ def reading_gradients() -> float:
 
 def main() -> None:
     parser = arguments(__doc__)
+    add_device(parser)
     parser.add_argument("--sizes", nargs="+", choices=SIZES)
     parser.add_argument("--large", action="store_true", help="100M too")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["float32", "bfloat16"])
@@ -196,7 +204,7 @@ def main() -> None:
     if given.compiled and not (shutil.which("c++") or shutil.which("g++")):
         parser.error("--compiled needs a C++ compiler, and there is none")
     report = Report("overhead" if given.overhead else "step", given.out)
-    report.machine()
+    report.machine(device=given.device)
     (overhead if given.overhead else table)(report, given)
 
 

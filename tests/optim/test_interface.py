@@ -190,6 +190,22 @@ def test_hooks_of_torch_run():
     assert seen == ["before", "after"]
 
 
+def test_hooks_run_once_and_may_change_what_is_given():
+    class Own(thalweg.optim.SGD):
+        def step(self, closure=None):
+            return super().step(closure)
+
+    for cls in (thalweg.optim.SGD, Own):
+        p = torch.zeros(1, requires_grad=True)
+        optimizer, seen = cls([p]), []
+        optimizer.register_step_pre_hook(lambda *_, seen=seen: seen.append("before"))
+        optimizer.register_step_pre_hook(lambda *_: ((optimizer,), {"closure": lambda: 5.0}))  # noqa: B023
+        handle = register_optimizer_step_post_hook(lambda *_, seen=seen: seen.append("after any"))
+        assert optimizer.step() == 5.0
+        handle.remove()
+        assert seen == ["before", "after any"]
+
+
 SCHEDULES = {
     "StepLR": lambda o: lr_scheduler.StepLR(o, 3, 0.5),
     "OneCycleLR": lambda o: lr_scheduler.OneCycleLR(o, max_lr=0.1, total_steps=20),

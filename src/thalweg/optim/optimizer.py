@@ -13,11 +13,11 @@ from thalweg.errors import InputError
 from thalweg.optim import state as states
 from thalweg.optim import tensors
 from thalweg.optim.averages import swapped
+from thalweg.optim.calls import stepping
 from thalweg.optim.checkpoints import matched
 from thalweg.optim.followed import Kernels
 from thalweg.optim.precision import Precision, check
 from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
-from thalweg.optim.uncompiled import uncompiled
 from thalweg.optim.update import GroupUpdate, step
 from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
@@ -60,8 +60,7 @@ class Optimizer(torch.optim.Optimizer):
             needs = states.Needs(self._recipe.structure(values), values, precision)
             needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before the first step
 
-    @uncompiled
-    @torch.no_grad()
+    @stepping
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient; returns what `closure`, if given, returns."""
         if "_swapped" in self.__dict__:
@@ -70,14 +69,18 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if self._on_tensors():
-            with torch.set_grad_enabled(self.defaults["differentiable"]):
-                scaler = self.__dict__.get("grad_scale"), self.__dict__.get("found_inf")
-                kernels = self.__dict__.setdefault("_kernels", defaultdict(Kernels))  # like `_updates`
-                tensors.update(self._recipe, self.param_groups, self.state, kernels, *scaler)
-        elif not self._overflowed():
-            self._step_in_passes()
+        with torch.no_grad():
+            if self._on_tensors():
+                self._step_on_tensors()
+            elif not self._overflowed():
+                self._step_in_passes()
         return loss
+
+    def _step_on_tensors(self) -> None:
+        kernels = self.__dict__.setdefault("_kernels", defaultdict(Kernels))  # like `_updates`
+        scaler = self.__dict__.get("grad_scale"), self.__dict__.get("found_inf")
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            tensors.update(self._recipe, self.param_groups, self.state, kernels, *scaler)
 
     def _step_in_passes(self) -> None:
         """Tells of failures that say nothing, too."""
@@ -108,7 +111,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _on_tensors(self) -> bool:
         """Whether a step is to be operations on tensors alone."""
-        return any(self.defaults.get(hint) or any(g.get(hint) for g in self.param_groups) for hint in WHOLLY_TENSORS)
+        return any(of.get(hint) for of in (self.defaults, *self.param_groups) for hint in WHOLLY_TENSORS)
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
