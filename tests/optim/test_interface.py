@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 from torch.optim import lr_scheduler
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import thalweg.optim
 from optim.trained import PAIRS, parameters, task, train, values_of

@@ -107,7 +107,7 @@ def _exp(x):
 
 @njit(forceinline=True, error_model="numpy", fastmath={"contract"})
 def _cbrt(x):
-    """Two steps of Newton's kind towards a**(-1/3), of order 2 and 3, and one towards the root, whose error is exact."""
+    """Two steps of Newton's kind towards a**(-1/3), of order 2 and 3, and one towards the root by its exact error."""
     a = abs(x)
     tiny = a < _small
     a = a * _large if tiny else a
