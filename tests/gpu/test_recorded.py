@@ -114,6 +114,15 @@ def test_steps_beside_the_graph():
     torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-12)
 
 
+def test_a_step_that_needs_the_cpu_is_not_recorded():
+    p = torch.nn.Parameter(torch.ones(77, device=DEVICE))
+    optimizer = thalweg.optim.Lion([p])
+    p.grad = torch.ones_like(p)
+    optimizer.step()
+    with pytest.raises(InputError, match="capturable=True"):
+        record(optimizer.step)
+
+
 def test_a_first_step_is_not_recorded():
     p = torch.nn.Parameter(torch.ones(77, device=DEVICE))
     optimizer = thalweg.optim.Lion([p], capturable=True)

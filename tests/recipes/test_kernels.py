@@ -11,7 +11,8 @@ import torch
 
 from small_rules import recipe_of
 from thalweg.recipes.catalogue import recipe
-from thalweg.recipes.execution import compiled, kernels, source, stacked
+from thalweg.recipes.execution import compiled, modules, stacked
+from thalweg.recipes.execution.cpu import source
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Rate
@@ -28,8 +29,8 @@ def cache(tmp_path, monkeypatch):
 
 
 def forget():
-    kernels._folder.cache_clear()
-    kernels.module.cache_clear()
+    modules._folder.cache_clear()
+    modules.module.cache_clear()
 
 
 def scaled(factor):
@@ -128,8 +129,8 @@ def test_where_nothing_can_be_written(tmp_path, monkeypatch, cache):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert stepped(scaled(lambda g, p: g)) == [3.5, 7.0]
     assert not files(cache)
-    assert kernels._folder().parent == tmp_path
-    assert len(files(kernels._folder())) == 1
+    assert modules._folder().parent == tmp_path
+    assert len(files(modules._folder())) == 1
 
 
 def test_the_source_has_no_literals():

@@ -17,9 +17,10 @@ from thalweg.optim.general import Work
 from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution import compiled, scalars, storage
+from thalweg.recipes.execution import compiled, storage
 from thalweg.recipes.execution.addresses import Fixed, Like
-from thalweg.recipes.execution.scalars import Singles
+from thalweg.recipes.execution.cpu import scalars
+from thalweg.recipes.execution.cpu.scalars import Singles
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
 from thalweg.recipes.trace import Program, trace_agreement

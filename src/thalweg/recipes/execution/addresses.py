@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.recipes.execution import kernels
+from thalweg.recipes.execution.cpu import kernels
 from thalweg.recipes.rows import Array
 
 PLAIN = {Tensor, torch.nn.Parameter}

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from thalweg.recipes.execution import kernels
 from thalweg.recipes.execution.codes import BLOCK, decades, one
+from thalweg.recipes.execution.cpu import kernels
 
 
 def encode(x: Tensor) -> tuple[Tensor, Tensor]:

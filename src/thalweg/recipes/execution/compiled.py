@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution import cpu
+from thalweg.recipes.execution.cpu import passes as cpu
 from thalweg.recipes.execution.gpu import passes as gpu
 from thalweg.recipes.execution.reference import Elements, shares
 from thalweg.recipes.execution.storage import Storage, Streams, on_gpu, together

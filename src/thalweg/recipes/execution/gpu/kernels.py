@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.recipes.execution import kernels
 from thalweg.recipes.execution.gpu import source
+from thalweg.recipes.execution.modules import module
 from thalweg.recipes.trace import Program
 
 WARPS = 4
@@ -16,7 +16,7 @@ WARPS = 4
 @cache
 def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = False) -> Any:
     """The kernel of a program for streams held as `source.kernel` says."""
-    return kernels.module(source.kernel(program, storage, by_chance=by_chance), compiler="triton").step
+    return module(source.kernel(program, storage, by_chance=by_chance), compiler="triton").step
 
 
 def launch(kernel: Any, blocks: int, arguments: Sequence[Tensor], rows: int, aligned: bool) -> None:

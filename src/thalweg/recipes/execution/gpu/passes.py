@@ -61,6 +61,8 @@ class Pass:
         return there.cpu().numpy() if self._counting else np.zeros(len(there), np.int64)
 
     def __call__(self, columns: Array) -> None:
+        if recording(self._blocks.device):
+            raise InputError("A CUDA graph records an optimizer's step with capturable=True only: give it that.")
         self._table[: len(columns)] = columns
         self._frame.send()
         self._launch()

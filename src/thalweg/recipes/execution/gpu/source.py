@@ -6,8 +6,8 @@ square roots are those that round correctly; bfloat16 is bits here, so that all 
 
 from collections.abc import Mapping, Sequence
 
-from thalweg.recipes.execution.codes_source import indented
 from thalweg.recipes.execution.gpu.templates import TEMPLATE
+from thalweg.recipes.execution.modules import indented
 from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
 from thalweg.recipes.trace import Instruction, Program
 

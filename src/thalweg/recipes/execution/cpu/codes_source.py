@@ -6,6 +6,7 @@ It is arithmetic alone, without tables, so that the compiler makes vectors of it
 from collections.abc import Sequence
 
 from thalweg.recipes.execution.codes import BLOCK, decades, one
+from thalweg.recipes.execution.modules import indented
 
 CALLS = f"""
 @intrinsic
@@ -214,7 +215,3 @@ def _codes(sign: str, many: int, some: str) -> Sequence[str]:
         lines.append(f"higher = higher if higher < {c}limit[{k}] else {c}limit[{k}]")
         lines.append(f"number = higher if share >= {c}begin[{k}] else number")
     return [*lines, f"number = {c}ends[0] if share >= {c}ends[1] else number", f"number = number if {some} else _one"]
-
-
-def indented(depth: int, lines: Sequence[str]) -> str:
-    return "\n".join(f"{'    ' * depth}{line}" for line in lines)

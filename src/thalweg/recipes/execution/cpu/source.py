@@ -8,10 +8,11 @@ name.
 from collections.abc import Mapping, Sequence
 
 from thalweg.recipes.execution.codes import BLOCK
-from thalweg.recipes.execution.codes_source import CALLS, CODES, blocks_of_codes, indented
-from thalweg.recipes.execution.mathematics import MATHEMATICS
+from thalweg.recipes.execution.cpu.codes_source import CALLS, CODES, blocks_of_codes
+from thalweg.recipes.execution.cpu.mathematics import MATHEMATICS
+from thalweg.recipes.execution.cpu.templates import ADDRESSES, POINTER, SCALARS, TEMPLATE
+from thalweg.recipes.execution.modules import indented
 from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
-from thalweg.recipes.execution.templates import ADDRESSES, POINTER, SCALARS, TEMPLATE
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {

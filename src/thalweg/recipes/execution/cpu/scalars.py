@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from thalweg.recipes.execution import kernels
+from thalweg.recipes.execution.cpu import kernels
 from thalweg.recipes.rows import Array
 
 HELD: Mapping[torch.dtype, str] = {torch.float32: "float32", torch.float64: "float64"}

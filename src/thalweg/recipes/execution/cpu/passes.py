@@ -1,10 +1,10 @@
-"""The compiled pass on the CPU: every row in one call, whatever its size, read and written once."""
+"""A pass over rows on the CPU: all in one call, whatever their sizes, read and written once."""
 
 import numpy as np
 import torch
 
-from thalweg.recipes.execution import kernels
 from thalweg.recipes.execution.codes import BLOCK
+from thalweg.recipes.execution.cpu import kernels
 from thalweg.recipes.execution.storage import STORAGE, Storage
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program

@@ -1,0 +1,57 @@
+"""Modules of generated source, kept on disk for whoever compiles them.
+
+A source lies in a file named by its own hash: compilers' caches notice changed files, not changed functions inlined
+from elsewhere.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@cache
+def module(text: str, compiler: str = "numba") -> Any:
+    """The module of a kernel source, imported from its place in the cache folder."""
+    version = importlib.import_module(compiler).__version__
+    digest = hashlib.sha256(f"{version}\n{text}".encode()).hexdigest()[:20]
+    path = _folder() / f"kernel_{digest}.py"
+    if not path.exists():
+        _write(path, text)
+    spec = importlib.util.spec_from_file_location(f"thalweg_kernels.{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # before it runs: Numba looks the module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def _folder() -> Path:
+    root = os.environ.get("THALWEG_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(root) / "thalweg" / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:  # a read-only home: compile anew in every process
+        return Path(tempfile.mkdtemp(prefix="thalweg-kernels-"))
+    return folder
+
+
+def _write(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    Path(temporary).replace(path)
+
+
+def indented(depth: int, lines: Sequence[str]) -> str:
+    """Lines of source, so many levels deep."""
+    return "\n".join(f"{'    ' * depth}{line}" for line in lines)
