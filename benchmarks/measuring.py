@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -41,7 +42,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def seconds(run: Callable[[], Any], device: torch.device = CPU) -> float:
     """What one call takes, until the device is done."""
-    wait = torch.get_device_module(device).synchronize
+    wait = partial(torch.get_device_module(device).synchronize, device)
     wait()
     began = time.perf_counter()
     run()
@@ -153,7 +154,7 @@ class Report:
         ours = {"python": platform.python_version(), "torch": torch.__version__, "thalweg": thalweg.__version__}
         named = ours | {f"peers' {k}" if k in ours else k: v for k, v in (peers.versions if peers else {}).items()}
         versions = ", ".join(f"{name} {version}" for name, version in named.items())
-        gpu = "" if device == CPU else f"{torch.get_device_module(device).get_device_name()} beside "
+        gpu = "" if device == CPU else f"{torch.get_device_module(device).get_device_name(device)} beside "
         place = f"{gpu}{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
         self.line(f"{datetime.now(UTC):%Y-%m-%d}: {place}, load {os.getloadavg()[0]:.1f}; {versions}")
         if peers and not peers.there:

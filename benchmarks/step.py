@@ -6,9 +6,10 @@
 
 Everybody has parameters and states of its own and the same gradients, all threads. In its turn a contestant pauses and
 steps once, which is the figure "after a pause", as between the backward passes of a training run with threads asleep;
-the median of its next three steps, caches and threads warm, is the figure "back to back". Each cell is the median over
-the rounds: Thalweg's in milliseconds, the others' as ratios to Thalweg's (above 1: Thalweg is faster), and last
-Thalweg's over the floor's (1: nothing is lost; see floor.py). "best" is the ratio of torch's fastest form.
+the median of its next steps, three or as many as fit into 30 ms, caches and threads warm, is "back to back". Each cell
+is the median over the rounds: Thalweg's in milliseconds, the others' as ratios to Thalweg's (above 1: Thalweg is
+faster), and last Thalweg's over the floor's (1: nothing is lost; see floor.py). "best" is the ratio of torch's fastest
+form.
 
 In bfloat16, Thalweg is asked for torch's choices: states in bfloat16, parameters rounded to the nearest. "bfloat16+" is
 what it does unless told otherwise, and what torch has no form of: states in float32, parameters rounded by chance.
@@ -52,6 +53,7 @@ DTYPES: Mapping[str, tuple[torch.dtype, Mapping[str, Any]]] = {
 }
 """What is stepped, and what Thalweg is asked for: in bfloat16 torch's choices, or, with a +, its own."""
 
+WARM = 30.0  # milliseconds of steps back to back, at least
 FEW, MANY = 100, 1100  # tensors, between which the overhead is the slope
 
 
@@ -122,7 +124,9 @@ def torch_forms(make: Callable[[Mapping[str, Any]], torch.optim.Optimizer]) -> d
 def turn(step: Step, pause: float, device: torch.device) -> tuple[float, float]:
     """Milliseconds of a step after a pause, and of steps back to back after that one."""
     time.sleep(pause)
-    paused, *warm = [seconds(step, device) * 1e3 for _ in range(4)]
+    paused, warm = seconds(step, device) * 1e3, [seconds(step, device) * 1e3]
+    while len(warm) < 3 or sum(warm) < WARM:
+        warm.append(seconds(step, device) * 1e3)
     return statistics.median(warm), paused
 
 

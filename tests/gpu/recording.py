@@ -3,12 +3,14 @@
 Like a graph it refuses to wait for a number and to copy from memory that may change; recording changes nothing.
 """
 
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
 import torch
+from there import DEVICE
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -17,9 +19,13 @@ from thalweg.population import recorded
 from thalweg.recipes.execution.gpu import kernels, passes
 
 
-def record(step: Callable[[], object]) -> Callable[[], object]:
+def record(step: Callable[[], object], device: torch.device = DEVICE) -> Callable[[], object]:
     """What repeats the step. It was taken before."""
-    return recorded.record(step) if torch.cuda.is_available() else _Recording().of(step)
+    if device.type == "cpu":
+        return _Recording().of(step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a graph that stayed empty, as what was to be recorded has raised
+        return recorded.record(step, device)
 
 
 class _Recording(TorchDispatchMode):

@@ -29,7 +29,7 @@ def graphs(monkeypatch):
     if DEVICE.type == "cpu":
         monkeypatch.setattr(recorded, "RECORD", ("cpu",))
         real = recording.record
-    monkeypatch.setattr(recorded, "record", lambda step: made.append(1) or real(step))
+    monkeypatch.setattr(recorded, "record", lambda step, on: made.append(1) or real(step, on))
     return made
 
 
@@ -58,7 +58,13 @@ def member(name, seed=0, **given):
 
 def trained(workload, members, execution, device=DEVICE, **options):
     plan = make_plan(
-        workload, members[0].seed, device=device, workers=1, execution=execution, keep_weights=True, **options
+        workload.to(device),
+        members[0].seed,
+        device=device,
+        workers=1,
+        execution=execution,
+        keep_weights=True,
+        **options,
     )
     outcomes = {}
     for event in train(plan, members):
@@ -118,7 +124,7 @@ def test_large_gradients_are_made_where_they_are_used(graphs, monkeypatch):
 def test_resumed_in_the_middle_of_an_epoch(graphs, tmp_path):
     """From a checkpoint taken between two repeated steps, bit for bit."""
     workload, members = replace(tiny(torch.float64), epochs=2), [member("adam"), member("nadam", **EVERYTHING)]
-    plan = make_plan(workload, 0, device=DEVICE, workers=1, execution="population", keep_weights=True)
+    plan = make_plan(workload.to(DEVICE), 0, device=DEVICE, workers=1, execution="population", keep_weights=True)
     whole = next(e for e in train(plan, members) if isinstance(e, Finished)).outcomes
     checkpoints = Checkpoints(tmp_path, every=1e-9)
     events = train(plan, members, checkpoints=checkpoints)
@@ -135,7 +141,7 @@ def test_resumed_in_the_middle_of_an_epoch(graphs, tmp_path):
 def test_a_step_that_cannot_be_recorded(graphs, monkeypatch):
     """It is launched kernel by kernel, which the outcome says."""
 
-    def refuse(step):
+    def refuse(step, on):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     monkeypatch.setattr(recorded, "record", refuse)

@@ -114,6 +114,28 @@ def test_steps_beside_the_graph():
     torch.testing.assert_close(*ends, rtol=1e-12, atol=1e-12)
 
 
+def test_another_kind_of_step_is_not_recorded():
+    """Its kernel is yet to be compiled, which no graph can record."""
+    p = torch.nn.Parameter(torch.ones(77, device=DEVICE))
+    optimizer = thalweg.optim.Adan([p], capturable=True)
+    p.grad = torch.ones_like(p)
+    optimizer.step()
+    optimizer.param_groups[0]["maximize"] = True
+    with pytest.raises(InputError, match="take one before"):
+        record(optimizer.step)
+
+
+@pytest.mark.parametrize("capturable", [False, True])
+def test_autograd_notices_a_step(capturable):
+    p = torch.nn.Parameter(torch.ones(77, device=DEVICE))
+    optimizer = thalweg.optim.Adam([p], capturable=capturable)
+    loss = p.square().sum()
+    p.grad = torch.ones_like(p)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 def test_a_step_that_needs_the_cpu_is_not_recorded():
     p = torch.nn.Parameter(torch.ones(77, device=DEVICE))
     optimizer = thalweg.optim.Lion([p])

@@ -93,7 +93,7 @@ def where(condition: Value, a: Value, b: Value) -> Value:
     if _tensor(condition):
         import torch
 
-        a = a if _tensor(a) or _tensor(b) else torch.tensor(a, dtype=torch.float64)
+        a = a if _tensor(a) or _tensor(b) else torch.full((), a, dtype=torch.float64, device=condition.device)
         return torch.where(condition, a, b)
     return a if condition else b
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.errors import InputError
 from thalweg.optim.state import Needs, States
 from thalweg.recipes.execution import compiled, storage
 from thalweg.recipes.execution.gpu import passes, rows
@@ -52,13 +53,13 @@ class Kernels:
         going = None if found_inf is None else (found_inf.to(device) == 0).reshape(())
         t = torch.stack([state["step"] for state in states]).double() + 1
         held = {name: torch.stack([state[name] for state in states]).double() for name in needs.program.row_states}
-        known: dict[str, Any] = {**needs.values, **held}
-        known |= {name: torch.stack([row.measured[name] for row in group]) for name in group[0].measured}
+        known: dict[str, Any] = {**_there(needs.values, device), **held}
+        known |= {name: torch.stack([row.measured[name].to(device) for row in group]) for name in group[0].measured}
         if AGREEMENT in needs.structure.measured:
             known[AGREEMENT] = self._agreement(trace_agreement(needs.structure), group, known, t)
         columns, after = rows.table(needs.program, known, t, len(group))
         active = None if going is None else going.long().expand(len(group))
-        self._pass(needs.program, group, needs).follow(columns, active, _keys(needs, group, t))
+        self._pass(needs.program, group, needs).follow(columns, active, self._keys(needs, group, t))
         self._count(states, going)
         for name, new in after.items():
             now = new if going is None else torch.where(going, new, held[name])
@@ -72,9 +73,21 @@ class Kernels:
         """The share of each row's elements that a cautious step moves, float64 `[rows]`."""
         step = self._pass(counting, group, None)
         step.follow(rows.table(counting, known, t, len(group))[0])
-        sizes = passes.sent(tuple(max(1, row.elements.p.numel()) for row in group), t.device)
+        sizes = self._sent(tuple(max(1, row.elements.p.numel()) for row in group), t.device)
         share: Tensor = step.counts_there / sizes.double()
         return share
+
+    def _keys(self, needs: Needs, group: Sequence[Followed], t: Tensor) -> Tensor | None:
+        """The chances of this step, int64 `[rows]`."""
+        if not needs.precision.chances([row.elements.p for row in group]):
+            return None
+        return needs.precision.key(t, self._sent(tuple(row.place for row in group), t.device))
+
+    def _sent(self, numbers: tuple[int, ...], device: torch.device) -> Tensor:
+        there = passes.sent(numbers, device)
+        if passes.recording(device):
+            self._recorded.append(there)
+        return there
 
     def _pass(self, program: Program, group: Sequence[Followed], needs: Needs | None) -> Any:
         """One that knows these rows' places in memory. A graph that is recorded has its own."""
@@ -97,11 +110,12 @@ class Kernels:
         return made
 
 
-def _keys(needs: Needs, group: Sequence[Followed], t: Tensor) -> Tensor | None:
-    """The chances of this step, int64 `[rows]`."""
-    if not needs.precision.chances([row.elements.p for row in group]):
-        return None
-    return needs.precision.key(t, passes.sent(tuple(row.place for row in group), t.device))
+def _there(values: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Numbers, and tensors on the device."""
+    away = [name for name, v in values.items() if isinstance(v, Tensor) and v.device != device]
+    if away and passes.recording(device):
+        raise InputError(f"A CUDA graph reads {away[0]} from the parameters' device: put the tensor on {device}.")
+    return {**values, **{name: values[name].to(device) for name in away}}
 
 
 def alike(group: Sequence[Followed]) -> list[list[Followed]]:

@@ -71,6 +71,9 @@ def update(work: Work, all_states: states.States) -> None:
 
 def _row(work: Work, state: states.States, order: int) -> _Row:
     p, gradient = work.params[order], work.gradients[order].resolve_conj().resolve_neg()
+    for name in ("step", *work.program.row_states):
+        if name in state and not state[name].is_cpu:  # moved there with a checkpoint: numbers are read here
+            state[name] = state[name].cpu()
     t = _stepped(work, state, p)
     eightbit.lay(state, work.program.states, p)
     kept = tuple([state[name] for name in work.program.states])

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from thalweg.errors import InputError
 from thalweg.optim import eightbit, sharded
@@ -68,7 +69,7 @@ def after(
 def measures_of(structure: Structure, g: Tensor, together: Tensor | None) -> dict[str, Tensor]:
     """The norms that a step needs, 0-d float64: the gradient's own, and `together`, that of all."""
     found = {GRADIENT_NORM: _norm(g)} if GRADIENT_NORM in structure.measured else {}
-    return found if together is None else {**found, GLOBAL_NORM: together}
+    return found if together is None else {**found, GLOBAL_NORM: together.to(g.device)}
 
 
 def norm_of(gradients: Sequence[Tensor]) -> Tensor:
@@ -115,6 +116,7 @@ def update(
         for row in rows:
             if not row.by_kernel:
                 _update(group, row, found_inf)
+        increment_version([group.params[row.place] for row in rows if row.by_kernel])
 
 
 def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor | None) -> _Group:

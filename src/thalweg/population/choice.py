@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 
@@ -56,7 +57,7 @@ def time_alone(job: Job, seed: int) -> float:
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
     """The best of some calls on one thread, as the workers run them, each until the device is done."""
-    wait = torch.get_device_module(device).synchronize
+    wait = partial(torch.get_device_module(device).synchronize, device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     times: list[float] = []

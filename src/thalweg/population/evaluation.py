@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 
 from thalweg.errors import InputError, shown
 from thalweg.options.kinds import as_number
-from thalweg.population.job import Job
+from thalweg.population.job import Job, exhausted
 from thalweg.population.losses import mean_loss
 from thalweg.population.models import Stack
 from thalweg.population.randomness import seeded
@@ -42,8 +42,11 @@ class Evaluator:
         if not self._one_by_one:
             try:
                 return self._vectorized(tensors, split, stack.members, loss)
-            except Exception:  # random, or without a batching rule, in evaluation only; or wrong, as it then says
-                self._one_by_one = True
+            except Exception as error:
+                if exhausted(error) and self._at_once > SAMPLES_AT_ONCE:
+                    self._at_once = max(SAMPLES_AT_ONCE, self._at_once // 8)
+                    return self.together(stack, split, seeds, step, loss=loss)
+                self._one_by_one = True  # random, or without a batching rule, in evaluation only; or wrong, as it says
         each = [
             self.alone({name: t[m] for name, t in tensors.items()}, split, seed, step, loss=loss)
             for m, seed in enumerate(seeds)

@@ -83,7 +83,8 @@ class _Group:
             columns = self._columns.index_select(0, place)[0]
         else:
             columns, after = rows.table(group.program, {**self._values, **measured}, t, self._members)
-            for name, value in after.items():
+            now = {name: value.clone() for name, value in after.items()}  # one may be another as it was
+            for name, value in now.items():
                 self._values[name].copy_(value)
         group.executor.follow(gradients, bases, columns, active, send)
 

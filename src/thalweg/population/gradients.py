@@ -43,6 +43,7 @@ class GradientProgram:
     shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
     unfolded: whether convolutions are traced as matrix products rather than as grouped convolutions.
     output_major: weights that multiply the batch itself, found in tracing; quickest as `[members, out, in]` in memory.
+    unrecorded: why steps with it cannot be recorded on a GPU, once that was tried.
     activations: bytes that a step computes for one member between parameters and gradients; 0 before it was traced.
     """
 
@@ -50,7 +51,7 @@ class GradientProgram:
         self._workload, self._model, self._shared, self._unfolded = workload, model, shared, unfolded
         self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
         self.output_major: set[str] = set()
-        self.activations = 0
+        self.activations, self.unrecorded = 0, ""
 
     def of(self, workload: Workload, model: nn.Module) -> "GradientProgram":
         """The same way of computing, for another workload."""

@@ -100,9 +100,11 @@ def _stack(parts: list[Any]) -> Any:
 
 
 def _seeded(seed: int, operation: Any, args: Any, kwargs: Any) -> Any:
-    tensors = [a for a in args if isinstance(a, Tensor)]
-    on_gpu = any(t.is_cuda for t in tensors) or "cuda" in str(kwargs.get("device"))
-    generator = torch.cuda.default_generators[torch.cuda.current_device()] if on_gpu else torch.default_generator
+    devices = [a.device for a in args if isinstance(a, Tensor)] + [torch.device(kwargs.get("device") or "cpu")]
+    gpu = next((device for device in devices if device.type == "cuda"), None)
+    generator = torch.default_generator
+    if gpu is not None:
+        generator = torch.cuda.default_generators[torch.cuda.current_device() if gpu.index is None else gpu.index]
     with GENERATOR:
         before = generator.get_state()
         generator.manual_seed(seed)

@@ -24,6 +24,7 @@ from thalweg.population.gradients import GradientProgram, whole
 from thalweg.population.job import Job, exhausted
 from thalweg.population.models import Stack
 from thalweg.population.updates import Updates
+from thalweg.recipes.execution.gpu import passes
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class _Shape:
 
 
 class Recorded:
-    """Steps of a stack of members whose models draw no random numbers. `reason`: why none is recorded, if so."""
+    """Steps of a stack of members whose models draw no random numbers."""
 
     def __init__(
         self, job: Job, stack: Stack, program: GradientProgram, updates: Updates, seeds: Sequence[int]
@@ -61,7 +62,11 @@ class Recorded:
         self._shapes: dict[torch.Size, _Shape] = {}
         self._samples: list[int] = []
         self._first, self._noted = 1, 0
-        self.reason = ""
+
+    @property
+    def reason(self) -> str:
+        """Why no step is recorded, if so."""
+        return self._program.unrecorded
 
     def begin(self, first: int, steps: int, active: NDArray[np.bool_]) -> None:
         """Steps `first`, …, `first + steps - 1` come, of the members that are active."""
@@ -79,8 +84,10 @@ class Recorded:
             index = index.to(self._job.device, copy=True)
             self._shapes[index.shape] = _Shape(index, self._carry_out(index))
             return
-        shape.index.copy_(index, non_blocking=True)
-        shape.repeat = shape.repeat or self._record(shape)
+        shape.index.copy_(passes.at_rest(index, self._job.device), non_blocking=True)
+        if shape.repeat is None:
+            shape.repeat = self._record(shape)
+            shape.like = {}
         shape.repeat()
 
     def notes(self) -> list[tuple[int, NDArray[np.float64], int]]:
@@ -110,26 +117,31 @@ class Recorded:
     def _record(self, shape: _Shape) -> Callable[[], object]:
         """What carries out a step of this shape; recorded where that can be."""
         if self._job.device.type in RECORD and not self.reason:
-            passes = self._following.own(shape.like)
+            own = self._following.own(shape.like)
             try:
-                repeat = record(lambda: self._carry_out(shape.index, send=False))
+                repeat = record(lambda: self._carry_out(shape.index, send=False), self._job.device)
                 self._following.send()
-                shape.kept = passes
+                shape.kept = own
                 return repeat
             except RuntimeError as error:
                 if exhausted(error):
                     raise
-                self.reason = f"its steps are launched one by one: {first_line(error)}"
-                logger.warning("A training step cannot be recorded as a CUDA graph: %s", first_line(error))
+                why = first_line(error.__context__ or error)  # at the end of a recording, torch says that it failed
+                self._program.unrecorded = f"its steps are launched one by one: {why}"
+                logger.warning("A training step cannot be recorded as a CUDA graph: %s", why)
             finally:
                 self._following.own(shape.like)  # for whoever comes next
-                shape.like = {}
         return lambda: self._carry_out(shape.index)
 
 
-def record(step: Callable[[], object]) -> Callable[[], object]:
+def record(step: Callable[[], object], device: torch.device) -> Callable[[], object]:
     """What repeats, in one launch, the kernels that the step launches; recording them carries none out."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        step()
+    graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(device)
+    stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own may be another device's
+    try:
+        with torch.cuda.device(device), torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            step()
+    except BaseException:
+        torch.cuda.set_stream(before)  # which torch leaves as it is where a recording fails at its end
+        raise
     return graph.replay

@@ -1,5 +1,7 @@
 """Numbers to codes of 8 bits (`codes.py`) and back, a block of 256 at a time."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -56,8 +58,13 @@ def decode_anywhere(codes: Tensor, scales: Tensor) -> Tensor:
     n = len(codes)
     index = torch.nn.functional.pad(codes, (0, -n % BLOCK)).view(-1, BLOCK).int()
     index += torch.where(scales < 0, 256, 0).int()[:, None]
-    both = torch.cat([levels(positive=True), levels(positive=False)]).to(codes.device)
-    return (both[index] * scales.abs()[:, None]).view(-1)[:n]
+    return (_both(codes.device)[index] * scales.abs()[:, None]).view(-1)[:n]
+
+
+@cache
+def _both(device: torch.device) -> Tensor:
+    """The levels without sign, then those with: on the device before a graph is recorded there."""
+    return torch.cat([levels(positive=True), levels(positive=False)]).to(device)
 
 
 def levels(*, positive: bool) -> Tensor:

@@ -1,8 +1,6 @@
 """What the memory of a row must look like for a compiled pass, and which rows one pass can take."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,6 +8,7 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.execution.addresses import PLAIN
+from thalweg.recipes.execution.gpu import kernels
 
 STORAGE: Mapping[torch.dtype, str] = {
     torch.float32: "float32",
@@ -53,18 +52,13 @@ def _reached(dtypes: set[torch.dtype], devices: set[torch.device]) -> bool:
 def unreached(device: torch.device) -> str:
     """Why no pass is compiled for a device; empty where one is."""
     if on_gpu(device):
-        return "" if _has_triton() else "Triton is not installed"
+        return kernels.trouble(device)
     return "" if device.type == "cpu" else f"nothing is compiled for {device.type}"
 
 
 def on_gpu(device: torch.device) -> bool:
     """Whether passes are those of `gpu`."""
     return device.type in GPUS
-
-
-@cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
 
 
 def _alike(tensors: Sequence[Tensor]) -> bool:

@@ -1,16 +1,42 @@
 """Programs as Triton kernels. Their source lies with that of the CPU's; Triton keeps what it compiles on disk."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from thalweg.errors import first_line
 from thalweg.recipes.execution.gpu import source
+from thalweg.recipes.execution.gpu.templates import TRIAL
 from thalweg.recipes.execution.modules import module
 from thalweg.recipes.trace import Program
 
 WARPS = 4
+
+
+@cache
+def trouble(device: torch.device) -> str:
+    """Why no kernel can be compiled for a device; empty where one was, to try it."""
+    try:
+        kernel, there = module(TRIAL, compiler="triton").trial, torch.zeros(1, device=device)
+        with current(device):
+            kernel[(1,)](there)
+        return "" if float(there) == 1.0 else "Triton's kernels do nothing"
+    except ModuleNotFoundError:
+        return "Triton is not installed"
+    except Exception as error:  # no C compiler, an old GPU, an old driver
+        return f"Triton cannot compile for it: {first_line(error)}"
+
+
+def current(device: torch.device) -> AbstractContextManager[Any]:
+    """Within it, the device is the one that kernels are launched on."""
+    if device.type == "cpu":  # Triton's interpreter
+        return nullcontext()
+    made: AbstractContextManager[Any] = torch.get_device_module(device).device(device)
+    return made
 
 
 @cache

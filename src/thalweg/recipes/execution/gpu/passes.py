@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -92,7 +91,11 @@ class Pass:
             pointers, which, keys, active, held = self._frame.there
             aligned = not (self.pointers % ALIGNED).any()
             arguments = (held.view(self._real), which, active, pointers, keys, self.counts_there, self._blocks)
-            with _current(self._blocks.device):
+            device = self._blocks.device
+            if (self._kernel, aligned, device) not in _LAUNCHED:
+                refuse_recording(device)  # it is yet to be compiled
+                _LAUNCHED.add((self._kernel, aligned, device))
+            with kernels.current(device):
                 kernels.launch(self._kernel, len(self._blocks), arguments, len(self.which), aligned)
 
 
@@ -115,13 +118,22 @@ class Frame:
         self._recorded = recording(device)
 
     def send(self) -> None:
-        """Pageable memory is read before the call returns, so that it may change at once."""
+        """What the arrays hold now; they may change at once."""
         if not self._recorded:
-            self._there.copy_(torch.from_numpy(self._host), non_blocking=True)
+            self._there.copy_(at_rest(torch.from_numpy(self._host), self._there.device), non_blocking=True)
             return
-        numbers = list(self._there[: self._fixed].unbind())  # no copy from memory that may change can be recorded
-        torch._foreach_zero_(numbers)
-        torch._foreach_add_(numbers, self._host[: self._fixed].tolist())
+        self._there.zero_()  # no copy from memory that may change can be recorded, but numbers in calls of kernels
+        numbers, some = self._there[: self._fixed].unbind(), np.flatnonzero(self._host[: self._fixed]).tolist()
+        torch._foreach_add_([numbers[i] for i in some], self._host[some].tolist())
+
+
+_LAUNCHED: set[Any] = set()
+"""(kernel, whether for aligned memory, device) of those that are compiled and loaded."""
+
+
+def at_rest(x: Tensor, device: torch.device) -> Tensor:
+    """A copy that a transfer to the device can read whenever it likes; itself where none is under way."""
+    return x.pin_memory() if device.type == "cuda" else x
 
 
 def recording(device: torch.device) -> bool:
@@ -152,13 +164,5 @@ def refuse_recording(device: torch.device) -> None:
     """Raises `InputError` while a graph is recorded."""
     if recording(device):
         raise InputError(
-            "A CUDA graph cannot record an optimizer's first step: take one before, with the same parameters."
+            "A CUDA graph cannot record the first step of its kind: take one before, with equal parameters and options."
         )
-
-
-def _current(device: torch.device) -> AbstractContextManager[Any]:
-    """Within it, the device is the one that kernels are launched on."""
-    if device.type == "cpu":  # Triton's interpreter
-        return nullcontext()
-    current: AbstractContextManager[Any] = torch.get_device_module(device).device(device)
-    return current
