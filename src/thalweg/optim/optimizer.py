@@ -22,6 +22,7 @@ from thalweg.optim.update import GroupUpdate, step
 from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution.gpu.passes import refuse_from_the_cpu
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -95,6 +96,8 @@ class Optimizer(torch.optim.Optimizer):
         if watch.done:
             step(updates, self.param_groups, self.state, unscale)
             return
+        for p in self.param_groups[0]["params"]:
+            refuse_from_the_cpu(p.device)
         watch.before(self.param_groups, self.state, 1.0 if unscale is None else unscale)
         step(updates, self.param_groups, self.state, unscale)
         watch.after(self.param_groups, self.state)

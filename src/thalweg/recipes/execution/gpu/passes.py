@@ -60,8 +60,7 @@ class Pass:
         return there.cpu().numpy() if self._counting else np.zeros(len(there), np.int64)
 
     def __call__(self, columns: Array) -> None:
-        if recording(self._blocks.device):
-            raise InputError("A CUDA graph records an optimizer's step with capturable=True only: give it that.")
+        refuse_from_the_cpu(self._blocks.device)
         self._table[: len(columns)] = columns
         self._frame.send()
         self._launch()
@@ -158,6 +157,12 @@ def _blocks(sizes: tuple[int, ...], device: torch.device) -> Tensor:
     first = (np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)) * BLOCK
     found = np.stack([row, first, np.minimum(BLOCK, each[row] - first)], axis=1).astype(np.int64)
     return torch.from_numpy(found).to(device)
+
+
+def refuse_from_the_cpu(device: torch.device) -> None:
+    """Raises `InputError` while a graph is recorded, of a step whose numbers come from the CPU."""
+    if recording(device):
+        raise InputError("A CUDA graph records an optimizer's step with capturable=True only: give it that.")
 
 
 def refuse_recording(device: torch.device) -> None:
