@@ -20,8 +20,8 @@ from thorough import TYPICAL
 def compiled(program, storage, by_chance=False):
     table = "*fp64" if "float64" in storage else "*fp32"
     names = ("_which", "_active", "_pointers", "_keys", "_counts", "_blocks")
-    signature = {"_table": table, **dict.fromkeys(names, "*i64"), "_rows": "i32", "_ALIGNED": "constexpr"}
-    source = ASTSource(kernels.kernel(program, storage, by_chance=by_chance), signature, {"_ALIGNED": True})
+    signature = {"_table": table, **dict.fromkeys(names, "*i64"), "_rows": "i32"}
+    source = ASTSource(kernels.kernel(program, storage, by_chance=by_chance), signature)
     made = triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options={"enable_fp_fusion": True})
     assert made.asm["cubin"]
     return made.asm["ptx"]

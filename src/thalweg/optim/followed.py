@@ -106,7 +106,6 @@ class Kernels:
             else:
                 self._made[key] = made
         made.pointers[:] = np.array([[t.data_ptr() for t in row] for row in streams], np.int64).T
-        made.send()
         return made
 
 

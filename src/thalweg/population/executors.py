@@ -84,16 +84,13 @@ class _Compiled:
         return counts
 
     def follow(
-        self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Tensor, active: Tensor, send: bool
+        self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Tensor, active: Tensor
     ) -> Tensor:
-        """The same on a GPU, by what is there: columns and active, int64, as tensors; so are the counts.
-
-        send: whether the members' places in memory are sent first; else this is not carried out before they are.
-        """
+        """The same on a GPU, by what is there: columns and active, int64, as tensors; so are the counts."""
         whole, pieces = self._parts(gradients)
-        counts = columns.new_zeros((0, len(active))) if whole is None else whole.follow(bases, columns, active, send)
+        counts = columns.new_zeros((0, len(active))) if whole is None else whole.follow(bases, columns, active)
         for piece in pieces:
-            piece.follow(gradients[piece.name], columns, active, send)  # type: ignore[arg-type]
+            piece.follow(gradients[piece.name], columns, active)  # type: ignore[arg-type]
         return counts
 
     def ready(self, gradients: Mapping[str, Gradient]) -> None:
@@ -101,7 +98,7 @@ class _Compiled:
         self._parts(gradients)
 
     def send(self) -> None:
-        """What the CPU knows of the members' places in memory goes to the device."""
+        """What the CPU knows of the members' places in memory goes to the device, for a step that was recorded."""
         for whole, pieces in self._prepared.values():
             if whole is not None:
                 whole.step.send()
@@ -152,10 +149,8 @@ class _Whole:
         counts: Array = self.step.counts.reshape(-1, len(active))
         return counts
 
-    def follow(self, bases: NDArray[np.int64], columns: Tensor, active: Tensor, send: bool) -> Tensor:
+    def follow(self, bases: NDArray[np.int64], columns: Tensor, active: Tensor) -> Tensor:
         self.step.pointers[0] = (bases[:, None] + self._in_stack).ravel()
-        if send:
-            self.step.send()
         self.step.follow(columns.reshape(-1, columns.shape[-1]), active.repeat(self._times))
         counts: Tensor = self.step.counts_there.view(-1, len(active))
         return counts
@@ -188,10 +183,8 @@ class _Piece:
             self.step.active[:] = going
             self.step(columns[self._members])
 
-    def follow(self, gradient: Product, columns: Tensor, active: Tensor, send: bool) -> None:
+    def follow(self, gradient: Product, columns: Tensor, active: Tensor) -> None:
         gradient.into(self._memory, self._in_stack)
-        if send:
-            self.step.send()
         self.step.follow(columns[self._members], active[self._members])
 
 

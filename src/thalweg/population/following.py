@@ -25,17 +25,14 @@ class Following:
         for group in self._groups:
             group.begin(first, steps)
 
-    def step(self, place: Tensor, t: Tensor, gradients: Mapping[str, Gradient], active: Tensor, *, send: bool) -> None:
-        """Step `t`, float64 `[1]`, of the active members, int64; `place`, of those that come, int64 `[1]`.
-
-        send: whether places in memory go to the device first; a step that is recorded wants them sent afterwards.
-        """
+    def step(self, place: Tensor, t: Tensor, gradients: Mapping[str, Gradient], active: Tensor) -> None:
+        """Step `t`, float64 `[1]`, of the active members, int64; `place`, of those that come, int64 `[1]`."""
         laid, bases = self._updates.laid(gradients)
         for group in self._groups:
-            group.step(place, t, laid, bases, active, send)
+            group.step(place, t, laid, bases, active)
 
     def send(self) -> None:
-        """Sends what the CPU knows of places in memory, those of the last gradients too."""
+        """For a step that was recorded: sends what the CPU knows of places in memory, the last gradients' too."""
         for group in self._groups:
             group.send()
 
@@ -71,13 +68,12 @@ class _Group:
         gradients: Mapping[str, Gradient],
         bases: NDArray[np.int64],
         active: Tensor,
-        send: bool,
     ) -> None:
         group, measured, active = self._group, {}, active[self._group.place]
         if group.wholes is not None:
             own = {name: g[group.place] for name, g in gradients.items() if isinstance(g, Tensor)}
             own = group.wholes.gradients(own, self._values)
-            measured = group.wholes.measured_there(own, self._values, t, active, send)
+            measured = group.wholes.measured_there(own, self._values, t, active)
             gradients, bases = own, addresses(list(own.values()))
         if self._columns is not None:
             columns = self._columns.index_select(0, place)[0]
@@ -86,7 +82,7 @@ class _Group:
             now = {name: value.clone() for name, value in after.items()}  # one may be another as it was
             for name, value in now.items():
                 self._values[name].copy_(value)
-        group.executor.follow(gradients, bases, columns, active, send)
+        group.executor.follow(gradients, bases, columns, active)
 
     def send(self) -> None:
         self._group.executor.send()

@@ -98,8 +98,8 @@ class Recorded:
         self._noted = end
         return [(self._first + i, losses[i - begin], self._samples[i]) for i in range(begin, end)]
 
-    def _carry_out(self, index: Tensor, *, send: bool = True) -> dict[str, Gradient]:
-        """One step, by what is on the device alone, but for what is to be sent; returns the gradients."""
+    def _carry_out(self, index: Tensor) -> dict[str, Gradient]:
+        """One step, by what is on the device; returns the gradients."""
         batch = batch_at(self._job.workload.train, index)
         made, losses, buffers = self._program(self._stack, batch, self._seeds, 0)
         gradients: dict[str, Gradient] = dict(made)
@@ -107,7 +107,7 @@ class Recorded:
             gradients = dict(clipped(whole(gradients, self._stack.parameters), self._job.clip_norm))
         self._active.mul_(torch.isfinite(losses))
         self._losses.index_copy_(0, self._place, losses.double()[None])
-        self._following.step(self._place, self._t, gradients, self._active, send=send)
+        self._following.step(self._place, self._t, gradients, self._active)
         for name, buffer in buffers.items():
             self._stack.buffers[name].copy_(buffer)
         self._place.add_(1)
@@ -119,7 +119,7 @@ class Recorded:
         if self._job.device.type in RECORD and not self.reason:
             own = self._following.own(shape.like)
             try:
-                repeat = record(lambda: self._carry_out(shape.index, send=False), self._job.device)
+                repeat = record(lambda: self._carry_out(shape.index), self._job.device)
                 self._following.send()
                 shape.kept = own
                 return repeat

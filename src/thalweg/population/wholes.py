@@ -13,7 +13,7 @@ from thalweg.population.models import like
 from thalweg.recipes.compose import Structure, beforehand
 from thalweg.recipes.execution.gpu import rows
 from thalweg.recipes.measures import chosen, norm_of
-from thalweg.recipes.options import AGREEMENT, GLOBAL_NORM, GRADIENT_NORM, OF_GRADIENTS
+from thalweg.recipes.options import AGREEMENT, OF_GRADIENTS
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import trace_agreement
 
@@ -68,16 +68,15 @@ class Wholes:
             self._agree.send()
 
     def measured_there(
-        self, gradients: Stacks, values: Mapping[str, Tensor], t: Tensor, active: Tensor, send: bool
+        self, gradients: Stacks, values: Mapping[str, Tensor], t: Tensor, active: Tensor
     ) -> dict[str, Tensor]:
-        """The same on a GPU, all of it tensors. send: as for an executor."""
+        """The same on a GPU, all of it tensors."""
         found: dict[str, Tensor] = {}
         if self._measured:
             each = norms(gradients).double()
-            both = {GRADIENT_NORM: each, GLOBAL_NORM: torch.linalg.vector_norm(each, dim=0)}
-            found = {name: both[name] for name in self._measured}
+            found = chosen(self._measured, each, torch.linalg.vector_norm(each, dim=0))
         if self._cautious:
             columns = rows.table(self._program, {**values, **found}, t, len(active))[0]
-            counts = self._agree.follow(gradients, addresses(list(gradients.values())), columns, active, send)
+            counts = self._agree.follow(gradients, addresses(list(gradients.values())), columns, active)
             found[AGREEMENT] = torch.stack([n.double() / size for n, size in zip(counts, self._sizes, strict=True)])
         return found

@@ -1,7 +1,7 @@
 """What a step needs to know of whole tensors beforehand. Each is a row value; gradients are read and left alone."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from thalweg.recipes.compose import Structure, beforehand
 from thalweg.recipes.execution.rounding import LOW, wide
 from thalweg.recipes.options import GLOBAL_NORM, GRADIENT_NORM
 from thalweg.recipes.rows import Array
+
+Value = TypeVar("Value", Array, Tensor)
 
 
 def norms(gradients: Sequence[Tensor]) -> Array:
@@ -33,8 +35,8 @@ def norm_of(norms: Array) -> Array:
     return np.asarray(np.sqrt(np.square(norms).sum(axis=0)))
 
 
-def chosen(measured: Collection[str], each: Array, together: Array) -> dict[str, Array]:
-    """The row values of those names: the norm of each tensor's gradient and that of all."""
+def chosen(measured: Collection[str], each: Value, together: Value) -> dict[str, Value]:
+    """The row values of those names: the norm of each tensor's gradient and that of all; arrays, or tensors."""
     found = {GRADIENT_NORM: each, GLOBAL_NORM: together}
     return {name: found[name] for name in measured if name in found}
 

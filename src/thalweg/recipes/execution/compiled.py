@@ -48,6 +48,8 @@ def prepare(
     storage: the dtypes of a row's streams. sizes: elements of each row. lines: of the table, at most. by_chance:
         whether a bfloat16 parameter is rounded stochastically.
     """
+    rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
+    by_chance = by_chance and torch.bfloat16 in rounded
     if on_gpu(device):
         return gpu.Pass(program, device, storage, sizes, lines, by_chance=by_chance)
     return cpu.Pass(program, storage, sizes, lines, by_chance=by_chance)

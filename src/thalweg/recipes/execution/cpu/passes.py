@@ -32,8 +32,7 @@ class Pass:
         self.pointers = np.zeros((len(storage), len(sizes)), np.int64)
         self.which, self.active = np.zeros(len(sizes), np.int64), np.ones(lines, np.bool_)
         self.keys, self.counts = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
-        rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
-        self.by_chance = by_chance and torch.bfloat16 in rounded
+        self.by_chance = by_chance
         self._kernel = kernels.kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
         self._table = np.empty((lines, len(program.columns)), np.float64 if torch.float64 in storage else np.float32)
         self._blocks, self._bounds = _cut(np.asarray(sizes, np.int64))

@@ -45,7 +45,7 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
     return module(source.kernel(program, storage, by_chance=by_chance), compiler="triton").step
 
 
-def launch(kernel: Any, blocks: int, arguments: Sequence[Tensor], rows: int, aligned: bool) -> None:
+def launch(kernel: Any, blocks: int, arguments: Sequence[Tensor], rows: int) -> None:
     """Runs it on the current stream.
 
     The arguments are tensors on the device:
@@ -57,4 +57,4 @@ def launch(kernel: Any, blocks: int, arguments: Sequence[Tensor], rows: int, ali
         counts: int64 `[rows]`, to which each row's elements that are counted are added,
         blocks: int64 `[blocks, 3]`, the row that a block is part of, its first element there, its length.
     """
-    kernel[(blocks,)](*arguments, rows, aligned, num_warps=WARPS, enable_fp_fusion=True)
+    kernel[(blocks,)](*arguments, rows, num_warps=WARPS, enable_fp_fusion=True)

@@ -17,8 +17,6 @@ from thalweg.recipes.execution.storage import STORAGE, Storage
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program
 
-ALIGNED = 16  # bytes: memory that begins at a multiple is read in vectors
-
 
 class Pass:
     """See `compiled.Pass`. What changes lies in one buffer, which is copied to the device before each call.
@@ -39,8 +37,7 @@ class Pass:
     ) -> None:
         rows, width = len(sizes), len(program.columns)
         self._real = torch.float64 if torch.float64 in storage else torch.float32
-        rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
-        self.by_chance = by_chance and torch.bfloat16 in rounded
+        self.by_chance = by_chance
         self._kernel = kernels.kernel(program, tuple(STORAGE[d] for d in storage), by_chance=self.by_chance)
         words = -(-lines * width * self._real.itemsize // 8)
         shapes = [(len(storage), rows), (rows,), (rows,), (lines,), (words,)]
@@ -72,8 +69,10 @@ class Pass:
     def follow(self, columns: Tensor, active: Tensor | None = None, keys: Tensor | None = None) -> None:
         """Steps every row by what is on the device: columns `[lines, columns]`, active `[lines]`, keys `[rows]`.
 
-        It can be recorded: nothing is waited for. What the CPU knows must be sent, before it is carried out.
+        It can be recorded: nothing is waited for. A pass of before is then to be sent, afterwards, what the CPU knows.
         """
+        if self._frame.recorded or not recording(self._blocks.device):
+            self._frame.send()
         _, _, on_keys, on_active, held = self._frame.there
         width = columns.shape[1]
         held.view(self._real)[: len(columns) * width].view(-1, width).copy_(columns)
@@ -88,14 +87,13 @@ class Pass:
             self.counts_there.zero_()
         if len(self._blocks):
             pointers, which, keys, active, held = self._frame.there
-            aligned = not (self.pointers % ALIGNED).any()
             arguments = (held.view(self._real), which, active, pointers, keys, self.counts_there, self._blocks)
             device = self._blocks.device
-            if (self._kernel, aligned, device) not in _LAUNCHED:
+            if (self._kernel, device) not in _LAUNCHED:
                 refuse_recording(device)  # it is yet to be compiled
-                _LAUNCHED.add((self._kernel, aligned, device))
+                _LAUNCHED.add((self._kernel, device))
             with kernels.current(device):
-                kernels.launch(self._kernel, len(self._blocks), arguments, len(self.which), aligned)
+                kernels.launch(self._kernel, len(self._blocks), arguments, len(self.which))
 
 
 class Frame:
@@ -114,11 +112,11 @@ class Frame:
         each = list(zip(begins, lengths, shapes, strict=True))
         self.arrays = [self._host[begin : begin + length].reshape(shape) for begin, length, shape in each]
         self.there: list[Tensor] = [self._there[begin:end] for begin, end in zip(begins, ends, strict=True)]
-        self._recorded = recording(device)
+        self.recorded = recording(device)
 
     def send(self) -> None:
         """What the arrays hold now; they may change at once."""
-        if not self._recorded:
+        if not self.recorded:
             self._there.copy_(at_rest(torch.from_numpy(self._host), self._there.device), non_blocking=True)
             return
         self._there.zero_()  # no copy from memory that may change can be recorded, but numbers in calls of kernels
@@ -127,7 +125,7 @@ class Frame:
 
 
 _LAUNCHED: set[Any] = set()
-"""(kernel, whether for aligned memory, device) of those that are compiled and loaded."""
+"""(kernel, device) of those that are compiled and loaded."""
 
 
 def at_rest(x: Tensor, device: torch.device) -> Tensor:

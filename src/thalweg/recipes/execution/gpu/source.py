@@ -59,6 +59,7 @@ def kernel(program: Program, storage: Sequence[str], *, by_chance: bool = False)
         first=FIRST,
         second=SECOND,
         width=len(program.columns),
+        begins=" | ".join(f"_tl.load(_pointers + {j} * _rows + _r)" for j in range(len(held))),
         elements=indented(1, [*_read(program, held), *map(_line, program.body), *_written(program, held)]),
     )
 
@@ -77,7 +78,7 @@ def _read(program: Program, held: Mapping[str, str]) -> list[str]:
     lines = [f"_k{j} = _tl.load(_k + {j})" for j in range(len(program.columns))]
     for j, (stream, kind) in enumerate(held.items()):
         begin = f"_tl.load(_pointers + {j} * _rows + _r).to(_tl.pointer_type(_tl.{HELD[kind]}))"
-        lines.append(f"{stream}_ = _place({begin}, _start, _ALIGNED) + _i")
+        lines.append(f"{stream}_ = _place({begin}, _start, _FULL) + _i")
         lines.append(f"{stream} = _read({stream}_, _here, _FULL)")
     lines += [f"{s} = _widened({s})" for s, kind in held.items() if kind in ("bfloat16", "by chance")]
     return [*lines, *(["p = _joined(p, _rest)"] if "_rest" in held else [])]
