@@ -12,6 +12,12 @@ from thalweg.population.plan import make_plan
 from thalweg.population.train import Finished, Progress, train
 from thalweg.workloads.workload import Workload
 
+EVERYTHING = {
+    "centralize": True, "clip_adaptive": 0.1, "clip_global_norm": 0.2, "clip_tensor_norm": 0.15, "clip_value": 0.05,
+    "weight_decay": 0.01, "cautious": True, "lookahead_steps": 4, "ema_decay": 0.8,
+}  # fmt: skip
+"""Every modifier of an optimizer at once."""
+
 
 class TinyNet(nn.Module):
     def __init__(self, dtype: torch.dtype) -> None:

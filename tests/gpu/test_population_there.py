@@ -8,18 +8,13 @@ import torch
 from there import DEVICE
 from torch import nn
 
-from problems import TinyNet, tiny
+from problems import EVERYTHING, TinyNet, tiny
 from thalweg.population import recorded
 from thalweg.population.checkpoints import Checkpoints
 from thalweg.population.members import Member
 from thalweg.population.plan import make_plan
 from thalweg.population.train import Finished, train
 from thalweg.recipes.catalogue import recipe
-
-EVERYTHING = {
-    "centralize": True, "clip_adaptive": 0.1, "clip_global_norm": 0.2, "clip_tensor_norm": 0.15, "clip_value": 0.05,
-    "weight_decay": 0.01, "cautious": True, "lookahead_steps": 4, "ema_decay": 0.8,
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from torch.func import functional_call, grad, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import thalweg.optim
+from optim.trained import MODIFIED
 from thalweg.errors import InputError
 from thalweg.optim import functional
 from thalweg.optim.classes import drop_ins
@@ -13,13 +14,6 @@ from thalweg.recipes.catalogue import recipe, recipes
 from thorough import crossed, sample, typical
 
 every_class = pytest.mark.parametrize("cls", typical(drop_ins()).values(), ids=list(typical(drop_ins())))
-OPTIONS = (
-    {},
-    {"weight_decay": 0.1, "maximize": True},
-    {"clip_global_norm": 0.5, "cautious": True},
-    {"clip_adaptive": 0.01, "centralize": True, "clip_tensor_norm": 1.0},
-    {"lookahead_steps": 2, "ema_decay": 0.9, "clip_value": 0.3},
-)
 SHAPES = ((5, 7), (3,), ())
 
 
@@ -34,7 +28,7 @@ def path(cls, dtype=torch.float64, steps=6, **options):
     return [p.detach() for p in params], optimizer
 
 
-@pytest.mark.parametrize(("cls", "options"), crossed(drop_ins(), OPTIONS), ids=str)
+@pytest.mark.parametrize(("cls", "options"), crossed(drop_ins(), MODIFIED), ids=str)
 def test_capturable_takes_the_same_steps(cls, options):
     (plain, first), (captured, second) = path(cls, **options), path(cls, capturable=True, **options)
     torch.testing.assert_close(captured, plain, rtol=1e-12, atol=1e-12)

@@ -119,3 +119,13 @@ def assert_same_path(actual, expected, start):
     scale = torch.maximum(expected.abs().amax(0), torch.as_tensor(start).abs())
     error = ((actual - expected).abs() / scale).max().item()
     assert error <= 1e-12, f"off by {error:.3g} of the element's size"
+
+
+MODIFIED = (
+    {},
+    {"weight_decay": 0.1, "maximize": True},
+    {"clip_global_norm": 0.5, "cautious": True},
+    {"clip_adaptive": 0.01, "centralize": True, "clip_tensor_norm": 1.0},
+    {"lookahead_steps": 2, "ema_decay": 0.9, "clip_value": 0.3},
+)
+"""Arguments of any class: every modifier, some together."""

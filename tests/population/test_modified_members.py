@@ -10,16 +10,12 @@ from test_checkpoints import assert_same, outcomes, planned, stopped
 from torch import nn
 
 import thalweg.optim
-from problems import tiny, train_all
+from problems import EVERYTHING, tiny, train_all
 from thalweg.population.checkpoints import Checkpoints
 from thalweg.population.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.recipes.execution import storage
 
-EVERYTHING = {
-    "centralize": True, "clip_adaptive": 0.1, "clip_global_norm": 0.2, "clip_tensor_norm": 0.15, "clip_value": 0.05,
-    "weight_decay": 0.01, "cautious": True, "lookahead_steps": 4, "ema_decay": 0.8,
-}  # fmt: skip
 SETTINGS: list[dict[str, Any]] = [
     {"clip_tensor_norm": 0.1},
     {"clip_global_norm": 0.1},

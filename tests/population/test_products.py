@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from problems import points, tiny, train_all
-from thalweg.population import executors, products
+from thalweg.population import executors, parts, products
 from thalweg.population.gradients import GradientProgram, whole
 from thalweg.population.members import Member
 from thalweg.population.models import build, stack
@@ -87,7 +87,7 @@ def test_gradients_of_stacks_are_those_of_autograd(act: Callable[[Tensor], Tenso
 def test_a_population_with_gradients_made_in_pieces_is_the_loop(
     piece: int, seeds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "PIECE", piece)
+    monkeypatch.setattr(parts, "PIECE", piece)
     chosen = [Member(recipe(n), recipe(n).resolve({"lr": 0.01 * (k + 1)}), s) for s in range(seeds) for n in
               ("adam", "sgd", "nadam") for k in range(2)]  # fmt: skip
     made = train_all(wide(), chosen, execution="population", keep_weights=True)

@@ -1,4 +1,4 @@
-"""What torch does around the step of any optimizer, done only where somebody asks for it: it takes longer than a step.
+"""What torch does around the step of any optimizer, done only where somebody asks for it, as it takes time.
 
 Hooks run and profilers see a step as torch does it. `torch.compile` around a training step leaves the optimizer's own
 as it is: that is compiled already.

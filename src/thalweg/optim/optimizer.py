@@ -96,7 +96,7 @@ class Optimizer(torch.optim.Optimizer):
         if watch.done:
             step(updates, self.param_groups, self.state, unscale)
             return
-        for p in self.param_groups[0]["params"]:
+        for p in (p for group in self.param_groups for p in group["params"]):
             refuse_from_the_cpu(p.device)
         watch.before(self.param_groups, self.state, 1.0 if unscale is None else unscale)
         step(updates, self.param_groups, self.state, unscale)

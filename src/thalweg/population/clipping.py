@@ -5,12 +5,21 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from thalweg.population.gradients import whole
+from thalweg.population.products import Product
 from thalweg.regularization.clipping import norm_factor
 
 
 def norms(gradients: Mapping[str, Tensor]) -> Tensor:
     """The norm of each parameter's gradient `[members, …]`, member by member: `[parameters, members]`."""
     return torch.stack([torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1) for g in gradients.values()])
+
+
+def within(
+    gradients: Mapping[str, Tensor | Product], limit: float | None, parameters: Mapping[str, Tensor]
+) -> Mapping[str, Tensor | Product]:
+    """`clipped` where there is a limit, of whole gradients."""
+    return gradients if limit is None else clipped(whole(gradients, parameters), limit)
 
 
 def clipped(gradients: Mapping[str, Tensor], limit: float) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.population.executors import Gradient, addresses
+from thalweg.population.parts import Gradient, addresses
 from thalweg.population.updates import Group, Updates
 from thalweg.recipes.execution.gpu import rows
 

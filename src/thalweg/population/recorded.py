@@ -5,7 +5,7 @@ until they are asked for.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from thalweg.errors import first_line
 from thalweg.population.batches import batch_at
-from thalweg.population.clipping import clipped
-from thalweg.population.executors import Gradient
+from thalweg.population.clipping import within
 from thalweg.population.following import Following
-from thalweg.population.gradients import GradientProgram, whole
+from thalweg.population.gradients import GradientProgram
 from thalweg.population.job import Job, exhausted
 from thalweg.population.models import Stack
+from thalweg.population.parts import Gradient
 from thalweg.population.updates import Updates
 from thalweg.recipes.execution.gpu import passes
 
@@ -40,7 +40,7 @@ class _Shape:
     """
 
     index: Tensor
-    like: dict[str, Gradient]
+    like: Mapping[str, Gradient]
     repeat: Callable[[], object] | None = None
     kept: Any = None
 
@@ -98,13 +98,11 @@ class Recorded:
         self._noted = end
         return [(self._first + i, losses[i - begin], self._samples[i]) for i in range(begin, end)]
 
-    def _carry_out(self, index: Tensor) -> dict[str, Gradient]:
+    def _carry_out(self, index: Tensor) -> Mapping[str, Gradient]:
         """One step, by what is on the device; returns the gradients."""
         batch = batch_at(self._job.workload.train, index)
         made, losses, buffers = self._program(self._stack, batch, self._seeds, 0)
-        gradients: dict[str, Gradient] = dict(made)
-        if self._job.clip_norm is not None:
-            gradients = dict(clipped(whole(gradients, self._stack.parameters), self._job.clip_norm))
+        gradients = within(made, self._job.clip_norm, self._stack.parameters)
         self._active.mul_(torch.isfinite(losses))
         self._losses.index_copy_(0, self._place, losses.double()[None])
         self._following.step(self._place, self._t, gradients, self._active)

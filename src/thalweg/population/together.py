@@ -11,10 +11,10 @@ from torch import Tensor
 
 from thalweg.population.batches import Order, batch_at
 from thalweg.population.checkpoints import State, copied, joined
-from thalweg.population.clipping import clipped
+from thalweg.population.clipping import within
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
-from thalweg.population.gradients import GradientProgram, whole
+from thalweg.population.gradients import GradientProgram
 from thalweg.population.job import Job, Watch
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import Stack, build, stack
@@ -93,9 +93,8 @@ class _Together:
     def _train_batch(self, index: Tensor) -> None:
         batch = batch_at(self._job.workload.train, index)
         seeds = [self._seeds[m] for m in self._here]
-        gradients, losses, self._stack.buffers = self._program(self._stack, batch, seeds, self.step)
-        if self._job.clip_norm is not None:
-            gradients = dict(clipped(whole(gradients, self._stack.parameters), self._job.clip_norm))
+        made, losses, self._stack.buffers = self._program(self._stack, batch, seeds, self.step)
+        gradients = within(made, self._job.clip_norm, self._stack.parameters)
         samples = batch[1].shape[0 if self._shared else 1]
         self._curves.batch(self.step, self._everyone(losses), samples)
         self._updates.step(self.step, gradients, self._curves.active[self._here])

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.population.checkpoints import State, copied, joined
-from thalweg.population.executors import Gradient, Mask, Scratch, addresses, executor
+from thalweg.population.executors import executor
 from thalweg.population.gradients import whole
 from thalweg.population.members import Member
 from thalweg.population.models import like
+from thalweg.population.parts import Gradient, Mask, Scratch, addresses
 from thalweg.population.products import Product
 from thalweg.population.wholes import Wholes
 from thalweg.recipes.compose import Structure, evaluated

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from thalweg.population.clipping import norms
-from thalweg.population.executors import Mask, Scratch, Stacks, addresses, executor
+from thalweg.population.executors import executor
 from thalweg.population.models import like
+from thalweg.population.parts import Mask, Scratch, Stacks, addresses
 from thalweg.recipes.compose import Structure, beforehand
 from thalweg.recipes.execution.gpu import rows
 from thalweg.recipes.measures import chosen, norm_of

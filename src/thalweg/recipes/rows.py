@@ -1,6 +1,6 @@
 """Row values: the step, the hyperparameters and what depends on them alone, in float64 with NumPy."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,9 +53,13 @@ def table(program: Program, values: Mapping[str, Any]) -> tuple[Array, dict[str,
         columns, float64 `[…, len(program.columns)]`, and each row state's new value.
     """
     known: dict[int, Array] = {}
+
+    def leaf(symbol: Symbol) -> Any:
+        return np.asarray(values[str(symbol.name)] if symbol.op == "row" else symbol.name, np.float64)
+
     with np.errstate(all="ignore"):
-        columns = [_evaluate(symbol, values, known) for symbol in program.columns]
-        after = {name: np.asarray(_evaluate(s, values, known)) for name, s in program.row_updates.items()}
+        columns = [evaluate(symbol, leaf, OPERATIONS, known) for symbol in program.columns]
+        after = {n: np.asarray(evaluate(s, leaf, OPERATIONS, known)) for n, s in program.row_updates.items()}
     shape = np.broadcast_shapes(*(np.shape(v) for v in values.values()))
     out = np.empty((*shape, len(columns)))
     for j, column in enumerate(columns):
@@ -63,15 +67,16 @@ def table(program: Program, values: Mapping[str, Any]) -> tuple[Array, dict[str,
     return out, after
 
 
-def _evaluate(symbol: Symbol, values: Mapping[str, Any], known: dict[int, Array]) -> Array:
+def evaluate(
+    symbol: Symbol, leaf: Callable[[Symbol], Any], operations: Mapping[str, Any], known: dict[int, Any]
+) -> Any:
+    """A row expression's value by any arithmetic. leaf: what a row value or a literal is; known: what is computed."""
     if symbol.key not in known:
-        if symbol.op == "row":
-            result = np.asarray(values[str(symbol.name)], np.float64)
-        elif symbol.op == "literal":
-            result = np.float64(symbol.name)  # type: ignore[assignment]
+        if symbol.op in ("row", "literal"):
+            known[symbol.key] = leaf(symbol)
         else:
-            result = OPERATIONS[symbol.op](*(_evaluate(a, values, known) for a in symbol.args))
-        known[symbol.key] = result
+            arguments = (evaluate(a, leaf, operations, known) for a in symbol.args)
+            known[symbol.key] = operations[symbol.op](*arguments)
     return known[symbol.key]
 
 

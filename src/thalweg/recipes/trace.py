@@ -38,6 +38,11 @@ class Program:
     body: tuple[Instruction, ...]
     outputs: Mapping[str, str]
 
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The names that hold outputs which are neither the parameter nor a state: their elements are counted."""
+        return tuple(value for name, value in self.outputs.items() if name != "p" and name not in self.states)
+
 
 @cache
 def trace(structure: Structure) -> Program:

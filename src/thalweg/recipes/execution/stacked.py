@@ -46,9 +46,10 @@ def update(program: Program, columns: Tensor, active: Tensor, elements: Mapping[
         known[instruction.target] = OPERATIONS[instruction.op](*(known[a] for a in instruction.arguments))
     going = active.view(by_row)
     written = {name: known[value] for name, value in program.outputs.items() if name in elements}
-    counted = [known[value] for name, value in program.outputs.items() if name not in elements]
     after = {name: torch.where(going, value, elements[name]) for name, value in written.items()}
     for name, value in after.items():  # only now: a new state may be an old one, or the old parameter
         elements[name].copy_(value)
-    counts = [value.expand_as(elements["p"]).flatten(1).count_nonzero(1) for value in counted]
+    counts = [
+        value.expand_as(elements["p"]).flatten(1).count_nonzero(1) for value in map(known.__getitem__, program.counted)
+    ]
     return sum(counts, torch.zeros_like(active, dtype=torch.int64))

@@ -13,6 +13,7 @@ from thalweg.recipes.execution.cpu.mathematics import MATHEMATICS
 from thalweg.recipes.execution.cpu.templates import ADDRESSES, POINTER, SCALARS, TEMPLATE
 from thalweg.recipes.execution.modules import indented
 from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
+from thalweg.recipes.execution.streams import ways
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {
@@ -50,12 +51,8 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
     """
     from thalweg import __version__
 
-    streams = ("g", "p", *program.states, *(["_rest"] if "int16" in storage else []))
-    held = dict(zip(streams, storage, strict=False))
-    if by_chance:
-        held = {stream: "by chance" if kind == "bfloat16" and stream != "g" else kind for stream, kind in held.items()}
-    if "_rest" in held:
-        held["p"] = "halves"
+    held = ways(program, storage, by_chance=by_chance)
+    streams = [*held]
     coded, double = [stream for stream, kind in held.items() if kind == "uint8"], "float64" in storage
     places = [f"{s}_ = {_place(j, held[s])}" for j, s in enumerate(streams) if s not in coded]
     for j, s in enumerate(coded, start=len(streams)):
@@ -87,12 +84,11 @@ def _parts(program: Program, *, coded: bool, double: bool) -> str:
 def _loop(program: Program, held: Mapping[str, str], depth: int, bounds: str) -> str:
     """Over the elements within the bounds."""
     streams, changed = [*held], [(name, value) for name, value in program.outputs.items() if name != value]
-    counted = [value for name, value in changed if name not in held]
     inner = [f"{s} = {_loaded(s, held[s])}" for s in streams if s != "_rest"]
     double = "float64" in held.values()
     inner += [_line(instruction, double=double) for instruction in program.body]
     inner += [line for name, value in changed if name in held for line in _stored(name, value, held[name], streams)]
-    inner += [f"_counted += 1 if {value} != _zero else 0" for value in counted]
+    inner += [f"_counted += 1 if {value} != _zero else 0" for value in program.counted]
     return "\n".join([indented(depth, [f"for _i in range({bounds}):"]), indented(depth + 1, inner)])
 
 

@@ -48,7 +48,7 @@ class Pass:
         self.active[:] = 1
         self._blocks = _blocks(tuple(sizes.tolist()), device)
         self.counts_there = torch.zeros(rows, dtype=torch.int64, device=device)
-        self._counting = any(name != "p" and name not in program.states for name in program.outputs)
+        self._counting = bool(program.counted)
 
     @property
     def counts(self) -> Array:

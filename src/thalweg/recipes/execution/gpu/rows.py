@@ -8,6 +8,7 @@ from torch import Tensor
 
 from thalweg.numerics.symbol import Symbol
 from thalweg.recipes.execution.stacked import OPERATIONS
+from thalweg.recipes.rows import evaluate
 from thalweg.recipes.trace import Program
 
 
@@ -33,18 +34,12 @@ def table(
     """
     known: dict[int, Tensor] = {}
     given, full = {**values, "t": t}, t.new_zeros(rows)
-    columns = [_evaluate(symbol, given, known) for symbol in program.columns]
-    after = {name: _evaluate(symbol, given, known).expand(rows) for name, symbol in program.row_updates.items()}
+
+    def leaf(symbol: Symbol) -> Tensor:
+        value: Any = given[str(symbol.name)] if symbol.op == "row" else float(symbol.name)
+        return value if isinstance(value, Tensor) else torch.full_like(t, value)
+
+    columns = [evaluate(symbol, leaf, OF_ROWS, known) for symbol in program.columns]
+    after = {name: evaluate(s, leaf, OF_ROWS, known).expand(rows) for name, s in program.row_updates.items()}
     made = torch.broadcast_tensors(full, *columns)[1:]  # type: ignore[no-untyped-call]
     return torch.stack(made, dim=-1) if made else full[:, None][:, :0], after
-
-
-def _evaluate(symbol: Symbol, values: Mapping[str, Any], known: dict[int, Tensor]) -> Tensor:
-    if symbol.key not in known:
-        if symbol.op in ("row", "literal"):
-            value = values[str(symbol.name)] if symbol.op == "row" else float(symbol.name)
-            result = value if isinstance(value, Tensor) else torch.full_like(values["t"], value)
-        else:
-            result = OF_ROWS[symbol.op](*(_evaluate(a, values, known) for a in symbol.args))
-        known[symbol.key] = result
-    return known[symbol.key]

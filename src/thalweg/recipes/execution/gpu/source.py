@@ -6,9 +6,10 @@ square roots are those that round correctly; bfloat16 is bits here, so that all 
 
 from collections.abc import Mapping, Sequence
 
-from thalweg.recipes.execution.gpu.templates import TEMPLATE
+from thalweg.recipes.execution.gpu.templates import FUNCTIONS, TEMPLATE
 from thalweg.recipes.execution.modules import indented
 from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
+from thalweg.recipes.execution.streams import ways
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {
@@ -48,11 +49,12 @@ def kernel(program: Program, storage: Sequence[str], *, by_chance: bool = False)
     """
     from thalweg import __version__
 
-    held = _held(program, storage, by_chance=by_chance)
+    held = ways(program, storage, by_chance=by_chance)
     real = "float64" if "float64" in storage else "float32"
     return TEMPLATE.format(
         version=__version__,
         real=real,
+        functions=FUNCTIONS,
         block=BLOCK,
         exact="" if real == "float64" else "_rn",
         divided="_a / _b" if real == "float64" else "_tl.div_rn(_a, _b)",
@@ -62,15 +64,6 @@ def kernel(program: Program, storage: Sequence[str], *, by_chance: bool = False)
         begins=" | ".join(f"_tl.load(_pointers + {j} * _rows + _r)" for j in range(len(held))),
         elements=indented(1, [*_read(program, held), *map(_line, program.body), *_written(program, held)]),
     )
-
-
-def _held(program: Program, storage: Sequence[str], *, by_chance: bool) -> dict[str, str]:
-    """Stream → how it is held, those that are rounded apart."""
-    streams = ("g", "p", *program.states, *(["_rest"] if "int16" in storage else []))
-    held = dict(zip(streams, storage, strict=True))
-    if by_chance:
-        held = {stream: "by chance" if kind == "bfloat16" and stream != "g" else kind for stream, kind in held.items()}
-    return {**held, "p": "halves"} if "_rest" in held else held
 
 
 def _read(program: Program, held: Mapping[str, str]) -> list[str]:
@@ -92,10 +85,9 @@ def _written(program: Program, held: Mapping[str, str]) -> list[str]:
     """New elements in the place of the old ones, and what is counted."""
     changed = [(name, value) for name, value in program.outputs.items() if name != value]
     lines = [line for name, value in changed if name in held for line in _stored(name, value, held)]
-    for name, value in changed:
-        if name not in held:
-            lines.append(f"_found = _tl.sum(_tl.where(_here & (_tl.broadcast_to({value}, [_BLOCK]) != 0), 1, 0), 0)")
-            lines.append("_tl.atomic_add(_counts + _r, _found.to(_tl.int64))")
+    for value in program.counted:
+        lines.append(f"_found = _tl.sum(_tl.where(_here & (_tl.broadcast_to({value}, [_BLOCK]) != 0), 1, 0), 0)")
+        lines.append("_tl.atomic_add(_counts + _r, _found.to(_tl.int64))")
     return lines
 
 

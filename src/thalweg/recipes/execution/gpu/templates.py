@@ -22,44 +22,7 @@ def _root(_a):
     return _tl.sqrt{exact}(_a)
 
 
-@triton.jit
-def _power(_a, _b):
-    if _INTERPRETED:
-        _c = _tl.exp(_tl.log(_a.to(_tl.float64)) * _b.to(_tl.float64)).to(_REAL)
-    else:
-        _c = _library.pow(_a, _b)
-    return _c
-
-
-@triton.jit
-def _cube_root(_a):
-    if _INTERPRETED:
-        _size = _tl.exp(_tl.log(_tl.abs(_a).to(_tl.float64)) / 3).to(_REAL)
-        _c = _tl.where(_a < 0, -_size, _size)
-    else:
-        _c = _library.cbrt(_a)
-    return _c
-
-
-@triton.jit
-def _exponential(_a):
-    if _INTERPRETED:
-        _c = _tl.exp(_a.to(_tl.float64)).to(_REAL)
-    else:
-        _c = _library.exp(_a)
-    return _c
-
-
-@triton.jit
-def _logarithm(_a):
-    if _INTERPRETED:
-        _c = _tl.log(_a.to(_tl.float64)).to(_REAL)
-    else:
-        _c = _library.log(_a)
-    return _c
-
-
-@triton.jit
+{functions}@triton.jit
 def _widened(_half):
     """bfloat16's bits as the float32 of the same value."""
     return (_half.to(_tl.uint32) << 16).to(_tl.float32, bitcast=True)
@@ -168,3 +131,28 @@ def trial(_there):
     _tl.store(_there, _tl.load(_there) + 1)
 '''
 """A kernel that adds 1 to a number, to see whether any can be compiled."""
+
+FUNCTION = """@triton.jit
+def {name}({arguments}):
+    if _INTERPRETED:
+        _c = ({interpreted}).to(_REAL)
+    else:
+        _c = _library.{library}({arguments})
+    return _c
+
+
+"""
+
+_A, _B = "_a.to(_tl.float64)", "_b.to(_tl.float64)"
+_CUBE_ROOT = f"_tl.where(_a < 0, -1.0, 1.0) * _tl.exp(_tl.log(_tl.abs({_A})) / 3)"
+
+FUNCTIONS = "".join(
+    FUNCTION.format(name=name, arguments=arguments, interpreted=interpreted, library=library)
+    for name, arguments, interpreted, library in (
+        ("_power", "_a, _b", f"_tl.exp(_tl.log({_A}) * {_B})", "pow"),
+        ("_cube_root", "_a", _CUBE_ROOT, "cbrt"),
+        ("_exponential", "_a", f"_tl.exp({_A})", "exp"),
+        ("_logarithm", "_a", f"_tl.log({_A})", "log"),
+    )
+)
+"""Those of CUDA's library, and what stands for them in the interpreter."""
