@@ -64,6 +64,8 @@ def update(work: Work, all_states: states.States) -> None:
     buckets: dict[Any, list[_Row]] = {}
     for order, p in enumerate(work.params):
         row = _row(work, all_states[p] if keeps else {}, order)
+        if p.is_meta:  # nothing to compute; its state has its shapes
+            continue
         buckets.setdefault(_executor(row.elements), []).append(row)
     for bucket in buckets.values():
         _update(work, bucket)
@@ -78,7 +80,7 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
     eightbit.lay(state, work.program.states, p)
     kept = tuple([state[name] for name in work.program.states])
     rest = state[states.REST] if work.precision.compensates(p) else None
-    if gradient.is_sparse and t == 1 and sparse.begins(work.program):
+    if gradient.is_sparse and sparse.steps_every_row(work.needs.structure, work.program, first=t == 1):
         gradient = gradient.to_dense()
     scales = eightbit.scales(state, work.program.states)
     elements, after = Elements(gradient, p, kept, rest, _key(work, p, t, order), scales), None

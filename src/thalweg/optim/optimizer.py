@@ -1,6 +1,5 @@
 """The one `torch.optim.Optimizer` behind every class of `thalweg.optim`, and its one `step`."""
 
-import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,9 @@ from thalweg.optim import tensors
 from thalweg.optim.averages import swapped
 from thalweg.optim.calls import stepping
 from thalweg.optim.checkpoints import matched
+from thalweg.optim.default_device import on_cpu_by_default
 from thalweg.optim.followed import Kernels
+from thalweg.optim.group_keys import check_keys
 from thalweg.optim.loss_scaling import Finer, unscale
 from thalweg.optim.precision import Precision, check
 from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
@@ -50,17 +51,26 @@ class Optimizer(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds parameters with hyperparameters of their own. Raises `InputError` as the constructor does."""
-        self._refuse_misspelt(param_group)
+        check_keys(self.recipe, self.defaults, param_group)
         self._refuse_another_convention([param_group])
         super().add_param_group({**param_group, **self._checked(self.defaults | param_group)})
         group = self.param_groups[-1]
+        self._require_dense(group)
         tell_coupled_decay(self._recipe, group)
         _set_initial(self.recipe, group)
         if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
             values = self._recipe.resolve(hyperparameters(self._recipe, group))
             precision = Precision.of(group, len(self.param_groups) - 1)
             needs = states.Needs(self._recipe.structure(values), values, precision)
-            needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before the first step
+            with on_cpu_by_default():
+                needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before the first step
+
+    def _require_dense(self, group: Mapping[str, Any]) -> None:
+        """Takes the newest group back where a parameter has no plain memory."""
+        layouts = [p.layout for p in group["params"] if p.layout != torch.strided]
+        if layouts:
+            self.param_groups.pop()
+            raise InputError(f"{class_name(self.recipe)} steps dense parameters, got one with layout {layouts[0]}.")
 
     @stepping
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -71,7 +81,7 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with torch.no_grad():
+        with torch.no_grad(), on_cpu_by_default():
             if self._on_tensors():
                 self._step_on_tensors()
             elif not self._overflowed():
@@ -149,7 +159,8 @@ class Optimizer(torch.optim.Optimizer):
             _set_initial(self.recipe, group)
         if "defaults" in state:  # a copy, or from a pickle
             self._take_scale_where_fused()
-        states.adopt(self.recipe, self.state)
+        with on_cpu_by_default():
+            states.adopt(self.recipe, self.state)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Loads a checkpoint of this class or of torch's of the same name; state keeps the dtype it was saved in.
@@ -181,14 +192,6 @@ class Optimizer(torch.optim.Optimizer):
         finally:
             for hook in hooks:
                 hook.remove()
-
-    def _refuse_misspelt(self, group: Mapping[str, Any]) -> None:
-        """A group may carry keys of its user's own (a name, say), but none that looks like a hyperparameter's."""
-        known = [*self.defaults, "params", "param_names", "name", "initial_lr"]
-        for key in group:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.75)
-            if key not in known and near:
-                raise InputError(f"{class_name(self.recipe)} has no hyperparameter {key!r}; did you mean {near[0]!r}?")
 
     def _refuse_another_convention(self, groups: Iterable[Mapping[str, Any]]) -> None:
         own = self.defaults.get(CONVENTION, CONVENTIONS[0])

@@ -84,4 +84,4 @@ def spelled(recipe: Recipe) -> tuple[str, ...]:
 def _default(recipe: Recipe, name: str) -> Any:
     if name in recipe.rule.tuples:
         return tuple(recipe.defaults[member] for member in recipe.rule.tuples[name])
-    return recipe.defaults[name]
+    return HINTS[name] if name in HINTS else recipe.defaults[name]

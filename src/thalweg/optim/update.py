@@ -115,7 +115,9 @@ class GroupUpdate:
     def norms(self, gradients: Sequence[Tensor]) -> Array:
         """The norm of each, `[n]`."""
         self._require_dense(gradients)
-        return norms([sharded.norm(sparse.values_of(g)) for g in gradients])
+        real, each = [not g.is_meta for g in gradients], np.zeros(len(gradients))  # on meta there is nothing to measure
+        each[real] = norms([sharded.norm(sparse.values_of(g)) for g in gradients if not g.is_meta])
+        return each
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_dense(gradients)
