@@ -37,7 +37,8 @@ lint: $(READY)  ## formatting, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: $(READY)  ## put the code into its form
+format: $(READY)  ## put the code into its form, and the classes' signatures into the stub of thalweg.optim
+	$(BIN)/python -m thalweg.optim.stubs > src/thalweg/optim/__init__.pyi
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
