@@ -1,6 +1,9 @@
 """The functions a rule may use beside operators. Each accepts a number, a tensor or a symbol."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 from thalweg.numerics.symbol import Symbol, lift
@@ -105,7 +108,7 @@ def where(condition: Value, a: Value, b: Value) -> Value:
 
 
 def kept(x: Value) -> Value:
-    """A row value as row state will hold it: rounded to torch's default dtype."""
+    """A row value as row state will hold it: rounded to `row_dtype()`."""
     if isinstance(x, Symbol):
         if not x.row:
             raise TypeError("kept takes a row value (step, hyperparameters, row state), not one with elements.")
@@ -113,8 +116,28 @@ def kept(x: Value) -> Value:
     import torch
 
     if _tensor(x):
-        return x.to(torch.get_default_dtype()).to(x.dtype)
-    return torch.tensor(x, dtype=torch.get_default_dtype()).item()
+        return x.to(row_dtype()).to(x.dtype)
+    return torch.tensor(x, dtype=row_dtype(), device="cpu").item()
+
+
+_row_dtype: ContextVar[Any] = ContextVar("row_dtype", default=None)
+
+
+def row_dtype() -> Any:
+    """The dtype that row state is held in: torch's default, unless `rows_held_in` says otherwise."""
+    import torch
+
+    return _row_dtype.get() or torch.get_default_dtype()
+
+
+@contextmanager
+def rows_held_in(dtype: Any = None) -> Iterator[None]:
+    """A context in which row state is held in this dtype, that of a checkpoint, say; `None` for torch's default."""
+    token = _row_dtype.set(dtype)
+    try:
+        yield
+    finally:
+        _row_dtype.reset(token)
 
 
 def _symbolic(*values: Value) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.numerics.functions import rows_held_in
 from thalweg.optim import eightbit, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.precision import Precision
@@ -66,9 +67,11 @@ def update(work: Work, all_states: states.States) -> None:
         row = _row(work, all_states[p] if keeps else {}, order)
         if p.is_meta:  # nothing to compute; its state has its shapes
             continue
-        buckets.setdefault(_executor(row.elements), []).append(row)
-    for bucket in buckets.values():
-        _update(work, bucket)
+        row_dtypes = tuple(row.state[name].dtype for name in work.program.row_states)
+        buckets.setdefault((row_dtypes, _executor(row.elements)), []).append(row)
+    for (row_dtypes, _), bucket in buckets.items():
+        with rows_held_in(*row_dtypes[:1]):
+            _update(work, bucket)
 
 
 def _row(work: Work, state: states.States, order: int) -> _Row:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from thalweg.numerics.functions import rows_held_in
 from thalweg.optim.eightbit import scales
 from thalweg.optim.general import Work
 from thalweg.optim.state import REST, States
@@ -56,6 +57,7 @@ class Prepared:
         self._addresses = [*map(Tensor.data_ptr, params)]
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read[0] if counters else None
+        self._row_dtypes = [states[0][name].dtype for name in self._program.row_states]
         self._row_states = dict(zip(self._program.row_states, read[len(counters) :], strict=True))
         self._passes = _passes(self._program, rows, by_chance=self.precision.chances(params))
         self._by_chance = any(step.by_chance for _, step in self._passes)
@@ -125,7 +127,8 @@ class Prepared:
         if self._counting is not None:
             now[AGREEMENT] = self._agreement(self._counting, values, now, None if alike else self._each, gradients)
             alike = False
-        columns, after = table(self._program, self._inputs(values) | now)
+        with rows_held_in(*self._row_dtypes[:1]):
+            columns, after = table(self._program, self._inputs(values) | now)
         for name, singles in self._row_states.items():
             singles.write(np.broadcast_to(after[name], len(self._params)).copy())
         return columns, None if alike else self._each

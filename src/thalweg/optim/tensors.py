@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from thalweg.errors import InputError
+from thalweg.numerics.functions import rows_held_in
 from thalweg.optim import eightbit, sharded
 from thalweg.optim import state as states
 from thalweg.optim.followed import Followed, Kernels, alike, suits
@@ -112,7 +113,7 @@ def update(
     together = norm_of(everything) if needed and everything else None
     for number, group in enumerate(found):
         rows = [_row(group, place, all_states[group.params[place]], together) for place in group.params]
-        for of_one_kernel in alike([row for row in rows if row.by_kernel]):
+        for of_one_kernel in alike([row for row in rows if row.by_kernel], group.needs.program):
             kernels[number].step(group.needs, of_one_kernel, found_inf)
         for row in rows:
             if not row.by_kernel:
@@ -173,7 +174,8 @@ def _update(group: _Group, row: Followed, found_inf: Tensor | None) -> None:
     program, (g, before, *of_elements) = needs.program, elements.wide
     count = state["step"] + 1
     held = dict(zip(program.states, of_elements, strict=True)) | {s: state[s] for s in program.row_states}
-    new, moved = after(needs.structure, g, before, held, count.double(), needs.values, row.measured, elements.share)
+    with rows_held_in(*[state[name].dtype for name in program.row_states[:1]]):
+        new, moved = after(needs.structure, g, before, held, count.double(), needs.values, row.measured, elements.share)
     if torch.is_grad_enabled():  # and the states, too
         p.copy_(_like(new, p))
         state.update({name: _like(moved[name], state[name]) for name in held}, step=count)

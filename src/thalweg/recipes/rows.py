@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from thalweg.numerics.functions import row_dtype
 from thalweg.numerics.symbol import Symbol
 from thalweg.recipes.trace import Program
 
@@ -14,7 +15,7 @@ Array = NDArray[Any]
 
 
 def _kept(x: Array) -> Array:
-    single = torch.get_default_dtype() == torch.float32
+    single = row_dtype() == torch.float32
     return np.asarray(x, np.float32 if single else np.float64).astype(np.float64)
 
 

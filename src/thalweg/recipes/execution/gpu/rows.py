@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.numerics.functions import row_dtype
 from thalweg.numerics.symbol import Symbol
 from thalweg.recipes.execution.stacked import OPERATIONS
 from thalweg.recipes.rows import evaluate
@@ -13,7 +14,7 @@ from thalweg.recipes.trace import Program
 
 
 def _kept(x: Tensor) -> Tensor:
-    return x.to(torch.get_default_dtype()).double()
+    return x.to(row_dtype()).double()
 
 
 OF_ROWS: Mapping[str, Any] = {**OPERATIONS, "mod": torch.remainder, "kept": _kept}
