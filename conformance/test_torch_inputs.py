@@ -113,7 +113,7 @@ def test_checkpoints_of_torch_go_on(name, setting):
         resumed = second(params, **copy.deepcopy(setting.kwargs))
         resumed.load_state_dict(optimizer.state_dict())
         train(params, resumed, STEPS - 5, first=5)
-        torch.testing.assert_close([p.detach() for p in params], [p.detach() for p in whole], rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close([p.detach() for p in params], [p.detach() for p in whole], rtol=1e-12, atol=1e-12)
 
 
 @every_input
