@@ -37,7 +37,7 @@ class Followed:
 
 def suits(elements: Elements) -> bool:
     """Whether a kernel can take the row: what is whole on a GPU, in memory that a compiled pass takes."""
-    return storage.on_gpu(elements.p.device) and storage.accepts(*elements.streams)
+    return storage.on_gpu(elements.p.device) and storage.accepts(*elements.tensors, scales=elements.scales)
 
 
 class Kernels:
@@ -120,4 +120,4 @@ def _there(values: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 def alike(group: Sequence[Followed]) -> list[list[Followed]]:
     """Those of one device and storage together."""
     index = storage.together([row.elements.streams for row in group])
-    return [[group[i] for i in of] for of in index.values()]
+    return [[group[i] for i in of] for _, of in index]

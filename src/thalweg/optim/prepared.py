@@ -18,9 +18,10 @@ from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, storage
-from thalweg.recipes.execution.addresses import Fixed, Like
+from thalweg.recipes.execution.addresses import Like, Pinned, reach
 from thalweg.recipes.execution.cpu import scalars
 from thalweg.recipes.execution.cpu.scalars import Singles
+from thalweg.recipes.execution.overlap import Reads, Stretches, stretch_of
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
 from thalweg.recipes.trace import Program, trace_agreement
@@ -45,15 +46,20 @@ class Prepared:
         elements = [[s[name] for s in states] for name in self._program.states]
         each: list[States] = states or [{} for _ in params]
         rows = self._with_rests(list(zip(gradients, params, *elements, strict=True)), each)
-        if not all(storage.accepts(*row) for row in rows):
+        scaled = [scales(state, self._program.states) for state in each]
+        if not all(storage.accepts(*row, scales=of_row) for row, of_row in zip(rows, scaled, strict=True)):
             raise Unsuited
-        rows = [(*row, *scales(state, self._program.states)) for row, state in zip(rows, each, strict=True)]
+        rows = [(*row, *of_row) for row, of_row in zip(rows, scaled, strict=True)]
         counters = [[s["step"] for s in states]] if work.counted else []
         singles = [*counters, *([s[name] for s in states] for name in self._program.row_states)]
         if any(len({*map(_dtype, of)}) > 1 or not all(map(_single, of)) for of in singles):
             raise Unsuited
-        self._gradients, self._fixed = Like(gradients), Fixed([*chain(*(row[2:] for row in rows), *singles)])
-        self._addresses = [*map(Tensor.data_ptr, params)]
+        self._gradients = Like(gradients)
+        self._pinned = Pinned([*chain(*(row[1:] for row in rows), *singles)])
+        written = Stretches(stretch_of(tensor) for row in rows for tensor in row[1:])
+        self._reads = Reads(written, np.array([*map(reach, gradients)]))
+        if written.met and AGREEMENT in self._program.measured:
+            raise Unsuited  # one parameter's share is counted after another's step
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read[0] if counters else None
         self._row_states = dict(zip(self._program.row_states, read[len(counters) :], strict=True))
@@ -84,10 +90,10 @@ class Prepared:
             return False
         if not (_same(params, self._params) and self._state_is_as_before(all_states)):
             return False
-        if self._fixed.moved() or [*map(Tensor.data_ptr, params)] != self._addresses:
+        if self._pinned.changed():
             return False
         begins = self._gradients.addresses(gradients)
-        if begins is None:
+        if begins is None or self._reads.overlap(begins):
             return False
         self._run(values, begins, measured)
         return True
@@ -160,7 +166,7 @@ def _passes(
 ) -> list[tuple[Array, compiled.Pass]]:
     """One pass for each combination of dtypes, with the indices of its rows."""
     made = []
-    for (device, held), index in storage.together(rows).items():
+    for (device, held), index in storage.together(rows):
         chosen = [rows[r] for r in index]
         sizes = np.array([row[1].numel() for row in chosen])
         step = compiled.prepare(program, device, held, sizes, len(rows), by_chance=by_chance)
