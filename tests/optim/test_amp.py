@@ -1,4 +1,4 @@
-"""Mixed precision: a `GradScaler` leaves the unscaling to the step, which leaves out what overflowed."""
+"""Mixed precision and accumulation: a step behind a `GradScaler` is the step of the unscaled gradients, or none."""
 
 import pytest
 import torch
@@ -16,10 +16,10 @@ def scaler():
     return torch.amp.GradScaler("cpu", init_scale=SCALE, growth_interval=1000)
 
 
-def path(cls, *, scaled, overflow=(), unscaled=False, capturable=False, steps=6, **options):
+def path(cls, *, scaled, overflow=(), unscaled=False, steps=6, **options):
     generator = torch.Generator().manual_seed(1)
     params = [torch.nn.Parameter(torch.randn(s, generator=generator)) for s in ((5, 7), (3,))]
-    optimizer, by = cls(params, capturable=capturable, **options), scaler()
+    optimizer, by = cls(params, **options), scaler()
     for step in range(steps):
         gradients = [torch.randn(p.shape, generator=generator) for p in params]
         if step in overflow:
@@ -41,36 +41,31 @@ def path(cls, *, scaled, overflow=(), unscaled=False, capturable=False, steps=6,
     return [p.detach() for p in params]
 
 
+@pytest.mark.parametrize("fused", [None, True])
 @pytest.mark.parametrize(("cls", "options"), crossed(SOME, OPTIONS), ids=str)
-def test_scaled_is_unscaled(cls, options):
-    plain, scaled = (path(cls, scaled=s, **options) for s in (False, True))
+def test_scaled_is_unscaled(cls, options, fused):
+    plain, scaled = (path(cls, scaled=s, fused=fused, **options) for s in (False, True))
     off = 8 * 6 * torch.finfo(torch.float32).eps  # six steps, of which a kernel may fuse what the other does not
     torch.testing.assert_close(scaled, plain, rtol=off, atol=off)
 
 
-@pytest.mark.parametrize("capturable", [False, True])
+HOW = [{}, {"fused": True}, {"capturable": True}, {"fused": True, "capturable": True}]
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
 @pytest.mark.parametrize("unscaled", [False, True])
 @pytest.mark.parametrize("cls", [thalweg.optim.Adam, thalweg.optim.SGD, thalweg.optim.NAdam], ids=lambda c: c.__name__)
-def test_a_step_that_overflows_never_was(cls, unscaled, capturable):
+def test_a_step_that_overflows_never_was(cls, unscaled, how):
     plain = path(cls, scaled=False, overflow=(1, 4))
-    scaled = path(cls, scaled=True, overflow=(1, 4), unscaled=unscaled, capturable=capturable)
+    scaled = path(cls, scaled=True, overflow=(1, 4), unscaled=unscaled, **how)
     torch.testing.assert_close(scaled, plain, rtol=1e-5, atol=1e-6)
-
-
-def test_gradients_stay_scaled_where_the_step_unscales():
-    """One pass less over them; torch's fused optimizers do so, too."""
-    p = torch.nn.Parameter(torch.ones(3))
-    optimizer, by = thalweg.optim.Adam([p]), scaler()
-    by.scale(p.sum()).backward()
-    by.step(optimizer)
-    assert p.grad.eq(SCALE).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_parameters_in_half_precision(dtype):
-    """Which torch's scaler refuses to unscale itself in float16."""
+    """torch's scaler refuses to unscale gradients in float16, and leaves them to a fused optimizer."""
     p = torch.nn.Parameter(torch.ones(1000, dtype=dtype))
-    optimizer, by = thalweg.optim.AdamW([p], lr=1e-3, weight_decay=0.0), scaler()
+    optimizer, by = thalweg.optim.AdamW([p], lr=1e-3, weight_decay=0.0, fused=True), scaler()
     for _ in range(100):
         optimizer.zero_grad()
         by.scale(p.sum()).backward()

@@ -132,7 +132,7 @@ def test_averages_in_bfloat16_move():
 )
 def test_small_gradients_survive_unscaling_in_float16(options):
     p = nn.Parameter(torch.zeros(2, 4, dtype=torch.float16))
-    optimizer, scaler = thalweg.optim.Adam([p], lr=1e-2, eps=1e-12, **options), torch.amp.GradScaler("cpu")
+    optimizer, scaler = thalweg.optim.Adam([p], lr=1e-2, eps=1e-12, fused=True, **options), torch.amp.GradScaler("cpu")
     for _ in range(3):
         optimizer.zero_grad()
         scaler.scale((p * torch.tensor([2e-8, -2e-8, 2e-8, -2e-8])).sum()).backward()

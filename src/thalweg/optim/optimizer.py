@@ -16,6 +16,7 @@ from thalweg.optim.averages import swapped
 from thalweg.optim.calls import stepping
 from thalweg.optim.checkpoints import matched
 from thalweg.optim.followed import Kernels
+from thalweg.optim.loss_scaling import Finer, unscale
 from thalweg.optim.precision import Precision, check
 from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
 from thalweg.optim.update import GroupUpdate, step
@@ -42,10 +43,10 @@ class Optimizer(torch.optim.Optimizer):
     """
 
     recipe: ClassVar[Recipe]
-    _step_supports_amp_scaling = True  # torch.amp.GradScaler leaves the unscaling of gradients to the step
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         super().__init__(params, bind(self.recipe, args, kwargs))
+        self._take_scale_where_fused()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds parameters with hyperparameters of their own. Raises `InputError` as the constructor does."""
@@ -79,33 +80,40 @@ class Optimizer(torch.optim.Optimizer):
 
     def _step_on_tensors(self) -> None:
         kernels = self.__dict__.setdefault("_kernels", defaultdict(Kernels))  # like `_updates`
-        scaler = self.__dict__.get("grad_scale"), self.__dict__.get("found_inf")
+        finer, found_inf = self._unscaled(), self.__dict__.get("found_inf")
         with torch.set_grad_enabled(self.defaults["differentiable"]):
-            tensors.update(self._recipe, self.param_groups, self.state, kernels, *scaler)
+            tensors.update(self._recipe, self.param_groups, self.state, kernels, finer, found_inf)
 
     def _step_in_passes(self) -> None:
         """Tells of failures that say nothing, too."""
         updates: list[GroupUpdate] = self.__dict__.setdefault("_updates", [])  # no part of what is pickled or copied
         if len(updates) < len(self.param_groups):
             updates += [GroupUpdate(self._recipe, number) for number in range(len(updates), len(self.param_groups))]
-        scale = self.__dict__.get("grad_scale")
-        unscale = None if scale is None else 1 / float(scale)
+        finer = self._unscaled()
         if "_watch" not in self.__dict__:
             self.__dict__["_watch"] = Watch(self._recipe)
         watch: Watch = self.__dict__["_watch"]
         if watch.done:
-            step(updates, self.param_groups, self.state, unscale)
+            step(updates, self.param_groups, self.state, finer)
             return
         for p in (p for group in self.param_groups for p in group["params"]):
             refuse_from_the_cpu(p.device)
-        watch.before(self.param_groups, self.state, 1.0 if unscale is None else unscale)
-        step(updates, self.param_groups, self.state, unscale)
+        watch.before(self.param_groups, self.state)
+        step(updates, self.param_groups, self.state, finer)
         watch.after(self.param_groups, self.state)
 
     @property
     def _recipe(self) -> Recipe:
         """By the convention that this optimizer follows."""
         return self.recipe.under(self.defaults.get(CONVENTION, CONVENTIONS[0]))
+
+    def _take_scale_where_fused(self) -> None:
+        """Has a `torch.amp.GradScaler` hand its scale over, which it does where it finds this attribute."""
+        if self.defaults["fused"]:
+            self._step_supports_amp_scaling = True
+
+    def _unscaled(self) -> Finer:
+        return unscale(self.param_groups, self.__dict__.get("grad_scale"))
 
     def _overflowed(self) -> bool:
         """Whether a `GradScaler` has found a gradient that is not finite, so that this step is left out."""
@@ -139,6 +147,8 @@ class Optimizer(torch.optim.Optimizer):
             for name, value in group_defaults(self.recipe).items():
                 group.setdefault(name, value)
             _set_initial(self.recipe, group)
+        if "defaults" in state:  # a copy, or from a pickle
+            self._take_scale_where_fused()
         states.adopt(self.recipe, self.state)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -193,10 +203,11 @@ class Optimizer(torch.optim.Optimizer):
         """What a group says of precision, as it is kept. Raises `InputError` for anything wrong in the group."""
         recipe = self.recipe.under(group.get(CONVENTION, CONVENTIONS[0]))
         recipe.resolve(hyperparameters(recipe, group), class_name(recipe))
-        if group.get("differentiable") and group.get("state_dtype") == "8bit":
-            raise InputError(
-                f"{class_name(recipe)}: differentiable=True and state_dtype='8bit' do not go together; keep one."
-            )
+        other = (
+            "state_dtype='8bit'" if group.get("state_dtype") == "8bit" else "fused=True" if group.get("fused") else ""
+        )
+        if group.get("differentiable") and other:
+            raise InputError(f"{class_name(recipe)}: differentiable=True and {other} do not go together; keep one.")
         return check(class_name(recipe), group)
 
 

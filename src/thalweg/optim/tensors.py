@@ -17,6 +17,7 @@ from thalweg.errors import InputError
 from thalweg.optim import eightbit, sharded
 from thalweg.optim import state as states
 from thalweg.optim.followed import Followed, Kernels, alike, suits
+from thalweg.optim.loss_scaling import NONE_FINER, Finer
 from thalweg.optim.precision import Precision
 from thalweg.optim.signature import class_name, hyperparameters
 from thalweg.optim.state import Needs
@@ -97,15 +98,15 @@ def update(
     groups: Sequence[Mapping[str, Any]],
     all_states: states.States,
     kernels: Mapping[int, Kernels],
-    scale: Tensor | None = None,
+    finer: Finer = NONE_FINER,
     found_inf: Tensor | None = None,
 ) -> None:
     """Steps every parameter that has a gradient, in place; under `torch.enable_grad`, so that autograd follows.
 
-    kernels: what each group's steps have made. scale: what the gradients were multiplied by. found_inf: 0, or nothing
-    changes.
+    kernels: what each group's steps have made. finer: gradients to be taken in the place of `p.grad`. found_inf: 0, or
+    nothing changes.
     """
-    found = [_read(recipe, group, number, scale) for number, group in enumerate(groups)]
+    found = [_read(recipe, group, number, finer) for number, group in enumerate(groups)]
     everything = [g for group in found for g in group.gradients.values()]
     needed = any(GLOBAL_NORM in group.needs.structure.measured for group in found)
     together = norm_of(everything) if needed and everything else None
@@ -119,7 +120,7 @@ def update(
         increment_version([group.params[row.place] for row in rows if row.by_kernel])
 
 
-def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor | None) -> _Group:
+def _read(recipe: Recipe, group: Mapping[str, Any], number: int, finer: Finer) -> _Group:
     values = {name: v.double() if isinstance(v, Tensor) else v for name, v in hyperparameters(recipe, group).items()}
     structure = structure_of(recipe, values)
     params = {i: p for i, p in enumerate(group["params"]) if p.grad is not None}
@@ -129,8 +130,7 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, scale: Tensor |
         _require_followable(class_name(recipe), [*params.values()], precision)
     if any(p.grad.is_sparse for p in params.values()):
         raise InputError(f"{class_name(recipe)} takes sparse gradients without capturable and differentiable only.")
-    gradients = {i: p.grad if scale is None else wide(p.grad) / scale for i, p in params.items()}
-    gradients = {i: _real(made(structure, g, params[i], values)) for i, g in gradients.items()}
+    gradients = {i: _real(made(structure, finer.get(p, p.grad), p, values)) for i, p in params.items()}
     return _Group(Needs(structure, values, precision), params, gradients)
 
 

@@ -1,7 +1,6 @@
 """One param group's step: gather what has a gradient, and hand it to compiled or reference execution."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from operator import attrgetter, is_
 from typing import Any
 
@@ -12,15 +11,15 @@ from torch.autograd.graph import increment_version
 from thalweg.optim import general, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.general import Work
+from thalweg.optim.loss_scaling import NONE_FINER, Finer
 from thalweg.optim.precision import PRECISION, Precision
 from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.signature import class_name, hyperparameters, spelled
 from thalweg.optim.state import Needs
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.execution.addresses import PLAIN
-from thalweg.recipes.execution.rounding import wide
 from thalweg.recipes.measures import chosen, made, norm_of, norms
-from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS, UNSCALE
+from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS
 from thalweg.recipes.rows import Array
 
 Measured = Mapping[str, Array]
@@ -35,16 +34,16 @@ def step(
     updates: "Sequence[GroupUpdate]",
     groups: Sequence[Mapping[str, Any]],
     all_states: states.States,
-    unscale: float | None = None,
+    finer: Finer = NONE_FINER,
 ) -> None:
-    """Steps every parameter that has a gradient, in place. unscale: what gradients are to be multiplied by first."""
+    """Steps every parameter that has a gradient, in place. finer: gradients to be taken in the place of `p.grad`."""
     measuring = False
     for update, group in zip(updates, groups, strict=False):
-        measuring |= update.read(group, unscale)
+        measuring |= update.read(group)
     if measuring:
-        _step_measured(updates, groups, all_states)
+        _step_measured(updates, groups, all_states, finer)
         return
-    found = [update.gather(group) for update, group in zip(updates, groups, strict=False)]
+    found = [update.gather(group, finer) for update, group in zip(updates, groups, strict=False)]
     for update, (params, gradients) in zip(updates, found, strict=False):
         update.require(params, gradients)
     for update, (params, gradients) in zip(updates, found, strict=False):
@@ -52,10 +51,10 @@ def step(
 
 
 def _step_measured(
-    updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States
+    updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States, finer: Finer
 ) -> None:
     """The same where a group needs something measured; a norm of all gradients is that of all groups."""
-    found = [update.gather(group) for update, group in zip(updates, groups, strict=False)]
+    found = [update.gather(group, finer) for update, group in zip(updates, groups, strict=False)]
     everyone = any(GLOBAL_NORM in update.measured for update in updates)
     each = [
         update.norms(gradients) if everyone or update.measured else np.zeros(0)
@@ -81,14 +80,12 @@ class GroupUpdate:
         self._prepared: Prepared | None = None
         self.measured: tuple[str, ...] = ()
 
-    def read(self, group: Mapping[str, Any], unscale: float | None) -> bool:
+    def read(self, group: Mapping[str, Any]) -> bool:
         """Reads the hyperparameters as plain numbers, and the structure they need. Says if anything is to be measured.
 
-        A tensor's value may change where it is. unscale: what gradients are multiplied by: in the step, or where whole
-        gradients are made anew, then, in float32 at least.
+        A tensor's value may change where it is.
         """
-        self._unscale = unscale
-        given = (unscale is None, *map(group.get, self._names))
+        given = tuple(map(group.get, self._names))
         if all(map(is_, given, self._given)) and not self._changes:
             return bool(self.measured)
         self._changes = _changeable(given)
@@ -96,42 +93,38 @@ class GroupUpdate:
             found = hyperparameters(self._recipe, group)
             named = {name: found[name] for name in self._recipe.hyperparameters}
             self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
-            structure = self._recipe.structure(self._values)
-            self._transforms = structure.transforms
-            self._structure = replace(structure, scaled=unscale is not None and not self._transforms)
+            self._structure = self._recipe.structure(self._values)
+            self._transforms = self._structure.transforms
             self.measured = tuple(name for name in self._structure.measured if name in OF_GRADIENTS)
             self._precision, self._given = Precision.of(group, self._number), given
         return bool(self.measured)
 
-    def gather(self, group: Mapping[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
+    def gather(self, group: Mapping[str, Any], finer: Finer) -> tuple[list[Tensor], list[Tensor]]:
         """The parameters of the group that have a gradient, and the gradients, made anew where that is asked for."""
         self._all = params = group["params"]
         gradients = [*map(_gradient, params)]
         if not {*map(type, gradients)} <= PLAIN:
             pairs = [(p, g) for p, g in zip(params, gradients, strict=True) if g is not None]
             params, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+        if finer:
+            gradients = [finer.get(p, g) for p, g in zip(params, gradients, strict=True)]
         if self._transforms or self.measured:
             gradients = [*map(sparse.coalesced, gradients)]
         return params, self._made(params, gradients) if self._transforms else gradients
 
     def norms(self, gradients: Sequence[Tensor]) -> Array:
-        """The norm that each has once it is not scaled, `[n]`."""
+        """The norm of each, `[n]`."""
         self._require_dense(gradients)
-        found = norms([sharded.norm(sparse.values_of(g)) for g in gradients])
-        return found * self._unscale if self._structure.scaled and self._unscale is not None else found
+        return norms([sharded.norm(sparse.values_of(g)) for g in gradients])
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_dense(gradients)
-        if self._unscale is not None:
-            gradients = [wide(g) * self._unscale for g in gradients]
         return [made(self._structure, g, p.detach(), self._values) for p, g in zip(params, gradients, strict=True)]
 
     def step(
         self, all_states: states.States, params: list[Tensor], gradients: list[Tensor], measured: Measured
     ) -> None:
         """One step of what was gathered."""
-        if self._structure.scaled:
-            measured = {**measured, UNSCALE: np.asarray(self._unscale)}
         ready = self._prepared if self._prepared and self._prepared.precision == self._precision else None
         if not (ready and ready.step(self._structure, self._values, all_states, params, gradients, measured)):
             self._step_generally(all_states, params, gradients, measured)

@@ -87,9 +87,9 @@ class Watch:
         """Whether there is nothing left to look at."""
         return self._steps >= LOOKED_AT
 
-    def before(self, groups: Groups, states: Mapping[Any, Any], unscale: float) -> None:
-        """Ahead of a step, of gradients that are to be multiplied by `unscale`."""
-        self._steps, self._unscale = self._steps + 1, unscale
+    def before(self, groups: Groups, states: Mapping[Any, Any]) -> None:
+        """Ahead of a step."""
+        self._steps += 1
         if self._steps == 1:
             self._tell_zero_rate(groups)
         if self._steps == LOOKED_AT:
@@ -168,7 +168,7 @@ class Watch:
         held = {name: _sampled(state[name]).double() if state else first[name] for name in program.states}
         held |= {name: state.get(name, first[name]) for name in program.row_states}
         t = torch.as_tensor(float(LOOKED_AT) if state else 1.0).double()
-        gradient = _sampled(g).double() * self._unscale
+        gradient = _sampled(g).double()
         measured = measures_of(structure, gradient, torch.tensor(1.0))
         return old - after(structure, gradient, old, held, t, values, measured)[0]
 

@@ -1,6 +1,6 @@
 """The order of operations of one step. It is stated here and nowhere else; what is compiled is this.
 
-1. what a loss was scaled by, and the sign of `maximize`
+1. the sign of `maximize`
 2. on whole gradients (`beforehand`): centralization, adaptive clipping
 3. clipping: by the norm of all gradients, by the norm of each tensor's, by value
 4. weight decay: coupled, of the gradient that the rule sees, or beside it, of the parameter that it sees
@@ -33,7 +33,6 @@ from thalweg.recipes.options import (
     SLOW,
     STATES,
     TRANSFORMS,
-    UNSCALE,
 )
 from thalweg.regularization import averaging, caution, clipping, decay, masks, units
 from thalweg.rules.contract import Rule
@@ -48,14 +47,13 @@ class Structure:
     """What is fixed when a step is built: each structure is a kernel of its own.
 
     flags: the flags that are set. absent: the switches at 0, whose parts and states do not exist.
-    convention: whose formula it is, where the rule distinguishes. scaled: whether gradients come multiplied.
+    convention: whose formula it is, where the rule distinguishes.
     """
 
     rule: Rule
     flags: frozenset[str]
     absent: frozenset[str]
     convention: str = CONVENTIONS[0]
-    scaled: bool = False
 
     def has(self, option: str) -> bool:
         """Whether a flag is set, or a switch is not at 0."""
@@ -79,12 +77,12 @@ class Structure:
     @property
     def measured(self) -> tuple[str, ...]:
         """The row values that it needs to be measured before the step."""
-        return (*([UNSCALE] if self.scaled else []), *(name for option, name in MEASURED.items() if self.has(option)))
+        return tuple(name for option, name in MEASURED.items() if self.has(option))
 
     @property
     def needs_whole(self) -> bool:
         """Whether it needs whole gradients before the elementwise step."""
-        return self.transforms or any(name != UNSCALE for name in self.measured)
+        return self.transforms or bool(self.measured)
 
     @property
     def counts_steps(self) -> bool:
@@ -92,7 +90,7 @@ class Structure:
         return self.rule.counts_steps or self.has("lookahead_steps")
 
     def __hash__(self) -> int:
-        return hash((self.rule.name, self.flags, self.absent, self.convention, self.scaled))
+        return hash((self.rule.name, self.flags, self.absent, self.convention))
 
 
 def beforehand(structure: Structure, gradients: Any, parameters: Any, hyperparameters: Values) -> Any:
@@ -138,8 +136,6 @@ def _proposed(
 
 def _seen(structure: Structure, g: Value, p: Value, hyperparameters: Values) -> Value:
     """The gradient that the rule sees."""
-    if structure.scaled:
-        g = hyperparameters[UNSCALE] * g
     if structure.has("maximize"):
         g = -g
     if structure.has("clip_global_norm") or structure.has("clip_tensor_norm"):

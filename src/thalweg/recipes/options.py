@@ -57,9 +57,6 @@ TRANSFORMS = ("centralize", "clip_adaptive")
 
 GRADIENT_NORM, GLOBAL_NORM, AGREEMENT = "gradient_norm", "global_norm", "agreement"
 
-UNSCALE = "unscale"
-"""The row value that gradients are multiplied by first, of a loss that was scaled."""
-
 MEASURED: Mapping[str, str] = {
     "clip_tensor_norm": GRADIENT_NORM,
     "clip_global_norm": GLOBAL_NORM,
