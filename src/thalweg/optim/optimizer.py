@@ -19,7 +19,7 @@ from thalweg.optim.followed import Kernels
 from thalweg.optim.loss_scaling import Finer, unscale
 from thalweg.optim.precision import Precision, check
 from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
-from thalweg.optim.update import GroupUpdate, step
+from thalweg.optim.update import Updates
 from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
@@ -86,20 +86,20 @@ class Optimizer(torch.optim.Optimizer):
 
     def _step_in_passes(self) -> None:
         """Tells of failures that say nothing, too."""
-        updates: list[GroupUpdate] = self.__dict__.setdefault("_updates", [])  # no part of what is pickled or copied
-        if len(updates) < len(self.param_groups):
-            updates += [GroupUpdate(self._recipe, number) for number in range(len(updates), len(self.param_groups))]
+        if "_updates" not in self.__dict__:  # no part of what is pickled or copied
+            self.__dict__["_updates"] = Updates(self._recipe)
+        updates: Updates = self.__dict__["_updates"]
         finer = self._unscaled()
         if "_watch" not in self.__dict__:
             self.__dict__["_watch"] = Watch(self._recipe)
         watch: Watch = self.__dict__["_watch"]
         if watch.done:
-            step(updates, self.param_groups, self.state, finer)
+            updates.step(self.param_groups, self.state, finer)
             return
         for p in (p for group in self.param_groups for p in group["params"]):
             refuse_from_the_cpu(p.device)
         watch.before(self.param_groups, self.state)
-        step(updates, self.param_groups, self.state, finer)
+        updates.step(self.param_groups, self.state, finer)
         watch.after(self.param_groups, self.state)
 
     @property

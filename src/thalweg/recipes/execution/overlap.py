@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ def batches(rows: Sequence[Sequence[Tensor]]) -> list[Array]:
     if not (written.met or written.meet(*_ends(reads)).any()):
         return [np.arange(len(rows))]
     begins = [0, *_cuts(reads, writes), len(rows)]
-    return [np.arange(a, b) for a, b in zip(begins, begins[1:], strict=False)]
+    return [np.arange(a, b) for a, b in pairwise(begins)]
 
 
 class Stretches:

@@ -1,12 +1,12 @@
 """What the memory of a row must look like for a compiled pass, and which rows one pass can take."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.errors import listed
 from thalweg.recipes.execution.addresses import PLAIN, has_memory
 from thalweg.recipes.execution.codes import BLOCK
 from thalweg.recipes.execution.gpu import kernels
@@ -34,19 +34,30 @@ Streams = Sequence[Tensor]
 
 
 def accepts(*tensors: Tensor, scales: Sequence[Tensor] = ()) -> bool:
-    """Whether a compiled pass can work on one row's memory as it lies: all there, at one place, dense, alike, apart.
+    """Whether a compiled pass can work on one row's memory as it lies."""
+    return not obstacle(*tensors, scales=scales)
 
-    A tensor of another class, such as one that is spread over machines, has no memory of its own, and a mode that
-    follows operations (tracing, fake tensors) would not see what a pass does.
+
+def obstacle(*tensors: Tensor, scales: Sequence[Tensor] = ()) -> str:
+    """Why no compiled pass can work on one row's memory as it lies, as a clause; empty where one can.
+
+    The tensors of a row must be in memory, at one place, dense, alike and apart. One of another class, such as one that
+    is spread over machines, has no memory of its own, and a mode that follows operations (tracing, fake tensors) would
+    not see what a pass does.
     """
-    if not {*map(type, tensors)} <= PLAIN or any(map(Tensor.is_neg, tensors)) or watched():
-        return False
+    other = next((type(t).__name__ for t in tensors if type(t) not in PLAIN), "")
+    if other or watched():
+        return f"a tensor is of class {other}" if other else "a mode of torch's follows all operations"
     dtypes, devices = {t.dtype for t in tensors}, {t.device for t in tensors}
     if not (dtypes <= STORAGE.keys() and (torch.float64 not in dtypes or len(dtypes) == 1)):
-        return False
-    if not (_reached(dtypes, devices) and all(t.layout == torch.strided for t in tensors) and _alike(tensors)):
-        return False
-    return all(map(has_memory, tensors)) and _scaled(tensors[0], scales) and not tangled((*tensors, *scales))
+        return f"no pass is compiled for {listed(sorted(str(d).removeprefix('torch.') for d in dtypes))} at once"
+    if not _reached(dtypes, devices):
+        return f"no pass is compiled for tensors on {listed(sorted(map(str, devices)))}"
+    if any(t.layout != torch.strided for t in tensors) or any(map(Tensor.is_neg, tensors)) or not _alike(tensors):
+        return "a parameter, its gradient and its state lie differently in memory, or with gaps"
+    if not all(map(has_memory, tensors)) or not _scaled(tensors[0], scales):
+        return "a tensor has no memory of its own"
+    return "a parameter, its gradient and its state share memory" if tangled((*tensors, *scales)) else ""
 
 
 def watched() -> bool:

@@ -51,13 +51,13 @@ def addresses(name: str) -> Function:
         functions: int64, as `addresses.ASKED` says,
         handles: int64 `[n]`, each tensor's handle in C,
         addresses: int64 `[n]`, where each begins,
-        looks: int64, for each its dtype, kind of device, number of dimensions, bytes of an element, bytes from its first
-            element to behind its last, and each dimension's size and stride,
+        looks: int64, for each its dtype, kind of device, number of dimensions, bytes of an element, bytes from its
+            first element to behind its last, and each dimension's size and stride,
         answers: int64, one for each function, to write on;
     then 1 where `looks` is to be filled in (but for the bytes), and 1 where the addresses must be those given.
 
     `overlap`: how many of the stretches that are read overlap a written one.
-    The frame's int64 numbers: the answer, the number of reads, the addresses of their begins and lengths, `[reads]`, and
-        of the begins and ends of what is written, ascending and apart, `[writes]`; and the number of writes.
+    The frame's int64 numbers: the answer, the number of reads, the addresses of their begins and lengths, `[reads]`,
+        and of the begins and furthest ends of what is written, `[writes]`, ascending; and the number of writes.
     """
     return Function(getattr(module(source.addresses()), name).address)
