@@ -85,3 +85,33 @@ def test_refusals():
     with pytest.raises(InputError, match="lr above 0 and decay in"):
         layerwise(model, 1.0, decay=1.5)
     assert members(grouped(model, {"frozen": {"lr": 1.0}}))[0].isdisjoint({"frozen"})
+
+
+def test_layers_that_are_not_trained_do_not_count():
+    """The last layers of a frozen model: the deepest of those has the smallest rate, one step above the rest."""
+    model = Model()
+    for p in (*model.embed.parameters(), *model.blocks[0].parameters()):
+        p.requires_grad_(False)
+    rates = {name: rule["lr"] for name, rule in layerwise(model, 1.0, decay=0.5).items()}
+    assert set(rates) == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert [rates[f"blocks.{i}.0.weight"] for i in (1, 2)] == [0.25, 0.5]
+    assert len(grouped(model, layerwise(model, 1.0, decay=0.5))) == 3
+
+
+def test_the_longest_stack_is_that_of_trained_layers():
+    """A frozen backbone of many layers before a trained head of two."""
+    model = nn.Module()
+    model.backbone = nn.Sequential(*(nn.Linear(2, 2) for _ in range(6))).requires_grad_(False)
+    model.head = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    rates = {name: rule["lr"] for name, rule in layerwise(model, 1.0, decay=0.1).items()}
+    assert rates == {
+        f"head.{i}.{of}": pytest.approx(lr) for i, lr in ((0, 0.01), (1, 0.1)) for of in ("weight", "bias")
+    }
+
+
+def test_a_layer_with_a_frozen_part_counts():
+    model = Model()
+    model.blocks[1][0].requires_grad_(False)
+    rates = layerwise(model, 1.0, decay=0.5)
+    assert [rates[f"blocks.{i}.1.weight"]["lr"] for i in range(3)] == [0.125, 0.25, 0.5]
+    assert "blocks.1.0.weight" not in rates

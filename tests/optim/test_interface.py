@@ -14,7 +14,6 @@ from optim.trained import PAIRS, parameters, task, train, values_of
 from thalweg.errors import InputError
 from thalweg.numerics import sign
 from thalweg.optim.classes import drop_in, drop_ins
-from thalweg.optim.signature import HINTS
 from thalweg.recipes.catalogue import recipe
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Rate
@@ -40,9 +39,8 @@ def trained_parts(optimizer):
 @every_pair
 def test_positional_arguments_and_defaults_are_torchs(ours, theirs):
     mine, expected = (inspect.signature(cls).parameters for cls in (ours, theirs))
-    positional = [p.name for p in expected.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    declared = [name for name in positional if name not in (*HINTS, "maximize")]
-    assert [p.name for p in mine.values() if p.kind is p.POSITIONAL_OR_KEYWORD] == declared
+    both = ([p.name for p in of.values() if p.kind is p.POSITIONAL_OR_KEYWORD] for of in (mine, expected))
+    assert next(both) == next(both)
     assert set(expected) <= set(mine)
     for name in set(expected) - {"params"}:
         assert mine[name].default == expected[name].default, name
@@ -58,7 +56,21 @@ def test_signature_is_what_the_constructor_takes(cls):
         cls([torch.zeros(1)], *values, 1.0)
 
 
+@every_pair
+def test_all_positional_defaults_of_torch_are_taken(ours, theirs):
+    expected = [p for p in inspect.signature(theirs).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+    optimizers = [cls([torch.zeros(1)], *(p.default for p in expected)) for cls in (ours, theirs)]
+    assert len({str([o.defaults[p.name] for p in expected]).replace(".0,", ",") for o in optimizers}) == 1
+
+
 def test_positional_values_arrive_by_name():
+    asked = thalweg.optim.RMSprop([torch.zeros(1)], 0.01, 0.99, 1e-8, 0, 0, False, True, False, True, False).defaults
+    assert [asked[name] for name in ("capturable", "foreach", "maximize", "differentiable")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
     optimizer = thalweg.optim.Adam([torch.zeros(1)], 0.1, (0.5, 0.6), 1e-3, 0.2, True)
     expected = {"lr": 0.1, "betas": (0.5, 0.6), "eps": 1e-3, "weight_decay": 0.2, "amsgrad": True}
     assert {name: optimizer.defaults[name] for name in expected} == expected
@@ -189,6 +201,30 @@ def test_hooks_of_torch_run():
     optimizer.register_step_post_hook(lambda *_: seen.append("after"))
     optimizer.step()
     assert seen == ["before", "after"]
+
+
+CALLS = {
+    "nothing": lambda o, closure: o.step(),
+    "by place": lambda o, closure: o.step(closure),
+    "by name": lambda o, closure: o.step(closure=closure),
+    "none by name": lambda o, closure: o.step(closure=None),
+    "none by place": lambda o, closure: o.step(None),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@every_pair
+def test_hooks_are_given_what_the_caller_gave(ours, theirs, call):
+    def closure():
+        return torch.tensor(1.0)
+
+    seen = []
+    for cls in (ours, theirs):
+        optimizer = cls([torch.zeros(1, requires_grad=True)])
+        for register in (optimizer.register_step_pre_hook, optimizer.register_step_post_hook):
+            register(lambda o, args, kwargs: seen.append((o is args[0], args[1:], kwargs)))
+        seen.append(call(optimizer, closure))
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
 
 
 def test_hooks_run_once_and_may_change_what_is_given():

@@ -141,3 +141,51 @@ def test_options_that_need_every_row_say_so(options, message):
     with pytest.raises(InputError, match=message):
         thalweg.optim.Adam([p], **options).step()
     assert torch.equal(p, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"nesterov": True}, {"dampening": 0.5}, {"maximize": True}, {"clip_global_norm": 0.5}], ids=str
+)
+def test_momentum_moves_rows_after_their_gradient(options, dtype):
+    """As in torch, where a buffer is dense in all but its layout."""
+    sparse, dense = (
+        trained(thalweg.optim.SGD, dense=dense, dtype=dtype, lr=0.1, momentum=0.9, **options)[0]
+        for dense in (False, True)
+    )
+    torch.testing.assert_close(sparse, dense, rtol=4 * torch.finfo(dtype).eps, atol=torch.finfo(dtype).eps)
+    if "clip_global_norm" not in options:
+        theirs, _ = trained(torch.optim.SGD, dtype=dtype, lr=0.1, momentum=0.9, **options)
+        off = 16 * torch.finfo(dtype).eps
+        torch.testing.assert_close(sparse, theirs, rtol=off, atol=off)
+
+
+def test_momentum_goes_on_from_a_checkpoint():
+    """A buffer of dense gradients, and sparse ones afterwards."""
+    ends = []
+    for dense in (False, True):
+        p = torch.nn.Parameter(start())
+        optimizer = thalweg.optim.SGD([p], lr=0.1, momentum=0.9)
+        for number, gradient in enumerate(gradients()):
+            p.grad = gradient.to_dense() if dense or number < 3 else gradient
+            if number == 3:
+                saved = optimizer.state_dict()
+                optimizer = thalweg.optim.SGD([p], lr=0.1, momentum=0.9)
+                optimizer.load_state_dict(saved)
+            optimizer.step()
+        ends.append(p.detach())
+    torch.testing.assert_close(*ends, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("cls", drop_ins().values(), ids=drop_ins())
+def test_sparse_parameters_are_refused(cls):
+    dense = torch.nn.Parameter(torch.ones(2))
+    sparse = torch.nn.Parameter(torch.eye(3).to_sparse())
+    with pytest.raises(
+        InputError, match=rf"{cls.__name__} steps dense parameters, got one with layout torch.sparse_coo"
+    ):
+        cls([sparse])
+    optimizer = cls([dense])
+    with pytest.raises(InputError, match="steps dense parameters"):
+        optimizer.add_param_group({"params": [sparse]})
+    assert [group["params"] for group in optimizer.param_groups] == [[dense]]

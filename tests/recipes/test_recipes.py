@@ -10,6 +10,7 @@ import thalweg.rules
 from small_rules import recipe_of
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_in
+from thalweg.optim.signature import HINTS
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.rules.hyperparameters import Rate
 
@@ -43,7 +44,7 @@ def test_every_spelling_names_a_class_and_hyperparameters(name):
         return
     assert issubclass(getattr(thalweg.optim, spelling.name), torch.optim.Optimizer)
     for argument in spelling.arguments:
-        assert argument in {**recipe(name).hyperparameters, **recipe(name).rule.tuples}
+        assert argument in {**recipe(name).hyperparameters, **recipe(name).rule.tuples, **HINTS}
     for members in recipe(name).rule.tuples.values():
         assert set(members) <= set(recipe(name).rule.hyperparameters)
 

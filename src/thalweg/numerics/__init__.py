@@ -7,6 +7,7 @@ from thalweg.numerics.functions import (
     clip,
     exp,
     kept,
+    lerp,
     log,
     maximum,
     minimum,
@@ -17,5 +18,6 @@ from thalweg.numerics.functions import (
 )
 
 __all__ = [
-    "Value", "absolute", "cbrt", "clip", "exp", "kept", "log", "maximum", "minimum", "power", "sign", "sqrt", "where"
+    "Value", "absolute", "cbrt", "clip", "exp", "kept", "lerp", "log", "maximum", "minimum", "power", "sign", "sqrt",
+    "where",
 ]  # fmt: skip

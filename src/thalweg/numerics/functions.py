@@ -83,6 +83,12 @@ def clip(x: Value, low: Value, high: Value) -> Value:
     return minimum(maximum(x, low), high)
 
 
+def lerp(start: Value, end: Value, weight: Value) -> Value:
+    """`start + weight·(end - start)`, elementwise, as `torch.lerp`: exact at both ends; NaN after an infinite start."""
+    near = weight < 0.5
+    return where(near, start, end) + where(near, weight, weight - 1.0) * (end - start)
+
+
 def where(condition: Value, a: Value, b: Value) -> Value:
     """a where the condition holds, else b. Both are evaluated; neither is differentiated.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from thalweg.optim.classes import drop_in, drop_ins
 from thalweg.optim.functional import Functional, functional
+from thalweg.optim.group_keys import UnknownGroupKey
 from thalweg.optim.grouping import grouped, layerwise, undecayed
 from thalweg.optim.optimizer import Optimizer
 from thalweg.optim.translation import translate
@@ -19,6 +20,7 @@ __all__ = [
     "LostUpdates",
     "Optimizer",
     "OptimizerWarning",
+    "UnknownGroupKey",
     "ZeroLearningRate",
     "drop_in",
     "functional",

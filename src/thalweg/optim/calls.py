@@ -20,10 +20,10 @@ def stepping(method: Method) -> Method:
     watched = torch.optim.Optimizer.profile_hook_step(method)
 
     @functools.wraps(method)
-    def step(self: Any, closure: Any = None) -> Any:
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:  # hooks are given what the caller gave, as he gave it
         if type(self).step is step and _asked(self):  # where a subclass has a step around this one, torch wraps that
-            return _uncompiled(watched, self, closure)
-        return _uncompiled(method, self, closure)
+            return _uncompiled(watched, self, *args, **kwargs)
+        return _uncompiled(method, self, *args, **kwargs)
 
     step.hooked = True  # type: ignore[attr-defined]  # so that torch does not do it all, always
     step._torchdynamo_disable = True  # type: ignore[attr-defined]  # the compiler may not look into it
@@ -37,11 +37,11 @@ def _asked(optimizer: Any) -> bool:
     return bool(hooks or common or torch.autograd._profiler_enabled())  # type: ignore[attr-defined]
 
 
-def _uncompiled(method: Callable[..., Any], *given: Any) -> Any:
+def _uncompiled(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """As `torch.compiler.disable`, which would import the compiler, seconds of it, for those who never compile."""
     if "torch._dynamo" in sys.modules and _compiling():
-        return _disabled(method)(*given)
-    return method(*given)
+        return _disabled(method)(*args, **kwargs)
+    return method(*args, **kwargs)
 
 
 def _compiling() -> bool:

@@ -1,6 +1,9 @@
 """The classes of `thalweg.optim`, one a spelling in the catalogue, with empty bodies."""
 
+import inspect
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.optim.optimizer import Optimizer
@@ -31,9 +34,22 @@ def drop_in(rule: Recipe | Preset) -> type[Optimizer]:
         "recipe": recipe,
         "__module__": "thalweg.optim" if recipes().get(recipe.name) == recipe else recipe.rule.function.__module__,
         "__doc__": doc,
+        "__init__": _constructor(signature(recipe)),
         "__signature__": signature(recipe),
     }
     return type(name, (Optimizer,), body)
+
+
+def _constructor(of: inspect.Signature) -> Callable[..., None]:
+    """An `__init__` that says which arguments it takes, of which types: tools that configure classes read it there."""
+
+    def __init__(self: Optimizer, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        Optimizer.__init__(self, *args, **kwargs)
+
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    __init__.__signature__ = of.replace(parameters=[own, *of.parameters.values()])  # type: ignore[attr-defined]
+    __init__.__annotations__ = {name: p.annotation for name, p in of.parameters.items()} | {"return": None}
+    return __init__
 
 
 def _options_text() -> str:
@@ -43,6 +59,4 @@ def _options_text() -> str:
 
 
 def _rule_text(recipe: Recipe) -> str:
-    import inspect
-
     return (inspect.getdoc(recipe.rule.function) or "").partition("\n")[2].strip("\n")

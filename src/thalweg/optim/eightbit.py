@@ -26,11 +26,11 @@ def held(states: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
 
 def filled(name: str, p: Tensor, value: float) -> dict[str, Tensor]:
     """A state that begins as one number, and its scales."""
-    codes, scale = blocks.encode(torch.full((1,), value, dtype=torch.float32, device=p.device))
+    codes, scale = blocks.encode(torch.full((1,), value, dtype=torch.float32, device="cpu"))
     many = -(-p.numel() // BLOCK)
     return {
         name: torch.full_like(p, int(codes), dtype=torch.uint8, memory_format=torch.preserve_format),
-        name + SCALES: scale.repeat(many),
+        name + SCALES: scale.repeat(many).to(p.device),
     }
 
 

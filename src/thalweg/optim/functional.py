@@ -115,7 +115,7 @@ def _moved(
     t = states["step"] + 1
     held = {name: value for name, value in states.items() if name != "step"}
     new, now = after(structure, g, wide(p), held, t, values, measures_of(structure, g, together))
-    return new.to(p.dtype), {"step": t, **{name: torch.as_tensor(now[name]) for name in held}}
+    return new.to(p.dtype), {"step": t, **{name: torch.as_tensor(now[name], device=p.device) for name in held}}
 
 
 def _require_alike(parameters: Tensors, **others: Mapping[str, Any]) -> None:

@@ -74,6 +74,7 @@ def update(work: Work, all_states: states.States, measured: Mapping[str, Array])
     """
     keeps = work.needs.keeps(work.params)
     rows = [_row(work, all_states[p] if keeps else {}, order) for order, p in enumerate(work.params)]
+    rows = [row for row in rows if not row.elements.p.is_meta]  # nothing to compute; its state has its shapes
     for batch in overlap.batches([row.elements.streams for row in rows]):
         buckets: dict[Any, list[_Row]] = {}
         for row in (rows[i] for i in batch):
@@ -94,7 +95,7 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
     eightbit.lay(state, work.program.states, p)
     held = tuple([state[name] for name in work.program.states])
     rest = state[states.REST] if work.precision.compensates(p) else None
-    if gradient.is_sparse and t == 1 and sparse.begins(work.program):
+    if gradient.is_sparse and sparse.steps_every_row(work.needs.structure, work.program, first=t == 1):
         gradient = gradient.to_dense()
     scales = eightbit.scales(state, work.program.states)
     elements, after = Elements(gradient, p, held, rest, _key(work, p, t, order), scales), None

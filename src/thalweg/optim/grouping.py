@@ -66,7 +66,7 @@ def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None =
     Args:
         lr: above 0. decay: in (0, 1].
         layers: the name of the `ModuleList` or `Sequential` that holds them; without it, that of the most layers. Those
-            without parameters do not count.
+            without parameters that require a gradient do not count.
 
     Raises:
         InputError: a value out of its range, or no such module.
@@ -77,7 +77,7 @@ def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None =
     prefix = f"{stack}." if stack else ""
     depths = {f"{prefix}{child}.": i + 1 for i, child in enumerate(_layers(model.get_submodule(stack)))}
     rates, depth = {}, 0
-    for name, _ in model.named_parameters():
+    for name in (name for name, p in model.named_parameters() if p.requires_grad):
         inside = next((d for layer, d in depths.items() if name.startswith(layer)), None)
         depth = inside or (len(depths) + 1 if depth else 0)
         rates[name] = {"lr": lr * decay ** (len(depths) + 1 - depth)}
@@ -85,8 +85,8 @@ def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None =
 
 
 def _layers(stack: nn.Module) -> list[str]:
-    """The names of the children that have parameters."""
-    return [name for name, child in stack.named_children() if any(True for _ in child.parameters())]
+    """The names of the children that have parameters which are trained."""
+    return [name for name, child in stack.named_children() if any(p.requires_grad for p in child.parameters())]
 
 
 def _stack(model: nn.Module, given: str | None) -> str:
@@ -96,7 +96,8 @@ def _stack(model: nn.Module, given: str | None) -> str:
         raise InputError("layerwise found no ModuleList or Sequential in the model; give {name: {'lr': …}} by hand.")
     if given is None:
         sizes: dict[str, tuple[int, int]] = {
-            name: (len(_layers(m)), sum(p.numel() for p in m.parameters())) for name, m in stacks.items()
+            name: (len(_layers(m)), sum(p.numel() for p in m.parameters() if p.requires_grad))
+            for name, m in stacks.items()
         }
         return max(sizes, key=sizes.__getitem__)
     if given not in stacks:

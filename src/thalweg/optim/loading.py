@@ -1,4 +1,4 @@
-"""State out of a checkpoint as this optimizer would have made it: in its dtype, the parameter's layout, its own memory."""
+"""State out of a checkpoint as this optimizer would have made it: in its dtype, the parameter's layout, new memory."""
 
 from collections.abc import Mapping
 from typing import Any

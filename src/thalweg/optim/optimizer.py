@@ -1,6 +1,5 @@
 """The one `torch.optim.Optimizer` behind every class of `thalweg.optim`, and its one `step`."""
 
-import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from thalweg.optim import tensors
 from thalweg.optim.averages import swapped
 from thalweg.optim.calls import stepping
 from thalweg.optim.checkpoints import matched
+from thalweg.optim.default_device import on_cpu_by_default
 from thalweg.optim.followed import Kernels
+from thalweg.optim.group_keys import check_keys
 from thalweg.optim.loading import restored
 from thalweg.optim.loss_scaling import Finer, unscale
 from thalweg.optim.precision import Precision, check
@@ -51,22 +52,31 @@ class Optimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         defaults = bind(self.recipe, args, kwargs)
-        super().__init__(params, {name: kept(value) for name, value in defaults.items()})
+        super().__init__(params, kept(self.recipe, defaults))
         self._take_scale_where_fused()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds parameters with hyperparameters of their own. Raises `InputError` as the constructor does."""
-        self._refuse_misspelt(param_group)
+        check_keys(self.recipe, self.defaults, param_group)
         self._refuse_another_convention([param_group])
-        own = {key: kept(value) for key, value in param_group.items() if key in self.defaults}
+        own = kept(self.recipe, {key: value for key, value in param_group.items() if key in self.defaults})
         super().add_param_group({**param_group, **own, **self._checked(self.defaults | own)})
         group = self.param_groups[-1]
+        self._require_dense(group)
         tell_coupled_decay(self._recipe, group)
         _set_initial(self.recipe, group)
         if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
             needs = self._needs(group, len(self.param_groups) - 1)
             if not any(s.initial == PARAMETER for s in needs.structure.states):  # whose values may still change
-                needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before the first step
+                with on_cpu_by_default():
+                    needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before a step
+
+    def _require_dense(self, group: Mapping[str, Any]) -> None:
+        """Takes the newest group back where a parameter has no plain memory."""
+        layouts = [p.layout for p in group["params"] if p.layout != torch.strided]
+        if layouts:
+            self.param_groups.pop()
+            raise InputError(f"{class_name(self.recipe)} steps dense parameters, got one with layout {layouts[0]}.")
 
     @stepping
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -77,7 +87,7 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with torch.no_grad():
+        with torch.no_grad(), on_cpu_by_default():
             if self._is_template():
                 self._create_state()
             elif self._on_tensors():
@@ -155,8 +165,9 @@ class Optimizer(torch.optim.Optimizer):
         return found is not None and bool(found)
 
     def _on_tensors(self) -> bool:
-        """Whether a step is to be operations on tensors alone."""
-        return any(of.get(hint) for of in (self.defaults, *self.param_groups) for hint in WHOLLY_TENSORS)
+        """Whether a step is to be operations on tensors alone: as asked, or since a mode of torch's follows them."""
+        asked = any(of.get(hint) for of in (self.defaults, *self.param_groups) for hint in WHOLLY_TENSORS)
+        return asked or (watched() and not any(map(_has_sparse_gradients, self.param_groups)))
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -183,7 +194,8 @@ class Optimizer(torch.optim.Optimizer):
             _set_initial(self.recipe, group)
         if "defaults" in state:  # a copy, or from a pickle
             self._take_scale_where_fused()
-        states.adopt(self.recipe, self.state)
+        with on_cpu_by_default():
+            states.adopt(self.recipe, self.state)
 
     def state_dict(self) -> dict[str, Any]:
         """As torch's, with plain numbers for NumPy's, so that `torch.load` reads it with `weights_only=True`."""
@@ -226,14 +238,6 @@ class Optimizer(torch.optim.Optimizer):
             for hook in hooks:
                 hook.remove()
 
-    def _refuse_misspelt(self, group: Mapping[str, Any]) -> None:
-        """A group may carry keys of its user's own (a name, say), but none that looks like a hyperparameter's."""
-        known = [*self.defaults, "params", "param_names", "name", "initial_lr"]
-        for key in group:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.75)
-            if key not in known and near:
-                raise InputError(f"{class_name(self.recipe)} has no hyperparameter {key!r}; did you mean {near[0]!r}?")
-
     def _refuse_another_convention(self, groups: Iterable[Mapping[str, Any]]) -> None:
         own = self.defaults.get(CONVENTION, CONVENTIONS[0])
         other = next((g[CONVENTION] for g in groups if g.get(CONVENTION, own) != own), None)
@@ -253,6 +257,10 @@ class Optimizer(torch.optim.Optimizer):
         if group.get("differentiable") and other:
             raise InputError(f"{class_name(recipe)}: differentiable=True and {other} do not go together; keep one.")
         return check(class_name(recipe), group)
+
+
+def _has_sparse_gradients(group: Mapping[str, Any]) -> bool:
+    return any(p.grad is not None and p.grad.is_sparse for p in group["params"])
 
 
 def _set_initial(recipe: Recipe, group: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from thalweg.optim.precision import PRECISION, Precision, check
 from thalweg.optim.signature import class_name, spelled
 from thalweg.options.kinds import as_number
-from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution.storage import watched
 from thalweg.rules.hyperparameters import Hyperparameter
@@ -80,13 +80,17 @@ def plain(value: Any) -> Any:
     return value if number is None else number
 
 
-def kept(value: Any) -> Any:
-    """A hyperparameter's value as a param group keeps it: as `plain`, but a tensor of one number stays a tensor."""
-    if isinstance(value, Tensor) and value.ndim == 0:
-        return value
-    if isinstance(value, tuple | list) and any(isinstance(v, Tensor) for v in value):
-        return tuple(map(kept, value))
-    return plain(value)
+def kept(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as a param group keeps them: Python's numbers for NumPy's, tuples for sequences; tensors stay tensors."""
+    return {name: _kept(value, several=name in recipe.rule.tuples) for name, value in given.items()}
+
+
+def _kept(value: Any, *, several: bool) -> Any:
+    if several and (members := in_sequence(value)):
+        return tuple(
+            _kept(member, several=False) for member in (plain(value) if isinstance(value, Tensor) else members)
+        )
+    return plain(value) if isinstance(value, np.generic) else value
 
 
 def checked(recipe: Recipe, h: Hyperparameter, value: Any) -> Any:

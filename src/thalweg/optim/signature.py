@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from thalweg.errors import InputError
+from thalweg.optim.annotations import annotation
 from thalweg.optim.precision import PRECISION
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import OPTIONS
@@ -37,19 +38,24 @@ CONVENTION = "convention"
 
 
 @cache
-def _signature(recipe_name: str, items: tuple[tuple[str, Any], ...], positional: int) -> inspect.Signature:
+def _signature(items: tuple[tuple[str, Any, Any], ...], positional: int) -> inspect.Signature:
     kind = inspect.Parameter
-    parameters = [kind("params", kind.POSITIONAL_OR_KEYWORD)]
-    for i, (name, default) in enumerate(items):
-        place = kind.POSITIONAL_OR_KEYWORD if i < positional else kind.KEYWORD_ONLY
-        parameters.append(kind(name, place, default=default))
-    return inspect.Signature(parameters)
+    places = (kind.POSITIONAL_OR_KEYWORD if i <= positional else kind.KEYWORD_ONLY for i in range(len(items)))
+    return inspect.Signature(
+        [
+            kind(name, place, default=default, annotation=of)
+            for place, (name, default, of) in zip(places, items, strict=True)
+        ],
+        return_annotation=None,
+    )
 
 
 def signature(recipe: Recipe) -> inspect.Signature:
-    """`(params, lr=…, …, *, maximize=False, foreach=None, …)`."""
+    """`(params, lr: float | Tensor = …, …, *, maximize: bool = False, foreach: bool | None = None, …)`."""
     assert recipe.drop_in is not None
-    return _signature(recipe.name, tuple(group_defaults(recipe).items()), len(recipe.drop_in.arguments))
+    given = {"params": inspect.Parameter.empty, **group_defaults(recipe)}
+    items = tuple((name, default, annotation(recipe, name, default)) for name, default in given.items())
+    return _signature(items, len(recipe.drop_in.arguments))
 
 
 def bind(recipe: Recipe, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,4 +90,4 @@ def spelled(recipe: Recipe) -> tuple[str, ...]:
 def _default(recipe: Recipe, name: str) -> Any:
     if name in recipe.rule.tuples:
         return tuple(recipe.defaults[member] for member in recipe.rule.tuples[name])
-    return recipe.defaults[name]
+    return HINTS[name] if name in HINTS else recipe.defaults[name]

@@ -46,6 +46,12 @@ def touched(elements: Elements) -> tuple[Elements, Callable[[], None]]:
     return replace(elements, g=elements.g.values(), p=p, states=tuple(others), rest=rest), put_back
 
 
+def steps_every_row(structure: Structure, program: Program, *, first: bool) -> bool:
+    """Whether this step is of the rows without a gradient, too: those with momentum go on, as in torch's class."""
+    switch = structure.rule.every_row_with
+    return bool(switch and switch not in structure.absent) or (first and begins(program))
+
+
 def begins(program: Program) -> bool:
     """Whether the first step is not like the others, so that every row must see it."""
     return any(_asks_for_first(symbol) for symbol in (*program.columns, *program.row_updates.values()))

@@ -38,7 +38,7 @@ FIXED: Mapping[str, Values] = {
 
 def names(by: Recipe) -> Mapping[str, str]:
     """Our name → the library's, of those hyperparameters of an optimizer that the library calls otherwise."""
-    own = {ours: _several(theirs)[0] for ours, theirs in by.rule.spelled.get(by.convention, {}).items()}
+    own = {ours: several(theirs)[0] for ours, theirs in by.rule.spelled.get(by.convention, {}).items()}
     every = {**NAMES.get(by.convention, {}), **own}
     return {ours: theirs for ours, theirs in every.items() if ours in by.hyperparameters}
 
@@ -46,10 +46,11 @@ def names(by: Recipe) -> Mapping[str, str]:
 def repeated(by: Recipe) -> Mapping[str, str]:
     """Arguments that the library has beside → the hyperparameter whose value they must have, for us to compute it."""
     spelled = by.rule.spelled.get(by.convention, {})
-    return {further: ours for ours, theirs in spelled.items() for further in _several(theirs)[1:]}
+    return {further: ours for ours, theirs in spelled.items() for further in several(theirs)[1:]}
 
 
-def _several(theirs: str | tuple[str, ...]) -> tuple[str, ...]:
+def several(theirs: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The names that a library has for one hyperparameter."""
     return (theirs,) if isinstance(theirs, str) else theirs
 
 

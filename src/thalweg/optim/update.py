@@ -117,7 +117,10 @@ class GroupUpdate:
     def norms(self) -> Array:
         """The norm of each gradient, `[n]`."""
         self._require_dense(self._gradients)
-        return norms([sharded.norm(sparse.values_of(g)) for g in self._gradients])
+        real = [not g.is_meta for g in self._gradients]  # on meta there is nothing to measure
+        each = np.zeros(len(real))
+        each[real] = norms([sharded.norm(sparse.values_of(g)) for g in self._gradients if not g.is_meta])
+        return each
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_dense(gradients)

@@ -184,7 +184,7 @@ def _watched(group: Mapping[str, Any]) -> list[tuple[Tensor, Tensor]]:
 
 
 def _plain(x: Tensor) -> bool:
-    return type(x) in PLAIN and x.layout == torch.strided and x.is_floating_point() and x.numel() > 0
+    return type(x) in PLAIN and x.layout == torch.strided and not x.is_meta and x.is_floating_point() and x.numel() > 0
 
 
 def _in_numbers(values: Mapping[str, Any], group: Mapping[str, Any]) -> bool:

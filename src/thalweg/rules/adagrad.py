@@ -20,7 +20,7 @@ def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Mov
 @rule(
     paper="Duchi, Hazan & Singer 2011, JMLR 12",
     when="For sparse features and convex models; in deep networks its rates shrink too early.",
-    drop_in="Adagrad(lr, lr_decay, weight_decay, initial_accumulator_value, eps)",
+    drop_in="Adagrad(lr, lr_decay, weight_decay, initial_accumulator_value, eps, foreach)",
     rates=(1e-4, 1.0),
     scale_free=True,
     conventions={

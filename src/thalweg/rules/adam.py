@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from thalweg.numerics import maximum, sqrt
+from thalweg.numerics import lerp, maximum, sqrt
 from thalweg.rules.contract import preset, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
 from thalweg.rules.moves import Moved, Values
@@ -40,7 +40,7 @@ def adam(
     Keras adds ε before the bias correction: lr·√(1 - β2ᵗ)/(1 - β1ᵗ) · m/(√v + ε). Optax takes amsgrad's maximum after
     it, of v/(1 - β2ᵗ). The paper of amsgrad corrects neither moment.
     """
-    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg = lerp(exp_avg, g, 1 - beta1)
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
     first, second = 1 - beta1**t, 1 - beta2**t  # the shares of the gradients so far in both averages
     largest = exp_avg_sq
@@ -51,8 +51,8 @@ def adam(
     elif convention == "paper" and amsgrad:
         update = lr * exp_avg / (sqrt(largest) + eps)
     else:
-        corrected = largest if convention == "optax" and amsgrad else largest / second
-        update = lr * (exp_avg / first) / (sqrt(corrected) + eps)
+        share = 1.0 if convention == "optax" and amsgrad else sqrt(second)
+        update = lr * (exp_avg / first) / (sqrt(largest) / share + eps)  # v over its share may exceed all numbers
     return update, exp_avg, exp_avg_sq, max_exp_avg_sq
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from thalweg.numerics import absolute, maximum
+from thalweg.numerics import absolute, lerp, maximum
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 from thalweg.rules.moves import only_at_zero
@@ -12,7 +12,7 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Kingma & Ba 2014, arXiv:1412.6980, section 7.1",
     when="Where single gradients are huge, as with embeddings: the largest of them decides, not their mean square.",
-    drop_in="Adamax(lr, betas, eps, weight_decay)",
+    drop_in="Adamax(lr, betas, eps, weight_decay, foreach)",
     rates=(1e-4, 1.0),
     scale_free=True,
     conventions={"keras": {"lr": 1e-3, "eps": 1e-7}, "optax": {}, "paper": {}},
@@ -31,7 +31,7 @@ def adamax(
 
     Keras adds ε to u instead, m/(u + ε) with u ← max(β2·u, |g|). The paper has no ε.
     """
-    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg = lerp(exp_avg, g, 1 - beta1)
     if convention == "torch":
         largest = exp_inf = maximum(beta2 * exp_inf, absolute(g) + eps)
     else:

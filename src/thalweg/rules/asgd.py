@@ -1,8 +1,9 @@
 """ASGD: gradient descent whose iterates are averaged beside it."""
 
+from math import inf
 from typing import Annotated
 
-from thalweg.numerics import Value, kept, maximum, where
+from thalweg.numerics import Value, absolute, kept, maximum, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Range, Rate
 from thalweg.rules.states import RowFirstRate, RowOnes, Weights
@@ -15,7 +16,7 @@ Start = Annotated[Value, Range(0.0, float("inf"), search=(1.0, 1e4), scale="log"
 @rule(
     paper="Polyak & Juditsky 1992, doi:10.1137/0330046",
     when="To report the average of all iterates, in state ax, instead of the last.",
-    drop_in="ASGD(lr, lambd, alpha, t0, weight_decay)",
+    drop_in="ASGD(lr, lambd, alpha, t0, weight_decay, foreach, maximize, differentiable, capturable)",
     rates=(1e-3, 1e1),
     rests=False,
     dense="its decay and its average go on at every step",
@@ -34,7 +35,8 @@ def asgd(
     to take. The decay by λ is torch's own.
     """
     eta, mu = kept(eta), kept(mu)  # torch holds both in its default dtype
-    update = eta * (lambd * p + g)
+    decayed = where(absolute(p) < inf, lambd * p, 0.0)  # (1 - λη)·p of an infinite p is p
+    update = eta * (decayed + g)
     after = p - update
     ax = where(mu == 1, after, ax + mu * (after - ax))
     next_eta = kept(lr / (1 + lambd * lr * t) ** alpha)

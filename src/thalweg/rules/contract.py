@@ -38,6 +38,7 @@ class Rule:
     spelled: convention → our names of hyperparameters → the library's, where that is not its usual one.
     move: hyperparameters for the same steps by the formula of another convention.
     dense: why it cannot step some elements and leave the others; empty where it can.
+    every_row_with: the switch with which a sparse gradient moves rows that it does not touch, as in torch's class.
     """
 
     function: Callable[..., Any]
@@ -56,6 +57,7 @@ class Rule:
     spelled: Mapping[str, Names] = field(default_factory=dict)
     move: Move = unmoved
     dense: str = ""
+    every_row_with: str = ""
 
     def __call__(self, *args: Value, **hyperparameters: Value) -> Any:
         return self.function(*args, **hyperparameters)
@@ -98,6 +100,7 @@ def rule(
     spelled: Mapping[str, Names] = MappingProxyType({}),
     move: Move = unmoved,
     dense: str = "",
+    every_row_with: str = "",
     **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
@@ -123,6 +126,7 @@ def rule(
             target, or why there are none (`thalweg.rules.moves`); for rules with formulas.
         dense: where a step of the rows that a sparse gradient touches, and no others, is not what the rule means: why,
             as a clause, "its decay moves all".
+        every_row_with: the switch with which torch's class, too, moves rows that a sparse gradient does not touch.
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
@@ -147,6 +151,7 @@ def rule(
             spelled=spelled,
             move=move,
             dense=dense,
+            every_row_with=every_row_with,
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from thalweg.numerics import kept, sqrt
+from thalweg.numerics import kept, lerp, sqrt
 from thalweg.rules.contract import preset, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
 from thalweg.rules.states import RowOnes, Zeros
@@ -37,11 +37,11 @@ def nadam(
     mu_next = beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
     mu_product = kept(kept(mu) * mu_product)  # torch multiplies in its default dtype
     decay, share = (beta1, 1.0) if convention == "torch" else (mu, beta2)
-    exp_avg = decay * exp_avg + (1 - decay) * g
+    exp_avg = lerp(exp_avg, g, 1 - decay)
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
-    ahead = (1 - mu) / (1 - mu_product) * g + mu_next / (1 - mu_product * mu_next) * exp_avg
+    now, next_one = lr * (1 - mu) / (1 - mu_product), lr * mu_next / (1 - mu_product * mu_next)
     second = share / (1 - beta2**t) * exp_avg_sq
-    return lr * ahead / (sqrt(second) + eps), exp_avg, exp_avg_sq, mu_product
+    return (now * g + next_one * exp_avg) / (sqrt(second) + eps), exp_avg, exp_avg_sq, mu_product
 
 
 nadamw = preset(

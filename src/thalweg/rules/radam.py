@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from thalweg.numerics import sqrt, where
+from thalweg.numerics import lerp, sqrt, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
 from thalweg.rules.states import Zeros
@@ -30,7 +30,7 @@ def radam(
 
     The paper rectifies from ρₜ > 4 and has no ε; torch from ρₜ > 5, Optax from ρₜ ≥ 5 and with √(v/(1 - β2ᵗ)) + ε.
     """
-    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg = lerp(exp_avg, g, 1 - beta1)
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
     correction = 1 - beta2**t
     most = 2 / (1 - beta2) - 1

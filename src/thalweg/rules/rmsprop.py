@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from thalweg.numerics import maximum, sqrt
+from thalweg.numerics import lerp, maximum, sqrt
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Epsilon, Flag, Fraction, Momentum, Rate
 from thalweg.rules.moves import BESIDE_ROOT, Moved, Values, rate_inside
@@ -18,7 +18,9 @@ def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Mov
 @rule(
     paper="Tieleman & Hinton 2012, Coursera lecture 6.5; centered: Graves 2013, arXiv:1308.0850",
     when="For recurrent networks and reinforcement learning, where it is the published setting.",
-    drop_in="RMSprop(lr, alpha, eps, weight_decay, momentum, centered)",
+    drop_in=(
+        "RMSprop(lr, alpha, eps, weight_decay, momentum, centered, capturable, foreach, maximize, differentiable)"
+    ),
     rates=(1e-5, 1e-1),
     scale_free=True,
     conventions={
@@ -46,7 +48,7 @@ def rmsprop(
     square_avg = alpha * square_avg + (1 - alpha) * g * g
     variance = square_avg
     if centered:
-        grad_avg = alpha * grad_avg + (1 - alpha) * g
+        grad_avg = lerp(grad_avg, g, 1 - alpha)
         variance = maximum(square_avg - grad_avg * grad_avg, 0.0)
     inside, outside = (1.0, lr) if convention == "torch" else (lr, 1.0)
     root = sqrt(variance) + eps if convention == "torch" else sqrt(variance + eps)

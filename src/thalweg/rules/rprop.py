@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from thalweg.numerics import Value, clip, sign, where
+from thalweg.numerics import Value, clip, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import NonNegative, Range, Rate
 from thalweg.rules.states import FirstRate, Zeros
@@ -38,10 +38,10 @@ def rprop(
         p ← p - Δ·sign(g),  g' ← g
 
     Δ starts at the first step's lr, which means nothing afterwards. The paper also takes the last step back after a
-    change of sign; torch does not, and Optax is one step late.
+    change of sign; torch does not, and Optax is one step late. NaN has no sign, as in torch: that element rests.
     """
     agreement = g * prev
     step_size = where(agreement > 0, etaplus * step_size, where(agreement < 0, etaminus * step_size, step_size))
     step_size = clip(step_size, step_size_min, step_size_max)
     g = where(agreement < 0, 0.0, g)
-    return sign(g) * step_size, g, step_size
+    return where(g > 0, step_size, where(g < 0, -step_size, 0.0)), g, step_size

@@ -24,6 +24,7 @@ def _contradiction(values: Mapping[str, Any]) -> str:
     contradiction=_contradiction,
     conventions={"keras": {"lr": 1e-2}, "optax": {}, "paper": {}},
     move=rate_inside,
+    every_row_with="momentum",
 )
 def sgd(
     g, p, momentum_buffer: Zeros, t, *,

@@ -1,0 +1,36 @@
+"""Types of a drop-in's arguments, for type checkers and for tools that configure classes by their signatures."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from torch import Tensor, dtype
+from torch.optim.optimizer import ParamsT
+
+from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution.rounding import Rounding
+
+Number = float | Tensor
+
+PRECISION_TYPES: Mapping[str, Any] = {
+    "rounding": Rounding,
+    "rounding_seed": int,
+    "state_dtype": Literal["parameter", "bfloat16", "8bit"] | dtype | None,
+}
+
+
+def annotation(recipe: Recipe, name: str, default: Any) -> Any:
+    """The type of one argument, `params` included."""
+    if name == "params":
+        return ParamsT
+    if name in recipe.rule.tuples:
+        return tuple[(Number,) * len(recipe.rule.tuples[name])]  # type: ignore[misc]
+    if name == "convention":
+        return Literal[recipe.conventions]
+    if name in PRECISION_TYPES:
+        return PRECISION_TYPES[name]
+    declared = recipe.hyperparameters.get(name)
+    if declared is None:  # a choice of implementation
+        return bool if isinstance(default, bool) else bool | None
+    if declared.range is None:
+        return bool
+    return int if declared.range.whole else Number

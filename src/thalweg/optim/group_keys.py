@@ -1,0 +1,57 @@
+"""The keys of param groups: hyperparameters, keys of users and schedulers, and misspelt hyperparameters.
+
+torch takes any key, and never reads one that it does not know. Users and schedulers rely on that (`lr_mult`,
+`max_momentum`), and misspelt hyperparameters are lost by it.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from thalweg.errors import InputError, listed
+from thalweg.optim.signature import class_name
+from thalweg.optim.translation import NAMES, several
+from thalweg.optim.watch import OptimizerWarning, tell
+from thalweg.recipes.catalogue import Recipe
+
+NEAR = 0.75  # of difflib's ratio: from here on, a key is a misspelt name
+
+
+class UnknownGroupKey(OptimizerWarning):
+    """A param group has a key that looks like a misspelt hyperparameter, and is not read."""
+
+
+def check_keys(recipe: Recipe, known: Iterable[str], group: Mapping[str, Any]) -> None:
+    """Warns of keys that look misspelt.
+
+    Raises `InputError` for the name that a hyperparameter has in another library, or in the rule.
+    """
+    names = [*known]
+    unknown = [str(key) for key in group if key not in names and key not in ("params", "param_names")]
+    elsewhere = _elsewhere(recipe)
+    for key in unknown:
+        if key in elsewhere:
+            raise InputError(
+                f"{class_name(recipe)} has no hyperparameter {key!r} in its groups; give {elsewhere[key]!r}."
+            )
+    near = {key: _nearest(key, names) for key in unknown}
+    hints = [f"{key!r} (did you mean {name!r}?)" for key, name in near.items() if name]
+    if hints:
+        tell(class_name(recipe), UnknownGroupKey, f"a param group has {listed(hints)}, which no step reads.")
+
+
+def _elsewhere(recipe: Recipe) -> dict[str, str]:
+    """Another library's name of a hyperparameter, or the rule's own → the name of the argument."""
+    arguments = {member: argument for argument, members in recipe.rule.tuples.items() for member in members}
+    spelled = [names for of in (NAMES, recipe.rule.spelled) for names in of.values()]
+    named = [(name, ours) for names in spelled for ours, theirs in names.items() for name in several(theirs)]
+    theirs = {name: arguments.get(ours, ours) for name, ours in named if ours in recipe.hyperparameters}
+    return {**theirs, **arguments}
+
+
+def _nearest(key: str, names: Sequence[str]) -> str | None:
+    """The name that a key misspells. Those that hold one in words, `weight_decay_scale`, `init_lr`, misspell none."""
+    if any(f"_{name}_" in f"_{key}_" for name in names):
+        return None
+    near = difflib.get_close_matches(key, names, n=1, cutoff=NEAR)
+    return near[0] if near else None
