@@ -19,6 +19,11 @@ EVERYTHING = {
 """Every modifier of an optimizer at once."""
 
 
+def refused(*tensors: torch.Tensor, scales: object = ()) -> str:
+    """In the place of `storage.obstacle`: no row is taken by a compiled pass."""
+    return "the test asks for the reference"
+
+
 class TinyNet(nn.Module):
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()

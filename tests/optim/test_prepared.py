@@ -148,8 +148,8 @@ def test_parameters_without_a_gradient_now_and_then(cls):
 
 def test_the_same_step_again_is_taken_the_quick_way(monkeypatch):
     made, quick = Trained(thalweg.optim.Adam), []
-    taken = Prepared.step
-    monkeypatch.setattr(Prepared, "step", lambda *args: quick.append(taken(*args)) or quick[-1])
+    taken = Prepared.fits
+    monkeypatch.setattr(Prepared, "fits", lambda *args: quick.append(taken(*args)) or quick[-1])
     made.step(4)
     assert quick == [True] * 3
 

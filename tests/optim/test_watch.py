@@ -22,7 +22,7 @@ def train(cls, steps=3, p=None, scale=1.0, **options):
     p = torch.nn.Parameter(torch.linspace(1, 2, 50) if p is None else p)
     optimizer = cls([p], **options)
     for step in range(steps):
-        p.grad = (scale * torch.cos(torch.arange(p.numel()) + step)).view(p.shape).to(p.dtype)
+        p.grad = torch.empty_like(p).copy_((scale * torch.cos(torch.arange(p.numel()) + step)).view(p.shape))
         optimizer.step()
     return p, optimizer
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from problems import tiny, train_all
+from problems import refused, tiny, train_all
 from thalweg.population.members import Member
 from thalweg.population.models import input_major, like
 from thalweg.population.plan import make_plan
@@ -58,7 +58,7 @@ def test_stacked_updates_equal_compiled_ones(name: str, monkeypatch: pytest.Monk
     """Other devices step in torch's operators; the same numbers come out."""
     workload, chosen = tiny(torch.float64), members([name], seeds=2, rates=5)
     fast = train_all(workload, chosen, execution="population")
-    monkeypatch.setattr(storage, "accepts", lambda tensor: False)
+    monkeypatch.setattr(storage, "obstacle", refused)
     slow = train_all(workload, chosen, execution="population")
     for a, b in zip(fast, slow, strict=True):
         assert [e.train_loss for e in a.curve] == pytest.approx([e.train_loss for e in b.curve], rel=1e-10)

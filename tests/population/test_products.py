@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from problems import points, tiny, train_all
+from problems import points, refused, tiny, train_all
 from thalweg.population import executors, parts, products
 from thalweg.population.gradients import GradientProgram, whole
 from thalweg.population.members import Member
@@ -105,7 +105,7 @@ def test_whatever_needs_whole_gradients_gets_them(monkeypatch: pytest.MonkeyPatc
     options = {"clip_norm": 0.1, "keep_weights": True}
     alone = train_all(wide(), chosen, execution="loop", **options)
     clipped = train_all(wide(), chosen, execution="population", **options)
-    monkeypatch.setattr(executors.storage, "accepts", lambda *tensors: False)
+    monkeypatch.setattr(executors.storage, "obstacle", refused)
     stacked = train_all(wide(), chosen, execution="population", **options)
     plain = train_all(wide(), chosen, execution="population", keep_weights=True)
     for a, b, c in zip(alone, clipped, stacked, strict=True):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from thalweg.recipes.execution import addresses
-from thalweg.recipes.execution.addresses import Fixed, Like
+from thalweg.recipes.execution.addresses import Like, Pinned
 
 SHAPES = ((3, 5), (1,), (), (4, 1), (2, 3, 2), (0,))
 
@@ -83,18 +83,18 @@ def resized(tensor):
 @pytest.mark.parametrize("move", [moved, shared, resized])
 def test_one_that_moves(move):
     fixed = tensors()
-    held = Fixed(fixed)
-    assert not held.moved()
+    held = Pinned(fixed)
+    assert not held.changed()
     move(fixed[2])
-    assert held.moved()
+    assert held.changed()
 
 
 def test_what_is_fixed_stays_alive():
-    held = Fixed(tensors())
+    held = Pinned(tensors())
     [torch.zeros(1000) for _ in range(10)]
-    assert not held.moved()
+    assert not held.changed()
 
 
 def test_nothing():
-    assert not Fixed([]).moved()
+    assert not Pinned([]).changed()
     assert Like([]).addresses([]).tolist() == []

@@ -131,7 +131,7 @@ def row_dtype() -> Any:
 
 
 @contextmanager
-def rows_held_in(dtype: Any = None) -> Iterator[None]:
+def rows_held_in(dtype: Any) -> Iterator[None]:
     """A context in which row state is held in this dtype, that of a checkpoint, say; `None` for torch's default."""
     token = _row_dtype.set(dtype)
     try:

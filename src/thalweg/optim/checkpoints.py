@@ -1,20 +1,30 @@
 """What a checkpoint says of which parameter: by name where both have names, else by place, or it is refused."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from torch import Tensor
 
 from thalweg.errors import InputError, listed
 from thalweg.optim.eightbit import SCALES
+from thalweg.optim.loading import own_states
 from thalweg.optim.signature import class_name, group_defaults
 from thalweg.optim.state import REST
-from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.options import STATES
+from thalweg.recipes.catalogue import Recipe, recipes
+from thalweg.recipes.execution import blocks, storage
 
 Groups = Sequence[Mapping[str, Any]]
 
 FEW = 4  # names in one sentence
+OF_THIS_RUN = ("foreach", "fused")
+"""Arguments that say how a step is carried out, and nothing of what it computes."""
+
+WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""What torch's wrappers add to names, wherever the wrapped module stands in the model."""
+
+PARALLEL = "module."
+"""What data-parallel wrappers put before every name."""
 
 
 def matched(recipe: Recipe, groups: Groups, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,10 +40,20 @@ def matched(recipe: Recipe, groups: Groups, checkpoint: Mapping[str, Any]) -> di
     for group, of in zip(groups, saved, strict=True):
         for place, (p, index) in enumerate(zip(group["params"], of["params"], strict=True)):
             name = group["param_names"][place] if "param_names" in group else f"number {place}"
-            _require_like(recipe, name, p, checkpoint["state"].get(index, {}))
-    own = group_defaults(recipe)  # what a checkpoint says nothing of stays as this optimizer was asked for
-    kept = [{key: value for key, value in group.items() if key in own} for group in groups]
-    return {**checkpoint, "param_groups": [{**of, **given} for of, given in zip(kept, saved, strict=True)]}
+            require_like(recipe, name, p, checkpoint["state"].get(index, {}))
+    pairs = zip(groups, saved, strict=True)
+    return {**checkpoint, "param_groups": [_merged(recipe, group, of) for group, of in pairs]}
+
+
+def _merged(recipe: Recipe, group: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved group, with what it says nothing of as this optimizer was asked for.
+
+    How a step is to be carried out stays this optimizer's own choice; `capturable` travels to where graphs are.
+    """
+    own = {key: value for key, value in group.items() if key in group_defaults(recipe)}
+    on_gpu = any(storage.on_gpu(p.device) for p in group["params"])
+    hints = (*OF_THIS_RUN, *(() if on_gpu else ("capturable",)))
+    return {**own, **saved, **{hint: own[hint] for hint in hints if hint in own}}
 
 
 def _named(groups: Groups) -> bool:
@@ -43,24 +63,43 @@ def _named(groups: Groups) -> bool:
 
 
 def _by_name(groups: Groups, saved: Groups) -> Groups:
-    own, theirs = (set(_names(of)) for of in (groups, saved))
-    if own != theirs:
-        missing, odd = sorted(own - theirs), sorted(theirs - own)
-        lacks = f" It has nothing of {_few(missing)}." if missing else ""
-        more = f" The optimizer has no {_few(odd)}." if odd else ""
-        raise InputError(f"The checkpoint is of other parameters.{lacks}{more} Load it for the model it was saved of.")
+    theirs, own = _to_match([*_names(saved)], [*_names(groups)])
     found = []
     for group in groups:
-        names = group["param_names"]
-        of = next((g for g in saved if names and names[0] in g["param_names"]), None)
-        if of is None or set(of["param_names"]) != set(names):
+        names = [own[name] for name in group["param_names"]]
+        of = next((g for g in saved if names and names[0] in map(theirs.get, g["param_names"])), None)
+        if of is None or {theirs[name] for name in of["param_names"]} != set(names):
             raise InputError(
-                f"The checkpoint has the parameters in other param groups: not {_few(names)} together. Make the"
-                " groups as they were when it was saved."
+                f"The checkpoint has the parameters in other param groups: not {_few(group['param_names'])} together."
+                " Make the groups as they were when it was saved."
             )
-        indices = dict(zip(of["param_names"], of["params"], strict=True))
-        found.append({**of, "params": [indices[name] for name in names], "param_names": list(names)})
+        indices = dict(zip(map(theirs.get, of["param_names"]), of["params"], strict=True))
+        params = [indices[name] for name in names]
+        found.append({**of, "params": params, "param_names": list(group["param_names"])})
     return found
+
+
+def _to_match(saved: Sequence[str], own: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Each name to the name that the parameter has in both: as it is, or without what wrappers of the model add."""
+    if set(saved) == set(own):
+        return {name: name for name in saved}, {name: name for name in own}
+    bare_saved, bare_own = _unwrapped(saved), _unwrapped(own)
+    if {*bare_saved.values()} == {*bare_own.values()} and len({*bare_own.values()}) == len(own):
+        return bare_saved, bare_own
+    missing, odd = sorted(set(own) - set(saved)), sorted(set(saved) - set(own))
+    lacks = f" It has nothing of {_few(missing)}." if missing else ""
+    more = f" The optimizer has no {_few(odd)}." if odd else ""
+    raise InputError(f"The checkpoint is of other parameters.{lacks}{more} Load it for the model it was saved of.")
+
+
+def _unwrapped(names: Sequence[str]) -> dict[str, str]:
+    """Each name without the prefixes of `torch.compile`, DDP, FSDP and activation checkpointing."""
+    bare = list(names)
+    for prefix in WRAPPERS:
+        bare = [name.replace(prefix, "") for name in bare]
+    while bare and all(name.startswith(PARALLEL) for name in bare):
+        bare = [name.removeprefix(PARALLEL) for name in bare]
+    return dict(zip(names, bare, strict=True))
 
 
 def _names(groups: Groups) -> Iterator[str]:
@@ -80,19 +119,35 @@ def _require_as_many(groups: Groups, saved: Groups) -> None:
         )
 
 
-def _require_like(recipe: Recipe, name: str, p: Tensor, state: Mapping[str, Any]) -> None:
-    known = {s.name for s in (*recipe.rule.states, *STATES.values())} | {"step", REST}
+def require_like(recipe: Recipe, name: str, p: Tensor, state: Mapping[str, Any]) -> None:
+    """Raises `InputError` where the saved state of a parameter is another optimizer's, or of another size."""
+    own = own_states(recipe)
+    strange = [key for key in state if key not in own and key in _states_of_others()]
+    if strange and not own.keys() & state.keys():
+        raise InputError(
+            f"The checkpoint holds {strange[0]!r} of parameter {name}, which {class_name(recipe)} does not know: it was"
+            " saved by another optimizer."
+        )
     for key, value in state.items():
-        if not isinstance(value, Tensor) or value.numel() == 1 or key.endswith(SCALES):
-            continue
-        if key not in known:
-            raise InputError(
-                f"The checkpoint holds {key!r} of parameter {name}, which {class_name(recipe)} does not know: it was"
-                " saved by another optimizer."
-            )
-        if value.shape != p.shape:
+        elementwise = key == REST or (key in own and not own[key].per_row)
+        if elementwise and isinstance(value, Tensor) and value.shape != p.shape:
             raise InputError(
                 f"The checkpoint's {key} of parameter {name} has shape {tuple(value.shape)}, the parameter"
                 f" {tuple(p.shape)}: it is of another model, or the parameters came in another order"
                 " (model.named_parameters() gives them names)."
             )
+        _require_scales(name, key, state, p)
+
+
+def _require_scales(name: str, key: str, state: Mapping[str, Any], p: Tensor) -> None:
+    scales = state.get(key + SCALES)
+    if scales is not None and scales.shape != (blocks.count(p.numel()),):
+        raise InputError(
+            f"The checkpoint's {key + SCALES} of parameter {name} has shape {tuple(scales.shape)}, and"
+            f" {p.numel():,} elements have {blocks.count(p.numel()):,} blocks: it is of another model."
+        )
+
+
+@cache
+def _states_of_others() -> frozenset[str]:
+    return frozenset(state.name for recipe in recipes().values() for state in recipe.rule.states)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.numerics.functions import rows_held_in
 from thalweg.optim.state import Needs, States
 from thalweg.recipes.execution import compiled, storage
 from thalweg.recipes.execution.gpu import passes, rows
@@ -38,7 +37,7 @@ class Followed:
 
 def suits(elements: Elements) -> bool:
     """Whether a kernel can take the row: what is whole on a GPU, in memory that a compiled pass takes."""
-    return storage.on_gpu(elements.p.device) and storage.accepts(*elements.streams)
+    return storage.on_gpu(elements.p.device) and storage.accepts(*elements.tensors, scales=elements.scales)
 
 
 class Kernels:
@@ -58,8 +57,7 @@ class Kernels:
         known |= {name: torch.stack([row.measured[name].to(device) for row in group]) for name in group[0].measured}
         if AGREEMENT in needs.structure.measured:
             known[AGREEMENT] = self._agreement(trace_agreement(needs.structure), group, known, t)
-        with rows_held_in(*[states[0][name].dtype for name in needs.program.row_states[:1]]):
-            columns, after = rows.table(needs.program, known, t, len(group))
+        columns, after = rows.table(needs.program, known, t, len(group))
         active = None if going is None else going.long().expand(len(group))
         self._pass(needs.program, group, needs).follow(columns, active, self._keys(needs, group, t))
         self._count(states, going)
@@ -119,13 +117,13 @@ def _there(values: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     return {**values, **{name: values[name].to(device) for name in away}}
 
 
-def alike(group: Sequence[Followed], program: Program) -> list[list[Followed]]:
+def alike(group: Sequence[Followed], needs: Needs) -> list[list[Followed]]:
     """Those of one device and storage together, row states included."""
-    by_row_state: dict[Any, list[Followed]] = {}
+    by_dtype: dict[Any, list[Followed]] = {}
     for row in group:
-        by_row_state.setdefault(tuple(row.state[name].dtype for name in program.row_states), []).append(row)
+        by_dtype.setdefault(needs.row_dtype(row.state), []).append(row)
     found = []
-    for rows_alike in by_row_state.values():
+    for rows_alike in by_dtype.values():
         index = storage.together([row.elements.streams for row in rows_alike])
-        found += [[rows_alike[i] for i in of] for of in index.values()]
+        found += [[rows_alike[i] for i in of] for _, of in index]
     return found

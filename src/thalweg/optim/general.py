@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from thalweg.numerics.functions import rows_held_in
-from thalweg.optim import eightbit, sharded, sparse
+from thalweg.optim import eightbit, fitting, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.precision import Precision
 from thalweg.optim.state import Needs
-from thalweg.recipes.execution import compiled, reference, storage
+from thalweg.optim.watch import SlowStep, tell
+from thalweg.recipes.execution import compiled, overlap, reference, storage
 from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program
@@ -22,17 +23,13 @@ from thalweg.recipes.trace import Program
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be stepped, and how.
+    """Parameters to step. owner: the optimizer's name, for messages. places: of the parameters in their group."""
 
-    places: of the parameters in their group. measured: row values measured on the gradients, `[parameters]` or one for
-        all.
-    """
-
+    owner: str
     needs: Needs
     params: Sequence[Tensor]
     gradients: Sequence[Tensor]
     places: Sequence[int]
-    measured: Mapping[str, Array]
 
     @property
     def program(self) -> Program:
@@ -50,28 +47,46 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One parameter at its step `t`, `order` among those stepped. after: what is left to do with its elements."""
+    """One parameter at its step `t`, `order` among those stepped. after: what is left to do with its elements.
+
+    obstacle: why no compiled pass takes it; empty where one does.
+    """
 
     elements: Elements
     t: float
     state: states.States
     order: int
     after: Callable[[], None] | None = None
+    obstacle: str = ""
 
 
-def update(work: Work, all_states: states.States) -> None:
-    """Steps every parameter in place; creates the state that is missing."""
+def require(work: Work, group: Mapping[str, Any], all_states: states.States) -> None:
+    """Raises `InputError` where tensors do not fit each other, naming the parameter. Nothing is created or changed."""
     keeps = work.needs.keeps(work.params)
-    buckets: dict[Any, list[_Row]] = {}
-    for order, p in enumerate(work.params):
-        row = _row(work, all_states[p] if keeps else {}, order)
-        if p.is_meta:  # nothing to compute; its state has its shapes
-            continue
-        row_dtypes = tuple(row.state[name].dtype for name in work.program.row_states)
-        buckets.setdefault((row_dtypes, _executor(row.elements)), []).append(row)
-    for (row_dtypes, _), bucket in buckets.items():
-        with rows_held_in(*row_dtypes[:1]):
-            _update(work, bucket)
+    for p, g, place in zip(work.params, work.gradients, work.places, strict=True):
+        state = all_states.get(p, {}) if keeps else {}
+        fitting.require(fitting.Parameter.of(work.owner, group, place, p), g, state, work.needs)
+
+
+def update(work: Work, all_states: states.States, measured: Mapping[str, Array]) -> None:
+    """One step, in place, of parameters that `require` found in order.
+
+    measured: row values measured on the gradients, `[parameters]` or one for all.
+    """
+    keeps = work.needs.keeps(work.params)
+    rows = [_row(work, all_states[p] if keeps else {}, order) for order, p in enumerate(work.params)]
+    rows = [row for row in rows if not row.elements.p.is_meta]  # nothing to compute; its state has its shapes
+    for batch in overlap.batches([row.elements.streams for row in rows]):
+        buckets: dict[Any, list[_Row]] = {}
+        for row in (rows[i] for i in batch):
+            kind = work.needs.row_dtype(row.state), not row.obstacle, row.elements.p.dtype, row.elements.key is not None
+            buckets.setdefault(kind, []).append(row)
+        for (row_dtype, *_), bucket in buckets.items():
+            with rows_held_in(row_dtype):
+                _update(work, bucket, measured)
+    obstacle = next((row.obstacle for row in rows if row.obstacle and row.after is None), "")
+    if obstacle and not storage.watched():
+        tell(work.owner, SlowStep, f"{obstacle}, so torch's operators make its step, at several times its cost.")
 
 
 def _row(work: Work, state: states.States, order: int) -> _Row:
@@ -81,15 +96,17 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
             state[name] = state[name].cpu()
     t = _stepped(work, state, p)
     eightbit.lay(state, work.program.states, p)
-    kept = tuple([state[name] for name in work.program.states])
+    held = tuple([state[name] for name in work.program.states])
     rest = state[states.REST] if work.precision.compensates(p) else None
     if gradient.is_sparse and sparse.steps_every_row(work.needs.structure, work.program, first=t == 1):
         gradient = gradient.to_dense()
     scales = eightbit.scales(state, work.program.states)
-    elements, after = Elements(gradient, p, kept, rest, _key(work, p, t, order), scales), None
+    elements, after = Elements(gradient, p, held, rest, _key(work, p, t, order), scales), None
     if gradient.is_sparse:
         elements, after = sparse.touched(elements)
-    return _Row(_laid(sharded.elements(elements)), t, state, order, after)
+    elements = _laid(sharded.elements(elements))
+    obstacle = storage.obstacle(*elements.tensors, scales=elements.scales)
+    return _Row(elements, t, state, order, after, obstacle)
 
 
 def _laid(elements: Elements) -> Elements:
@@ -117,15 +134,10 @@ def _key(work: Work, p: Tensor, t: float, order: int) -> int | None:
     return int(work.precision.keys(np.array([t]), np.array([work.places[order]]))[0])
 
 
-def _executor(row: Elements) -> tuple[bool, torch.dtype, bool]:
-    """Whether the compiled pass can take the row, whose tensors must lie alike in memory; its dtype; any chances."""
-    return storage.accepts(*row.tensors), row.p.dtype, row.key is not None
-
-
-def _update(work: Work, rows: Sequence[_Row]) -> None:
+def _update(work: Work, rows: Sequence[_Row], measured: Mapping[str, Array]) -> None:
     """Rows of one executor; those with the same row values share one line of the table."""
     program, values = work.program, work.needs.values
-    module: Any = compiled if _executor(rows[0].elements)[0] else reference
+    module: Any = reference if rows[0].obstacle else compiled
     if program.row_states or program.measured:
         t, which = np.array([row.t for row in rows]), np.arange(len(rows))
     else:
@@ -134,7 +146,7 @@ def _update(work: Work, rows: Sequence[_Row]) -> None:
     read = program.inputs if module is compiled else numbers  # the rule itself takes even those it does not use
     arrays = {name: np.full(len(t), values[name]) for name in read} | {"t": t}
     arrays |= {name: np.array([row.state[name].item() for row in rows]) for name in program.row_states}
-    for name, value in work.measured.items():
+    for name, value in measured.items():
         arrays[name] = np.broadcast_to(value, len(work.params))[[row.order for row in rows]]
     after = module.update(work.needs.structure, [row.elements for row in rows], which.astype(np.int64), arrays)
     for name, new in after.items():

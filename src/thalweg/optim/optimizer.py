@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,14 +18,18 @@ from thalweg.optim.checkpoints import matched
 from thalweg.optim.default_device import on_cpu_by_default
 from thalweg.optim.followed import Kernels
 from thalweg.optim.group_keys import check_keys
+from thalweg.optim.loading import restored
 from thalweg.optim.loss_scaling import Finer, unscale
 from thalweg.optim.precision import Precision, check
+from thalweg.optim.reading import kept, plain
 from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
-from thalweg.optim.update import GroupUpdate, step
+from thalweg.optim.update import Updates
 from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.execution.gpu.passes import refuse_from_the_cpu
+from thalweg.recipes.execution.storage import watched
+from thalweg.rules.states import PARAMETER
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -46,24 +51,25 @@ class Optimizer(torch.optim.Optimizer):
     recipe: ClassVar[Recipe]
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
-        super().__init__(params, bind(self.recipe, args, kwargs))
+        defaults = bind(self.recipe, args, kwargs)
+        super().__init__(params, kept(self.recipe, defaults))
         self._take_scale_where_fused()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds parameters with hyperparameters of their own. Raises `InputError` as the constructor does."""
         check_keys(self.recipe, self.defaults, param_group)
         self._refuse_another_convention([param_group])
-        super().add_param_group({**param_group, **self._checked(self.defaults | param_group)})
+        own = kept(self.recipe, {key: value for key, value in param_group.items() if key in self.defaults})
+        super().add_param_group({**param_group, **own, **self._checked(self.defaults | own)})
         group = self.param_groups[-1]
         self._require_dense(group)
         tell_coupled_decay(self._recipe, group)
         _set_initial(self.recipe, group)
         if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
-            values = self._recipe.resolve(hyperparameters(self._recipe, group))
-            precision = Precision.of(group, len(self.param_groups) - 1)
-            needs = states.Needs(self._recipe.structure(values), values, precision)
-            with on_cpu_by_default():
-                needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before the first step
+            needs = self._needs(group, len(self.param_groups) - 1)
+            if not any(s.initial == PARAMETER for s in needs.structure.states):  # whose values may still change
+                with on_cpu_by_default():
+                    needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before a step
 
     def _require_dense(self, group: Mapping[str, Any]) -> None:
         """Takes the newest group back where a parameter has no plain memory."""
@@ -82,11 +88,39 @@ class Optimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         with torch.no_grad(), on_cpu_by_default():
-            if self._on_tensors():
+            if self._is_template():
+                self._create_state()
+            elif self._on_tensors():
                 self._step_on_tensors()
             elif not self._overflowed():
                 self._step_in_passes()
         return loss
+
+    def _is_template(self) -> bool:
+        """Whether torch asks for a state dict's template: by a step with a rate of 0, gradients of 0 and no state yet.
+
+        Whatever acts without a gradient (independent weight decay, averages) would act at each such call.
+        """
+        if any(self.state.values()) or not all(map(self._rests, self.param_groups)):
+            return False
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        return bool(gradients) and not watched() and not any(g.is_meta or g.any() for g in gradients)
+
+    def _rests(self, group: Mapping[str, Any]) -> bool:
+        """Whether the learning rate is 0, where that is known without waiting for a device."""
+        rate = group.get(self.recipe.rate) if self.recipe.rate else None
+        return rate is not None and (not isinstance(rate, Tensor) or rate.is_cpu) and plain(rate) == 0
+
+    def _create_state(self) -> None:
+        """Creates the state of every parameter with a gradient, as before a first step."""
+        for number, group in enumerate(self.param_groups):
+            needs, params = self._needs(group, number), [p for p in group["params"] if p.grad is not None]
+            for p in params if needs.keeps(params) else ():
+                needs.ensure(self.state[p], p, counted=needs.counts(params))
+
+    def _needs(self, group: Mapping[str, Any], number: int) -> states.Needs:
+        values = self._recipe.resolve(hyperparameters(self._recipe, group), class_name(self.recipe))
+        return states.Needs(self._recipe.structure(values), values, Precision.of(group, number))
 
     def _step_on_tensors(self) -> None:
         kernels = self.__dict__.setdefault("_kernels", defaultdict(Kernels))  # like `_updates`
@@ -96,20 +130,20 @@ class Optimizer(torch.optim.Optimizer):
 
     def _step_in_passes(self) -> None:
         """Tells of failures that say nothing, too."""
-        updates: list[GroupUpdate] = self.__dict__.setdefault("_updates", [])  # no part of what is pickled or copied
-        if len(updates) < len(self.param_groups):
-            updates += [GroupUpdate(self._recipe, number) for number in range(len(updates), len(self.param_groups))]
+        if "_updates" not in self.__dict__:  # no part of what is pickled or copied
+            self.__dict__["_updates"] = Updates(self._recipe)
+        updates: Updates = self.__dict__["_updates"]
         finer = self._unscaled()
         if "_watch" not in self.__dict__:
             self.__dict__["_watch"] = Watch(self._recipe)
         watch: Watch = self.__dict__["_watch"]
         if watch.done:
-            step(updates, self.param_groups, self.state, finer)
+            updates.step(self.param_groups, self.state, finer)
             return
         for p in (p for group in self.param_groups for p in group["params"]):
             refuse_from_the_cpu(p.device)
         watch.before(self.param_groups, self.state)
-        step(updates, self.param_groups, self.state, finer)
+        updates.step(self.param_groups, self.state, finer)
         watch.after(self.param_groups, self.state)
 
     @property
@@ -131,8 +165,9 @@ class Optimizer(torch.optim.Optimizer):
         return found is not None and bool(found)
 
     def _on_tensors(self) -> bool:
-        """Whether a step is to be operations on tensors alone."""
-        return any(of.get(hint) for of in (self.defaults, *self.param_groups) for hint in WHOLLY_TENSORS)
+        """Whether a step is to be operations on tensors alone: as asked, or since a mode of torch's follows them."""
+        asked = any(of.get(hint) for of in (self.defaults, *self.param_groups) for hint in WHOLLY_TENSORS)
+        return asked or (watched() and not any(map(_has_sparse_gradients, self.param_groups)))
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -162,10 +197,18 @@ class Optimizer(torch.optim.Optimizer):
         with on_cpu_by_default():
             states.adopt(self.recipe, self.state)
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads a checkpoint of this class or of torch's of the same name; state keeps the dtype it was saved in.
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's, with plain numbers for NumPy's, so that `torch.load` reads it with `weights_only=True`."""
+        for group in self.param_groups:
+            group.update({key: value.item() for key, value in group.items() if isinstance(value, np.generic)})
+        return super().state_dict()
 
-        Parameters are matched by name where both have names (`model.named_parameters()`), else by their order.
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads a checkpoint of this class or of torch's of the same name.
+
+        Parameters are matched by name where both have names (`model.named_parameters()`; what DDP, FSDP and
+        `torch.compile` put before them is seen through), else by their order. State is copied into the dtype that this
+        optimizer makes and the layout of the parameter; what others keep in it, and in groups, is copied as it is.
 
         Raises `InputError` where it was trained under another convention, or is not of these parameters.
         """
@@ -178,10 +221,12 @@ class Optimizer(torch.optim.Optimizer):
             return seen
 
         def restore(_: torch.optim.Optimizer) -> None:
-            saved = [i for group in seen["param_groups"] for i in group["params"]]
-            own: list[Tensor] = [p for group in self.param_groups for p in group["params"]]
-            for index, p in zip(saved, own, strict=True):
-                states.restore_dtypes(self.state.get(p, {}), seen["state"].get(index, {}), p)
+            for number, (group, saved) in enumerate(zip(self.param_groups, seen["param_groups"], strict=True)):
+                precision, to_device = Precision.of(group, number), bool(group.get("capturable"))
+                for p, index in zip(group["params"], saved["params"], strict=True):
+                    if index in seen["state"]:
+                        given = seen["state"][index]
+                        self.state[p] = restored(self.recipe, given, p, precision, to_device=to_device)
 
         hooks = (  # after its user's own that change what is given, and before those that look at what is loaded
             self.register_load_state_dict_pre_hook(match),
@@ -212,6 +257,10 @@ class Optimizer(torch.optim.Optimizer):
         if group.get("differentiable") and other:
             raise InputError(f"{class_name(recipe)}: differentiable=True and {other} do not go together; keep one.")
         return check(class_name(recipe), group)
+
+
+def _has_sparse_gradients(group: Mapping[str, Any]) -> bool:
+    return any(p.grad is not None and p.grad.is_sparse for p in group["params"])
 
 
 def _set_initial(recipe: Recipe, group: dict[str, Any]) -> None:

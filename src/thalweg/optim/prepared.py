@@ -17,11 +17,11 @@ from thalweg.optim.eightbit import scales
 from thalweg.optim.general import Work
 from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
-from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import compiled, storage
-from thalweg.recipes.execution.addresses import Fixed, Like
+from thalweg.recipes.execution.addresses import Like, Pinned, reach
 from thalweg.recipes.execution.cpu import scalars
 from thalweg.recipes.execution.cpu.scalars import Singles
+from thalweg.recipes.execution.overlap import Reads, Stretches, stretch_of
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
 from thalweg.recipes.trace import Program, trace_agreement
@@ -35,71 +35,76 @@ class Prepared:
     """Parameters of one structure that have their state already. Raises `Unsuited` where their memory is not plain."""
 
     def __init__(self, work: Work, all_states: States) -> None:
-        structure, params, gradients = work.needs.structure, work.params, work.gradients
-        self.precision = work.precision
-        self._structure, self._program = structure, work.program
-        self._params, self._each = [*params], np.arange(len(params))
-        self._places = np.array(work.places)
+        params, gradients = work.params, work.gradients
+        self.structure, self.precision = work.needs.structure, work.precision
+        self._program, self._params, self._each = work.program, [*params], np.arange(len(params))
+        self._places, self._version = np.array(work.places), 0
         self._states = states = [all_states[p] for p in params] if work.needs.keeps(params) else []
         self._held = [value for state in states for value in state.values()]
-        self._all_states, self._state_dicts = all_states, [*all_states.values()]
-        elements = [[s[name] for s in states] for name in self._program.states]
-        each: list[States] = states or [{} for _ in params]
-        rows = self._with_rests(list(zip(gradients, params, *elements, strict=True)), each)
-        if not all(storage.accepts(*row) for row in rows):
-            raise Unsuited
-        rows = [(*row, *scales(state, self._program.states)) for row, state in zip(rows, each, strict=True)]
-        counters = [[s["step"] for s in states]] if work.counted else []
-        singles = [*counters, *([s[name] for s in states] for name in self._program.row_states)]
-        if any(len({*map(_dtype, of)}) > 1 or not all(map(_single, of)) for of in singles):
-            raise Unsuited
-        self._gradients, self._fixed = Like(gradients), Fixed([*chain(*(row[2:] for row in rows), *singles)])
-        self._addresses = [*map(Tensor.data_ptr, params)]
+        rows, singles = self._rows(gradients, states), self._singles(work, states)
+        self._gradients = Like(gradients)
+        self._pinned = Pinned([*chain(*(row[1:] for row in rows), *singles)])
+        written = Stretches(stretch_of(tensor) for row in rows for tensor in row[1:])
+        self._reads = Reads(written, np.array([*map(reach, gradients)]))
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
-        self._steps = read[0] if counters else None
-        self._row_dtypes = [states[0][name].dtype for name in self._program.row_states]
-        self._row_states = dict(zip(self._program.row_states, read[len(counters) :], strict=True))
+        self._steps = read.pop(0) if work.counted else None
+        self._row_states = dict(zip(self._program.row_states, read, strict=True))
+        self._row_dtype = work.needs.row_dtype(states[0]) if states else None
         self._passes = _passes(self._program, rows, by_chance=self.precision.chances(params))
         self._by_chance = any(step.by_chance for _, step in self._passes)
         self._ahead = Ahead(self._program)
         self._counting: Program | None = None
         if AGREEMENT in self._program.measured:
-            self._counting, self._sizes = trace_agreement(structure), np.array([max(1, p.numel()) for p in params])
+            if written.met:
+                raise Unsuited("parameters share memory, and are cautious one after the other")
+            self._counting = trace_agreement(self.structure)
+            self._sizes = np.array([max(1, p.numel()) for p in params])
             self._counting_passes = _passes(self._counting, rows)
 
-    def _with_rests(self, rows: list[tuple[Tensor, ...]], each: list[States]) -> list[tuple[Tensor, ...]]:
-        """The rows, each with what its parameter leaves over where that is kept."""
-        compensates = self.precision.compensates
-        return [(*r, s[REST]) if compensates(r[1]) else r for r, s in zip(rows, each, strict=True)]
+    def _rows(self, gradients: Sequence[Tensor], states: Sequence[States]) -> list[tuple[Tensor, ...]]:
+        """Each parameter's streams: its gradient, itself, its states, the residual and the scales that there are."""
+        names, rows = self._program.states, []
+        for i, (g, p) in enumerate(zip(gradients, self._params, strict=True)):
+            state = states[i] if states else {}
+            rest = (state[REST],) if self.precision.compensates(p) else ()
+            row, of_8_bits = (g, p, *(state[name] for name in names), *rest), scales(state, names)
+            if why := storage.obstacle(*row, scales=of_8_bits):
+                raise Unsuited("" if g.is_sparse else why)
+            rows.append((*row, *of_8_bits))
+        return rows
 
-    def step(
-        self,
-        structure: Structure,
-        values: Values,
-        all_states: States,
-        params: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        measured: Mapping[str, Array],
-    ) -> bool:
-        """One step of `params`; `False`, and nothing done, where this was made ready for something else."""
-        if structure is not self._structure and structure != self._structure:
+    def _singles(self, work: Work, states: Sequence[States]) -> list[list[Tensor]]:
+        """The counts of steps, where there are any, and each row state: one number for each parameter."""
+        names = [*(["step"] if work.counted else []), *self._program.row_states]
+        singles = [[state[name] for state in states] for name in names]
+        for name, of in zip(names, singles, strict=True):
+            if not all(map(_single, of)) or len({*map(_dtype, of)}) > 1:
+                raise Unsuited(f"{name!r} is not one number in float32 or float64, of one dtype in all parameters")
+        return singles
+
+    def fits(self, all_states: States, version: int, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> bool:
+        """Whether a step of these may `run`: all is as it was but for the gradients, which look as they did.
+
+        version: of the state dicts; while it stays, each parameter has the dict that it had.
+        """
+        if not (_same(params, self._params) and self._state_is_as_before(all_states, version)):
             return False
-        if not (_same(params, self._params) and self._state_is_as_before(all_states)):
-            return False
-        if self._fixed.moved() or [*map(Tensor.data_ptr, params)] != self._addresses:
+        if self._pinned.changed() or storage.watched():
             return False
         begins = self._gradients.addresses(gradients)
-        if begins is None:
+        if begins is None or self._reads.overlap(begins):
             return False
-        self._run(values, begins, measured)
+        self._begins = begins
         return True
 
-    def _run(self, values: Values, gradients: Array, measured: Mapping[str, Array]) -> None:
-        """One step, for gradients at these addresses."""
+    def run(self, values: Values, measured: Mapping[str, Array]) -> None:
+        """One step of what was found to fit. measured: row values measured on the gradients."""
+        gradients = self._begins
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else LATER
         if self._row_states or self._program.measured:
-            columns, which = self._anew(values, t, alike, measured, gradients)
+            with rows_held_in(self._row_dtype):
+                columns, which = self._anew(values, t, alike, measured, gradients)
         elif alike:
             columns, which = self._ahead(values, float(t[0])), None
         else:
@@ -127,8 +132,7 @@ class Prepared:
         if self._counting is not None:
             now[AGREEMENT] = self._agreement(self._counting, values, now, None if alike else self._each, gradients)
             alike = False
-        with rows_held_in(*self._row_dtypes[:1]):
-            columns, after = table(self._program, self._inputs(values) | now)
+        columns, after = table(self._program, self._inputs(values) | now)
         for name, singles in self._row_states.items():
             singles.write(np.broadcast_to(after[name], len(self._params)).copy())
         return columns, None if alike else self._each
@@ -147,15 +151,17 @@ class Prepared:
     def _inputs(self, values: Values) -> dict[str, Any]:
         return {name: values[name] for name in self._program.inputs}
 
-    def _state_is_as_before(self, all_states: States) -> bool:
+    def _state_is_as_before(self, all_states: States, version: int) -> bool:
         """Whether every state dict, and everything in it, is the object that it was."""
-        if all_states is not self._all_states or not _same([*all_states.values()], self._state_dicts):
+        moved = version != self._version and self._states
+        if moved and not _same([*map(all_states.get, self._params)], self._states):
             return False
+        self._version = version
         return _same([value for state in self._states for value in state.values()], self._held)
 
 
 class Unsuited(Exception):  # noqa: N818 - no error: the general way takes over
-    """These parameters cannot be made ready."""
+    """These parameters cannot be made ready: why, as a clause, or nothing where that is their nature."""
 
 
 def _passes(
@@ -163,7 +169,7 @@ def _passes(
 ) -> list[tuple[Array, compiled.Pass]]:
     """One pass for each combination of dtypes, with the indices of its rows."""
     made = []
-    for (device, held), index in storage.together(rows).items():
+    for (device, held), index in storage.together(rows):
         chosen = [rows[r] for r in index]
         sizes = np.array([row[1].numel() for row in chosen])
         step = compiled.prepare(program, device, held, sizes, len(rows), by_chance=by_chance)

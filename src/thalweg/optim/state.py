@@ -38,6 +38,10 @@ class Needs:
         own = self.program.states or self.program.row_states
         return bool(own) or self.counts(params) or any(map(self.precision.compensates, params))
 
+    def row_dtype(self, state: Mapping[str, Any]) -> torch.dtype | None:
+        """The dtype of what a parameter keeps one number of beside its step; `None` where it keeps nothing such."""
+        return next((state[name].dtype for name in self.program.row_states), None)
+
     def counts(self, params: Sequence[Tensor]) -> bool:
         """Whether steps are counted: for the rule, or for the chances of rounding."""
         return self.structure.counts_steps or self.precision.chances(params)
@@ -61,7 +65,7 @@ class Needs:
         """A rule that counts no steps itself takes a state that is there for a step behind it."""
         if counted and "step" not in state:
             start = 0.0 if fresh or self.structure.rule.counts_steps else 1.0
-            state["step"] = torch.tensor(start, dtype=_scalar_dtype())
+            state["step"] = torch.tensor(start, dtype=scalar_dtype())
 
     def _create(self, state: States, p: Tensor, *, early: bool) -> None:
         """early: before the parameter's first step, when its value may still change."""
@@ -77,14 +81,7 @@ def adopt(recipe: Recipe, all_states: States) -> None:
     """Brings loaded state into the layout: steps kept as numbers by old checkpoints become tensors."""
     for state in all_states.values():
         if "step" in state and not isinstance(state["step"], Tensor):
-            state["step"] = torch.tensor(float(state["step"]), dtype=_scalar_dtype())
-
-
-def restore_dtypes(state: States, saved: Mapping[str, Any], p: Tensor) -> None:
-    """Undoes torch's cast of loaded state to the parameter's dtype, which would round float32 moments to bfloat16."""
-    for name, value in saved.items():
-        if isinstance(value, Tensor) and isinstance(state.get(name), Tensor) and state[name].dtype != value.dtype:
-            state[name] = value.detach().clone().to(state[name].device)
+            state["step"] = torch.tensor(float(state["step"]), dtype=scalar_dtype())
 
 
 def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: Precision) -> dict[str, Tensor]:
@@ -102,5 +99,6 @@ def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: P
     return {name: torch.full_like(p, fill, dtype=dtype, memory_format=torch.preserve_format)}
 
 
-def _scalar_dtype() -> torch.dtype:
+def scalar_dtype() -> torch.dtype:
+    """What a count of steps is held in, as by torch."""
     return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32

@@ -15,11 +15,12 @@ from torch.autograd.graph import increment_version
 
 from thalweg.errors import InputError
 from thalweg.numerics.functions import rows_held_in
-from thalweg.optim import eightbit, sharded
+from thalweg.optim import eightbit, fitting, sharded
 from thalweg.optim import state as states
 from thalweg.optim.followed import Followed, Kernels, alike, suits
 from thalweg.optim.loss_scaling import NONE_FINER, Finer
 from thalweg.optim.precision import Precision
+from thalweg.optim.reading import checked
 from thalweg.optim.signature import class_name, hyperparameters
 from thalweg.optim.state import Needs
 from thalweg.recipes.catalogue import Recipe
@@ -107,22 +108,25 @@ def update(
     kernels: what each group's steps have made. finer: gradients to be taken in the place of `p.grad`. found_inf: 0, or
     nothing changes.
     """
-    found = [_read(recipe, group, number, finer) for number, group in enumerate(groups)]
+    found = [_read(recipe, group, number, finer, all_states) for number, group in enumerate(groups)]
     everything = [g for group in found for g in group.gradients.values()]
     needed = any(GLOBAL_NORM in group.needs.structure.measured for group in found)
     together = norm_of(everything) if needed and everything else None
     for number, group in enumerate(found):
         rows = [_row(group, place, all_states[group.params[place]], together) for place in group.params]
-        for of_one_kernel in alike([row for row in rows if row.by_kernel], group.needs.program):
-            kernels[number].step(group.needs, of_one_kernel, found_inf)
+        for of_one_kernel in alike([row for row in rows if row.by_kernel], group.needs):
+            with rows_held_in(group.needs.row_dtype(of_one_kernel[0].state)):
+                kernels[number].step(group.needs, of_one_kernel, found_inf)
         for row in rows:
             if not row.by_kernel:
                 _update(group, row, found_inf)
         increment_version([group.params[row.place] for row in rows if row.by_kernel])
 
 
-def _read(recipe: Recipe, group: Mapping[str, Any], number: int, finer: Finer) -> _Group:
-    values = {name: v.double() if isinstance(v, Tensor) else v for name, v in hyperparameters(recipe, group).items()}
+def _read(recipe: Recipe, group: Mapping[str, Any], number: int, finer: Finer, all_states: states.States) -> _Group:
+    """Raises `InputError` where a parameter, its gradient and its state do not fit each other."""
+    given = hyperparameters(recipe, group)
+    values = {name: checked(recipe, recipe.hyperparameters[name], value) for name, value in given.items()}
     structure = structure_of(recipe, values)
     params = {i: p for i, p in enumerate(group["params"]) if p.grad is not None}
     precision = Precision.of(group, number)
@@ -131,8 +135,12 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, finer: Finer) -
         _require_followable(class_name(recipe), [*params.values()], precision)
     if any(p.grad.is_sparse for p in params.values()):
         raise InputError(f"{class_name(recipe)} takes sparse gradients without capturable and differentiable only.")
+    needs = Needs(structure, values, precision)
+    for i, p in params.items():
+        of = fitting.Parameter.of(class_name(recipe), group, i, p)
+        fitting.require(of, finer.get(p, p.grad), all_states.get(p, {}), needs)
     gradients = {i: _real(made(structure, finer.get(p, p.grad), p, values)) for i, p in params.items()}
-    return _Group(Needs(structure, values, precision), params, gradients)
+    return _Group(needs, params, gradients)
 
 
 def _require_followable(owner: str, params: Sequence[Tensor], precision: Precision) -> None:
@@ -174,7 +182,7 @@ def _update(group: _Group, row: Followed, found_inf: Tensor | None) -> None:
     program, (g, before, *of_elements) = needs.program, elements.wide
     count = state["step"] + 1
     held = dict(zip(program.states, of_elements, strict=True)) | {s: state[s] for s in program.row_states}
-    with rows_held_in(*[state[name].dtype for name in program.row_states[:1]]):
+    with rows_held_in(needs.row_dtype(state)):
         new, moved = after(needs.structure, g, before, held, count.double(), needs.values, row.measured, elements.share)
     if torch.is_grad_enabled():  # and the states, too
         p.copy_(_like(new, p))

@@ -1,4 +1,4 @@
-"""One param group's step: gather what has a gradient, and hand it to compiled or reference execution."""
+"""One step of an optimizer: its param groups' gradients gathered, all checked, then each group stepped."""
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter, is_
@@ -12,12 +12,14 @@ from thalweg.optim import general, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.general import Work
 from thalweg.optim.loss_scaling import NONE_FINER, Finer
-from thalweg.optim.precision import PRECISION, Precision
 from thalweg.optim.prepared import Prepared, Unsuited
-from thalweg.optim.signature import class_name, hyperparameters, spelled
+from thalweg.optim.reading import Reading
+from thalweg.optim.signature import class_name
 from thalweg.optim.state import Needs
+from thalweg.optim.watch import SlowStep, tell
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.execution.addresses import PLAIN
+from thalweg.recipes.execution.storage import watched
 from thalweg.recipes.measures import chosen, made, norm_of, norms
 from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS
 from thalweg.recipes.rows import Array
@@ -26,82 +28,82 @@ Measured = Mapping[str, Array]
 """Row values measured on the gradients: `[parameters]` or one for all."""
 
 NOTHING: Measured = {}
+PATIENCE = 10  # steps in a row that are prepared anew before it is told
 
 _gradient = attrgetter("grad")
 
 
-def step(
-    updates: "Sequence[GroupUpdate]",
-    groups: Sequence[Mapping[str, Any]],
-    all_states: states.States,
-    finer: Finer = NONE_FINER,
-) -> None:
-    """Steps every parameter that has a gradient, in place. finer: gradients to be taken in the place of `p.grad`."""
-    measuring = False
-    for update, group in zip(updates, groups, strict=False):
-        measuring |= update.read(group)
-    if measuring:
-        _step_measured(updates, groups, all_states, finer)
-        return
-    found = [update.gather(group, finer) for update, group in zip(updates, groups, strict=False)]
-    for update, (params, gradients) in zip(updates, found, strict=False):
-        update.require(params, gradients)
-    for update, (params, gradients) in zip(updates, found, strict=False):
-        update.step(all_states, params, gradients, NOTHING)
+class Updates:
+    """The updates of an optimizer's param groups."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._groups: list[GroupUpdate] = []
+        self._states: states.States | None = None
+        self._dicts: list[Any] = []
+        self._version = 0
+
+    def step(self, groups: Sequence[Mapping[str, Any]], all_states: states.States, finer: Finer = NONE_FINER) -> None:
+        """Steps every parameter that has a gradient, in place. finer: gradients in the place of `p.grad`.
+
+        Raises `InputError`, before anything moves, where one cannot be stepped as it is.
+        """
+        while len(self._groups) < len(groups):
+            self._groups.append(GroupUpdate(self._recipe, len(self._groups)))
+        updates = self._groups[: len(groups)]
+        measuring = False
+        for update, group in zip(updates, groups, strict=True):
+            measuring |= update.read(group)
+        for update, group in zip(updates, groups, strict=True):
+            update.gather(group, finer)
+        measured = _measured(updates) if measuring else [NOTHING] * len(updates)
+        version = self._version_of(all_states)
+        for update in updates:
+            update.check(all_states, version)
+        for update, values in zip(updates, measured, strict=True):
+            update.step(all_states, values)
+
+    def _version_of(self, all_states: states.States) -> int:
+        """Another number whenever a parameter has another state dict than at the last step."""
+        dicts = [*all_states.values()]
+        if not (all_states is self._states and len(dicts) == len(self._dicts) and all(map(is_, dicts, self._dicts))):
+            self._states, self._dicts, self._version = all_states, dicts, self._version + 1
+        return self._version
 
 
-def _step_measured(
-    updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States, finer: Finer
-) -> None:
-    """The same where a group needs something measured; a norm of all gradients is that of all groups."""
-    found = [update.gather(group, finer) for update, group in zip(updates, groups, strict=False)]
+def _measured(updates: "Sequence[GroupUpdate]") -> list[Measured]:
+    """What each group needs measured; a norm of all gradients is that of all groups."""
     everyone = any(GLOBAL_NORM in update.measured for update in updates)
-    each = [
-        update.norms(gradients) if everyone or update.measured else np.zeros(0)
-        for update, (_, gradients) in zip(updates, found, strict=False)
-    ]
-    for update, (params, gradients) in zip(updates, found, strict=False):
-        update.require(params, gradients)
+    each = [update.norms() if everyone or update.measured else np.zeros(0) for update in updates]
     together = norm_of(np.concatenate(each))
-    for update, (params, gradients), own in zip(updates, found, each, strict=False):
-        update.step(all_states, params, gradients, chosen(update.measured, own, together))
+    return [chosen(update.measured, own, together) for update, own in zip(updates, each, strict=True)]
 
 
 class GroupUpdate:
-    """The updates of one param group. Remembers what made the last step, to make the next one quicker.
+    """The updates of one param group. Keeps what was made ready for the last step, to make the next one quicker.
 
     measured: the row values that it needs to be measured on gradients.
     """
 
     def __init__(self, recipe: Recipe, number: int) -> None:
-        self._recipe, self._names, self._number = recipe, (*spelled(recipe), *PRECISION), number
-        self._given: tuple[Any, ...] = ()
-        self._changes = True
+        self._recipe, self._reading = recipe, Reading(recipe, number)
         self._prepared: Prepared | None = None
+        self._general: Work | None = None
+        self._anew = 0
+        self._params: list[Tensor] = []
+        self._gradients: list[Tensor] = []
         self.measured: tuple[str, ...] = ()
 
     def read(self, group: Mapping[str, Any]) -> bool:
-        """Reads the hyperparameters as plain numbers, and the structure they need. Says if anything is to be measured.
-
-        A tensor's value may change where it is.
-        """
-        given = tuple(map(group.get, self._names))
-        if all(map(is_, given, self._given)) and not self._changes:
-            return bool(self.measured)
-        self._changes = _changeable(given)
-        if self._changes or given != self._given:
-            found = hyperparameters(self._recipe, group)
-            named = {name: found[name] for name in self._recipe.hyperparameters}
-            self._values = {name: v if isinstance(v, bool) else float(v) for name, v in named.items()}
-            self._structure = self._recipe.structure(self._values)
-            self._transforms = self._structure.transforms
-            self.measured = tuple(name for name in self._structure.measured if name in OF_GRADIENTS)
-            self._precision, self._given = Precision.of(group, self._number), given
+        """Reads the hyperparameters. Says if anything is to be measured. Raises `InputError` as `Reading`."""
+        if self._reading.update(group):
+            self._transforms = self._reading.structure.transforms
+            self.measured = tuple(name for name in self._reading.structure.measured if name in OF_GRADIENTS)
         return bool(self.measured)
 
-    def gather(self, group: Mapping[str, Any], finer: Finer) -> tuple[list[Tensor], list[Tensor]]:
-        """The parameters of the group that have a gradient, and the gradients, made anew where that is asked for."""
-        self._all = params = group["params"]
+    def gather(self, group: Mapping[str, Any], finer: Finer) -> None:
+        """Takes the parameters of the group that have a gradient, and the gradients, transformed where asked for."""
+        self._group, params = group, group["params"]
         gradients = [*map(_gradient, params)]
         if not {*map(type, gradients)} <= PLAIN:
             pairs = [(p, g) for p, g in zip(params, gradients, strict=True) if g is not None]
@@ -110,55 +112,73 @@ class GroupUpdate:
             gradients = [finer.get(p, g) for p, g in zip(params, gradients, strict=True)]
         if self._transforms or self.measured:
             gradients = [*map(sparse.coalesced, gradients)]
-        return params, self._made(params, gradients) if self._transforms else gradients
+        self._params, self._gradients = params, self._made(params, gradients) if self._transforms else gradients
 
-    def norms(self, gradients: Sequence[Tensor]) -> Array:
-        """The norm of each, `[n]`."""
-        self._require_dense(gradients)
-        real, each = [not g.is_meta for g in gradients], np.zeros(len(gradients))  # on meta there is nothing to measure
-        each[real] = norms([sharded.norm(sparse.values_of(g)) for g in gradients if not g.is_meta])
+    def norms(self) -> Array:
+        """The norm of each gradient, `[n]`."""
+        self._require_dense(self._gradients)
+        real = [not g.is_meta for g in self._gradients]  # on meta there is nothing to measure
+        each = np.zeros(len(real))
+        each[real] = norms([sharded.norm(sparse.values_of(g)) for g in self._gradients if not g.is_meta])
         return each
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_dense(gradients)
-        return [made(self._structure, g, p.detach(), self._values) for p, g in zip(params, gradients, strict=True)]
+        values = self._reading.values
+        return [made(self._reading.structure, g, p.detach(), values) for p, g in zip(params, gradients, strict=True)]
 
-    def step(
-        self, all_states: states.States, params: list[Tensor], gradients: list[Tensor], measured: Measured
-    ) -> None:
-        """One step of what was gathered."""
-        ready = self._prepared if self._prepared and self._prepared.precision == self._precision else None
-        if not (ready and ready.step(self._structure, self._values, all_states, params, gradients, measured)):
-            self._step_generally(all_states, params, gradients, measured)
-        increment_version(params)  # so that autograd notices a step between a forward and its backward pass
+    def check(self, all_states: states.States, version: int) -> None:
+        """Whether what was prepared still fits; else checks and creates all that the general way needs.
 
-    def require(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-        """Raises `InputError` where these cannot be stepped, unless the last step was of such already."""
-        if self._prepared is None:
-            self._require_dense(gradients)
-            sharded.require_whole(params, self._precision)
-
-    def _step_generally(
-        self, all_states: states.States, params: list[Tensor], gradients: list[Tensor], measured: Measured
-    ) -> None:
-        """Whatever they look like; and makes the next step ready."""
-        self._prepared = None
-        self.require(params, gradients)
-        gradients = [*map(sparse.coalesced, gradients)]
-        places = [i for i, p in enumerate(self._all) if p.grad is not None]
-        work = Work(Needs(self._structure, self._values, self._precision), params, gradients, places, measured)
-        general.update(work, all_states)
-        try:
-            self._prepared = Prepared(work, all_states) if params else None
-        except Unsuited:
+        version: of the state dicts. Raises `InputError` where a parameter cannot be stepped as it is.
+        """
+        reading, ready = self._reading, self._prepared
+        same = ready and ready.precision == reading.precision and ready.structure == reading.structure
+        if ready and same and ready.fits(all_states, version, self._params, self._gradients):
+            self._general, self._anew = None, 0
             return
+        self._prepared = None
+        self._require_dense(self._gradients)
+        sharded.require_whole(self._params, reading.precision)
+        self._gradients = [*map(sparse.coalesced, self._gradients)]
+        needs = Needs(reading.structure, reading.values, reading.precision)
+        places = [i for i, p in enumerate(self._group["params"]) if p.grad is not None]
+        self._general = Work(class_name(self._recipe), needs, self._params, self._gradients, places)
+        general.require(self._general, self._group, all_states)
+
+    def step(self, all_states: states.States, measured: Measured) -> None:
+        """One step of what was gathered and checked."""
+        if self._general is None:
+            assert self._prepared is not None
+            self._prepared.run(self._reading.values, measured)
+        else:
+            self._step_generally(self._general, all_states, measured)
+        increment_version(self._params)  # so that autograd notices a step between a forward and its backward pass
+        self._params, self._gradients, self._general = [], [], None
+
+    def _step_generally(self, work: Work, all_states: states.States, measured: Measured) -> None:
+        """Whatever they look like; and makes the next step ready."""
+        general.update(work, all_states, measured)
+        self._anew += 1
+        if self._anew == PATIENCE:
+            tell(
+                class_name(self._recipe),
+                SlowStep,
+                "which parameters have a gradient, or where and how they lie in memory, has"
+                f" changed between each of {PATIENCE} steps, so that each is prepared anew, at several times its cost.",
+            )
+        if self._params and not watched():
+            try:
+                self._prepared = Prepared(work, all_states)
+            except Unsuited as reason:
+                if str(reason):
+                    tell(
+                        class_name(self._recipe),
+                        SlowStep,
+                        f"{reason}, so that each step is prepared anew, at several times its cost.",
+                    )
 
     def _require_dense(self, gradients: Sequence[Tensor]) -> None:
         if any(g.is_sparse for g in gradients):
-            eight = self._precision.state_dtype == "8bit"
-            sparse.require(class_name(self._recipe), self._structure, in_8_bits=eight)
-
-
-def _changeable(given: tuple[Any, ...]) -> bool:
-    """Whether any of the values is a tensor, also in a tuple."""
-    return any(type(v) is Tensor or (type(v) is tuple and Tensor in map(type, v)) for v in given)
+            eight = self._reading.precision.state_dtype == "8bit"
+            sparse.require(class_name(self._recipe), self._reading.structure, in_8_bits=eight)

@@ -44,6 +44,10 @@ class CoupledDecay(OptimizerWarning):
     """weight_decay is a part of the gradient, which an adaptive optimizer divides by the gradient's own size."""
 
 
+class SlowStep(OptimizerWarning):
+    """Steps take the general way, in place of the compiled pass that was prepared for the step before."""
+
+
 _told: set[tuple[str, type[OptimizerWarning]]] = set()
 
 

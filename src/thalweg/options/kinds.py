@@ -192,6 +192,15 @@ class File:
         return path if os.access(path.parent, os.W_OK) else None
 
 
+def as_flag(value: Any) -> bool | None:
+    """True or False, also from NumPy's or from a tensor of one element; else `None`."""
+    try:
+        flag = value.item() if hasattr(value, "item") else value
+    except Exception:  # whatever its class raises
+        return None
+    return flag if isinstance(flag, bool) else None
+
+
 def as_number(value: Any) -> float | None:
     """A finite or infinite real number as float, also from a tensor or array of one element; else `None`."""
     if isinstance(value, bool | str | bytes) or value is None:

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -94,19 +94,23 @@ class Recipe:
             if value is None and h.initially:
                 value = h.check_initial(owner, values[h.initially])
             values[name] = h.check(owner, value)
+        self.require_consistent(values, owner)
+        return values
+
+    def require_consistent(self, values: Values, owner: str) -> None:
+        """Raises `InputError` where values that are each in range contradict each other."""
         wrong = self.rule.contradiction(values)
         if wrong:
             raise InputError(f"{owner}: {wrong}.")
-        return values
 
     def split(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """`betas=(a, b)` as `beta1=a, beta2=b`. Raises `InputError` where it is no tuple, or not as long."""
         out = dict(given)
         for name in [name for name in given if name in self.rule.tuples]:
-            members, value = self.rule.tuples[name], out.pop(name)
-            if not isinstance(value, tuple | list) or not value:
+            members, value = self.rule.tuples[name], in_sequence(out.pop(name))
+            if not value:
                 usual = tuple(self.defaults[member] for member in members)
-                raise InputError(f"{name} must be a tuple of numbers such as {usual}, got {shown(value)}.")
+                raise InputError(f"{name} must be a tuple of numbers such as {usual}, got {shown(given[name])}.")
             if len(value) != len(members):
                 raise InputError(f"{name} must be {len(members)} numbers, got {shown(value)}.")
             out.update(zip(members, value, strict=True))
@@ -123,6 +127,13 @@ class Recipe:
     def formula(self) -> str:
         """The convention whose formula it computes: several may share one."""
         return self.convention if self.convention in self.rule.formulas else CONVENTIONS[0]
+
+
+def in_sequence(value: Any) -> Sequence[Any]:
+    """The members of a list, a sequence of a configuration's library, an array or a tensor; none of anything else."""
+    if getattr(value, "ndim", None) == 1:
+        return tuple(value)
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
 
 
 @cache

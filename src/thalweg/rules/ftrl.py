@@ -1,14 +1,12 @@
 """FTRL-Proximal: each weight is what minimizes all its past linear losses, kept small and sparse."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from thalweg.numerics import Value, absolute, sign, sqrt, where
+from thalweg.numerics import absolute, sign, sqrt, where
 from thalweg.rules.contract import rule
-from thalweg.rules.hyperparameters import NonNegative, Range
+from thalweg.rules.hyperparameters import NonNegative, Rate
 from thalweg.rules.moves import Moved, Values
 from thalweg.rules.states import InitialAccumulator, Zeros
-
-DividingRate = Annotated[Value, Range(0.0, float("inf"), open_low=True)]
 
 
 def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
@@ -28,7 +26,7 @@ def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Mov
 )
 def ftrl(
     g, p, sum: InitialAccumulator, linear: Zeros, t, *,
-    lr: DividingRate = 1e-3, initial_accumulator_value: NonNegative = 0.1,
+    lr: Rate = 1e-3, initial_accumulator_value: NonNegative = 0.1,
     l1: NonNegative = 0.0, l2: NonNegative = 0.0, beta: NonNegative = 0.0,
     convention: Literal["torch", "keras"] = "torch",
 ):  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from thalweg.errors import SHOWN, InputError, shown
 from thalweg.numerics import Value
-from thalweg.options.kinds import as_number
+from thalweg.options.kinds import as_flag, as_number
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,9 @@ class Hyperparameter:
     def check(self, owner: str, value: Any) -> float | bool:
         """`value` as a plain number or flag. Raises `InputError` with name, range and value where it is neither."""
         if self.is_flag:
-            if isinstance(value, bool):
-                return value
+            flag = as_flag(value)
+            if flag is not None:
+                return flag
             raise InputError(f"The {self.name!r} of {owner} must be True or False, got {shown(value)}.")
         number = as_number(value)
         if number is None or number not in self.range:  # type: ignore[operator]

@@ -9,6 +9,11 @@ from thalweg.recipes.execution.codes import BLOCK, decades, one
 from thalweg.recipes.execution.cpu import kernels
 
 
+def count(elements: int) -> int:
+    """Blocks of so many numbers, the last of which may be short."""
+    return -(-elements // BLOCK)
+
+
 def encode(x: Tensor) -> tuple[Tensor, Tensor]:
     """float32 `[n]` → codes uint8 `[n]`, scales float32 `[n / 256]`, rounded up. What is no number spoils its block."""
     if x.device.type != "cpu":

@@ -75,7 +75,7 @@ def _carry_out(
 ) -> Array:
     """What is counted in each row. keys: of every row, where parameters are rounded by chance."""
     counts = np.zeros(len(rows), np.int64)
-    for (device, storage), index in together(rows).items():
+    for (device, storage), index in together(rows):
         chosen = [rows[r] for r in index]
         sizes = np.array([row[1].numel() for row in chosen])
         step = prepare(program, device, storage, sizes, len(columns), by_chance=keys is not None)

@@ -1,14 +1,17 @@
 """What the memory of a row must look like for a compiled pass, and which rows one pass can take."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.recipes.execution.addresses import PLAIN
+from thalweg.errors import listed
+from thalweg.recipes.execution.addresses import PLAIN, has_memory
+from thalweg.recipes.execution.codes import BLOCK
 from thalweg.recipes.execution.gpu import kernels
+from thalweg.recipes.execution.overlap import batches, tangled
+from thalweg.recipes.rows import Array
 
 STORAGE: Mapping[torch.dtype, str] = {
     torch.float32: "float32",
@@ -30,16 +33,46 @@ Streams = Sequence[Tensor]
 """One row's tensors: gradient, parameter, states, the rest of a compensated parameter, scales of states in 8 bits."""
 
 
-def accepts(*tensors: Tensor) -> bool:
-    """Whether a compiled pass can work on the memory of one row's tensors as it lies: at one place, dense, alike.
+def accepts(*tensors: Tensor, scales: Sequence[Tensor] = ()) -> bool:
+    """Whether a compiled pass can work on one row's memory as it lies."""
+    return not obstacle(*tensors, scales=scales)
 
-    A tensor of another class, such as one that is spread over machines, has no memory of its own.
+
+def obstacle(*tensors: Tensor, scales: Sequence[Tensor] = ()) -> str:
+    """Why no compiled pass can work on one row's memory as it lies, as a clause; empty where one can.
+
+    The tensors of a row must be in memory, at one place, dense, alike and apart. One of another class, such as one that
+    is spread over machines, has no memory of its own, and a mode that follows operations (tracing, fake tensors) would
+    not see what a pass does.
     """
-    if not {*map(type, tensors)} <= PLAIN or any(map(Tensor.is_neg, tensors)):
-        return False
+    other = next((type(t).__name__ for t in tensors if type(t) not in PLAIN), "")
+    if other or watched():
+        return f"a tensor is of class {other}" if other else "a mode of torch's follows all operations"
     dtypes, devices = {t.dtype for t in tensors}, {t.device for t in tensors}
-    known = dtypes <= STORAGE.keys() and (torch.float64 not in dtypes or len(dtypes) == 1)
-    return known and _reached(dtypes, devices) and all(t.layout == torch.strided for t in tensors) and _alike(tensors)
+    if not (dtypes <= STORAGE.keys() and (torch.float64 not in dtypes or len(dtypes) == 1)):
+        return f"no pass is compiled for {listed(sorted(str(d).removeprefix('torch.') for d in dtypes))} at once"
+    if not _reached(dtypes, devices):
+        return f"no pass is compiled for tensors on {listed(sorted(map(str, devices)))}"
+    if any(t.layout != torch.strided for t in tensors) or any(map(Tensor.is_neg, tensors)) or not _alike(tensors):
+        return "a parameter, its gradient and its state lie differently in memory, or with gaps"
+    if not all(map(has_memory, tensors)) or not _scaled(tensors[0], scales):
+        return "a tensor has no memory of its own"
+    return "a parameter, its gradient and its state share memory" if tangled((*tensors, *scales)) else ""
+
+
+def watched() -> bool:
+    """Whether operations are followed by a mode of torch's, such as one that traces them."""
+    return bool(torch._C._len_torch_dispatch_stack()) or torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def _scaled(first: Tensor, scales: Sequence[Tensor]) -> bool:
+    """Whether these are scales of states in 8 bits of as many elements."""
+    blocks = -(-first.numel() // BLOCK)
+    return all(
+        type(s) in PLAIN and s.dtype is torch.float32 and s.device == first.device and s.is_contiguous()
+        and s.numel() == blocks and has_memory(s)
+        for s in scales
+    )  # fmt: skip
 
 
 def _reached(dtypes: set[torch.dtype], devices: set[torch.device]) -> bool:
@@ -62,17 +95,22 @@ def on_gpu(device: torch.device) -> bool:
 
 
 def _alike(tensors: Sequence[Tensor]) -> bool:
-    """Whether each fills one contiguous stretch of memory, and all in the same order of dimensions."""
+    """Whether all have one shape, and fill a contiguous stretch of memory each, in the same order of dimensions."""
     first = tensors[0]
+    if any(t.shape != first.shape for t in tensors):
+        return False
     if first.is_contiguous():
         return all(t.is_contiguous() for t in tensors)
     dense: bool = torch.empty_like(first).stride() == first.stride()
     return dense and all(t.stride() == first.stride() for t in tensors)
 
 
-def together(rows: Sequence[Streams]) -> dict[tuple[torch.device, Storage], Any]:
-    """The indices of rows on one device whose streams have the same dtypes."""
-    found: dict[tuple[torch.device, Storage], list[int]] = {}
-    for r, row in enumerate(rows):
-        found.setdefault((row[1].device, tuple(t.dtype for t in row)), []).append(r)
-    return {alike: np.array(index) for alike, index in found.items()}
+def together(rows: Sequence[Streams]) -> list[tuple[tuple[torch.device, Storage], Array]]:
+    """Rows that one pass can step, in order: ((device, dtypes of their streams), indices)."""
+    found: list[tuple[tuple[torch.device, Storage], Array]] = []
+    for batch in batches(rows):
+        alike: dict[tuple[torch.device, Storage], list[int]] = {}
+        for r in batch.tolist():
+            alike.setdefault((rows[r][1].device, tuple(t.dtype for t in rows[r])), []).append(r)
+        found += [(held, np.array(index)) for held, index in alike.items()]
+    return found

@@ -44,16 +44,20 @@ def codes() -> Any:
 
 @cache
 def addresses(name: str) -> Function:
-    """What asks torch where tensors begin: a function of the address of a frame, whose first number is the answer.
+    """`check` or `overlap` of tensors' memory: a function of the address of a frame, whose first number is the answer.
 
-    "moved": how many are not where they were. "differ": 0 where all look as they did, and `addresses` is filled in.
-
-    The frame's int64 numbers: the answer, how many tensors, and the addresses of
+    `check`: 0 where all look as they did and have the memory that they claim; then `addresses` is filled in.
+    The frame's int64 numbers: the answer, the number of tensors, and the addresses of
         functions: int64, as `addresses.ASKED` says,
-        handles: int64 `[n]`, what stands for each tensor in C,
-        addresses: int64 `[n]`, where each begins in memory,
-        layouts: int64, of each the dtype, number of dimensions, kind of device, and each dimension's size and stride,
+        handles: int64 `[n]`, each tensor's handle in C,
+        addresses: int64 `[n]`, where each begins,
+        looks: int64, for each its dtype, kind of device, number of dimensions, bytes of an element, bytes from its
+            first element to behind its last, and each dimension's size and stride,
         answers: int64, one for each function, to write on;
-    and, last, 1 where `layouts` is to be filled in.
+    then 1 where `looks` is to be filled in (but for the bytes), and 1 where the addresses must be those given.
+
+    `overlap`: how many of the stretches that are read overlap a written one.
+    The frame's int64 numbers: the answer, the number of reads, the addresses of their begins and lengths, `[reads]`,
+        and of the begins and furthest ends of what is written, `[writes]`, ascending; and the number of writes.
     """
     return Function(getattr(module(source.addresses()), name).address)

@@ -203,43 +203,54 @@ def _failed(typing_context, function, handle, answer):
 
 
 @cfunc(types.void(types.CPointer(types.int64)), cache=True)
-def moved(frame):
-    """Leaves the number of tensors that begin elsewhere, or cannot be asked."""
-    functions, handles, addresses, out, found = _integers(frame[2]), frame[3], _integers(frame[4]), frame[6], 0
-    answer = _integers(out)
-    for i in range(frame[1]):
-        if _failed(functions[0], handles + 8 * i, out) != 0 or answer[0] != addresses[i]:
-            found += 1
-    frame[0] = found
-
-
-@cfunc(types.void(types.CPointer(types.int64)), cache=True)
-def differ(frame):
-    """Leaves 0 where all are strided and as `layouts` says, so that `addresses` is filled in."""
-    functions, handles, addresses = _integers(frame[2]), frame[3], _integers(frame[4])
-    layouts, out, learn, found = _integers(frame[5]), frame[6], frame[7], 0
+def check(frame):
+    """Leaves 0 where every tensor has memory and looks as `looks` says, so that `addresses` is filled in."""
+    functions, handles, addresses = _integers(frame[2]), _integers(frame[3]), _integers(frame[4])
+    looks, out, learn, pinned, at = _integers(frame[5]), frame[6], frame[7], frame[8], 0
     answer = _integers(out)
     frame[0] = 1
     for i in range(frame[1]):
-        if _failed(functions[1], handles + 8 * i, out + 8) != 0 or answer[1] != 0:
-            return  # a layout that is not 0: the others may fail elsewhere
-        for j in range(2, 7):
-            if _failed(functions[j], handles + 8 * i, out + 8 * j) != 0:
+        handle = handles[i]
+        if _failed(functions[0], handle, out) != 0 or answer[0] != 0:
+            return  # a layout that is not 0, strided: the others may fail elsewhere
+        for j in range(1, 9):
+            if _failed(functions[j], handle, out + 8 * j) != 0:
                 return
-        if _failed(functions[0], handles + 8 * i, out) != 0:
+        if pinned and answer[8] != addresses[i]:
             return
-        addresses[i], many = answer[0], answer[4]
+        addresses[i], dimensions = answer[8], answer[3]
         if learn:
-            layouts[found], layouts[found + 1], layouts[found + 2] = answer[3], many, answer[2]
-        if layouts[found] != answer[3] or layouts[found + 1] != many or layouts[found + 2] != answer[2]:
+            looks[at], looks[at + 1], looks[at + 2] = answer[1], answer[2], dimensions
+        if looks[at] != answer[1] or looks[at + 1] != answer[2] or looks[at + 2] != dimensions:
             return
-        sizes, strides = _integers(answer[5]), _integers(answer[6])
-        for d in range(many):
-            stride = strides[d] if sizes[d] > 1 else 0
+        bytes_each, reach = looks[at + 3], looks[at + 4]  # of an element; from the first to behind the last
+        if reach and (answer[8] == 0 or answer[7] * bytes_each + reach > answer[6]):
+            return
+        sizes, strides = _integers(answer[4]), _integers(answer[5])
+        for d in range(dimensions):
+            stride = strides[d] if sizes[d] != 1 else 0
             if learn:
-                layouts[found + 3 + 2 * d], layouts[found + 4 + 2 * d] = sizes[d], stride
-            if layouts[found + 3 + 2 * d] != sizes[d] or layouts[found + 4 + 2 * d] != stride:
+                looks[at + 5 + 2 * d], looks[at + 6 + 2 * d] = sizes[d], stride
+            if looks[at + 5 + 2 * d] != sizes[d] or looks[at + 6 + 2 * d] != stride:
                 return
-        found += 3 + 2 * many
+        at += 5 + 2 * dimensions
     frame[0] = 0
+
+
+@cfunc(types.void(types.CPointer(types.int64)), cache=True)
+def overlap(frame):
+    """Leaves how many of the stretches of memory that are read overlap one that is written; these are in order."""
+    reads, lengths, begins, ends = _integers(frame[2]), _integers(frame[3]), _integers(frame[4]), _integers(frame[5])
+    found, written = 0, frame[6]
+    for i in range(frame[1]):
+        low, high = 0, written  # the written ones before `low` begin before the end of what is read
+        while low < high:
+            middle = (low + high) // 2
+            if begins[middle] < reads[i] + lengths[i]:
+                low = middle + 1
+            else:
+                high = middle
+        if low and ends[low - 1] > reads[i]:
+            found += 1
+    frame[0] = found
 '''

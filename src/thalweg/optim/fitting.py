@@ -1,0 +1,126 @@
+"""Whether a parameter, its gradient and its state fit each other: whoever holds them may have changed any of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError, shown
+from thalweg.optim.eightbit import SCALES
+from thalweg.optim.state import REST, Needs
+from thalweg.recipes.execution.addresses import PLAIN, has_memory, reach
+from thalweg.recipes.execution.codes import BLOCK
+from thalweg.recipes.execution.storage import watched
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter as messages name it."""
+
+    owner: str
+    name: str
+    tensor: Tensor
+
+    @classmethod
+    def of(cls, owner: str, group: Mapping[str, Any], place: int, tensor: Tensor) -> "Parameter":
+        names = group.get("param_names", ())
+        return cls(owner, repr(names[place]) if place < len(names) else f"number {place} of its group", tensor)
+
+    def refused(self, reason: str) -> InputError:
+        return InputError(f"{self.owner} cannot step parameter {self.name}: {reason}.")
+
+    @property
+    def shape(self) -> list[int]:
+        return [*self.tensor.shape]
+
+
+def require(of: Parameter, gradient: Tensor, state: Mapping[str, Any], needs: Needs) -> None:
+    """Raises `InputError` with the parameter's name where the three do not fit each other, or have no memory."""
+    p = of.tensor
+    if gradient.shape != p.shape:
+        raise of.refused(
+            f"its shape is {of.shape} and its gradient's {[*gradient.shape]}; where p.data was replaced, the gradient"
+            " must be made anew"
+        )
+    if gradient.device != p.device or gradient.is_complex() != p.is_complex() or not _of_numbers(gradient):
+        raise of.refused(f"it is {_described(p)} and its gradient {_described(gradient)}")
+    if any(size > 1 and stride == 0 for size, stride in zip(p.shape, _strides(p), strict=True)):
+        raise of.refused("several of its elements are one number in memory (an expanded tensor); give it p.clone()")
+    for name, tensor in (("it", p), ("its gradient", gradient)):
+        _require_memory(of, name, tensor)
+    for name in needs.program.states:
+        _require_state(of, name, state)
+    for name in ("step", *needs.program.row_states):
+        _require_number(of, name, state.get(name))
+    if needs.precision.compensates(p) and state.get(REST) is not None:
+        _require_like(of, REST, state[REST])
+
+
+def _require_state(of: Parameter, name: str, state: Mapping[str, Any]) -> None:
+    """One that is missing is created."""
+    held = state.get(name)
+    if held is None:
+        return
+    _require_like(of, name, held)
+    scales, coded = state.get(name + SCALES), held.dtype is torch.uint8
+    if coded != (scales is not None) or not (
+        coded or (_of_numbers(held) and held.is_complex() == of.tensor.is_complex())
+    ):
+        raise of.refused(
+            f"its {name!r} is {_described(held)}, of the parameter's kind only with no scales, or codes with them"
+        )
+    if scales is not None:
+        _require_scales(of, name, scales)
+
+
+def _require_like(of: Parameter, name: str, held: Any) -> None:
+    if not isinstance(held, Tensor):
+        raise of.refused(f"its {name!r} must be a tensor of shape {of.shape}, got {shown(held)}")
+    if held.shape != of.tensor.shape:
+        raise of.refused(
+            f"its shape is {of.shape} and that of its {name!r} {[*held.shape]}; where the parameter was resized, remove"
+            " its state (del optimizer.state[p]) or resize that too"
+        )
+    if held.device != of.tensor.device:
+        raise of.refused(f"it is on {of.tensor.device} and its {name!r} on {held.device}; move both to one device")
+    _require_memory(of, f"its {name!r}", held)
+
+
+def _require_scales(of: Parameter, name: str, scales: Any) -> None:
+    blocks = -(-of.tensor.numel() // BLOCK)
+    if not (isinstance(scales, Tensor) and scales.shape == (blocks,) and scales.dtype is torch.float32):
+        raise of.refused(f"its {name + SCALES!r} must be float32 of shape [{blocks}], one for each {BLOCK} elements")
+    _require_memory(of, f"its {name + SCALES!r}", scales)
+
+
+def _require_number(of: Parameter, name: str, held: Any) -> None:
+    if held is None:
+        return
+    if not isinstance(held, Tensor) or held.numel() != 1 or held.is_complex():
+        raise of.refused(f"its {name!r} must be one number in a tensor, got {shown(held)}")
+    _require_memory(of, f"its {name!r}", held)
+
+
+def _require_memory(of: Parameter, name: str, tensor: Tensor) -> None:
+    """That what is reached has not been freed. What never had memory (meta, fake, lazily zero) goes the general way."""
+    usual = type(tensor) in PLAIN and tensor.layout == torch.strided and tensor.device.type != "meta" and not watched()
+    if usual and not _lazy(tensor) and reach(tensor) and not has_memory(tensor):
+        raise of.refused(f"{name} has no memory: its storage was freed or shrunk (untyped_storage().resize_)")
+
+
+def _lazy(tensor: Tensor) -> bool:
+    return tensor._is_zerotensor() or torch._is_functional_tensor(tensor)
+
+
+def _strides(tensor: Tensor) -> tuple[int, ...]:
+    return tensor.stride() if tensor.layout == torch.strided else (1,) * tensor.dim()
+
+
+def _of_numbers(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"

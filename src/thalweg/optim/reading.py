@@ -1,0 +1,109 @@
+"""Hyperparameters of a param group, read at every step: a schedule or its user may have changed them in any way."""
+
+from collections.abc import Mapping, Sequence
+from operator import is_
+from types import NoneType
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from thalweg.optim.precision import PRECISION, Precision, check
+from thalweg.optim.signature import class_name, spelled
+from thalweg.options.kinds import as_number
+from thalweg.recipes.catalogue import Recipe, in_sequence
+from thalweg.recipes.compose import Structure
+from thalweg.recipes.execution.storage import watched
+from thalweg.rules.hyperparameters import Hyperparameter
+
+CONSTANT = {float, int, bool, str, NoneType}
+"""Types whose values cannot change while they are the same object."""
+
+
+class Reading:
+    """The hyperparameters of one param group as plain numbers.
+
+    values: by the rule's names. structure, precision: what follows from them. number: the group's place.
+    """
+
+    values: dict[str, float | bool]
+    structure: Structure
+    precision: Precision
+
+    def __init__(self, recipe: Recipe, number: int) -> None:
+        self._recipe, self._number = recipe, number
+        self._names = (*spelled(recipe), *PRECISION)
+        self._given: tuple[Any, ...] = ()
+        self._constant = False
+        self._read: dict[str, Any] = {}
+
+    def update(self, group: Mapping[str, Any]) -> bool:
+        """Reads them; says whether any changed. Raises `InputError` for a value that is out of its range."""
+        given = tuple(map(group.get, self._names))
+        if self._constant and all(map(is_, given, self._given)):
+            return False
+        read = dict(zip(self._names, map(plain, given), strict=True))
+        changed = {name: value for name, value in read.items() if name not in self._read or value != self._read[name]}
+        if changed:
+            self._take(changed, read)
+        self._given, self._constant, self._read = given, all(type(v) in CONSTANT or _constant(v) for v in given), read
+        return bool(changed)
+
+    def _take(self, changed: Mapping[str, Any], read: Mapping[str, Any]) -> None:
+        owner = class_name(self._recipe)
+        values = dict(self.values) if self._read else {}
+        for name, value in self._recipe.split({k: v for k, v in changed.items() if k not in PRECISION}).items():
+            values[name] = self._recipe.hyperparameters[name].check(owner, value)
+        self._recipe.require_consistent(values, owner)
+        if not self._read or any(self._structural(name, values) for name in values):
+            self.structure = self._recipe.structure(values)
+        if not self._read or not PRECISION.keys().isdisjoint(changed):
+            self.precision = Precision.of(check(owner, read), self._number)
+        self.values = values
+
+    def _structural(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Whether the new value needs another structure than the old one."""
+        h, old, new = self._recipe.hyperparameters[name], self.values[name], values[name]
+        return old != new if h.is_flag else h.switch and (old == 0) != (new == 0)
+
+
+def plain(value: Any) -> Any:
+    """A hyperparameter's value at this time as Python's own numbers, those of a sequence or an array as a tuple."""
+    if type(value) in CONSTANT:
+        return value
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        numbers = value.tolist()
+        return tuple(numbers) if isinstance(numbers, list) else numbers
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return tuple(map(plain, value))
+    number = as_number(value)
+    return value if number is None else number
+
+
+def kept(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as a param group keeps them: Python's numbers for NumPy's, tuples for sequences; tensors stay tensors."""
+    return {name: _kept(value, several=name in recipe.rule.tuples) for name, value in given.items()}
+
+
+def _kept(value: Any, *, several: bool) -> Any:
+    if several and (members := in_sequence(value)):
+        return tuple(
+            _kept(member, several=False) for member in (plain(value) if isinstance(value, Tensor) else members)
+        )
+    return plain(value) if isinstance(value, np.generic) else value
+
+
+def checked(recipe: Recipe, h: Hyperparameter, value: Any) -> Any:
+    """A value for a step of tensor operations: a tensor stays one, unread where reading it would wait or be traced.
+
+    Raises `InputError` for a value that can be read and is out of its range.
+    """
+    if not isinstance(value, Tensor):
+        return h.check(class_name(recipe), plain(value))
+    if value.is_cpu and not watched():
+        h.check(class_name(recipe), plain(value.detach()))
+    return value.double()
+
+
+def _constant(value: Any) -> bool:
+    return type(value) is tuple and all(type(v) in CONSTANT for v in value)

@@ -1,0 +1,124 @@
+"""Rows whose tensors share memory, such as tied weights that became two parameters: never stepped at once."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.recipes.execution.addresses import has_memory, reach
+from thalweg.recipes.execution.cpu import kernels
+from thalweg.recipes.rows import Array
+
+Stretch = tuple[int, int]
+"""Begin and end in memory, in bytes."""
+
+
+def tangled(tensors: Sequence[Tensor]) -> bool:
+    """Whether any two of the tensors share memory."""
+    return Stretches(map(stretch_of, tensors)).met
+
+
+def batches(rows: Sequence[Sequence[Tensor]]) -> list[Array]:
+    """Indices of rows in order, in batches that may be stepped at once: none of a batch writes what another touches.
+
+    A row's first tensor, the gradient, is only read.
+    """
+    reads, writes = [stretch_of(row[0]) for row in rows], [[stretch_of(t) for t in row[1:]] for row in rows]
+    written = Stretches(stretch for of_row in writes for stretch in of_row)
+    if not (written.met or written.meet(*_ends(reads)).any()):
+        return [np.arange(len(rows))]
+    begins = [0, *_cuts(reads, writes), len(rows)]
+    return [np.arange(a, b) for a, b in pairwise(begins)]
+
+
+class Stretches:
+    """Stretches of memory in ascending order of `begins`; `reached`: the furthest end so far.
+
+    met: whether any overlaps another.
+    """
+
+    def __init__(self, stretches: Iterable[Stretch]) -> None:
+        begins, ends = _ends(list(stretches))
+        order = np.argsort(begins)
+        self.begins = begins[order]
+        self.reached = np.maximum.accumulate(ends[order])
+        self.met = bool((self.begins[1:] < self.reached[:-1]).any())
+
+    def meet(self, begins: Array, ends: Array) -> Array:
+        """Which of other stretches overlap one of these, bool `[n]`."""
+        before = np.searchsorted(self.begins, ends)
+        return (before > 0) & (np.append(self.reached, 0)[before - 1] > begins)
+
+
+class Reads:
+    """Tensors that a step reads, n of them each time, of these lengths in bytes, beside what it writes."""
+
+    def __init__(self, written: Stretches, lengths: Array) -> None:
+        self._checked: Array = np.zeros(0, np.int64)
+        self._begins, self._lengths = np.zeros(len(lengths), np.int64), np.asarray(lengths, np.int64)
+        self._written = written
+        arrays = (self._begins, self._lengths, written.begins, written.reached)
+        numbers = [0, len(lengths), *(array.ctypes.data for array in arrays), len(written.begins)]
+        self._frame = np.array(numbers, np.int64)
+
+    def overlap(self, begins: Array) -> bool:
+        """Whether one that begins at these addresses, `[n]`, overlaps what is written."""
+        if np.array_equal(begins, self._checked):
+            return False
+        self._begins[:] = begins
+        kernels.addresses("overlap")(self._frame.ctypes.data)
+        if not self._frame[0]:
+            self._checked = begins.copy()
+        return bool(self._frame[0])
+
+
+def _ends(stretches: Sequence[Stretch]) -> tuple[Array, Array]:
+    """Begins and ends, int64 `[n]`, of those that are not empty."""
+    found = np.array([s for s in stretches if s[0] < s[1]], np.int64).reshape(-1, 2)
+    return found[:, 0].copy(), found[:, 1].copy()
+
+
+def stretch_of(tensor: Tensor) -> Stretch:
+    """The memory between its first and last element; empty where it has none that could be shared."""
+    if tensor.layout != torch.strided or not has_memory(tensor):
+        return (0, 0)
+    begin = tensor.data_ptr()
+    return (begin, begin + reach(tensor))
+
+
+def _cuts(reads: Sequence[Stretch], writes: Sequence[Sequence[Stretch]]) -> list[int]:
+    """The rows at which another batch begins."""
+    found, touched, written = [], _Merged(), _Merged()
+    for i, (read, of_row) in enumerate(zip(reads, writes, strict=True)):
+        if i and (written.meets(read) or any(map(touched.meets, of_row))):
+            found.append(i)
+            touched, written = _Merged(), _Merged()
+        touched.add(read)
+        for stretch in of_row:
+            touched.add(stretch)
+            written.add(stretch)
+    return found
+
+
+class _Merged:
+    """A set of addresses, held as ascending stretches that do not touch."""
+
+    def __init__(self) -> None:
+        self._begins: list[int] = []
+        self._ends: list[int] = []
+
+    def meets(self, stretch: Stretch) -> bool:
+        begin, end = stretch
+        before = bisect_left(self._begins, end)
+        return begin < end and before > 0 and self._ends[before - 1] > begin
+
+    def add(self, stretch: Stretch) -> None:
+        begin, end = stretch
+        first, last = bisect_left(self._ends, begin), bisect_left(self._begins, end)
+        if begin < end:
+            begin = min([begin, *self._begins[first : first + 1]])
+            end = max([end, *self._ends[last - 1 : last]]) if last > first else end
+            self._begins[first:last], self._ends[first:last] = [begin], [end]
