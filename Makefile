@@ -57,6 +57,7 @@ $(CONFORMANCE): pyproject.toml constraints.txt benchmarks/peers.txt conformance/
 	$(PYTHON) -m venv .conformance
 	.conformance/bin/pip install --quiet torch==2.13.0
 	.conformance/bin/pip install --quiet --requirement conformance/peers.txt
+	.conformance/bin/pip install --quiet --no-deps timm==1.0.31  # of which one file is read; the whole needs torchvision
 	.conformance/bin/pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 

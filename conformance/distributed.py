@@ -1,5 +1,6 @@
 """What two processes do in `test_distributed.py`, in a module that they can import."""
 
+import copy
 import os
 
 import torch
@@ -20,6 +21,7 @@ def train(of, optimizer, first=0, steps=STEPS):
         generator = torch.Generator().manual_seed(step)
         of(torch.randn(8, 5, generator=generator)).square().mean().backward()
         optimizer.step()
+    optimizer.zero_grad()  # torch makes no state for parameters that have gradients when it is asked for that
     return [p.detach() for p in of.parameters()]
 
 
@@ -38,7 +40,7 @@ def in_zero(rank, port, cases, folder):
         train(of, optimizer, steps=3)
         optimizer.consolidate_state_dict(to=0)
         if rank == 0:
-            ends[f"{name} state"] = optimizer.state_dict()
+            ends[f"{name} state"] = copy.deepcopy(optimizer.state_dict())
         ends[name] = train(of, optimizer, first=3, steps=STEPS - 3)
     torch.save(ends, folder / f"{rank}.pt")
     dist.destroy_process_group()

@@ -68,7 +68,7 @@ def test_foreign_tensors_in_the_state_travel(cls):
     of = model()
     optimizer = cls(of.parameters())
     train(of, optimizer, 2)
-    foreign = {"slow": torch.ones(3, 4), "count": torch.tensor(3), "note": "kept", "table": torch.arange(7)}
+    foreign = {"slow": torch.ones(3, 4), "seen": torch.tensor(3), "note": "kept", "table": torch.arange(7)}
     optimizer.state[of.weight].update(foreign)
     resumed = cls(of.parameters())
     resumed.load_state_dict(optimizer.state_dict())
