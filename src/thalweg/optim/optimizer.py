@@ -27,6 +27,7 @@ from thalweg.optim.update import Updates
 from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution.addresses import has_memory
 from thalweg.recipes.execution.gpu.passes import refuse_from_the_cpu
 from thalweg.recipes.execution.storage import watched
 from thalweg.rules.states import PARAMETER
@@ -104,7 +105,7 @@ class Optimizer(torch.optim.Optimizer):
         if any(self.state.values()) or not all(map(self._rests, self.param_groups)):
             return False
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        return bool(gradients) and not watched() and not any(g.is_meta or g.any() for g in gradients)
+        return bool(gradients) and not watched() and all(has_memory(g) and not g.any() for g in gradients)
 
     def _rests(self, group: Mapping[str, Any]) -> bool:
         """Whether the learning rate is 0, where that is known without waiting for a device."""

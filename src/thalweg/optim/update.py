@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from thalweg.optim import general, sharded, sparse
+from thalweg.optim import fitting, general, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.general import Work
 from thalweg.optim.loss_scaling import NONE_FINER, Finer
@@ -92,6 +92,7 @@ class GroupUpdate:
         self._anew = 0
         self._params: list[Tensor] = []
         self._gradients: list[Tensor] = []
+        self._places: Sequence[int] = ()
         self.measured: tuple[str, ...] = ()
 
     def read(self, group: Mapping[str, Any]) -> bool:
@@ -104,10 +105,10 @@ class GroupUpdate:
     def gather(self, group: Mapping[str, Any], finer: Finer) -> None:
         """Takes the parameters of the group that have a gradient, and the gradients, transformed where asked for."""
         self._group, params = group, group["params"]
-        gradients = [*map(_gradient, params)]
+        gradients, self._places = [*map(_gradient, params)], range(len(params))
         if not {*map(type, gradients)} <= PLAIN:
-            pairs = [(p, g) for p, g in zip(params, gradients, strict=True) if g is not None]
-            params, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+            self._places = [i for i, g in enumerate(gradients) if g is not None]
+            params, gradients = [params[i] for i in self._places], [gradients[i] for i in self._places]
         if finer:
             gradients = [finer.get(p, g) for p, g in zip(params, gradients, strict=True)]
         if self._transforms or self.measured:
@@ -116,14 +117,14 @@ class GroupUpdate:
 
     def norms(self) -> Array:
         """The norm of each gradient, `[n]`."""
-        self._require_dense(self._gradients)
+        self._require_readable(self._params, self._gradients)
         real = [not g.is_meta for g in self._gradients]  # on meta there is nothing to measure
         each = np.zeros(len(real))
         each[real] = norms([sharded.norm(sparse.values_of(g)) for g in self._gradients if not g.is_meta])
         return each
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-        self._require_dense(gradients)
+        self._require_readable(params, gradients)
         values = self._reading.values
         return [made(self._reading.structure, g, p.detach(), values) for p, g in zip(params, gradients, strict=True)]
 
@@ -142,8 +143,7 @@ class GroupUpdate:
         sharded.require_whole(self._params, reading.precision)
         self._gradients = [*map(sparse.coalesced, self._gradients)]
         needs = Needs(reading.structure, reading.values, reading.precision)
-        places = [i for i, p in enumerate(self._group["params"]) if p.grad is not None]
-        self._general = Work(class_name(self._recipe), needs, self._params, self._gradients, places)
+        self._general = Work(class_name(self._recipe), needs, self._params, self._gradients, self._places)
         general.require(self._general, self._group, all_states)
 
     def step(self, all_states: states.States, measured: Measured) -> None:
@@ -177,6 +177,12 @@ class GroupUpdate:
                         SlowStep,
                         f"{reason}, so that each step is prepared anew, at several times its cost.",
                     )
+
+    def _require_readable(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """What is read ahead of the step's own checks."""
+        self._require_dense(gradients)
+        for place, p, g in zip(self._places, params, gradients, strict=True):
+            fitting.require_gradient(fitting.Parameter.of(class_name(self._recipe), self._group, place, p), g)
 
     def _require_dense(self, gradients: Sequence[Tensor]) -> None:
         if any(g.is_sparse for g in gradients):

@@ -11,7 +11,7 @@ from torch import Tensor
 from thalweg.optim.signature import class_name, hyperparameters
 from thalweg.optim.tensors import after, measures_of, structure_of
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution.addresses import PLAIN
+from thalweg.recipes.execution.addresses import PLAIN, has_memory
 from thalweg.recipes.execution.rounding import LOW
 from thalweg.recipes.options import OPTIONS
 from thalweg.recipes.trace import trace
@@ -184,7 +184,8 @@ def _watched(group: Mapping[str, Any]) -> list[tuple[Tensor, Tensor]]:
 
 
 def _plain(x: Tensor) -> bool:
-    return type(x) in PLAIN and x.layout == torch.strided and not x.is_meta and x.is_floating_point() and x.numel() > 0
+    usual = type(x) in PLAIN and x.layout == torch.strided and x.is_floating_point() and x.numel() > 0
+    return usual and has_memory(x)
 
 
 def _in_numbers(values: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
