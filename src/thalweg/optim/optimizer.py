@@ -133,19 +133,14 @@ class Optimizer(torch.optim.Optimizer):
         """Tells of failures that say nothing, too."""
         if "_updates" not in self.__dict__:  # no part of what is pickled or copied
             self.__dict__["_updates"] = Updates(self._recipe)
-        updates: Updates = self.__dict__["_updates"]
-        finer = self._unscaled()
         if "_watch" not in self.__dict__:
             self.__dict__["_watch"] = Watch(self._recipe)
+        updates: Updates = self.__dict__["_updates"]
         watch: Watch = self.__dict__["_watch"]
-        if watch.done:
-            updates.step(self.param_groups, self.state, finer)
-            return
-        for p in (p for group in self.param_groups for p in group["params"]):
-            refuse_from_the_cpu(p.device)
-        watch.before(self.param_groups, self.state)
-        updates.step(self.param_groups, self.state, finer)
-        watch.after(self.param_groups, self.state)
+        if not watch.done:
+            for p in (p for group in self.param_groups for p in group["params"]):
+                refuse_from_the_cpu(p.device)
+        updates.step(self.param_groups, self.state, self._unscaled(), watch)
 
     @property
     def _recipe(self) -> Recipe:

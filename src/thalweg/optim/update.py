@@ -11,12 +11,12 @@ from torch.autograd.graph import increment_version
 from thalweg.optim import fitting, general, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.general import Work
-from thalweg.optim.loss_scaling import NONE_FINER, Finer
+from thalweg.optim.loss_scaling import Finer
 from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.reading import Reading
 from thalweg.optim.signature import class_name
 from thalweg.optim.state import Needs
-from thalweg.optim.watch import SlowStep, tell
+from thalweg.optim.watch import SlowStep, Watch, tell
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.execution.addresses import PLAIN
 from thalweg.recipes.execution.storage import watched
@@ -43,7 +43,7 @@ class Updates:
         self._dicts: list[Any] = []
         self._version = 0
 
-    def step(self, groups: Sequence[Mapping[str, Any]], all_states: states.States, finer: Finer = NONE_FINER) -> None:
+    def step(self, groups: Sequence[Mapping[str, Any]], all_states: states.States, finer: Finer, watch: Watch) -> None:
         """Steps every parameter that has a gradient, in place. finer: gradients in the place of `p.grad`.
 
         Raises `InputError`, before anything moves, where one cannot be stepped as it is.
@@ -60,8 +60,13 @@ class Updates:
         version = self._version_of(all_states)
         for update in updates:
             update.check(all_states, version)
-        for update, values in zip(updates, measured, strict=True):
-            update.step(all_states, values)
+        values_of = [] if watch.done else [update.values for update in updates]
+        if values_of:
+            watch.before(groups, values_of, all_states)
+        for update, of_gradients in zip(updates, measured, strict=True):
+            update.step(all_states, of_gradients)
+        if values_of:
+            watch.after(groups, values_of, all_states)
 
     def _version_of(self, all_states: states.States) -> int:
         """Another number whenever a parameter has another state dict than at the last step."""
@@ -94,6 +99,11 @@ class GroupUpdate:
         self._gradients: list[Tensor] = []
         self._places: Sequence[int] = ()
         self.measured: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The hyperparameters, as plain numbers."""
+        return self._reading.values
 
     def read(self, group: Mapping[str, Any]) -> bool:
         """Reads the hyperparameters. Says if anything is to be measured. Raises `InputError` as `Reading`."""
