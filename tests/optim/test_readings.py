@@ -90,7 +90,7 @@ def test_betas_changed_in_their_place(sequence):
     optimizer.step()
     p = optimizer.param_groups[0]["params"][0].detach()
 
-    q, other = stepped(thalweg.optim.Adam, change=lambda group: group.update(betas=(0.9, 0.99)))
+    _, other = stepped(thalweg.optim.Adam, change=lambda group: group.update(betas=(0.9, 0.99)))
     other.param_groups[0]["betas"] = (0.5, 0.99)
     other.step()
     assert torch.equal(p, other.param_groups[0]["params"][0].detach())

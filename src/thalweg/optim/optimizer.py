@@ -162,6 +162,11 @@ class Optimizer(torch.optim.Optimizer):
 
     def _on_tensors(self) -> bool:
         """Whether a step is to be operations on tensors alone: as asked, or since a mode of torch's follows them."""
+        if watched() and torch.compiler.is_exporting():
+            raise InputError(
+                f"{class_name(self.recipe)} cannot step within torch.export, which leaves updates in place out of its"
+                " program; export the model, and step outside of it."
+            )
         asked = any(of.get(hint) for of in (self.defaults, *self.param_groups) for hint in WHOLLY_TENSORS)
         return asked or (watched() and not any(map(_has_sparse_gradients, self.param_groups)))
 
