@@ -114,10 +114,11 @@ class Optimizer(torch.optim.Optimizer):
 
     def _create_state(self) -> None:
         """Creates the state of every parameter with a gradient, as before a first step."""
+        on_tensors = self._on_tensors()  # there all steps are counted
         for number, group in enumerate(self.param_groups):
             needs, params = self._needs(group, number), [p for p in group["params"] if p.grad is not None]
-            for p in params if needs.keeps(params) else ():
-                needs.ensure(self.state[p], p, counted=needs.counts(params))
+            for p in params if on_tensors or needs.keeps(params) else ():
+                needs.ensure(self.state[p], p, counted=on_tensors or needs.counts(params))
 
     def _needs(self, group: Mapping[str, Any], number: int) -> states.Needs:
         values = self._recipe.resolve(hyperparameters(self._recipe, group), class_name(self.recipe))
