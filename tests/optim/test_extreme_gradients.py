@@ -112,3 +112,23 @@ def test_an_average_that_forgets_everything_is_the_gradient(cls):
         p.grad = torch.tensor([g])
         optimizer.step()
     assert optimizer.state[p]["exp_avg"].item() == 1.0
+
+
+OF_ADAMS_KIND = ("AdaBelief", "AdaMod", "Adan", "AdEMAMix", "DiffGrad", "Grams", "AdamUncorrected", "AdamWScheduleFree")
+
+
+@pytest.mark.parametrize("name", OF_ADAMS_KIND)
+def test_classes_that_torch_does_not_have_move_as_far(name):
+    """In float32 as in float64, where no square comes near the end of the range."""
+    sizes = torch.logspace(15, math.log10(5e19), 20, dtype=torch.float64)
+    gradients = torch.tensor([1.0, 0.7, 0.9, -0.6, 1.0], dtype=torch.float64)[:, None] * sizes
+    ends = []
+    for dtype in (torch.float32, torch.float64):
+        p = nn.Parameter(torch.ones(20, dtype=dtype))
+        optimizer = getattr(thalweg.optim, name)([p])
+        for g in gradients:
+            p.grad = g.to(dtype)
+            optimizer.step()
+        ends.append(p.detach().double())
+    assert (ends[1] != 1).all()
+    torch.testing.assert_close(*ends, rtol=1e-5, atol=1e-6)

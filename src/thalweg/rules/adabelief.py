@@ -33,5 +33,5 @@ def adabelief(
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     surprise = g - exp_avg
     exp_avg_var = beta2 * exp_avg_var + (1 - beta2) * surprise * surprise + eps
-    update = lr * (exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_var / (1 - beta2**t)) + eps)
+    update = lr * (exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_var) / sqrt(1 - beta2**t) + eps)
     return update, exp_avg, exp_avg_var

@@ -30,6 +30,6 @@ def adamod(
     """
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
-    rate = lr / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps)
+    rate = lr / (sqrt(exp_avg_sq) / sqrt(1 - beta2**t) + eps)
     exp_avg_lr = beta3 * exp_avg_lr + (1 - beta3) * rate
     return minimum(rate, exp_avg_lr) * (exp_avg / (1 - beta1**t)), exp_avg, exp_avg_sq, exp_avg_lr

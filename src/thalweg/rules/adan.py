@@ -36,4 +36,4 @@ def adan(
     exp_avg_diff = beta2 * exp_avg_diff + (1 - beta2) * change
     exp_avg_sq = beta3 * exp_avg_sq + (1 - beta3) * ahead * ahead
     direction = exp_avg / (1 - beta1**t) + beta2 / (1 - beta2**t) * exp_avg_diff
-    return lr * direction / (sqrt(exp_avg_sq / (1 - beta3**t)) + eps), exp_avg, exp_avg_diff, exp_avg_sq, g
+    return lr * direction / (sqrt(exp_avg_sq) / sqrt(1 - beta3**t) + eps), exp_avg, exp_avg_diff, exp_avg_sq, g

@@ -46,4 +46,4 @@ def ademamix(
     exp_avg_slow = beta3 * exp_avg_slow + (1 - beta3) * g
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
     mixed = exp_avg / (1 - beta1**t) + alpha * exp_avg_slow
-    return lr * mixed / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps), exp_avg, exp_avg_slow, exp_avg_sq
+    return lr * mixed / (sqrt(exp_avg_sq) / sqrt(1 - beta2**t) + eps), exp_avg, exp_avg_slow, exp_avg_sq

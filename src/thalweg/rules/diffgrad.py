@@ -28,5 +28,5 @@ def diffgrad(
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
     friction = 1 / (1 + exp(-absolute(previous_grad - g)))
-    update = lr * friction * (exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps)
+    update = lr * friction * (exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_sq) / sqrt(1 - beta2**t) + eps)
     return update, exp_avg, exp_avg_sq, g

@@ -28,5 +28,5 @@ def grams(
     """
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
-    size = absolute(exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps)
+    size = absolute(exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_sq) / sqrt(1 - beta2**t) + eps)
     return lr * sign(g) * size, exp_avg, exp_avg_sq

@@ -27,5 +27,5 @@ def laprop(
     The authors' package keeps lr inside m, which differs once the rate changes, and decays by λ alone, after the step.
     """
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g
-    exp_avg = beta1 * exp_avg + (1 - beta1) * g / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps)
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g / (sqrt(exp_avg_sq) / sqrt(1 - beta2**t) + eps)
     return lr / (1 - beta1**t) * exp_avg, exp_avg, exp_avg_sq

@@ -37,4 +37,4 @@ def yogi(
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     square = g * g
     exp_avg_sq = exp_avg_sq - (1 - beta2) * sign(exp_avg_sq - square) * square
-    return lr * (exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps), exp_avg, exp_avg_sq
+    return lr * (exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_sq) / sqrt(1 - beta2**t) + eps), exp_avg, exp_avg_sq
