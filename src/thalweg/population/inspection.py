@@ -18,11 +18,14 @@ from thalweg.population.cost import Activations, Operations, model_bytes
 from thalweg.population.evaluation import Evaluator, output_bytes
 from thalweg.population.job import Job, exhausted, users_fault
 from thalweg.population.labels import require_labels
+from thalweg.population.losses import mean_loss
 from thalweg.population.models import build
 from thalweg.population.python_state import changed, fingerprints
-from thalweg.population.randomness import Drawn
+from thalweg.population.randomness import Drawn, seeded
 from thalweg.population.verification import first_batches
 from thalweg.workloads.workload import Split, Workload
+
+FEW = 4  # samples that tell whether a large model gives the same loss twice
 
 
 def inspect(job: Job, seed: int) -> Job:
@@ -41,16 +44,21 @@ def inspect(job: Job, seed: int) -> Job:
     with drawn:
         outputs = _evaluated(job, model, "train", first)
         require_labels(job.workload, outputs)
-    job = replace(job, output_bytes=output_bytes(outputs, len(first[1])), model_bytes=model_bytes(model))
+    samples = len(first[1])
+    job = replace(job, output_bytes=output_bytes(outputs, samples), model_bytes=model_bytes(model))
     saved = Activations(model)
     with drawn, Operations() as operations, saved.counting():
         loss, trained = _stepped(job, model, first, seed)
     job = replace(job, trained=trained, operations=operations.count, activation_bytes=saved.bytes)
+    if job.large:  # a few samples tell as much, and a last batch that is refused is refused on its way forward
+        first = _head(Split(*first), FEW)
+        with drawn:
+            loss, _ = _stepped(job, model, first, seed)
     with drawn:
         again, _ = _stepped(job, other, first, seed)
     with drawn:
-        if len(last[1]) != len(first[1]):
-            _stepped(job, model, last, seed)
+        if len(last[1]) != samples:
+            (_forward if job.large else _stepped)(job, model, last, seed)
         _require_measurable(job, model, seed)
     job = replace(job, random=drawn.here, outside=drawn.outside)
     kept = changed(before, fingerprints(job.workload, model))
@@ -90,6 +98,11 @@ def _stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float
     return loss, frozenset(gradients)
 
 
+def _forward(job: Job, model: nn.Module, batch: Batch, seed: int) -> None:
+    with _blamed(job.workload, model, "train", batch), torch.no_grad(), seeded(seed, 1, random=job.random):
+        mean_loss(job.workload, model(*batch[0]), batch[1])
+
+
 def _evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:
     """The outputs in evaluation mode."""
     with _blamed(job.workload, model, split, batch), torch.no_grad():
@@ -103,11 +116,15 @@ def _evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:
 
 
 def _require_measurable(job: Job, model: nn.Module, seed: int) -> None:
-    """Loss and metric over the validation split; of the test split only that the model runs on its first samples."""
+    """Loss and metric over the validation split; of the test split only that the model runs on its first samples.
+
+    A large model is put to some of the validation split, too: all of it may take minutes.
+    """
     workload, evaluator = job.workload, Evaluator(job, model, live=True)
     before = workload.validation.targets._version
+    split = workload.validation.head(workload.batch_size) if job.large else workload.validation
     with _blamed(workload, model, "validation", _head(workload.validation, workload.batch_size)):
-        evaluator.alone(None, workload.validation, seed, 0, loss=True)
+        evaluator.alone(None, split, seed, 0, loss=True)
     if workload.validation.targets._version != before:
         raise InputError(f"The loss or the metric of {workload.name!r} changes y in place: let it work on a copy.")
     if workload.test is not None:

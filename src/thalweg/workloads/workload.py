@@ -26,6 +26,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def head(self, samples: int) -> "Split":
+        """The first samples, at most so many."""
+        return Split(tuple(x[:samples] for x in self.inputs), self.targets[:samples])
+
     def to(self, device: torch.device) -> "Split":
         return Split(tuple(x.to(device) for x in self.inputs), self.targets.to(device))
 
