@@ -30,7 +30,8 @@ class Plan:
     """`reason` says why the loop is used; empty where members train together.
 
     `convolutions` says how those are computed together, "grouped" or "unfolded"; empty where the model has none.
-    `member` is how many bytes each holds, `evaluation` how many each worker does while it evaluates.
+    `member` is how many bytes each holds, `evaluation` how many each worker does while it evaluates. `fallback` says
+    whether a population was not to be had, rather than not worth it.
     """
 
     job: Job
@@ -42,6 +43,7 @@ class Plan:
     convolutions: str = ""
     member: int = 0
     evaluation: int = 0
+    fallback: bool = False
 
     @property
     def why_loop(self) -> str:
@@ -59,6 +61,8 @@ class Plan:
     def describe(self) -> dict[str, Any]:
         how = "loop" if self.reason else "population"
         facts = {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
+        if self.fallback:
+            facts["fallback"] = self.reason
         convolutions = {"convolutions": self.convolutions} if self.convolutions and not self.reason else {}
         slow = unreached(self.job.device)
         updates = {"updates": f"in torch's operators: {slow}"} if slow else {}
@@ -99,7 +103,7 @@ def make_plan(
     usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), seed)
     holds = {name: needs.member(whole, usable[name].activations if name in usable else 0) for name in programs}
     widths = {name: needs.width(whole, workers, holds[name], memory) for name in usable or programs}
-    name = next(iter(widths))
+    name, fallback = next(iter(widths)), bool(reason) and reason not in ("asked for", whole.large)
     if usable and (execution == "auto" or len(usable) > 1):
         name, slower = quickest(whole, usable, seed, min(widths.values()))
         reason = slower if execution == "auto" else ""
@@ -107,7 +111,7 @@ def make_plan(
         raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
     width = 1 if reason else widths[name]
     evaluation = evaluation_bytes(whole, width)
-    return Plan(whole, *programs[name], reason, width, workers, name, holds[name], evaluation)
+    return Plan(whole, *programs[name], reason, width, workers, name, holds[name], evaluation, fallback)
 
 
 def _unchecked(job: Job, execution: Execution, memory: int | None) -> str:
