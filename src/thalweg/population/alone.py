@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.population.batches import Batch, Order, batch_at
+from thalweg.population.batches import Batch, batch_at, order
 from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
@@ -68,7 +68,7 @@ class _Alone:
         self._evaluator = Evaluator(job, self._model, live=True)
         self._parameters = {n: p.detach()[None] for n, p in self._model.named_parameters() if p.requires_grad}
         self._optimizer = _imported(member, self._model) or PartialUpdates(member, self._parameters)
-        self._order = Order([member.seed], len(job.workload.train), job.workload.batch_size)
+        self._order = order([member.seed], job.workload)
         self.curves = Curves(1, higher_is_better=job.workload.metric.higher_is_better)
         self._step, self._seconds = 0, 0.0
         self._began = time.perf_counter()

@@ -197,6 +197,8 @@ def _facts(model: nn.Module, split: str, batch: Batch) -> str:
     held = " and ".join(sorted(_name(dtype) for dtype in dtypes))
     odd = any(x.is_floating_point() and x.dtype not in dtypes for x in batch[0])
     advice = f": convert X to {held}" if odd and len(dtypes) == 1 else ""
+    if split == "train" and len(batch[1]) == 1:
+        advice += "; the last batch of an epoch holds one sample: give another batch_size, or drop_last=True"
     return f"in {split}, X is {inputs}, y {_described(batch[1])}, the parameters {held}{advice}"
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.population.batches import Batch, Order, batch_at
+from thalweg.population.batches import Batch, batch_at, order
 from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import within
 from thalweg.population.curves import Curves
@@ -57,7 +57,7 @@ class _Together:
         self._evaluator = Evaluator(job, next(iter(models.values())))
         follows = watch.live and not program.trusted
         self._live = LiveModel(job, program, self._seeds[0], len(members)) if follows else None
-        self._order = Order(list(models), len(job.workload.train), job.workload.batch_size)
+        self._order = order(list(models), job.workload)
         self._shared = len(models) == 1
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
         self._curves = Curves(len(members), higher_is_better=job.workload.metric.higher_is_better)

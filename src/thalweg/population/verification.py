@@ -24,7 +24,7 @@ DOUBLED = 32  # samples of a batch in float64
 def first_batches(workload: Workload, count: int) -> list[tuple[tuple[Tensor, ...], Tensor]]:
     """The first batches in the data's order; the last of three is as short as the last of an epoch."""
     n, size = len(workload.train), workload.batch_size
-    last = n % size or size
+    last = min(size, n) if workload.drop_last else n % size or size
     sizes = [min(size, n), min(size, n), last][:count]
     indices = [torch.arange(i * size, i * size + s) % n for i, s in enumerate(sizes)]
     return [(tuple(take(x, i) for x in workload.train.inputs), take(workload.train.targets, i)) for i in indices]
