@@ -7,6 +7,7 @@ from torch import nn
 import thalweg.optim
 from optim.trained import PAIRS
 from thalweg.optim.classes import drop_ins
+from thalweg.optim.prepared import Prepared
 from thalweg.optim.watch import SlowStep
 from thorough import typical
 
@@ -154,6 +155,23 @@ def test_torchs_operators_in_the_place_of_the_pass_are_told():
 
 @pytest.mark.usefixtures("untold")
 def test_steps_that_are_each_prepared_anew_are_told():
-    params = [nn.Parameter(torch.ones(3)) for _ in range(2)]
+    p = nn.Parameter(torch.ones(3))
+
+    def elsewhere(step, i):
+        p.data = p.data.clone()
+        return torch.ones(3)
+
     with pytest.warns(SlowStep, match="Adam: which parameters have a gradient, or where"):
-        stepped(thalweg.optim.Adam, params, lambda step, i: None if (step + i) % 2 else torch.ones(3), steps=30)
+        stepped(thalweg.optim.Adam, [p], elsewhere, steps=30)
+
+
+def test_experts_that_are_reached_now_and_then_stay_prepared(monkeypatch):
+    """Each pattern of parameters with a gradient is prepared once."""
+    found, fits = [], Prepared.fits
+    monkeypatch.setattr(Prepared, "fits", lambda *args: found.append(fits(*args)) or found[-1])
+    params = [nn.Parameter(torch.ones(3)) for _ in range(3)]
+    stepped(thalweg.optim.Adam, params, lambda step, i: None if step % 3 == i else torch.ones(3), steps=18)
+    assert found == [True] * 15
+    reference = [nn.Parameter(torch.ones(3)) for _ in range(3)]
+    stepped(torch.optim.Adam, reference, lambda step, i: None if step % 3 == i else torch.ones(3), steps=18)
+    torch.testing.assert_close(params, reference)

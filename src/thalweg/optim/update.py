@@ -29,6 +29,7 @@ Measured = Mapping[str, Array]
 
 NOTHING: Measured = {}
 PATIENCE = 10  # steps in a row that are prepared anew before it is told
+PATTERNS = 16  # of parameters with a gradient that stay prepared: experts are reached by some batches only
 
 _gradient = attrgetter("grad")
 
@@ -85,7 +86,7 @@ def _measured(updates: "Sequence[GroupUpdate]") -> list[Measured]:
 
 
 class GroupUpdate:
-    """The updates of one param group. Keeps what was made ready for the last step, to make the next one quicker.
+    """The updates of one param group. Keeps what was made ready for earlier steps, to make the next one quicker.
 
     measured: the row values that it needs to be measured on gradients.
     """
@@ -93,6 +94,7 @@ class GroupUpdate:
     def __init__(self, recipe: Recipe, number: int) -> None:
         self._recipe, self._reading = recipe, Reading(recipe, number)
         self._prepared: Prepared | None = None
+        self._patterns: dict[Sequence[int], Prepared] = {}
         self._general: Work | None = None
         self._anew = 0
         self._params: list[Tensor] = []
@@ -117,7 +119,7 @@ class GroupUpdate:
         self._group, params = group, group["params"]
         gradients, self._places = [*map(_gradient, params)], range(len(params))
         if not {*map(type, gradients)} <= PLAIN:
-            self._places = [i for i, g in enumerate(gradients) if g is not None]
+            self._places = tuple(i for i, g in enumerate(gradients) if g is not None)
             params, gradients = [params[i] for i in self._places], [gradients[i] for i in self._places]
         if finer:
             gradients = [finer.get(p, g) for p, g in zip(params, gradients, strict=True)]
@@ -143,12 +145,11 @@ class GroupUpdate:
 
         version: of the state dicts. Raises `InputError` where a parameter cannot be stepped as it is.
         """
-        reading, ready = self._reading, self._prepared
+        reading, ready = self._reading, self._patterns.get(self._places)
         same = ready and ready.precision == reading.precision and ready.structure == reading.structure
         if ready and same and ready.fits(all_states, version, self._params, self._gradients):
-            self._general, self._anew = None, 0
+            self._prepared, self._general, self._anew = ready, None, 0
             return
-        self._prepared = None
         self._require_dense(self._gradients)
         sharded.require_whole(self._params, reading.precision)
         self._gradients = [*map(sparse.coalesced, self._gradients)]
@@ -167,26 +168,24 @@ class GroupUpdate:
         self._params, self._gradients, self._general = [], [], None
 
     def _step_generally(self, work: Work, all_states: states.States, measured: Measured) -> None:
-        """Whatever they look like; and makes the next step ready."""
+        """Whatever they look like; and makes the next such step ready."""
         general.update(work, all_states, measured)
         self._anew += 1
         if self._anew == PATIENCE:
-            tell(
-                class_name(self._recipe),
-                SlowStep,
-                "which parameters have a gradient, or where and how they lie in memory, has"
-                f" changed between each of {PATIENCE} steps, so that each is prepared anew, at several times its cost.",
-            )
-        if self._params and not watched():
-            try:
-                self._prepared = Prepared(work, all_states)
-            except Unsuited as reason:
-                if str(reason):
-                    tell(
-                        class_name(self._recipe),
-                        SlowStep,
-                        f"{reason}, so that each step is prepared anew, at several times its cost.",
-                    )
+            self._tell("which parameters have a gradient, or where and how they lie in memory, changes at each step")
+        if not self._params or watched():
+            return
+        if len(self._patterns) == PATTERNS:
+            self._patterns.clear()
+        try:
+            self._patterns[self._places] = Prepared(work, all_states)
+        except Unsuited as reason:
+            if str(reason):
+                self._tell(str(reason))
+
+    def _tell(self, reason: str) -> None:
+        sentence = f"{reason}, so that each step is prepared anew, at several times its cost."
+        tell(class_name(self._recipe), SlowStep, sentence)
 
     def _require_readable(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
         """What is read ahead of the step's own checks."""
