@@ -15,6 +15,7 @@ WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on
 WIDTH_ON_GPU = 256  # the same where a step is one launch for all, and no cache is there to be left
 SHARE = 0.5  # of the free memory, where no limit is given
 ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
+COMPILER = 190 << 20  # bytes of Numba and LLVM with the first kernel
 CHECKED = 4  # members, as modules and stacked, that a check holds
 COPIES = 5  # tensors of the parameters' size that a member holds: itself, its gradient, up to three states
 
@@ -55,7 +56,12 @@ def _room(device: torch.device, limit: int | None) -> int:
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
         return min(int(SHARE * free), limit or free)
-    return int(SHARE * _free()) if limit is None else min(limit - held(), _free())
+    return int(SHARE * _free()) if limit is None else min(limit - held() - coming(), _free())
+
+
+def coming() -> int:
+    """Bytes that the compiler of the kernels will hold, once it is loaded."""
+    return 0 if "numba" in sys.modules else COMPILER
 
 
 def held() -> int:
