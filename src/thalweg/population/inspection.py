@@ -156,8 +156,8 @@ def _require_new(model: nn.Module, other: nn.Module) -> None:
             raise InputError("model() must return the same architecture at every call, and two calls differ.")
         if not torch.equal(p.nan_to_num(), theirs[name].nan_to_num()):
             raise InputError(
-                f"model() must draw its initial values from torch's global random state alone, which is seeded before"
-                f" each call: of one seed, two calls differ in {name!r}."
+                "model() must draw its initial values from the global random states of torch, Python or NumPy alone,"
+                f" which are seeded before each call: of one seed, two calls differ in {name!r}."
             )
 
 

@@ -124,6 +124,7 @@ class _Together:
         if self._program.distrusted:
             raise Disagreement(self._program.distrusted)
         if self._live is None or not self._live.follows:
+            self._live = None  # its memory goes back
             return None
         member = self._followed()
         if member is None:
