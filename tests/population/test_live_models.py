@@ -255,10 +255,10 @@ def test_a_population_that_agrees_is_called_through_one_epoch_and_no_more(monkey
     steps: list[tuple[int, bool]] = []
     call = LiveModel.call
 
-    def noted(self: LiveModel, stack: Any, member: int, batch: Any, step: int) -> Any:
-        expected = call(self, stack, member, batch, step)
-        steps.append((step, expected is not None))
-        return expected
+    def noted(self: LiveModel, *given: Any) -> bool:
+        due = call(self, *given)
+        steps.append((given[-1], due))
+        return due
 
     monkeypatch.setattr(LiveModel, "call", noted)
     plan = make_plan(tiny(), 0, device=CPU, workers=1, execution="population")
@@ -442,4 +442,20 @@ def test_the_old_weight_norm_trains() -> None:
         return nn.Sequential(torch.nn.utils.weight_norm(nn.Linear(6, 8)), nn.Tanh(), nn.Linear(8, 3))
 
     workload, chosen = problem(model), members(1)
+    held_to_the_hand(workload, train_all(workload, chosen), chosen)
+
+
+class Derivative(nn.Module):
+    """It takes a derivative with `torch.func`, under which saved tensors cannot be looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.func.vmap(torch.func.grad(lambda row: (row**3).sum()))(x))
+
+
+def test_a_model_that_uses_torchs_functional_transforms() -> None:
+    workload, chosen = problem(Derivative), members()
     held_to_the_hand(workload, train_all(workload, chosen), chosen)

@@ -14,7 +14,7 @@ from thalweg.errors import InputError
 from thalweg.population import reasons
 from thalweg.population.alone import gradients_of
 from thalweg.population.batches import Batch
-from thalweg.population.cost import Activations, Operations, model_bytes
+from thalweg.population.cost import Cost, model_bytes
 from thalweg.population.evaluation import Evaluator, output_bytes
 from thalweg.population.job import Job, exhausted, users_fault
 from thalweg.population.labels import require_labels
@@ -46,10 +46,9 @@ def inspect(job: Job, seed: int) -> Job:
         require_labels(job.workload, outputs)
     samples = len(first[1])
     job = replace(job, output_bytes=output_bytes(outputs, samples), model_bytes=model_bytes(model))
-    saved = Activations(model)
-    with drawn, Operations() as operations, saved.counting():
+    with drawn, Cost() as cost:
         loss, trained = _stepped(job, model, first, seed)
-    job = replace(job, trained=trained, operations=operations.count, activation_bytes=saved.bytes)
+    job = replace(job, trained=trained, operations=cost.operations, activation_bytes=cost.activations)
     if job.large:  # a few samples tell as much, and a last batch that is refused is refused on its way forward
         first = _head(Split(*first), FEW)
         with drawn:

@@ -23,7 +23,9 @@ COPIES = 5  # tensors of the parameters' size that a member holds: itself, its g
 def width(job: Job, workers: int, member: int, limit: int | None) -> int:
     """Members at once on each worker, at most WIDTH. Raises `InputError` where the limit has no room for one."""
     room, most = _room(job.device, limit), WIDTH_ON_GPU if on_gpu(job.device) else WIDTH
-    takes = {count: workers * (count * member + evaluation_bytes(job, count)) for count in range(1, most + 1)}
+    live = 2 * job.model_bytes + job.activation_bytes  # of the live model with its gradients, beside the population
+    beside = {count: max(live, evaluation_bytes(job, count)) for count in range(1, most + 1)}
+    takes = {count: workers * (count * member + beside[count]) for count in beside}
     fits = sum(bytes_taken <= room for bytes_taken in takes.values())
     if limit is not None and fits < 1:
         needed = limit - room + takes[1]
