@@ -459,3 +459,16 @@ class Derivative(nn.Module):
 def test_a_model_that_uses_torchs_functional_transforms() -> None:
     workload, chosen = problem(Derivative), members()
     held_to_the_hand(workload, train_all(workload, chosen), chosen)
+
+
+def test_buffers_that_change_in_training_are_no_irreproducible_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spectral norm goes on with its power iteration at every call; a large model is looked at by other calls."""
+
+    def model() -> nn.Module:
+        return nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 32)), nn.Tanh(), nn.Linear(32, 3))
+
+    assert planned(tiny(model=model)).job.notes == ()
+    monkeypatch.setattr("thalweg.population.job.LARGE_BYTES", 10)
+    plan = planned(tiny(model=model))
+    assert plan.job.notes == ()
+    assert "leaves runs nothing to share" in plan.reason
