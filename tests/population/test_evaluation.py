@@ -143,8 +143,8 @@ def test_outputs_are_held_for_as_many_members_as_fit(metric: Any, monkeypatch: p
     job = inspect(Job(workload, CPU, frozenset()), 0)
     assert job.output_bytes == 3200
     one = 3200 * (256 if metric == "accuracy" else 600)
-    assert evaluation_bytes(job, 1) == 3 * one
-    assert evaluation_bytes(job, 64) == 3 * 4_000_000
+    assert evaluation_bytes(job, 1) == 5 * one
+    assert evaluation_bytes(job, 64) == 5 * 4_000_000
     real = evaluation.measured
 
     def noted(workload: Any, outputs: Tensor, *rest: Any, **options: Any) -> Any:
@@ -163,6 +163,6 @@ def test_a_plan_counts_the_outputs_of_evaluation() -> None:
     from thalweg.population.plan import make_plan
 
     plan = make_plan(wide(metric=right), 0, device=CPU, workers=2, execution="population")
-    assert plan.evaluation >= 3 * 600 * 3200
+    assert plan.evaluation >= 5 * 600 * 3200
     assert plan.memory(1) == plan.member + plan.evaluation
     assert plan.describe()["bytes_evaluating"] == plan.evaluation

@@ -255,10 +255,10 @@ def test_a_population_that_agrees_is_called_through_one_epoch_and_no_more(monkey
     steps: list[tuple[int, bool]] = []
     call = LiveModel.call
 
-    def noted(self: LiveModel, stack: Any, member: int, batch: Any, step: int) -> Any:
-        expected = call(self, stack, member, batch, step)
-        steps.append((step, expected is not None))
-        return expected
+    def noted(self: LiveModel, *given: Any) -> bool:
+        due = call(self, *given)
+        steps.append((given[-1], due))
+        return due
 
     monkeypatch.setattr(LiveModel, "call", noted)
     plan = make_plan(tiny(), 0, device=CPU, workers=1, execution="population")
@@ -443,3 +443,32 @@ def test_the_old_weight_norm_trains() -> None:
 
     workload, chosen = problem(model), members(1)
     held_to_the_hand(workload, train_all(workload, chosen), chosen)
+
+
+class Derivative(nn.Module):
+    """It takes a derivative with `torch.func`, under which saved tensors cannot be looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.func.vmap(torch.func.grad(lambda row: (row**3).sum()))(x))
+
+
+def test_a_model_that_uses_torchs_functional_transforms() -> None:
+    workload, chosen = problem(Derivative), members()
+    held_to_the_hand(workload, train_all(workload, chosen), chosen)
+
+
+def test_buffers_that_change_in_training_are_no_irreproducible_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spectral norm goes on with its power iteration at every call; a large model is looked at by other calls."""
+
+    def model() -> nn.Module:
+        return nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 32)), nn.Tanh(), nn.Linear(32, 3))
+
+    assert planned(tiny(model=model)).job.notes == ()
+    monkeypatch.setattr("thalweg.population.job.LARGE_BYTES", 10)
+    plan = planned(tiny(model=model))
+    assert plan.job.notes == ()
+    assert "leaves runs nothing to share" in plan.reason

@@ -1,5 +1,6 @@
 """How many members train at once, what they are expected to hold, and what happens where memory runs out."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ def test_what_a_member_holds() -> None:
 
 def test_a_limit_narrows_the_population(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "held", lambda: 1_000_000)
+    monkeypatch.setattr(memory, "coming", lambda: 0)
     found = make_plan(tiny(), 0, device=CPU, workers=2, execution="population")
     member = found.member
     for width in (1, 7):
@@ -89,3 +91,10 @@ def test_not_even_one_run_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "train_together", short_of_memory(0, MemoryError()))
     with pytest.raises(InputError, match="not enough memory for a single run"):
         train_all(tiny(), chosen(), execution="population")
+
+
+def test_the_compiler_of_the_kernels_is_counted_before_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert memory.coming() == 0
+    monkeypatch.delitem(sys.modules, "numba")
+    assert memory.coming() == memory.COMPILER

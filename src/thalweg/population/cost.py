@@ -1,47 +1,46 @@
 """The cost of one step of the user's model, counted rather than timed: a plan must not depend on what else runs."""
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 
-class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts, within it, the additions and multiplications of matrix products and convolutions."""
+class Cost(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts, within it, the cost of all calls.
+
+    operations: additions and multiplications of matrix products and convolutions. activations: bytes of new tensors
+    on the way forward, about as many as are kept for the way back.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.count = 0
+        self.operations = self.activations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        of = flop_registry.get(func._overloadpacket)
+        of = flop_registry.get(getattr(func, "_overloadpacket", None))
         if of is not None:
-            self.count += of(*args, **(kwargs or {}), out_val=out)
+            self.operations += of(*args, **(kwargs or {}), out_val=out)
+        if torch.is_grad_enabled():
+            given = {_memory(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
+            made = {_memory(t): _bytes(t) for t in tree_leaves(out) if isinstance(t, Tensor)}
+            self.activations += sum(size for memory, size in made.items() if memory not in given)
         return out
-
-
-class Activations:
-    """Counts the bytes that forward passes save for their backward passes, the model's own left out."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._seen = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
-        self.bytes = 0
-
-    def counting(self) -> AbstractContextManager[Any]:
-        """A context in which they are counted."""
-        return torch.autograd.graph.saved_tensors_hooks(self._note, lambda tensor: tensor)
-
-    def _note(self, tensor: Tensor) -> Tensor:
-        if not tensor.is_sparse and tensor.untyped_storage().data_ptr() not in self._seen:
-            self._seen.add(tensor.untyped_storage().data_ptr())
-            self.bytes += tensor.untyped_storage().nbytes()
-        return tensor
 
 
 def model_bytes(model: nn.Module) -> int:
     """Bytes of all parameters and buffers."""
-    return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
+    return sum(map(_bytes, (*model.parameters(), *model.buffers())))
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _memory(tensor: Tensor) -> int:
+    """Where its memory begins; 0 for one that has none of its own, such as a sparse one."""
+    return 0 if tensor.layout is not torch.strided else tensor.untyped_storage().data_ptr()

@@ -24,8 +24,8 @@ CHUNK, CHUNK_ON_GPU = 256, 1024  # samples in one forward pass, at most
 CHUNK_ELEMENTS, LEAST = 1 << 20, 16  # numbers of all inputs in one, and samples that it has all the same
 SAMPLES_AT_ONCE = 4096  # samples × members in one forward pass: more leave the caches
 SAMPLES_ON_GPU = 1 << 18  # the same where there are hardly any
-MADE_OF_OUTPUTS = 3  # tensors of the outputs' size that are held: they, in pieces and joined, and what a loss makes
-OUTPUTS, OUTPUTS_ON_GPU = 16 << 20, 1 << 30  # bytes of outputs that are held at once, of more than one member
+MADE_OF_OUTPUTS = 5  # tensors of the outputs' size that are held: they, in pieces and joined, and what a loss makes
+OUTPUTS, OUTPUTS_ON_GPU = 8 << 20, 1 << 30  # bytes of outputs that are held at once, of more than one member
 
 
 class Evaluator:
@@ -109,8 +109,8 @@ class Evaluator:
         """(metrics, losses if asked for) of outputs `[members, chunk, …]`, chunk by chunk."""
         if self._divides(split):
             sums = Sums(self._workload, members, loss=loss)
-            for piece, targets in zip(outputs, torch.split(split.targets, self._chunk), strict=True):
-                sums.add(piece, targets)
+            for targets in torch.split(split.targets, self._chunk):
+                sums.add(next(outputs), targets)  # nothing holds a piece while the next is made
             return sums.metrics, sums.losses
         return measured(self._workload, _join(list(outputs)), split.targets, members, loss=loss)
 

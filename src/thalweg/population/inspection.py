@@ -14,7 +14,7 @@ from thalweg.errors import InputError
 from thalweg.population import reasons
 from thalweg.population.alone import gradients_of
 from thalweg.population.batches import Batch
-from thalweg.population.cost import Activations, Operations, model_bytes
+from thalweg.population.cost import Cost, model_bytes
 from thalweg.population.evaluation import Evaluator, output_bytes
 from thalweg.population.job import Job, exhausted, users_fault
 from thalweg.population.labels import require_labels
@@ -41,30 +41,40 @@ def inspect(job: Job, seed: int) -> Job:
         alike = _alike(model, build(job.workload, seed + 1, job.device))
     first, _, last = _batches(job.workload)
     before, drawn = fingerprints(job.workload, model), Drawn(seed)
+    job, loss = _counted(job, model, first, seed, drawn)
+    losses = _of_few(job, other, first, seed, drawn) if job.large else [loss, _again(job, other, first, seed, drawn)]
     with drawn:
-        outputs = _evaluated(job, model, "train", first)
-        require_labels(job.workload, outputs)
-    samples = len(first[1])
-    job = replace(job, output_bytes=output_bytes(outputs, samples), model_bytes=model_bytes(model))
-    saved = Activations(model)
-    with drawn, Operations() as operations, saved.counting():
-        loss, trained = _stepped(job, model, first, seed)
-    job = replace(job, trained=trained, operations=operations.count, activation_bytes=saved.bytes)
-    if job.large:  # a few samples tell as much, and a last batch that is refused is refused on its way forward
-        first = _head(Split(*first), FEW)
-        with drawn:
-            loss, _ = _stepped(job, model, first, seed)
-    with drawn:
-        again, _ = _stepped(job, other, first, seed)
-    with drawn:
-        if len(last[1]) != samples:
+        if len(last[1]) != len(first[1]):  # of a large model forward only: what a last batch breaks, it breaks there
             (_forward if job.large else _stepped)(job, model, last, seed)
         _require_measurable(job, model, seed)
     job = replace(job, random=drawn.here, outside=drawn.outside)
     kept = changed(before, fingerprints(job.workload, model))
-    reason, notes = _read(job, model, kept, [loss, again])
+    reason, notes = _read(job, model, kept, losses)
     notes += (reasons.ALIKE,) * alike
     return replace(job, only_loop=reason, shared_state=reasons.shared(kept), notes=notes)
+
+
+def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> tuple[Job, float]:
+    """The job with what one evaluation and one step show and cost, and the loss of that step."""
+    with drawn:
+        outputs = _evaluated(job, model, "train", batch)
+        require_labels(job.workload, outputs)
+    job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])), model_bytes=model_bytes(model))
+    with drawn, Cost() as cost:
+        loss, trained = _stepped(job, model, batch, seed)
+    return replace(job, trained=trained, operations=cost.operations, activation_bytes=cost.activations), loss
+
+
+def _again(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> float:
+    """The loss of a new model's first step."""
+    with drawn:
+        return _stepped(job, model, batch, seed)[0]
+
+
+def _of_few(job: Job, other: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> list[float]:
+    """Losses of two new large models, on a few samples, which tell as much."""
+    few = _head(Split(*batch), FEW)
+    return [_again(job, model, few, seed, drawn) for model in (build(job.workload, seed, job.device), other)]
 
 
 def _read(job: Job, model: nn.Module, kept: str, losses: list[float]) -> tuple[str, tuple[str, ...]]:
@@ -156,8 +166,8 @@ def _require_new(model: nn.Module, other: nn.Module) -> None:
             raise InputError("model() must return the same architecture at every call, and two calls differ.")
         if not torch.equal(p.nan_to_num(), theirs[name].nan_to_num()):
             raise InputError(
-                f"model() must draw its initial values from torch's global random state alone, which is seeded before"
-                f" each call: of one seed, two calls differ in {name!r}."
+                "model() must draw its initial values from the global random states of torch, Python or NumPy alone,"
+                f" which are seeded before each call: of one seed, two calls differ in {name!r}."
             )
 
 

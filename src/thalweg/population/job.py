@@ -30,7 +30,7 @@ class Job:
     change that lies outside of the model. notes: sentences on the model for the record.
 
     operations: of one step's products and convolutions. model_bytes: of parameters and buffers. activation_bytes: of
-    what a step of the loop keeps from its forward pass. output_bytes: of what the model returns for one sample.
+    what a step of the loop makes on its way forward. output_bytes: of what the model returns for one sample.
     """
 
     workload: Workload

@@ -3,13 +3,13 @@
 Python state that changes late, and lies where no fingerprint reaches, shows here and nowhere earlier.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from thalweg.population.alone import gradients_of
-from thalweg.population.batches import Batch
+from thalweg.population.batches import Batch, batch_at
 from thalweg.population.gradients import GradientProgram, Made, of_member
 from thalweg.population.job import Disagreement, Job
 from thalweg.population.losses import mean_loss
@@ -30,7 +30,7 @@ class LiveModel:
     """One member's model, called with every batch of it. Raises `Disagreement` where the program does otherwise."""
 
     def __init__(self, job: Job, program: GradientProgram, seed: int, members: int) -> None:
-        self._job, self._program, self.seed = job, program, seed
+        self._job, self._program, self._seed = job, program, seed
         self._calls, self._last = 0, 0 if program.trusted else _calls(job, members)
         if self.follows:
             self._model = build(job.workload, seed, job.device)
@@ -41,74 +41,85 @@ class LiveModel:
         """Whether it is still called."""
         return self._calls < self._last
 
-    def leave(self) -> None:
-        """Its member is gone: it is called no more, and shows nothing."""
-        self._last = self._calls
+    def call(self, stack: Stack, seeds: Sequence[int], going: Sequence[bool], index: Tensor, step: int) -> bool:
+        """Calls it on the next batch of the first member of its seed that still trains; whether to `compare` then.
 
-    def call(self, stack: Stack, member: int, batch: Batch, step: int) -> Expected | None:
-        """The next batch of the member, by its place in the stack; what to compare where that is due."""
+        seeds, going: of each member in the stack, and whether it still trains. index: the samples that the members see,
+        `[batch]` or `[members, batch]`.
+        """
+        own = (m for m, (seed, goes) in enumerate(zip(seeds, going, strict=True)) if goes and seed == self._seed)
+        self._member = next(own, -1)
+        if self._member < 0:  # it shows nothing any more
+            self._last = self._calls
+            return False
         self._calls += 1
+        self._step = step
+        self._batch = batch_at(self._job.workload.train, index if index.ndim == 1 else index[self._member])
         if self._calls not in DISTANCES and self._calls != self._last:
-            self._forward(batch, step)
-            return None
+            self._forward(self._batch, step)
+            return False
+        self._take(stack)
+        return True
+
+    def _take(self, stack: Stack) -> None:
+        """Sets it to its member, and notes its loss, gradients and buffers."""
         with torch.no_grad():
             for name, tensor in state(self._model).items():
-                tensor.copy_((stack.parameters | stack.buffers)[name][member])
-        expected = self._expected(batch, step)
+                tensor.copy_((stack.parameters | stack.buffers)[name][self._member])
+        self._expected = self._given(self._batch, self._step)
         name = changed(self._before, fingerprints(self._job.workload, self._model))
         if name:
             raise Disagreement(of_state(name))
-        return expected
 
-    def compare(self, expected: Expected, stack: Stack, member: int, batch: Batch, step: int, made: Made) -> None:
-        """`made`: what the program gives for the same stack."""
-        gradients = of_member(made[0], stack.parameters, member)
-        buffers = {name: b[member] for name, b in made[2].items()}
-        found = difference(self._job, expected, made[1][member], gradients, buffers)
-        if found and self._differs_in_double(stack, member, batch, step):
-            said = found if found == CHANGING else f"traced, {found} differs from the live model's at step {step}"
-            raise Disagreement(said)
+    def compare(self, stack: Stack, made: Made) -> None:
+        """With what the program gives for the same stack."""
+        gradients = of_member(made[0], stack.parameters, self._member)
+        buffers = {name: b[self._member] for name, b in made[2].items()}
+        found = difference(self._job, self._expected, made[1][self._member], gradients, buffers)
+        if found and self._differs_in_double(stack):
+            at = f"differs from the live model's at step {self._step}"
+            raise Disagreement(found if found == CHANGING else f"traced, {found} {at}")
         self._program.trusted |= self._calls == self._last
 
     def _forward(self, batch: Batch, step: int) -> None:
-        with torch.no_grad(), seeded(self.seed, step, random=self._job.random):
+        with torch.no_grad(), seeded(self._seed, step, random=self._job.random):
             mean_loss(self._job.workload, self._model(*batch[0]), batch[1])
 
-    def _expected(self, batch: Batch, step: int) -> Expected:
-        loss, gradients = gradients_of(self._job, self._model, batch, self.seed, step)
+    def _given(self, batch: Batch, step: int) -> Expected:
+        loss, gradients = gradients_of(self._job, self._model, batch, self._seed, step)
         return Expected(loss, gradients, state(self._model))
 
-    def _differs_in_double(self, stack: Stack, member: int, batch: Batch, step: int) -> bool:
+    def _differs_in_double(self, stack: Stack) -> bool:
         """In float32 some unit may lie within rounding of ReLU's kink, where gradients jump."""
         floats = [t for t in state(self._model).values() if t.is_floating_point()]
         if any(t.dtype != torch.float32 for t in floats):
             return True
-        one = Stack(*(_doubled(of, member) for of in (stack.parameters, stack.buffers)))
-        inputs, targets = tuple(_double(x) for x in batch[0]), _double(batch[1])
+        one = Stack(*(_doubled(of, self._member) for of in (stack.parameters, stack.buffers)))
+        inputs, targets = tuple(_double(x) for x in self._batch[0]), _double(self._batch[1])
         try:
-            expected = self._in_double(one, (inputs, targets), step)
+            expected = self._in_double(one, (inputs, targets))
             program = self._program.of(self._job.workload, self._double_model())
             lifted = (inputs, targets) if program.shared else (tuple(x[None] for x in inputs), targets[None])
-            made, losses, buffers = program(one, lifted, [self.seed], step)
+            made, losses, buffers = program(one, lifted, [self._seed], self._step)
         except Exception:  # the model insists on float32
             return True
         first = {name: b[0] for name, b in buffers.items()}
         return bool(difference(self._job, expected, losses[0], of_member(made, one.parameters, 0), first))
 
-    def _in_double(self, one: Stack, batch: Batch, step: int) -> Expected:
+    def _in_double(self, one: Stack, batch: Batch) -> Expected:
         self._model.double()
         try:
             with torch.no_grad():
                 for name, tensor in state(self._model).items():
                     tensor.copy_((one.parameters | one.buffers)[name][0])
-            expected = self._expected(batch, step)
+            expected = self._given(batch, self._step)
             return Expected(expected.loss, expected.gradients, {n: b.clone() for n, b in expected.buffers.items()})
         finally:
             self._model.zero_grad()
             self._model.float()
 
     def _double_model(self) -> nn.Module:
-        return build(self._job.workload, self.seed, self._job.device).double()
+        return build(self._job.workload, self._seed, self._job.device).double()
 
 
 def _calls(job: Job, members: int) -> int:

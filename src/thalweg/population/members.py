@@ -17,8 +17,9 @@ from thalweg.records.types import Measurement
 class Member:
     """One run to train: an optimizer with all its hyperparameters (as its `resolve` gives them), and a seed.
 
-    Its initial weights are those of `torch.manual_seed(seed); model()`, and every epoch's batches follow
-    `torch.randperm(n, generator=order)` with one `order = torch.Generator().manual_seed(seed)`.
+    Its initial weights are those of `torch.manual_seed(seed); random.seed(seed); numpy.random.seed(seed); model()`, and
+    every epoch's batches follow `torch.randperm(n, generator=order)` with one
+    `order = torch.Generator().manual_seed(seed)`.
     """
 
     recipe: Recipe | Imported

@@ -15,6 +15,7 @@ WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on
 WIDTH_ON_GPU = 256  # the same where a step is one launch for all, and no cache is there to be left
 SHARE = 0.5  # of the free memory, where no limit is given
 ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
+COMPILER = 190 << 20  # bytes of Numba and LLVM with the first kernel
 CHECKED = 4  # members, as modules and stacked, that a check holds
 COPIES = 5  # tensors of the parameters' size that a member holds: itself, its gradient, up to three states
 
@@ -22,7 +23,9 @@ COPIES = 5  # tensors of the parameters' size that a member holds: itself, its g
 def width(job: Job, workers: int, member: int, limit: int | None) -> int:
     """Members at once on each worker, at most WIDTH. Raises `InputError` where the limit has no room for one."""
     room, most = _room(job.device, limit), WIDTH_ON_GPU if on_gpu(job.device) else WIDTH
-    takes = {count: workers * (count * member + evaluation_bytes(job, count)) for count in range(1, most + 1)}
+    live = 2 * job.model_bytes + job.activation_bytes  # of the live model with its gradients, beside the population
+    beside = {count: max(live, evaluation_bytes(job, count)) for count in range(1, most + 1)}
+    takes = {count: workers * (count * member + beside[count]) for count in beside}
     fits = sum(bytes_taken <= room for bytes_taken in takes.values())
     if limit is not None and fits < 1:
         needed = limit - room + takes[1]
@@ -55,7 +58,12 @@ def _room(device: torch.device, limit: int | None) -> int:
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
         return min(int(SHARE * free), limit or free)
-    return int(SHARE * _free()) if limit is None else min(limit - held(), _free())
+    return int(SHARE * _free()) if limit is None else min(limit - held() - coming(), _free())
+
+
+def coming() -> int:
+    """Bytes that the compiler of the kernels will hold, once it is loaded."""
+    return 0 if "numba" in sys.modules else COMPILER
 
 
 def held() -> int:

@@ -21,7 +21,6 @@ from thalweg.population.members import Member, Trained
 from thalweg.population.models import Stack, build, stack
 from thalweg.population.recorded import Recorded
 from thalweg.population.updates import Updates
-from thalweg.population.verification import Expected
 from thalweg.recipes.execution.storage import on_gpu
 from thalweg.workloads.workload import Split
 
@@ -82,12 +81,12 @@ class _Together:
             index = self._order.next()
             self.step += 1
             index = index[0] if self._shared else index[rows]
-            expected = self._called(index)
+            due = self._called(index)
             if recorded is None:
-                self._train_batch(index, expected)
+                self._train_batch(index, due=due)
                 continue
-            if expected is not None:
-                self._compare(expected, index, self._made(batch_at(self._job.workload.train, index)))
+            if due and self._live:
+                self._live.compare(self._stack, self._made(batch_at(self._job.workload.train, index)))
             recorded.step(index)
         self._note()
         self._end_members_with_broken_parameters()
@@ -105,11 +104,11 @@ class _Together:
         for step, losses, samples in self._recorded.notes() if self._recorded is not None else ():
             self._curves.batch(step, self._everyone(losses), samples)
 
-    def _train_batch(self, index: Tensor, expected: Expected | None) -> None:
+    def _train_batch(self, index: Tensor, *, due: bool) -> None:
         batch = batch_at(self._job.workload.train, index)
         made, losses, buffers = result = self._made(batch)
-        if expected is not None:
-            self._compare(expected, index, result)
+        if due and self._live:
+            self._live.compare(self._stack, result)
         self._stack.buffers = buffers
         gradients = within(made, self._job.clip_norm, self._stack.parameters)
         samples = batch[1].shape[0 if self._shared else 1]
@@ -119,32 +118,15 @@ class _Together:
     def _made(self, batch: Batch) -> Made:
         return self._program(self._stack, batch, [self._seeds[m] for m in self._here], self.step)
 
-    def _called(self, index: Tensor) -> Expected | None:
-        """Calls the live model where it is followed; what to compare with the program's, where that is due."""
+    def _called(self, index: Tensor) -> bool:
+        """Calls the live model where it is followed; whether to compare it with the program then."""
         if self._program.distrusted:
             raise Disagreement(self._program.distrusted)
         if self._live is None or not self._live.follows:
-            return None
-        member = self._followed()
-        if member is None:
-            self._live.leave()
-            return None
-        return self._live.call(self._stack, member, self._batch_of(member, index), self.step)
-
-    def _compare(self, expected: Expected, index: Tensor, made: Made) -> None:
-        member = self._followed()
-        assert self._live is not None
-        assert member is not None
-        self._live.compare(expected, self._stack, member, self._batch_of(member, index), self.step, made)
-
-    def _followed(self) -> int | None:
-        """The place in the stack of the first member of the live model's seed that still trains."""
-        going = self._curves.active[self._here]
-        own = (i for i, m in enumerate(self._here) if going[i] and self._live and self._seeds[m] == self._live.seed)
-        return next(own, None)
-
-    def _batch_of(self, member: int, index: Tensor) -> Batch:
-        return batch_at(self._job.workload.train, index if self._shared else index[member])
+            self._live = None  # its memory goes back
+            return False
+        seeds, going = [self._seeds[m] for m in self._here], self._curves.active[self._here]
+        return self._live.call(self._stack, seeds, going.tolist(), index, self.step)
 
     def _everyone(self, values: Tensor | np.ndarray | list[float]) -> np.ndarray:
         """Values of the members that are still here, among NaN for those that left."""

@@ -40,8 +40,9 @@ class Workload:
 
     Args:
         name: how reports call it.
-        model: a factory; every call returns a freshly initialised `nn.Module` (drawing on torch's global
-            random state, which is seeded before each call).
+        model: a factory; every call returns a freshly initialised `nn.Module` (drawing on the global random states of
+            torch, Python and NumPy, which are seeded before each call). A module may keep state in Python: it is then
+            called at every step, run by run.
         train: `(X, y)`; `X` is a tensor `[samples, …]` or, for a model with several inputs, a tuple of them.
         validation: `(X, y)`; tuning and selection read it.
         test: `(X, y)`; read only by the confirmation runs. `None` where there is none.
