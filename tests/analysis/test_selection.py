@@ -103,7 +103,13 @@ def test_other_hyperparameters_are_lines_of_their_own() -> None:
 
 
 def test_a_line_runs_along_the_rate_whatever_its_name() -> None:
-    tried = points([run(lr, 0, 0.9, hyperparameters={"step_size": lr, "beta": b}) for lr in (0.1, 0.2) for b in (0, 1)])
+    tried = points(
+        [
+            run(lr, 0, 0.9, hyperparameters={"step_size": lr, "beta": b}, rate="step_size")
+            for lr in (0.1, 0.2)
+            for b in (0, 1)
+        ]
+    )
     assert [p.hyperparameters for p in line_of(tried, tried[0])] == [
         {"step_size": 0.1, "beta": 0},
         {"step_size": 0.2, "beta": 0},

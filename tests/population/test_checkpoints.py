@@ -98,6 +98,8 @@ def assert_same(a: Sequence[Trained], b: Sequence[Trained]) -> None:
         )
         assert (ours.train_metric, ours.test_metric) == (theirs.train_metric, theirs.test_metric)
         assert ours.best_test_metric == theirs.best_test_metric
+        assert ours.initial_validation_loss == theirs.initial_validation_loss
+        assert ours.loss_spread == theirs.loss_spread > 0
         assert ours.weights.keys() == theirs.weights.keys()
         for name, tensor in ours.weights.items():
             assert torch.equal(tensor, theirs.weights[name]), name

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from thalweg.analysis.doubts import doubts
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
-from thalweg.analysis.trust import NO_METRIC, WORSENED
+from thalweg.analysis.trust import DIVERGED, NO_METRIC, WORSENED
 from thalweg.analysis.wording import number, several, size
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
@@ -20,8 +20,8 @@ def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
     """
     chosen = pick(rows)
     if chosen is None:
-        return _unanswered(study, rows)
-    company = filter(None, (_ties(rows, chosen), _behind(study, rows)))
+        return " ".join([_unanswered(study, rows), *_told_failures(rows)])
+    company = filter(None, (_ties(rows, chosen), _behind(study, rows), *_failures(rows)))
     return " ".join([_answer(study, chosen), *company, *doubts(study, rows)[:FOREMOST]])
 
 
@@ -36,6 +36,26 @@ def _answer(study: StudyRecord, row: Row) -> str:
     fresh = "fresh " if study.confirmation_seeds else "tuning "
     seeds = several(row.score.count, f"{fresh}seed")
     return f"Use {row.contender}{rate}: {row.split} {study.metric} {number(study, row.score)} over {seeds}."
+
+
+def _failures(rows: Sequence[Row]) -> list[str]:
+    """A sentence for every contender of which nothing could be chosen."""
+    return [_failure(row) for row in rows if row.trained and row.choice is None]
+
+
+def _told_failures(rows: Sequence[Row]) -> list[str]:
+    """Of those whose reason is an exception: where all diverge, that is said already."""
+    return [_failure(row) for row in rows if row.trained and not {DIVERGED, NO_METRIC} & set(row.failures)]
+
+
+def _failure(row: Row) -> str:
+    broke = {reason: count for reason, count in row.failures.items() if reason != WORSENED}
+    if sum(broke.values()) < row.trained:
+        return f"No configuration of {row.contender} finished with every seed."
+    reason, count = max(broke.items(), key=lambda item: item[1])
+    if reason == DIVERGED:
+        reason = "all diverged" if count == row.trained else "most diverged"
+    return f"No run of {row.contender} finished: {reason.rstrip('.')}."
 
 
 def _ties(rows: Sequence[Row], chosen: Row) -> str:

@@ -19,6 +19,7 @@ from thalweg.population.members import Member, Trained
 from thalweg.population.models import build, plain, state
 from thalweg.population.optimizers import packed, unpack
 from thalweg.population.randomness import seeded
+from thalweg.population.start import start_of
 from thalweg.population.updates import Updates
 from thalweg.recipes.imported import Imported
 
@@ -70,6 +71,8 @@ class _Alone:
 
     def train(self) -> None:
         milestones = self._job.workload.milestones
+        if not self._step:
+            self.curves.starts = [start_of(self._job.workload, self._evaluator, state(self._model), self._member.seed)]
         for start, end in pairwise([0, *milestones]):
             if end > self._step and self.curves.active[0]:
                 self.train_between(start, end)
@@ -145,6 +148,8 @@ class _Alone:
         return Trained(
             curve=tuple(self.curves.measured[0]),
             initial_loss=self.curves.initial_loss[0],
+            initial_validation_loss=self.curves.starts[0].loss,
+            loss_spread=self.curves.starts[0].spread,
             train_metric=self._train_metric(tensors) if going else None,
             test_metric=self.curves.test[0] if going else None,
             best_test_metric=self.curves.best_test[0],

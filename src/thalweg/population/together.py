@@ -19,6 +19,7 @@ from thalweg.population.job import Job, Watch
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import Stack, build, stack
 from thalweg.population.recorded import Recorded
+from thalweg.population.start import Start, start_of
 from thalweg.population.updates import Updates
 from thalweg.recipes.execution.storage import on_gpu
 from thalweg.workloads.workload import Split
@@ -29,6 +30,8 @@ def train_together(job: Job, members: Sequence[Member], program: GradientProgram
     with torch.no_grad():
         run = _Together(job, members, program, watch)
         run.restore(watch.checkpoint.load())
+        if not run.step:
+            run.begin()
         milestones = job.workload.milestones
         for start, end in pairwise([0, *milestones]):
             if end > run.step:
@@ -56,6 +59,15 @@ class _Together:
         self._recorded: Recorded | None = None
         self.step, self._seconds = 0, 0.0
         self._began = time.perf_counter()
+
+    def begin(self) -> None:
+        """Notes where training starts: once a seed, by its first member."""
+        tensors, starts = {**self._stack.parameters, **self._stack.buffers}, dict[int, Start]()
+        for m, seed in enumerate(self._seeds):
+            if seed not in starts:
+                of_member = {name: tensor[m] for name, tensor in tensors.items()}
+                starts[seed] = start_of(self._job.workload, self._evaluator, of_member, seed)
+        self._curves.starts = [starts[seed] for seed in self._seeds]
 
     def train(self, start: int, end: int) -> None:
         """The steps after `start` to `end`, the first of which may be behind already."""
@@ -181,6 +193,8 @@ class _Together:
             Trained(
                 curve=tuple(curves.measured[m]),
                 initial_loss=curves.initial_loss[m],
+                initial_validation_loss=curves.starts[m].loss,
+                loss_spread=curves.starts[m].spread,
                 train_metric=float(train[m]) if curves.active[m] and np.isfinite(train[m]) else None,
                 test_metric=curves.test[m] if curves.active[m] else None,
                 best_test_metric=curves.best_test[m],

@@ -48,6 +48,7 @@ class Contender:
             object.__setattr__(self, "title", title)
             object.__setattr__(self, "name", name)
         found, given = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
+        object.__setattr__(self, "recipe", found)
         fixed = {**plain("An optimizer", given), **plain("fixed", self.fixed)}
         if not isinstance(found, Imported):
             fixed = found.split(fixed)
@@ -84,7 +85,7 @@ class Contender:
         if "(" in name or not (self.fixed or self.space):
             return name
         inside = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.fixed.items()]
-        inside += [f"{k}=…" for k in self.space if k != "lr"]
+        inside += [f"{k}=…" for k in self.space if k != self.recipe.rate]
         return f"{name}({', '.join(inside)})" if inside else name
 
     @property
