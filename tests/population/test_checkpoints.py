@@ -157,7 +157,7 @@ def imported(path: str, **values: Any) -> Member:
     return Member(found, found.resolve(values), 0)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["Adam", "SGD", "Rprop", "ASGD"])
+@pytest.mark.parametrize("name", ["Adam", "SGD", "Rprop", "ASGD", "LBFGS"])
 def test_torchs_own_optimizers_go_on_bit_for_bit(name: str, tmp_path: Path) -> None:
     plan, chosen = planned(tiny(epochs=2)), [imported(f"torch.optim:{name}", lr=0.01)]
     stopped(plan, chosen, tmp_path, 30)

@@ -11,6 +11,7 @@ from thalweg.errors import InputError
 from thalweg.population.batches import Batch, Order, batch_at
 from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import clipped
+from thalweg.population.closures import give, step_by_closure
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
 from thalweg.population.job import Job, StopTraining, Watch, exhausted, raised
@@ -64,7 +65,7 @@ class _Alone:
         self._parameters = {n: p.detach()[None] for n, p in self._model.named_parameters() if n in job.trained}
         self._optimizer = _imported(member, self._model, job.trained) or Updates([member], self._parameters)
         self._order = Order([member.seed], len(job.workload.train), job.workload.batch_size)
-        self.curves = Curves(1, higher_is_better=job.workload.metric.higher_is_better)
+        self.curves = Curves(1, higher_is_better=job.workload.metric.maximized)
         self._plain = plain(self._model)
         self._step, self._seconds = 0, 0.0
         self._began = time.perf_counter()
@@ -94,6 +95,9 @@ class _Alone:
         self.curves.end(np.array([broken]), self._step)
 
     def _train_batch(self, batch: Batch) -> None:
+        if isinstance(self._member.recipe, Imported) and self._member.recipe.needs_closure:
+            self._train_by_closure(batch)
+            return
         loss, gradients = gradients_of(self._job, self._model, batch, self._member.seed, self._step)
         self.curves.batch(self._step, np.array([loss]), len(batch[1]))
         if not self.curves.active[0]:
@@ -107,6 +111,18 @@ class _Alone:
             for name, parameter in self._model.named_parameters():
                 parameter.grad = stacked[name][0] if name in stacked else None
             self._optimizer.step()
+
+    def _train_by_closure(self, batch: Batch) -> None:
+        """Every evaluation is of the same batch, with the same dropout."""
+        assert not isinstance(self._optimizer, Updates)
+
+        def evaluate() -> float:
+            loss, gradients = gradients_of(self._job, self._model, batch, self._member.seed, self._step)
+            give(self._job, self._model, gradients)
+            return loss
+
+        loss = step_by_closure(self._optimizer, evaluate)
+        self.curves.batch(self._step, np.array([loss]), len(batch[1]))
 
     def evaluate(self, *, last: bool) -> None:
         workload, tensors = self._job.workload, self._evaluated()
@@ -182,4 +198,4 @@ def _imported(member: Member, model: nn.Module, trained: frozenset[str]) -> torc
     if not isinstance(member.recipe, Imported):
         return None
     parameters = [p for name, p in model.named_parameters() if name in trained]
-    return member.recipe.optimizer(parameters, **member.values)
+    return member.recipe.of(parameters, member.values, member.recipe.path)

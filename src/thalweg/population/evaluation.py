@@ -88,7 +88,7 @@ class Evaluator:
 
 def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
     """The metric's value. Raises `InputError` where it is not a number."""
-    value = metric.function(outputs, targets)
+    value = metric.fresh()(outputs, targets)
     read = float(value) if isinstance(value, bool) else as_number(value)
     if read is None:
         raise InputError(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
@@ -97,7 +97,7 @@ def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
 
 def _measure(metric: Metric, outputs: Any, targets: Tensor, members: int) -> list[float]:
     if metric.vectorized:
-        values = vmap(metric.function, in_dims=(0, None))(outputs, targets)
+        values = vmap(metric.fresh(), in_dims=(0, None))(outputs, targets)
         if values.ndim != 1:
             raise InputError(
                 f"The metric {metric.name!r} must return a number, got a tensor of shape {list(values.shape[1:])}."

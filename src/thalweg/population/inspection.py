@@ -18,6 +18,7 @@ from thalweg.population.job import Job, exhausted, users_fault
 from thalweg.population.labels import require_labels
 from thalweg.population.models import build, state
 from thalweg.population.randomness import SeededRandomness
+from thalweg.population.repeatability import require_repeatable
 from thalweg.population.verification import first_batches
 from thalweg.workloads.workload import Split, Workload
 
@@ -35,11 +36,13 @@ def inspect(job: Job, seed: int) -> Job:
         _require_new(model, other)
     first, _, last = _batches(job.workload)
     with SeededRandomness(seed, 1) as draws:  # nothing of it touches torch's own random state
-        require_labels(job.workload, _evaluated(job, model, "train", first))
+        outputs = _evaluated(job, model, "train", first)
+        require_labels(job.workload, outputs)
         trained = _stepped(job, model, first, seed)
         if len(last[1]) != len(first[1]):
             _stepped(job, model, last, seed)
         _require_measurable(job, other, seed)
+    require_repeatable(job.workload.metric, outputs, first[1])
     return replace(job, trained=trained, random=draws.sites > 0)
 
 
@@ -75,6 +78,7 @@ def _require_measurable(job: Job, model: nn.Module, seed: int) -> None:
         evaluator.alone(state(model), workload.validation, seed, 0, loss=True)
     if workload.validation.targets._version != before:
         raise InputError(f"The loss or the metric of {workload.name!r} changes y in place: let it work on a copy.")
+    _ = workload.metric.maximized
     if workload.test is not None:
         _evaluated(job, model, "test", _head(workload.test, workload.batch_size))
 

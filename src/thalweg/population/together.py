@@ -54,7 +54,7 @@ class _Together:
         self._order = Order(list(models), len(job.workload.train), job.workload.batch_size)
         self._shared = len(models) == 1
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
-        self._curves = Curves(len(members), higher_is_better=job.workload.metric.higher_is_better)
+        self._curves = Curves(len(members), higher_is_better=job.workload.metric.maximized)
         self._here = np.arange(len(members))  # which members the stack still holds, in its order
         self._recorded: Recorded | None = None
         self.step, self._seconds = 0, 0.0

@@ -11,8 +11,9 @@ from thalweg.population.memory import megabytes
 from thalweg.population.plan import Plan, make_plan, remade
 from thalweg.records.types import StudyRecord
 from thalweg.studies.budget import Clock, Pace, expected_runs, fit, measure
-from thalweg.studies.contenders import conventions
+from thalweg.studies.contenders import closures, conventions
 from thalweg.studies.design import Design, describe
+from thalweg.studies.imports import require_imports
 from thalweg.workloads.workload import Workload
 
 
@@ -46,6 +47,7 @@ def prepare(
     workload = workload.to(device)
     limit = None if memory is None else int(memory)
     plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm, memory=limit)
+    require_imports(design, plan)
     pace = measure(plan, design)
     if budget is None:
         record = replace(describe(design, workload, plan), notes=_notes(design, workload))
@@ -60,7 +62,7 @@ def prepare(
 
 
 def _notes(design: Design, workload: Workload) -> tuple[str, ...]:
-    return (*conventions(design.contenders), *one_class_notes(workload))
+    return (*conventions(design.contenders), *closures(design.contenders), *one_class_notes(workload))
 
 
 def prepare_again(
