@@ -63,11 +63,11 @@ class Evaluator:
             value = float(mean_loss(self._workload, outputs, split.targets)) if loss else math.nan
         return number(self._workload.metric, outputs, split.targets), value
 
-    def loss(self, tensors: Mapping[str, Tensor], split: Split, seed: int) -> float:
-        """The loss of one model with these tensors, before its first step."""
+    def loss(self, tensors: Mapping[str, Tensor], batch: Split, seed: int) -> float:
+        """The loss of one model with these tensors on one batch, before its first step."""
         with torch.no_grad(), seeded(seed, 0, random=self._random):
-            parts = [functional_call(self._model, dict(tensors), x) for x in _chunks(split, self._at_once)]
-            return float(mean_loss(self._workload, _join(parts, 0), split.targets))
+            outputs = functional_call(self._model, dict(tensors), tuple(x.clone() for x in batch.inputs))
+            return float(mean_loss(self._workload, outputs, batch.targets))
 
     def _vectorized(
         self, tensors: dict[str, Tensor], split: Split, members: int, loss: bool

@@ -29,7 +29,7 @@ class Start:
 
 def start_of(workload: Workload, evaluator: Evaluator, tensors: Mapping[str, Tensor], seed: int) -> Start:
     """The start of a model with these tensors, which are its initial ones."""
-    loss = evaluator.loss(tensors, workload.validation, seed)
+    _, loss = evaluator.alone(tensors, workload.validation, seed, 0, loss=True)
     try:
         losses = [evaluator.loss(tensors, batch, seed) for batch in batches(workload)]
     except Exception:  # a loss may not take as few samples: nothing is judged then
