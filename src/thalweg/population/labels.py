@@ -15,9 +15,15 @@ def require_labels(workload: Workload, outputs: Any) -> None:
 
     Outside of them, accuracy counts wrong in silence, and on a GPU cross entropy ends the process.
     """
-    if not isinstance(outputs, Tensor):
-        return
     accuracy = _accuracy(workload)
+    if not isinstance(outputs, Tensor):
+        if accuracy is not None:
+            raise InputError(
+                f"accuracy takes one tensor of outputs, and the model of {workload.name!r} returns a"
+                f" {type(outputs).__name__}: give metric=thalweg.Metric(f, higher_is_better=True) of a function"
+                " f(outputs, targets) that takes it."
+            )
+        return
     if accuracy is not None:
         _require_told(workload, accuracy, outputs)
     elif outputs.ndim > 1 and losses.is_over_classes(workload.loss) and not _is_continuous(workload.train.targets):
@@ -51,7 +57,7 @@ def _require_told(workload: Workload, accuracy: Accuracy, outputs: Tensor) -> No
     if accuracy.is_binary:
         _require_one_output(outputs)
         _require_binary(workload)
-    elif outputs.ndim < 2 or accuracy.classes(outputs) < 2:
+    elif outputs.ndim < 2 or (accuracy.classes(outputs) < 2 and not losses.is_over_classes(workload.loss)):
         raise InputError(
             f"accuracy takes the largest of several outputs, and the model of {workload.name!r} has one a sample: it"
             " goes by its sign where the loss is torch.nn.functional.binary_cross_entropy_with_logits or"
