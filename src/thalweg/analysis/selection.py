@@ -48,20 +48,30 @@ class Choice:
 
 def points(runs: Iterable[RunRecord]) -> list[Point]:
     """Tuning runs by configuration, in ascending learning rate."""
+    tuning = [run for run in runs if run.role == "tuning"]
     groups: dict[Key, list[RunRecord]] = defaultdict(list)
-    for run in runs:
-        if run.role == "tuning":
-            groups[tuple(sorted(run.hyperparameters.items()))].append(run)
-    return sorted((_point(of) for of in groups.values()), key=lambda p: p.learning_rate or 0.0)
+    for run in tuning:
+        groups[tuple(sorted(run.hyperparameters.items()))].append(run)
+    rate = _rate_name(tuning)
+    return sorted((_point(of, rate) for of in groups.values()), key=lambda p: p.learning_rate or 0.0)
 
 
-def _point(runs: Sequence[RunRecord]) -> Point:
+def _rate_name(runs: Sequence[RunRecord]) -> str | None:
+    """Which hyperparameter is the learning rate: as the record says, or in one that does not, what equals it."""
+    stated = next((run.rate for run in runs if run.rate is not None), None)
+    if stated is not None or not any(run.learning_rate is not None for run in runs):
+        return stated
+    names = [n for n in runs[0].hyperparameters if all(r.hyperparameters.get(n) == r.learning_rate for r in runs)]
+    return "lr" if "lr" in names or not names else names[0]
+
+
+def _point(runs: Sequence[RunRecord], rate: str | None) -> Point:
     values = {run.seed: m for run in runs if (m := run.validation_metric) is not None}
     known = list(values.values())
     return Point(
         learning_rate=runs[0].learning_rate,
         hyperparameters=runs[0].hyperparameters,
-        rate=runs[0].rate,
+        rate=rate,
         metric=mean_interval(known),
         values=values,
         runs=len(runs),

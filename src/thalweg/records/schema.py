@@ -43,8 +43,6 @@ MIGRATIONS = {
         "ALTER TABLE runs ADD COLUMN initial_validation_loss REAL",
         "ALTER TABLE runs ADD COLUMN loss_spread REAL",
         "ALTER TABLE runs ADD COLUMN rate TEXT",
-        """UPDATE runs SET rate = CASE WHEN json_extract(hyperparameters, '$.lr') IS NOT NULL THEN 'lr'
-        ELSE (SELECT key FROM json_each(hyperparameters) WHERE value = learning_rate) END""",
     ),
 }
 """Version → what makes it the next one."""

@@ -46,7 +46,7 @@ class RunRecord:
     seconds: float = 0.0  # this run's share of the wall-clock time of the population it trained in
     memory: int = 0  # bytes of its parameters, gradients and optimizer state
     execution: str = ""  # how it was trained: "population of 32", "loop: <why>"
-    rate: str | None = "lr"  # which of its hyperparameters is the learning rate; `None` where none is
+    rate: str | None = None  # which of its hyperparameters is the learning rate; `None` also before protocol 3
     failure: str = ""  # why it could not be trained to its end, where it is not that it diverged
 
     @property
