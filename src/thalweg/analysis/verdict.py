@@ -20,7 +20,7 @@ def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
     """
     chosen = pick(rows)
     if chosen is None:
-        return " ".join([_unanswered(study, rows), *_told_failures(rows)])
+        return " ".join([_unanswered(study, rows), *_failures([r for r in rows if _is_of_code(r)])])
     company = filter(None, (_ties(rows, chosen), _behind(study, rows), *_failures(rows)))
     return " ".join([_answer(study, chosen), *company, *doubts(study, rows)[:FOREMOST]])
 
@@ -43,9 +43,9 @@ def _failures(rows: Sequence[Row]) -> list[str]:
     return [_failure(row) for row in rows if row.trained and row.choice is None]
 
 
-def _told_failures(rows: Sequence[Row]) -> list[str]:
-    """Of those whose reason is an exception: where all diverge, that is said already."""
-    return [_failure(row) for row in rows if row.trained and not {DIVERGED, NO_METRIC} & set(row.failures)]
+def _is_of_code(row: Row) -> bool:
+    """Whether its runs failed by exceptions alone: where they diverge, that is said already."""
+    return not {DIVERGED, NO_METRIC} & set(row.failures)
 
 
 def _failure(row: Row) -> str:

@@ -89,16 +89,15 @@ class Metric:
         """
         if _is_pure(self.function):
             return self.function
-        if isinstance(losses.function_of(self.function), FUNCTIONS):
-            return functools.partial(_in_turn, self.function)
         try:
-            copied: Function = _copied(self.function)
-            return copied
+            copied: Function = _copied(self.function)  # a function is its own copy
         except Exception as error:  # whatever copying somebody's object raises
             raise InputError(
                 f"The metric {self.name!r} cannot be copied ({first_line(error).rstrip('.')}), and every call needs an"
                 " object of its own: give a function, or an object that copy.deepcopy copies."
             ) from error
+        in_turn = isinstance(losses.function_of(copied), FUNCTIONS)
+        return functools.partial(_in_turn, copied) if in_turn else copied
 
 
 def direction(function: Any, loss: Any = None) -> bool | None:
@@ -137,10 +136,11 @@ def _in_turn(function: Function, outputs: Any, targets: Tensor) -> Any:
 
 def _copied(function: Any) -> Any:
     """Parameters of a network that measures are shared: nothing trains them."""
-    shared = {id(p): p for p in function.parameters()} if isinstance(function, nn.Module) else {}
+    inner = losses.function_of(function)
+    shared = {id(p): p for p in inner.parameters()} if isinstance(inner, nn.Module) else {}
     copied = copy.deepcopy(function, shared)
-    reset = getattr(copied, "reset", None)
-    if callable(reset):
+    reset = getattr(losses.function_of(copied), "reset", None)
+    if callable(reset) and not isinstance(inner, FUNCTIONS):
         reset()
     return copied
 
