@@ -9,10 +9,11 @@ from handwritten import confirmed, finals, run, study, tuning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blank import STEPS
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.selection import Choice, choose, points
 from thalweg.analysis.verdict import verdict
-from thalweg.records.types import RunRecord
+from thalweg.records.types import Measurement, RunRecord
 
 Table = Mapping[float, Sequence[float | None]]  # rate → metric of seeds 0, 1, …
 
@@ -180,6 +181,19 @@ def test_where_all_fail_the_verdict_says_of_what() -> None:
     text = verdict(record, leaderboard(record, [*lost("a", "TypeError: x"), *lost("b")]))
     assert text.startswith("No optimizer finished a run")
     assert "No run of a finished: TypeError: x." in text
+
+
+def test_a_contender_whose_choice_never_finished_again_is_named() -> None:
+    runs = [*finals("a", [0.9, 0.91]), *finals("b", [None, None])]
+    record = study("a", "b", confirmation=2)
+    assert "No final run of b finished." in verdict(record, leaderboard(record, runs))
+
+
+def test_a_contender_without_a_finite_metric_is_named() -> None:
+    silent = [replace(r, curve=(Measurement(STEPS, 0.5, 0.5, None),), diverged_at=None) for r in lost("b")]
+    record = study("a", "b", confirmation=2)
+    text = verdict(record, leaderboard(record, [*finals("a", [0.9, 0.91]), *silent]))
+    assert "No run of b ended with a finite metric." in text
 
 
 def test_who_finished_is_not_named() -> None:

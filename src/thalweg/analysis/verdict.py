@@ -39,8 +39,9 @@ def _answer(study: StudyRecord, row: Row) -> str:
 
 
 def _failures(rows: Sequence[Row]) -> list[str]:
-    """A sentence for every contender of which nothing could be chosen."""
-    return [_failure(row) for row in rows if row.trained and row.choice is None]
+    """A sentence for every contender of which nothing could be chosen, or whose choice never finished again."""
+    lost = [row for row in rows if row.trained and (row.choice is None or (row.runs and not row.score.count))]
+    return [_failure(row) for row in lost]
 
 
 def _is_of_code(row: Row) -> bool:
@@ -50,11 +51,15 @@ def _is_of_code(row: Row) -> bool:
 
 def _failure(row: Row) -> str:
     broke = {reason: count for reason, count in row.failures.items() if reason != WORSENED}
+    if row.choice is not None:
+        return f"No final run of {row.contender} finished."
     if sum(broke.values()) < row.trained:
         return f"No configuration of {row.contender} finished with every seed."
     reason, count = max(broke.items(), key=lambda item: item[1])
     if reason == DIVERGED:
         reason = "all diverged" if count == row.trained else "most diverged"
+    if reason == NO_METRIC:
+        return f"No run of {row.contender} ended with a finite metric."
     return f"No run of {row.contender} finished: {reason.rstrip('.')}."
 
 
