@@ -15,26 +15,39 @@ from thalweg.population.verification import first_batches
 from thalweg.recipes.imported import Imported
 
 
-def require_steps(job: Job, recipe: Imported, given: Sequence[Mapping[str, Any]], label: str, seed: int) -> None:
-    """That the class takes the model's parameters with all that it is `given`, and a step with the first of it.
+def require_imported(job: Job, recipe: Imported, given: Sequence[Mapping[str, Any]], label: str, seed: int) -> None:
+    """That the class takes the model's parameters with all that it is `given`, and is stepped as it has to be.
 
-    Raises `InputError` where it does not.
+    Raises `InputError` where it does not take them, or where its step runs with a closure only and does not say so.
+    A step that fails in any case ends its own runs, with its reason on record.
     """
     owner = f"{label}, for {job.workload.name!r},"
-    for values in given[1:]:
+    for values in given:
         recipe.of(_trained(job, build(job.workload, seed, job.device)), values, owner)
-    model = build(job.workload, seed, job.device)  # of its own: a constructor may leave hooks on parameters
-    optimizer = recipe.of(_trained(job, model), given[0], owner)
-    batch = first_batches(job.workload, 1)[0]
+    if recipe.needs_closure:
+        return
+    failure = _failure(job, recipe, given[0], seed, by_closure=False)
+    if failure and not _failure(job, recipe, given[0], seed, by_closure=True):
+        raise InputError(
+            f"The step of {label} needs a closure ({failure}), and its `closure` has a default: give a class whose step"
+            " takes it as an argument without one, and it is trained with closures."
+        )
+
+
+def _failure(job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, *, by_closure: bool) -> str:
+    """What one step raises; empty where it runs. Its model is its own: a constructor may leave hooks on parameters."""
+    model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
+    optimizer = recipe.of(_trained(job, model), values, recipe.path)
     try:
         with torch.no_grad():
-            if recipe.needs_closure:
+            if by_closure:
                 step_by_closure(optimizer, lambda: gradients_of(job, model, batch, seed, 1)[0])
             else:
                 gradients_of(job, model, batch, seed, 1)
                 optimizer.step()
     except (Exception, SystemExit) as error:  # whatever somebody's step raises
-        raise InputError(f"{label} cannot train {job.workload.name!r}: its step raises {raised(error)}.") from error
+        return raised(error)
+    return ""
 
 
 def _trained(job: Job, model: nn.Module) -> list[nn.Parameter]:
