@@ -120,3 +120,20 @@ def test_a_random_search_chooses_its_best_and_has_no_plateau() -> None:
     choice = choose(points(runs), higher_is_better=True)
     assert choice is not None
     assert (choice.point.learning_rate, choice.plateau, choice.edge) == (0.0456, None, None)
+
+
+@pytest.mark.parametrize(("stated", "name"), [("eta", "eta"), ("beta", "beta"), (None, "eta")])
+def test_the_rate_is_what_the_record_says_and_read_off_the_values_where_it_does_not(stated: str, name: str) -> None:
+    """Both equal the learning rate everywhere."""
+    runs = [run(lr, 0, 0.9, hyperparameters={"eta": lr, "beta": lr}, rate=stated) for lr in (0.1, 0.2)]
+    assert {p.rate for p in points(runs)} == {name}
+
+
+def test_a_record_of_before_with_lr_among_others_that_equal_it() -> None:
+    runs = [run(lr, 0, 0.9, hyperparameters={"beta": lr, "lr": lr}) for lr in (0.1, 0.2)]
+    assert {p.rate for p in points(runs)} == {"lr"}
+
+
+def test_without_a_learning_rate_there_is_no_name() -> None:
+    runs = [run(0.1, s, 0.9, hyperparameters={"lr": 3.0}, learning_rate=None) for s in range(2)]
+    assert [(p.rate, p.others) for p in points(runs)] == [(None, {"lr": 3.0})]

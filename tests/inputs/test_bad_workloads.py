@@ -44,7 +44,9 @@ DATA = {
     "labels of test, which would be read after all tuning": (
         {"test": (X[:9], Y[:9] + 1)}, "test: 3 of the 9 labels lie outside",
     ),
-    "ignored labels, which accuracy counts wrong": ({"train": (X, with_value(Y, 0, -100))}, "such as -100"),
+    "labels that the loss does not pass over": (
+        {"train": (X, with_value(Y, 0, -1))}, r"such as -1, .* as its ignore_index, as torch.nn.CrossEntropyLoss",
+    ),
     "labels of a loss object": (
         {"loss": nn.CrossEntropyLoss(), "metric": lambda o, t: 0.0, "train": (X, Y + 1)}, "train: 8 of the 24 labels",
     ),

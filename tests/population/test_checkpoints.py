@@ -98,6 +98,8 @@ def assert_same(a: Sequence[Trained], b: Sequence[Trained]) -> None:
         )
         assert (ours.train_metric, ours.test_metric) == (theirs.train_metric, theirs.test_metric)
         assert ours.best_test_metric == theirs.best_test_metric
+        assert ours.initial_validation_loss == theirs.initial_validation_loss
+        assert ours.loss_spread == theirs.loss_spread > 0
         assert ours.weights.keys() == theirs.weights.keys()
         for name, tensor in ours.weights.items():
             assert torch.equal(tensor, theirs.weights[name]), name
@@ -155,7 +157,7 @@ def imported(path: str, **values: Any) -> Member:
     return Member(found, found.resolve(values), 0)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["Adam", "SGD", "Rprop", "ASGD"])
+@pytest.mark.parametrize("name", ["Adam", "SGD", "Rprop", "ASGD", "LBFGS"])
 def test_torchs_own_optimizers_go_on_bit_for_bit(name: str, tmp_path: Path) -> None:
     plan, chosen = planned(tiny(epochs=2)), [imported(f"torch.optim:{name}", lr=0.01)]
     stopped(plan, chosen, tmp_path, 30)

@@ -57,10 +57,10 @@ CASES: dict[str, tuple[bool, dict[str, Any]]] = {
     "smoothed": (True, {"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}),
     "weights of classes": (False, {"loss": nn.CrossEntropyLoss(weight=WEIGHT)}),
     "a sum": (False, {"loss": lambda o, t: nn.CrossEntropyLoss(reduction="sum")(o, t) / len(t)}),
-    "a metric of one's own": (False, {"metric": right}),
+    "a metric of one's own": (False, {"metric": Metric(right, higher_is_better=True)}),
     "a loss of one's own": (False, {"loss": lambda o, t: F.cross_entropy(o, t) + o.std()}),
     "a vectorized metric": (
-        False, {"metric": Metric("right", lambda o, t: (o.argmax(-1) == t).double().std(), vectorized=True)},
+        False, {"metric": Metric("right", lambda o, t: (o.argmax(-1) == t).double().std(), True, vectorized=True)},
     ),
 }  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_a_split_in_chunks_gives_what_all_of_it_does(pieces: bool, changes: dict
 @pytest.mark.parametrize("loss", [F.cross_entropy, nn.CrossEntropyLoss(ignore_index=1)])
 def test_labels_that_a_loss_passes_over_are_not_cut(loss: Any) -> None:
     labels = ignored(y) if loss is F.cross_entropy else y
-    metric = Metric("mean", lambda o, t: float(o.mean())) if labels is not y else "accuracy"
+    metric = Metric("mean", lambda o, t: float(o.mean()), True) if labels is not y else "accuracy"
     changes = {"validation": (x, labels), "test": None, "metric": metric}
     workload = tiny(torch.float64, loss=loss, **changes)
     for seed, (_, value) in enumerate(measured(workload)):
@@ -135,7 +135,9 @@ def wide(**changes: Any) -> Workload:
     return tiny(**{**given, "test": None, "target": None, "epochs": 1, **changes})
 
 
-@pytest.mark.parametrize("metric", ["accuracy", right], ids=["in pieces", "of all outputs"])
+@pytest.mark.parametrize(
+    "metric", ["accuracy", Metric(right, higher_is_better=True)], ids=["in pieces", "of all outputs"]
+)
 def test_outputs_are_held_for_as_many_members_as_fit(metric: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a chunk where loss and metric go by pieces, else of the whole split; one member at least, as is counted."""
     monkeypatch.setattr(evaluation, "OUTPUTS", 4_000_000)
@@ -162,7 +164,9 @@ def test_outputs_are_held_for_as_many_members_as_fit(metric: Any, monkeypatch: p
 def test_a_plan_counts_the_outputs_of_evaluation() -> None:
     from thalweg.population.plan import make_plan
 
-    plan = make_plan(wide(metric=right), 0, device=CPU, workers=2, execution="population")
+    plan = make_plan(
+        wide(metric=Metric(right, higher_is_better=True)), 0, device=CPU, workers=2, execution="population"
+    )
     assert plan.evaluation >= 5 * 600 * 3200
     assert plan.memory(1) == plan.member + plan.evaluation
     assert plan.describe()["bytes_evaluating"] == plan.evaluation

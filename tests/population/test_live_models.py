@@ -323,21 +323,10 @@ def counting_loss() -> Callable[[Tensor, Tensor], Tensor]:
     return loss
 
 
-def counting_metric() -> Callable[[Tensor, Tensor], float]:
-    seen: list[float] = []
-
-    def metric(outputs: Tensor, targets: Tensor) -> float:
-        seen.append(float((outputs.argmax(1) == targets).double().mean()))
-        return max(seen)
-
-    return metric
-
-
 SHARED: dict[str, tuple[str, dict[str, Any]]] = {
     "a global": ("class InAGlobal", {"model": lambda: InAGlobal(6, 3)}),
     "a class": ("class InItsClass", {"model": lambda: InItsClass(6, 3)}),
     "a loss": ("the loss", {"loss": counting_loss()}),
-    "a metric": ("the metric", {"metric": counting_metric()}),
 }
 
 

@@ -224,6 +224,53 @@ def test_a_store_of_version_2_is_brought_up_to_date(tmp_path: Path) -> None:
     store.close()
 
 
+VERSION_3 = """
+CREATE TABLE studies (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, started TEXT NOT NULL, finished TEXT, workload TEXT NOT NULL,
+    record TEXT NOT NULL, selection TEXT, verdict TEXT, seconds REAL NOT NULL DEFAULT 0,
+    progress TEXT NOT NULL DEFAULT '{}', answers TEXT NOT NULL DEFAULT '[]'
+);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE, place INTEGER,
+    contender TEXT NOT NULL, optimizer TEXT NOT NULL, role TEXT NOT NULL, round TEXT NOT NULL,
+    seed INTEGER NOT NULL, learning_rate REAL, hyperparameters TEXT NOT NULL, steps INTEGER NOT NULL,
+    initial_loss REAL, train_metric REAL, test_metric REAL, best_test_metric REAL, diverged_at INTEGER,
+    seconds REAL NOT NULL, memory INTEGER NOT NULL, execution TEXT NOT NULL, failure TEXT NOT NULL
+);
+CREATE TABLE measurements (
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, step INTEGER NOT NULL,
+    train_loss REAL, validation_loss REAL, validation_metric REAL, PRIMARY KEY (run, step)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX place_of_run ON runs(study, place);
+PRAGMA user_version = 3;
+"""
+
+
+def test_runs_of_version_3_keep_their_meaning(tmp_path: Path) -> None:
+    """They do not say which of their hyperparameters is the rate, and worsened by the rule of their time."""
+    given = ({"lr": 0.1, "beta": 0.1}, {"beta": 0.5, "eta": 0.1}, {"beta": 0.5}, {})
+    with sqlite3.connect(tmp_path / "study.sqlite") as db:
+        db.executescript(VERSION_3)
+        db.execute(
+            "INSERT INTO studies (started, workload, record) VALUES ('2026', 'w', ?)", (json.dumps(asdict(STUDY)),)
+        )
+        for place, hyperparameters in enumerate(given):
+            values = ("a", "a", "tuning", "fine", 0, 0.1, json.dumps(hyperparameters), 5, 1.0, 0.5, 64, "loop", "")
+            names = "contender, optimizer, role, round, seed, learning_rate, hyperparameters, steps, initial_loss"
+            names = f"study, place, {names}, seconds, memory, execution, failure"
+            run = db.execute(f"INSERT INTO runs ({names}) VALUES (1, {place}{', ?' * 13})", values).lastrowid
+            db.execute("INSERT INTO measurements VALUES (?, 5, ?, 0.5, 0.5)", (run, 1.001 if place else 0.999))
+    db.close()
+    store = Store(tmp_path)
+    runs = store.runs(1)
+    assert [run.rate for run in runs] == [None] * 4
+    assert [run.worsened for run in runs] == [False, True, True, True]
+    assert {(run.initial_validation_loss, run.loss_spread) for run in runs} == {(None, None)}
+    store.add(1, {9: RUN})
+    assert store.placed(1)[9] == RUN
+    store.close()
+
+
 @pytest.mark.parametrize("content", [b"this is no database at all", b"SQLite format 3\x00" + b"\x07" * 200])
 def test_a_file_that_is_no_store(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "study.sqlite"

@@ -76,7 +76,7 @@ def test_no_crosses_where_nothing_diverged() -> None:
 
 
 def test_choice_plateau_and_default() -> None:
-    runs = [*rates({0.001: (0.5, 0.5), 0.01: (0.91, 0.91), 0.1: (0.90, 0.94)}), *finals((0.7, 0.8), 0.001, "defaults")]
+    runs = [*rates({0.001: (0.5, 0.5), 0.01: (0.93, 0.89), 0.1: (0.90, 0.94)}), *finals((0.7, 0.8), 0.001, "defaults")]
     figure = panel_of(runs)
     chosen, default = marked(figure, CHOSEN), marked(figure, DEFAULT)
     assert chosen is not None

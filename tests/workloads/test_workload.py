@@ -80,7 +80,7 @@ def test_metric_by_name_callable_or_metric():
     assert Workload(**GOOD, metric="mae").metric.function is mae
     assert Workload(**GOOD, metric=own).metric is own
     metric = Workload(**GOOD, metric=share).metric
-    assert (metric.name, metric.function, metric.higher_is_better) == ("share", share, True)
+    assert (metric.name, metric.function, metric.higher_is_better) == ("share", share, None)
 
 
 REFUSED = {

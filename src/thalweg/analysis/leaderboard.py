@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thalweg.analysis import stars, trust
 from thalweg.analysis.cost import Target, cost, spent, target
@@ -57,7 +57,15 @@ class _Field:
 
 def choices(study: StudyRecord, runs: Sequence[RunRecord]) -> dict[str, Choice | None]:
     """What tuning chose for each contender; `None` where every configuration failed."""
-    return {name: choose(points(_of(runs, name)), higher_is_better=study.higher_is_better) for name in study.contenders}
+    return {name: chosen(study, own, points(own)) for name in study.contenders for own in (_of(runs, name),)}
+
+
+def chosen(study: StudyRecord, own: Sequence[RunRecord], tried: Sequence[Point]) -> Choice | None:
+    """A contender's choice: what was confirmed where it was, whatever rule made the choice then."""
+    choice = choose(tried, higher_is_better=study.higher_is_better)
+    confirmed = next((run.hyperparameters for run in own if run.role == "confirmation"), None)
+    point = next((p for p in tried if p.hyperparameters == confirmed), None)
+    return replace(choice, point=point) if choice and point else choice
 
 
 def leaderboard(study: StudyRecord, runs: Sequence[RunRecord], level: float = 0.95) -> list[Row]:
@@ -79,15 +87,15 @@ def _ranked(study: StudyRecord, runs: Sequence[RunRecord], sign: float) -> tuple
     """Best first, and the split that ranks them."""
     own = {name: _of(runs, name) for name in study.contenders}
     tried = {name: tuple(points(of)) for name, of in own.items()}
-    chosen = {name: choose(of, higher_is_better=study.higher_is_better) for name, of in tried.items()}
-    finals = {name: final_runs(study, of, chosen[name]) for name, of in own.items()}
+    choice = {name: chosen(study, own[name], of) for name, of in tried.items()}
+    finals = {name: final_runs(study, of, choice[name]) for name, of in own.items()}
     split = ranking_split(study, (run for each in finals.values() for run in each))
 
     def merit(c: _Candidate) -> tuple[bool, bool, float]:
         return c.whole, c.mean is not None, sign * (c.mean or 0.0)
 
     candidates = [
-        _Candidate(name, own[name], tried[name], chosen[name], finals[name], scores(finals[name], split))
+        _Candidate(name, own[name], tried[name], choice[name], finals[name], scores(finals[name], split))
         for name in study.contenders
     ]
     return sorted(candidates, key=merit, reverse=True), split

@@ -1,15 +1,17 @@
 """Choosing a configuration from the tuning runs: by the end of training, without luck."""
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thalweg.analysis.intervals import Interval, mean_interval, standard_error
+from thalweg.analysis.intervals import Interval, mean_interval
 from thalweg.records.types import RunRecord
 
 Key = tuple[tuple[str, Any], ...]
+NEAR = 2  # rates on either side of the best that tell how noisy runs are there
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,17 @@ class Point:
 
     learning_rate: float | None
     hyperparameters: Mapping[str, Any]
+    rate: str | None  # which of them is the learning rate
     metric: Interval
-    standard_error: float
+    values: Mapping[int, float]  # seed → the metric at the end, of the runs that have one
     runs: int
     diverged: int
     failed: int  # runs without a final metric
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """Every hyperparameter but the learning rate."""
+        return {name: value for name, value in self.hyperparameters.items() if name != self.rate}
 
     @property
     def eligible(self) -> bool:
@@ -40,31 +48,43 @@ class Choice:
 
 def points(runs: Iterable[RunRecord]) -> list[Point]:
     """Tuning runs by configuration, in ascending learning rate."""
+    tuning = [run for run in runs if run.role == "tuning"]
     groups: dict[Key, list[RunRecord]] = defaultdict(list)
-    for run in runs:
-        if run.role == "tuning":
-            groups[tuple(sorted(run.hyperparameters.items()))].append(run)
-    return sorted((_point(of) for of in groups.values()), key=lambda p: p.learning_rate or 0.0)
+    for run in tuning:
+        groups[tuple(sorted(run.hyperparameters.items()))].append(run)
+    rate = _rate_name(tuning)
+    return sorted((_point(of, rate) for of in groups.values()), key=lambda p: p.learning_rate or 0.0)
 
 
-def _point(runs: Sequence[RunRecord]) -> Point:
-    metrics = [run.validation_metric for run in runs]
-    known = [m for m in metrics if m is not None]
+def _rate_name(runs: Sequence[RunRecord]) -> str | None:
+    """Which hyperparameter is the learning rate: as the record says, or in one that does not, what equals it."""
+    stated = next((run.rate for run in runs if run.rate is not None), None)
+    if stated is not None or not any(run.learning_rate is not None for run in runs):
+        return stated
+    names = [n for n in runs[0].hyperparameters if all(r.hyperparameters.get(n) == r.learning_rate for r in runs)]
+    return "lr" if "lr" in names or not names else names[0]
+
+
+def _point(runs: Sequence[RunRecord], rate: str | None) -> Point:
+    values = {run.seed: m for run in runs if (m := run.validation_metric) is not None}
+    known = list(values.values())
     return Point(
         learning_rate=runs[0].learning_rate,
         hyperparameters=runs[0].hyperparameters,
+        rate=rate,
         metric=mean_interval(known),
-        standard_error=standard_error(known),
+        values=values,
         runs=len(runs),
         diverged=sum(run.diverged for run in runs),
-        failed=len(metrics) - len(known),
+        failed=len(runs) - len(known),
     )
 
 
 def choose(tried: Sequence[Point], *, higher_is_better: bool) -> Choice | None:
-    """The plateau rule: around the best mean, the contiguous rates within one standard error of it; the tried rate
-    nearest to the middle between their ends in log-rate (the lower of two). Only rates that differ from the best in
-    nothing else count, and a configuration with a run that has no final metric is not eligible.
+    """The plateau rule: around the best mean, the contiguous rates within one standard error of it (`noise`); the tried
+    rate nearest to the middle between their ends in log-rate (the lower of two), of those that no other configuration
+    beats on every seed. Only rates that differ from the best in nothing else count, and a configuration with a run that
+    has no final metric is not eligible.
 
     Returns `None` where no configuration is eligible.
     """
@@ -76,21 +96,55 @@ def choose(tried: Sequence[Point], *, higher_is_better: bool) -> Choice | None:
     if found.learning_rate is None or len(line) == 1:
         return Choice(found, None, None)
     at = line.index(found)
-    low, high = around(line, at, sign * found.metric.mean - found.standard_error, sign)
+    error = math.sqrt(noise(line, at) / found.metric.count)
+    low, high = around(line, at, sign * found.metric.mean - error, sign)
     edge = None if 0 < at < len(line) - 1 else ("lowest" if at == 0 else "highest")
-    return Choice(_middle(line[low : high + 1]), (rate_of(line[low]), rate_of(line[high])), edge)
+    plateau = line[low : high + 1]
+    free = [p for p in plateau if p.eligible and not beaten(p, tried, sign)]
+    return Choice(_middle(plateau, free), (rate_of(line[low]), rate_of(line[high])), edge)
 
 
 def best(tried: Sequence[Point], *, higher_is_better: bool) -> Point | None:
-    """The configuration with the best mean; `None` where none is eligible."""
+    """The configuration with the best mean, of those that none beats on every seed; `None` where none is eligible."""
     sign = 1.0 if higher_is_better else -1.0
-    return max((p for p in tried if p.eligible), key=lambda p: sign * p.metric.mean, default=None)
+    ranked = sorted((p for p in tried if p.eligible), key=lambda p: sign * p.metric.mean, reverse=True)
+    return next((p for p in ranked if not beaten(p, tried, sign)), None)
+
+
+def beaten(point: Point, tried: Sequence[Point], sign: float) -> bool:
+    """Whether an eligible configuration is better on every seed.
+
+    The best mean never is where all were run with the same seeds. Where a budget cut some short, a configuration with
+    fewer seeds beats none with more.
+    """
+    return any(_beats(other, point, sign) for other in tried if other.eligible)
+
+
+def _beats(a: Point, b: Point, sign: float) -> bool:
+    """Whether `a` is better than `b` on every seed of `b`."""
+    return b.values.keys() <= a.values.keys() and all(sign * a.values[s] > sign * v for s, v in b.values.items())
+
+
+def noise(line: Sequence[Point], at: int) -> float:
+    """Variance of one run's metric around the point `at`; 0 where no rate there has two seeds.
+
+    The median over this rate and up to two on either side, of two the smaller, each variance in units of its median
+    under normal noise (Wilson and Hilferty 1931). The best rate alone would tell too little: with two seeds that happen
+    to agree nothing ties with it, and with two that happen to differ everything does.
+    """
+    near = [p.values.values() for p in line[max(0, at - NEAR) : at + NEAR + 1] if p.eligible and len(p.values) > 1]
+    variances = [statistics.variance(values) / _median_share(len(values) - 1) for values in near]
+    return statistics.median(variances) if len(variances) > 2 else min(variances, default=0.0)
+
+
+def _median_share(freedom: int) -> float:
+    """The median of a variance with so many degrees of freedom, in units of its mean."""
+    return (1 - 2 / (9 * freedom)) ** 3
 
 
 def line_of(tried: Sequence[Point], point: Point) -> list[Point]:
     """The configurations that differ from one in the learning rate at most, in ascending rate."""
-    rate = _rate_name(tried)
-    return [p for p in tried if _others(p, rate) == _others(point, rate)]
+    return [p for p in tried if p.others == point.others]
 
 
 def around(line: Sequence[Point], at: int, least: float, sign: float) -> tuple[int, int]:
@@ -113,19 +167,10 @@ def rate_of(point: Point) -> float:
     return point.learning_rate
 
 
-def _middle(plateau: Sequence[Point]) -> Point:
-    """Rounded, so that of two at equal distance the first is the lower and not the luckier in its last digit."""
-    places = [math.log10(rate_of(p)) for p in plateau]
-    middle = (places[0] + places[-1]) / 2
-    return min(zip(plateau, places, strict=True), key=lambda pair: round(abs(pair[1] - middle), 9))[0]
+def _middle(plateau: Sequence[Point], free: Sequence[Point]) -> Point:
+    """Of `free`, in ascending rate, the nearest to the plateau's middle.
 
-
-def _rate_name(tried: Sequence[Point]) -> str | None:
-    """What the learning rate is called: the hyperparameter that equals it everywhere."""
-    names = [n for n in tried[0].hyperparameters if all(p.hyperparameters.get(n) == p.learning_rate for p in tried)]
-    return "lr" if "lr" in names or not names else names[0]
-
-
-def _others(point: Point, rate: str | None) -> dict[str, Any]:
-    """Everything but the learning rate."""
-    return {name: value for name, value in point.hyperparameters.items() if name != rate}
+    Rounded, so that of two at equal distance the first is the lower and not the luckier in its last digit.
+    """
+    middle = (math.log10(rate_of(plateau[0])) + math.log10(rate_of(plateau[-1]))) / 2
+    return min(free, key=lambda p: round(abs(math.log10(rate_of(p)) - middle), 9))

@@ -17,7 +17,8 @@ from thalweg.records.types import RunRecord, StudyRecord
 class Side:
     """A contender in one of two studies.
 
-    learning_rate, hyperparameters: of the choice; `None` and empty where every configuration failed.
+    learning_rate, hyperparameters, rate (the name of the learning rate among them): of the choice; `None` and empty
+        where every configuration failed.
     seeds: of the final runs, ascending. scores: seed → what ranks, of the final runs that have it.
     failed: whether it ran and nothing came of it: no final run has a score, or no configuration could be chosen.
     """
@@ -25,6 +26,7 @@ class Side:
     optimizer: str
     learning_rate: float | None
     hyperparameters: Mapping[str, Any]
+    rate: str | None
     seeds: tuple[int, ...]
     scores: Mapping[int, float]
     failed: bool
@@ -86,6 +88,7 @@ def _side(own: Sequence[RunRecord], choice: Choice | None, finals: Sequence[RunR
         optimizer=own[0].optimizer if own else "",
         learning_rate=choice.point.learning_rate if choice else None,
         hyperparameters=choice.point.hyperparameters if choice else {},
+        rate=choice.point.rate if choice else None,
         seeds=tuple(run.seed for run in finals),
         scores=found,
         failed=bool(own) and not found and (bool(finals) or choice is None),

@@ -12,7 +12,7 @@ from thalweg.analysis.selection import Choice
 from thalweg.records.types import RunRecord
 
 LATE = 0.1  # the share of training at whose end a converged run no longer improves
-DIVERGED, WORSENED, NO_METRIC = "diverged", "ended above its first loss", "no final metric"
+DIVERGED, WORSENED, NO_METRIC = "diverged", "ended worse than it began", "no final metric"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from thalweg.analysis.doubts import doubts
 from thalweg.analysis.execution import fallback
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
-from thalweg.analysis.trust import NO_METRIC, WORSENED
+from thalweg.analysis.trust import DIVERGED, NO_METRIC, WORSENED
 from thalweg.analysis.wording import number, several, size
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
@@ -21,8 +21,9 @@ def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
     """
     chosen = pick(rows)
     if chosen is None:
-        return _unanswered(study, rows)
-    company = filter(None, (_ties(rows, chosen), _behind(study, rows)))
+        failures = _failures([row for row in rows if _is_of_code(row)])
+        return " ".join([_unanswered(study, rows), *failures])
+    company = filter(None, (_ties(rows, chosen), _behind(study, rows), *_failures(rows)))
     return " ".join([_answer(study, chosen), *company, *doubts(study, rows)[:FOREMOST], *fallback(study)])
 
 
@@ -37,6 +38,31 @@ def _answer(study: StudyRecord, row: Row) -> str:
     fresh = "fresh " if study.confirmation_seeds else "tuning "
     seeds = several(row.score.count, f"{fresh}seed")
     return f"Use {row.contender}{rate}: {row.split} {study.metric} {number(study, row.score)} over {seeds}."
+
+
+def _failures(rows: Sequence[Row]) -> list[str]:
+    """A sentence for every contender of which nothing could be chosen, or whose choice never finished again."""
+    lost = [row for row in rows if row.trained and (row.choice is None or (row.runs and not row.score.count))]
+    return [_failure(row) for row in lost]
+
+
+def _is_of_code(row: Row) -> bool:
+    """Whether its runs failed by exceptions alone: where they diverge, that is said already."""
+    return not {DIVERGED, NO_METRIC} & set(row.failures)
+
+
+def _failure(row: Row) -> str:
+    broke = {reason: count for reason, count in row.failures.items() if reason != WORSENED}
+    if row.choice is not None:
+        return f"No final run of {row.contender} finished."
+    if sum(broke.values()) < row.trained:
+        return f"No configuration of {row.contender} finished with every seed."
+    reason, count = max(broke.items(), key=lambda item: item[1])
+    if reason == DIVERGED:
+        reason = "all diverged" if count == row.trained else "most diverged"
+    if reason == NO_METRIC:
+        return f"No run of {row.contender} ended with a finite metric."
+    return f"No run of {row.contender} finished: {reason.rstrip('.')}."
 
 
 def _ties(rows: Sequence[Row], chosen: Row) -> str:

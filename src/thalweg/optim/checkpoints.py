@@ -123,7 +123,11 @@ def _require_as_many(groups: Groups, saved: Groups) -> None:
 def require_like(recipe: Recipe, name: str, p: Tensor, state: Mapping[str, Any]) -> None:
     """Raises `InputError` where the saved state of a parameter is another optimizer's, or of another size."""
     own = own_states(recipe)
-    strange = [key for key in state if key not in own and key in _states_of_others()]
+    strange = [
+        key
+        for key, value in state.items()
+        if key not in own and key in _states_of_others() and isinstance(value, Tensor) and value.ndim
+    ]
     if strange and not own.keys() & state.keys():
         raise InputError(
             f"The checkpoint holds {strange[0]!r} of parameter {name}, which {class_name(recipe)} does not know: it was"

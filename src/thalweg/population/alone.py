@@ -11,6 +11,7 @@ from thalweg.errors import InputError
 from thalweg.population.batches import Batch, batch_at, order
 from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import clipped
+from thalweg.population.closures import give, step_by_closure
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
 from thalweg.population.job import Job, StopTraining, Watch, exhausted, raised
@@ -21,6 +22,7 @@ from thalweg.population.optimizers import packed, unpack
 from thalweg.population.partial_updates import PartialUpdates
 from thalweg.population.python_state import changed, fingerprints
 from thalweg.population.randomness import seeded
+from thalweg.population.start import start_of
 from thalweg.recipes.imported import Imported
 
 
@@ -69,12 +71,14 @@ class _Alone:
         self._parameters = {n: p.detach()[None] for n, p in self._model.named_parameters() if p.requires_grad}
         self._optimizer = _imported(member, self._model) or PartialUpdates(member, self._parameters)
         self._order = order([member.seed], job.workload)
-        self.curves = Curves(1, higher_is_better=job.workload.metric.higher_is_better)
+        self.curves = Curves(1, higher_is_better=job.workload.metric.maximized)
         self._step, self._seconds = 0, 0.0
         self._began = time.perf_counter()
 
     def train(self) -> None:
         milestones = self._job.workload.milestones
+        if not self._step:
+            self.curves.starts = [start_of(self._job, self._member.seed)]
         for start, end in pairwise([0, *milestones]):
             if end > self._step and self.curves.active[0]:
                 self.train_between(start, end)
@@ -96,6 +100,9 @@ class _Alone:
         self.curves.end(np.array([broken]), self._step)
 
     def _train_batch(self, batch: Batch) -> None:
+        if isinstance(self._member.recipe, Imported) and self._member.recipe.needs_closure:
+            self._train_by_closure(batch)
+            return
         loss, gradients = gradients_of(self._job, self._model, batch, self._member.seed, self._step)
         self.curves.batch(self._step, np.array([loss]), len(batch[1]))
         if not self.curves.active[0]:
@@ -110,6 +117,18 @@ class _Alone:
         for name, parameter in self._model.named_parameters() if limit is not None else ():
             parameter.grad = stacked[name][0] if name in stacked else None
         self._optimizer.step()
+
+    def _train_by_closure(self, batch: Batch) -> None:
+        """Every evaluation is of the same batch, with the same dropout."""
+        assert not isinstance(self._optimizer, PartialUpdates)
+
+        def evaluate() -> float:
+            loss, gradients = gradients_of(self._job, self._model, batch, self._member.seed, self._step)
+            give(self._job, self._model, gradients)
+            return loss
+
+        loss = step_by_closure(self._optimizer, evaluate)
+        self.curves.batch(self._step, np.array([loss]), len(batch[1]))
 
     def evaluate(self, *, last: bool) -> None:
         workload, tensors = self._job.workload, self._averaged()
@@ -151,6 +170,8 @@ class _Alone:
         return Trained(
             curve=tuple(self.curves.measured[0]),
             initial_loss=self.curves.initial_loss[0],
+            initial_validation_loss=self.curves.starts[0].loss,
+            loss_spread=self.curves.starts[0].spread,
             train_metric=self._train_metric() if going else None,
             test_metric=self.curves.test[0] if going else None,
             best_test_metric=self.curves.best_test[0],
@@ -186,4 +207,5 @@ def _imported(member: Member, model: nn.Module) -> torch.optim.Optimizer | None:
     """Another library's optimizer over the parameters that require a gradient; `None` for one of ours."""
     if not isinstance(member.recipe, Imported):
         return None
-    return member.recipe.optimizer([p for p in model.parameters() if p.requires_grad], **member.values)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return member.recipe.of(parameters, member.values, member.recipe.path)

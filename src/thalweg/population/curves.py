@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalweg.population.checkpoints import State
+from thalweg.population.start import Start
 from thalweg.records.types import Measurement
 
 Floats = NDArray[np.float64]
 LISTS = ("initial_loss", "diverged_at", "test", "best_test")  # of one value a member
+UNKNOWN = Start(None, 0.0)
 
 
 class Curves:
@@ -19,6 +21,7 @@ class Curves:
         self.active = np.ones(members, np.bool_)
         self.measured: list[list[Measurement]] = [[] for _ in range(members)]
         self.initial_loss: list[float | None] = [None] * members
+        self.starts = [UNKNOWN] * members
         self.diverged_at: list[int | None] = [None] * members
         self.test: list[float | None] = [None] * members
         self.best_test: list[float | None] = [None] * members
@@ -57,6 +60,7 @@ class Curves:
     def state(self) -> State:
         """All that was noted; floats come back from JSON as they were."""
         facts = {name: getattr(self, name) for name in LISTS} | {
+            "starts": [astuple(start) for start in self.starts],
             "measured": [[astuple(m) for m in of] for of in self.measured],
             "active": self.active.tolist(),
             "best": self._best.tolist(),
@@ -70,6 +74,7 @@ class Curves:
         facts = state.facts
         for name in LISTS:
             setattr(self, name, facts[name])
+        self.starts = [Start(*start) for start in facts["starts"]]
         self.measured = [[Measurement(*m) for m in of] for of in facts["measured"]]
         self.active = np.array(facts["active"], np.bool_)
         self._best, self._sum, self._samples = np.array(facts["best"]), np.array(facts["sum"]), facts["samples"]

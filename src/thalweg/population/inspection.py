@@ -22,6 +22,7 @@ from thalweg.population.losses import mean_loss
 from thalweg.population.models import build
 from thalweg.population.python_state import changed, fingerprints
 from thalweg.population.randomness import Drawn, seeded
+from thalweg.population.repeatability import require_repeatable
 from thalweg.population.verification import first_batches
 from thalweg.workloads.workload import Split, Workload
 
@@ -59,6 +60,7 @@ def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) 
     with drawn:
         outputs = _evaluated(job, model, "train", batch)
         require_labels(job.workload, outputs)
+        require_repeatable(job.workload.metric, outputs, batch[1])
     job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])), model_bytes=model_bytes(model))
     with drawn, Cost() as cost:
         loss, trained = _stepped(job, model, batch, seed)
@@ -137,6 +139,7 @@ def _require_measurable(job: Job, model: nn.Module, seed: int) -> None:
         evaluator.alone(None, split, seed, 0, loss=True)
     if workload.validation.targets._version != before:
         raise InputError(f"The loss or the metric of {workload.name!r} changes y in place: let it work on a copy.")
+    _ = workload.metric.maximized
     if workload.test is not None:
         _evaluated(job, model, "test", _head(workload.test, workload.batch_size))
 

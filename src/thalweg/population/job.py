@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,6 +32,8 @@ class Job:
 
     operations: of one step's products and convolutions. model_bytes: of parameters and buffers. activation_bytes: of
     what a step of the loop makes on its way forward. output_bytes: of what the model returns for one sample.
+
+    starts: seed → where its training starts, once that is measured.
     """
 
     workload: Workload
@@ -48,6 +51,7 @@ class Job:
     model_bytes: int = 0
     activation_bytes: int = 0
     output_bytes: int = 0
+    starts: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def large(self) -> str:

@@ -49,6 +49,8 @@ class Trained:
 
     curve: tuple[Measurement, ...]
     initial_loss: float | None
+    initial_validation_loss: float | None
+    loss_spread: float
     train_metric: float | None
     test_metric: float | None
     best_test_metric: float | None

@@ -47,7 +47,7 @@ def _facts(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
 def _values(facts: Any, tensors: dict[str, Tensor]) -> Any:
     ((kind, inside),) = facts.items()
     if kind == "tensor":
-        return tensors[inside]
+        return tensors[inside].clone()  # where torch lays it: sums over it depend on that in their last digit
     if kind == "items":
         return {key: _values(value, tensors) for key, value in inside}
     if kind == "value":

@@ -12,11 +12,13 @@ from torch.utils._pytree import tree_map
 from thalweg.errors import InputError, shown
 from thalweg.options.kinds import as_number
 from thalweg.population.losses import mean_loss
-from thalweg.workloads.metrics import Metric, accuracy, mae, mse
+from thalweg.workloads.accuracy import Accuracy
+from thalweg.workloads.losses import ignored_label
+from thalweg.workloads.metrics import Metric, mae, mse
 from thalweg.workloads.workload import Workload
 
-MEANS = (accuracy, mse, mae)
-"""Metrics that are means over samples."""
+MEANS = (mse, mae)
+"""Metrics that are means over samples; accuracy is one where no label is passed over."""
 
 LABELLED = (F.cross_entropy, F.nll_loss, nn.CrossEntropyLoss, nn.NLLLoss)
 LOSSES = (
@@ -26,8 +28,6 @@ LOSSES = (
 )  # fmt: skip
 """Losses, or classes of them, that are means over samples as torch makes them."""
 
-IGNORED = -100  # the label that torch's losses pass over unless told another
-
 
 def piecewise(workload: Workload) -> Callable[[Tensor], bool] | None:
     """Says of targets whether loss and metric over them are means over samples; `None` where they never are.
@@ -35,14 +35,18 @@ def piecewise(workload: Workload) -> Callable[[Tensor], bool] | None:
     Labels that the loss passes over, and weights of classes, make the mean of a piece count otherwise.
     """
     loss: Any = workload.loss
-    kind = type(loss) if isinstance(loss, nn.Module) else loss
-    known = any(kind is of for of in LOSSES) and any(workload.metric.function is of for of in MEANS)
+    kind, metric = type(loss) if isinstance(loss, nn.Module) else loss, workload.metric.function
+    mean = isinstance(metric, Accuracy) or any(metric is of for of in MEANS)
+    known = mean and any(kind is of for of in LOSSES)
     if not known or getattr(loss, "weight", None) is not None or getattr(loss, "reduction", "mean") != "mean":
         return None
-    if not any(kind is of for of in LABELLED):
-        return lambda targets: True
-    ignored = getattr(loss, "ignore_index", IGNORED)
-    return lambda targets: targets.is_floating_point() or not bool((targets == ignored).any())
+    ignored = {ignored_label(loss)} if any(kind is of for of in LABELLED) else set()
+    ignored |= {metric.ignored} if isinstance(metric, Accuracy) and not metric.is_binary else set()
+    return lambda targets: targets.is_floating_point() or not any(_has(targets, label) for label in ignored)
+
+
+def _has(targets: Tensor, label: int | None) -> bool:
+    return label is not None and bool((targets == label).any())
 
 
 class Sums:
@@ -83,7 +87,7 @@ def measured(
 
 def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
     """The metric's value. Raises `InputError` where it is not a number."""
-    value = metric.function(outputs, targets)
+    value = metric.fresh()(outputs, targets)
     read = float(value) if isinstance(value, bool) else as_number(value)
     if read is None:
         raise InputError(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
@@ -93,7 +97,7 @@ def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
 def _metrics(metric: Metric, outputs: Any, targets: Tensor, members: int) -> list[float]:
     if not metric.vectorized or members == 1:
         return [number(metric, _member(outputs, m), targets) for m in range(members)]
-    values = vmap(metric.function, in_dims=(0, None))(outputs, targets)
+    values = vmap(metric.fresh(), in_dims=(0, None))(outputs, targets)
     if values.ndim != 1:
         raise InputError(
             f"The metric {metric.name!r} must return a number, got a tensor of shape {list(values.shape[1:])}."

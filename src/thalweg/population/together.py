@@ -20,6 +20,7 @@ from thalweg.population.live import LiveModel
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import Stack, build, stack
 from thalweg.population.recorded import Recorded
+from thalweg.population.start import start_of
 from thalweg.population.updates import Updates
 from thalweg.recipes.execution.storage import on_gpu
 from thalweg.workloads.workload import Split
@@ -30,6 +31,8 @@ def train_together(job: Job, members: Sequence[Member], program: GradientProgram
     with torch.no_grad():
         run = _Together(job, members, program, watch)
         run.restore(watch.checkpoint.load())
+        if not run.step:
+            run.begin()
         milestones, shown = job.workload.milestones, 0
         try:
             for start, end in pairwise([0, *milestones]):
@@ -59,11 +62,15 @@ class _Together:
         self._order = order(list(models), job.workload)
         self._shared = len(models) == 1
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
-        self._curves = Curves(len(members), higher_is_better=job.workload.metric.higher_is_better)
+        self._curves = Curves(len(members), higher_is_better=job.workload.metric.maximized)
         self._here = np.arange(len(members))  # which members the stack still holds, in its order
         self._recorded: Recorded | None = None
         self.step, self._seconds = 0, 0.0
         self._began = time.perf_counter()
+
+    def begin(self) -> None:
+        """Notes where training starts."""
+        self._curves.starts = [start_of(self._job, seed) for seed in self._seeds]
 
     def train(self, start: int, end: int) -> None:
         """The steps after `start` to `end`, the first of which may be behind already."""
@@ -210,6 +217,8 @@ class _Together:
             Trained(
                 curve=tuple(curves.measured[m]),
                 initial_loss=curves.initial_loss[m],
+                initial_validation_loss=curves.starts[m].loss,
+                loss_spread=curves.starts[m].spread,
                 train_metric=float(train[m]) if curves.active[m] and np.isfinite(train[m]) else None,
                 test_metric=curves.test[m] if curves.active[m] else None,
                 best_test_metric=curves.best_test[m],

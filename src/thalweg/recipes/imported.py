@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ RATE = "lr"
 DECADES = 2  # that the learning rates worth searching reach to either side of a class's own default
 USUAL = 1e-2  # the middle of the search where a class has no default, or none to search around
 LEAST = 1e-30  # of a default to search around
+STAND_INS = ((1,), (64, 64), (16, 16, 3, 3))  # shapes of parameters that a class is tried on before there is a model
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,33 @@ class Imported:
         return middle / 10**DECADES, middle * 10**DECADES
 
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, Any]:
-        """What the class is called with. Raises `InputError` where it does not take it."""
+        """What the class is called with. Raises `InputError` where it takes it with no kind of parameter."""
         for name in given:
             if name not in self._parameters:
                 raise unknown(owner or self.path, name, self._parameters)
+        refusals = []
+        for shape in STAND_INS:  # some classes look at their parameters: Muon takes matrices only
+            try:
+                self.of([torch.nn.Parameter(torch.zeros(shape))], given, owner or self.path)
+                return dict(given)
+            except InputError as refusal:
+                refusals.append(refusal)
+        raise refusals[-1]
+
+    def of(
+        self, parameters: Sequence[torch.nn.Parameter], given: Mapping[str, Any], owner: str
+    ) -> torch.optim.Optimizer:
+        """The optimizer of these parameters. Raises `InputError` where it does not take them, or what is given."""
         try:
-            self.optimizer([torch.nn.Parameter(torch.zeros(1))], **given)
+            return self.optimizer(list(parameters), **given)
         except (Exception, SystemExit) as error:  # whatever their constructor raises of what it does not like
-            raise InputError(f"{owner or self.path} does not take {_written(given)}: {first_line(error)}") from None
-        return dict(given)
+            raise InputError(f"{owner} does not take {_written(given)}: {first_line(error)}") from None
+
+    @cached_property
+    def needs_closure(self) -> bool:
+        """Whether its step evaluates the batch itself, as L-BFGS's does."""
+        given = list(inspect.signature(self.optimizer.step).parameters.values())[1:]
+        return any(p.name == "closure" and p.default is p.empty for p in given)
 
 
 def _written(given: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 PATIENCE = 60.0  # seconds that a write waits for another program's
 TABLES = (
     """CREATE TABLE studies (
@@ -21,7 +21,8 @@ TABLES = (
         contender TEXT NOT NULL, optimizer TEXT NOT NULL, role TEXT NOT NULL, round TEXT NOT NULL,
         seed INTEGER NOT NULL, learning_rate REAL, hyperparameters TEXT NOT NULL, steps INTEGER NOT NULL,
         initial_loss REAL, train_metric REAL, test_metric REAL, best_test_metric REAL, diverged_at INTEGER,
-        seconds REAL NOT NULL, memory INTEGER NOT NULL, execution TEXT NOT NULL, failure TEXT NOT NULL
+        seconds REAL NOT NULL, memory INTEGER NOT NULL, execution TEXT NOT NULL, failure TEXT NOT NULL,
+        initial_validation_loss REAL, loss_spread REAL, rate TEXT
     )""",
     """CREATE TABLE measurements (
         run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, step INTEGER NOT NULL,
@@ -37,7 +38,12 @@ MIGRATIONS = {
         "ALTER TABLE runs ADD COLUMN place INTEGER",
         "CREATE UNIQUE INDEX place_of_run ON runs(study, place)",
         "DROP INDEX runs_of_study",
-    )
+    ),
+    3: (  # a run neither measured its start nor said which hyperparameter its learning rate is
+        "ALTER TABLE runs ADD COLUMN initial_validation_loss REAL",
+        "ALTER TABLE runs ADD COLUMN loss_spread REAL",
+        "ALTER TABLE runs ADD COLUMN rate TEXT",
+    ),
 }
 """Version → what makes it the next one."""
 

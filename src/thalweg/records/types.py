@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 Role = Literal["tuning", "confirmation", "defaults"]
 Round = Literal["coarse", "extension", "fine", "search", "confirmation"]
+NOISE = 2.0  # standard deviations between batches that a loss must rise by to count as worse
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class RunRecord:
     steps: int  # that the run was to train
     round: Round = "coarse"  # which part of the protocol asked for it
     initial_loss: float | None = None  # loss of the first batch, before any update
+    initial_validation_loss: float | None = None  # over the validation split, before any update
+    loss_spread: float | None = None  # standard deviation of batches' losses there; `None` before protocol 3
     train_metric: float | None = None  # over the training split, at the end
     test_metric: float | None = None  # at the end; confirmation and defaults runs only
     best_test_metric: float | None = None  # where the validation metric was best
@@ -43,6 +46,7 @@ class RunRecord:
     seconds: float = 0.0  # this run's share of the wall-clock time of the population it trained in
     memory: int = 0  # bytes of its parameters, gradients and optimizer state
     execution: str = ""  # how it was trained: "population of 32", "loop: <why>"
+    rate: str | None = None  # which of its hyperparameters is the learning rate; `None` also before protocol 3
     failure: str = ""  # why it could not be trained to its end, where it is not that it diverged
 
     @property
@@ -57,14 +61,32 @@ class RunRecord:
 
     @property
     def worsened(self) -> bool:
-        """Whether the last measured training loss is above the loss before the first update."""
-        last = self.curve[-1].train_loss if self.curve else None
-        return last is not None and self.initial_loss is not None and last > self.initial_loss
+        """Whether the run ended worse than it began, on the same data, by more than the noise of batches.
+
+        The validation loss rose above the one before the first update, and the last measured training loss above the
+        first batch's, each by more than `NOISE` standard deviations between batches. One alone says too little: the
+        first batch may be an easy one, and the validation loss of a model that overfits rises while it learns.
+
+        A run of protocol 2 or before, which did not measure its start, worsened where its last measured training loss
+        is above the first batch's.
+        """
+        if not self.curve:
+            return False
+        training, validation = self.curve[-1].train_loss, self.curve[-1].validation_loss
+        if self.loss_spread is None:
+            return _rose(self.initial_loss, training, 0.0)
+        noise = NOISE * self.loss_spread
+        return _rose(self.initial_validation_loss, validation, noise) and _rose(self.initial_loss, training, noise)
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss stopped being finite, or ended above where it began."""
+        """Whether the loss or the parameters stopped being finite, or the run ended worse than it began."""
         return self.diverged_at is not None or self.worsened
+
+
+def _rose(before: float | None, after: float | None, noise: float) -> bool:
+    """`False` where one of them is not known."""
+    return before is not None and after is not None and after > before + noise
 
 
 @dataclass(frozen=True)

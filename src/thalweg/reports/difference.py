@@ -114,7 +114,7 @@ def _chosen(change: Change) -> Iterator[str]:
         yield f"{change.contender}: optimizer {before.optimizer} {ARROW} {after.optimizer}"
     for name in {**before.hyperparameters, **after.hyperparameters}:
         values = [side.hyperparameters.get(name) for side in (before, after)]
-        if values[0] != values[1] and values != [before.learning_rate, after.learning_rate]:
+        if values[0] != values[1] and name not in (before.rate, after.rate):
             yield f"{change.contender}: {name} {_shown(values[0])} {ARROW} {_shown(values[1])}"
 
 

@@ -9,7 +9,7 @@ from thalweg.analysis.intervals import FEWEST
 from thalweg.analysis.row import Row
 from thalweg.analysis.ties import RULE
 from thalweg.analysis.wording import several
-from thalweg.records.types import RunRecord, StudyRecord
+from thalweg.records.types import NOISE, RunRecord, StudyRecord
 from thalweg.reports.cost import cap
 from thalweg.reports.wording import target
 
@@ -91,8 +91,9 @@ def _choice(metric: str, *, searched: bool) -> str:
     alone = " Few trials of a search differ in the rate alone, so it is mostly the best trial." if searched else ""
     return (
         f"By the mean {metric} at the end of training, not at its luckiest epoch. Around the best mean, the unbroken "
-        "row of rates within one standard error of it is the plateau. Chosen is the tried rate nearest to the "
-        "plateau’s middle in log-rate, the lower of two. A rate at which any seed failed to finish cannot be chosen."
+        "row of rates within one standard error of it is the plateau, by the median noise of the best and two rates on "
+        "either side. Chosen is the tried rate nearest to the plateau’s middle in log-rate, the lower of two. A rate "
+        "cannot be chosen at which any seed failed to finish, or that another beats on every seed."
         f"{alone}"
     )
 
@@ -136,8 +137,14 @@ def _diverged(runs: Sequence[RunRecord]) -> str:
     which = f": {stopped:,} of the first kind, {count - stopped:,} of the second" if count else ""
     failed = sum(bool(run.failure) for run in runs)
     other = f" {failed:,} failed for another reason, told under What it cost." if failed else ""
+    ended = (
+        "whose training loss ended above its first batch’s"
+        if any(run.loss_spread is None for run in runs)
+        else "that ended worse than it began: its training loss above its first batch’s, and its validation loss above "
+        f"the one before any update, each by more than {NOISE:g} standard deviations between batches"
+    )
     return (
-        "A run whose loss or weights stopped being finite, or whose training loss ended above its first batch’s. "
+        f"A run whose loss or weights stopped being finite, or {ended}. "
         f"{count:,} of {several(len(runs), 'run')} did{which}.{other}"
     )
 

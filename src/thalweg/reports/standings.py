@@ -154,7 +154,7 @@ def setting(row: Row) -> str:
     if row.choice is None:
         return ""
     varied = {k for point in row.tried for k, v in point.hyperparameters.items() if v != row.hyperparameters.get(k)}
-    chosen = {k: v for k, v in row.hyperparameters.items() if k in varied and k != "lr"}
+    chosen = {k: v for k, v in row.choice.point.others.items() if k in varied}
     return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in chosen.items())
 
 

@@ -1,9 +1,8 @@
 """Small multiples as data: each optimizer's metric at the end of training against the learning rate."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.selection import Point
@@ -30,7 +29,7 @@ class Spot:
 class Panel:
     """One optimizer. `spots` are of the chosen setting of whatever else was tuned, `others` of the remaining ones.
 
-    plateau: the rates within one standard error of the best; shade: the same, widened to be seen.
+    plateau: the choice's; shade: the same, widened to be seen.
     default: the published default rate and its mean metric over the confirmation seeds.
     """
 
@@ -71,7 +70,7 @@ def sweep(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) ->
 
 def _panel(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> Panel:
     lines = _lines(study, row, runs)
-    main = _others(row.choice.point) if row.choice else _others(row.tried[0])
+    main = _key(row.choice.point) if row.choice else _key(row.tried[0])
     spots = lines.pop(main)
     plateau = row.choice.plateau if row.choice else None
     return Panel(
@@ -93,7 +92,7 @@ def _lines(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> dict[str,
     for point in row.tried:
         if point.learning_rate is not None:
             spot = _spot(study, point, point.learning_rate, tuned(row, point.hyperparameters, runs))
-            lines[_others(point)] = (*lines.get(_others(point), ()), spot)
+            lines[_key(point)] = (*lines.get(_key(point), ()), spot)
     return lines
 
 
@@ -138,7 +137,6 @@ def _default(row: Row, runs: Sequence[RunRecord]) -> tuple[float, float] | None:
     return row.default_learning_rate, sum(known) / len(known)
 
 
-def _others(point: Point) -> str:
-    """What else than the learning rate a configuration sets, as a key."""
-    others: Mapping[str, Any] = {k: v for k, v in point.hyperparameters.items() if k != "lr"}
-    return repr(sorted(others.items()))
+def _key(point: Point) -> str:
+    """Everything but the learning rate that a configuration sets."""
+    return repr(sorted(point.others.items()))

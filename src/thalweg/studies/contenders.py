@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from thalweg.errors import InputError, shown, suggest
+from thalweg.errors import InputError, listed, shown, suggest
 from thalweg.options import declared as options
 from thalweg.options.declared import CONVENTIONS
 from thalweg.options.kinds import Positive
@@ -48,6 +48,7 @@ class Contender:
             object.__setattr__(self, "title", title)
             object.__setattr__(self, "name", name)
         found, given = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
+        object.__setattr__(self, "recipe", found)
         fixed = {**plain("An optimizer", given), **plain("fixed", self.fixed)}
         if not isinstance(found, Imported):
             fixed = found.split(fixed)
@@ -84,7 +85,7 @@ class Contender:
         if "(" in name or not (self.fixed or self.space):
             return name
         inside = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.fixed.items()]
-        inside += [f"{k}=…" for k in self.space if k != "lr"]
+        inside += [f"{k}=…" for k in self.space if k != self.recipe.rate]
         return f"{name}({', '.join(inside)})" if inside else name
 
     @property
@@ -155,6 +156,15 @@ def conventions(of: Sequence[Contender]) -> tuple[str, ...]:
         for by, labels in followed.items()
         if labels
     )
+
+
+def closures(of: Sequence[Contender]) -> tuple[str, ...]:
+    """A sentence where steps are not of one cost."""
+    labels = [c.label for c in of if isinstance(c.recipe, Imported) and c.recipe.needs_closure]
+    if not labels:
+        return ()
+    evaluate = "evaluates" if len(labels) == 1 else "evaluate"
+    return (f"{listed(labels)} {evaluate} a batch several times in a step, and steps are what is counted.",)
 
 
 def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:

@@ -107,7 +107,7 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
     return StudyRecord(
         workload=workload.name,
         metric=workload.metric.name,
-        higher_is_better=workload.metric.higher_is_better,
+        higher_is_better=workload.metric.maximized,
         target=workload.target,
         steps=workload.total_steps,
         steps_per_epoch=workload.steps_per_epoch,

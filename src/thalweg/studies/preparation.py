@@ -11,8 +11,9 @@ from thalweg.population.memory import megabytes
 from thalweg.population.plan import Plan, make_plan, remade
 from thalweg.records.types import StudyRecord
 from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, measure
-from thalweg.studies.contenders import conventions
+from thalweg.studies.contenders import closures, conventions
 from thalweg.studies.design import Design, describe
+from thalweg.studies.imports import require_imports
 from thalweg.workloads.workload import Workload
 
 
@@ -46,13 +47,20 @@ def prepare(
     workload = workload.to(device)
     limit = None if memory is None else int(memory)
     plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm, memory=limit)
+    require_imports(design, plan)
     pace = measure(plan, design)
     spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
     if budget is not None:
         design, workload, given_up = fit(design, workload, pace, budget - spent, spent)
         plan = replace(plan, job=replace(plan.job, workload=workload))
         share, clock = budget * plan.workers / len(design.contenders), Clock(began, budget, pace, workload)
-    notes = (*conventions(design.contenders), *one_class_notes(workload), *plan.job.notes, *given_up)
+    notes = (
+        *conventions(design.contenders),
+        *closures(design.contenders),
+        *one_class_notes(workload),
+        *plan.job.notes,
+        *given_up,
+    )
     record = replace(describe(design, workload, plan, share), notes=notes)
     record = _foreseen(record, design, plan, pace, workload, spent)
     return Prepared(design, plan, clock, record, _sentence(record))

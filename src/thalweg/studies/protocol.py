@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 TEXTBOOK = (
     "sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "adamax", "nadam", "adabound",

@@ -22,7 +22,7 @@ def content(workload: Workload, model: nn.Module) -> Mapping[str, str]:
     data = [t for split in splits if split is not None for t in (*split.inputs, split.targets)]
     own = {type(m) for m in model.modules() if not type(m).__module__.startswith("torch.")}
     sources = [_source(c) for c in sorted(own, key=lambda c: c.__qualname__)]
-    metric = (workload.metric.name, *_described(workload.metric.function))
+    metric = (workload.metric.name, str(workload.metric.higher_is_better), *_described(workload.metric.function))
     return {
         "data": _digest(*map(_tensor, data)),
         "model": _digest(repr(model), *sources, *(f"{n} {_tensor(t)}" for n, t in model.state_dict().items())),
@@ -54,7 +54,8 @@ def _described(function: Any) -> list[str]:
         return [repr(function), *(f"{n} {_tensor(t)}" for n, t in function.state_dict().items())]
     cells = getattr(function, "__closure__", None) or ()
     held = [_value(c.cell_contents) for c in cells]
-    return [getattr(function, "__qualname__", type(function).__qualname__), _source(function), *held]
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return [named.__qualname__, _source(named), *held]
 
 
 def _value(value: Any) -> str:

@@ -1,70 +1,169 @@
 """What is measured on a split: a function of all its outputs and targets, and which way is better."""
 
+import copy
+import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from thalweg.errors import InputError, shown, suggest
+from thalweg.errors import InputError, first_line, shown, suggest
 from thalweg.options.kinds import Line
+from thalweg.workloads import losses
+from thalweg.workloads.accuracy import Accuracy, require_one_shape
+
+Function = Callable[[Any, Tensor], Any]
+UNNAMED = "metric"
+FUNCTIONS = (FunctionType, BuiltinFunctionType)
+TURN = threading.RLock()  # held while a function of the user's runs: what it closes over is one for all threads
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Metric:
-    """`function(outputs, targets)` → number over a whole split.
+    """`function(outputs, targets)` → number over a whole split, such as `Metric(rmse, higher_is_better=False)`.
 
-    higher_is_better: how to compare. vectorized: whether `torch.vmap` may call the function for many models
-    at once.
+    name: how reports call it; the function's own where there is none. It may also stand first: `Metric("rmse", rmse,
+        False)`.
+    higher_is_better: how to compare. It may be left out of what says so itself, by an attribute of that name (as
+        torchmetrics' do), and of torch's losses; of others it is `None` then, and nothing is trained.
+    vectorized: whether `torch.vmap` may call the function for many models at once.
+
+    An object is never called itself: every call has a copy of it, reset where it has a `reset`.
+
+    Raises:
+        InputError: where the function is none, or a class, or the name is no text of one line.
     """
 
     name: str
-    function: Callable[[Any, Tensor], Any]
-    higher_is_better: bool = True
-    vectorized: bool = False
+    function: Function
+    higher_is_better: bool | None
+    vectorized: bool
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        function: Function | str,
+        name: str | Function | None = None,
+        higher_is_better: bool | None = None,
+        vectorized: bool = False,
+    ) -> None:
+        first = isinstance(function, str) or callable(name)
+        measure, named = (name, function) if first else (function, name)
+        if not callable(measure):
+            raise InputError(f"The function of a metric must be a callable, got {shown(measure)}.")
+        if isinstance(measure, type):
+            raise InputError(
+                f"A metric is called with outputs and targets, and {name_of(measure)} is a class: give an"
+                f" object, {name_of(measure)}()."
+            )
+        named = name_of(measure) if named is None else named
         line = Line()
-        if line.read(self.name) is None:
-            raise InputError(f"The name of a metric must be {line.accepted}, got {shown(self.name)}.")
-        if not callable(self.function):
-            raise InputError(f"The function of a metric must be a callable, got {shown(self.function)}.")
+        if line.read(named) is None:
+            raise InputError(f"The name of a metric must be {line.accepted}, got {shown(named)}.")
+        if higher_is_better is None:
+            higher_is_better = direction(measure)
+        if not isinstance(higher_is_better, bool | None):
+            raise InputError(f"higher_is_better of a metric must be True or False, got {shown(higher_is_better)}.")
+        facts = {"name": named, "function": measure, "higher_is_better": higher_is_better, "vectorized": vectorized}
+        for field, value in facts.items():
+            object.__setattr__(self, field, value)
+
+    @property
+    def maximized(self) -> bool:
+        """Whether higher is better. Raises `InputError` where that is not known."""
+        if self.higher_is_better is not None:
+            return self.higher_is_better
+        name = name_of(self.function)
+        called = "f" if name == UNNAMED else name
+        raise InputError(
+            f"Whether higher or lower values of the metric {self.name!r} are better is not known: give"
+            f" metric=thalweg.Metric({called}, higher_is_better=True), or =False where lower is better."
+        )
+
+    def fresh(self) -> Function:
+        """What to call once, in one thread: a copy of an object, a function in its turn.
+
+        Raises `InputError` where an object cannot be copied.
+        """
+        if _is_pure(self.function):
+            return self.function
+        try:
+            copied: Function = _copied(self.function)  # a function is its own copy
+        except Exception as error:  # whatever copying somebody's object raises
+            raise InputError(
+                f"The metric {self.name!r} cannot be copied ({first_line(error).rstrip('.')}), and every call needs an"
+                " object of its own: give a function, or an object that copy.deepcopy copies."
+            ) from error
+        in_turn = isinstance(losses.function_of(copied), FUNCTIONS)
+        return functools.partial(_in_turn, copied) if in_turn else copied
 
 
-def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of samples whose largest output, of `[samples, classes]`, is the target `[samples]`."""
-    classes = outputs.argmax(-1)
-    _require_one_shape("accuracy", classes, targets)
-    return (classes == targets).double().mean()
+def direction(function: Any, loss: Any = None) -> bool | None:
+    """Whether higher is better, where a function says so or is a loss; `None` where that is not known.
+
+    loss: the workload's own, of which lower is better.
+    """
+    inner = losses.function_of(function)
+    said = [getattr(f, "higher_is_better", None) for f in (function, inner)]
+    known = next((s for s in said if isinstance(s, bool)), None)
+    if known is None and (_is_one(inner, losses.function_of(loss)) or losses.is_torchs(function)):
+        return False
+    return known
+
+
+def _is_one(a: Any, b: Any) -> bool:
+    """A method is another object every time that it is named."""
+    return a is b or (isinstance(a, MethodType) and isinstance(b, MethodType) and a == b)
+
+
+def name_of(function: Any) -> str:
+    """A function's name, or the class of an object; `UNNAMED` of a lambda, or of what has none to print."""
+    function = losses.function_of(function)
+    name = Line().read(getattr(function, "__name__", type(function).__name__))
+    return UNNAMED if name is None or name == "<lambda>" else name
+
+
+def _is_pure(function: Any) -> bool:
+    return isinstance(function, Accuracy) or any(function is f for f in (mse, mae)) or losses.is_torchs(function)
+
+
+def _in_turn(function: Function, outputs: Any, targets: Tensor) -> Any:
+    with TURN:
+        return function(outputs, targets)
+
+
+def _copied(function: Any) -> Any:
+    """Parameters of a network that measures are shared: nothing trains them."""
+    inner = losses.function_of(function)
+    shared = {id(p): p for p in inner.parameters()} if isinstance(inner, nn.Module) else {}
+    copied = copy.deepcopy(function, shared)
+    reset = getattr(losses.function_of(copied), "reset", None)
+    if callable(reset) and not isinstance(inner, FUNCTIONS):
+        reset()
+    return copied
 
 
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean squared error over all elements of two tensors of one shape."""
-    _require_one_shape("mse", outputs, targets)
+    require_one_shape("mse", outputs, targets)
     return (outputs - targets).double().square().mean()
 
 
 def mae(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean absolute error over all elements of two tensors of one shape."""
-    _require_one_shape("mae", outputs, targets)
+    require_one_shape("mae", outputs, targets)
     return (outputs - targets).double().abs().mean()
 
 
-def _require_one_shape(metric: str, outputs: Tensor, targets: Tensor) -> None:
-    """Outputs `[samples, 1]` and targets `[samples]` would broadcast to all pairs, silently."""
-    if outputs.shape != targets.shape:
-        raise InputError(
-            f"{metric} compares outputs with targets one by one, got shapes {list(outputs.shape)} and"
-            f" {list(targets.shape)}."
-        )
-
-
+accuracy = Accuracy()
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy, vectorized=True),
-        Metric("mse", mse, higher_is_better=False, vectorized=True),
-        Metric("mae", mae, higher_is_better=False, vectorized=True),
+        Metric("accuracy", accuracy, True, vectorized=True),
+        Metric("mse", mse, False, vectorized=True),
+        Metric("mae", mae, False, vectorized=True),
     )
 }
 
@@ -74,3 +173,19 @@ def metric_named(name: str) -> Metric:
     if name not in METRICS:
         raise InputError(f"Unknown metric {shown(name)}. {suggest(name, METRICS)}")
     return METRICS[name]
+
+
+def metric_of(given: Any, loss: Any) -> Metric | None:
+    """A workload's metric, given by its name, as a `Metric` or as a callable; `None` where it is none of these.
+
+    Accuracy goes by the workload's loss. Raises `InputError` where there is no metric of that name.
+    """
+    if isinstance(given, str):
+        given = metric_named(given)
+    elif not isinstance(given, Metric):
+        given = next((m for m in METRICS.values() if given is m.function), given)
+    if not isinstance(given, Metric):
+        return Metric(given, higher_is_better=direction(given, loss)) if callable(given) else None
+    if isinstance(given.function, Accuracy):
+        return Metric(Accuracy.under(loss), given.name, given.higher_is_better, given.vectorized)
+    return given

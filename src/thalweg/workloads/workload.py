@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
 from thalweg.workloads.data import kind, paired
-from thalweg.workloads.metrics import Metric, metric_named
+from thalweg.workloads.metrics import Metric, metric_of
 
 Inputs = tuple[Tensor, ...]
 MOST_MEASUREMENTS = 1_000_000  # of a run: each is kept
@@ -47,8 +47,10 @@ class Workload:
         validation: `(X, y)`; tuning and selection read it.
         test: `(X, y)`; read only by the confirmation runs. `None` where there is none.
         loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch.
-        metric: `"accuracy"`, `"mse"`, `"mae"`, a callable `metric(outputs, targets)` → number (higher is
-            better), or a `Metric`.
+        metric: `"accuracy"`, `"mse"`, `"mae"`, or `Metric(function, higher_is_better=…)` of your own `function(outputs,
+            targets)` → number; the function alone where its direction is known: with an attribute
+            `higher_is_better`, the loss itself, and torch's losses. Accuracy reads outputs as the loss does: it goes
+            by the sign of a single logit under binary cross entropy, and passes over the loss's `ignore_index`.
         batch_size: samples per step, at least 1. The short last batch of an epoch is kept.
         drop_last: whether it is left out instead; every epoch leaves out other samples.
         epochs: passes over the training data, at least 1.
@@ -80,7 +82,7 @@ class Workload:
             data = getattr(self, split)
             if data is not None or split != "test":
                 object.__setattr__(self, split, _split(split, data))
-        object.__setattr__(self, "metric", _metric(self.metric))
+        object.__setattr__(self, "metric", _metric(self.metric, self.loss))
         for option in (NAME, BATCH_SIZE, DROP_LAST, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
         if self.drop_last and len(self.train) < self.batch_size:
@@ -156,11 +158,8 @@ def _require_alike(splits: Mapping[str, Split | None]) -> None:
         )
 
 
-def _metric(metric: Any) -> Metric:
-    if isinstance(metric, str):
-        return metric_named(metric)
-    if isinstance(metric, Metric):
-        return metric
-    if callable(metric):
-        return Metric(str(getattr(metric, "__name__", "metric")), metric)
-    raise InputError(f"metric must be a name or a callable metric(outputs, targets), got {kind(metric)}.")
+def _metric(given: Any, loss: Any) -> Metric:
+    metric = metric_of(given, loss)
+    if metric is None:
+        raise InputError(f"metric must be a name or a callable metric(outputs, targets), got {kind(given)}.")
+    return metric

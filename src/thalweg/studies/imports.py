@@ -1,0 +1,14 @@
+"""Contenders of other libraries, tried on the workload before anything trains."""
+
+from thalweg.population.plan import Plan
+from thalweg.population.trial import require_imported
+from thalweg.recipes.imported import Imported
+from thalweg.studies.design import Design
+
+
+def require_imports(design: Design, plan: Plan) -> None:
+    """Raises `InputError` where a class does not take the model's parameters, or hides that it needs a closure."""
+    for contender in design.contenders:
+        if isinstance(contender.recipe, Imported):
+            given = contender.configurations(design.learning_rates, design.per_decade)
+            require_imported(plan.job, contender.recipe, given, contender.label, design.base_seed)

@@ -1,0 +1,75 @@
+"""Accuracy, as the loss reads outputs and targets."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.workloads import losses
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of right answers, of those that count.
+
+    Of several outputs, `[samples, classes]` or `[samples, …, classes]`, the largest has to be the target's, `[samples]`
+    or `[samples, …]`.
+
+    second: whether classes lie along the second dimension, as torch's losses have them. ignored: a label whose places
+    do not count. threshold: of one output for two classes, `[samples]` or `[samples, 1]`, the value above which the
+    answer is 1; `None` where there are several outputs.
+    """
+
+    second: bool = False
+    ignored: int | None = losses.IGNORED
+    threshold: float | None = None
+
+    @classmethod
+    def under(cls, loss: object) -> "Accuracy":
+        """As this loss reads outputs; a loss of one's own is taken to pass over torch's label, which is no class."""
+        if not callable(loss):
+            return cls()
+        ignored = losses.ignored_label(loss)
+        ignored = losses.IGNORED if ignored is None else ignored
+        return cls(losses.is_over_classes(loss), ignored, losses.threshold(loss))
+
+    @property
+    def is_binary(self) -> bool:
+        return self.threshold is not None
+
+    def classes(self, outputs: Tensor) -> int:
+        """How many classes the outputs are scores of."""
+        return outputs.shape[self._dimension(outputs)]
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if self.threshold is not None:
+            return self._of_one(outputs, targets, self.threshold)
+        answers = outputs.argmax(self._dimension(outputs))
+        require_one_shape("accuracy", answers, targets)
+        right = answers == targets
+        if self.ignored is None:
+            return right.double().mean()
+        counted = targets != self.ignored
+        return (right & counted).double().sum() / counted.double().sum()
+
+    def counted(self, targets: Tensor) -> Tensor:
+        """The labels that count, in one dimension."""
+        labels = targets.flatten()
+        return labels if self.ignored is None or self.is_binary else labels[labels != self.ignored]
+
+    def _of_one(self, outputs: Tensor, targets: Tensor, threshold: float) -> Tensor:
+        outputs = outputs.squeeze(-1) if outputs.shape == (*targets.shape, 1) else outputs
+        require_one_shape("accuracy", outputs, targets)
+        return ((outputs > threshold) == (targets > 0.5)).double().mean()
+
+    def _dimension(self, outputs: Tensor) -> int:
+        return 1 if self.second and outputs.ndim > 1 else outputs.ndim - 1
+
+
+def require_one_shape(metric: str, outputs: Tensor, targets: Tensor) -> None:
+    """Outputs `[samples, 1]` and targets `[samples]` would broadcast to all pairs, silently."""
+    if outputs.shape != targets.shape:
+        raise InputError(
+            f"{metric} compares outputs with targets one by one, got shapes {list(outputs.shape)} and"
+            f" {list(targets.shape)}."
+        )
