@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from thalweg.numerics import Value, clip, where
+from thalweg.numerics import Value, clip, sign, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import NonNegative, Range, Rate
 from thalweg.rules.states import FirstRate, Zeros
@@ -44,4 +44,5 @@ def rprop(
     step_size = where(agreement > 0, etaplus * step_size, where(agreement < 0, etaminus * step_size, step_size))
     step_size = clip(step_size, step_size_min, step_size_max)
     g = where(agreement < 0, 0.0, g)
-    return where(g > 0, step_size, where(g < 0, -step_size, 0.0)), g, step_size
+    direction = where(g == g, sign(g), 0.0)
+    return direction * step_size, g, step_size
