@@ -1,6 +1,8 @@
 """What tests of several rooms share."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,11 @@ def data_dir() -> Path:
     if not directory.is_dir():
         pytest.skip(f"no real data: {directory} is no directory (set THALWEG_DATA)")
     return directory
+
+
+@pytest.fixture(autouse=True)
+def no_log_of_another_test() -> Iterator[None]:
+    """A command that a test runs writes its log to that test's standard error, which is closed after it."""
+    yield
+    for handler in [h for h in logging.root.handlers if type(h) is logging.StreamHandler]:
+        logging.root.removeHandler(handler)

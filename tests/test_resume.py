@@ -200,7 +200,10 @@ def test_a_study_that_is_running_is_left_alone(adds: dict[str, int], tmp_path: P
 
 
 def test_an_error_says_how_to_go_on(adds: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that fills up: what finished before is there, and the rest follows once there is room."""
+    """A disk that fills up: what finished before is there, and the rest follows once there is room.
+
+    The workload is an object, which a command cannot name.
+    """
     whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", **ASKED)
     with monkeypatch.context() as patch:
         add, calls = Store.add, []
@@ -211,7 +214,8 @@ def test_an_error_says_how_to_go_on(adds: dict[str, int], tmp_path: Path, monkey
             add(self, study, runs)
 
         patch.setattr(Store, "add", full)
-        with pytest.raises(thalweg.InputError, match=r"the disk is full.*go on with thalweg resume 1 --out"):
+        advice = r"the disk is full.*go on with thalweg\.resume\('.*out', 1, workload=…\) in Python\."
+        with pytest.raises(thalweg.InputError, match=advice):
             thalweg.compare(tiny(epochs=1), out=tmp_path / "out", **ASKED)
     assert len(thalweg.stored(tmp_path / "out").runs) == calls[0] > 0
     result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from problems import tiny, train_all
+from thalweg.errors import InputError
 from thalweg.population.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.recipes.imported import Imported
@@ -90,3 +91,30 @@ def test_an_imported_optimizer_that_raises_ends_its_own_run_only() -> None:
     assert broken.train_metric is None
     assert fine.failure == ""
     assert len(fine.curve) == 3
+
+
+@pytest.mark.parametrize("execution", ["population", "loop"])
+def test_a_short_last_batch_may_be_left_out(execution: Any) -> None:
+    """330 samples in batches of 16: 20 steps an epoch, and every epoch leaves out other samples."""
+    workload = tiny(torch.float64, drop_last=True, epochs=2, test=None)
+    assert (workload.steps_per_epoch, workload.total_steps) == (20, 40)
+    sgd = recipe("sgd")
+    outcome = train_all(workload, [Member(sgd, sgd.resolve({"lr": 0.1}), 0)], execution=execution, keep_weights=True)[0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, order = workload.model(), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for _ in range(2):
+        for index in torch.randperm(330, generator=order).split(16)[:-1]:
+            optimizer.zero_grad()
+            workload.loss(model(workload.train.inputs[0][index]), workload.train.targets[index]).backward()
+            optimizer.step()
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(outcome.weights[name], p.detach(), rtol=1e-9, atol=1e-9)
+
+
+def test_dropping_the_last_batch_must_leave_one() -> None:
+    assert tiny(drop_last=True, batch_size=330).steps_per_epoch == 1
+    assert tiny(drop_last=True, batch_size=165).steps_per_epoch == 2
+    with pytest.raises(InputError, match="drop_last leaves nothing of 330 samples in batches of 331"):
+        tiny(drop_last=True, batch_size=331)

@@ -9,6 +9,7 @@ import torch
 from problems import finished, tiny, train_all
 from thalweg.errors import InputError
 from thalweg.population import memory, train
+from thalweg.population.evaluation import evaluation_bytes
 from thalweg.population.members import Member
 from thalweg.population.plan import make_plan
 from thalweg.recipes.catalogue import recipe
@@ -28,16 +29,17 @@ def test_what_a_member_holds() -> None:
     plan = make_plan(tiny(), 0, device=CPU, workers=2, execution="population")
     layers = 2 * 4 * 16 * (16 + 3)
     assert MODEL + layers // 2 <= plan.member <= MODEL + 4 * layers + 4 * PARAMETERS
-    assert plan.memory(3) == 3 * plan.member
-    assert plan.memory(1000) == 2 * plan.width * plan.member
+    assert plan.memory(3) == 3 * plan.member + 2 * plan.evaluation  # a worker evaluates its own
+    assert plan.memory(1000) == 2 * (plan.width * plan.member + plan.evaluation)
     assert plan.describe()["bytes_per_run"] == plan.member
 
 
 def test_a_limit_narrows_the_population(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "held", lambda: 1_000_000)
-    member = make_plan(tiny(), 0, device=CPU, workers=2, execution="population").member
+    found = make_plan(tiny(), 0, device=CPU, workers=2, execution="population")
+    member = found.member
     for width in (1, 7):
-        limit = 1_000_000 + 2 * width * member + member
+        limit = 1_000_000 + 2 * (width * member + evaluation_bytes(found.job, width)) + member
         plan = make_plan(tiny(), 0, device=CPU, workers=2, execution="population", memory=limit)
         assert plan.width == width
         assert plan.memory(1000) <= limit - 1_000_000

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from thalweg.analysis.doubts import doubts
+from thalweg.analysis.execution import fallback
 from thalweg.analysis.pick import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.trust import NO_METRIC, WORSENED
@@ -22,7 +23,7 @@ def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
     if chosen is None:
         return _unanswered(study, rows)
     company = filter(None, (_ties(rows, chosen), _behind(study, rows)))
-    return " ".join([_answer(study, chosen), *company, *doubts(study, rows)[:FOREMOST]])
+    return " ".join([_answer(study, chosen), *company, *doubts(study, rows)[:FOREMOST], *fallback(study)])
 
 
 def _unanswered(study: StudyRecord, rows: Sequence[Row]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from thalweg.api.result import Result
-from thalweg.api.running import problem, run, run_kept, usable
+from thalweg.api.running import checked, problem, run, run_kept, usable
 from thalweg.options import declared as options
 from thalweg.records.store import Store
 from thalweg.rules.contract import Preset
@@ -95,14 +95,14 @@ def compare(
     directory, shows, place = options.OUT.check(out), options.PROGRESS.check(progress), usable(device)
     every, files = options.CHECKPOINT_EVERY.check(checkpoint_every), options.DATA_DIR.check(data_dir)
     trained = problem(load(workload, files) if isinstance(workload, str) else workload, epochs, steps)
-    prepared = prepare(design, trained, place, **limits)
+    show = Live() if shows else Logged()
+    prepared = checked(lambda: prepare(design, trained, place, **limits), show)
     asked = {
         "workload": workload if isinstance(workload, str) else None,
         "data_dir": None if files is None else str(files.absolute()),
         "epochs": epochs, "steps": steps, "budget": limits["budget"], "device": str(place),
     }  # fmt: skip
     prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
-    show = Live() if shows else Logged()
     show.plan(prepared.foreseen)
     if directory is None:
         return run(prepared, Unkept(), show)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from thalweg.api.result import REPORT, Result, stored
-from thalweg.api.running import problem, run_kept, usable
+from thalweg.api.running import checked, problem, run_kept, usable
 from thalweg.errors import InputError, counted
 from thalweg.options import declared as options
 from thalweg.records.store import Store
@@ -57,8 +57,8 @@ def resume(
         return result
     record = store.study(number)
     given = None if optimizers is None else entries.contenders(optimizers)
-    prepared = _again(record, workload, given, store.progress(number).seconds)
     show = Live() if shows else Logged()
+    prepared = checked(lambda: _again(record, workload, given, store.progress(number).seconds), show)
     show.plan(f"study {number}: {counted(len(store.placed(number)), 'run')} had finished; going on")
     return run_kept(prepared, store, number, every, show)
 

@@ -1,5 +1,6 @@
 """A prepared study, run to its end; and the checks that beginning and going on share."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -32,8 +33,18 @@ def run_kept(prepared: Prepared, store: Store, number: int, every: float, show: 
             raise Interrupted(number, len(store.runs(number))) from None
         except InputError as error:
             raise InputError(
-                f"{error} What had finished is kept; go on with thalweg resume {number} --out {store.directory}."
+                f"{error} What had finished is kept; go on with {_command(prepared, store, number)}."
             ) from error
+
+
+def _command(prepared: Prepared, store: Store, number: int) -> str:
+    """What goes on with a study: a command, or a call where the user's own objects have to be given again."""
+    asked = prepared.record.request
+    objects = [] if asked["workload"] else ["workload=…"]
+    objects += ["optimizers=[…]"] if any(c["name"] is None for c in asked["contenders"]) else []
+    if not objects:
+        return f"thalweg resume {number} --out {store.directory}"
+    return f"thalweg.resume({str(store.directory)!r}, {number}, {', '.join(objects)}) in Python"
 
 
 def run(prepared: Prepared, keeping: Keeping, show: Observer) -> Result:
@@ -47,6 +58,16 @@ def run(prepared: Prepared, keeping: Keeping, show: Observer) -> Result:
     result = Result(study.record, study.runs, rows, verdict(study.record, rows))
     keeping.finish(result.study, result.verdict)
     return result
+
+
+def checked(prepare: Callable[[], Prepared], show: Observer) -> Prepared:
+    """A study made ready, and that it is being made ready said at once: a large model's checks take a while."""
+    show.plan("checking the model")
+    try:
+        return prepare()
+    except BaseException:
+        show.close()
+        raise
 
 
 def problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, listed
@@ -141,7 +142,11 @@ def require_like(recipe: Recipe, name: str, p: Tensor, state: Mapping[str, Any])
 
 def _require_scales(name: str, key: str, state: Mapping[str, Any], p: Tensor) -> None:
     scales = state.get(key + SCALES)
-    if scales is not None and scales.shape != (blocks.count(p.numel()),):
+    if scales is None:
+        return
+    if not (isinstance(scales, Tensor) and isinstance(state[key], Tensor) and state[key].dtype == torch.uint8):
+        raise InputError(f"The checkpoint's {key} of parameter {name} has scales, and is not held as codes in uint8.")
+    if scales.shape != (blocks.count(p.numel()),):
         raise InputError(
             f"The checkpoint's {key + SCALES} of parameter {name} has shape {tuple(scales.shape)}, and"
             f" {p.numel():,} elements have {blocks.count(p.numel()):,} blocks: it is of another model."

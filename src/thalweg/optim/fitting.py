@@ -38,6 +38,19 @@ class Parameter:
 
 def require(of: Parameter, gradient: Tensor, state: Mapping[str, Any], needs: Needs) -> None:
     """Raises `InputError` with the parameter's name where the three do not fit each other, or have no memory."""
+    require_gradient(of, gradient)
+    for name in needs.program.states:
+        _require_state(of, name, state)
+    for name in ("step", *needs.program.row_states):
+        _require_number(of, name, state.get(name))
+    if needs.precision.compensates(of.tensor) and state.get(REST) is not None:
+        _require_like(of, REST, state[REST])
+        if state[REST].dtype != torch.int16:
+            raise of.refused(f"its {REST!r} must be int16, got {_described(state[REST])}")
+
+
+def require_gradient(of: Parameter, gradient: Tensor) -> None:
+    """Raises `InputError` where a gradient is not the parameter's, or one of them has no memory."""
     p = of.tensor
     if gradient.shape != p.shape:
         raise of.refused(
@@ -46,16 +59,9 @@ def require(of: Parameter, gradient: Tensor, state: Mapping[str, Any], needs: Ne
         )
     if gradient.device != p.device or gradient.is_complex() != p.is_complex() or not _of_numbers(gradient):
         raise of.refused(f"it is {_described(p)} and its gradient {_described(gradient)}")
-    if any(size > 1 and stride == 0 for size, stride in zip(p.shape, _strides(p), strict=True)):
-        raise of.refused("several of its elements are one number in memory (an expanded tensor); give it p.clone()")
+    _require_apart(of, "its elements", p)
     for name, tensor in (("it", p), ("its gradient", gradient)):
         _require_memory(of, name, tensor)
-    for name in needs.program.states:
-        _require_state(of, name, state)
-    for name in ("step", *needs.program.row_states):
-        _require_number(of, name, state.get(name))
-    if needs.precision.compensates(p) and state.get(REST) is not None:
-        _require_like(of, REST, state[REST])
 
 
 def _require_state(of: Parameter, name: str, state: Mapping[str, Any]) -> None:
@@ -85,6 +91,7 @@ def _require_like(of: Parameter, name: str, held: Any) -> None:
         )
     if held.device != of.tensor.device:
         raise of.refused(f"it is on {of.tensor.device} and its {name!r} on {held.device}; move both to one device")
+    _require_apart(of, f"the elements of its {name!r}", held)
     _require_memory(of, f"its {name!r}", held)
 
 
@@ -101,6 +108,11 @@ def _require_number(of: Parameter, name: str, held: Any) -> None:
     if not isinstance(held, Tensor) or held.numel() != 1 or held.is_complex():
         raise of.refused(f"its {name!r} must be one number in a tensor, got {shown(held)}")
     _require_memory(of, f"its {name!r}", held)
+
+
+def _require_apart(of: Parameter, name: str, tensor: Tensor) -> None:
+    if any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, _strides(tensor), strict=True)):
+        raise of.refused(f"several of {name} are one number in memory (an expanded tensor); give it a clone()")
 
 
 def _require_memory(of: Parameter, name: str, tensor: Tensor) -> None:

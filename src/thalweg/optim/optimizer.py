@@ -27,6 +27,7 @@ from thalweg.optim.update import Updates
 from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution.addresses import has_memory
 from thalweg.recipes.execution.gpu.passes import refuse_from_the_cpu
 from thalweg.recipes.execution.storage import watched
 from thalweg.rules.states import PARAMETER
@@ -104,7 +105,7 @@ class Optimizer(torch.optim.Optimizer):
         if any(self.state.values()) or not all(map(self._rests, self.param_groups)):
             return False
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        return bool(gradients) and not watched() and not any(g.is_meta or g.any() for g in gradients)
+        return bool(gradients) and not watched() and all(has_memory(g) and not g.any() for g in gradients)
 
     def _rests(self, group: Mapping[str, Any]) -> bool:
         """Whether the learning rate is 0, where that is known without waiting for a device."""
@@ -113,10 +114,11 @@ class Optimizer(torch.optim.Optimizer):
 
     def _create_state(self) -> None:
         """Creates the state of every parameter with a gradient, as before a first step."""
+        on_tensors = self._on_tensors()  # there all steps are counted
         for number, group in enumerate(self.param_groups):
             needs, params = self._needs(group, number), [p for p in group["params"] if p.grad is not None]
-            for p in params if needs.keeps(params) else ():
-                needs.ensure(self.state[p], p, counted=needs.counts(params))
+            for p in params if on_tensors or needs.keeps(params) else ():
+                needs.ensure(self.state[p], p, counted=on_tensors or needs.counts(params))
 
     def _needs(self, group: Mapping[str, Any], number: int) -> states.Needs:
         values = self._recipe.resolve(hyperparameters(self._recipe, group), class_name(self.recipe))
@@ -132,19 +134,14 @@ class Optimizer(torch.optim.Optimizer):
         """Tells of failures that say nothing, too."""
         if "_updates" not in self.__dict__:  # no part of what is pickled or copied
             self.__dict__["_updates"] = Updates(self._recipe)
-        updates: Updates = self.__dict__["_updates"]
-        finer = self._unscaled()
         if "_watch" not in self.__dict__:
             self.__dict__["_watch"] = Watch(self._recipe)
+        updates: Updates = self.__dict__["_updates"]
         watch: Watch = self.__dict__["_watch"]
-        if watch.done:
-            updates.step(self.param_groups, self.state, finer)
-            return
-        for p in (p for group in self.param_groups for p in group["params"]):
-            refuse_from_the_cpu(p.device)
-        watch.before(self.param_groups, self.state)
-        updates.step(self.param_groups, self.state, finer)
-        watch.after(self.param_groups, self.state)
+        if not watch.done:
+            for p in (p for group in self.param_groups for p in group["params"]):
+                refuse_from_the_cpu(p.device)
+        updates.step(self.param_groups, self.state, self._unscaled(), watch)
 
     @property
     def _recipe(self) -> Recipe:
@@ -166,6 +163,11 @@ class Optimizer(torch.optim.Optimizer):
 
     def _on_tensors(self) -> bool:
         """Whether a step is to be operations on tensors alone: as asked, or since a mode of torch's follows them."""
+        if watched() and torch.compiler.is_exporting():
+            raise InputError(
+                f"{class_name(self.recipe)} cannot step within torch.export, which leaves updates in place out of its"
+                " program; export the model, and step outside of it."
+            )
         asked = any(of.get(hint) for of in (self.defaults, *self.param_groups) for hint in WHOLLY_TENSORS)
         return asked or (watched() and not any(map(_has_sparse_gradients, self.param_groups)))
 

@@ -68,11 +68,16 @@ class Reading:
 
 
 def plain(value: Any) -> Any:
-    """A hyperparameter's value at this time as Python's own numbers, those of a sequence or an array as a tuple."""
+    """A hyperparameter's value at this time as Python's own numbers, those of a sequence or an array as a tuple.
+
+    A tensor of one element is a number, whatever its dimensions.
+    """
     if type(value) in CONSTANT:
         return value
     if isinstance(value, Tensor | np.ndarray | np.generic):
         numbers = value.tolist()
+        while isinstance(numbers, list) and len(numbers) == 1:
+            (numbers,) = numbers
         return tuple(numbers) if isinstance(numbers, list) else numbers
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return tuple(map(plain, value))
@@ -90,7 +95,7 @@ def _kept(value: Any, *, several: bool) -> Any:
         return tuple(
             _kept(member, several=False) for member in (plain(value) if isinstance(value, Tensor) else members)
         )
-    return plain(value) if isinstance(value, np.generic) else value
+    return value if isinstance(value, Tensor) else plain(value)
 
 
 def checked(recipe: Recipe, h: Hyperparameter, value: Any) -> Any:

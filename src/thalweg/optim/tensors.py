@@ -19,7 +19,7 @@ from thalweg.optim import eightbit, fitting, sharded
 from thalweg.optim import state as states
 from thalweg.optim.followed import Followed, Kernels, alike, suits
 from thalweg.optim.loss_scaling import NONE_FINER, Finer
-from thalweg.optim.precision import Precision
+from thalweg.optim.precision import Precision, check
 from thalweg.optim.reading import checked
 from thalweg.optim.signature import class_name, hyperparameters
 from thalweg.optim.state import Needs
@@ -129,7 +129,7 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, finer: Finer, a
     values = {name: checked(recipe, recipe.hyperparameters[name], value) for name, value in given.items()}
     structure = structure_of(recipe, values)
     params = {i: p for i, p in enumerate(group["params"]) if p.grad is not None}
-    precision = Precision.of(group, number)
+    precision = Precision.of(check(class_name(recipe), group), number)
     sharded.require_whole([*params.values()], precision)
     if torch.is_grad_enabled():
         _require_followable(class_name(recipe), [*params.values()], precision)

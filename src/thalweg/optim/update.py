@@ -8,15 +8,15 @@ import numpy as np
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from thalweg.optim import general, sharded, sparse
+from thalweg.optim import fitting, general, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.general import Work
-from thalweg.optim.loss_scaling import NONE_FINER, Finer
+from thalweg.optim.loss_scaling import Finer
 from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.reading import Reading
 from thalweg.optim.signature import class_name
 from thalweg.optim.state import Needs
-from thalweg.optim.watch import SlowStep, tell
+from thalweg.optim.watch import SlowStep, Watch, tell
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.execution.addresses import PLAIN
 from thalweg.recipes.execution.storage import watched
@@ -29,6 +29,7 @@ Measured = Mapping[str, Array]
 
 NOTHING: Measured = {}
 PATIENCE = 10  # steps in a row that are prepared anew before it is told
+PATTERNS = 16  # of parameters with a gradient that stay prepared: experts are reached by some batches only
 
 _gradient = attrgetter("grad")
 
@@ -43,7 +44,7 @@ class Updates:
         self._dicts: list[Any] = []
         self._version = 0
 
-    def step(self, groups: Sequence[Mapping[str, Any]], all_states: states.States, finer: Finer = NONE_FINER) -> None:
+    def step(self, groups: Sequence[Mapping[str, Any]], all_states: states.States, finer: Finer, watch: Watch) -> None:
         """Steps every parameter that has a gradient, in place. finer: gradients in the place of `p.grad`.
 
         Raises `InputError`, before anything moves, where one cannot be stepped as it is.
@@ -60,8 +61,13 @@ class Updates:
         version = self._version_of(all_states)
         for update in updates:
             update.check(all_states, version)
-        for update, values in zip(updates, measured, strict=True):
-            update.step(all_states, values)
+        values_of = [] if watch.done else [update.values for update in updates]
+        if values_of:
+            watch.before(groups, values_of, all_states)
+        for update, of_gradients in zip(updates, measured, strict=True):
+            update.step(all_states, of_gradients)
+        if values_of:
+            watch.after(groups, values_of, all_states)
 
     def _version_of(self, all_states: states.States) -> int:
         """Another number whenever a parameter has another state dict than at the last step."""
@@ -80,7 +86,7 @@ def _measured(updates: "Sequence[GroupUpdate]") -> list[Measured]:
 
 
 class GroupUpdate:
-    """The updates of one param group. Keeps what was made ready for the last step, to make the next one quicker.
+    """The updates of one param group. Keeps what was made ready for earlier steps, to make the next one quicker.
 
     measured: the row values that it needs to be measured on gradients.
     """
@@ -88,11 +94,18 @@ class GroupUpdate:
     def __init__(self, recipe: Recipe, number: int) -> None:
         self._recipe, self._reading = recipe, Reading(recipe, number)
         self._prepared: Prepared | None = None
+        self._patterns: dict[Sequence[int], Prepared] = {}
         self._general: Work | None = None
         self._anew = 0
         self._params: list[Tensor] = []
         self._gradients: list[Tensor] = []
+        self._places: Sequence[int] = ()
         self.measured: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The hyperparameters, as plain numbers."""
+        return self._reading.values
 
     def read(self, group: Mapping[str, Any]) -> bool:
         """Reads the hyperparameters. Says if anything is to be measured. Raises `InputError` as `Reading`."""
@@ -104,10 +117,10 @@ class GroupUpdate:
     def gather(self, group: Mapping[str, Any], finer: Finer) -> None:
         """Takes the parameters of the group that have a gradient, and the gradients, transformed where asked for."""
         self._group, params = group, group["params"]
-        gradients = [*map(_gradient, params)]
+        gradients, self._places = [*map(_gradient, params)], range(len(params))
         if not {*map(type, gradients)} <= PLAIN:
-            pairs = [(p, g) for p, g in zip(params, gradients, strict=True) if g is not None]
-            params, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+            self._places = tuple(i for i, g in enumerate(gradients) if g is not None)
+            params, gradients = [params[i] for i in self._places], [gradients[i] for i in self._places]
         if finer:
             gradients = [finer.get(p, g) for p, g in zip(params, gradients, strict=True)]
         if self._transforms or self.measured:
@@ -116,14 +129,14 @@ class GroupUpdate:
 
     def norms(self) -> Array:
         """The norm of each gradient, `[n]`."""
-        self._require_dense(self._gradients)
+        self._require_readable(self._params, self._gradients)
         real = [not g.is_meta for g in self._gradients]  # on meta there is nothing to measure
         each = np.zeros(len(real))
         each[real] = norms([sharded.norm(sparse.values_of(g)) for g in self._gradients if not g.is_meta])
         return each
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-        self._require_dense(gradients)
+        self._require_readable(params, gradients)
         values = self._reading.values
         return [made(self._reading.structure, g, p.detach(), values) for p, g in zip(params, gradients, strict=True)]
 
@@ -132,18 +145,16 @@ class GroupUpdate:
 
         version: of the state dicts. Raises `InputError` where a parameter cannot be stepped as it is.
         """
-        reading, ready = self._reading, self._prepared
+        reading, ready = self._reading, self._patterns.get(self._places)
         same = ready and ready.precision == reading.precision and ready.structure == reading.structure
         if ready and same and ready.fits(all_states, version, self._params, self._gradients):
-            self._general, self._anew = None, 0
+            self._prepared, self._general, self._anew = ready, None, 0
             return
-        self._prepared = None
         self._require_dense(self._gradients)
         sharded.require_whole(self._params, reading.precision)
         self._gradients = [*map(sparse.coalesced, self._gradients)]
         needs = Needs(reading.structure, reading.values, reading.precision)
-        places = [i for i, p in enumerate(self._group["params"]) if p.grad is not None]
-        self._general = Work(class_name(self._recipe), needs, self._params, self._gradients, places)
+        self._general = Work(class_name(self._recipe), needs, self._params, self._gradients, self._places)
         general.require(self._general, self._group, all_states)
 
     def step(self, all_states: states.States, measured: Measured) -> None:
@@ -157,26 +168,30 @@ class GroupUpdate:
         self._params, self._gradients, self._general = [], [], None
 
     def _step_generally(self, work: Work, all_states: states.States, measured: Measured) -> None:
-        """Whatever they look like; and makes the next step ready."""
+        """Whatever they look like; and makes the next such step ready."""
         general.update(work, all_states, measured)
         self._anew += 1
         if self._anew == PATIENCE:
-            tell(
-                class_name(self._recipe),
-                SlowStep,
-                "which parameters have a gradient, or where and how they lie in memory, has"
-                f" changed between each of {PATIENCE} steps, so that each is prepared anew, at several times its cost.",
-            )
-        if self._params and not watched():
-            try:
-                self._prepared = Prepared(work, all_states)
-            except Unsuited as reason:
-                if str(reason):
-                    tell(
-                        class_name(self._recipe),
-                        SlowStep,
-                        f"{reason}, so that each step is prepared anew, at several times its cost.",
-                    )
+            self._tell("which parameters have a gradient, or where and how they lie in memory, changes at each step")
+        if not self._params or watched():
+            return
+        if len(self._patterns) == PATTERNS:
+            self._patterns.clear()
+        try:
+            self._patterns[self._places] = Prepared(work, all_states)
+        except Unsuited as reason:
+            if str(reason):
+                self._tell(str(reason))
+
+    def _tell(self, reason: str) -> None:
+        sentence = f"{reason}, so that each step is prepared anew, at several times its cost."
+        tell(class_name(self._recipe), SlowStep, sentence)
+
+    def _require_readable(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """What is read ahead of the step's own checks."""
+        self._require_dense(gradients)
+        for place, p, g in zip(self._places, params, gradients, strict=True):
+            fitting.require_gradient(fitting.Parameter.of(class_name(self._recipe), self._group, place, p), g)
 
     def _require_dense(self, gradients: Sequence[Tensor]) -> None:
         if any(g.is_sparse for g in gradients):

@@ -11,7 +11,7 @@ from torch import Tensor
 from thalweg.optim.signature import class_name, hyperparameters
 from thalweg.optim.tensors import after, measures_of, structure_of
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution.addresses import PLAIN
+from thalweg.recipes.execution.addresses import PLAIN, has_memory
 from thalweg.recipes.execution.rounding import LOW
 from thalweg.recipes.options import OPTIONS
 from thalweg.recipes.trace import trace
@@ -91,31 +91,30 @@ class Watch:
         """Whether there is nothing left to look at."""
         return self._steps >= LOOKED_AT
 
-    def before(self, groups: Groups, states: Mapping[Any, Any]) -> None:
-        """Ahead of a step."""
+    def before(self, groups: Groups, values_of: Sequence[Mapping[str, Any]], states: Mapping[Any, Any]) -> None:
+        """Looks ahead of a step. values_of: each group's hyperparameters as plain numbers."""
         self._steps += 1
         if self._steps == 1:
-            self._tell_zero_rate(groups)
+            self._tell_zero_rate(groups, values_of)
         if self._steps == LOOKED_AT:
-            for group in groups:
-                values = hyperparameters(self._recipe, group)
+            for group, values in zip(groups, values_of, strict=True):
                 for p, g in _watched(group) if _in_numbers(values, group) else ():
                     if _may_lose(p, group) and self._known(values, states.get(p, {})):
                         meant = self._update(p, g, states.get(p, {}), values) != 0
                         self._meant.append((p, _sampled(p).clone(), meant))
 
-    def after(self, groups: Groups, states: Mapping[Any, Any]) -> None:
-        """Behind it."""
+    def after(self, groups: Groups, values_of: Sequence[Mapping[str, Any]], states: Mapping[Any, Any]) -> None:
+        """Looks behind it, at what moved."""
         if self._steps == LOOKED_AT:
             self._tell_lost()
             self._meant = []
-            for group in groups:
-                self._tell_epsilon(group, states)
+            for group, values in zip(groups, values_of, strict=True):
+                self._tell_epsilon(group, values, states)
 
-    def _tell_zero_rate(self, groups: Groups) -> None:
+    def _tell_zero_rate(self, groups: Groups, values_of: Sequence[Mapping[str, Any]]) -> None:
         rates = [
-            float(group[self._recipe.rate]) if self._recipe.rate else 1.0
-            for group in groups
+            values[self._recipe.rate] if self._recipe.rate else 1.0
+            for group, values in zip(groups, values_of, strict=True)
             if any(_sampled(g).any() for _, g in _watched(group))
         ]
         if rates and not any(rates):
@@ -135,9 +134,8 @@ class Watch:
                 " smaller than their rounding. rounding='stochastic' or 'compensated' keeps them in bfloat16, float16.",
             )  # fmt: skip
 
-    def _tell_epsilon(self, group: Mapping[str, Any], states: Mapping[Any, Any]) -> None:
+    def _tell_epsilon(self, group: Mapping[str, Any], values: Mapping[str, Any], states: Mapping[Any, Any]) -> None:
         """Whether half of ε makes steps half as long again, or longer: the next step, or a first one."""
-        values = hyperparameters(self._recipe, group)
         if not values.get("eps") or not _in_numbers(values, group):
             return
         plain = {**values, **{name: option.default for name, option in OPTIONS.items()}}
@@ -184,13 +182,13 @@ def _watched(group: Mapping[str, Any]) -> list[tuple[Tensor, Tensor]]:
 
 
 def _plain(x: Tensor) -> bool:
-    return type(x) in PLAIN and x.layout == torch.strided and not x.is_meta and x.is_floating_point() and x.numel() > 0
+    usual = type(x) in PLAIN and x.layout == torch.strided and x.is_floating_point() and x.numel() > 0
+    return usual and has_memory(x)
 
 
 def _in_numbers(values: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
     """Whether its step can be repeated on a few elements: no tensors to differentiate, no codes."""
-    plain = not any(isinstance(v, Tensor) for v in values.values())
-    return plain and group.get("state_dtype") != "8bit" and not values.get("lookahead_steps")
+    return group.get("state_dtype") != "8bit" and not values.get("lookahead_steps")
 
 
 def _may_lose(p: Tensor, group: Mapping[str, Any]) -> bool:

@@ -115,6 +115,7 @@ JSON = Option("json", File(), None, "Also write the results to this file, as JSO
 # Of a workload; `epochs` and `steps` of a comparison replace the workload's own.
 NAME = Option("name", Line(), None, "How reports call it")
 BATCH_SIZE = Option("batch_size", Whole(1, 10**9), 32, "Samples per step")
+DROP_LAST = Option("drop_last", Flag(), False, "Leave out an epoch's short last batch")
 EPOCHS = Option("epochs", Whole(1, 10**6), 10, "Passes over the training data")
 STEPS = Option("steps", Whole(1, MOST_STEPS), None, "Optimizer steps of a run, in place of epochs", optional=True)
 EVALUATE_EVERY = Option(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.population.batches import Batch, Order, batch_at
+from thalweg.population.batches import Batch, batch_at, order
 from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import clipped
 from thalweg.population.curves import Curves
@@ -16,23 +16,28 @@ from thalweg.population.evaluation import Evaluator
 from thalweg.population.job import Job, StopTraining, Watch, exhausted, raised
 from thalweg.population.losses import mean_loss
 from thalweg.population.members import Member, Trained
-from thalweg.population.models import build, plain, state
+from thalweg.population.models import build, state
 from thalweg.population.optimizers import packed, unpack
+from thalweg.population.partial_updates import PartialUpdates
+from thalweg.population.python_state import changed, fingerprints
 from thalweg.population.randomness import seeded
-from thalweg.population.updates import Updates
 from thalweg.recipes.imported import Imported
 
 
 def gradients_of(job: Job, model: nn.Module, batch: Batch, seed: int, step: int) -> tuple[float, dict[str, Tensor]]:
-    """Loss and gradients of one batch by autograd; parameters that the loss does not reach have none."""
+    """Loss and gradients of one batch by autograd, dense ones; parameters that the loss does not reach have none."""
     inputs, targets = batch
     model.zero_grad(set_to_none=True)
-    with torch.enable_grad(), seeded(seed, step, random=job.random):
+    with torch.enable_grad(), seeded(seed, step, random=job.random, outside=job.outside):
         loss = mean_loss(job.workload, model(*inputs), targets)
         if not loss.requires_grad:
             raise InputError(f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained.")
         loss.backward()  # type: ignore[no-untyped-call]
-    return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return loss.item(), {name: _dense(p.grad) for name, p in model.named_parameters() if p.grad is not None}
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    return gradient.to_dense() if gradient.is_sparse else gradient
 
 
 def train_alone(job: Job, member: Member, watch: Watch, reason: str) -> Trained:
@@ -59,12 +64,12 @@ class _Alone:
     def __init__(self, job: Job, member: Member, watch: Watch) -> None:
         self._job, self._member, self._watch = job, member, watch
         self._model = build(job.workload, member.seed, job.device)
-        self._evaluator = Evaluator(job, self._model)
-        self._parameters = {n: p.detach()[None] for n, p in self._model.named_parameters() if n in job.trained}
-        self._optimizer = _imported(member, self._model, job.trained) or Updates([member], self._parameters)
-        self._order = Order([member.seed], len(job.workload.train), job.workload.batch_size)
+        self._before = fingerprints(job.workload, self._model) if watch.checkpoint.kept else {}
+        self._evaluator = Evaluator(job, self._model, live=True)
+        self._parameters = {n: p.detach()[None] for n, p in self._model.named_parameters() if p.requires_grad}
+        self._optimizer = _imported(member, self._model) or PartialUpdates(member, self._parameters)
+        self._order = order([member.seed], job.workload)
         self.curves = Curves(1, higher_is_better=job.workload.metric.higher_is_better)
-        self._plain = plain(self._model)
         self._step, self._seconds = 0, 0.0
         self._began = time.perf_counter()
 
@@ -79,7 +84,7 @@ class _Alone:
 
     def train_between(self, start: int, end: int) -> None:
         """The steps after `start` to `end`, the first of which may be behind already."""
-        if isinstance(self._optimizer, Updates):
+        if isinstance(self._optimizer, PartialUpdates):
             self._optimizer.plan(start + 1, end - start)
         while self._step < end:
             self._watch.check(self._state)
@@ -95,18 +100,19 @@ class _Alone:
         self.curves.batch(self._step, np.array([loss]), len(batch[1]))
         if not self.curves.active[0]:
             return
-        stacked = {name: gradients[name][None] for name in self._parameters}
-        if self._job.clip_norm is not None:
-            stacked = clipped(stacked, self._job.clip_norm)
-        if isinstance(self._optimizer, Updates):
+        stacked = {name: g[None] for name, g in gradients.items() if name in self._parameters}
+        limit = self._job.clip_norm
+        if limit is not None:
+            stacked = clipped(stacked, limit)
+        if isinstance(self._optimizer, PartialUpdates):
             self._optimizer.step(self._step, stacked, self.curves.active)
-        else:
-            for name, parameter in self._model.named_parameters():
-                parameter.grad = stacked[name][0] if name in stacked else None
-            self._optimizer.step()
+            return
+        for name, parameter in self._model.named_parameters() if limit is not None else ():
+            parameter.grad = stacked[name][0] if name in stacked else None
+        self._optimizer.step()
 
     def evaluate(self, *, last: bool) -> None:
-        workload, tensors = self._job.workload, self._evaluated()
+        workload, tensors = self._job.workload, self._averaged()
         seed = self._member.seed
         metric, loss = self._evaluator.alone(tensors, workload.validation, seed, self._step, loss=True)
         improved = self.curves.measure(self._step, np.array([metric]), np.array([loss]))
@@ -116,8 +122,8 @@ class _Alone:
     def _state(self) -> State | None:
         """All that the run is; `None` where some of it lies where this cannot see it."""
         optimizer = self._optimizer
-        updates = optimizer.state() if isinstance(optimizer, Updates) else packed(optimizer)
-        if updates is None or plain(self._model) != self._plain:
+        updates = optimizer.state() if isinstance(optimizer, PartialUpdates) else packed(optimizer)
+        if updates is None or changed(self._before, fingerprints(self._job.workload, self._model)):
             return None
         parts = {"model": State(state(self._model)), "updates": updates}
         parts |= {"order": self._order.state(), "curves": self.curves.state()}
@@ -131,7 +137,7 @@ class _Alone:
         copied(state(self._model), saved.part("model"))
         self._order.restore(saved.part("order"))
         self.curves.restore(saved.part("curves"))
-        if isinstance(self._optimizer, Updates):
+        if isinstance(self._optimizer, PartialUpdates):
             self._optimizer.restore(saved.part("updates"))
         else:
             unpack(self._optimizer, saved.part("updates"))
@@ -141,11 +147,11 @@ class _Alone:
         return self._seconds + time.perf_counter() - self._began
 
     def outcome(self, execution: str, failure: str) -> Trained:
-        tensors, going = self._evaluated(), bool(self.curves.active[0]) and not failure
+        going = bool(self.curves.active[0]) and not failure
         return Trained(
             curve=tuple(self.curves.measured[0]),
             initial_loss=self.curves.initial_loss[0],
-            train_metric=self._train_metric(tensors) if going else None,
+            train_metric=self._train_metric() if going else None,
             test_metric=self.curves.test[0] if going else None,
             best_test_metric=self.curves.best_test[0],
             diverged_at=self.curves.diverged_at[0],
@@ -153,28 +159,31 @@ class _Alone:
             memory=self._memory(),
             execution=execution,
             failure=failure,
-            weights={n: t.clone() for n, t in tensors.items()} if self._job.keep_weights else {},
+            weights={n: t.clone() for n, t in self._evaluated().items()} if self._job.keep_weights else {},
         )
 
     def _memory(self) -> int:
         own = sum(p.numel() * p.element_size() for p in self._parameters.values())
-        if isinstance(self._optimizer, Updates):
+        if isinstance(self._optimizer, PartialUpdates):
             return own * self._member.copies
         held = (x for state in self._optimizer.state.values() for x in state.values() if isinstance(x, Tensor))
         return 2 * own + sum(x.numel() * x.element_size() for x in held)
 
+    def _averaged(self) -> dict[str, Tensor] | None:
+        """The model's tensors with averaged weights in them; `None` where its own are what it is evaluated by."""
+        averages = isinstance(self._optimizer, PartialUpdates) and self._optimizer.averages
+        return self._evaluated() if averages else None
+
     def _evaluated(self) -> dict[str, Tensor]:
-        """The model's tensors, with averaged weights in place of those that the optimizer averages."""
-        averaged = self._optimizer.weights() if isinstance(self._optimizer, Updates) else {}
+        averaged = self._optimizer.weights() if isinstance(self._optimizer, PartialUpdates) else {}
         return {**state(self._model), **{name: tensor[0] for name, tensor in averaged.items()}}
 
-    def _train_metric(self, tensors: dict[str, Tensor]) -> float:
-        return self._evaluator.alone(tensors, self._job.workload.train, self._member.seed, self._step)[0]
+    def _train_metric(self) -> float:
+        return self._evaluator.alone(self._averaged(), self._job.workload.train, self._member.seed, self._step)[0]
 
 
-def _imported(member: Member, model: nn.Module, trained: frozenset[str]) -> torch.optim.Optimizer | None:
-    """Another library's optimizer over the parameters that are trained; `None` for one of ours."""
+def _imported(member: Member, model: nn.Module) -> torch.optim.Optimizer | None:
+    """Another library's optimizer over the parameters that require a gradient; `None` for one of ours."""
     if not isinstance(member.recipe, Imported):
         return None
-    parameters = [p for name, p in model.named_parameters() if name in trained]
-    return member.recipe.optimizer(parameters, **member.values)
+    return member.recipe.optimizer([p for p in model.parameters() if p.requires_grad], **member.values)

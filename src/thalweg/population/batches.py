@@ -4,23 +4,23 @@ import torch
 from torch import Tensor
 
 from thalweg.population.checkpoints import State
-from thalweg.workloads.workload import Split
+from thalweg.workloads.workload import Split, Workload
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
 
 
 class Order:
-    """The batches of some seeds, one after the other: every epoch a new permutation, its short last batch kept."""
+    """The batches of some seeds, one by one: every epoch a new permutation, its short last batch kept or left out."""
 
-    def __init__(self, seeds: list[int], samples: int, batch_size: int) -> None:
+    def __init__(self, seeds: list[int], samples: int, batch_size: int, *, drop_last: bool = False) -> None:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._samples, self._size = samples, batch_size
-        self._start = samples
+        self._start = self._end = samples - samples % batch_size if drop_last else samples
         self._epoch = torch.empty(0)
 
     def next(self) -> Tensor:
         """Indices of the next batch, `[seeds, batch]`."""
-        if self._start >= self._samples:
+        if self._start >= self._end:
             self._start = 0
             self._epoch = torch.stack([torch.randperm(self._samples, generator=g) for g in self._generators])
         index = self._epoch[:, self._start : self._start + self._size]
@@ -39,6 +39,11 @@ class Order:
             self._epoch = state.tensors["epoch"]
             for i, generator in enumerate(self._generators):
                 generator.set_state(state.tensors[f"generator/{i}"])
+
+
+def order(seeds: list[int], workload: Workload) -> Order:
+    """The batches of some seeds of a workload."""
+    return Order(seeds, len(workload.train), workload.batch_size, drop_last=workload.drop_last)
 
 
 def batch_at(split: Split, index: Tensor) -> Batch:

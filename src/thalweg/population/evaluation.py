@@ -1,38 +1,50 @@
-"""Losses and metrics of members on a split, in evaluation mode."""
+"""Losses and metrics of members on a split, in evaluation mode.
 
-import copy
+The model sees the same chunks of samples however many runs are evaluated at once: one whose answers depend on the
+whole batch would else be measured otherwise. Members are what is cut where memory asks for it.
+"""
+
 import math
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
-from thalweg.errors import InputError, shown
-from thalweg.options.kinds import as_number
 from thalweg.population.job import Job, exhausted
-from thalweg.population.losses import mean_loss
 from thalweg.population.models import Stack
+from thalweg.population.pieces import Sums, measured, piecewise
 from thalweg.population.randomness import seeded
 from thalweg.recipes.execution.storage import on_gpu
-from thalweg.workloads.metrics import Metric
 from thalweg.workloads.workload import Split
 
+CHUNK, CHUNK_ON_GPU = 256, 1024  # samples in one forward pass, at most
+CHUNK_ELEMENTS, LEAST = 1 << 20, 16  # numbers of all inputs in one, and samples that it has all the same
 SAMPLES_AT_ONCE = 4096  # samples × members in one forward pass: more leave the caches
 SAMPLES_ON_GPU = 1 << 18  # the same where there are hardly any
+MADE_OF_OUTPUTS = 3  # tensors of the outputs' size that are held: they, in pieces and joined, and what a loss makes
+OUTPUTS, OUTPUTS_ON_GPU = 16 << 20, 1 << 30  # bytes of outputs that are held at once, of more than one member
 
 
 class Evaluator:
-    """Evaluates stacks of one model. Holds a copy of the model in evaluation mode, so one thread uses it at a time."""
+    """Evaluates stacks of one model, or the model itself. One thread uses it at a time.
 
-    def __init__(self, job: Job, model: nn.Module) -> None:
-        self._workload, self._random = job.workload, job.random
-        self._at_once = SAMPLES_ON_GPU if on_gpu(job.device) else SAMPLES_AT_ONCE
-        self._model = copy.deepcopy(model).eval()
+    live: whether the model is the one that is trained, and is put back into training mode. Otherwise its own tensors
+    and mode are of no account.
+    """
+
+    def __init__(self, job: Job, model: nn.Module, *, live: bool = False) -> None:
+        self._job, self._workload, self._model, self._live = job, job.workload, model, live
+        gpu = on_gpu(job.device)
+        self._at_once = SAMPLES_ON_GPU if gpu else SAMPLES_AT_ONCE
+        self._outputs = OUTPUTS_ON_GPU if gpu else OUTPUTS
+        self._chunk = chunk_size(job)
+        self._pieces = piecewise(job.workload)
         self._one_by_one = False
+        if not live:
+            model.eval()
 
     def together(
         self, stack: Stack, split: Split, seeds: Sequence[int], step: int, *, loss: bool = False
@@ -43,8 +55,8 @@ class Evaluator:
             try:
                 return self._vectorized(tensors, split, stack.members, loss)
             except Exception as error:
-                if exhausted(error) and self._at_once > SAMPLES_AT_ONCE:
-                    self._at_once = max(SAMPLES_AT_ONCE, self._at_once // 8)
+                if exhausted(error) and self._members_at_once(split) > 1:
+                    self._at_once, self._outputs = self._at_once // 8, self._outputs // 8
                     return self.together(stack, split, seeds, step, loss=loss)
                 self._one_by_one = True  # random, or without a batching rule, in evaluation only; or wrong, as it says
         each = [
@@ -54,60 +66,97 @@ class Evaluator:
         return [metric for metric, _ in each], [value for _, value in each]
 
     def alone(
-        self, tensors: Mapping[str, Tensor], split: Split, seed: int, step: int, *, loss: bool = False
+        self, tensors: Mapping[str, Tensor] | None, split: Split, seed: int, step: int, *, loss: bool = False
     ) -> tuple[float, float]:
-        """(metric, loss if asked for, else NaN) of one model with these tensors."""
-        with torch.no_grad(), seeded(seed, -step, random=self._random):
-            parts = [functional_call(self._model, dict(tensors), x) for x in _chunks(split, self._at_once)]
-            outputs = _join(parts, 0)
-            value = float(mean_loss(self._workload, outputs, split.targets)) if loss else math.nan
-        return number(self._workload.metric, outputs, split.targets), value
+        """(metric, loss if asked for, else NaN) of one model with these tensors, or with its own where `None`."""
+        with torch.no_grad(), seeded(seed, -step, random=self._job.random, outside=self._job.outside):
+            self._model.eval()
+            try:
+                outputs = (_unsqueezed(self._called(tensors, inputs)) for inputs in self._chunks(split))
+                metrics, losses = self._measured(outputs, split, 1, loss)
+            finally:
+                if self._live:
+                    self._model.train()
+        return metrics[0], losses[0] if loss else math.nan
+
+    def _called(self, tensors: Mapping[str, Tensor] | None, inputs: tuple[Tensor, ...]) -> Any:
+        return self._model(*inputs) if tensors is None else functional_call(self._model, dict(tensors), inputs)
 
     def _vectorized(
         self, tensors: dict[str, Tensor], split: Split, members: int, loss: bool
     ) -> tuple[list[float], list[float]]:
-        def one(of_member: dict[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
-            return functional_call(self._model, of_member, inputs)
-
+        forward = vmap(self._called, in_dims=(0, None))
+        count = self._members_at_once(split)
+        metrics: list[float] = []
+        losses: list[float] = []
         with torch.no_grad():
-            forward = vmap(one, in_dims=(0, None))
-            size = max(1, self._at_once // members)
-            outputs = _join([forward(tensors, inputs) for inputs in _chunks(split, size)], 1)
-            losses = (
-                vmap(partial(mean_loss, self._workload), in_dims=(0, None))(outputs, split.targets) if loss else None
-            )
-            measured = _measure(self._workload.metric, outputs, split.targets, members)
-            return measured, [] if losses is None else losses.tolist()
+            for first in range(0, members, count):
+                of_these = {name: t[first : first + count] for name, t in tensors.items()}
+                outputs = (forward(of_these, inputs) for inputs in self._chunks(split))
+                more = self._measured(outputs, split, min(count, members - first), loss)
+                metrics, losses = metrics + more[0], losses + more[1]
+        return metrics, losses
+
+    def _members_at_once(self, split: Split) -> int:
+        """By the samples that are passed through the model together, and by the outputs that are held meanwhile."""
+        samples = min(self._chunk, len(split))
+        held = (samples if self._divides(split) else len(split)) * self._job.output_bytes
+        return max(1, min(self._at_once // samples, self._outputs // max(1, held)))
+
+    def _measured(
+        self, outputs: Iterator[Any], split: Split, members: int, loss: bool
+    ) -> tuple[list[float], list[float]]:
+        """(metrics, losses if asked for) of outputs `[members, chunk, …]`, chunk by chunk."""
+        if self._divides(split):
+            sums = Sums(self._workload, members, loss=loss)
+            for piece, targets in zip(outputs, torch.split(split.targets, self._chunk), strict=True):
+                sums.add(piece, targets)
+            return sums.metrics, sums.losses
+        return measured(self._workload, _join(list(outputs)), split.targets, members, loss=loss)
+
+    def _divides(self, split: Split) -> bool:
+        return self._pieces is not None and self._pieces(split.targets)
+
+    def _chunks(self, split: Split) -> Iterator[tuple[Tensor, ...]]:
+        """Copies: a model may write into its inputs."""
+        for xs in zip(*(torch.split(x, self._chunk) for x in split.inputs), strict=True):
+            yield tuple(x.clone() for x in xs)
 
 
-def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
-    """The metric's value. Raises `InputError` where it is not a number."""
-    value = metric.function(outputs, targets)
-    read = float(value) if isinstance(value, bool) else as_number(value)
-    if read is None:
-        raise InputError(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
-    return read
+def evaluation_bytes(job: Job, members: int) -> int:
+    """Bytes that one worker holds while it evaluates so many: outputs, of at least one member at once, and what loss
+    and metric make of them."""
+    one, most = outputs_of_one(job), OUTPUTS_ON_GPU if on_gpu(job.device) else OUTPUTS
+    return MADE_OF_OUTPUTS * max(one, min(members * one, most))
 
 
-def _measure(metric: Metric, outputs: Any, targets: Tensor, members: int) -> list[float]:
-    if metric.vectorized:
-        values = vmap(metric.function, in_dims=(0, None))(outputs, targets)
-        if values.ndim != 1:
-            raise InputError(
-                f"The metric {metric.name!r} must return a number, got a tensor of shape {list(values.shape[1:])}."
-            )
-        return values.tolist()  # type: ignore[no-any-return]
-    return [number(metric, _member(outputs, m), targets) for m in range(members)]
+def outputs_of_one(job: Job) -> int:
+    """Bytes of the outputs of one member that have to be there at once: of a chunk, or of a whole split."""
+    able = piecewise(job.workload)
+    splits = [s for s in (job.workload.train, job.workload.validation, job.workload.test) if s is not None]
+    samples = (min(chunk_size(job), len(s)) if able and able(s.targets) else len(s) for s in splits)
+    return job.output_bytes * max(samples)
 
 
-def _member(outputs: Any, m: int) -> Any:
-    return tree_map(lambda o: o[m], outputs)
+def chunk_size(job: Job) -> int:
+    """Samples in one forward pass of evaluation, by the data alone."""
+    most, elements = (CHUNK_ON_GPU, CHUNK_ELEMENTS << 4) if on_gpu(job.device) else (CHUNK, CHUNK_ELEMENTS)
+    of_sample: int = sum(x[0].numel() for x in job.workload.train.inputs)
+    return max(LEAST, min(most, elements // max(1, of_sample)))
 
 
-def _chunks(split: Split, size: int) -> list[tuple[Tensor, ...]]:
-    """Copies: a model may write into its inputs."""
-    return [tuple(x.clone() for x in xs) for xs in zip(*(torch.split(x, size) for x in split.inputs), strict=True)]
+def output_bytes(outputs: Any, samples: int) -> int:
+    """Of what a model returned for so many samples, the bytes of one."""
+    tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+    return sum(t.numel() * t.element_size() for t in tensors) // max(1, samples)
 
 
-def _join(parts: list[Any], dim: int) -> Any:
-    return parts[0] if len(parts) == 1 else tree_map(lambda *pieces: torch.cat(pieces, dim), parts[0], *parts[1:])
+def _unsqueezed(outputs: Any) -> Any:
+    return tree_map(lambda o: o[None] if isinstance(o, Tensor) else o, outputs)
+
+
+def _join(parts: list[Any]) -> Any:
+    def join(*pieces: Any) -> Any:
+        return torch.cat(pieces, 1) if isinstance(pieces[0], Tensor) else pieces[0]
+
+    return parts[0] if len(parts) == 1 else tree_map(join, *parts)

@@ -15,16 +15,25 @@ from thalweg.recipes.rows import Array
 from thalweg.recipes.trace import Program
 
 
-def executor(program: Program, place: slice, parameters: Stacks, states: Mapping[str, Stacks], scratch: Scratch) -> Any:
+def executor(
+    program: Program,
+    place: slice,
+    parameters: Stacks,
+    states: Mapping[str, Stacks],
+    scratch: Scratch,
+    *,
+    each: bool = False,
+) -> Any:
     """What steps the members at `place` of the whole stack; `parameters` and `states` are theirs.
 
     It takes columns `[members, columns]`, or `[parameters, members, columns]` where what is measured of a tensor is
-    among them; then all gradients must be made. It returns what the program counts, `[parameters, members]`, of the
+    among them, or `each` parameter has its own; then all gradients must be made. What is active is `[members]`, or
+    `[parameters, members]`. It returns what the program counts, `[parameters, members]`, of the
     parameters whose gradients are.
     """
     same = len({p.dtype for p in parameters.values()}) == 1
     if same and all(storage.accepts(p) for p in parameters.values()):
-        return _Compiled(program, place, parameters, states, scratch)
+        return _Compiled(program, place, parameters, states, scratch, each)
     return _Stacked(program, place, parameters, states)
 
 
@@ -35,9 +44,15 @@ class _Compiled:
     """
 
     def __init__(
-        self, program: Program, place: slice, parameters: Stacks, states: Mapping[str, Stacks], scratch: Scratch
+        self,
+        program: Program,
+        place: slice,
+        parameters: Stacks,
+        states: Mapping[str, Stacks],
+        scratch: Scratch,
+        each: bool,
     ) -> None:
-        self._program, self._place, self._scratch = program, place, scratch
+        self._program, self._place, self._scratch, self._each = program, place, scratch, each
         self._streams = [parameters, *states.values()]
         self.follows = storage.on_gpu(next(iter(parameters.values())).device)
         self._prepared: dict[frozenset[str], tuple[Whole | None, list[Piece]]] = {}
@@ -49,7 +64,7 @@ class _Compiled:
         self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Array, active: Mask
     ) -> Array:
         whole, pieces = self._parts(gradients)
-        counts = np.zeros((0, len(active))) if whole is None else whole(bases, columns, active)
+        counts = np.zeros((0, active.shape[-1])) if whole is None else whole(bases, columns, active)
         for piece in pieces:
             piece(gradients[piece.name], columns, active)  # type: ignore[arg-type]
         return counts
@@ -84,7 +99,8 @@ class _Compiled:
 
     def _prepare(self, late: frozenset[str]) -> "tuple[Whole | None, list[Piece]]":
         names = [name for name in self._streams[0] if name not in late]
-        whole = Whole(self._program, self._place, [[of[n] for n in names] for of in self._streams]) if names else None
+        streams = [[of[n] for n in names] for of in self._streams]
+        whole = Whole(self._program, self._place, streams, each=self._each) if names else None
         return whole, [piece for name in self._streams[0] if name in late for piece in self._pieces(name)]
 
     def _pieces(self, name: str) -> "list[Piece]":
@@ -112,12 +128,12 @@ class _Stacked:
         self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Tensor, active: Mask
     ) -> Array:
         counts = []
-        going = torch.from_numpy(active).to(self._device)
+        going = torch.from_numpy(active).to(self._device).expand(len(self._parameters), active.shape[-1])
         of_parameters = columns.expand(len(self._parameters), *columns.shape[-2:])
-        for (name, p), own in zip(self._parameters.items(), of_parameters, strict=True):
+        for (name, p), own, here in zip(self._parameters.items(), of_parameters, going, strict=True):
             g = self._made(gradients[name], p)
             elements = {"g": g, "p": p, **{s: of[name] for s, of in self._states.items()}}
-            counts.append(stacked.update(self._program, own.to(p.dtype), going, elements))
+            counts.append(stacked.update(self._program, own.to(p.dtype), here, elements))
         return torch.stack(counts).cpu().numpy()
 
     def _made(self, gradient: Gradient, p: Tensor) -> Tensor:

@@ -23,11 +23,27 @@ from thalweg.workloads.workload import Workload
 _TRACING = threading.Lock()
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
+Made = tuple[dict[str, Tensor | Product], Tensor, dict[str, Tensor]]
+"""Gradients, losses `[members]` and new buffers of a stack."""
 
 
 def whole(gradients: Mapping[str, Tensor | Product], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All of them as tensors."""
     return {n: g.like(parameters[n]) if isinstance(g, Product) else g for n, g in gradients.items()}
+
+
+def of_member(
+    gradients: Mapping[str, Tensor | Product], parameters: Mapping[str, Tensor], member: int
+) -> dict[str, Tensor]:
+    """Those of one member as tensors, without the leading dimension."""
+    place = slice(member, member + 1)
+    return {n: _sliced(g, place).like(parameters[n][place])[0] if isinstance(g, Product) else g[member]
+            for n, g in gradients.items()}  # fmt: skip
+
+
+def _sliced(product: Product, place: slice) -> Product:
+    right = product.right if product.right.ndim == 2 else product.right[place]
+    return Product(product.left[place], right)
 
 
 def _allow_fallback(allowed: bool) -> None:
@@ -43,23 +59,23 @@ class GradientProgram:
     shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
     unfolded: whether convolutions are traced as matrix products rather than as grouped convolutions.
     output_major: weights that multiply the batch itself, found in tracing; quickest as `[members, out, in]` in memory.
+    trusted: whether the live model agreed through a first epoch. distrusted: where it did not, why.
     unrecorded: why steps with it cannot be recorded on a GPU, once that was tried.
     activations: bytes that a step computes for one member between parameters and gradients; 0 before it was traced.
     """
 
     def __init__(self, workload: Workload, model: nn.Module, *, shared: bool, unfolded: bool = False) -> None:
-        self._workload, self._model, self._shared, self._unfolded = workload, model, shared, unfolded
+        self._workload, self._model, self.shared, self._unfolded = workload, model, shared, unfolded
         self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
         self.output_major: set[str] = set()
         self.activations, self.unrecorded = 0, ""
+        self.trusted, self.distrusted = False, ""
 
     def of(self, workload: Workload, model: nn.Module) -> "GradientProgram":
         """The same way of computing, for another workload."""
-        return GradientProgram(workload, model, shared=self._shared, unfolded=self._unfolded)
+        return GradientProgram(workload, model, shared=self.shared, unfolded=self._unfolded)
 
-    def __call__(
-        self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int
-    ) -> tuple[dict[str, Tensor | Product], Tensor, dict[str, Tensor]]:
+    def __call__(self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int) -> Made:
         inputs, targets = batch
         arguments = [*stack.parameters.values(), *stack.buffers.values(), *inputs, targets]
         key = (stack.members, *(a.shape for a in (*inputs, targets)))
@@ -103,7 +119,7 @@ class GradientProgram:
     def _stacked(self, stack: Stack) -> Callable[..., tuple[Tensor, ...]]:
         """The program as a function of a flat list of tensors."""
         names, buffers = list(stack.parameters), list(stack.buffers)
-        data = None if self._shared else 0
+        data = None if self.shared else 0
         one = vmap(grad_and_value(self._loss, has_aux=True), in_dims=(0, 0, data, data), randomness="different")
 
         def program(*flat: Tensor) -> tuple[Tensor, ...]:

@@ -11,48 +11,96 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from thalweg.errors import InputError
+from thalweg.population import reasons
 from thalweg.population.alone import gradients_of
 from thalweg.population.batches import Batch
-from thalweg.population.evaluation import Evaluator
+from thalweg.population.cost import Activations, Operations, model_bytes
+from thalweg.population.evaluation import Evaluator, output_bytes
 from thalweg.population.job import Job, exhausted, users_fault
 from thalweg.population.labels import require_labels
-from thalweg.population.models import build, state
-from thalweg.population.randomness import SeededRandomness
+from thalweg.population.losses import mean_loss
+from thalweg.population.models import build
+from thalweg.population.python_state import changed, fingerprints
+from thalweg.population.randomness import Drawn, seeded
 from thalweg.population.verification import first_batches
 from thalweg.workloads.workload import Split, Workload
 
+FEW = 4  # samples that tell whether a large model gives the same loss twice
+
 
 def inspect(job: Job, seed: int) -> Job:
-    """The job with what one step of the user's own code shows: what it trains, and whether it draws.
+    """The job with what some calls of the user's own code show: what it trains, whether it draws, what it keeps.
 
     Raises `InputError` where the model, the loss or the metric does not run on every split, or is not what it
     should be.
     """
     with _blamed(job.workload):
-        model = build(job.workload, seed, job.device)
+        model, other = (build(job.workload, seed, job.device) for _ in range(2))
         _require_trainable(job.workload, model)
-        other = build(job.workload, seed, job.device)
         _require_new(model, other)
+        alike = _alike(model, build(job.workload, seed + 1, job.device))
     first, _, last = _batches(job.workload)
-    with SeededRandomness(seed, 1) as draws:  # nothing of it touches torch's own random state
-        require_labels(job.workload, _evaluated(job, model, "train", first))
-        trained = _stepped(job, model, first, seed)
-        if len(last[1]) != len(first[1]):
-            _stepped(job, model, last, seed)
-        _require_measurable(job, other, seed)
-    return replace(job, trained=trained, random=draws.sites > 0)
+    before, drawn = fingerprints(job.workload, model), Drawn(seed)
+    with drawn:
+        outputs = _evaluated(job, model, "train", first)
+        require_labels(job.workload, outputs)
+    samples = len(first[1])
+    job = replace(job, output_bytes=output_bytes(outputs, samples), model_bytes=model_bytes(model))
+    saved = Activations(model)
+    with drawn, Operations() as operations, saved.counting():
+        loss, trained = _stepped(job, model, first, seed)
+    job = replace(job, trained=trained, operations=operations.count, activation_bytes=saved.bytes)
+    if job.large:  # a few samples tell as much, and a last batch that is refused is refused on its way forward
+        first = _head(Split(*first), FEW)
+        with drawn:
+            loss, _ = _stepped(job, model, first, seed)
+    with drawn:
+        again, _ = _stepped(job, other, first, seed)
+    with drawn:
+        if len(last[1]) != samples:
+            (_forward if job.large else _stepped)(job, model, last, seed)
+        _require_measurable(job, model, seed)
+    job = replace(job, random=drawn.here, outside=drawn.outside)
+    kept = changed(before, fingerprints(job.workload, model))
+    reason, notes = _read(job, model, kept, [loss, again])
+    notes += (reasons.ALIKE,) * alike
+    return replace(job, only_loop=reason, shared_state=reasons.shared(kept), notes=notes)
 
 
-def _stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> frozenset[str]:
-    """The parameters that the loss of a batch reaches."""
+def _read(job: Job, model: nn.Module, kept: str, losses: list[float]) -> tuple[str, tuple[str, ...]]:
+    """Why the loop alone can train the model, empty where that is not so; and what the record notes."""
+    notes: tuple[str, ...] = (reasons.of_shared(kept),) if reasons.shared(kept) else ()
+    if any(p.grad is not None and p.grad.is_sparse for p in model.parameters()):
+        return "its gradients are sparse", (*notes, reasons.SPARSE)
+    if kept:
+        return reasons.of_state(kept), notes
+    if job.outside:
+        return reasons.OUTSIDE, notes
+    differing = reasons.of_losses(losses)
+    return differing, (reasons.IRREPRODUCIBLE,) if differing else ()
+
+
+def _alike(model: nn.Module, other: nn.Module) -> bool:
+    """Whether two models start from equal parameters, of which there are some."""
+    theirs = dict(other.named_parameters())
+    return all(name in theirs and torch.equal(p, theirs[name]) for name, p in model.named_parameters())
+
+
+def _stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float, frozenset[str]]:
+    """The loss of a batch, and the parameters that it reaches."""
     with _blamed(job.workload, model, "train", batch), warnings.catch_warnings():
         warnings.filterwarnings("error", message="Using a target size")  # torch broadcasts them to all pairs
-        _, gradients = gradients_of(job, model, batch, seed, 1)
+        loss, gradients = gradients_of(job, model, batch, seed, 1)
     if not gradients:
         raise InputError(
             f"The loss of {job.workload.name!r} reaches no parameter of the model: nothing can be trained."
         )
-    return frozenset(gradients)
+    return loss, frozenset(gradients)
+
+
+def _forward(job: Job, model: nn.Module, batch: Batch, seed: int) -> None:
+    with _blamed(job.workload, model, "train", batch), torch.no_grad(), seeded(seed, 1, random=job.random):
+        mean_loss(job.workload, model(*batch[0]), batch[1])
 
 
 def _evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:
@@ -68,11 +116,15 @@ def _evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:
 
 
 def _require_measurable(job: Job, model: nn.Module, seed: int) -> None:
-    """Loss and metric over the validation split; of the test split only that the model runs on its first samples."""
-    workload, evaluator = job.workload, Evaluator(job, model)
+    """Loss and metric over the validation split; of the test split only that the model runs on its first samples.
+
+    A large model is put to some of the validation split, too: all of it may take minutes.
+    """
+    workload, evaluator = job.workload, Evaluator(job, model, live=True)
     before = workload.validation.targets._version
+    split = workload.validation.head(workload.batch_size) if job.large else workload.validation
     with _blamed(workload, model, "validation", _head(workload.validation, workload.batch_size)):
-        evaluator.alone(state(model), workload.validation, seed, 0, loss=True)
+        evaluator.alone(None, split, seed, 0, loss=True)
     if workload.validation.targets._version != before:
         raise InputError(f"The loss or the metric of {workload.name!r} changes y in place: let it work on a copy.")
     if workload.test is not None:
@@ -145,6 +197,8 @@ def _facts(model: nn.Module, split: str, batch: Batch) -> str:
     held = " and ".join(sorted(_name(dtype) for dtype in dtypes))
     odd = any(x.is_floating_point() and x.dtype not in dtypes for x in batch[0])
     advice = f": convert X to {held}" if odd and len(dtypes) == 1 else ""
+    if split == "train" and len(batch[1]) == 1:
+        advice += "; the last batch of an epoch holds one sample: give another batch_size, or drop_last=True"
     return f"in {split}, X is {inputs}, y {_described(batch[1])}, the parameters {held}{advice}"
 
 

@@ -13,15 +13,24 @@ from thalweg.population.checkpoints import Checkpoint, State
 from thalweg.workloads.workload import Workload
 
 NOT_THE_USERS = tuple(f"{path}{os.sep}" for path in (Path(torch.__file__).parent, Path(__file__).parents[1]))
+LARGE, LARGE_BYTES = 3e9, 64 << 20  # of a step's operations and of a model, beyond which runs have nothing to share
 
 
 @dataclass(frozen=True)
 class Job:
     """What to train members on.
 
-    trained: names of the parameters that the loss depends on. test: whether the test split is evaluated.
-    random: whether the model draws random numbers, in training or evaluation. keep_weights: whether the final
-    parameters and buffers are returned. clip_norm: what the norm of all gradients together may be before the update.
+    trained: names of the parameters that the loss of a batch reaches, as a population trains them; the loop trains all
+    that require a gradient, each at the steps that reach it. test: whether the test split is evaluated. keep_weights:
+    whether the final parameters and buffers are returned. clip_norm: what the norm of all gradients together may be
+    before the update. random: whether the model draws random numbers, in training or evaluation; outside: whether it
+    draws any from Python's or NumPy's generators.
+
+    only_loop: why the model has to be called at every step; empty where it may be traced. shared_state: what all runs
+    change that lies outside of the model. notes: sentences on the model for the record.
+
+    operations: of one step's products and convolutions. model_bytes: of parameters and buffers. activation_bytes: of
+    what a step of the loop keeps from its forward pass. output_bytes: of what the model returns for one sample.
     """
 
     workload: Workload
@@ -31,6 +40,28 @@ class Job:
     test: bool = False
     keep_weights: bool = False
     clip_norm: float | None = None
+    outside: bool = False
+    only_loop: str = ""
+    shared_state: str = ""
+    notes: tuple[str, ...] = ()
+    operations: int = 0
+    model_bytes: int = 0
+    activation_bytes: int = 0
+    output_bytes: int = 0
+
+    @property
+    def large(self) -> str:
+        """Why a population has nothing to gain on a CPU, where the arithmetic of one run is all that counts."""
+        if self.device.type != "cpu":
+            return ""
+        if self.operations > LARGE:
+            return f"a step of {self.operations / 1e9:.1f} billion operations leaves runs nothing to share"
+        megabytes = self.model_bytes / 1e6
+        return f"a model of {megabytes:,.0f} MB leaves runs nothing to share" if self.model_bytes > LARGE_BYTES else ""
+
+
+class Disagreement(Exception):  # noqa: N818 - not an error: the loop trains what the program cannot
+    """A traced program does not compute what the live model does; says what showed it."""
 
 
 class StopTraining(Exception):  # noqa: N818 - not an error, like StopIteration
@@ -41,12 +72,13 @@ class StopTraining(Exception):  # noqa: N818 - not an error, like StopIteration
 class Watch:
     """How training reports to its caller: `progress(runs)` at each measurement of so many runs, and `stop`.
 
-    checkpoint: where these members' training is kept.
+    checkpoint: where these members' training is kept. live: whether a population has its live model called beside it.
     """
 
     progress: Callable[[int], None]
     stop: threading.Event
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    live: bool = True
 
     def check(self, state: Callable[[], State | None]) -> None:
         """Between two steps: keeps the state where it is time to, and raises `StopTraining` where told to stop."""

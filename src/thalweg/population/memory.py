@@ -7,34 +7,43 @@ from pathlib import Path
 import torch
 
 from thalweg.errors import InputError
+from thalweg.population.evaluation import evaluation_bytes
 from thalweg.population.job import Job
-from thalweg.population.models import build, state
 from thalweg.recipes.execution.storage import on_gpu
 
 WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, caches cost more than that saves
 WIDTH_ON_GPU = 256  # the same where a step is one launch for all, and no cache is there to be left
 SHARE = 0.5  # of the free memory, where no limit is given
 ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
+CHECKED = 4  # members, as modules and stacked, that a check holds
 COPIES = 5  # tensors of the parameters' size that a member holds: itself, its gradient, up to three states
 
 
 def width(job: Job, workers: int, member: int, limit: int | None) -> int:
     """Members at once on each worker, at most WIDTH. Raises `InputError` where the limit has no room for one."""
-    room = _room(job.device, limit)
-    fits = room // (workers * member)
+    room, most = _room(job.device, limit), WIDTH_ON_GPU if on_gpu(job.device) else WIDTH
+    takes = {count: workers * (count * member + evaluation_bytes(job, count)) for count in range(1, most + 1)}
+    fits = sum(bytes_taken <= room for bytes_taken in takes.values())
     if limit is not None and fits < 1:
-        needed = limit - room + workers * member
+        needed = limit - room + takes[1]
         raise InputError(
             f"memory must be at least {megabytes(needed)} for {workers} workers with one run each, got "
             f"{megabytes(limit)}: give more, or use fewer threads."
         )
-    return max(1, min(WIDTH_ON_GPU if on_gpu(job.device) else WIDTH, fits))
+    return max(1, fits)
 
 
-def member(job: Job, seed: int, activations: int) -> int:
+def member(job: Job, activations: int) -> int:
     """Bytes that one member holds: its model in all its copies, and what a step computes in between."""
-    model = state(build(job.workload, seed, job.device))
-    return COPIES * sum(t.numel() * t.element_size() for t in model.values()) + activations
+    return COPIES * job.model_bytes + max(activations, job.activation_bytes)
+
+
+def no_room_to_check(job: Job, limit: int | None) -> str:
+    """Why a program cannot be checked within the memory there is; empty where it can."""
+    needed, room = CHECKED * member(job, 0), _room(job.device, limit)
+    if needed <= room:
+        return ""
+    return f"checking whether runs can train at once needs {megabytes(needed)}, of which {megabytes(room)} are free"
 
 
 def megabytes(size: float) -> str:

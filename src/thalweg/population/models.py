@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +9,16 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from thalweg.errors import InputError
 from thalweg.population.job import exhausted, users_fault
-from thalweg.population.randomness import GENERATOR
+from thalweg.population.randomness import PythonRandomness
 from thalweg.workloads.workload import Workload
 
 
 def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
-    """`torch.manual_seed(seed); model()`, with torch's random state left as it was found."""
-    with GENERATOR, torch.random.fork_rng(devices=[]):
+    """`torch.manual_seed(seed); random.seed(seed); numpy.random.seed(seed); model()`.
+
+    The random state of all three is left as it was found.
+    """
+    with PythonRandomness(seed), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return _made(workload, device)
 
@@ -83,16 +85,6 @@ def state(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter and buffer by name, detached."""
     named = [*model.named_parameters(), *model.named_buffers()]
     return {name: tensor.detach() for name, tensor in named}
-
-
-def plain(model: nn.Module) -> dict[str, Any]:
-    """The numbers and words that its modules hold as attributes: a model may count or decide by them."""
-    return {
-        f"{name}.{key}": value
-        for name, module in model.named_modules()
-        for key, value in vars(module).items()
-        if isinstance(value, int | float | str) and key != "training"
-    }
 
 
 def input_major(weight: Tensor) -> Tensor:

@@ -45,15 +45,20 @@ def apart(program: Program) -> bool:
 
 
 class Whole:
-    """Parameters whose gradients are there already: `streams` are the tensors of parameters, then of each state."""
+    """Parameters whose gradients are there already: `streams` are the tensors of parameters, then of each state.
 
-    def __init__(self, program: Program, place: slice, streams: Sequence[Sequence[Tensor]]) -> None:
+    each: whether every parameter has row values of its own in any case.
+    """
+
+    def __init__(
+        self, program: Program, place: slice, streams: Sequence[Sequence[Tensor]], *, each: bool = False
+    ) -> None:
         first = streams[0][0]
         members = len(first)
         lengths = np.array([p[0].numel() for p in streams[0]], np.int64)
         stride = (lengths * first.element_size())[:, None]
         self._in_stack = (np.arange(members) + place.start) * stride
-        self._times = len(lengths) if apart(program) else 1
+        self._times = len(lengths) if each or apart(program) else 1
         lines, sizes = self._times * members, np.repeat(lengths, members)
         self.step: Any = compiled.prepare(program, first.device, (first.dtype,) * (1 + len(streams)), sizes, lines)
         self.step.which[:] = np.resize(np.arange(lines), len(sizes))
@@ -63,9 +68,9 @@ class Whole:
     def __call__(self, bases: NDArray[np.int64], columns: Array, active: Mask) -> Array:
         """What is counted, `[parameters, members]`. bases: where the gradients of the whole stack begin."""
         self.step.pointers[0] = (bases[:, None] + self._in_stack).ravel()
-        self.step.active[:] = np.tile(active, self._times)
+        self.step.active[:] = np.tile(active, self._times) if active.ndim == 1 else active.ravel()
         self.step(columns.reshape(-1, columns.shape[-1]))
-        counts: Array = self.step.counts.reshape(-1, len(active))
+        counts: Array = self.step.counts.reshape(-1, active.shape[-1])
         return counts
 
     def follow(self, bases: NDArray[np.int64], columns: Tensor, active: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from thalweg.errors import InputError
 from thalweg.population import memory as needs
 from thalweg.population.choice import quickest, verified
 from thalweg.population.convolutions import has_convolutions
+from thalweg.population.evaluation import evaluation_bytes
 from thalweg.population.gradients import GradientProgram
 from thalweg.population.inspection import inspect
 from thalweg.population.job import Job
@@ -29,7 +30,8 @@ class Plan:
     """`reason` says why the loop is used; empty where members train together.
 
     `convolutions` says how those are computed together, "grouped" or "unfolded"; empty where the model has none.
-    `member` is how many bytes each holds.
+    `member` is how many bytes each holds, `evaluation` how many each worker does while it evaluates. `fallback` says
+    whether a population was not to be had, rather than not worth it.
     """
 
     job: Job
@@ -40,22 +42,35 @@ class Plan:
     workers: int
     convolutions: str = ""
     member: int = 0
+    evaluation: int = 0
+    fallback: bool = False
+
+    @property
+    def why_loop(self) -> str:
+        """Why the loop is used, by the plan or because the live model showed it since; else empty."""
+        return self.reason or self.shared.distrusted or self.mixed.distrusted
+
+    def distrust(self, reason: str) -> None:
+        """Whatever trains from here on goes through the loop."""
+        self.shared.distrusted = self.mixed.distrusted = reason
 
     def memory(self, runs: int) -> int:
         """Bytes that so many runs hold at once."""
-        return min(runs, self.width * self.workers) * self.member
+        return min(runs, self.width * self.workers) * self.member + min(runs, self.workers) * self.evaluation
 
     def describe(self) -> dict[str, Any]:
         how = "loop" if self.reason else "population"
         facts = {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
+        if self.fallback:
+            facts["fallback"] = self.reason
         convolutions = {"convolutions": self.convolutions} if self.convolutions and not self.reason else {}
         slow = unreached(self.job.device)
         updates = {"updates": f"in torch's operators: {slow}"} if slow else {}
-        return {**facts, **convolutions, **updates, "bytes_per_run": self.member}
+        return {**facts, **convolutions, **updates, "bytes_per_run": self.member, "bytes_evaluating": self.evaluation}
 
     def populations(self, members: Sequence[Member]) -> list[list[int]]:
         """Indices of the members that train together: of one seed where it has enough, grouped by structure."""
-        if self.reason:
+        if self.why_loop:
             return [[i] for i in range(len(members))]
         alone = [[i] for i, member in enumerate(members) if member.alone]
         stacked = [i for i, member in enumerate(members) if not member.alone]
@@ -81,18 +96,31 @@ def make_plan(
     has no room for one run of each worker.
     """
     whole = inspect(Job(workload, device, frozenset(), **job), seed)
+    workers = 1 if whole.shared_state else workers
+    reason = _unchecked(whole, execution, memory)
     names = ("grouped", "unfolded") if has_convolutions(build(workload, seed, device)) else ("",)
-    programs = {name: _programs(whole, seed, unfolded=name == "unfolded") for name in names}
-    usable, reason = ({}, "asked for") if execution == "loop" else verified(whole, _shared(programs), seed)
-    holds = {name: needs.member(whole, seed, usable[name].activations if name in usable else 0) for name in names}
-    widths = {name: needs.width(whole, workers, holds[name], memory) for name in usable or names}
-    name = next(iter(widths))
+    programs = {name: _programs(whole, seed, unfolded=name == "unfolded") for name in names[: 1 if reason else None]}
+    usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), seed)
+    holds = {name: needs.member(whole, usable[name].activations if name in usable else 0) for name in programs}
+    widths = {name: needs.width(whole, workers, holds[name], memory) for name in usable or programs}
+    name, fallback = next(iter(widths)), bool(reason) and reason not in ("asked for", whole.large)
     if usable and (execution == "auto" or len(usable) > 1):
         name, slower = quickest(whole, usable, seed, min(widths.values()))
         reason = slower if execution == "auto" else ""
     if execution == "population" and reason:
         raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
-    return Plan(whole, *programs[name], reason, 1 if reason else widths[name], workers, name, holds[name])
+    width = 1 if reason else widths[name]
+    evaluation = evaluation_bytes(whole, width)
+    return Plan(whole, *programs[name], reason, width, workers, name, holds[name], evaluation, fallback)
+
+
+def _unchecked(job: Job, execution: Execution, memory: int | None) -> str:
+    """Why the loop is used without a look at the program: a check would cost more than a population could gain."""
+    if execution == "loop":
+        return "asked for"
+    if job.only_loop or execution == "population":
+        return job.only_loop
+    return job.large or needs.no_room_to_check(job, memory)
 
 
 def remade(
@@ -103,7 +131,7 @@ def remade(
     name = recorded.get("convolutions", "")
     programs = _programs(whole, seed, unfolded=name == "unfolded")
     facts = (recorded["reason"], recorded["width"], recorded["workers"])
-    return Plan(whole, *programs, *facts, name, recorded["bytes_per_run"])
+    return Plan(whole, *programs, *facts, name, recorded["bytes_per_run"], recorded.get("bytes_evaluating", 0))
 
 
 def _shared(programs: Mapping[str, tuple[GradientProgram, GradientProgram]]) -> dict[str, GradientProgram]:

@@ -1,11 +1,13 @@
 """Dropout and other randomness as a function of (seed, step, call site), never of who else is trained."""
 
 import hashlib
+import random as python
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
@@ -40,9 +42,66 @@ class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return _seeded(mix(self._seed, self._step, self.sites), func, args, kwargs or {})
 
 
-def seeded(seed: int, step: int, *, random: bool) -> AbstractContextManager[Any]:
-    """`SeededRandomness` where the model draws at all; it costs every operation a visit to Python."""
-    return SeededRandomness(seed, step) if random else nullcontext()
+@contextmanager
+def seeded(seed: int, step: int, *, random: bool, outside: bool = False) -> Iterator[None]:
+    """`SeededRandomness` where the model draws at all; it costs every operation a visit to Python.
+
+    outside: whether its code draws from Python's or NumPy's generators too, which are then seeded for this step.
+    """
+    elsewhere = PythonRandomness(mix(seed, step, 0)) if outside else nullcontext()
+    with elsewhere, SeededRandomness(seed, step) if random else nullcontext():
+        yield
+
+
+class PythonRandomness:
+    """Within it, Python's and NumPy's global generators begin from a seed; afterwards they are as they were.
+
+    One thread at a time: there is one of each for all. `drew` says, afterwards, whether either was drawn from.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed, self.drew = seed, False
+
+    def __enter__(self) -> "PythonRandomness":
+        GENERATOR.acquire()
+        self._before = python.getstate(), np.random.get_state()
+        python.seed(self._seed)
+        np.random.seed(self._seed % 2**32)
+        self._begun = python.getstate(), _numpy_state()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.drew = (python.getstate(), _numpy_state()) != self._begun
+        python.setstate(self._before[0])
+        np.random.set_state(self._before[1])
+        GENERATOR.release()
+
+
+class Drawn:
+    """Contexts, one after the other, that each begin all random numbers anew; which of them were drawn in any.
+
+    here: torch's. outside: Python's or NumPy's.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed, self.here, self.outside = seed, False, False
+
+    def __enter__(self) -> None:
+        self._outside, self._here = PythonRandomness(self._seed), SeededRandomness(self._seed, 1)
+        self._outside.__enter__()
+        self._here.__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: Any) -> None:
+        self._here.__exit__(*error)  # type: ignore[no-untyped-call]
+        self._outside.__exit__(*error)
+        self.here |= self._here.sites > 0
+        self.outside |= self._outside.drew
+
+
+def _numpy_state() -> tuple[Any, ...]:
+    """The state of NumPy's global generator, comparable by `==`."""
+    name, key, *rest = np.random.get_state()
+    return (name, bytes(np.asarray(key)), *rest)
 
 
 class RandomSites:

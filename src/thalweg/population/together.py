@@ -9,17 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.population.batches import Order, batch_at
+from thalweg.population.batches import Batch, batch_at, order
 from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import within
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
-from thalweg.population.gradients import GradientProgram
-from thalweg.population.job import Job, Watch
+from thalweg.population.gradients import GradientProgram, Made
+from thalweg.population.job import Disagreement, Job, Watch
+from thalweg.population.live import LiveModel
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import Stack, build, stack
 from thalweg.population.recorded import Recorded
 from thalweg.population.updates import Updates
+from thalweg.population.verification import Expected
 from thalweg.recipes.execution.storage import on_gpu
 from thalweg.workloads.workload import Split
 
@@ -29,13 +31,18 @@ def train_together(job: Job, members: Sequence[Member], program: GradientProgram
     with torch.no_grad():
         run = _Together(job, members, program, watch)
         run.restore(watch.checkpoint.load())
-        milestones = job.workload.milestones
-        for start, end in pairwise([0, *milestones]):
-            if end > run.step:
-                run.train(start, end)
-                run.evaluate(last=end == milestones[-1])
-                run.release()
-            watch.progress(len(members))
+        milestones, shown = job.workload.milestones, 0
+        try:
+            for start, end in pairwise([0, *milestones]):
+                if end > run.step:
+                    run.train(start, end)
+                    run.evaluate(last=end == milestones[-1])
+                    run.release()
+                watch.progress(len(members))
+                shown += len(members)
+        except Disagreement:
+            watch.progress(-shown)  # they begin again
+            raise
         return run.outcomes()
 
 
@@ -48,7 +55,9 @@ class _Together:
         self._stack = stack(models, self._seeds, set(job.trained), program.output_major)
         self._updates = Updates(members, self._stack.parameters)
         self._evaluator = Evaluator(job, next(iter(models.values())))
-        self._order = Order(list(models), len(job.workload.train), job.workload.batch_size)
+        follows = watch.live and not program.trusted
+        self._live = LiveModel(job, program, self._seeds[0], len(members)) if follows else None
+        self._order = order(list(models), job.workload)
         self._shared = len(models) == 1
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
         self._curves = Curves(len(members), higher_is_better=job.workload.metric.higher_is_better)
@@ -72,8 +81,14 @@ class _Together:
             self._watch.check(self._state)
             index = self._order.next()
             self.step += 1
-            step = self._train_batch if recorded is None else recorded.step
-            step(index[0] if self._shared else index[rows])
+            index = index[0] if self._shared else index[rows]
+            expected = self._called(index)
+            if recorded is None:
+                self._train_batch(index, expected)
+                continue
+            if expected is not None:
+                self._compare(expected, index, self._made(batch_at(self._job.workload.train, index)))
+            recorded.step(index)
         self._note()
         self._end_members_with_broken_parameters()
 
@@ -90,14 +105,46 @@ class _Together:
         for step, losses, samples in self._recorded.notes() if self._recorded is not None else ():
             self._curves.batch(step, self._everyone(losses), samples)
 
-    def _train_batch(self, index: Tensor) -> None:
+    def _train_batch(self, index: Tensor, expected: Expected | None) -> None:
         batch = batch_at(self._job.workload.train, index)
-        seeds = [self._seeds[m] for m in self._here]
-        made, losses, self._stack.buffers = self._program(self._stack, batch, seeds, self.step)
+        made, losses, buffers = result = self._made(batch)
+        if expected is not None:
+            self._compare(expected, index, result)
+        self._stack.buffers = buffers
         gradients = within(made, self._job.clip_norm, self._stack.parameters)
         samples = batch[1].shape[0 if self._shared else 1]
         self._curves.batch(self.step, self._everyone(losses), samples)
         self._updates.step(self.step, gradients, self._curves.active[self._here])
+
+    def _made(self, batch: Batch) -> Made:
+        return self._program(self._stack, batch, [self._seeds[m] for m in self._here], self.step)
+
+    def _called(self, index: Tensor) -> Expected | None:
+        """Calls the live model where it is followed; what to compare with the program's, where that is due."""
+        if self._program.distrusted:
+            raise Disagreement(self._program.distrusted)
+        if self._live is None or not self._live.follows:
+            return None
+        member = self._followed()
+        if member is None:
+            self._live.leave()
+            return None
+        return self._live.call(self._stack, member, self._batch_of(member, index), self.step)
+
+    def _compare(self, expected: Expected, index: Tensor, made: Made) -> None:
+        member = self._followed()
+        assert self._live is not None
+        assert member is not None
+        self._live.compare(expected, self._stack, member, self._batch_of(member, index), self.step, made)
+
+    def _followed(self) -> int | None:
+        """The place in the stack of the first member of the live model's seed that still trains."""
+        going = self._curves.active[self._here]
+        own = (i for i, m in enumerate(self._here) if going[i] and self._live and self._seeds[m] == self._live.seed)
+        return next(own, None)
+
+    def _batch_of(self, member: int, index: Tensor) -> Batch:
+        return batch_at(self._job.workload.train, index if self._shared else index[member])
 
     def _everyone(self, values: Tensor | np.ndarray | list[float]) -> np.ndarray:
         """Values of the members that are still here, among NaN for those that left."""

@@ -12,7 +12,7 @@ import torch
 from thalweg.errors import InputError
 from thalweg.population.alone import train_alone
 from thalweg.population.checkpoints import Checkpoints
-from thalweg.population.job import StopTraining, Watch, exhausted, users_fault
+from thalweg.population.job import Disagreement, StopTraining, Watch, exhausted, users_fault
 from thalweg.population.members import Member, Trained
 from thalweg.population.plan import Plan
 from thalweg.population.together import train_together
@@ -34,7 +34,10 @@ class Finished:
 
 @dataclass(frozen=True)
 class _Halved:
-    """These members cannot train at once, for want of memory or by a fault of one: halves come in their place."""
+    """These members cannot train at once: parts of them come in their place.
+
+    For want of memory or by a fault of one, halves; because the program is not what the model does, each by the loop.
+    """
 
     parts: tuple[list[int], ...]
 
@@ -44,15 +47,21 @@ _Event = Progress | Finished | _Halved | Exception
 
 
 def train(
-    plan: Plan, members: Sequence[Member], done: Collection[int] = (), checkpoints: Checkpoints = NOWHERE
+    plan: Plan,
+    members: Sequence[Member],
+    done: Collection[int] = (),
+    checkpoints: Checkpoints = NOWHERE,
+    *,
+    live: bool = True,
 ) -> Generator[Progress | Finished, None, None]:
     """Trains all members but those `done`, yielding progress and outcomes as they come, in no promised order.
 
     Members train with those that they would train with if none were done: the same numbers to the last bit.
     Closing the iterator stops training at the next step. The thread count is left as it was found.
+    live: whether populations are held to the live model through their first epoch.
     """
     events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-    watch = Watch(lambda runs: events.put(Progress(runs)), threading.Event())
+    watch = Watch(lambda runs: events.put(Progress(runs)), threading.Event(), live=live)
     whole = [[i for i in part if i not in done] for part in plan.populations(members)]
     parts = [part for part in whole if part]
     threads = torch.get_num_threads()
@@ -93,14 +102,18 @@ def _work(
     events: "queue.SimpleQueue[_Event]",
 ) -> None:
     try:
-        if plan.reason or members[0].alone:
-            outcomes = [train_alone(plan.job, m, watch, m.alone or plan.reason) for m in members]
+        if plan.why_loop or members[0].alone:
+            outcomes = [train_alone(plan.job, m, watch, m.alone or plan.why_loop) for m in members]
         else:
             program = plan.shared if len({m.seed for m in members}) == 1 else plan.mixed
             outcomes = train_together(plan.job, members, program, watch)
         events.put(Finished(dict(zip(part, outcomes, strict=True))))
     except StopTraining:
         pass
+    except Disagreement as error:
+        plan.distrust(str(error))
+        watch.checkpoint.discard()  # that of the population
+        events.put(_Halved(tuple([i] for i in part)))
     except InputError as error:
         events.put(error)
     except BaseException as error:  # SystemExit too: whoever waits for this part must hear of it
@@ -114,7 +127,7 @@ def _instead(plan: Plan, part: list[int], members: list[Member], watch: Watch, e
         return _Halved((part[:middle], part[middle:]))
     if exhausted(error):
         return InputError("There is not enough memory for a single run: free some, or make the model or batch smaller.")
-    if plan.reason or members[0].alone:
+    if plan.why_loop or members[0].alone:
         return users_fault(plan.job.workload, error)
     watch.checkpoint.discard()  # that of the population
     try:

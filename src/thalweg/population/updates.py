@@ -22,9 +22,12 @@ from thalweg.recipes.trace import Program, trace
 
 
 class Updates:
-    """The updates of all members, which stand grouped by structure. Parameters are stepped in place."""
+    """The updates of all members, which stand grouped by structure. Parameters are stepped in place.
 
-    def __init__(self, members: Sequence[Member], parameters: Mapping[str, Tensor]) -> None:
+    each: whether every parameter goes by a step count of its own.
+    """
+
+    def __init__(self, members: Sequence[Member], parameters: Mapping[str, Tensor], *, each: bool = False) -> None:
         self.groups: list[Group] = []
         self._parameters, self._scratch = dict(parameters), Scratch(parameters)
         start = 0
@@ -33,7 +36,8 @@ class Updates:
             stop = start
             while stop < len(members) and members[stop].structure == structure:
                 stop += 1
-            self.groups.append(Group(structure, members[start:stop], slice(start, stop), parameters, self._scratch))
+            own = (structure, members[start:stop], slice(start, stop), parameters, self._scratch)
+            self.groups.append(Group(*own, each=each))
             start = stop
 
     def plan(self, first: int, steps: int) -> None:
@@ -41,11 +45,11 @@ class Updates:
         for group in self.groups:
             group.plan(first, steps)
 
-    def step(self, t: int, gradients: Mapping[str, Gradient], active: Mask) -> None:
-        """Step `t` of every active member."""
+    def step(self, t: int | Array, gradients: Mapping[str, Gradient], active: Mask) -> None:
+        """Step `t` of every active member; `[parameters, 1]` and `[parameters, members]` where `each` is."""
         aligned, bases = self.laid(gradients)
         for group in self.groups:
-            group.step(t, aligned, bases, active[group.place])
+            group.step(t, aligned, bases, active[..., group.place])
 
     @property
     def can_follow(self) -> bool:
@@ -102,8 +106,10 @@ class Group:
         place: slice,
         parameters: Mapping[str, Tensor],
         scratch: Scratch,
+        *,
+        each: bool = False,
     ) -> None:
-        self.structure, self.place, self._scratch = structure, place, scratch
+        self.structure, self.place, self._scratch, self._each = structure, place, scratch, each
         self.program: Program = trace(structure)
         self.values: dict[str, Array] = {
             name: np.array([float(m.values[name]) for m in members]) for name in self._scalars()
@@ -122,14 +128,15 @@ class Group:
         """Whole gradients are taken out of the stack, so that what is made of them has the members' own places."""
         self.needs_whole = self.structure.needs_whole
         own = (self._parameters, self.states, self._scratch)
-        self.wholes = Wholes(self.structure, *own) if self.needs_whole else None
+        self.wholes = Wholes(self.structure, *own, each=self._each) if self.needs_whole else None
         source = slice(0, self.place.stop - self.place.start) if self.needs_whole else self.place
-        self.executor = executor(self.program, source, *own)
+        self.executor = executor(self.program, source, *own, each=self._each)
+        self._columns: Array | None = None
 
     def plan(self, first: int, steps: int) -> None:
         self._first = first
         columns = self.planned(first, steps)
-        self._columns: Array | None = None if columns is None else self.executor.cast(columns)
+        self._columns = None if columns is None else self.executor.cast(columns)
 
     def planned(self, first: int, steps: int) -> Array | None:
         """The row values of those steps, `[steps, m, columns]`, where they depend on the step's number alone."""
@@ -138,19 +145,20 @@ class Group:
         t = np.arange(first, first + steps, dtype=np.float64)[:, None]
         return table(self.program, {**self.inputs(), "t": t})[0]
 
-    def step(self, t: int, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
+    def step(self, t: int | Array, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
         """`gradients` are the whole stack's, laid out as the parameters; `bases`, where those that are made lie."""
         measured: dict[str, Array] = {}
         if self.wholes is not None:
             own = {name: g[self.place] for name, g in gradients.items() if isinstance(g, Tensor)}
             own = self.wholes.gradients(own, self.values)
-            measured = self.wholes.measured(own, {**self.values, "t": float(t)}, active)
+            measured = self.wholes.measured(own, {**self.values, "t": np.asarray(t, np.float64)}, active)
             gradients, bases = own, addresses(list(own.values()))
         if self._columns is not None:
             columns = self._columns[t - self._first]
         else:
-            raw, after = table(self.program, {**self.inputs(), **measured, "t": float(t)})
-            self.values.update(after)
+            raw, after = table(self.program, {**self.inputs(), **measured, "t": np.asarray(t, np.float64)})
+            going = active if self._each else True
+            self.values.update({n: np.where(going, value, self.values[n]) for n, value in after.items()})
             columns = self.executor.cast(raw)
         self.executor(gradients, bases, columns, active)
 
@@ -159,8 +167,9 @@ class Group:
         return {name: self._evaluated(name, p) for name, p in self._parameters.items()}
 
     def _evaluated(self, name: str, p: Tensor) -> Tensor:
-        states = {state: of[name] for state, of in self.states.items()}
-        values = {key: torch.from_numpy(v).to(p).view(-1, *[1] * (p.ndim - 1)) for key, v in self.values.items()}
+        states, place = {state: of[name] for state, of in self.states.items()}, list(self._parameters).index(name)
+        own = {key: v if v.ndim == 1 else v[place] for key, v in self.values.items()}
+        values = {key: torch.from_numpy(v).to(p).view(-1, *[1] * (p.ndim - 1)) for key, v in own.items()}
         average: Tensor = evaluated(self.structure, p, states, values)
         return average
 
@@ -173,10 +182,19 @@ class Group:
             copied(of, State({n: state.tensors[f"{name}/{n}"] for n in of}))
         self.values.update({name: np.array(state.facts[name]) for name in self.program.row_states})
 
+    def take(self, other: "Group") -> None:
+        """Goes on, where `each` is, from a group of the same member and some of the parameters, of one step count."""
+        for name, of in other.states.items():
+            for parameter, tensor in of.items():
+                self.states[name][parameter].copy_(tensor)
+        known = np.array([[name in other._parameters] for name in self._parameters])
+        for name in self.program.row_states:
+            self.values[name] = np.where(known, other.values[name], self.values[name])
+
     def keep(self, inside: NDArray[np.int64], place: slice, parameters: Mapping[str, Tensor]) -> "Group":
         kept = object.__new__(Group)
         kept.structure, kept.program, kept.place = self.structure, self.program, place
-        kept._scratch = self._scratch
+        kept._scratch, kept._each = self._scratch, self._each
         kept.values = {name: array[inside] for name, array in self.values.items()}
         kept._parameters = {name: p[place] for name, p in parameters.items()}
         index = torch.from_numpy(inside)

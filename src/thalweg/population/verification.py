@@ -1,7 +1,8 @@
 """The check before training: the tensor program against the plain loop, on three batches."""
 
 import warnings
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from thalweg.population.batches import take
 from thalweg.population.gradients import GradientProgram, whole
 from thalweg.population.job import Job
 from thalweg.population.models import build, stack, state
+from thalweg.population.reasons import CHANGING
 from thalweg.workloads.workload import Split, Workload
 
 SCALES = (1.0, 1.25)  # two members whose weights differ, so that control flow on values shows
@@ -22,7 +24,7 @@ DOUBLED = 32  # samples of a batch in float64
 def first_batches(workload: Workload, count: int) -> list[tuple[tuple[Tensor, ...], Tensor]]:
     """The first batches in the data's order; the last of three is as short as the last of an epoch."""
     n, size = len(workload.train), workload.batch_size
-    last = n % size or size
+    last = min(size, n) if workload.drop_last else n % size or size
     sizes = [min(size, n), min(size, n), last][:count]
     indices = [torch.arange(i * size, i * size + s) % n for i, s in enumerate(sizes)]
     return [(tuple(take(x, i) for x in workload.train.inputs), take(workload.train.targets, i)) for i in indices]
@@ -73,21 +75,45 @@ def _compare(job: Job, program: GradientProgram, seed: int) -> str:
             stacked.buffers = buffers
             for m, model in enumerate(models):
                 loss, expected = gradients_of(job, model, batch, seed, step)
-                if set(expected) != set(job.trained):
-                    return "which parameters the loss depends on changes from batch to batch"
-                pairs = [("loss", losses[m], torch.tensor(loss, dtype=torch.float64))]
-                pairs += [(f"buffer {name}", b[m], state(model)[name]) for name, b in buffers.items()]
-                wrong = [name for name, ours, theirs in pairs if not _close(ours, theirs)]
-                least = ROUNDING * max(float(g.abs().max()) for g in expected.values())
-                wrong += [f"gradient of {n}" for n, g in expected.items() if not _close(gradients[n][m], g, least)]
-                if wrong:
-                    return f"traced, the {wrong[0]} differs from the plain loop's at batch {step}"
+                of_model = Expected(loss, expected, state(model))
+                found = difference(job, of_model, losses[m], _at(gradients, m), _at(buffers, m))
+                if found:
+                    return (
+                        found if found == CHANGING else f"traced, {found} differs from the plain loop's at batch {step}"
+                    )
                 for name, parameter in model.named_parameters():
                     if name in expected:
                         parameter.sub_(0.01 * expected[name])
             for name, tensor in stacked.parameters.items():
                 tensor.sub_(0.01 * gradients[name])
     return ""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a model gives for a batch; its buffers are those after it."""
+
+    loss: float
+    gradients: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+
+
+def difference(
+    job: Job, expected: Expected, loss: Tensor, gradients: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
+) -> str:
+    """What one member's program computes otherwise than its model; empty where they agree."""
+    if set(expected.gradients) != set(job.trained):
+        return CHANGING
+    pairs = [("the loss", loss, torch.tensor(expected.loss, dtype=torch.float64))]
+    pairs += [(f"the buffer {name}", b, expected.buffers[name]) for name, b in buffers.items()]
+    wrong = [name for name, ours, theirs in pairs if not _close(ours, theirs)]
+    least = ROUNDING * max(float(g.abs().max()) for g in expected.gradients.values())
+    wrong += [f"the gradient of {n}" for n, g in expected.gradients.items() if not _close(gradients[n], g, least)]
+    return wrong[0] if wrong else ""
+
+
+def _at(tensors: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
+    return {name: tensor[member] for name, tensor in tensors.items()}
 
 
 def _close(ours: Tensor, theirs: Tensor, least: float = 1e-6) -> bool:

@@ -14,7 +14,7 @@ from thalweg.population.parts import Mask, Scratch, Stacks, addresses
 from thalweg.recipes.compose import Structure, beforehand
 from thalweg.recipes.execution.gpu import rows
 from thalweg.recipes.measures import chosen, norm_of
-from thalweg.recipes.options import AGREEMENT, OF_GRADIENTS
+from thalweg.recipes.options import AGREEMENT, OF_GRADIENTS, TRANSFORMS
 from thalweg.recipes.rows import Array, table
 from thalweg.recipes.trace import trace_agreement
 
@@ -23,7 +23,13 @@ class Wholes:
     """Of members of one structure, whose parameters and states these are."""
 
     def __init__(
-        self, structure: Structure, parameters: Stacks, states: Mapping[str, Stacks], scratch: Scratch
+        self,
+        structure: Structure,
+        parameters: Stacks,
+        states: Mapping[str, Stacks],
+        scratch: Scratch,
+        *,
+        each: bool = False,
     ) -> None:
         self._structure, self._parameters = structure, parameters
         self._measured = OF_GRADIENTS.intersection(structure.measured)
@@ -32,7 +38,7 @@ class Wholes:
         if self._cautious:
             self._program = trace_agreement(structure)
             place = slice(0, len(next(iter(parameters.values()))))
-            self._agree = executor(self._program, place, parameters, states, scratch)
+            self._agree = executor(self._program, place, parameters, states, scratch, each=each)
 
     def gradients(self, gradients: Stacks, values: Mapping[str, Array | Tensor]) -> dict[str, Tensor]:
         """The members' own gradients, made anew where the structure does so, and laid out as the parameters."""
@@ -41,7 +47,7 @@ class Wholes:
         made = {}
         for name, p in self._parameters.items():
             by_row = (-1, *[1] * (p.ndim - 1))
-            limits = {n: torch.as_tensor(v).to(p).view(by_row) for n, v in values.items()}
+            limits = {n: torch.as_tensor(values[n]).to(p).view(by_row) for n in TRANSFORMS if n in values}
             g = beforehand(self._structure, gradients[name], p, limits)
             made[name] = g if g.stride() == p.stride() else like(p, g)
         return made

@@ -92,6 +92,7 @@ class StudyRecord:
     plan: Mapping[str, Any] = field(default_factory=dict)  # how the runs were executed
     notes: tuple[str, ...] = ()  # what the study gave up, cut short or extended, a sentence each
     request: Mapping[str, Any] = field(default_factory=dict)  # what was asked, to go on from where it stopped
+    drop_last: bool = False  # whether an epoch's short last batch was left out
     content: Mapping[str, str] = field(default_factory=dict)  # "data", "model", "loss" → a hash of each
 
 

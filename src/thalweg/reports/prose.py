@@ -19,7 +19,7 @@ def key_facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Pairs:
     return [
         ("model", several(study.parameters, "parameter")),
         ("samples", samples),
-        ("training", f"{_length(study)}, batch {study.batch_size:,}"),
+        ("training", f"{_length(study)}, batch {study.batch_size:,}{', the short last one dropped' * study.drop_last}"),
         ("seeds", f"{len(study.tuning_seeds)} tuning{fresh}"),
         ("runs", f"{len(runs):,} trained, {sum(run.diverged for run in runs):,} diverged"),
         ("total run time", duration(sum(run.seconds for run in runs))),

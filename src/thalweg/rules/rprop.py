@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from thalweg.numerics import Value, clip, sign, where
+from thalweg.numerics import Value, absolute, clip, sign, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import NonNegative, Range, Rate
 from thalweg.rules.states import FirstRate, Zeros
@@ -44,5 +44,4 @@ def rprop(
     step_size = where(agreement > 0, etaplus * step_size, where(agreement < 0, etaminus * step_size, step_size))
     step_size = clip(step_size, step_size_min, step_size_max)
     g = where(agreement < 0, 0.0, g)
-    direction = where(g == g, sign(g), 0.0)
-    return direction * step_size, g, step_size
+    return where(absolute(g) >= 0, sign(g), 0.0) * step_size, g, step_size

@@ -1,9 +1,10 @@
 """A study that fits a budget of wall-clock time: what is given up for it, and whether it is kept to."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 from thalweg.errors import InputError, counted
 from thalweg.population.members import Member
@@ -16,8 +17,10 @@ from thalweg.workloads.workload import Workload
 
 PROBE = 8  # steps, at least, of the runs that measure the pace
 PROBE_SECONDS = 0.3  # that these steps take, at most, where more than the least are affordable
+VERY_LARGE = 1e10  # operations of a step from which two are trained in all
 PROBED = 0.05  # of a study's expected steps, at most, spent on measuring
 SHARE = 0.8  # of the budget that is planned for: the rest is for edges that need extending, and the report
+MARGIN = 1.1  # of the budget that is advised: the pace is measured with noise
 SHORTEST = 0.25  # of its training that a run keeps before seeds are given up
 FEWEST_TRIALS = 8  # that a search keeps before its runs are shortened
 FEWER_SEEDS = (
@@ -55,24 +58,47 @@ def measure(plan: Plan, design: Design) -> Pace:
     members = _first_round(design)
     parts = plan.populations(members)[: plan.workers]
     probed = [members[i] for i in sorted(i for part in parts for i in (part if plan.width > 1 else part[:1]))]
-
-    def taken(steps: int, every: int) -> float:
-        workload = replace(plan.job.workload, steps=steps, evaluate_every=every)
-        began = time.perf_counter()
-        for _ in train(replace(plan, job=replace(plan.job, workload=workload)), probed):
-            pass
-        return (time.perf_counter() - began) / len(probed)
-
-    taken(PROBE, PROBE)  # traces, and loads kernels
-    seconds = cache(taken)
+    if plan.job.large:
+        return _on_few_samples(plan, probed)
+    seconds = cache(partial(_taken, plan, probed))
+    _taken(plan, probed, PROBE, PROBE)  # traces, and loads kernels
     rough = (seconds(3 * PROBE, PROBE) - seconds(PROBE, PROBE)) / (2 * PROBE)
     study = expected_runs(design) / len(probed) * plan.job.workload.total_steps
     n = max(PROBE, int(min(study * PROBED / 10, PROBE_SECONDS / max(1e-9, rough * len(probed)))))
     if n > PROBE:
-        taken(3 * n, n)  # an epoch's last batch is traced too, where it comes up
+        _taken(plan, probed, 3 * n, n)  # an epoch's last batch is traced too, where it comes up
     short, long, measured = seconds(n, n), seconds(3 * n, 3 * n), seconds(3 * n, n)
     per_step = max(1e-9, (long - short) / (2 * n))
     return Pace(per_step, max(0.0, (measured - long) / 2), max(0.0, short - n * per_step))
+
+
+def _taken(plan: Plan, probed: Sequence[Member], steps: int, every: int) -> float:
+    """Seconds of each of these runs, over so many steps and measured so often."""
+    workload = replace(plan.job.workload, steps=steps, evaluate_every=every)
+    began = time.perf_counter()
+    for _ in train(replace(plan, job=replace(plan.job, workload=workload)), probed, live=False):
+        pass
+    return (time.perf_counter() - began) / len(probed)
+
+
+def _on_few_samples(plan: Plan, probed: Sequence[Member]) -> Pace:
+    """The pace of a large model by few steps, on one batch of each split; evaluation as a third of a step a sample.
+
+    A step of one is long enough to be timed alone, and a very long one even with what its first time costs.
+    """
+    workload = plan.job.workload
+    train, validation = (split.head(workload.batch_size) for split in (workload.train, workload.validation))
+    short = replace(plan, job=replace(plan.job, workload=replace(workload, train=train, validation=validation)))
+    evaluated = (len(train) + len(validation)) / (3 * workload.batch_size)  # in steps
+    if plan.job.operations > VERY_LARGE:
+        per_step, begun = _taken(short, probed, 2, 2) / (2 + evaluated), 0.0
+    else:
+        _taken(short, probed, 1, 1)  # loads kernels
+        one, three = _taken(short, probed, 1, 1), _taken(short, probed, 3, 3)
+        per_step = max(1e-9, (three - one) / 2)
+        begun = max(0.0, one - (1 + evaluated) * per_step)
+    per_sample = per_step / (3 * workload.batch_size)
+    return Pace(per_step, len(workload.validation) * per_sample, begun + len(workload.train) * per_sample)
 
 
 def _first_round(design: Design) -> list[Member]:
@@ -84,22 +110,42 @@ def _first_round(design: Design) -> list[Member]:
     ]
 
 
-def fit(design: Design, workload: Workload, pace: Pace, seconds: float) -> tuple[Design, Workload, list[str]]:
+def fit(
+    design: Design, workload: Workload, pace: Pace, seconds: float, spent: float = 0.0
+) -> tuple[Design, Workload, list[str]]:
     """The study that `seconds` from now allow, and what it gave up, a sentence each.
 
     Raises:
-        InputError: where not even the smallest study fits.
+        InputError: where not even the smallest study fits; says which budget would do, the seconds `spent` counted.
     """
     available = SHARE * seconds
     found = next((f for f in _fitting(design, workload, pace, available)), None)
     if found is None:
-        raise InputError("The budget is too short for these optimizers: compare fewer, or give more time.")
+        least, fair = (spent + _needed(design, workload, pace, share) for share in (0.0, SHORTEST))
+        raise InputError(
+            f"The budget is too short for these optimizers: give at least {duration(least)}, or {duration(fair)} for a"
+            " quarter of the training, or compare fewer."
+        )
     candidate, steps, given_up = found
     notes = [f"To fit the budget, the study gave up {', '.join(given_up)}."] if given_up else []
     if steps < workload.total_steps:
         notes.append(f"To fit the budget, runs train {counted(steps, 'step')} in place of {workload.total_steps:,}.")
         workload = replace(workload, steps=steps)
     return candidate, workload, notes
+
+
+def _needed(design: Design, workload: Workload, pace: Pace, share: float) -> float:
+    """Seconds that the smallest study takes whose runs train at least this share of their steps."""
+    *_, (smallest, _, _) = _ladder(design)
+    steps = max(1, math.ceil(share * workload.total_steps))
+    return MARGIN * pace.of(expected_runs(smallest), replace(workload, steps=steps)) / SHARE
+
+
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, minutes below two hours, hours beyond."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _fitting(

@@ -113,6 +113,7 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         steps_per_epoch=workload.steps_per_epoch,
         evaluate_every=workload.measuring_interval,
         batch_size=workload.batch_size,
+        drop_last=workload.drop_last,
         samples={name: len(split) for name, split in splits.items() if split is not None},
         parameters=sum(p.numel() for p in model.parameters()),
         contenders=tuple(c.label for c in design.contenders),

@@ -10,7 +10,7 @@ from thalweg.population.labels import one_class_notes
 from thalweg.population.memory import megabytes
 from thalweg.population.plan import Plan, make_plan, remade
 from thalweg.records.types import StudyRecord
-from thalweg.studies.budget import Clock, Pace, expected_runs, fit, measure
+from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, measure
 from thalweg.studies.contenders import conventions
 from thalweg.studies.design import Design, describe
 from thalweg.workloads.workload import Workload
@@ -47,20 +47,15 @@ def prepare(
     limit = None if memory is None else int(memory)
     plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm, memory=limit)
     pace = measure(plan, design)
-    if budget is None:
-        record = replace(describe(design, workload, plan), notes=_notes(design, workload))
-        record = _foreseen(record, design, plan, pace, workload)
-        return Prepared(design, plan, Clock(began, None, None, workload), record, _sentence(record))
-    design, workload, notes = fit(design, workload, pace, budget - (time.perf_counter() - began))
-    plan = replace(plan, job=replace(plan.job, workload=workload))
-    share = budget * workers / len(design.contenders)
-    record = replace(describe(design, workload, plan, share), notes=(*_notes(design, workload), *notes))
-    record = _foreseen(record, design, plan, pace, workload)
-    return Prepared(design, plan, Clock(began, budget, pace, workload), record, _sentence(record))
-
-
-def _notes(design: Design, workload: Workload) -> tuple[str, ...]:
-    return (*conventions(design.contenders), *one_class_notes(workload))
+    spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
+    if budget is not None:
+        design, workload, given_up = fit(design, workload, pace, budget - spent, spent)
+        plan = replace(plan, job=replace(plan.job, workload=workload))
+        share, clock = budget * plan.workers / len(design.contenders), Clock(began, budget, pace, workload)
+    notes = (*conventions(design.contenders), *one_class_notes(workload), *plan.job.notes, *given_up)
+    record = replace(describe(design, workload, plan, share), notes=notes)
+    record = _foreseen(record, design, plan, pace, workload, spent)
+    return Prepared(design, plan, clock, record, _sentence(record))
 
 
 def prepare_again(
@@ -73,10 +68,16 @@ def prepare_again(
     return Prepared(design, plan, clock, record)
 
 
-def _foreseen(record: StudyRecord, design: Design, plan: Plan, pace: Pace, workload: Workload) -> StudyRecord:
-    """The record with what is expected: runs, seconds, and bytes of the members that train at once."""
+def _foreseen(
+    record: StudyRecord, design: Design, plan: Plan, pace: Pace, workload: Workload, spent: float
+) -> StudyRecord:
+    """The record with what is expected: runs, seconds, and bytes of the members that train at once.
+
+    spent: seconds that preparing the study took, which are counted.
+    """
     runs = expected_runs(design)
-    expected = {"runs": runs, "seconds": round(pace.of(runs, workload), 1), "bytes": plan.memory(runs)}
+    seconds = {"seconds": round(spent + pace.of(runs, workload), 1), "preparing": round(spent, 1)}
+    expected = {"runs": runs, **seconds, "bytes": plan.memory(runs)}
     return replace(record, plan={**record.plan, "pace": asdict(pace), "expected": expected})
 
 
@@ -85,11 +86,6 @@ def _sentence(record: StudyRecord) -> str:
     at_once = min(plan["width"] * plan["workers"], expected["runs"])
     how = f"up to {at_once:,} at once on {plan['workers']} threads, {megabytes(expected['bytes'])}"
     updates = f"; updates {plan['updates']}" if "updates" in plan else ""
-    return f"plan: about {counted(expected['runs'], 'run')} in {duration(expected['seconds'])}, {how}{updates}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds below two minutes, minutes below two hours, hours beyond."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    loop = f"; by the plain loop: {plan['reason']}" if plan["reason"] else ""
+    seconds = f"{duration(expected['seconds'])}, {duration(expected['preparing'])} of them for checks"
+    return f"plan: about {counted(expected['runs'], 'run')} in {seconds}, {how}{loop}{updates}"

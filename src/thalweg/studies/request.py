@@ -14,6 +14,8 @@ from thalweg.workloads.workload import Workload
 
 DESIGN = ("learning_rates", "seeds", "confirm_seeds", "base_seed", "per_decade", "fine", "tune", "trials")
 
+TRAINING = ("batch_size", "drop_last", "evaluate_every")  # of a workload, beside its content and its steps
+
 
 def request(design: Design, **others: Any) -> dict[str, Any]:
     """The design and whatever else was asked. A contender by a rule of the user's own has no name to find it by."""
@@ -46,6 +48,7 @@ def changed(record: StudyRecord, now: StudyRecord) -> list[str]:
     if record.protocol != PROTOCOL:
         raise InputError(f"The study follows protocol {record.protocol}, this Thalweg {PROTOCOL}; begin it anew.")
     other = [name for name in record.content if record.content[name] != now.content[name]]
+    other += [name for name in TRAINING if getattr(record, name) != getattr(now, name)]
     if other:
         raise InputError(
             f"The {' and '.join(other)} of the workload {record.workload!r} changed since the study was begun;"

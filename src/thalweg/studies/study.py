@@ -32,7 +32,12 @@ class Study:
 
     @property
     def record(self) -> StudyRecord:
-        return replace(self._record, notes=(*self._record.notes, *self.notes))
+        plan, late = self._record.plan, self._plan.why_loop if not self._plan.reason else ""
+        return replace(
+            self._record,
+            notes=(*self._record.notes, *self.notes),
+            plan={**plan, "fallback": late} if late else plan,
+        )
 
     def run(self) -> None:
         """Trains all of it."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.options.declared import BATCH_SIZE, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
+from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
 from thalweg.workloads.data import kind, paired
 from thalweg.workloads.metrics import Metric, metric_named
 
@@ -25,6 +25,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def head(self, samples: int) -> "Split":
+        """The first samples, at most so many."""
+        return Split(tuple(x[:samples] for x in self.inputs), self.targets[:samples])
 
     def to(self, device: torch.device) -> "Split":
         return Split(tuple(x.to(device) for x in self.inputs), self.targets.to(device))
@@ -45,6 +49,7 @@ class Workload:
         metric: `"accuracy"`, `"mse"`, `"mae"`, a callable `metric(outputs, targets)` → number (higher is
             better), or a `Metric`.
         batch_size: samples per step, at least 1. The short last batch of an epoch is kept.
+        drop_last: whether it is left out instead; every epoch leaves out other samples.
         epochs: passes over the training data, at least 1.
         steps: optimizer steps of a run, in place of `epochs`; `None` for whole epochs.
         evaluate_every: how often the validation split is evaluated: `"epoch"`, or a number of steps; also at the end.
@@ -67,6 +72,7 @@ class Workload:
     steps: int | None = None
     evaluate_every: int | Literal["epoch"] = "epoch"
     target: float | None = None
+    drop_last: bool = False
 
     def __post_init__(self) -> None:
         for split in ("train", "validation", "test"):
@@ -74,8 +80,13 @@ class Workload:
             if data is not None or split != "test":
                 object.__setattr__(self, split, _split(split, data))
         object.__setattr__(self, "metric", _metric(self.metric))
-        for option in (NAME, BATCH_SIZE, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
+        for option in (NAME, BATCH_SIZE, DROP_LAST, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+        if self.drop_last and len(self.train) < self.batch_size:
+            raise InputError(
+                f"drop_last leaves nothing of {len(self.train):,} samples in batches of {self.batch_size:,}: give a"
+                " smaller batch_size, or keep the last batch."
+            )
         self._require_an_end()
         if not callable(self.model) or isinstance(self.model, nn.Module):
             raise InputError(
@@ -89,8 +100,9 @@ class Workload:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of an epoch, the short last one counted."""
-        return -(-len(self.train) // self.batch_size)
+        """Batches of an epoch, the short last one counted where it is kept."""
+        whole, rest = divmod(len(self.train), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
 
     @property
     def total_steps(self) -> int:

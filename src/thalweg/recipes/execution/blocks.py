@@ -18,7 +18,7 @@ def encode(x: Tensor) -> tuple[Tensor, Tensor]:
     """float32 `[n]` → codes uint8 `[n]`, scales float32 `[n / 256]`, rounded up. What is no number spoils its block."""
     if x.device.type != "cpu":
         return encode_anywhere(x)
-    n, x = len(x), x.contiguous()
+    n, x = len(x), x.float().contiguous()
     codes, scales = torch.empty(n, dtype=torch.uint8), torch.empty(-(-n // BLOCK))
     kernels.codes().encode(x.data_ptr(), codes.data_ptr(), scales.data_ptr(), n)
     return codes, scales
@@ -28,7 +28,11 @@ def decode(codes: Tensor, scales: Tensor) -> Tensor:
     """What `encode` gave, as float32 `[n]`; each number to within half the distance of two codes."""
     if codes.device.type != "cpu":
         return decode_anywhere(codes, scales)
-    out = torch.empty(len(codes))
+    if codes.dtype != torch.uint8 or scales.shape != (count(len(codes)),):
+        raise ValueError(
+            f"{len(codes)} codes in uint8 have {count(len(codes))} scales, got {codes.dtype}, {scales.shape}."
+        )
+    codes, scales, out = codes.contiguous(), scales.float().contiguous(), torch.empty(len(codes))
     kernels.codes().decode(codes.data_ptr(), scales.data_ptr(), out.data_ptr(), len(codes))
     return out
 

@@ -1,0 +1,227 @@
+"""Python state that a model, a loss or a metric keeps between calls, told by fingerprints from before and after.
+
+A traced program holds what the first call did, so a model whose code changes itself has to be called every time.
+"""
+
+import functools
+import random
+import sys
+import types
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thalweg.workloads.workload import Workload
+
+Fingerprints = Mapping[str, bytes]
+MOST_NODES = 20_000  # values looked at for one name
+MOST_BYTES = 16 << 20  # of tensors and arrays that are read for one name; others count by their place and version
+REGISTERED = {"_parameters", "_buffers", "_modules", "training"}  # of a module: seen elsewhere
+FOREIGN = sys.stdlib_module_names - {"types"} | {"torch", "numpy", "thalweg"}
+"""Packages whose functions and objects keep no state of the user's, but for the kinds named below."""
+
+
+def fingerprints(workload: Workload, model: nn.Module) -> Fingerprints:
+    """One for every attribute of the model's modules and of their classes, and for the loss and the metric."""
+    registered = {_storage(t) for t in (*model.parameters(), *model.buffers())}
+    modules = {id(module) for module in model.modules()}
+    named = [*_attributes(model), *_classes(model)]
+    named += [("the loss", workload.loss), ("the metric", workload.metric.function)]
+    return {name: _Walk(registered, modules).digest(value) for name, value in named}
+
+
+def changed(before: Fingerprints, after: Fingerprints) -> str:
+    """The first name whose fingerprint differs; empty where none does."""
+    return next((name for name in (*before, *after) if before.get(name) != after.get(name)), "")
+
+
+def _attributes(model: nn.Module) -> Iterable[tuple[str, Any]]:
+    for path, module in model.named_modules():
+        place = f"{path}." if path else ""
+        yield from ((f"{place}{key}", value) for key, value in vars(module).items() if key not in REGISTERED)
+
+
+def _classes(model: nn.Module) -> Iterable[tuple[str, Any]]:
+    """The classes of the user's modules: what they hold, and what their methods read of their module's globals."""
+    for cls in dict.fromkeys(cls for module in model.modules() for cls in type(module).__mro__):
+        if not _foreign(cls.__module__) and cls is not object:
+            yield f"class {cls.__qualname__}", cls
+
+
+def _foreign(module: str | None) -> bool:
+    return (module or "").split(".")[0] in FOREIGN
+
+
+def _storage(tensor: Tensor) -> int:
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except Exception:  # a tensor without memory of its own
+        return 0
+
+
+class _Walk:
+    """Everything that is reachable from a value, put into one digest."""
+
+    def __init__(self, registered: set[int], modules: set[int]) -> None:
+        self._registered, self._modules = registered, modules
+        self._hash = blake2b(digest_size=16)
+        self._seen: dict[int, Any] = {}  # the values themselves, so that no id is given out again
+        self._bytes = 0
+
+    def digest(self, value: Any) -> bytes:
+        self._visit(value)
+        return self._hash.digest()
+
+    def _note(self, *facts: Any) -> None:
+        self._hash.update(repr(facts).encode(errors="replace"))
+
+    def _visit(self, value: Any) -> None:
+        self._note(type(value).__qualname__)
+        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+            self._note(value)
+        elif id(value) not in self._seen and len(self._seen) < MOST_NODES:
+            self._seen[id(value)] = value
+            self._enter(value)
+
+    def _enter(self, value: Any) -> None:
+        """Notes a value that may hold others, by the first kind that it is of."""
+        for kind, enter in KINDS:
+            if isinstance(value, kind):
+                enter(self, value)
+                return
+        if hasattr(value, "__next__"):
+            self._iterator(value)
+        elif not _foreign(type(value).__module__):
+            self._object(value)
+
+    def _each(self, values: Iterable[Any]) -> None:
+        for value in values:
+            self._visit(value)
+
+    def _items(self, values: Mapping[Any, Any]) -> None:
+        self._note(len(values))
+        for key, value in list(values.items()):
+            self._visit(key)
+            self._visit(value)
+
+    def _set(self, values: Iterable[Any]) -> None:
+        inner = [_Walk(self._registered, self._modules).digest(value) for value in values]
+        self._note(sorted(inner))
+
+    def _tensor(self, tensor: Tensor) -> None:
+        if _storage(tensor) in self._registered:
+            return  # a parameter or a buffer, or a view of one
+        self._note(tuple(tensor.shape), tensor.dtype)
+        try:
+            self._memory(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(), tensor)
+        except Exception:  # one without values
+            self._note(id(tensor), getattr(tensor, "_version", 0))
+
+    def _array(self, array: Any) -> None:
+        self._note(array.shape, array.dtype)
+        if array.dtype.hasobject:
+            self._each(array.ravel().tolist())
+        else:
+            self._memory(np.ascontiguousarray(array).reshape(-1).view(np.uint8), array)
+
+    def _memory(self, data: Any, owner: Any) -> None:
+        self._bytes += data.nbytes
+        if self._bytes > MOST_BYTES:
+            self._note(id(owner), getattr(owner, "_version", 0))
+        else:
+            self._hash.update(data.data)
+
+    def _module(self, module: nn.Module) -> None:
+        """A module that is registered nowhere counts with its tensors; a registered one has names of its own."""
+        if id(module) not in self._modules:
+            self._items(vars(module))
+
+    def _function(self, function: types.FunctionType) -> None:
+        """What it closes over, its defaults and attributes, and what it reads of its module's globals."""
+        if _foreign(function.__module__):
+            return
+        for cell in function.__closure__ or ():
+            self._cell(cell)
+        self._each((function.__defaults__, function.__kwdefaults__, vars(function)))
+        names = _names(function.__code__)
+        self._each(function.__globals__[n] for n in sorted(names) if n in function.__globals__)
+
+    def _cell(self, cell: Any) -> None:
+        try:
+            self._visit(cell.cell_contents)
+        except ValueError:  # not filled yet
+            self._note("empty")
+
+    def _class(self, cls: type) -> None:
+        if not _foreign(cls.__module__):
+            self._each(value for name, value in vars(cls).items() if not name.startswith("__") or callable(value))
+
+    def _method(self, method: types.MethodType) -> None:
+        self._visit(method.__self__)
+        self._visit(method.__func__)
+
+    def _generator(self, generator: Generator[Any, Any, Any]) -> None:
+        frame: Any = generator.gi_frame  # type: ignore[attr-defined]  # of Python's own, as KINDS says
+        self._note(frame is None or frame.f_lasti)
+        if frame is not None:
+            self._items(dict(frame.f_locals))
+
+    def _iterator(self, value: Any) -> None:
+        """What it comes from and how far it is, as it is pickled; nothing where it cannot be."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                parts = value.__reduce_ex__(2)
+        except Exception:
+            return
+        self._visit(parts if isinstance(parts, str) else parts[1:])
+
+    def _object(self, value: Any) -> None:
+        slots = (n for cls in type(value).__mro__ for n in _slots(cls))
+        self._each(getattr(value, name, None) for name in slots if not name.startswith("__"))
+        held = getattr(value, "__dict__", None)
+        if isinstance(held, dict):
+            self._items(held)
+        for name in ("__call__", "forward"):
+            function = getattr(type(value), name, None)
+            if isinstance(function, types.FunctionType):
+                self._visit(function)
+
+
+def _slots(cls: type) -> Iterable[str]:
+    slots = vars(cls).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else slots
+
+
+def _names(code: types.CodeType) -> set[str]:
+    inner = (_names(c) for c in code.co_consts if isinstance(c, types.CodeType))
+    return set(code.co_names).union(*inner)
+
+
+KINDS: tuple[tuple[Any, Callable[[_Walk, Any], None]], ...] = (
+    (Tensor, _Walk._tensor),
+    (np.ndarray, _Walk._array),
+    (nn.Module, _Walk._module),
+    (type, _Walk._class),
+    (types.FunctionType, _Walk._function),
+    (types.MethodType, _Walk._method),
+    ((staticmethod, classmethod), lambda walk, method: walk._visit(method.__func__)),
+    (functools.partial, lambda walk, call: walk._each((call.func, call.args, call.keywords))),
+    (types.ModuleType, lambda walk, module: None),
+    (types.GeneratorType, _Walk._generator),
+    (torch.Generator, lambda walk, generator: walk._tensor(generator.get_state())),
+    (random.Random, lambda walk, generator: walk._visit(generator.getstate())),
+    (np.random.Generator, lambda walk, generator: walk._visit(generator.bit_generator.state)),
+    (np.random.RandomState, lambda walk, generator: walk._visit(generator.get_state())),
+    (np.generic, lambda walk, number: walk._note(repr(number))),
+    (Mapping, _Walk._items),
+    ((list, tuple, deque), _Walk._each),
+    ((set, frozenset), _Walk._set),
+)
+"""Kinds of values and how each is noted, the first that fits."""

@@ -1,0 +1,42 @@
+"""Why a model has to be called at every step, and what the record says of it, in words."""
+
+import math
+from collections.abc import Sequence
+
+ALIKE = "model() gives the same initial weights for every seed: seeds differ in the order of batches alone."
+SPARSE = "The model's sparse gradients are trained as dense ones, as with sparse=False."
+CHANGING = "which parameters the loss depends on changes from batch to batch"
+SAME = 1e-4  # relative: losses of equal weights, batches and seeds differ by rounding at most
+
+
+def of_state(name: str) -> str:
+    """The reason where a value of this name changes as the model is called."""
+    return f"its code keeps state between calls ({name} changes), which a traced program would freeze"
+
+
+def shared(name: str) -> str:
+    """The name, where what changes is not the model's own, so that all runs change it; else empty."""
+    return name if name.startswith(("the loss", "the metric", "class ")) else ""
+
+
+def of_losses(losses: Sequence[float]) -> str:
+    """The reason where these losses of equal weights, one batch and one seed differ."""
+    first, *others = losses
+    if all(math.isclose(first, x, rel_tol=SAME) or not math.isfinite(first + x) for x in others):
+        return ""
+    return f"of equal weights, batch and seed it gives losses {first:.6g} and {others[0]:.6g}"
+
+
+OUTSIDE = "it draws from Python's or NumPy's random numbers"
+IRREPRODUCIBLE = (
+    "Runs cannot be repeated: the model gives another loss for the same weights, batch and seed. Let it draw from"
+    " torch's generator, or from Python's or NumPy's global one."
+)
+
+
+def of_shared(name: str) -> str:
+    """The note where all runs change what this name stands for."""
+    return (
+        f"Runs share state that they change ({name}), so each depends on those before it and cannot be repeated alone:"
+        " keep it in the model."
+    )
