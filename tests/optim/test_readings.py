@@ -210,3 +210,22 @@ def test_a_rate_of_many_groups_is_each_their_own():
         optimizer.step()
     expected = [1 - 0.1 * (i + 1) * (0.5 + 0.25 + 0.125) for i in range(5)]
     torch.testing.assert_close([p[0].item() for p in params], expected)
+
+
+def test_two_kinds_of_values_changed_at_once():
+    def change(group):
+        group.update(betas=(0.5, 0.9), rounding="nearest", state_dtype="parameter")
+
+    ends = []
+    for general in (False, True):
+        p = torch.nn.Parameter(torch.ones(300, dtype=torch.bfloat16))
+        optimizer = thalweg.optim.Adam([p], lr=1e-3)
+        for step in range(5):
+            if step == 3:
+                change(optimizer.param_groups[0])
+            if general:
+                optimizer.__dict__.pop("_updates", None)
+            p.grad = torch.ones_like(p) * (step + 1)
+            optimizer.step()
+        ends.append(p.detach())
+    assert torch.equal(*ends)

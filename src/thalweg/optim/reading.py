@@ -42,28 +42,34 @@ class Reading:
         given = tuple(map(group.get, self._names))
         if self._constant and all(map(is_, given, self._given)):
             return False
-        read = dict(zip(self._names, map(plain, given), strict=True))
+        read = {
+            name: plain(new)
+            for name, new, old in zip(self._names, given, self._given or self._names, strict=True)
+            if new is not old or type(new) not in CONSTANT
+        }
         changed = {name: value for name, value in read.items() if name not in self._read or value != self._read[name]}
         if changed:
-            self._take(changed, read)
-        self._given, self._constant, self._read = given, all(type(v) in CONSTANT or _constant(v) for v in given), read
+            self._take(changed)
+            self._read |= changed
+        self._given, self._constant = given, all(type(value) in CONSTANT or _constant(value) for value in given)
         return bool(changed)
 
-    def _take(self, changed: Mapping[str, Any], read: Mapping[str, Any]) -> None:
-        owner = class_name(self._recipe)
-        values = dict(self.values) if self._read else {}
-        for name, value in self._recipe.split({k: v for k, v in changed.items() if k not in PRECISION}).items():
+    def _take(self, changed: Mapping[str, Any]) -> None:
+        owner, first = class_name(self._recipe), not self._read
+        values = {} if first else self.values.copy()
+        given = self._recipe.split({name: value for name, value in changed.items() if name not in PRECISION})
+        for name, value in given.items():
             values[name] = self._recipe.hyperparameters[name].check(owner, value)
         self._recipe.require_consistent(values, owner)
-        if not self._read or any(self._structural(name, values) for name in values):
+        if first or any(self._structural(name, values[name]) for name in given):
             self.structure = self._recipe.structure(values)
-        if not self._read or not PRECISION.keys().isdisjoint(changed):
-            self.precision = Precision.of(check(owner, read), self._number)
+        if first or not PRECISION.keys().isdisjoint(changed):
+            self.precision = Precision.of(check(owner, {**self._read, **changed}), self._number)
         self.values = values
 
-    def _structural(self, name: str, values: Mapping[str, Any]) -> bool:
+    def _structural(self, name: str, new: float | bool) -> bool:
         """Whether the new value needs another structure than the old one."""
-        h, old, new = self._recipe.hyperparameters[name], self.values[name], values[name]
+        h, old = self._recipe.hyperparameters[name], self.values[name]
         return old != new if h.is_flag else h.switch and (old == 0) != (new == 0)
 
 

@@ -1,6 +1,7 @@
 """Row values: the step, the hyperparameters and what depends on them alone, in float64 with NumPy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -53,19 +54,53 @@ def table(program: Program, values: Mapping[str, Any]) -> tuple[Array, dict[str,
     Returns:
         columns, float64 `[…, len(program.columns)]`, and each row state's new value.
     """
-    known: dict[int, Array] = {}
-
-    def leaf(symbol: Symbol) -> Any:
-        return np.asarray(values[str(symbol.name)] if symbol.op == "row" else symbol.name, np.float64)
-
-    with np.errstate(all="ignore"):
-        columns = [evaluate(symbol, leaf, OPERATIONS, known) for symbol in program.columns]
-        after = {n: np.asarray(evaluate(s, leaf, OPERATIONS, known)) for n, s in program.row_updates.items()}
+    found = _expressions(program)(values)
+    columns, after = found[: len(program.columns)], found[len(program.columns) :]
     shape = np.broadcast_shapes(*(np.shape(v) for v in values.values()))
+    return _side_by_side(columns, shape), dict(zip(program.row_updates, map(np.asarray, after), strict=True))
+
+
+def _side_by_side(columns: Sequence[Array], shape: tuple[int, ...]) -> Array:
     out = np.empty((*shape, len(columns)))
     for j, column in enumerate(columns):
         out[..., j] = column
-    return out, after
+    return out
+
+
+@cache
+def _expressions(program: Program) -> "_Expressions":
+    return _Expressions([*program.columns, *program.row_updates.values()])
+
+
+class _Expressions:
+    """Row expressions as a list of operations, each once. Called with row values, it returns what they come to."""
+
+    def __init__(self, roots: Sequence[Symbol]) -> None:
+        self._slots: dict[int, int] = {}
+        self._initial: list[Any] = []  # the literals, in their slots
+        self._rows: list[tuple[int, str]] = []
+        self._operations: list[tuple[int, Callable[..., Any], list[int]]] = []
+        self._roots = [self._slot(root) for root in roots]
+
+    def _slot(self, symbol: Symbol) -> int:
+        if symbol.key not in self._slots:
+            arguments = [self._slot(argument) for argument in symbol.args]
+            slot = self._slots[symbol.key] = len(self._slots)
+            self._initial.append(np.asarray(symbol.name, np.float64) if symbol.op == "literal" else None)
+            if symbol.op == "row":
+                self._rows.append((slot, str(symbol.name)))
+            elif symbol.op != "literal":
+                self._operations.append((slot, OPERATIONS[symbol.op], arguments))
+        return self._slots[symbol.key]
+
+    def __call__(self, values: Mapping[str, Any]) -> list[Array]:
+        found = self._initial.copy()
+        for slot, name in self._rows:
+            found[slot] = np.asarray(values[name], np.float64)
+        with np.errstate(all="ignore"):
+            for slot, operation, arguments in self._operations:
+                found[slot] = operation(*[found[argument] for argument in arguments])
+        return [found[root] for root in self._roots]
 
 
 def evaluate(
@@ -98,7 +133,8 @@ class Ahead:
         ahead = t - self._first
         if given != self._given or not (0 <= ahead < len(self._lines) and ahead.is_integer()):
             steps = np.arange(t, t + self.STEPS)[:, None]
-            self._lines, self._first, self._given = table(self._program, {**given, "t": steps})[0], t, given
+            columns = _expressions(self._program)({**given, "t": steps})
+            self._lines, self._first, self._given = _side_by_side(columns, steps.shape), t, given
             ahead = 0.0
         line: Array = self._lines[int(ahead)]
         return line
