@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from small_rules import recipe_of
-from thalweg.numerics import absolute, clip, kept, maximum, minimum, power, sign, sqrt, where
+from thalweg.numerics import absolute, clip, kept, lerp, maximum, minimum, power, sign, sqrt, where
 from thalweg.numerics.symbol import element
 from thalweg.recipes.rows import table
 from thalweg.recipes.trace import trace
@@ -174,3 +174,23 @@ def test_kept_refuses_elements():
 def test_two_numbers_under_a_tensor_are_exact():
     chosen = where(torch.tensor([True, False]), 0.1, 1.2)
     assert chosen.tolist() == [0.1, 1.2]
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-3, 0.3, 0.5, 0.7, 0.999, 1.0])
+def test_lerp_is_torchs(weight):
+    """Of tensors and of numbers, what is not finite included."""
+    starts, ends = (torch.tensor(x, dtype=torch.float64) for x in zip(*PAIRS, strict=True))
+    wanted = torch.lerp(starts, ends, weight)
+    torch.testing.assert_close(lerp(starts, ends, weight), wanted, rtol=1e-15, atol=1e-16, equal_nan=True)
+    weights = torch.tensor(weight, dtype=torch.float64)
+    torch.testing.assert_close(lerp(starts, ends, weights), wanted, rtol=1e-15, atol=1e-16, equal_nan=True)
+    one_by_one = [lerp(a, b, weight) for a, b in PAIRS]
+    torch.testing.assert_close(
+        torch.tensor(one_by_one, dtype=torch.float64), wanted, rtol=1e-15, atol=1e-16, equal_nan=True
+    )
+
+
+def test_lerp_is_exact_at_both_ends():
+    """However far apart they are."""
+    for start, end in ((1e16, 1.0), (1.0, 1e16), (-3.0, 1e-300)):
+        assert (lerp(start, end, 0.0), lerp(start, end, 1.0)) == (start, end)

@@ -8,13 +8,13 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from thalweg.errors import InputError, listed
+from thalweg.errors import InputError
 from thalweg.optim.signature import class_name
 from thalweg.optim.translation import NAMES, several
 from thalweg.optim.watch import OptimizerWarning, tell
 from thalweg.recipes.catalogue import Recipe
 
-NEAR = 0.75  # of difflib's ratio: from here on, a key is a misspelt name
+NEAR = 0.8  # of difflib's ratio: from here on, a key is a misspelt name
 
 
 class UnknownGroupKey(OptimizerWarning):
@@ -34,10 +34,10 @@ def check_keys(recipe: Recipe, known: Iterable[str], group: Mapping[str, Any]) -
             raise InputError(
                 f"{class_name(recipe)} has no hyperparameter {key!r} in its groups; give {elsewhere[key]!r}."
             )
-    near = {key: _nearest(key, names) for key in unknown}
-    hints = [f"{key!r} (did you mean {name!r}?)" for key, name in near.items() if name]
-    if hints:
-        tell(class_name(recipe), UnknownGroupKey, f"a param group has {listed(hints)}, which no step reads.")
+    for key in unknown:
+        if near := _nearest(key, names):
+            owner = f"{class_name(recipe)}, {key!r} in a param group"  # each is told once
+            tell(owner, UnknownGroupKey, f"no step reads it; did you mean {near!r}?")
 
 
 def _elsewhere(recipe: Recipe) -> dict[str, str]:
@@ -53,5 +53,5 @@ def _nearest(key: str, names: Sequence[str]) -> str | None:
     """The name that a key misspells. Those that hold one in words, `weight_decay_scale`, `init_lr`, misspell none."""
     if any(f"_{name}_" in f"_{key}_" for name in names):
         return None
-    near = difflib.get_close_matches(key, names, n=1, cutoff=NEAR)
+    near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=NEAR)
     return near[0] if near else None

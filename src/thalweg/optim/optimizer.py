@@ -150,7 +150,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _take_scale_where_fused(self) -> None:
         """Has a `torch.amp.GradScaler` hand its scale over, which it does where it finds this attribute."""
-        if self.defaults["fused"]:
+        if self.defaults.get("fused"):
             self._step_supports_amp_scaling = True
 
     def _unscaled(self) -> Finer:
