@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from thalweg.population import recorded
+from thalweg.recipes.execution import storage
 from thalweg.recipes.execution.gpu import kernels, passes
 
 
@@ -42,6 +43,7 @@ class _Recording(TorchDispatchMode):
             for owner, name, stand_in in (
                 (kernels, "launch", lambda *given: self._calls.append(lambda: launch(*given))),
                 (passes, "recording", lambda device: True),
+                (storage, "watched", lambda: False),  # no mode follows a recording on a GPU
                 (torch, "from_numpy", refused),
                 (torch, "tensor", refused),
             ):

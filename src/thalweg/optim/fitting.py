@@ -10,9 +10,9 @@ from torch import Tensor
 from thalweg.errors import InputError, shown
 from thalweg.optim.eightbit import SCALES
 from thalweg.optim.state import REST, Needs
+from thalweg.recipes.execution import storage
 from thalweg.recipes.execution.addresses import PLAIN, has_memory, reach
 from thalweg.recipes.execution.codes import BLOCK
-from thalweg.recipes.execution.storage import watched
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,12 @@ def _require_apart(of: Parameter, name: str, tensor: Tensor) -> None:
 
 def _require_memory(of: Parameter, name: str, tensor: Tensor) -> None:
     """That what is reached has not been freed. What never had memory (meta, fake, lazily zero) goes the general way."""
-    usual = type(tensor) in PLAIN and tensor.layout == torch.strided and tensor.device.type != "meta" and not watched()
+    usual = (
+        type(tensor) in PLAIN
+        and tensor.layout == torch.strided
+        and tensor.device.type != "meta"
+        and not storage.watched()
+    )
     if usual and not _lazy(tensor) and reach(tensor) and not has_memory(tensor):
         raise of.refused(f"{name} has no memory: its storage was freed or shrunk (untyped_storage().resize_)")
 

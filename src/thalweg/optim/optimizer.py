@@ -27,9 +27,9 @@ from thalweg.optim.update import Updates
 from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution import storage
 from thalweg.recipes.execution.addresses import has_memory
 from thalweg.recipes.execution.gpu.passes import refuse_from_the_cpu
-from thalweg.recipes.execution.storage import watched
 from thalweg.rules.states import PARAMETER
 
 
@@ -105,7 +105,7 @@ class Optimizer(torch.optim.Optimizer):
         if any(self.state.values()) or not all(map(self._rests, self.param_groups)):
             return False
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        return bool(gradients) and not watched() and all(has_memory(g) and not g.any() for g in gradients)
+        return bool(gradients) and not storage.watched() and all(has_memory(g) and not g.any() for g in gradients)
 
     def _rests(self, group: Mapping[str, Any]) -> bool:
         """Whether the learning rate is 0, where that is known without waiting for a device."""
@@ -163,13 +163,13 @@ class Optimizer(torch.optim.Optimizer):
 
     def _on_tensors(self) -> bool:
         """Whether a step is to be operations on tensors alone: as asked, or since a mode of torch's follows them."""
-        if watched() and torch.compiler.is_exporting():
+        if storage.watched() and torch.compiler.is_exporting():
             raise InputError(
                 f"{class_name(self.recipe)} cannot step within torch.export, which leaves updates in place out of its"
                 " program; export the model, and step outside of it."
             )
         asked = any(of.get(hint) for of in (self.defaults, *self.param_groups) for hint in WHOLLY_TENSORS)
-        return asked or (watched() and not any(map(_has_sparse_gradients, self.param_groups)))
+        return asked or (storage.watched() and not any(map(_has_sparse_gradients, self.param_groups)))
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from thalweg.optim.signature import class_name, spelled
 from thalweg.options.kinds import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution.storage import watched
+from thalweg.recipes.execution import storage
 from thalweg.rules.hyperparameters import Hyperparameter
 
 CONSTANT = {float, int, bool, str, NoneType}
@@ -111,7 +111,7 @@ def checked(recipe: Recipe, h: Hyperparameter, value: Any) -> Any:
     """
     if not isinstance(value, Tensor):
         return h.check(class_name(recipe), plain(value))
-    if value.is_cpu and not watched():
+    if value.is_cpu and not storage.watched():
         h.check(class_name(recipe), plain(value.detach()))
     return value.double()
 

@@ -18,8 +18,8 @@ from thalweg.optim.signature import class_name
 from thalweg.optim.state import Needs
 from thalweg.optim.watch import SlowStep, Watch, tell
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.execution import storage
 from thalweg.recipes.execution.addresses import PLAIN
-from thalweg.recipes.execution.storage import watched
 from thalweg.recipes.measures import chosen, made, norm_of, norms
 from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS
 from thalweg.recipes.rows import Array
@@ -173,7 +173,7 @@ class GroupUpdate:
         self._anew += 1
         if self._anew == PATIENCE:
             self._tell("which parameters have a gradient, or where and how they lie in memory, changes at each step")
-        if not self._params or watched():
+        if not self._params or storage.watched():
             return
         if len(self._patterns) == PATTERNS:
             self._patterns.clear()
