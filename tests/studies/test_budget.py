@@ -6,7 +6,7 @@ import pytest
 
 from problems import tiny
 from thalweg.errors import InputError
-from thalweg.studies.budget import SHARE, Clock, Pace, expected_runs, fit
+from thalweg.studies.budget import SHARE, SHORTEST, Clock, Pace, _needed, expected_runs, fit
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design
 
@@ -55,6 +55,12 @@ def test_the_fine_grid_goes_first_then_rates_then_steps_then_seeds() -> None:
 def test_a_budget_that_nothing_fits() -> None:
     with pytest.raises(InputError, match="The budget is too short for these optimizers"):
         fit(DESIGN, WORKLOAD, PACE, 0.05)
+
+
+@pytest.mark.parametrize("share", [0.0, SHORTEST])
+def test_the_budget_that_is_advised_is_enough(share: float) -> None:
+    _, workload, _ = fit(DESIGN, WORKLOAD, PACE, _needed(DESIGN, WORKLOAD, PACE, share))
+    assert workload.total_steps >= max(1, share * WORKLOAD.total_steps)
 
 
 def test_the_clock_learns_from_what_ran() -> None:

@@ -153,7 +153,9 @@ def test_memory_has_no_room_for_a_check(untraced: None, monkeypatch: pytest.Monk
 
 
 def test_a_budget_that_is_too_short_says_which_would_do() -> None:
-    with pytest.raises(thalweg.InputError, match=r"too short for these optimizers: give at least [\d.]+ (s|min), or "):
+    with pytest.raises(
+        thalweg.InputError, match=r"too short for these optimizers: give at least [\d.]+ (s|min) more, or "
+    ):
         thalweg.compare(tiny(), optimizers=["sgd", "adam"], budget=0.2, progress=False)
 
 

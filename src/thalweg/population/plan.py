@@ -6,6 +6,7 @@ from itertools import groupby, pairwise
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from thalweg.errors import InputError
 from thalweg.population import memory as needs
@@ -98,8 +99,12 @@ def make_plan(
     whole = inspect(Job(workload, device, frozenset(), **job), seed)
     workers = 1 if whole.shared_state else workers
     reason = _unchecked(whole, execution, memory)
-    names = ("grouped", "unfolded") if has_convolutions(build(workload, seed, device)) else ("",)
-    programs = {name: _programs(whole, seed, unfolded=name == "unfolded") for name in names[: 1 if reason else None]}
+    model = build(workload, seed, device)
+    names = ("grouped", "unfolded") if has_convolutions(model) else ("",)
+    if reason:
+        programs = {names[0]: _untraced(whole, model)}
+    else:
+        programs = {name: _programs(whole, seed, unfolded=name == "unfolded") for name in names}
     usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), seed)
     holds = {name: needs.member(whole, usable[name].activations if name in usable else 0) for name in programs}
     widths = {name: needs.width(whole, workers, holds[name], memory) for name in usable or programs}
@@ -146,6 +151,11 @@ def _programs(job: Job, seed: int, *, unfolded: bool) -> tuple[GradientProgram, 
         for model, s in zip(models, (True, False), strict=True)
     )
     return shared, mixed
+
+
+def _untraced(job: Job, model: nn.Module) -> tuple[GradientProgram, GradientProgram]:
+    """Those of a plan that uses the loop: one model for both, as neither is traced."""
+    return GradientProgram(job.workload, model, shared=True), GradientProgram(job.workload, model, shared=False)
 
 
 def _sorted(members: Sequence[Member], chosen: Sequence[int], *, by_seed: bool = True) -> list[int]:

@@ -110,21 +110,19 @@ def _first_round(design: Design) -> list[Member]:
     ]
 
 
-def fit(
-    design: Design, workload: Workload, pace: Pace, seconds: float, spent: float = 0.0
-) -> tuple[Design, Workload, list[str]]:
+def fit(design: Design, workload: Workload, pace: Pace, seconds: float) -> tuple[Design, Workload, list[str]]:
     """The study that `seconds` from now allow, and what it gave up, a sentence each.
 
     Raises:
-        InputError: where not even the smallest study fits; says which budget would do, the seconds `spent` counted.
+        InputError: where not even the smallest study fits; says how much more would do.
     """
     available = SHARE * seconds
     found = next((f for f in _fitting(design, workload, pace, available)), None)
     if found is None:
-        least, fair = (spent + _needed(design, workload, pace, share) for share in (0.0, SHORTEST))
+        least, fair = (_needed(design, workload, pace, share) - seconds for share in (0.0, SHORTEST))
         raise InputError(
-            f"The budget is too short for these optimizers: give at least {duration(least)}, or {duration(fair)} for a"
-            " quarter of the training, or compare fewer."
+            f"The budget is too short for these optimizers: give at least {duration(least)} more, or {duration(fair)}"
+            " more for a quarter of the training, or compare fewer."
         )
     candidate, steps, given_up = found
     notes = [f"To fit the budget, the study gave up {', '.join(given_up)}."] if given_up else []

@@ -51,7 +51,7 @@ def prepare(
     pace = measure(plan, design)
     spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
     if budget is not None:
-        design, workload, given_up = fit(design, workload, pace, budget - spent, spent)
+        design, workload, given_up = fit(design, workload, pace, budget - spent)
         plan = replace(plan, job=replace(plan.job, workload=workload))
         share, clock = budget * plan.workers / len(design.contenders), Clock(began, budget, pace, workload)
     notes = (
