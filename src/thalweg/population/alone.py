@@ -15,6 +15,7 @@ from thalweg.population.closures import give, step_by_closure
 from thalweg.population.curves import Curves
 from thalweg.population.evaluation import Evaluator
 from thalweg.population.job import Job, StopTraining, Watch, exhausted, raised
+from thalweg.population.live_parameters import LiveParameters
 from thalweg.population.losses import mean_loss
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import build, state
@@ -68,7 +69,8 @@ class _Alone:
         self._model = build(job.workload, member.seed, job.device)
         self._before = fingerprints(job.workload, self._model) if watch.checkpoint.kept else {}
         self._evaluator = Evaluator(job, self._model, live=True)
-        self._parameters = {n: p.detach()[None] for n, p in self._model.named_parameters() if p.requires_grad}
+        self._live = LiveParameters(self._model)
+        self._parameters = self._live.stacked
         self._optimizer = _imported(member, self._model) or PartialUpdates(member, self._parameters)
         self._order = order([member.seed], job.workload)
         self.curves = Curves(1, higher_is_better=job.workload.metric.maximized)
@@ -107,13 +109,16 @@ class _Alone:
         self.curves.batch(self._step, np.array([loss]), len(batch[1]))
         if not self.curves.active[0]:
             return
-        stacked = {name: g[None] for name, g in gradients.items() if name in self._parameters}
+        stacked = self._live.chosen(gradients)
         limit = self._job.clip_norm
         if limit is not None:
             stacked = clipped(stacked, limit)
         if isinstance(self._optimizer, PartialUpdates):
+            moved = self._live.fetch()
             self._optimizer.step(self._step, stacked, self.curves.active)
+            self._live.put(moved)
             return
+        self._live.require_known(stacked)
         for name, parameter in self._model.named_parameters() if limit is not None else ():
             parameter.grad = stacked[name][0] if name in stacked else None
         self._optimizer.step()
@@ -184,7 +189,8 @@ class _Alone:
         )
 
     def _memory(self) -> int:
-        own = sum(p.numel() * p.element_size() for p in self._parameters.values())
+        trained = [p for p in self._model.parameters() if p.requires_grad]
+        own = sum(p.numel() * p.element_size() for p in trained)
         if isinstance(self._optimizer, PartialUpdates):
             return own * self._member.copies
         held = (x for state in self._optimizer.state.values() for x in state.values() if isinstance(x, Tensor))

@@ -18,6 +18,7 @@ from thalweg.population.cost import Cost, model_bytes
 from thalweg.population.evaluation import Evaluator, output_bytes
 from thalweg.population.job import Job, exhausted, users_fault
 from thalweg.population.labels import require_labels
+from thalweg.population.live_parameters import share_memory
 from thalweg.population.losses import mean_loss
 from thalweg.population.models import build
 from thalweg.population.python_state import changed, fingerprints
@@ -86,6 +87,8 @@ def _read(job: Job, model: nn.Module, kept: str, losses: list[float]) -> tuple[s
         return "its gradients are sparse", (*notes, reasons.SPARSE)
     if kept:
         return reasons.of_state(kept), notes
+    if share_memory(model):
+        return reasons.SHARED_MEMORY, notes
     if job.outside:
         return reasons.OUTSIDE, notes
     differing = reasons.of_losses(losses)

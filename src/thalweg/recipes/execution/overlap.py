@@ -28,7 +28,7 @@ def batches(rows: Sequence[Sequence[Tensor]]) -> list[Array]:
     """
     reads, writes = [stretch_of(row[0]) for row in rows], [[stretch_of(t) for t in row[1:]] for row in rows]
     written = Stretches(stretch for of_row in writes for stretch in of_row)
-    if not (written.met or written.meet(*_ends(reads)).any()):
+    if not (written.met or written.meet(*bounds(reads)).any()):
         return [np.arange(len(rows))]
     begins = [0, *_cuts(reads, writes), len(rows)]
     return [np.arange(a, b) for a, b in pairwise(begins)]
@@ -41,7 +41,7 @@ class Stretches:
     """
 
     def __init__(self, stretches: Iterable[Stretch]) -> None:
-        begins, ends = _ends(list(stretches))
+        begins, ends = bounds(list(stretches))
         order = np.argsort(begins)
         self.begins = begins[order]
         self.reached = np.maximum.accumulate(ends[order])
@@ -75,7 +75,7 @@ class Reads:
         return bool(self._frame[0])
 
 
-def _ends(stretches: Sequence[Stretch]) -> tuple[Array, Array]:
+def bounds(stretches: Sequence[Stretch]) -> tuple[Array, Array]:
     """Begins and ends, int64 `[n]`, of those that are not empty."""
     found = np.array([s for s in stretches if s[0] < s[1]], np.int64).reshape(-1, 2)
     return found[:, 0].copy(), found[:, 1].copy()

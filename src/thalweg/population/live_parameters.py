@@ -1,0 +1,61 @@
+"""The parameters of the model that the plain loop trains, whatever its own code does to them in between."""
+
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor, nn
+
+from thalweg.recipes.execution.overlap import Stretches, bounds, stretch_of
+
+
+class LiveParameters:
+    """A model's floating-point parameters, those that require no gradient yet among them.
+
+    stacked: each as `[1, …]`, in the memory that the updates step: the parameter's own while its code leaves it there.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._given = {name: p for name, p in model.named_parameters() if p.is_floating_point()}
+        self._trained = {name for name, p in self._given.items() if p.requires_grad}
+        self.stacked = {name: p.detach()[None] for name, p in self._given.items()}
+
+    def chosen(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The gradients `[1, …]` of the parameters that were there at first: an optimizer knows no others."""
+        now = dict(self._model.named_parameters())
+        return {n: g[None] for n, g in gradients.items() if n in self._given and now[n] is self._given[n]}
+
+    def require_known(self, gradients: Iterable[str]) -> None:
+        """That an optimizer which was given those that required a gradient at first knows all that have one now."""
+        later = next((name for name in gradients if name not in self._trained), None)
+        if later:
+            raise RuntimeError(
+                f"the parameter {later!r} required no gradient when the optimizer was made, and has one now"
+            )
+
+    def fetch(self) -> dict[str, nn.Parameter]:
+        """Those whose `.data` the model's code has replaced, by name, their values put where the updates step."""
+        moved = {name: p for name, p in self._given.items() if not _is_at(p, self.stacked[name])}
+        for name, p in moved.items():
+            if p.shape != self.stacked[name].shape[1:]:
+                raise RuntimeError(
+                    f"the model's code replaces the parameter {name!r}, {[*self.stacked[name].shape[1:]]}, by one of"
+                    f" shape {[*p.shape]}"
+                )
+            self.stacked[name].copy_(p.detach()[None])
+        return moved
+
+    def put(self, moved: Mapping[str, nn.Parameter]) -> None:
+        """The values after a step, to where the model's code has them."""
+        for name, p in moved.items():
+            p.detach().copy_(self.stacked[name][0])
+
+
+def share_memory(model: nn.Module) -> bool:
+    """Whether a parameter lies in the memory of another, or of a buffer: weights that were tied by `.data`."""
+    parameters = Stretches(map(stretch_of, model.parameters()))
+    buffers = bounds([*map(stretch_of, model.buffers())])
+    return parameters.met or bool(parameters.meet(*buffers).any())
+
+
+def _is_at(p: Tensor, stacked: Tensor) -> bool:
+    return p.data_ptr() == stacked.data_ptr() and p.shape == stacked.shape[1:] and p.stride() == stacked.stride()[1:]
