@@ -154,6 +154,13 @@ def test_a_tensor_whose_number_goes_out_of_range(value, capturable):
     optimizer.step()
 
 
+def test_another_convention_later_is_refused():
+    _, optimizer = stepped(thalweg.optim.RMSprop)
+    optimizer.param_groups[0]["convention"] = "keras"
+    with pytest.raises(InputError, match="follows the convention 'torch', and a param group's is 'keras'"):
+        optimizer.step()
+
+
 def test_values_that_contradict_each_other_later():
     _, optimizer = stepped(thalweg.optim.SGD, momentum=0.9, nesterov=True)
     optimizer.param_groups[0]["momentum"] = 0.0

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from thalweg.errors import InputError, shown
 from thalweg.optim.precision import PRECISION, Precision, check
-from thalweg.optim.signature import class_name, spelled
+from thalweg.optim.signature import CONVENTION, class_name, spelled
 from thalweg.options.kinds import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.execution import storage
 from thalweg.rules.hyperparameters import Hyperparameter
+
+OTHERS = {*PRECISION, CONVENTION}
+"""What is read beside hyperparameters."""
 
 CONSTANT = {float, int, bool, str, NoneType}
 """Types whose values cannot change while they are the same object."""
@@ -32,7 +36,7 @@ class Reading:
 
     def __init__(self, recipe: Recipe, number: int) -> None:
         self._recipe, self._number = recipe, number
-        self._names = (*spelled(recipe), *PRECISION)
+        self._names = (*spelled(recipe), *PRECISION, CONVENTION)
         self._given: tuple[Any, ...] = ()
         self._constant = False
         self._read: dict[str, Any] = {}
@@ -57,7 +61,12 @@ class Reading:
     def _take(self, changed: Mapping[str, Any]) -> None:
         owner, first = class_name(self._recipe), not self._read
         values = {} if first else self.values.copy()
-        given = self._recipe.split({name: value for name, value in changed.items() if name not in PRECISION})
+        if changed.get(CONVENTION, self._recipe.convention) != self._recipe.convention:
+            raise InputError(
+                f"This {owner} follows the convention {self._recipe.convention!r}, and a param group's is"
+                f" {shown(changed[CONVENTION])}; make an optimizer with that convention for it."
+            )
+        given = self._recipe.split({name: value for name, value in changed.items() if name not in OTHERS})
         for name, value in given.items():
             values[name] = self._recipe.hyperparameters[name].check(owner, value)
         self._recipe.require_consistent(values, owner)
