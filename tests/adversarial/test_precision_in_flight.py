@@ -53,7 +53,7 @@ NOT_A_NUMBER = {"zeroed", "pruned", "held above zero", "a row of padding", "nega
 )  # fmt: skip
 def test_compensated_parameters_changed_by_hand(change, dtype, capturable):
     """What rounding left over belongs to a value that is there no more; at most half a unit of it may remain."""
-    run = made("AdamW", dtype, rounding="compensated", capturable=capturable)
+    run = made("AdamW", dtype, (20, 9), rounding="compensated", capturable=capturable)
     run.step(5)
     with torch.no_grad():
         for p in run.params:
@@ -81,7 +81,7 @@ def test_another_model_is_loaded_into_compensated_parameters():
     "order", [("compensated", "stochastic", "compensated"), ("nearest", "compensated", "nearest", "stochastic")]
 )
 def test_rounding_changed_in_the_group(name, dtype, order):
-    run, wide = made(name, dtype, rounding=order[0]), made(name, torch.float32)
+    run, wide = made(name, dtype, (20, 9), rounding=order[0]), made(name, torch.float32, (20, 9))
     for rounding in order:
         run.group["rounding"] = rounding
         run.step(4)
@@ -105,7 +105,7 @@ def test_what_states_are_held_in_changed_in_the_group(name, order):
         assert float((p - q).detach().abs().mean()) < 0.2 * float(moved)
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", ["AdamW"])
 @pytest.mark.parametrize("before", ["8bit", "bfloat16", "parameter", None])
 @pytest.mark.parametrize("now", ["8bit", "bfloat16", "parameter", None])
 def test_a_checkpoint_held_in_other_bits(name, before, now):
