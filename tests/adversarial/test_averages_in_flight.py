@@ -38,7 +38,6 @@ def test_within_each_other_ema_stays_what_it_is():
     within_each_other("ema")
 
 
-@pytest.mark.xfail(strict=True, reason="the inner one takes averages for trained weights, and makes averages of them")
 def test_within_each_other_schedule_free_weights_stay_what_they_are():
     within_each_other("schedule-free")
 
@@ -54,7 +53,6 @@ def within_each_other(kind):
             unchanged(run, averaged)
 
 
-@pytest.mark.xfail(strict=True, reason="the inner one's end lifts the refusal; the outer one's takes the step back")
 def test_within_each_other_a_step_between_their_ends_is_refused(run):
     with run.optimizer.averaged_weights():
         with run.optimizer.averaged_weights():
@@ -126,7 +124,6 @@ def test_state_forgotten_within(run):
     unchanged(run, before)
 
 
-@pytest.mark.xfail(strict=True, reason="an error while averages are put in place leaves those that were put there")
 def test_a_parameter_that_lost_its_size_is_no_half_swap():
     """Where one parameter fits its average no more, the others still hold what they were trained to."""
     run = Run(thalweg.optim.AdamW, **KINDS["ema"][1])

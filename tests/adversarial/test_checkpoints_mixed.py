@@ -51,13 +51,11 @@ def agree(name, saved, *, rtol=1e-7, refused=InputError, **options):
         torch.testing.assert_close(ours, theirs, rtol=rtol, atol=1e-9)
 
 
-BEGUN_ANEW = "what a checkpoint lacks of a parameter's state is begun anew in silence, beside what it has"
-SILENT = {
+SHARING = {
     "SGD": ["RMSprop"], "RMSprop": ["SGD", "Adadelta"], "Adadelta": ["RMSprop"], "Adam": ["Adamax", "NAdam"],
     "AdamW": ["Adamax", "NAdam"], "Adamax": ["Adam", "AdamW", "NAdam", "RAdam"], "NAdam": ["Adam", "Adamax"],
     "RAdam": ["Adam", "Adamax", "NAdam"],
 }  # fmt: skip
-anew = pytest.mark.xfail(strict=True, reason=BEGUN_ANEW)
 CLEAR = [
     ("SGD", "Adam"),
     ("Adam", "SGD"),
@@ -66,13 +64,17 @@ CLEAR = [
     ("Adagrad", "Adadelta"),
     ("Rprop", "Adam"),
 ]
-PAIRS = [pytest.param(of, to, marks=anew) for of in SILENT for to in SILENT[of]] + CLEAR
+PAIRS = [(of, to) for of in SHARING for to in SHARING[of]] + CLEAR
 
 
 @pytest.mark.parametrize(("of", "to"), PAIRS)
 def test_a_checkpoint_of_another_class(of, to):
     """torch goes on where the states' names agree, and stops at the first step where one is missing."""
-    agree(to, trained(torch.optim, of).optimizer.state_dict())
+    saved = trained(torch.optim, of).optimizer.state_dict()
+    if to == "Adam" and of in ("NAdam", "RAdam"):  # it was asked for amsgrad, which torch forgets on load
+        assert isinstance(gone_on(thalweg.optim, to, saved), InputError)
+        return
+    agree(to, saved)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "NAdam", "Rprop"])
@@ -87,7 +89,6 @@ def test_flags_of_how_it_was_carried_out(name, flag):
     torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)
 
 
-@anew
 @pytest.mark.parametrize("name", sorted({*THEIRS} - {"SGD"}))
 @pytest.mark.parametrize("lost", [0, -1])
 def test_one_state_of_one_parameter_is_lost(name, lost):
@@ -97,7 +98,6 @@ def test_one_state_of_one_parameter_is_lost(name, lost):
     agree(name, saved)
 
 
-@anew
 @pytest.mark.parametrize("name", sorted({*THEIRS} - {"SGD"}))
 def test_the_count_of_steps_is_lost(name):
     """Moments of many steps beside a count of none."""
@@ -130,7 +130,6 @@ def test_a_state_in_another_order_of_keys(name):
     agree(name, saved)
 
 
-@anew
 def test_moments_as_another_library_names_them():
     """Of a library that holds them in 8 bits: torch misses its own at the first step."""
     saved = trained(torch.optim, "Adam").optimizer.state_dict()
@@ -164,16 +163,9 @@ DAMAGED = {
     "a rate that is not a number": lambda saved: saved["param_groups"][0].update(lr=float("nan")),
     "eps that is a list": lambda saved: saved["param_groups"][0].update(eps=[1e-8, 1e-8]),
 }
-UNCLEAR = {"groups as a dict": "a TypeError that says nothing of the checkpoint"}
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(d, marks=[pytest.mark.xfail(strict=True, reason=UNCLEAR[d])] if d in UNCLEAR else [])
-        for d in DAMAGED
-    ],
-)
+@pytest.mark.parametrize("damage", DAMAGED)
 def test_damaged(damage):
     """What torch refuses, at once or at the next step, is refused; what it takes goes on alike or is refused."""
     saved = trained(torch.optim, "Adam").optimizer.state_dict()

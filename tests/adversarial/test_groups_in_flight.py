@@ -9,9 +9,6 @@ import thalweg.optim
 from adversarial.adversary import SHAPES, THEIRS, Run, gradient, parameters, same
 from thalweg.errors import InputError
 
-BY_ROWS = [
-    pytest.mark.xfail(strict=True, reason="numbers beside the moments (a product, an eta) move on once for two steps")
-]
 every = pytest.mark.parametrize("name", THEIRS)
 
 
@@ -151,9 +148,7 @@ def test_one_count_of_steps_shared_by_two_parameters(name):
     same(name, act)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=BY_ROWS if name in ("ASGD", "NAdam") else []) for name in THEIRS]
-)
+@every
 def test_a_parameter_twice_in_one_group(name):
     def act(run):
         run.step(2)

@@ -244,7 +244,6 @@ def test_a_subclass_that_steps_twice():
 
 
 @few
-@pytest.mark.xfail(strict=True, reason="told between the steps of two groups, and as an error it keeps the second back")
 def test_a_warning_told_as_an_error_leaves_no_half_step(name, monkeypatch):
     """Whoever turns warnings into errors and goes on has taken whole steps: all groups, or none."""
     monkeypatch.setattr(watch, "_told", set())

@@ -57,7 +57,6 @@ def test_steps_without_any_gradient_at_first(name):
     same(name, act)
 
 
-@pytest.mark.xfail(strict=True, reason="such a step is taken for one that asks for a state dict's template")
 @pytest.mark.parametrize(
     "name", sorted({*THEIRS} - {"SGD", "Rprop", "Adagrad", "RMSprop", "Adadelta", "Adamax", "ASGD"})
 )

@@ -147,7 +147,6 @@ def test_steps_prepared_anew_most_of_the_time_are_told(monkeypatch):
     assert "SlowStep" in told_of(monkeypatch, run, [fill(kinds[i % 4]) for i in range(100)])
 
 
-@pytest.mark.xfail(strict=True, reason="anything new in a state dict is taken for other memory, at ten times the cost")
 def test_the_reason_told_of_a_slow_step_is_the_reason(monkeypatch):
     """A hook that keeps a number of its own in each state changes no gradient, and no memory that a step reads."""
     run = Run(thalweg.optim.Adam, parameters(torch.float32), lr=0.1)

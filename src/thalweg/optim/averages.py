@@ -24,8 +24,8 @@ def swapped(recipe: Recipe, groups: Iterable[Mapping[str, Any]], all_states: Map
     if not averages:
         raise InputError(f"{class_name(recipe)} keeps no average yet; give ema_decay, such as 0.999, and take a step.")
     trained = {p: p.detach().clone(memory_format=torch.preserve_format) for p in averages}
-    _put(averages)
     try:
+        _put(averages)
         yield
     finally:
         _put(trained)

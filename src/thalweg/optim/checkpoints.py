@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError, listed
+from thalweg.errors import InputError, listed, shown
 from thalweg.optim.eightbit import SCALES
 from thalweg.optim.loading import own_states
 from thalweg.optim.signature import class_name, group_defaults
@@ -44,6 +44,19 @@ def matched(recipe: Recipe, groups: Groups, checkpoint: Mapping[str, Any]) -> di
             require_like(recipe, name, p, checkpoint["state"].get(index, {}))
     pairs = zip(groups, saved, strict=True)
     return {**checkpoint, "param_groups": [_merged(recipe, group, of) for group, of in pairs]}
+
+
+def require_checkpoint(checkpoint: Any) -> None:
+    """Raises `InputError` for what no optimizer has saved."""
+    whole = isinstance(checkpoint, Mapping) and {"state", "param_groups"} <= checkpoint.keys()
+    groups = checkpoint["param_groups"] if whole else None
+    in_order = isinstance(groups, list | tuple) and all(isinstance(g, Mapping) and "params" in g for g in groups)
+    states = checkpoint["state"] if whole and isinstance(checkpoint["state"], Mapping) else {0: None}
+    if not (in_order and all(isinstance(state, Mapping) for state in states.values())):
+        raise InputError(
+            "A checkpoint is what state_dict() of an optimizer returns: a dict of its 'state', by parameter, and its"
+            f" 'param_groups', a list of dicts with 'params'; got {shown(checkpoint)}."
+        )
 
 
 def _merged(recipe: Recipe, group: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +141,7 @@ def require_like(recipe: Recipe, name: str, p: Tensor, state: Mapping[str, Any])
         for key, value in state.items()
         if key not in own and key in _states_of_others() and isinstance(value, Tensor) and value.ndim
     ]
-    if strange and not own.keys() & state.keys():
+    if strange:
         raise InputError(
             f"The checkpoint holds {strange[0]!r} of parameter {name}, which {class_name(recipe)} does not know: it was"
             " saved by another optimizer."

@@ -39,6 +39,7 @@ class Parameter:
 def require(of: Parameter, gradient: Tensor, state: Mapping[str, Any], needs: Needs) -> None:
     """Raises `InputError` with the parameter's name where the three do not fit each other, or have no memory."""
     require_gradient(of, gradient)
+    _require_whole(of, state, needs)
     for name in needs.program.states:
         _require_state(of, name, state)
     for name in ("step", *needs.program.row_states):
@@ -59,9 +60,20 @@ def require_gradient(of: Parameter, gradient: Tensor) -> None:
         )
     if gradient.device != p.device or gradient.is_complex() != p.is_complex() or not _of_numbers(gradient):
         raise of.refused(f"it is {_described(p)} and its gradient {_described(gradient)}")
+    if p.is_conj():
+        raise of.refused("it is conjugated lazily; give p.resolve_conj()")
     _require_apart(of, "its elements", p)
     for name, tensor in (("it", p), ("its gradient", gradient)):
         _require_memory(of, name, tensor)
+
+
+def _require_whole(of: Parameter, state: Mapping[str, Any], needs: Needs) -> None:
+    """That no state of the rule is missing beside others: it would begin anew in the middle of a run."""
+    missing = needs.missing(state)
+    if missing:
+        raise of.refused(
+            f"its state has no {missing!r}; give it, or remove all of its state (del optimizer.state[p]) to begin anew"
+        )
 
 
 def _require_state(of: Parameter, name: str, state: Mapping[str, Any]) -> None:
@@ -71,6 +83,8 @@ def _require_state(of: Parameter, name: str, state: Mapping[str, Any]) -> None:
         return
     _require_like(of, name, held)
     scales, coded = state.get(name + SCALES), held.dtype is torch.uint8
+    if coded and type(of.tensor) in PLAIN and torch.empty_like(of.tensor).stride() != of.tensor.stride():
+        raise of.refused("states in 8 bits need a parameter that fills its memory; give it p.contiguous()")
     if coded != (scales is not None) or not (
         coded or (_of_numbers(held) and held.is_complex() == of.tensor.is_complex())
     ):

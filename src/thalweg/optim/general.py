@@ -12,9 +12,8 @@ from torch import Tensor
 from thalweg.numerics.functions import rows_held_in
 from thalweg.optim import eightbit, fitting, sharded, sparse
 from thalweg.optim import state as states
-from thalweg.optim.precision import Precision
+from thalweg.optim.precision import MOST, Precision
 from thalweg.optim.state import Needs
-from thalweg.optim.watch import SlowStep, tell
 from thalweg.recipes.execution import compiled, overlap, reference, storage
 from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.rows import Array
@@ -68,8 +67,8 @@ def require(work: Work, group: Mapping[str, Any], all_states: states.States) -> 
         fitting.require(fitting.Parameter.of(work.owner, group, place, p), g, state, work.needs)
 
 
-def update(work: Work, all_states: states.States, measured: Mapping[str, Array]) -> None:
-    """One step, in place, of parameters that `require` found in order.
+def update(work: Work, all_states: states.States, measured: Mapping[str, Array]) -> str:
+    """One step, in place, of parameters that `require` found in order. Returns why torch's operators made some of it.
 
     measured: row values measured on the gradients, `[parameters]` or one for all.
     """
@@ -85,8 +84,7 @@ def update(work: Work, all_states: states.States, measured: Mapping[str, Array])
             with rows_held_in(row_dtype):
                 _update(work, bucket, measured)
     obstacle = next((row.obstacle for row in rows if row.obstacle and row.after is None), "")
-    if obstacle and not storage.watched():
-        tell(work.owner, SlowStep, f"{obstacle}, so torch's operators make its step, at several times its cost.")
+    return "" if storage.watched() else obstacle
 
 
 def _row(work: Work, state: states.States, order: int) -> _Row:
@@ -124,6 +122,8 @@ def _stepped(work: Work, state: states.States, p: Tensor) -> float:
     fresh = work.needs.ensure(state, p, counted=work.counted)
     if not work.counted:
         return 1.0 if fresh else 2.0
+    if state["step"].item() >= MOST - 1:
+        state["step"] = state["step"].double()  # float32 would stop here
     state["step"] += 1
     return float(state["step"].item())
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from thalweg.optim import state as states
 from thalweg.optim import tensors
 from thalweg.optim.averages import swapped
 from thalweg.optim.calls import stepping
-from thalweg.optim.checkpoints import matched
+from thalweg.optim.checkpoints import matched, require_checkpoint
 from thalweg.optim.default_device import on_cpu_by_default
 from thalweg.optim.followed import Kernels
 from thalweg.optim.group_keys import check_keys
@@ -88,37 +88,33 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with torch.no_grad(), on_cpu_by_default():
-            if self._is_template():
-                self._create_state()
-            elif self._on_tensors():
-                self._step_on_tensors()
-            elif not self._overflowed():
-                self._step_in_passes()
+        template = undecayed_groups(self.param_groups) if self._is_template() else nullcontext()
+        with torch.no_grad(), on_cpu_by_default(), template:
+            self._step()
         return loss
+
+    def _step(self) -> None:
+        if self._on_tensors():
+            self._step_on_tensors()
+        elif not self._overflowed():
+            self._step_in_passes()
 
     def _is_template(self) -> bool:
         """Whether torch asks for a state dict's template: by a step with a rate of 0, gradients of 0 and no state yet.
 
-        Whatever acts without a gradient (independent weight decay, averages) would act at each such call.
+        It is a step like another, but for weight decay that acts whatever the rate is: it would at each such call.
         """
-        if any(self.state.values()) or not all(map(self._rests, self.param_groups)):
+        signs = any(s.initial == self.recipe.rate and not s.per_row for s in self.recipe.rule.states)  # steps by itself
+        decayed = any(g["weight_decay"] and (signs or g["independent_weight_decay"]) for g in self.param_groups)
+        if not decayed or any(self.state.values()) or not all(map(self._rests, self.param_groups)):
             return False
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        return bool(gradients) and not storage.watched() and all(has_memory(g) and not g.any() for g in gradients)
+        return not storage.watched() and all(has_memory(g) and not g.any() for g in gradients)
 
     def _rests(self, group: Mapping[str, Any]) -> bool:
         """Whether the learning rate is 0, where that is known without waiting for a device."""
         rate = group.get(self.recipe.rate) if self.recipe.rate else None
         return rate is not None and (not isinstance(rate, Tensor) or rate.is_cpu) and plain(rate) == 0
-
-    def _create_state(self) -> None:
-        """Creates the state of every parameter with a gradient, as before a first step."""
-        on_tensors = self._on_tensors()  # there all steps are counted
-        for number, group in enumerate(self.param_groups):
-            needs, params = self._needs(group, number), [p for p in group["params"] if p.grad is not None]
-            for p in params if on_tensors or needs.keeps(params) else ():
-                needs.ensure(self.state[p], p, counted=on_tensors or needs.counts(params))
 
     def _needs(self, group: Mapping[str, Any], number: int) -> states.Needs:
         values = self._recipe.resolve(hyperparameters(self._recipe, group), class_name(self.recipe))
@@ -181,6 +177,9 @@ class Optimizer(torch.optim.Optimizer):
             with optimizer.averaged_weights():
                 evaluate(model)
         """
+        if "_swapped" in self.__dict__:  # within another, they hold their averages already
+            yield
+            return
         with swapped(self.recipe, self.param_groups, self.state):
             self.__dict__["_swapped"] = True
             try:
@@ -194,6 +193,7 @@ class Optimizer(torch.optim.Optimizer):
             for name, value in group_defaults(self.recipe).items():
                 group.setdefault(name, value)
             _set_initial(self.recipe, group)
+        self.__dict__.pop("_updates", None)  # which holds on to earlier state
         if "defaults" in state:  # a copy, or from a pickle
             self._take_scale_where_fused()
         with on_cpu_by_default():
@@ -217,6 +217,7 @@ class Optimizer(torch.optim.Optimizer):
         seen: dict[str, Any] = {}
 
         def match(_: torch.optim.Optimizer, given: dict[str, Any]) -> dict[str, Any]:
+            require_checkpoint(given)
             torchs = {CONVENTION: self.recipe.convention}  # what a checkpoint that says nothing follows
             self._refuse_another_convention([{**torchs, **group} for group in given["param_groups"]])
             seen.update(matched(self.recipe, self.param_groups, given))
@@ -259,6 +260,19 @@ class Optimizer(torch.optim.Optimizer):
         if group.get("differentiable") and other:
             raise InputError(f"{class_name(recipe)}: differentiable=True and {other} do not go together; keep one.")
         return check(class_name(recipe), group)
+
+
+@contextmanager
+def undecayed_groups(groups: Iterable[dict[str, Any]]) -> Iterator[None]:
+    """Within it, no group decays weights; afterwards as before."""
+    before = [(group, group["weight_decay"]) for group in groups]
+    try:
+        for group, _ in before:
+            group["weight_decay"] = 0.0
+        yield
+    finally:
+        for group, decay in before:
+            group["weight_decay"] = decay
 
 
 def _has_sparse_gradients(group: Mapping[str, Any]) -> bool:

@@ -14,6 +14,8 @@ from thalweg.recipes.execution.codes import SMALLEST
 from thalweg.recipes.execution.rounding import LOW, Rounding, keys
 from thalweg.recipes.rows import Array
 
+MOST = 2.0**24  # that float32 counts to: steps beyond are counted in float64
+
 KINDS: Mapping[str, Kind] = {
     "rounding": Choice(get_args(Rounding)),
     "rounding_seed": Whole(0, 2**63 - 1),

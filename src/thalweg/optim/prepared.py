@@ -4,17 +4,18 @@ The general way, `update.py`, costs over ten times as much a parameter. This one
 changed since (which parameters have gradients, their types and layouts, every address) and steps aside where it did.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from operator import attrgetter, is_
+from operator import attrgetter, is_, itemgetter
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from thalweg.numerics.functions import rows_held_in
-from thalweg.optim.eightbit import scales
+from thalweg.optim.eightbit import SCALES, scales
 from thalweg.optim.general import Work
+from thalweg.optim.precision import MOST
 from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.execution import compiled, storage
@@ -40,9 +41,10 @@ class Prepared:
         self._program, self._params, self._each = work.program, [*params], np.arange(len(params))
         self._places, self._version = np.array(work.places), 0
         self._states = states = [all_states[p] for p in params] if work.needs.keeps(params) else []
-        self._held = [value for state in states for value in state.values()]
+        self._own_of = _reader(self._program, states)
+        self._held = self._own_of(states)
         rows, singles = self._rows(gradients, states), self._singles(work, states)
-        self._gradients = Like(gradients)
+        self._gradients, self._single = Like(gradients), [p for p in params if p.numel() == 1]
         self._pinned = Pinned([*chain(*(row[1:] for row in rows), *singles)])
         written = Stretches(stretch_of(tensor) for row in rows for tensor in row[1:])
         self._reads = Reads(written, np.array([*map(reach, gradients)]))
@@ -76,6 +78,9 @@ class Prepared:
     def _singles(self, work: Work, states: Sequence[States]) -> list[list[Tensor]]:
         """The counts of steps, where there are any, and each row state: one number for each parameter."""
         names = [*(["step"] if work.counted else []), *self._program.row_states]
+        of_rows = [state[name] for state in states for name in self._program.row_states]
+        if len({*map(id, self._params)}) < len(self._params) or Stretches(map(stretch_of, of_rows)).met:
+            raise Unsuited("parameters are listed twice, or share their state")
         singles = [[state[name] for state in states] for name in names]
         for name, of in zip(names, singles, strict=True):
             if not all(map(_single, of)) or len({*map(_dtype, of)}) > 1:
@@ -89,7 +94,7 @@ class Prepared:
         """
         if not (_same(params, self._params) and self._state_is_as_before(all_states, version)):
             return False
-        if self._pinned.changed() or storage.watched():
+        if self._pinned.changed() or storage.watched() or any(p.is_neg() for p in self._single):
             return False
         begins = self._gradients.addresses(gradients)
         if begins is None or self._reads.overlap(begins):
@@ -102,6 +107,8 @@ class Prepared:
         gradients = self._begins
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else LATER
+        if t[0] >= MOST - 1 or not alike:
+            self._widen(t)
         if self._row_states or self._program.measured:
             with rows_held_in(self._row_dtype):
                 columns, which = self._anew(values, t, alike, measured, gradients)
@@ -113,6 +120,12 @@ class Prepared:
         if self._by_chance:
             self._draw(t)
         _carry_out(self._passes, columns, which, gradients)
+
+    def _widen(self, t: Array) -> None:
+        """Holds counts that float32 would stop at in float64, from the next step on."""
+        for count, state in zip(t.tolist(), self._states, strict=False):
+            if count >= MOST - 1:
+                state["step"] = state["step"].double()
 
     def _draw(self, t: Array) -> None:
         """The chances of this step."""
@@ -152,16 +165,30 @@ class Prepared:
         return {name: values[name] for name in self._program.inputs}
 
     def _state_is_as_before(self, all_states: States, version: int) -> bool:
-        """Whether every state dict, and everything in it, is the object that it was."""
+        """Whether every state dict, and all in it that a step reads, is the object that it was."""
         moved = version != self._version and self._states
         if moved and not _same([*map(all_states.get, self._params)], self._states):
             return False
         self._version = version
-        return _same([value for state in self._states for value in state.values()], self._held)
+        try:
+            return _same(self._own_of(self._states), self._held)
+        except KeyError:  # something that a step reads was taken out
+            return False
 
 
 class Unsuited(Exception):  # noqa: N818 - no error: the general way takes over
     """These parameters cannot be made ready: why, as a clause, or nothing where that is their nature."""
+
+
+def _reader(program: Program, states: Sequence[States]) -> Callable[[Sequence[States]], list[Any]]:
+    """Reads all that a step needs of parameters' states, where others may keep more."""
+    own = ("step", *program.states, *program.row_states, REST, *(name + SCALES for name in program.states))
+    names = [name for name in own if any(name in state for state in states)]
+    if not all(name in state for name in names for state in states):  # not all have residuals, or scales
+        return lambda of: [state.get(name) for state in of for name in names]
+    if len(names) < 2:
+        return lambda of: [*map(itemgetter(*names), of)] if names else []
+    return lambda of: [*chain.from_iterable(map(itemgetter(*names), of))]
 
 
 def _passes(

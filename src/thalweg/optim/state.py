@@ -42,6 +42,14 @@ class Needs:
         """The dtype of what a parameter keeps one number of beside its step; `None` where it keeps nothing such."""
         return next((state[name].dtype for name in self.program.row_states), None)
 
+    def missing(self, state: Mapping[str, Any]) -> str:
+        """A state of the rule that is not there beside others of the rule that are; empty where all or none are."""
+        rule = self.structure.rule
+        own = [s.name for s in rule.states if s.name in (*self.program.states, *self.program.row_states)]
+        own += ["step"] if rule.counts_steps else []
+        present = any(state.get(name) is not None for name in ("step", *(s.name for s in rule.states)))
+        return next((name for name in own if state.get(name) is None), "") if present else ""
+
     def counts(self, params: Sequence[Tensor]) -> bool:
         """Whether steps are counted: for the rule, or for the chances of rounding."""
         return self.structure.counts_steps or self.precision.chances(params)
@@ -90,7 +98,7 @@ def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: P
     if declared.initial == PARAMETER:
         return {name: start.detach().to(dtype, copy=True, memory_format=torch.preserve_format)}
     if declared.per_row:
-        row = torch.float64 if declared.double else torch.get_default_dtype()
+        row = torch.float64 if declared.double else scalar_dtype()
         return {name: torch.tensor(float(start), dtype=row)}
     if precision.in_8_bits(p) and not declared.holds_weights:
         return eightbit.filled(name, p, float(start))

@@ -64,8 +64,9 @@ class Updates:
         values_of = [] if watch.done else [update.values for update in updates]
         if values_of:
             watch.before(groups, values_of, all_states)
-        for update, of_gradients in zip(updates, measured, strict=True):
-            update.step(all_states, of_gradients)
+        told = [update.step(all_states, of_gradients) for update, of_gradients in zip(updates, measured, strict=True)]
+        for sentence in filter(None, told):
+            tell(class_name(self._recipe), SlowStep, sentence)
         if values_of:
             watch.after(groups, values_of, all_states)
 
@@ -96,7 +97,7 @@ class GroupUpdate:
         self._prepared: Prepared | None = None
         self._patterns: dict[Sequence[int], Prepared] = {}
         self._general: Work | None = None
-        self._anew = 0
+        self._anew = self._many = 0
         self._params: list[Tensor] = []
         self._gradients: list[Tensor] = []
         self._places: Sequence[int] = ()
@@ -150,6 +151,9 @@ class GroupUpdate:
         if ready and same and ready.fits(all_states, version, self._params, self._gradients):
             self._prepared, self._general, self._anew = ready, None, 0
             return
+        if ready or len(self._group["params"]) != self._many:
+            self._patterns.clear()  # of tensors that are used no more
+        self._prepared, self._many = None, len(self._group["params"])
         self._require_dense(self._gradients)
         sharded.require_whole(self._params, reading.precision)
         self._gradients = [*map(sparse.coalesced, self._gradients)]
@@ -157,35 +161,38 @@ class GroupUpdate:
         self._general = Work(class_name(self._recipe), needs, self._params, self._gradients, self._places)
         general.require(self._general, self._group, all_states)
 
-    def step(self, all_states: states.States, measured: Measured) -> None:
-        """One step of what was gathered and checked."""
+    def step(self, all_states: states.States, measured: Measured) -> str:
+        """One step of what was gathered and checked. Returns what is to be told of it."""
+        told = ""
         if self._general is None:
             assert self._prepared is not None
             self._prepared.run(self._reading.values, measured)
         else:
-            self._step_generally(self._general, all_states, measured)
+            told = self._step_generally(self._general, all_states, measured)
         increment_version(self._params)  # so that autograd notices a step between a forward and its backward pass
         self._params, self._gradients, self._general = [], [], None
+        return told
 
-    def _step_generally(self, work: Work, all_states: states.States, measured: Measured) -> None:
+    def _step_generally(self, work: Work, all_states: states.States, measured: Measured) -> str:
         """Whatever they look like; and makes the next such step ready."""
-        general.update(work, all_states, measured)
+        obstacle = general.update(work, all_states, measured)
+        if obstacle:
+            return f"{obstacle}, so torch's operators make its step, at several times its cost."
         self._anew += 1
-        if self._anew == PATIENCE:
-            self._tell("which parameters have a gradient, or where and how they lie in memory, changes at each step")
-        if not self._params or storage.watched():
-            return
+        reason = self._prepare(work, all_states) if self._params and not storage.watched() else ""
+        if not reason and self._anew == PATIENCE:
+            reason = "which parameters have a gradient, or where and how they lie in memory, changes at each step"
+        return reason and f"{reason}, so that each step is prepared anew, at several times its cost."
+
+    def _prepare(self, work: Work, all_states: states.States) -> str:
+        """Why it cannot be made ready; empty where it is, or where that is its nature."""
         if len(self._patterns) == PATTERNS:
             self._patterns.clear()
         try:
             self._patterns[self._places] = Prepared(work, all_states)
         except Unsuited as reason:
-            if str(reason):
-                self._tell(str(reason))
-
-    def _tell(self, reason: str) -> None:
-        sentence = f"{reason}, so that each step is prepared anew, at several times its cost."
-        tell(class_name(self._recipe), SlowStep, sentence)
+            return str(reason)
+        return ""
 
     def _require_readable(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
         """What is read ahead of the step's own checks."""

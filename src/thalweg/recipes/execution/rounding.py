@@ -85,8 +85,12 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def joined(p: Tensor, rest: Tensor) -> Tensor:
-    """The float32 value of a parameter and its rest."""
+    """The float32 value of a parameter and its rest.
+
+    Beside 0 no rest is negative: such a one is left from a value that somebody has overwritten.
+    """
     if p.dtype is torch.bfloat16:
+        rest = torch.where(p == 0, rest.clamp(min=0), rest)
         return (p.float().view(torch.int32) + rest).view(torch.float32)
     wide = p.float()
     return wide + rest * _unit(wide) / 2**16

@@ -134,7 +134,7 @@ def _place(j: int, held: str) -> str:
 
 def _loaded(stream: str, held: str) -> str:
     if held == "halves":
-        return f"_joined({stream}_[_i], _rest_[_i])"
+        return f"_joined({stream}_[_i], _rest_[_i] if {stream}_[_i] & 0x7FFF or _rest_[_i] > 0 else types.int16(0))"
     if held == "uint8":
         return f"{stream}_[_i - _first]"
     return f"_widened({stream}_[_i])" if BYTES[held] == 2 else f"{stream}_[_i]"

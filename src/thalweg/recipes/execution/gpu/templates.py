@@ -51,7 +51,8 @@ def _by_chance(_value, _index, _key):
 
 @triton.jit
 def _joined(_half, _rest):
-    """The float32 of which they are the upper and the lower half."""
+    """The float32 of which they are the upper and the lower half. Beside 0 a negative one is of another value."""
+    _rest = _tl.where(((_half & 0x7FFF) == 0) & (_rest < 0), 0, _rest)
     return ((_half.to(_tl.uint32) << 16) + _rest.to(_tl.uint32)).to(_tl.float32, bitcast=True)
 
 
