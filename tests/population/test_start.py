@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -177,6 +177,7 @@ def test_a_loss_that_takes_no_fewer_samples_leaves_the_start_unknown() -> None:
 LOSSES = st.lists(st.floats(-10, 10), min_size=1, max_size=6)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(LOSSES, LOSSES, st.floats(-10, 10), st.floats(-10, 10), st.floats(0, 5))
 def test_what_improves_at_every_measurement_never_worsened(
     training: list[float], validation: list[float], first: float, start: float, spread: float

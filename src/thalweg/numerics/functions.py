@@ -124,7 +124,7 @@ _row_dtype: ContextVar[Any] = ContextVar("row_dtype", default=None)
 
 
 def row_dtype() -> Any:
-    """The dtype that row state is held in: float64 where that is torch's default, unless `rows_held_in` says otherwise."""
+    """The dtype of row state: float64 where that is torch's default, else float32; or what `rows_held_in` says."""
     import torch
 
     return _row_dtype.get() or (torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32)

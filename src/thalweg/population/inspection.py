@@ -61,7 +61,7 @@ def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) 
     with drawn:
         outputs = _evaluated(job, model, "train", batch)
         require_labels(job.workload, outputs)
-        require_repeatable(job.workload.metric, outputs, batch[1])
+    require_repeatable(job.workload.metric, outputs, batch[1])
     job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])), model_bytes=model_bytes(model))
     with drawn, Cost() as cost:
         loss, trained = _stepped(job, model, batch, seed)
