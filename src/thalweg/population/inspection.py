@@ -1,7 +1,7 @@
 """The look at the user's own code before anything trains: what is wrong with it is said at once."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -42,6 +42,7 @@ def inspect(job: Job, seed: int) -> Job:
         _require_new(model, other)
         alike = _alike(model, build(job.workload, seed + 1, job.device))
     first, _, last = _batches(job.workload)
+    versions = {name: buffer._version for name, buffer in model.named_buffers() if not buffer.is_inference()}
     before, drawn = fingerprints(job.workload, model), Drawn(seed)
     job, loss = _counted(job, model, first, seed, drawn)
     losses = _of_few(job, other, first, seed, drawn) if job.large else [loss, _again(job, other, first, seed, drawn)]
@@ -52,6 +53,12 @@ def inspect(job: Job, seed: int) -> Job:
     job = replace(job, random=drawn.here, outside=drawn.outside)
     kept = changed(before, fingerprints(job.workload, model))
     reason, notes = _read(job, model, kept, losses)
+    if drawn.recomputed:
+        raise InputError(
+            f"The model of {job.workload.name!r} draws random numbers again in its backward pass, in a block under"
+            " torch.utils.checkpoint: they would be others than the first time; leave checkpointing, or the dropout within, out."
+        )
+    _require_own_buffers(model, other, versions)
     notes += (reasons.ALIKE,) * alike
     return replace(job, only_loop=reason, shared_state=reasons.shared(kept), notes=notes)
 
@@ -87,6 +94,8 @@ def _read(job: Job, model: nn.Module, kept: str, losses: list[float]) -> tuple[s
         return "its gradients are sparse", (*notes, reasons.SPARSE)
     if kept:
         return reasons.of_state(kept), notes
+    if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in model.parameters()):
+        return reasons.HOOKS, notes
     if share_memory(model):
         return reasons.SHARED_MEMORY, notes
     if job.outside:
@@ -156,6 +165,17 @@ def _require_trainable(workload: Workload, model: nn.Module) -> None:
     odd = next((name for name, p in trained if not p.is_floating_point()), None)
     if odd:
         raise InputError(f"The parameter {odd!r} of {workload.name!r} must be of a real floating-point dtype.")
+
+
+def _require_own_buffers(model: nn.Module, other: nn.Module, versions: Mapping[str, int]) -> None:
+    """That no buffer which changes as a model is called belongs to two of them: each run would change the others."""
+    theirs = {buffer.data_ptr() for buffer in other.buffers() if buffer.numel()}
+    for name, buffer in model.named_buffers():
+        if buffer.data_ptr() in theirs and name in versions and buffer._version != versions[name]:
+            raise InputError(
+                f"model() must return a new model at every call, and two calls share the buffer {name!r}, which changes"
+                " as they are called: build or copy it inside of model()."
+            )
 
 
 def _require_new(model: nn.Module, other: nn.Module) -> None:

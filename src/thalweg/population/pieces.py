@@ -76,13 +76,12 @@ def measured(
     workload: Workload, outputs: Any, targets: Tensor, members: int, *, loss: bool
 ) -> tuple[list[float], list[float]]:
     """(metrics, losses if asked for) of outputs `[members, samples, …]`."""
-    metrics = _metrics(workload.metric, outputs, targets, members)
-    if not loss:
-        return metrics, []
-    if members == 1:
-        return metrics, [float(mean_loss(workload, _member(outputs, 0), targets))]
-    losses: Tensor = vmap(partial(mean_loss, workload), in_dims=(0, None))(outputs, targets)
-    return metrics, losses.tolist()
+    losses: list[float] = []  # before the metric, which may work on what it is given
+    if loss and members == 1:
+        losses = [float(mean_loss(workload, _member(outputs, 0), targets))]
+    elif loss:
+        losses = vmap(partial(mean_loss, workload), in_dims=(0, None))(outputs, targets).tolist()
+    return _metrics(workload.metric, outputs, targets, members), losses
 
 
 def number(metric: Metric, outputs: Any, targets: Tensor) -> float:

@@ -3,6 +3,7 @@
 A traced program holds what the first call did, so a model whose code changes itself has to be called every time.
 """
 
+import array
 import functools
 import random
 import sys
@@ -22,6 +23,7 @@ from thalweg.workloads.workload import Workload
 Fingerprints = Mapping[str, bytes]
 MOST_NODES = 20_000  # values looked at for one name
 MOST_BYTES = 16 << 20  # of tensors and arrays that are read for one name; others count by their place and version
+DEEPEST = 100  # values within each other
 REGISTERED = {"_parameters", "_buffers", "_modules", "training"}  # of a module: seen elsewhere
 FOREIGN = sys.stdlib_module_names - {"types"} | {"torch", "numpy", "thalweg"}
 """Packages whose functions and objects keep no state of the user's, but for the kinds named below."""
@@ -72,7 +74,7 @@ class _Walk:
         self._registered, self._modules = registered, modules
         self._hash = blake2b(digest_size=16)
         self._seen: dict[int, Any] = {}  # the values themselves, so that no id is given out again
-        self._bytes = 0
+        self._bytes = self._depth = 0
 
     def digest(self, value: Any) -> bytes:
         self._visit(value)
@@ -85,9 +87,15 @@ class _Walk:
         self._note(type(value).__qualname__)
         if value is None or isinstance(value, bool | int | float | complex | str | bytes):
             self._note(value)
-        elif id(value) not in self._seen and len(self._seen) < MOST_NODES:
+        elif id(value) not in self._seen and len(self._seen) < MOST_NODES and self._depth < DEEPEST:
             self._seen[id(value)] = value
-            self._enter(value)
+            self._depth += 1
+            try:
+                self._enter(value)
+            except Exception as error:  # whatever somebody's object raises when it is looked at
+                self._note(type(error).__qualname__)
+            finally:
+                self._depth -= 1
 
     def _enter(self, value: Any) -> None:
         """Notes a value that may hold others, by the first kind that it is of."""
@@ -123,12 +131,21 @@ class _Walk:
         except Exception:  # one without values
             self._note(id(tensor), getattr(tensor, "_version", 0))
 
-    def _array(self, array: Any) -> None:
-        self._note(array.shape, array.dtype)
-        if array.dtype.hasobject:
-            self._each(array.ravel().tolist())
+    def _users_module(self, module: types.ModuleType) -> None:
+        """What a module of the user's holds by itself: numbers, lists and the like, but no functions and classes."""
+        name = getattr(module, "__name__", "")
+        if _foreign(name) or not getattr(module, "__file__", None) or "site-packages" in str(module.__file__):
+            return
+        code = (types.ModuleType, types.FunctionType, type)
+        own = {k: v for k, v in vars(module).items() if not k.startswith("__") and not isinstance(v, code)}
+        self._items(own)
+
+    def _array(self, values: Any) -> None:
+        self._note(values.shape, values.dtype)
+        if values.dtype.hasobject:
+            self._each(values.ravel().tolist())
         else:
-            self._memory(np.ascontiguousarray(array).reshape(-1).view(np.uint8), array)
+            self._memory(np.ascontiguousarray(values).reshape(-1).view(np.uint8), values)
 
     def _memory(self, data: Any, owner: Any) -> None:
         self._bytes += data.nbytes
@@ -213,7 +230,8 @@ KINDS: tuple[tuple[Any, Callable[[_Walk, Any], None]], ...] = (
     (types.MethodType, _Walk._method),
     ((staticmethod, classmethod), lambda walk, method: walk._visit(method.__func__)),
     (functools.partial, lambda walk, call: walk._each((call.func, call.args, call.keywords))),
-    (types.ModuleType, lambda walk, module: None),
+    (types.ModuleType, _Walk._users_module),
+    (array.array, lambda walk, numbers: walk._note(numbers.typecode, numbers.tobytes())),
     (types.GeneratorType, _Walk._generator),
     (torch.Generator, lambda walk, generator: walk._tensor(generator.get_state())),
     (random.Random, lambda walk, generator: walk._visit(generator.getstate())),

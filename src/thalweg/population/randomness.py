@@ -2,6 +2,7 @@
 
 import hashlib
 import random as python
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -32,14 +33,23 @@ class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, seed: int, step: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.sites = 0
+        self.sites, self.recomputed = 0, False
         self._seed, self._step = seed, step
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not is_random(func):
             return func(*args, **(kwargs or {}))
         self.sites += 1
+        self.recomputed |= _in_checkpoint()
         return _seeded(mix(self._seed, self._step, self.sites), func, args, kwargs or {})
+
+
+def _in_checkpoint() -> bool:
+    """Whether a block under `torch.utils.checkpoint` is computed again, in a backward pass."""
+    frame: Any = sys._getframe() if torch._C._current_graph_task_id() != -1 else None
+    while frame is not None and frame.f_globals.get("__name__") != "torch.utils.checkpoint":
+        frame = frame.f_back
+    return frame is not None
 
 
 @contextmanager
@@ -80,11 +90,11 @@ class PythonRandomness:
 class Drawn:
     """Contexts, one after the other, that each begin all random numbers anew; which of them were drawn in any.
 
-    here: torch's. outside: Python's or NumPy's.
+    here: torch's. outside: Python's or NumPy's. recomputed: whether any in a block that is computed again.
     """
 
     def __init__(self, seed: int) -> None:
-        self._seed, self.here, self.outside = seed, False, False
+        self._seed, self.here, self.outside, self.recomputed = seed, False, False, False
 
     def __enter__(self) -> None:
         self._outside, self._here = PythonRandomness(self._seed), SeededRandomness(self._seed, 1)
@@ -95,6 +105,7 @@ class Drawn:
         self._here.__exit__(*error)  # type: ignore[no-untyped-call]
         self._outside.__exit__(*error)
         self.here |= self._here.sites > 0
+        self.recomputed |= self._here.recomputed
         self.outside |= self._outside.drew
 
 

@@ -6,6 +6,11 @@ from collections.abc import Sequence
 ALIKE = "model() gives the same initial weights for every seed: seeds differ in the order of batches alone."
 SPARSE = "The model's sparse gradients are trained as dense ones, as with sparse=False."
 SHARED_MEMORY = "its parameters share memory (weights tied by .data), which a population's would not"
+HOOKS = "its parameters have hooks, which a traced program would not call"
+FROZEN_MODE = (
+    "Layers that model() puts into evaluation mode are trained in training mode, as model.train() does: override"
+    " train() where they are to stay in it."
+)
 CHANGING = "which parameters the loss depends on changes from batch to batch"
 SAME = 1e-4  # relative: losses of equal weights, batches and seeds differ by rounding at most
 

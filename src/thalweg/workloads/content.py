@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ def content(workload: Workload, model: nn.Module) -> Mapping[str, str]:
     metric = (workload.metric.name, str(workload.metric.higher_is_better), *_described(workload.metric.function))
     return {
         "data": _digest(*map(_tensor, data)),
-        "model": _digest(repr(model), *sources, *(f"{n} {_tensor(t)}" for n, t in model.state_dict().items())),
+        "model": _digest(_printed(model), *sources, *_states(model)),
         "loss": _digest(*_described(workload.loss), *metric),
     }
 
@@ -35,6 +36,22 @@ def _digest(*parts: str) -> str:
     for part in parts:
         whole.update(f"{len(part)}:{part}".encode())
     return whole.hexdigest()
+
+
+def _printed(module: nn.Module) -> str:
+    """Its structure as it prints it, without addresses, which are others in every process."""
+    try:
+        return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(module))
+    except Exception as error:  # whatever somebody's extra_repr raises
+        return f"{type(module).__qualname__} {type(error).__qualname__}"
+
+
+def _states(module: nn.Module) -> list[str]:
+    """Its parameters and buffers, and what else it saves where it can."""
+    try:
+        return [f"{name} {_tensor(value)}" for name, value in module.state_dict().items()]
+    except Exception:  # whatever somebody's get_extra_state raises
+        return [f"{n} {_tensor(t)}" for n, t in (*module.named_parameters(), *module.named_buffers())]
 
 
 def _tensor(value: Any) -> str:
@@ -51,7 +68,7 @@ def _described(function: Any) -> list[str]:
         held = [_value(v) for v in (*function.args, *sorted(function.keywords.items()))]
         return ["partial", *_described(function.func), *held]
     if isinstance(function, nn.Module):
-        return [repr(function), *(f"{n} {_tensor(t)}" for n, t in function.state_dict().items())]
+        return [_printed(function), *_states(function)]
     cells = getattr(function, "__closure__", None) or ()
     held = [_value(c.cell_contents) for c in cells]
     named = function if hasattr(function, "__qualname__") else type(function)
