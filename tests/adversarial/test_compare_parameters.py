@@ -1,0 +1,104 @@
+"""Models that freeze, add or change parameters while they train: as by hand, or said."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from by_hand import compared, executions, held, problem
+from torch import Tensor, nn
+
+
+class Unfreezes(nn.Module):
+    """The first layer is trained from the sixth call on: gradual unfreezing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.out, self.calls = nn.Linear(4, 6), nn.Linear(6, 1), 0
+        self.first.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.calls += 1
+            self.first.requires_grad_(self.calls > 5)
+        return self.out(torch.tanh(self.first(x)))
+
+
+@pytest.mark.xfail(strict=True, reason="only what requires a gradient when training begins is ever stepped")
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "torch.optim:SGD"])
+def test_layers_that_are_unfrozen_in_training(optimizer: str) -> None:
+    result = held(Unfreezes, optimizers=[optimizer])
+    assert executions(result) == {"loop"}
+
+
+def test_layers_that_are_frozen_in_training() -> None:
+    class Freezes(Unfreezes):
+        def __init__(self) -> None:
+            super().__init__()
+            self.requires_grad_(True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                self.calls += 1
+            self.first.requires_grad_(self.calls <= 5)
+            return self.out(torch.tanh(self.first(x)))
+
+    held(Freezes)
+
+
+def test_two_parts_that_take_turns() -> None:
+    class Turns(Unfreezes):
+        def __init__(self) -> None:
+            super().__init__()
+            self.requires_grad_(True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                self.calls += 1
+            self.first.requires_grad_(self.calls % 2 == 0)
+            self.out.requires_grad_(self.calls % 2 == 1)
+            return self.out(torch.tanh(self.first(x)))
+
+    held(Turns)
+
+
+def test_a_layer_that_is_added_late_is_no_ones_to_train() -> None:
+    class Grows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out, self.calls = nn.Linear(4, 1), 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += self.training
+            if self.calls == 6 and not hasattr(self, "more"):
+                self.more = nn.Linear(4, 1).double()
+            return self.out(x) + (self.more(x) if hasattr(self, "more") else 0)
+
+    result = compared(problem(Grows))
+    assert executions(result) == {"loop"}
+    assert not any(run.failure for run in result.runs)
+
+
+class Clamps(nn.Linear):
+    """Weights held within bounds by the model itself."""
+
+    way = "no_grad"
+
+    def __init__(self) -> None:
+        super().__init__(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.way == "data":
+            self.weight.data.clamp_(-0.4, 0.4)
+        else:
+            with torch.no_grad():
+                self.weight.clamp_(-0.4, 0.4)
+        return super().forward(x)
+
+
+class ClampsData(Clamps):
+    way = "data"
+
+
+@pytest.mark.parametrize("model", [Clamps, ClampsData], ids=["without gradient", "by the data"])
+def test_weights_that_the_forward_pass_clamps(model: Callable[[], nn.Module]) -> None:
+    held(model)
