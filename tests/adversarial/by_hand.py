@@ -1,7 +1,7 @@
 """The training that `compare` promises, written out in plain PyTorch, and how a comparison is held to it."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,14 +89,6 @@ def held(
         if run.diverged_at is None:
             assert len(ours) == len(losses)
     return result
-
-
-def cases(names: Iterable[str], broken: Mapping[str, str]) -> list[Any]:
-    """Parameters of a test, one a name; of those that are `broken`, why."""
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=broken[name]) if name in broken else ())
-        for name in names
-    ]
 
 
 def executions(result: thalweg.Result) -> set[str]:

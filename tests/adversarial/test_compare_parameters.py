@@ -23,9 +23,12 @@ class Unfreezes(nn.Module):
         return self.out(torch.tanh(self.first(x)))
 
 
-@pytest.mark.xfail(strict=True, reason="only what requires a gradient when training begins is ever stepped")
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "torch.optim:SGD"])
 def test_layers_that_are_unfrozen_in_training(optimizer: str) -> None:
+    if ":" in optimizer:  # which was made for what is trained at first: its runs end, and say why
+        result = compared(problem(Unfreezes), [optimizer])
+        assert all("required no gradient" in run.failure for run in result.runs)
+        return
     result = held(Unfreezes, optimizers=[optimizer])
     assert executions(result) == {"loop"}
 

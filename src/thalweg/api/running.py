@@ -12,6 +12,7 @@ from thalweg.analysis.verdict import verdict
 from thalweg.api.result import REPORT, Result
 from thalweg.errors import InputError, Interrupted, first_line, shown
 from thalweg.options import declared as options
+from thalweg.population.models import BUILDING
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
 from thalweg.studies.keeping import Keeping, Kept
@@ -62,12 +63,25 @@ def run(prepared: Prepared, keeping: Keeping, show: Observer) -> Result:
 
 def checked(prepare: Callable[[], Prepared], show: Observer) -> Prepared:
     """A study made ready, and that it is being made ready said at once: a large model's checks take a while."""
+    require_plain_context()
     show.plan("checking the model")
     try:
         return prepare()
     except BaseException:
         show.close()
         raise
+
+
+def require_plain_context() -> None:
+    """Raises `InputError` within contexts of torch that runs, which train on threads of their own, would not see."""
+    if getattr(BUILDING, "now", False):
+        raise InputError(
+            "A comparison cannot be called within model(), whose random numbers it would draw: call it before."
+        )
+    if torch.is_inference_mode_enabled():
+        raise InputError("Nothing can be trained within torch.inference_mode(): call this outside of it.")
+    if any(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")):
+        raise InputError("Runs do not see torch.autocast around a comparison: put it into the model's forward().")
 
 
 def problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:

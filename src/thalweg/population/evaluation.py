@@ -109,7 +109,7 @@ class Evaluator:
         """(metrics, losses if asked for) of outputs `[members, chunk, …]`, chunk by chunk."""
         if self._divides(split):
             sums = Sums(self._workload, members, loss=loss)
-            for targets in torch.split(split.targets, self._chunk):
+            for targets in torch.split(split.targets, self._sizes(split)):
                 sums.add(next(outputs), targets)  # nothing holds a piece while the next is made
             return sums.metrics, sums.losses
         return measured(self._workload, _join(list(outputs)), split.targets, members, loss=loss)
@@ -117,9 +117,15 @@ class Evaluator:
     def _divides(self, split: Split) -> bool:
         return self._pieces is not None and self._pieces(split.targets)
 
+    def _sizes(self, split: Split) -> list[int]:
+        """Samples of each chunk: none of one sample, which batch norm would refuse, where the split has more."""
+        sizes = [self._chunk] * (len(split) // self._chunk)
+        rest = len(split) % self._chunk
+        return [*sizes[:-1], sizes[-1] + 1] if rest == 1 and sizes else [*sizes, *([rest] if rest else [])]
+
     def _chunks(self, split: Split) -> Iterator[tuple[Tensor, ...]]:
         """Copies: a model may write into its inputs."""
-        for xs in zip(*(torch.split(x, self._chunk) for x in split.inputs), strict=True):
+        for xs in zip(*(torch.split(x, self._sizes(split)) for x in split.inputs), strict=True):
             yield tuple(x.clone() for x in xs)
 
 

@@ -15,13 +15,13 @@ from thalweg.population import reasons
 from thalweg.population.alone import gradients_of
 from thalweg.population.batches import Batch
 from thalweg.population.cost import Cost, model_bytes
-from thalweg.population.evaluation import Evaluator, output_bytes
-from thalweg.population.job import Job, exhausted, users_fault
+from thalweg.population.evaluation import Evaluator, chunk_size, output_bytes
+from thalweg.population.job import FILTERS, Job, exhausted, users_fault
 from thalweg.population.labels import require_labels
 from thalweg.population.live_parameters import share_memory
 from thalweg.population.losses import mean_loss
-from thalweg.population.models import build
-from thalweg.population.python_state import changed, fingerprints
+from thalweg.population.models import build, made
+from thalweg.population.python_state import changed, fingerprints, referred, unseen
 from thalweg.population.randomness import Drawn, seeded
 from thalweg.population.repeatability import require_repeatable
 from thalweg.population.verification import first_batches
@@ -40,7 +40,8 @@ def inspect(job: Job, seed: int) -> Job:
         model, other = (build(job.workload, seed, job.device) for _ in range(2))
         _require_trainable(job.workload, model)
         _require_new(model, other)
-        alike = _alike(model, build(job.workload, seed + 1, job.device))
+        third = made(job.workload, seed + 1)
+        alike, evaluates = _alike(model, third.to(job.device)), not all(m.training for m in third.modules())
     first, _, last = _batches(job.workload)
     versions = {name: buffer._version for name, buffer in model.named_buffers() if not buffer.is_inference()}
     before, drawn = fingerprints(job.workload, model), Drawn(seed)
@@ -56,11 +57,45 @@ def inspect(job: Job, seed: int) -> Job:
     if drawn.recomputed:
         raise InputError(
             f"The model of {job.workload.name!r} draws random numbers again in its backward pass, in a block under"
-            " torch.utils.checkpoint: they would be others than the first time; leave checkpointing, or the dropout within, out."
+            " torch.utils.checkpoint: they would be others than the first time; leave out the checkpointing, or the"
+            " dropout within it."
         )
     _require_own_buffers(model, other, versions)
-    notes += (reasons.ALIKE,) * alike
+    notes += (reasons.ALIKE,) * alike + (reasons.FROZEN_MODE,) * evaluates
+    if not reason and (name := unseen(job.workload, model)):
+        notes += (reasons.of_unseen(name),)
+    if not job.large:
+        reads, together = _peculiar(job, model, first, seed, drawn)
+        reason, notes = reason or reads, (*notes, *together)
     return replace(job, only_loop=reason, shared_state=reasons.shared(kept), notes=notes)
+
+
+def _peculiar(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> tuple[str, tuple[str, ...]]:
+    """Why the loop alone can evaluate it, where it reads its gradients; a note where samples depend on each other."""
+
+    def answers(batch: Batch) -> list[Tensor]:
+        with drawn:
+            outputs = tree_leaves(_evaluated(job, model, "train", batch))
+        return [o.detach().clone() for o in outputs if isinstance(o, Tensor)]
+
+    with drawn:
+        _stepped(job, model, batch, seed)
+    with_gradients = answers(batch)
+    model.zero_grad(set_to_none=True)
+    whole, half = answers(batch), len(batch[1]) // 2
+    reads = reasons.GRADIENTS if not _alike_tensors(with_gradients, whole) else ""
+    if not half or job.random:
+        return reads, ()
+    part = answers(_head(Split(*batch), half))
+    alone = _alike_tensors([o[:half] for o in whole if o.ndim and len(o) == len(batch[1])], [o for o in part if o.ndim])
+    return reads, () if alone else (reasons.of_together(chunk_size(job)),)
+
+
+def _alike_tensors(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+    return all(
+        a.shape != b.shape or torch.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
+        for a, b in zip(ours, theirs, strict=False)
+    )
 
 
 def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> tuple[Job, float]:
@@ -96,6 +131,8 @@ def _read(job: Job, model: nn.Module, kept: str, losses: list[float]) -> tuple[s
         return reasons.of_state(kept), notes
     if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in model.parameters()):
         return reasons.HOOKS, notes
+    if name := referred(model):
+        return reasons.of_reference(name), notes
     if share_memory(model):
         return reasons.SHARED_MEMORY, notes
     if job.outside:
@@ -112,7 +149,7 @@ def _alike(model: nn.Module, other: nn.Module) -> bool:
 
 def _stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float, frozenset[str]]:
     """The loss of a batch, and the parameters that it reaches."""
-    with _blamed(job.workload, model, "train", batch), warnings.catch_warnings():
+    with _blamed(job.workload, model, "train", batch), FILTERS, warnings.catch_warnings():
         warnings.filterwarnings("error", message="Using a target size")  # torch broadcasts them to all pairs
         loss, gradients = gradients_of(job, model, batch, seed, 1)
     if not gradients:
@@ -157,6 +194,10 @@ def _require_measurable(job: Job, model: nn.Module, seed: int) -> None:
 
 
 def _require_trainable(workload: Workload, model: nn.Module) -> None:
+    if any(p.is_inference() for p in model.parameters()):
+        raise InputError(
+            "model() must make its parameters outside of torch.inference_mode(), where none can be trained."
+        )
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     if not trained:
         raise InputError(

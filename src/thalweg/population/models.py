@@ -1,5 +1,6 @@
 """A seed's model, and models stacked along a leading member dimension."""
 
+import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -12,18 +13,35 @@ from thalweg.population.job import exhausted, users_fault
 from thalweg.population.randomness import PythonRandomness
 from thalweg.workloads.workload import Workload
 
+BUILDING = threading.local()
+"""Whether this thread is within `model()`, while which no other can build one."""
+
 
 def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
+    """A seed's model on a device, in training mode."""
+    try:
+        return made(workload, seed).to(device).train()
+    except InputError:
+        raise
+    except Exception as error:
+        raise error if exhausted(error) else users_fault(workload, error) from error
+
+
+def made(workload: Workload, seed: int) -> nn.Module:
     """`torch.manual_seed(seed); random.seed(seed); numpy.random.seed(seed); model()`.
 
     The random state of all three is left as it was found.
     """
     with PythonRandomness(seed), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return _made(workload, device)
+        BUILDING.now = True
+        try:
+            return _checked(workload)
+        finally:
+            BUILDING.now = False
 
 
-def _made(workload: Workload, device: torch.device) -> nn.Module:
+def _checked(workload: Workload) -> nn.Module:
     try:
         model = workload.model()
         if not isinstance(model, nn.Module):
@@ -32,7 +50,7 @@ def _made(workload: Workload, device: torch.device) -> nn.Module:
             isinstance(p, UninitializedParameter | UninitializedBuffer) for p in (*model.parameters(), *model.buffers())
         ):
             raise InputError("model() must return a model whose lazy layers know their sizes: call it once on a batch.")
-        return model.to(device).train()
+        return model
     except InputError:
         raise
     except Exception as error:

@@ -4,6 +4,7 @@ A traced program holds what the first call did, so a model whose code changes it
 """
 
 import array
+import ctypes
 import functools
 import random
 import sys
@@ -11,6 +12,9 @@ import types
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from hashlib import blake2b
 from typing import Any
 
@@ -31,11 +35,39 @@ FOREIGN = sys.stdlib_module_names - {"types"} | {"torch", "numpy", "thalweg"}
 
 def fingerprints(workload: Workload, model: nn.Module) -> Fingerprints:
     """One for every attribute of the model's modules and of their classes, and for the loss and the metric."""
+    return {name: walk.digest(value) for name, value, walk in _walks(workload, model)}
+
+
+def unseen(workload: Workload, model: nn.Module) -> str:
+    """The first name behind which there is more than is looked at; empty where there is none."""
+    for name, value, walk in _walks(workload, model):
+        walk.digest(value)
+        if walk.cut:
+            return name
+    return ""
+
+
+def _walks(workload: Workload, model: nn.Module) -> "Iterable[tuple[str, Any, _Walk]]":
     registered = {_storage(t) for t in (*model.parameters(), *model.buffers())}
     modules = {id(module) for module in model.modules()}
     named = [*_attributes(model), *_classes(model)]
     named += [("the loss", workload.loss), ("the metric", workload.metric.function)]
-    return {name: _Walk(registered, modules).digest(value) for name, value in named}
+    return ((name, value, _Walk(registered, modules)) for name, value in named)
+
+
+def referred(model: nn.Module) -> str:
+    """The name of an attribute that leads to a parameter past its module, such as a list; empty where none does.
+
+    A traced program would take what it reads there for a constant. Recurrent layers keep such a list themselves.
+    """
+    registered = {_storage(t) for t in model.parameters()}
+    modules = {id(module) for module in model.modules()}
+    for name, value in _attributes(model):
+        walk = _Walk(registered, modules)
+        walk.digest(value)
+        if walk.refers and not name.endswith("_flat_weights"):
+            return name
+    return ""
 
 
 def changed(before: Fingerprints, after: Fingerprints) -> str:
@@ -74,7 +106,8 @@ class _Walk:
         self._registered, self._modules = registered, modules
         self._hash = blake2b(digest_size=16)
         self._seen: dict[int, Any] = {}  # the values themselves, so that no id is given out again
-        self._bytes = self._depth = 0
+        self._bytes, self._depth = 0, 0
+        self.refers, self.cut = False, False
 
     def digest(self, value: Any) -> bytes:
         self._visit(value)
@@ -87,7 +120,9 @@ class _Walk:
         self._note(type(value).__qualname__)
         if value is None or isinstance(value, bool | int | float | complex | str | bytes):
             self._note(value)
-        elif id(value) not in self._seen and len(self._seen) < MOST_NODES and self._depth < DEEPEST:
+        elif len(self._seen) >= MOST_NODES or self._depth >= DEEPEST:
+            self.cut = True
+        elif id(value) not in self._seen:
             self._seen[id(value)] = value
             self._depth += 1
             try:
@@ -107,6 +142,8 @@ class _Walk:
             self._iterator(value)
         elif not _foreign(type(value).__module__):
             self._object(value)
+        else:
+            self._note(value if isinstance(value, range) else _plain_attributes(value))
 
     def _each(self, values: Iterable[Any]) -> None:
         for value in values:
@@ -124,7 +161,8 @@ class _Walk:
 
     def _tensor(self, tensor: Tensor) -> None:
         if _storage(tensor) in self._registered:
-            return  # a parameter or a buffer, or a view of one
+            self.refers = True  # to a parameter or a buffer, or a view of one
+            return
         self._note(tuple(tensor.shape), tensor.dtype)
         try:
             self._memory(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(), tensor)
@@ -134,7 +172,7 @@ class _Walk:
     def _users_module(self, module: types.ModuleType) -> None:
         """What a module of the user's holds by itself: numbers, lists and the like, but no functions and classes."""
         name = getattr(module, "__name__", "")
-        if _foreign(name) or not getattr(module, "__file__", None) or "site-packages" in str(module.__file__):
+        if _foreign(name) or "site-packages" in str(getattr(module, "__file__", "")):
             return
         code = (types.ModuleType, types.FunctionType, type)
         own = {k: v for k, v in vars(module).items() if not k.startswith("__") and not isinstance(v, code)}
@@ -150,6 +188,7 @@ class _Walk:
     def _memory(self, data: Any, owner: Any) -> None:
         self._bytes += data.nbytes
         if self._bytes > MOST_BYTES:
+            self.cut = True
             self._note(id(owner), getattr(owner, "_version", 0))
         else:
             self._hash.update(data.data)
@@ -216,6 +255,14 @@ def _slots(cls: type) -> Iterable[str]:
     return (slots,) if isinstance(slots, str) else slots
 
 
+def _plain_attributes(value: Any) -> list[tuple[str, Any]]:
+    """Numbers and texts that somebody has put on an object of another library."""
+    held = getattr(value, "__dict__", None)
+    return (
+        [(k, v) for k, v in held.items() if isinstance(v, bool | int | float | str)] if isinstance(held, dict) else []
+    )
+
+
 def _names(code: types.CodeType) -> set[str]:
     inner = (_names(c) for c in code.co_consts if isinstance(c, types.CodeType))
     return set(code.co_names).union(*inner)
@@ -231,6 +278,8 @@ KINDS: tuple[tuple[Any, Callable[[_Walk, Any], None]], ...] = (
     ((staticmethod, classmethod), lambda walk, method: walk._visit(method.__func__)),
     (functools.partial, lambda walk, call: walk._each((call.func, call.args, call.keywords))),
     (types.ModuleType, _Walk._users_module),
+    ((Decimal, Fraction, date, time, timedelta, bytearray), lambda walk, value: walk._note(repr(value))),
+    (ctypes._SimpleCData, lambda walk, number: walk._note(number.value)),
     (array.array, lambda walk, numbers: walk._note(numbers.typecode, numbers.tobytes())),
     (types.GeneratorType, _Walk._generator),
     (torch.Generator, lambda walk, generator: walk._tensor(generator.get_state())),

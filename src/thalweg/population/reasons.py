@@ -6,6 +6,7 @@ from collections.abc import Sequence
 ALIKE = "model() gives the same initial weights for every seed: seeds differ in the order of batches alone."
 SPARSE = "The model's sparse gradients are trained as dense ones, as with sparse=False."
 SHARED_MEMORY = "its parameters share memory (weights tied by .data), which a population's would not"
+GRADIENTS = "its answer depends on whether its parameters have gradients"
 HOOKS = "its parameters have hooks, which a traced program would not call"
 FROZEN_MODE = (
     "Layers that model() puts into evaluation mode are trained in training mode, as model.train() does: override"
@@ -18,6 +19,27 @@ SAME = 1e-4  # relative: losses of equal weights, batches and seeds differ by ro
 def of_state(name: str) -> str:
     """The reason where a value of this name changes as the model is called."""
     return f"its code keeps state between calls ({name} changes), which a traced program would freeze"
+
+
+def of_unseen(name: str) -> str:
+    """The note where more is behind this name than is looked at."""
+    return (
+        f"More is behind {name} than is looked at: where the model's code changes it late in training, a population"
+        " does not see that (execution='loop' does)."
+    )
+
+
+def of_together(samples: int) -> str:
+    """The note where a model's answer to a sample depends on the others that it is evaluated with."""
+    return (
+        "What the model answers depends on the samples that it gets at once: it is evaluated on up to"
+        f" {samples:,} at a time."
+    )
+
+
+def of_reference(name: str) -> str:
+    """The reason where an attribute of this name leads to a parameter."""
+    return f"its attribute {name} leads to a parameter, which a traced program would take for a constant"
 
 
 def shared(name: str) -> str:

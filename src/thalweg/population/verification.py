@@ -10,7 +10,7 @@ from torch import Tensor
 from thalweg.population.alone import gradients_of
 from thalweg.population.batches import take
 from thalweg.population.gradients import GradientProgram, whole
-from thalweg.population.job import Job
+from thalweg.population.job import FILTERS, Job
 from thalweg.population.models import build, stack, state
 from thalweg.population.reasons import CHANGING
 from thalweg.workloads.workload import Split, Workload
@@ -37,7 +37,7 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
     is one only if it remains in float64.
     """
     try:
-        with warnings.catch_warnings():
+        with FILTERS, warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")
             reason = _compare(job, program, seed)
             return reason if reason and _compare(*_in_double(job, program, seed), seed) else ""
