@@ -1,6 +1,5 @@
 """The gradient of every member as one traced program."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -19,8 +18,6 @@ from thalweg.population.models import Stack
 from thalweg.population.products import Product
 from thalweg.population.randomness import GENERATOR, RandomSites
 from thalweg.workloads.workload import Workload
-
-_TRACING = threading.Lock()
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
 Made = tuple[dict[str, Tensor | Product], Tensor, dict[str, Tensor]]
@@ -80,7 +77,7 @@ class GradientProgram:
         arguments = [*stack.parameters.values(), *stack.buffers.values(), *inputs, targets]
         key = (stack.members, *(a.shape for a in (*inputs, targets)))
         if key not in self._traced:
-            with _TRACING:
+            with GENERATOR:
                 if key not in self._traced:
                     self._traced[key] = self._trace(stack, arguments)
         graph, sites = self._traced[key]

@@ -16,13 +16,13 @@ from thalweg.population.alone import gradients_of
 from thalweg.population.batches import Batch
 from thalweg.population.cost import Cost, model_bytes
 from thalweg.population.evaluation import Evaluator, chunk_size, output_bytes
-from thalweg.population.job import FILTERS, Job, exhausted, users_fault
+from thalweg.population.job import Job, exhausted, users_fault
 from thalweg.population.labels import require_labels
 from thalweg.population.live_parameters import share_memory
 from thalweg.population.losses import mean_loss
 from thalweg.population.models import build, made
 from thalweg.population.python_state import changed, fingerprints, referred, unseen
-from thalweg.population.randomness import Drawn, seeded
+from thalweg.population.randomness import GENERATOR, Drawn, seeded
 from thalweg.population.repeatability import require_repeatable
 from thalweg.population.verification import first_batches
 from thalweg.workloads.workload import Split, Workload
@@ -86,7 +86,10 @@ def _peculiar(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn)
     reads = reasons.GRADIENTS if not _alike_tensors(with_gradients, whole) else ""
     if not half or job.random:
         return reads, ()
-    part = answers(_head(Split(*batch), half))
+    try:
+        part = answers(_head(Split(*batch), half))
+    except InputError:  # a model for batches of one size
+        return reads, ()
     alone = _alike_tensors([o[:half] for o in whole if o.ndim and len(o) == len(batch[1])], [o for o in part if o.ndim])
     return reads, () if alone else (reasons.of_together(chunk_size(job)),)
 
@@ -149,7 +152,7 @@ def _alike(model: nn.Module, other: nn.Module) -> bool:
 
 def _stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float, frozenset[str]]:
     """The loss of a batch, and the parameters that it reaches."""
-    with _blamed(job.workload, model, "train", batch), FILTERS, warnings.catch_warnings():
+    with _blamed(job.workload, model, "train", batch), GENERATOR, warnings.catch_warnings():
         warnings.filterwarnings("error", message="Using a target size")  # torch broadcasts them to all pairs
         loss, gradients = gradients_of(job, model, batch, seed, 1)
     if not gradients:

@@ -15,8 +15,6 @@ from thalweg.workloads.workload import Workload
 
 NOT_THE_USERS = tuple(f"{path}{os.sep}" for path in (Path(torch.__file__).parent, Path(__file__).parents[1]))
 LARGE, LARGE_BYTES = 3e9, 64 << 20  # of a step's operations and of a model, beyond which runs have nothing to share
-FILTERS = threading.RLock()
-"""Held by whoever changes the filters of warnings for a while, which are one for all threads."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,11 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
-GENERATOR = threading.RLock()
-"""Held by whoever uses torch's default generator, which is one for all threads."""
+from thalweg.workloads.metrics import TURN
+
+GENERATOR = TURN
+"""Held by whoever uses what is one for all threads: torch's default generator, Python's and NumPy's, the filters of
+warnings, the tracer, functions of the user's. It is one lock, so that no two wait for each other."""
 
 
 def mix(seed: int, step: int, site: int) -> int:

@@ -10,8 +10,9 @@ from torch import Tensor
 from thalweg.population.alone import gradients_of
 from thalweg.population.batches import take
 from thalweg.population.gradients import GradientProgram, whole
-from thalweg.population.job import FILTERS, Job
+from thalweg.population.job import Job
 from thalweg.population.models import build, stack, state
+from thalweg.population.randomness import GENERATOR
 from thalweg.population.reasons import CHANGING
 from thalweg.workloads.workload import Split, Workload
 
@@ -37,7 +38,7 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
     is one only if it remains in float64.
     """
     try:
-        with FILTERS, warnings.catch_warnings():
+        with GENERATOR, warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")
             reason = _compare(job, program, seed)
             return reason if reason and _compare(*_in_double(job, program, seed), seed) else ""
