@@ -1,6 +1,7 @@
 """Models whose code keeps state or draws numbers of its own: what trains is what the same code does by hand."""
 
 import itertools
+import queue
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -233,10 +234,11 @@ def test_what_no_fingerprint_reaches_shows_beside_the_population(calls: int) -> 
     class Hidden(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.out, self.hidden = nn.Linear(6, 3), threading.local()
+            self.out, self.hidden = nn.Linear(6, 3), queue.SimpleQueue[int]()
+            self.hidden.put(0)
 
         def forward(self, x: Tensor) -> Tensor:
-            n = self.hidden.n = getattr(self.hidden, "n", 0) + self.training
+            self.hidden.put(n := self.hidden.get() + self.training)
             return self.out(x) * (1.0 if n <= calls else 0.1)
 
     workload, chosen = problem(Hidden), members(3)

@@ -13,4 +13,6 @@ def on_cpu_by_default() -> AbstractContextManager[Any]:
 
     A step's numbers belong there. States are made where their parameter is.
     """
+    if not torch._C._len_torch_function_stack():  # a default device is such a mode
+        return _PLAIN
     return _PLAIN if torch.get_default_device().type == "cpu" else torch.device("cpu")

@@ -22,7 +22,7 @@ from thalweg.optim.loading import restored
 from thalweg.optim.loss_scaling import Finer, unscale
 from thalweg.optim.precision import Precision, check
 from thalweg.optim.reading import kept, plain
-from thalweg.optim.signature import CONVENTION, WHOLLY_TENSORS, bind, class_name, group_defaults, hyperparameters
+from thalweg.optim.signature import CONVENTION, bind, class_name, group_defaults, hyperparameters
 from thalweg.optim.update import Updates
 from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
@@ -104,6 +104,8 @@ class Optimizer(torch.optim.Optimizer):
 
         It is a step like another, but for weight decay that acts whatever the rate is: it would at each such call.
         """
+        if next(iter(self.state.values()), None):
+            return False
         signs = any(s.initial == self.recipe.rate and not s.per_row for s in self.recipe.rule.states)  # steps by itself
         decayed = any(g["weight_decay"] and (signs or g["independent_weight_decay"]) for g in self.param_groups)
         if not decayed or any(self.state.values()) or not all(map(self._rests, self.param_groups)):
@@ -159,13 +161,16 @@ class Optimizer(torch.optim.Optimizer):
 
     def _on_tensors(self) -> bool:
         """Whether a step is to be operations on tensors alone: as asked, or since a mode of torch's follows them."""
-        if storage.watched() and torch.compiler.is_exporting():
+        watched = storage.watched()
+        if watched and torch.compiler.is_exporting():
             raise InputError(
                 f"{class_name(self.recipe)} cannot step within torch.export, which leaves updates in place out of its"
                 " program; export the model, and step outside of it."
             )
-        asked = any(of.get(hint) for of in (self.defaults, *self.param_groups) for hint in WHOLLY_TENSORS)
-        return asked or (storage.watched() and not any(map(_has_sparse_gradients, self.param_groups)))
+        for of in (self.defaults, *self.param_groups):
+            if of.get("capturable") or of.get("differentiable"):
+                return True
+        return watched and not any(map(_has_sparse_gradients, self.param_groups))
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:

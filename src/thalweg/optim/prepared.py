@@ -94,7 +94,7 @@ class Prepared:
         """
         if not (_same(params, self._params) and self._state_is_as_before(all_states, version)):
             return False
-        if self._pinned.changed() or storage.watched() or any(p.is_neg() for p in self._single):
+        if self._pinned.changed() or storage.watched() or (self._single and any(map(Tensor.is_neg, self._single))):
             return False
         begins = self._gradients.addresses(gradients)
         if begins is None or self._reads.overlap(begins):

@@ -57,7 +57,7 @@ class Reads:
     """Tensors that a step reads, n of them each time, of these lengths in bytes, beside what it writes."""
 
     def __init__(self, written: Stretches, lengths: Array) -> None:
-        self._checked: Array = np.zeros(0, np.int64)
+        self._checked = b""
         self._begins, self._lengths = np.zeros(len(lengths), np.int64), np.asarray(lengths, np.int64)
         self._written = written
         arrays = (self._begins, self._lengths, written.begins, written.reached)
@@ -66,12 +66,12 @@ class Reads:
 
     def overlap(self, begins: Array) -> bool:
         """Whether one that begins at these addresses, `[n]`, overlaps what is written."""
-        if np.array_equal(begins, self._checked):
+        if begins.tobytes() == self._checked:
             return False
         self._begins[:] = begins
         kernels.addresses("overlap")(self._frame.ctypes.data)
         if not self._frame[0]:
-            self._checked = begins.copy()
+            self._checked = begins.tobytes()
         return bool(self._frame[0])
 
 
