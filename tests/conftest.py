@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,3 +27,15 @@ def no_log_of_another_test() -> Iterator[None]:
     yield
     for handler in [h for h in logging.root.handlers if type(h) is logging.StreamHandler]:
         logging.root.removeHandler(handler)
+
+
+@pytest.fixture
+def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a test in which a run is trained: what is refused must be refused before."""
+    from thalweg.population import train as training
+
+    def trained(*_: Any, **__: Any) -> None:
+        raise AssertionError("it trained")
+
+    monkeypatch.setattr(training, "train_alone", trained)
+    monkeypatch.setattr(training, "train_together", trained)

@@ -8,19 +8,31 @@ from by_hand import compared, executions, held, problem
 from torch import Tensor, nn
 
 
-class Unfreezes(nn.Module):
-    """The first layer is trained from the sixth call on: gradual unfreezing."""
+class Freezing(nn.Module):
+    """Sets, at each call, which of its layers are trained; a subclass says how in `turn`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.out, self.calls = nn.Linear(4, 6), nn.Linear(6, 1), 0
-        self.first.requires_grad_(False)
+
+    def turn(self) -> None:
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            self.calls += 1
-            self.first.requires_grad_(self.calls > 5)
+        self.calls += self.training
+        self.turn()
         return self.out(torch.tanh(self.first(x)))
+
+
+class Unfreezes(Freezing):
+    """The first layer is trained from the sixth call on: gradual unfreezing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first.requires_grad_(False)
+
+    def turn(self) -> None:
+        self.first.requires_grad_(self.calls > 5)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "torch.optim:SGD"])
@@ -34,32 +46,18 @@ def test_layers_that_are_unfrozen_in_training(optimizer: str) -> None:
 
 
 def test_layers_that_are_frozen_in_training() -> None:
-    class Freezes(Unfreezes):
-        def __init__(self) -> None:
-            super().__init__()
-            self.requires_grad_(True)
-
-        def forward(self, x: Tensor) -> Tensor:
-            if self.training:
-                self.calls += 1
+    class Freezes(Freezing):
+        def turn(self) -> None:
             self.first.requires_grad_(self.calls <= 5)
-            return self.out(torch.tanh(self.first(x)))
 
     held(Freezes)
 
 
 def test_two_parts_that_take_turns() -> None:
-    class Turns(Unfreezes):
-        def __init__(self) -> None:
-            super().__init__()
-            self.requires_grad_(True)
-
-        def forward(self, x: Tensor) -> Tensor:
-            if self.training:
-                self.calls += 1
+    class Turns(Freezing):
+        def turn(self) -> None:
             self.first.requires_grad_(self.calls % 2 == 0)
             self.out.requires_grad_(self.calls % 2 == 1)
-            return self.out(torch.tanh(self.first(x)))
 
     held(Turns)
 

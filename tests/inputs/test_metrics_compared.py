@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import thalweg
-from thalweg.population import train as training
 from thalweg.workloads.metrics import name_of
 
 G = torch.Generator().manual_seed(0)
@@ -41,15 +40,6 @@ def compared(workload: thalweg.Workload, *optimizers: str, **options: Any) -> th
 
 def rmse(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets).square().mean().sqrt()
-
-
-@pytest.fixture
-def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    def trained(*_: Any, **__: Any) -> None:
-        raise AssertionError("it trained")
-
-    monkeypatch.setattr(training, "train_alone", trained)
-    monkeypatch.setattr(training, "train_together", trained)
 
 
 LOSSES = [F.mse_loss, nn.MSELoss(), F.l1_loss, nn.HuberLoss(delta=0.5), functools.partial(F.mse_loss, reduction="mean")]

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import thalweg
-from thalweg.population import train as training
 from thalweg.recipes.imported import Imported
 
 X = torch.randn(80, 6, generator=torch.Generator().manual_seed(0))
@@ -78,15 +77,6 @@ def workload(model: Callable[[], nn.Module] = lambda: nn.Linear(6, 2, bias=False
 
 def compared(workload: thalweg.Workload, *optimizers: str, **options: Any) -> thalweg.Result:
     return thalweg.compare(workload, optimizers=list(optimizers), **{**QUICK, **options})
-
-
-@pytest.fixture
-def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    def trained(*_: Any, **__: Any) -> None:
-        raise AssertionError("it trained")
-
-    monkeypatch.setattr(training, "train_alone", trained)
-    monkeypatch.setattr(training, "train_together", trained)
 
 
 def by_hand(factory: Callable[[], nn.Module], make: Callable[..., torch.optim.Optimizer]) -> float:

@@ -13,7 +13,8 @@ from thalweg.optim.loading import own_states
 from thalweg.optim.signature import class_name, group_defaults
 from thalweg.optim.state import REST
 from thalweg.recipes.catalogue import Recipe, recipes
-from thalweg.recipes.execution import blocks, storage
+from thalweg.recipes.execution import storage
+from thalweg.recipes.execution.codes import blocks_of
 
 Groups = Sequence[Mapping[str, Any]]
 
@@ -163,10 +164,10 @@ def _require_scales(name: str, key: str, state: Mapping[str, Any], p: Tensor) ->
         return
     if not (isinstance(scales, Tensor) and isinstance(state[key], Tensor) and state[key].dtype == torch.uint8):
         raise InputError(f"The checkpoint's {key} of parameter {name} has scales, and is not held as codes in uint8.")
-    if scales.shape != (blocks.count(p.numel()),):
+    if scales.shape != (blocks_of(p.numel()),):
         raise InputError(
             f"The checkpoint's {key + SCALES} of parameter {name} has shape {tuple(scales.shape)}, and"
-            f" {p.numel():,} elements have {blocks.count(p.numel()):,} blocks: it is of another model."
+            f" {p.numel():,} elements have {blocks_of(p.numel()):,} blocks: it is of another model."
         )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.recipes.execution import blocks
-from thalweg.recipes.execution.codes import BLOCK
+from thalweg.recipes.execution.codes import blocks_of
 
 SCALES = "_scales"
 """What follows a state's name in that of its scales."""
@@ -27,10 +27,9 @@ def held(states: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
 def filled(name: str, p: Tensor, value: float) -> dict[str, Tensor]:
     """A state that begins as one number, and its scales."""
     codes, scale = blocks.encode(torch.full((1,), value, dtype=torch.float32, device="cpu"))
-    many = -(-p.numel() // BLOCK)
     return {
         name: torch.full_like(p, int(codes), dtype=torch.uint8, memory_format=torch.preserve_format),
-        name + SCALES: scale.repeat(many).to(p.device),
+        name + SCALES: scale.repeat(blocks_of(p.numel())).to(p.device),
     }
 
 

@@ -12,11 +12,11 @@ from thalweg.optim.eightbit import SCALES
 from thalweg.optim.state import REST, Needs
 from thalweg.recipes.execution import storage
 from thalweg.recipes.execution.addresses import PLAIN, has_memory, reach
-from thalweg.recipes.execution.codes import BLOCK
+from thalweg.recipes.execution.codes import BLOCK, blocks_of
 
 
 @dataclass(frozen=True)
-class Parameter:
+class NamedParameter:
     """A parameter as messages name it."""
 
     owner: str
@@ -24,7 +24,7 @@ class Parameter:
     tensor: Tensor
 
     @classmethod
-    def of(cls, owner: str, group: Mapping[str, Any], place: int, tensor: Tensor) -> "Parameter":
+    def of(cls, owner: str, group: Mapping[str, Any], place: int, tensor: Tensor) -> "NamedParameter":
         names = group.get("param_names", ())
         return cls(owner, repr(names[place]) if place < len(names) else f"number {place} of its group", tensor)
 
@@ -36,7 +36,7 @@ class Parameter:
         return [*self.tensor.shape]
 
 
-def require(of: Parameter, gradient: Tensor, state: Mapping[str, Any], needs: Needs) -> None:
+def require(of: NamedParameter, gradient: Tensor, state: Mapping[str, Any], needs: Needs) -> None:
     """Raises `InputError` with the parameter's name where the three do not fit each other, or have no memory."""
     require_gradient(of, gradient)
     _require_whole(of, state, needs)
@@ -50,7 +50,7 @@ def require(of: Parameter, gradient: Tensor, state: Mapping[str, Any], needs: Ne
             raise of.refused(f"its {REST!r} must be int16, got {_described(state[REST])}")
 
 
-def require_gradient(of: Parameter, gradient: Tensor) -> None:
+def require_gradient(of: NamedParameter, gradient: Tensor) -> None:
     """Raises `InputError` where a gradient is not the parameter's, or one of them has no memory."""
     p = of.tensor
     if gradient.shape != p.shape:
@@ -67,7 +67,7 @@ def require_gradient(of: Parameter, gradient: Tensor) -> None:
         _require_memory(of, name, tensor)
 
 
-def _require_whole(of: Parameter, state: Mapping[str, Any], needs: Needs) -> None:
+def _require_whole(of: NamedParameter, state: Mapping[str, Any], needs: Needs) -> None:
     """That no state of the rule is missing beside others: it would begin anew in the middle of a run."""
     missing = needs.missing(state)
     if missing:
@@ -76,26 +76,31 @@ def _require_whole(of: Parameter, state: Mapping[str, Any], needs: Needs) -> Non
         )
 
 
-def _require_state(of: Parameter, name: str, state: Mapping[str, Any]) -> None:
-    """One that is missing is created."""
-    held = state.get(name)
+def _require_state(of: NamedParameter, name: str, state: Mapping[str, Any]) -> None:
+    """Accepts a missing state, which the step creates."""
+    held, scales = state.get(name), state.get(name + SCALES)
     if held is None:
         return
     _require_like(of, name, held)
-    scales, coded = state.get(name + SCALES), held.dtype is torch.uint8
-    if coded and type(of.tensor) in PLAIN and torch.empty_like(of.tensor).stride() != of.tensor.stride():
-        raise of.refused("states in 8 bits need a parameter that fills its memory; give it p.contiguous()")
-    if coded != (scales is not None) or not (
-        coded or (_of_numbers(held) and held.is_complex() == of.tensor.is_complex())
-    ):
+    if held.dtype is torch.uint8:
+        _require_codes(of, name, scales)
+    elif scales is not None:
         raise of.refused(
-            f"its {name!r} is {_described(held)}, of the parameter's kind only with no scales, or codes with them"
+            f"its {name!r} is {_described(held)} and has scales, as only codes in uint8 do; remove {name + SCALES!r}"
         )
-    if scales is not None:
-        _require_scales(of, name, scales)
+    elif not (_of_numbers(held) and held.is_complex() == of.tensor.is_complex()):
+        raise of.refused(f"its {name!r} is {_described(held)} and it is {_described(of.tensor)}")
 
 
-def _require_like(of: Parameter, name: str, held: Any) -> None:
+def _require_codes(of: NamedParameter, name: str, scales: Any) -> None:
+    if type(of.tensor) in PLAIN and torch.empty_like(of.tensor).stride() != of.tensor.stride():
+        raise of.refused("states in 8 bits need a parameter that fills its memory; give it p.contiguous()")
+    if scales is None:
+        raise of.refused(f"its {name!r} is codes in uint8, without their scales; give them as {name + SCALES!r}")
+    _require_scales(of, name, scales)
+
+
+def _require_like(of: NamedParameter, name: str, held: Any) -> None:
     if not isinstance(held, Tensor):
         raise of.refused(f"its {name!r} must be a tensor of shape {of.shape}, got {shown(held)}")
     if held.shape != of.tensor.shape:
@@ -109,14 +114,14 @@ def _require_like(of: Parameter, name: str, held: Any) -> None:
     _require_memory(of, f"its {name!r}", held)
 
 
-def _require_scales(of: Parameter, name: str, scales: Any) -> None:
-    blocks = -(-of.tensor.numel() // BLOCK)
+def _require_scales(of: NamedParameter, name: str, scales: Any) -> None:
+    blocks = blocks_of(of.tensor.numel())
     if not (isinstance(scales, Tensor) and scales.shape == (blocks,) and scales.dtype is torch.float32):
         raise of.refused(f"its {name + SCALES!r} must be float32 of shape [{blocks}], one for each {BLOCK} elements")
     _require_memory(of, f"its {name + SCALES!r}", scales)
 
 
-def _require_number(of: Parameter, name: str, held: Any) -> None:
+def _require_number(of: NamedParameter, name: str, held: Any) -> None:
     if held is None:
         return
     if not isinstance(held, Tensor) or held.numel() != 1 or held.is_complex():
@@ -124,12 +129,12 @@ def _require_number(of: Parameter, name: str, held: Any) -> None:
     _require_memory(of, f"its {name!r}", held)
 
 
-def _require_apart(of: Parameter, name: str, tensor: Tensor) -> None:
+def _require_apart(of: NamedParameter, name: str, tensor: Tensor) -> None:
     if any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, _strides(tensor), strict=True)):
         raise of.refused(f"several of {name} are one number in memory (an expanded tensor); give it a clone()")
 
 
-def _require_memory(of: Parameter, name: str, tensor: Tensor) -> None:
+def _require_memory(of: NamedParameter, name: str, tensor: Tensor) -> None:
     """That what is reached has not been freed. What never had memory (meta, fake, lazily zero) goes the general way."""
     usual = (
         type(tensor) in PLAIN

@@ -64,7 +64,7 @@ def require(work: Work, group: Mapping[str, Any], all_states: states.States) -> 
     keeps = work.needs.keeps(work.params)
     for p, g, place in zip(work.params, work.gradients, work.places, strict=True):
         state = all_states.get(p, {}) if keeps else {}
-        fitting.require(fitting.Parameter.of(work.owner, group, place, p), g, state, work.needs)
+        fitting.require(fitting.NamedParameter.of(work.owner, group, place, p), g, state, work.needs)
 
 
 def update(work: Work, all_states: states.States, measured: Mapping[str, Array]) -> str:

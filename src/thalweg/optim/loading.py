@@ -12,6 +12,7 @@ from thalweg.optim.state import REST, scalar_dtype
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.execution import blocks
 from thalweg.recipes.execution.addresses import PLAIN
+from thalweg.recipes.execution.codes import blocks_of
 from thalweg.recipes.options import STATES
 from thalweg.rules.states import State
 
@@ -67,7 +68,7 @@ def _elementwise(
         value = blocks.decoded(value, scales)
     if coded:
         found = torch.empty_like(p, dtype=torch.uint8)
-        of_blocks = torch.empty(blocks.count(p.numel()), device=p.device)
+        of_blocks = torch.empty(blocks_of(p.numel()), device=p.device)
         blocks.replace(found, of_blocks, value.to(p.device).float())
         return {name: found, name + SCALES: of_blocks}
     return {name: _like(p, value, None if declared is None else precision.dtype(p, weights=weights))}

@@ -39,9 +39,10 @@ class Optimizer(torch.optim.Optimizer):
     Args:
         params: parameters, named parameters, or param groups (dicts) with their own hyperparameters.
         others: torch's, by torch's names and defaults. `foreach` and `fused` are accepted and without effect.
-            `capturable` makes the step of tensor operations alone, as CUDA graphs need it; `differentiable` lets
-            autograd follow it, through parameters that are no leaves. `rounding`, `rounding_seed` and `state_dtype`
-            say what is held in how many bits (`help(Adam)` has each).
+            `capturable` makes the step of tensor operations alone, as CUDA graphs need it (its count of steps stays at
+            2**24 from there on, as torch's does); `differentiable` lets autograd follow it, through parameters that are
+            no leaves. `rounding`, `rounding_seed` and `state_dtype` say what is held in how many bits (`help(Adam)` has
+            each).
         convention: whose formula and defaults to follow, of `"torch"`, `"keras"`, `"optax"` and `"paper"` those that
             have the optimizer; the names of arguments stay torch's (`thalweg.optim.translate` knows the others').
 

@@ -107,7 +107,7 @@ class Prepared:
         gradients = self._begins
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else LATER
-        if t[0] >= MOST - 1 or not alike:
+        if t[0] >= MOST - 1 or (not alike and t.max() >= MOST - 1):
             self._widen(t)
         if self._row_states or self._program.measured:
             with rows_held_in(self._row_dtype):

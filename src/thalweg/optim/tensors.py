@@ -137,7 +137,7 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, finer: Finer, a
         raise InputError(f"{class_name(recipe)} takes sparse gradients without capturable and differentiable only.")
     needs = Needs(structure, values, precision)
     for i, p in params.items():
-        of = fitting.Parameter.of(class_name(recipe), group, i, p)
+        of = fitting.NamedParameter.of(class_name(recipe), group, i, p)
         fitting.require(of, finer.get(p, p.grad), all_states.get(p, {}), needs)
     gradients = {i: _real(made(structure, finer.get(p, p.grad), p, values)) for i, p in params.items()}
     return _Group(needs, params, gradients)

@@ -52,6 +52,21 @@ class Updates:
         while len(self._groups) < len(groups):
             self._groups.append(GroupUpdate(self._recipe, len(self._groups)))
         updates = self._groups[: len(groups)]
+        try:
+            self._step(updates, groups, all_states, finer, watch)
+        except BaseException:
+            for update in updates:
+                update.release()
+            raise
+
+    def _step(
+        self,
+        updates: "Sequence[GroupUpdate]",
+        groups: Sequence[Mapping[str, Any]],
+        all_states: states.States,
+        finer: Finer,
+        watch: Watch,
+    ) -> None:
         measuring = False
         for update, group in zip(updates, groups, strict=True):
             measuring |= update.read(group)
@@ -170,8 +185,12 @@ class GroupUpdate:
         else:
             told = self._step_generally(self._general, all_states, measured)
         increment_version(self._params)  # so that autograd notices a step between a forward and its backward pass
-        self._params, self._gradients, self._general = [], [], None
+        self.release()
         return told
+
+    def release(self) -> None:
+        """Lets go of what was gathered."""
+        self._params, self._gradients, self._general = [], [], None
 
     def _step_generally(self, work: Work, all_states: states.States, measured: Measured) -> str:
         """Whatever they look like; and makes the next such step ready."""
@@ -198,7 +217,7 @@ class GroupUpdate:
         """What is read ahead of the step's own checks."""
         self._require_dense(gradients)
         for place, p, g in zip(self._places, params, gradients, strict=True):
-            fitting.require_gradient(fitting.Parameter.of(class_name(self._recipe), self._group, place, p), g)
+            fitting.require_gradient(fitting.NamedParameter.of(class_name(self._recipe), self._group, place, p), g)
 
     def _require_dense(self, gradients: Sequence[Tensor]) -> None:
         if any(g.is_sparse for g in gradients):

@@ -5,13 +5,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from thalweg.recipes.execution.codes import BLOCK, decades, one
+from thalweg.recipes.execution.codes import BLOCK, blocks_of, decades, one
 from thalweg.recipes.execution.cpu import kernels
-
-
-def count(elements: int) -> int:
-    """Blocks of so many numbers, the last of which may be short."""
-    return -(-elements // BLOCK)
 
 
 def encode(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -19,7 +14,7 @@ def encode(x: Tensor) -> tuple[Tensor, Tensor]:
     if x.device.type != "cpu":
         return encode_anywhere(x)
     n, x = len(x), x.float().contiguous()
-    codes, scales = torch.empty(n, dtype=torch.uint8), torch.empty(-(-n // BLOCK))
+    codes, scales = torch.empty(n, dtype=torch.uint8), torch.empty(blocks_of(n))
     kernels.codes().encode(x.data_ptr(), codes.data_ptr(), scales.data_ptr(), n)
     return codes, scales
 
@@ -28,9 +23,9 @@ def decode(codes: Tensor, scales: Tensor) -> Tensor:
     """What `encode` gave, as float32 `[n]`; each number to within half the distance of two codes."""
     if codes.device.type != "cpu":
         return decode_anywhere(codes, scales)
-    if codes.dtype != torch.uint8 or scales.shape != (count(len(codes)),):
+    if codes.dtype != torch.uint8 or scales.shape != (blocks_of(len(codes)),):
         raise ValueError(
-            f"{len(codes)} codes in uint8 have {count(len(codes))} scales, got {codes.dtype}, {scales.shape}."
+            f"{len(codes)} codes in uint8 have {blocks_of(len(codes))} scales, got {codes.dtype}, {scales.shape}."
         )
     codes, scales, out = codes.contiguous(), scales.float().contiguous(), torch.empty(len(codes))
     kernels.codes().decode(codes.data_ptr(), scales.data_ptr(), out.data_ptr(), len(codes))

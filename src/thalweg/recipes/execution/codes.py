@@ -16,6 +16,11 @@ BLOCK = 256
 SMALLEST = 4096  # elements from which a parameter's states are held so: below, the scales and codes save nothing
 
 
+def blocks_of(elements: int) -> int:
+    """How many blocks hold that many elements; the last may be short."""
+    return -(-elements // BLOCK)
+
+
 @dataclass(frozen=True)
 class Decade:
     """Codes from `count` - 1 to 2 `count` - 2, for shares from `begin` of a block's largest number on.

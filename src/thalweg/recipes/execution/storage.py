@@ -8,7 +8,7 @@ from torch import Tensor
 
 from thalweg.errors import listed
 from thalweg.recipes.execution.addresses import PLAIN, has_memory
-from thalweg.recipes.execution.codes import BLOCK
+from thalweg.recipes.execution.codes import blocks_of
 from thalweg.recipes.execution.gpu import kernels
 from thalweg.recipes.execution.overlap import batches, tangled
 from thalweg.recipes.rows import Array
@@ -67,7 +67,7 @@ def watched() -> bool:
 
 def _scaled(first: Tensor, scales: Sequence[Tensor]) -> bool:
     """Whether these are scales of states in 8 bits of as many elements."""
-    blocks = -(-first.numel() // BLOCK)
+    blocks = blocks_of(first.numel())
     return all(
         type(s) in PLAIN and s.dtype is torch.float32 and s.device == first.device and s.is_contiguous()
         and s.numel() == blocks and has_memory(s)
