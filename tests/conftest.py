@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several test processes share the cores: none may spin on them
+torch.set_warn_always(True)  # what torch would say once in a process is an error in each test that brings it about
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,11 @@ import thalweg.optim
 from thalweg.errors import InputError
 
 
+def test_the_base_of_all_classes():
+    with pytest.raises(InputError, match="make one of them, such as Adam"):
+        thalweg.optim.Optimizer([torch.zeros(1)], lr=0.1)
+
+
 def test_a_misspelt_name():
     p = torch.zeros(1)
     with pytest.raises(InputError, match=re.escape("Adam has no hyperparameter 'epsilon'; did you mean 'eps'?")):

@@ -53,6 +53,8 @@ class Optimizer(torch.optim.Optimizer):
     recipe: ClassVar[Recipe]
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
+        if not hasattr(self, "recipe"):
+            raise InputError("thalweg.optim.Optimizer is what its classes share; make one of them, such as Adam.")
         defaults = bind(self.recipe, args, kwargs)
         super().__init__(params, kept(self.recipe, defaults))
         self._take_scale_where_fused()
@@ -288,4 +290,4 @@ def _has_sparse_gradients(group: Mapping[str, Any]) -> bool:
 def _set_initial(recipe: Recipe, group: dict[str, Any]) -> None:
     for h in recipe.hyperparameters.values():
         if h.initially:
-            group.setdefault(h.name, float(group[h.initially]))
+            group.setdefault(h.name, float(plain(group[h.initially])))
