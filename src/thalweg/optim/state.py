@@ -97,8 +97,11 @@ def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: P
     name, start, dtype = declared.name, declared.first(values, p), precision.dtype(p, weights=declared.holds_weights)
     if declared.initial == PARAMETER:
         return {name: start.detach().to(dtype, copy=True, memory_format=torch.preserve_format)}
+    row = torch.float64 if declared.double else scalar_dtype()
+    if isinstance(start, Tensor) and start.requires_grad:  # a rate that autograd follows, in a differentiable step
+        whole = start.to(row) if declared.per_row else start.to(dtype) + torch.zeros_like(p, dtype=dtype)
+        return {name: torch.complex(whole, whole) if p.is_complex() and not declared.per_row else whole}
     if declared.per_row:
-        row = torch.float64 if declared.double else scalar_dtype()
         return {name: torch.tensor(float(start), dtype=row)}
     if precision.in_8_bits(p) and not declared.holds_weights:
         return eightbit.filled(name, p, float(start))
