@@ -119,7 +119,7 @@ def forgetful(trained):
 def addresses_asked_for(request, monkeypatch):
     """Whether torch has the functions that tell where tensors begin."""
     if not request.param:
-        monkeypatch.setattr(addresses, "_functions", lambda: np.zeros(len(addresses.ASKED), np.int64))
+        monkeypatch.setattr(addresses, "functions", lambda: np.zeros(len(addresses.ASKED), np.int64))
 
 
 @pytest.mark.usefixtures("addresses_asked_for")

@@ -2,13 +2,13 @@
 
 from itertools import chain, pairwise
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thalweg.recipes.execution.overlap import Reads, Stretches, batches, tangled
+from thalweg.recipes.execution.memory import Memory
+from thalweg.recipes.execution.overlap import batches, tangled
 
 MEMORY = torch.zeros(64)
 VIEWS = st.tuples(st.integers(0, 60), st.integers(0, 4)).map(lambda place: MEMORY[place[0] : place[0] + place[1]])
@@ -51,11 +51,10 @@ def test_tangled(row):
 @given(st.lists(VIEWS, max_size=6), st.lists(VIEWS, min_size=1, max_size=6))
 @settings(max_examples=200, deadline=None)
 def test_reads(written, read):
-    stretches = Stretches((t.data_ptr(), t.data_ptr() + 4 * t.numel()) for t in written)
-    reads = Reads(stretches, np.array([4 * t.numel() for t in read]))
-    begins = np.array([t.data_ptr() for t in read])
+    memory = Memory(written, read)
     expected = any(elements(r) & elements(w) for r in read for w in written)
-    assert [reads.overlap(begins) for _ in range(2)] == [expected] * 2
+    assert [memory.begins(read) is None for _ in range(2)] == [expected] * 2
+    assert memory.begins([torch.zeros(len(t)) for t in read]) is not None
 
 
 @pytest.mark.parametrize(

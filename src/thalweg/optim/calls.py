@@ -21,9 +21,10 @@ def stepping(method: Method) -> Method:
 
     @functools.wraps(method)
     def step(self: Any, *args: Any, **kwargs: Any) -> Any:  # hooks are given what the caller gave, as he gave it
-        if type(self).step is step and _asked(self):  # where a subclass has a step around this one, torch wraps that
-            return _uncompiled(watched, self, *args, **kwargs)
-        return _uncompiled(method, self, *args, **kwargs)
+        run = watched if type(self).step is step and _asked(self) else method  # torch wraps a subclass's own step
+        if "torch._dynamo" in sys.modules and _compiling():
+            run = _disabled(run)
+        return run(self, *args, **kwargs)
 
     step.hooked = True  # type: ignore[attr-defined]  # so that torch does not do it all, always
     step._torchdynamo_disable = True  # type: ignore[attr-defined]  # the compiler may not look into it
@@ -37,13 +38,6 @@ def _asked(optimizer: Any) -> bool:
     return bool(hooks or common or torch.autograd._profiler_enabled())  # type: ignore[attr-defined]
 
 
-def _uncompiled(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """As `torch.compiler.disable`, which would import the compiler, seconds of it, for those who never compile."""
-    if "torch._dynamo" in sys.modules and _compiling():
-        return _disabled(method)(*args, **kwargs)
-    return method(*args, **kwargs)
-
-
 def _compiling() -> bool:
     """Whether functions called now would be compiled."""
     frames: Any = sys.modules.get("torch._C._dynamo.eval_frame")
@@ -53,5 +47,6 @@ def _compiling() -> bool:
 
 @functools.cache
 def _disabled(method: Callable[..., Any]) -> Callable[..., Any]:
+    """As `torch.compiler.disable`, which would import the compiler, seconds of it, for those who never compile."""
     disabled: Callable[..., Any] = sys.modules["torch._dynamo"].disable(method)
     return disabled

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from thalweg.optim.default_device import on_cpu_by_default
 from thalweg.optim.followed import Kernels
 from thalweg.optim.group_keys import check_keys
 from thalweg.optim.loading import restored
-from thalweg.optim.loss_scaling import Finer, unscale
+from thalweg.optim.loss_scaling import NONE_FINER, Finer, unscale
 from thalweg.optim.precision import Precision, check
 from thalweg.optim.reading import kept, plain
 from thalweg.optim.signature import CONVENTION, bind, class_name, group_defaults, hyperparameters
@@ -91,16 +91,34 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        template = undecayed_groups(self.param_groups) if self._is_template() else nullcontext()
-        with torch.no_grad(), on_cpu_by_default(), template:
+        if self._is_template():
+            with undecayed_groups(self.param_groups):
+                self._step()
+        else:
             self._step()
         return loss
 
     def _step(self) -> None:
+        """Tells of failures that say nothing, too."""
+        own = self.__dict__
         if self._on_tensors():
-            self._step_on_tensors()
-        elif not self._overflowed():
-            self._step_in_passes()
+            with torch.no_grad(), on_cpu_by_default():
+                self._step_on_tensors()
+            return
+        finer = NONE_FINER
+        if "found_inf" in own or "grad_scale" in own:  # of a `GradScaler`
+            if self._overflowed():
+                return
+            with torch.no_grad(), on_cpu_by_default():
+                finer = self._unscaled()
+        watch, updates = own.get("_watch"), own.get("_updates")  # no part of what is pickled or copied
+        if watch is None or updates is None:
+            watch = own.setdefault("_watch", Watch(self._recipe))
+            updates = own.setdefault("_updates", Updates(self._recipe))
+        if not watch.done:
+            for p in (p for group in self.param_groups for p in group["params"]):
+                refuse_from_the_cpu(p.device)
+        updates.step(self.param_groups, self.state, finer, watch)
 
     def _is_template(self) -> bool:
         """Whether torch asks for a state dict's template: by a step with a rate of 0, gradients of 0 and no state yet.
@@ -130,19 +148,6 @@ class Optimizer(torch.optim.Optimizer):
         finer, found_inf = self._unscaled(), self.__dict__.get("found_inf")
         with torch.set_grad_enabled(self.defaults["differentiable"]):
             tensors.update(self._recipe, self.param_groups, self.state, kernels, finer, found_inf)
-
-    def _step_in_passes(self) -> None:
-        """Tells of failures that say nothing, too."""
-        if "_updates" not in self.__dict__:  # no part of what is pickled or copied
-            self.__dict__["_updates"] = Updates(self._recipe)
-        if "_watch" not in self.__dict__:
-            self.__dict__["_watch"] = Watch(self._recipe)
-        updates: Updates = self.__dict__["_updates"]
-        watch: Watch = self.__dict__["_watch"]
-        if not watch.done:
-            for p in (p for group in self.param_groups for p in group["params"]):
-                refuse_from_the_cpu(p.device)
-        updates.step(self.param_groups, self.state, self._unscaled(), watch)
 
     @property
     def _recipe(self) -> Recipe:

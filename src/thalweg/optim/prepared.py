@@ -19,10 +19,10 @@ from thalweg.optim.precision import MOST
 from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.execution import compiled, storage
-from thalweg.recipes.execution.addresses import Like, Pinned, reach
 from thalweg.recipes.execution.cpu import scalars
 from thalweg.recipes.execution.cpu.scalars import Singles
-from thalweg.recipes.execution.overlap import Reads, Stretches, stretch_of
+from thalweg.recipes.execution.memory import Memory
+from thalweg.recipes.execution.overlap import Stretches, stretch_of
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.rows import Ahead, Array, table
 from thalweg.recipes.trace import Program, trace_agreement
@@ -44,10 +44,7 @@ class Prepared:
         self._own_of = _reader(self._program, states)
         self._held = self._own_of(states)
         rows, singles = self._rows(gradients, states), self._singles(work, states)
-        self._gradients, self._single = Like(gradients), [p for p in params if p.numel() == 1]
-        self._pinned = Pinned([*chain(*(row[1:] for row in rows), *singles)])
-        written = Stretches(stretch_of(tensor) for row in rows for tensor in row[1:])
-        self._reads = Reads(written, np.array([*map(reach, gradients)]))
+        self._memory = Memory([*chain(*(row[1:] for row in rows), *singles)], gradients)
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read.pop(0) if work.counted else None
         self._row_states = dict(zip(self._program.row_states, read, strict=True))
@@ -57,7 +54,7 @@ class Prepared:
         self._ahead = Ahead(self._program)
         self._counting: Program | None = None
         if AGREEMENT in self._program.measured:
-            if written.met:
+            if self._memory.shared:
                 raise Unsuited("parameters share memory, and are cautious one after the other")
             self._counting = trace_agreement(self.structure)
             self._sizes = np.array([max(1, p.numel()) for p in params])
@@ -90,14 +87,12 @@ class Prepared:
     def fits(self, all_states: States, version: int, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> bool:
         """Whether a step of these may `run`: all is as it was but for the gradients, which look as they did.
 
-        version: of the state dicts; while it stays, each parameter has the dict that it had.
+        version: of the state dicts; while it stays, each parameter has the dict that it had. gradients: plain tensors.
         """
         if not (_same(params, self._params) and self._state_is_as_before(all_states, version)):
             return False
-        if self._pinned.changed() or storage.watched() or (self._single and any(map(Tensor.is_neg, self._single))):
-            return False
-        begins = self._gradients.addresses(gradients)
-        if begins is None or self._reads.overlap(begins):
+        begins = self._memory.begins(gradients)
+        if begins is None:
             return False
         self._begins = begins
         return True

@@ -5,11 +5,13 @@ from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from thalweg.optim import fitting, general, sharded, sparse
 from thalweg.optim import state as states
+from thalweg.optim.default_device import on_cpu_by_default
 from thalweg.optim.general import Work
 from thalweg.optim.loss_scaling import Finer
 from thalweg.optim.prepared import Prepared, Unsuited
@@ -53,11 +55,30 @@ class Updates:
             self._groups.append(GroupUpdate(self._recipe, len(self._groups)))
         updates = self._groups[: len(groups)]
         try:
-            self._step(updates, groups, all_states, finer, watch)
+            if watch.done and not finer and self._ready(updates, groups, all_states):
+                for update in updates:
+                    update.run(NOTHING)
+            else:
+                with torch.no_grad(), on_cpu_by_default():
+                    self._step(updates, groups, all_states, finer, watch)
         except BaseException:
             for update in updates:
                 update.release()
             raise
+
+    def _ready(
+        self, updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States
+    ) -> bool:
+        """Whether all steps are prepared and read no gradients ahead: most are."""
+        if storage.watched():
+            return False
+        version = self._version_of(all_states)
+        for update, group in zip(updates, groups, strict=True):
+            if update.read(group):
+                return False
+            if not (update.gather(group) and update.fits(all_states, version)):
+                return False
+        return True
 
     def _step(
         self,
@@ -67,12 +88,12 @@ class Updates:
         finer: Finer,
         watch: Watch,
     ) -> None:
-        measuring = False
         for update, group in zip(updates, groups, strict=True):
-            measuring |= update.read(group)
+            update.read(group)
         for update, group in zip(updates, groups, strict=True):
-            update.gather(group, finer)
-        measured = _measured(updates) if measuring else [NOTHING] * len(updates)
+            update.gather(group)
+            update.transform(finer)
+        measured = _measured(updates)
         version = self._version_of(all_states)
         for update in updates:
             update.check(all_states, version)
@@ -95,6 +116,8 @@ class Updates:
 
 def _measured(updates: "Sequence[GroupUpdate]") -> list[Measured]:
     """What each group needs measured; a norm of all gradients is that of all groups."""
+    if not any(update.measured for update in updates):
+        return [NOTHING] * len(updates)
     everyone = any(GLOBAL_NORM in update.measured for update in updates)
     each = [update.norms() if everyone or update.measured else np.zeros(0) for update in updates]
     together = norm_of(np.concatenate(each))
@@ -124,24 +147,32 @@ class GroupUpdate:
         return self._reading.values
 
     def read(self, group: Mapping[str, Any]) -> bool:
-        """Reads the hyperparameters. Says if anything is to be measured. Raises `InputError` as `Reading`."""
+        """Reads the hyperparameters. Says if whole gradients are read ahead. Raises `InputError` as `Reading`."""
         if self._reading.update(group):
             self._transforms = self._reading.structure.transforms
             self.measured = tuple(name for name in self._reading.structure.measured if name in OF_GRADIENTS)
-        return bool(self.measured)
+        return bool(self.measured) or self._transforms
 
-    def gather(self, group: Mapping[str, Any], finer: Finer) -> None:
-        """Takes the parameters of the group that have a gradient, and the gradients, transformed where asked for."""
+    def gather(self, group: Mapping[str, Any]) -> bool:
+        """Takes the parameters of the group that have a gradient, and the gradients. Says if all of these are plain."""
         self._group, params = group, group["params"]
         gradients, self._places = [*map(_gradient, params)], range(len(params))
-        if not {*map(type, gradients)} <= PLAIN:
+        plain = {*map(type, gradients)} <= PLAIN
+        if not plain:
             self._places = tuple(i for i, g in enumerate(gradients) if g is not None)
             params, gradients = [params[i] for i in self._places], [gradients[i] for i in self._places]
+            plain = {*map(type, gradients)} <= PLAIN
+        self._params, self._gradients = params, gradients
+        return plain
+
+    def transform(self, finer: Finer) -> None:
+        """Puts finer gradients in the place of what was gathered, and transforms them where that is asked for."""
         if finer:
-            gradients = [finer.get(p, g) for p, g in zip(params, gradients, strict=True)]
+            self._gradients = [finer.get(p, g) for p, g in zip(self._params, self._gradients, strict=True)]
         if self._transforms or self.measured:
-            gradients = [*map(sparse.coalesced, gradients)]
-        self._params, self._gradients = params, self._made(params, gradients) if self._transforms else gradients
+            self._gradients = [*map(sparse.coalesced, self._gradients)]
+        if self._transforms:
+            self._gradients = self._made(self._params, self._gradients)
 
     def norms(self) -> Array:
         """The norm of each gradient, `[n]`."""
@@ -156,20 +187,28 @@ class GroupUpdate:
         values = self._reading.values
         return [made(self._reading.structure, g, p.detach(), values) for p, g in zip(params, gradients, strict=True)]
 
+    def fits(self, all_states: states.States, version: int) -> bool:
+        """Whether what was prepared still fits what was gathered, all plain. version: of the state dicts."""
+        reading, ready = self._reading, self._patterns.get(self._places)
+        same = ready and ready.precision == reading.precision and ready.structure == reading.structure
+        if not (ready and same and ready.fits(all_states, version, self._params, self._gradients)):
+            return False
+        self._prepared, self._general, self._anew = ready, None, 0
+        return True
+
     def check(self, all_states: states.States, version: int) -> None:
         """Whether what was prepared still fits; else checks and creates all that the general way needs.
 
         version: of the state dicts. Raises `InputError` where a parameter cannot be stepped as it is.
         """
-        reading, ready = self._reading, self._patterns.get(self._places)
-        same = ready and ready.precision == reading.precision and ready.structure == reading.structure
-        if ready and same and ready.fits(all_states, version, self._params, self._gradients):
-            self._prepared, self._general, self._anew = ready, None, 0
+        plain = not storage.watched() and {*map(type, self._gradients)} <= PLAIN
+        if plain and self.fits(all_states, version):
             return
-        if ready or len(self._group["params"]) != self._many:
+        if self._places in self._patterns or len(self._group["params"]) != self._many:
             self._patterns.clear()  # of tensors that are used no more
         self._prepared, self._many = None, len(self._group["params"])
         self._require_dense(self._gradients)
+        reading = self._reading
         sharded.require_whole(self._params, reading.precision)
         self._gradients = [*map(sparse.coalesced, self._gradients)]
         needs = Needs(reading.structure, reading.values, reading.precision)
@@ -178,15 +217,20 @@ class GroupUpdate:
 
     def step(self, all_states: states.States, measured: Measured) -> str:
         """One step of what was gathered and checked. Returns what is to be told of it."""
-        told = ""
         if self._general is None:
-            assert self._prepared is not None
-            self._prepared.run(self._reading.values, measured)
-        else:
-            told = self._step_generally(self._general, all_states, measured)
-        increment_version(self._params)  # so that autograd notices a step between a forward and its backward pass
+            self.run(measured)
+            return ""
+        told = self._step_generally(self._general, all_states, measured)
+        increment_version(self._params)
         self.release()
         return told
+
+    def run(self, measured: Measured) -> None:
+        """One step of what fits as it was prepared."""
+        assert self._prepared is not None
+        self._prepared.run(self._reading.values, measured)
+        increment_version(self._params)  # so that autograd notices a step between a forward and its backward pass
+        self.release()
 
     def release(self) -> None:
         """Lets go of what was gathered."""

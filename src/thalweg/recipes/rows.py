@@ -123,18 +123,17 @@ class Ahead:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._given: dict[str, Any] = {}
+        self._values: Mapping[str, Any] = {}
         self._first = 0.0
         self._lines: Array = np.empty((0, 1, len(program.columns)))
 
     def __call__(self, values: Mapping[str, Any], t: float) -> Array:
-        """`[1, len(program.columns)]` at step t, for a program without row state."""
-        given = {name: values[name] for name in self._program.inputs}
+        """`[1, len(program.columns)]` at step t, for a program without row state. values: never changed in place."""
         ahead = t - self._first
-        if given != self._given or not (0 <= ahead < len(self._lines) and ahead.is_integer()):
+        if values is not self._values or not (0 <= ahead < len(self._lines) and ahead.is_integer()):
             steps = np.arange(t, t + self.STEPS)[:, None]
-            columns = _expressions(self._program)({**given, "t": steps})
-            self._lines, self._first, self._given = _side_by_side(columns, steps.shape), t, given
+            columns = _expressions(self._program)({name: values[name] for name in self._program.inputs} | {"t": steps})
+            self._lines, self._first, self._values = _side_by_side(columns, steps.shape), t, values
             ahead = 0.0
         line: Array = self._lines[int(ahead)]
         return line

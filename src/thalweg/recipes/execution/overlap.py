@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.execution.addresses import has_memory, reach
-from thalweg.recipes.execution.cpu import kernels
 from thalweg.recipes.rows import Array
 
 Stretch = tuple[int, int]
@@ -51,28 +50,6 @@ class Stretches:
         """Which of other stretches overlap one of these, bool `[n]`."""
         before = np.searchsorted(self.begins, ends)
         return (before > 0) & (np.append(self.reached, 0)[before - 1] > begins)
-
-
-class Reads:
-    """Tensors that a step reads, n of them each time, of these lengths in bytes, beside what it writes."""
-
-    def __init__(self, written: Stretches, lengths: Array) -> None:
-        self._checked = b""
-        self._begins, self._lengths = np.zeros(len(lengths), np.int64), np.asarray(lengths, np.int64)
-        self._written = written
-        arrays = (self._begins, self._lengths, written.begins, written.reached)
-        numbers = [0, len(lengths), *(array.ctypes.data for array in arrays), len(written.begins)]
-        self._frame = np.array(numbers, np.int64)
-
-    def overlap(self, begins: Array) -> bool:
-        """Whether one that begins at these addresses, `[n]`, overlaps what is written."""
-        if begins.tobytes() == self._checked:
-            return False
-        self._begins[:] = begins
-        kernels.addresses("overlap")(self._frame.ctypes.data)
-        if not self._frame[0]:
-            self._checked = begins.tobytes()
-        return bool(self._frame[0])
 
 
 def bounds(stretches: Sequence[Stretch]) -> tuple[Array, Array]:

@@ -43,21 +43,19 @@ def codes() -> Any:
 
 
 @cache
-def addresses(name: str) -> Function:
-    """`check` or `overlap` of tensors' memory: a function of the address of a frame, whose first number is the answer.
+def addresses() -> Function:
+    """A check of tensors' memory: a function of the address of a frame, whose first number is 0 where all fit.
 
-    `check`: 0 where all look as they did and have the memory that they claim; then `addresses` is filled in.
-    The frame's int64 numbers: the answer, the number of tensors, and the addresses of
+    All must look as they did and have the memory that they claim. The first of them, which are kept, must be where they
+    were; the others are read, and may not overlap what is written.
+    The frame's int64 numbers: the answer, the number of tensors, of those kept, of written stretches, and 1 where
+    `looks` is to be filled in (but for the bytes); then the addresses of
         functions: int64, as `addresses.ASKED` says,
         handles: int64 `[n]`, each tensor's handle in C,
-        addresses: int64 `[n]`, where each begins,
+        addresses: int64 `[n]`, where each begins, which is filled in; one that is there already fits what is written,
         looks: int64, for each its dtype, kind of device, number of dimensions, bytes of an element, bytes from its
             first element to behind its last, and each dimension's size and stride,
-        answers: int64, one for each function, to write on;
-    then 1 where `looks` is to be filled in (but for the bytes), and 1 where the addresses must be those given.
-
-    `overlap`: how many of the stretches that are read overlap a written one.
-    The frame's int64 numbers: the answer, the number of reads, the addresses of their begins and lengths, `[reads]`,
-        and of the begins and furthest ends of what is written, `[writes]`, ascending; and the number of writes.
+        answers: int64, one for each function, to write on,
+        begins, reached: int64, of the written stretches, ascending, and the furthest end up to each.
     """
-    return Function(getattr(module(source.addresses()), name).address)
+    return Function(module(source.addresses()).check.address)

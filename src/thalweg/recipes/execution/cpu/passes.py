@@ -32,7 +32,7 @@ class Pass:
         self.pointers = np.zeros((len(storage), len(sizes)), np.int64)
         self.which, self.active = np.zeros(len(sizes), np.int64), np.ones(lines, np.bool_)
         self.keys, self.counts = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
-        self.by_chance = by_chance
+        self.by_chance, self._counting = by_chance, bool(program.counted)
         self._kernel = kernels.kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
         self._table = np.empty((lines, len(program.columns)), np.float64 if torch.float64 in storage else np.float32)
         self._blocks, self._bounds = _cut(np.asarray(sizes, np.int64))
@@ -49,7 +49,9 @@ class Pass:
     def __call__(self, columns: Array) -> None:
         """Steps every row in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
         self._table[: len(columns)] = columns
-        self._counter[0], self.counts[:] = 0, 0
+        self._counter[0] = 0
+        if self._counting:
+            self.counts[:] = 0
         self._kernel(self._arguments, min(torch.get_num_threads(), self._parts))
 
 

@@ -1,0 +1,98 @@
+"""The memory of a step, checked before each in one call through torch's C interface.
+
+Where that is missing, or does not answer as Python does, the same is asked in Python, which takes longer.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.recipes.execution import addresses
+from thalweg.recipes.execution.addresses import has_memory, located, reach
+from thalweg.recipes.execution.cpu import kernels
+from thalweg.recipes.execution.overlap import Stretches, stretch_of
+from thalweg.recipes.rows import Array
+
+UNKNOWN = -1  # no address
+
+
+class Memory:
+    """Tensors that a step writes, which must stay as they are and where they are, and others that it reads.
+
+    Those that are read may be others each time that look the same: of these shapes and strides, with memory, none of
+    which is written.
+
+    shared: whether any of what is written overlaps another.
+    """
+
+    def __init__(self, written: Sequence[Tensor], read: Sequence[Tensor]) -> None:
+        tensors = [*written, *read]
+        self._written, self._kept = written, len(written)  # held, so that they stay alive
+        self._single_written = [tensor for tensor in written if tensor.numel() == 1]
+        self._single_read = [i for i, tensor in enumerate(read) if tensor.numel() == 1]
+        self._looks, self._reaches = [*map(_look, tensors)], np.array([*map(reach, read)], np.int64)
+        self._stretches = Stretches(map(stretch_of, written))
+        self.shared = self._stretches.met
+        self._addresses, self._handles = located(tensors), np.zeros(len(tensors), np.int64)
+        self._begins, self._handles_read = self._addresses[self._kept :], self._handles[self._kept :]
+        self._compiled, self._frame = kernels.addresses(), self._asked(tensors)
+        self._argument: int = self._frame.ctypes.data
+        self._in_c = self._learn(tensors)
+
+    def begins(self, read: Sequence[Tensor]) -> Array | None:
+        """Where each that is read begins, int64 `[n]`, until the next call; `None` where anything does not fit.
+
+        read: plain tensors, of the classes `addresses.PLAIN`.
+        """
+        if len(read) != len(self._begins) or any(read[i].is_neg() for i in self._single_read):
+            return None  # what is negated lazily has gaps in memory, which show where there are several elements
+        if self._single_written and any(map(Tensor.is_neg, self._single_written)):
+            return None
+        if not self._in_c:
+            return self._asked_in_python(read)
+        self._handles_read[:] = addresses.handles(read)
+        self._compiled(self._argument)
+        return None if self._frame[0] else self._begins
+
+    def _asked(self, tensors: Sequence[Tensor]) -> Array:
+        """The frame of `kernels.addresses`."""
+        functions, looks = addresses.functions(), np.zeros(sum(5 + 2 * tensor.dim() for tensor in tensors), np.int64)
+        at = 0
+        for tensor in tensors:
+            looks[at + 3], looks[at + 4] = tensor.element_size(), reach(tensor)
+            at += 5 + 2 * tensor.dim()
+        stretches, answers = self._stretches, np.zeros_like(functions)
+        self._arrays = (functions, self._handles, self._addresses, looks, answers, stretches.begins, stretches.reached)
+        numbers = (0, len(tensors), self._kept, len(stretches.begins), False)
+        return np.array([*numbers, *(array.ctypes.data for array in self._arrays)], np.int64)
+
+    def _learn(self, tensors: Sequence[Tensor]) -> bool:
+        """Takes note of how they look. Says whether the C interface answers as Python does."""
+        if not (addresses.functions().all() and addresses.slot()):
+            return False
+        before, self._handles[:] = self._addresses.copy(), addresses.handles(tensors)
+        self._frame[4] = True
+        self._compiled(self._argument)
+        self._frame[4] = False
+        learnt = not self._frame[0] and bool((self._addresses == before).all())
+        self._begins[:] = UNKNOWN  # so that each is looked for among what is written
+        return learnt
+
+    def _asked_in_python(self, read: Sequence[Tensor]) -> Array | None:
+        tensors = [*self._written, *read]
+        if [*map(_look, tensors)] != self._looks:
+            return None
+        now = located(tensors)
+        kept, begins = now[: self._kept], now[self._kept :]
+        overlap = self._stretches.meet(begins, begins + self._reaches) & (self._reaches > 0)
+        return None if overlap.any() or (kept != self._addresses[: self._kept]).any() else begins
+
+
+def _look(tensor: Tensor) -> Any:
+    if tensor.layout != torch.strided:
+        return tensor.layout
+    strides = [stride for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size != 1]
+    return tensor.device, tensor.dtype, tensor.shape, strides, has_memory(tensor)
