@@ -51,5 +51,8 @@ def counted(number: float, noun: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """What an error says, on one line, cut where it is long."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    try:
+        text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    except Exception:  # whatever somebody's class raises when it is to say what it is
+        text = ""
     return text if len(text) <= 3 * SHOWN else f"{text[: 3 * SHOWN - 1]}…"

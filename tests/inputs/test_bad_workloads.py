@@ -109,7 +109,6 @@ CODE = {
     "a vectorized metric of each class": (
         {"metric": thalweg.Metric("m", lambda o, t: o.sum(0), vectorized=True)}, "'m' must return a number, got tensor",
     ),
-    "a metric that writes into y": ({"metric": lambda o, t: t.zero_().sum()}, "changes y in place"),
     "a name of two lines": ({"name": "a\nb"}, "name must be a text of one line"),
     "a name that cannot be encoded": ({"name": "a\ud800"}, "name must be a text of one line"),
     "endless steps": ({"steps": 10**12}, "steps must be a whole number from 1 to 1,000,000,000, got 1000000000000"),

@@ -245,15 +245,14 @@ def test_what_no_fingerprint_reaches_shows_beside_the_population(calls: int) -> 
     assert planned(workload).reason == ""
     progress, outcomes = finished(workload, chosen, execution="population")
     assert progress == 3 * workload.epochs
-    seen = next(step for step in (1, 2, 3, 10, 21) if step > calls)
     assert {outcome.execution for outcome in outcomes.values()} == {
-        f"loop: traced, the loss differs from the live model's at step {seen}"
+        f"loop: traced, the loss differs from the live model's at step {calls + 1}"
     }
     held_to_the_hand(workload, [outcomes[i] for i in range(3)], chosen)
 
 
 def test_a_population_that_agrees_is_called_through_one_epoch_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compared at growing distances; the populations after the first are trusted."""
+    """Compared at every call; the populations after the first are trusted."""
     steps: list[tuple[int, bool]] = []
     call = LiveModel.call
 
@@ -267,7 +266,7 @@ def test_a_population_that_agrees_is_called_through_one_epoch_and_no_more(monkey
     assert not plan.shared.trusted
     train_with(plan, members(10))
     assert [step for step, _ in steps] == list(range(1, 22))
-    assert [step for step, compared in steps if compared] == [1, 2, 3, 10, 21]
+    assert all(compared for _, compared in steps)
     train_with(plan, members(10))
     assert len(steps) == 21
 

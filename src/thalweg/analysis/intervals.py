@@ -2,11 +2,12 @@
 
 import functools
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from thalweg.analysis import moments
 
 RESAMPLES = 5000
 FEWEST = 10  # values from which resampling covers what it promises
@@ -27,6 +28,7 @@ class Interval:
         return (self.high - self.low) / 2
 
 
+@np.errstate(all="ignore")  # whatever the caller has numpy raise
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """The mean with an interval that covers the true one at `level` in (0, 1); seeds are independent draws.
 
@@ -38,7 +40,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     n = len(values)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
-    mean = statistics.fmean(values)
+    mean = moments.mean(values)
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
     if min(values) == max(values):
@@ -98,14 +100,14 @@ def _student(values: Sequence[float], mean: float, level: float) -> tuple[float,
 
 def standard_error(values: Sequence[float]) -> float:
     """Standard error of the mean; 0 for fewer than two values."""
-    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return moments.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
 
 def interquartile_mean(values: Sequence[float]) -> float:
     """The mean of the middle half: a quarter of the values, rounded down, is left out at each end. NaN where empty."""
     cut = len(values) // 4
     middle = sorted(values)[cut : len(values) - cut]
-    return statistics.fmean(middle) if middle else math.nan
+    return moments.mean(middle) if middle else math.nan
 
 
 def probability_of_improvement(a: Sequence[float], b: Sequence[float], *, higher_is_better: bool = True) -> float:

@@ -1,11 +1,10 @@
 """The ranking: one row a contender, by the mean confirmed test metric, with ties said."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from thalweg.analysis import stars, trust
+from thalweg.analysis import moments, stars, trust
 from thalweg.analysis.cost import Target, cost, spent, target
 from thalweg.analysis.finals import Split, common, final_runs, ranking_split, resolution, score, scores
 from thalweg.analysis.intervals import (
@@ -40,7 +39,7 @@ class _Candidate:
 
     @property
     def mean(self) -> float | None:
-        return statistics.fmean(self.scores.values()) if self.scores else None
+        return moments.mean(self.scores.values()) if self.scores else None
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def _row(field: _Field, c: _Candidate, rank: int, group: int) -> Row:
         runs=len(c.finals),
         diverged=sum(run.diverged for run in c.runs),
         trained=len(c.runs),
-        seconds=statistics.fmean(run.seconds for run in c.runs) if c.runs else 0.0,
+        seconds=moments.mean(run.seconds for run in c.runs) if c.runs else 0.0,
         group=group,
         tied=tied or rank == 1,
         behind=_paired(field.first.scores, c.scores, sign) if c.whole and field.first.whole else None,

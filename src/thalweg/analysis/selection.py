@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from thalweg.analysis import moments
 from thalweg.analysis.intervals import Interval, mean_interval
 from thalweg.records.types import RunRecord
 
@@ -133,7 +134,7 @@ def noise(line: Sequence[Point], at: int) -> float:
     to agree nothing ties with it, and with two that happen to differ everything does.
     """
     near = [p.values.values() for p in line[max(0, at - NEAR) : at + NEAR + 1] if p.eligible and len(p.values) > 1]
-    variances = [statistics.variance(values) / _median_share(len(values) - 1) for values in near]
+    variances = [moments.variance([*values]) / _median_share(len(values) - 1) for values in near]
     return statistics.median(variances) if len(variances) > 2 else min(variances, default=0.0)
 
 

@@ -1,11 +1,11 @@
 """Whether scores of two studies differ, contender by contender, at one error rate for all of them."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from thalweg.analysis import moments
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.ties import EQUAL
 
@@ -22,6 +22,7 @@ class Comparison:
     p: float | None
 
 
+@np.errstate(all="ignore")  # whatever the caller has numpy raise
 def paired(before: Sequence[float], after: Sequence[float], rounding: float = 0.0, level: float = 0.95) -> Comparison:
     """Student's t on the differences of the same seeds.
 
@@ -33,11 +34,12 @@ def paired(before: Sequence[float], after: Sequence[float], rounding: float = 0.
     """
     differences = [y - x for x, y in zip(before, after, strict=True)]
     count = len(differences)
-    variance = max(statistics.variance(differences), rounding) if count > 1 else 0.0
-    mean, scale = statistics.fmean(differences), max(map(abs, (*before, *after)))
+    variance = max(moments.variance(differences), rounding) if count > 1 else 0.0
+    mean, scale = moments.mean(differences), max(map(abs, (*before, *after)))
     return _compared(mean, variance / count, count - 1, count, scale, level)
 
 
+@np.errstate(all="ignore")  # whatever the caller has numpy raise
 def unpaired(
     before: Sequence[float], after: Sequence[float], roundings: tuple[float, float] = (0.0, 0.0), level: float = 0.95
 ) -> Comparison:
@@ -51,7 +53,7 @@ def unpaired(
         level: of the interval, in (0, 1).
     """
     fewer = min(len(before), len(after))
-    mean, scale = statistics.fmean(after) - statistics.fmean(before), max(map(abs, (*before, *after)))
+    mean, scale = moments.mean(after) - moments.mean(before), max(map(abs, (*before, *after)))
     if fewer < 2:
         return _compared(mean, 0.0, 0, fewer, scale, level)
     a, b = (_of_mean(values, least) for values, least in zip((before, after), roundings, strict=True))
@@ -59,6 +61,7 @@ def unpaired(
     return _compared(mean, a + b, (fewer - 1) / (share**2 + (1 - share) ** 2), fewer, scale, level)
 
 
+@np.errstate(all="ignore")  # whatever the caller has numpy raise
 def losses(before: tuple[int, int], after: tuple[int, int]) -> float:
     """Fisher's exact test on (runs lost, runs) of both sides: p, two-sided, in [0, 1]; 1 where neither lost any."""
     from scipy.stats import fisher_exact
@@ -82,7 +85,7 @@ def holm(ps: Sequence[float], rate: float = 0.05) -> list[bool]:
 
 def _of_mean(values: Sequence[float], least: float) -> float:
     """Variance of the mean."""
-    return max(statistics.variance(values), least) / len(values)
+    return max(moments.variance(values), least) / len(values)
 
 
 def _compared(mean: float, variance: float, freedom: float, count: int, scale: float, level: float) -> Comparison:

@@ -24,6 +24,7 @@ EQUAL = 1e-9  # differences smaller than this, relative to the scores, are round
 Scores = NDArray[np.float64]
 
 
+@np.errstate(all="ignore")  # whatever the caller has numpy raise
 def ties(scores: Sequence[Sequence[float]], level: float = 0.95, resolution: float = 0.0) -> list[bool]:
     """Which contenders cannot be told from the first, by `RULE`; with fewer than two seeds none can be.
 

@@ -1,11 +1,11 @@
 """How far a contender's numbers can be trusted: overfitting, lucky tuning, unfinished training, failures."""
 
 import math
-import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from thalweg.analysis import moments
 from thalweg.analysis.finals import Split, score
 from thalweg.analysis.intervals import Interval, mean_interval, standard_error
 from thalweg.analysis.selection import Choice
@@ -43,13 +43,13 @@ def curse(choice: Choice | None, finals: Sequence[RunRecord], sign: float) -> fl
     fresh = [v for run in finals if run.role != "tuning" and (v := run.validation_metric) is not None]
     if choice is None or not fresh:
         return None
-    return sign * (choice.point.metric.mean - statistics.fmean(fresh))
+    return sign * (choice.point.metric.mean - moments.mean(fresh))
 
 
 def late_gain(finals: Sequence[RunRecord], sign: float) -> LateGain | None:
     """Over the final runs that were measured at least twice; `None` where there are none."""
     gains = [sign * gain for run in finals if (gain := _late(run)) is not None]
-    return LateGain(statistics.fmean(gains), standard_error(gains), len(gains)) if gains else None
+    return LateGain(moments.mean(gains), standard_error(gains), len(gains)) if gains else None
 
 
 def _late(run: RunRecord) -> float | None:

@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.verdict import verdict
@@ -82,6 +85,14 @@ def require_plain_context() -> None:
         raise InputError("Nothing can be trained within torch.inference_mode(): call this outside of it.")
     if any(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")):
         raise InputError("Runs do not see torch.autocast around a comparison: put it into the model's forward().")
+    modes = [
+        *_get_current_function_mode_stack(),  # type: ignore[no-untyped-call]
+        *_get_current_dispatch_mode_stack(),
+    ]
+    other = next((type(mode).__name__ for mode in modes if not isinstance(mode, DeviceContext)), "")
+    if other or torch._C._autograd._top_saved_tensors_default_hooks(True):
+        what = f"the mode {other}" if other else "hooks on saved tensors"
+        raise InputError(f"Runs train on threads of their own and do not see {what} around a comparison: leave it out.")
 
 
 def problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:

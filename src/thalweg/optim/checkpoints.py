@@ -148,6 +148,9 @@ def require_like(recipe: Recipe, name: str, p: Tensor, state: Mapping[str, Any])
             " saved by another optimizer."
         )
     for key, value in state.items():
+        number = key == "step" or (key in own and own[key].per_row)
+        if number and not (value.numel() == 1 if isinstance(value, Tensor) else isinstance(value, int | float)):
+            raise InputError(f"The checkpoint's {key} of parameter {name} must be one number, got {shown(value)}.")
         elementwise = key == REST or (key in own and not own[key].per_row)
         if elementwise and isinstance(value, Tensor) and value.shape != p.shape:
             raise InputError(

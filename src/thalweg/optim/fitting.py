@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.masked import MaskedTensor
 
 from thalweg.errors import InputError, shown
 from thalweg.optim.eightbit import SCALES
@@ -13,6 +14,7 @@ from thalweg.optim.state import REST, Needs
 from thalweg.recipes.execution import storage
 from thalweg.recipes.execution.addresses import PLAIN, has_memory, reach
 from thalweg.recipes.execution.codes import BLOCK, blocks_of
+from thalweg.recipes.execution.overlap import apart
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ def require(of: NamedParameter, gradient: Tensor, state: Mapping[str, Any], need
 def require_gradient(of: NamedParameter, gradient: Tensor) -> None:
     """Raises `InputError` where a gradient is not the parameter's, or one of them has no memory."""
     p = of.tensor
+    if isinstance(gradient, MaskedTensor):
+        raise of.refused("its gradient is masked; give it g.to_tensor(0), or what the masked elements are to be")
+    if p.dtype.itemsize < 2 or gradient.dtype.itemsize < 2:
+        raise of.refused(f"it is {_described(p)} and its gradient {_described(gradient)}, in which nothing is computed")
     if gradient.shape != p.shape:
         raise of.refused(
             f"its shape is {of.shape} and its gradient's {[*gradient.shape]}; where p.data was replaced, the gradient"
@@ -110,6 +116,8 @@ def _require_like(of: NamedParameter, name: str, held: Any) -> None:
         )
     if held.device != of.tensor.device:
         raise of.refused(f"it is on {of.tensor.device} and its {name!r} on {held.device}; move both to one device")
+    if held.layout != torch.strided:
+        raise of.refused(f"its {name!r} has layout {held.layout}; give it dense, as to_dense() makes it")
     _require_apart(of, f"the elements of its {name!r}", held)
     _require_memory(of, f"its {name!r}", held)
 
@@ -124,14 +132,21 @@ def _require_scales(of: NamedParameter, name: str, scales: Any) -> None:
 def _require_number(of: NamedParameter, name: str, held: Any) -> None:
     if held is None:
         return
-    if not isinstance(held, Tensor) or held.numel() != 1 or held.is_complex():
+    if not isinstance(held, Tensor) or held.numel() != 1 or held.is_complex() or held.layout != torch.strided:
         raise of.refused(f"its {name!r} must be one number in a tensor, got {shown(held)}")
+    if held.is_meta and not of.tensor.is_meta:
+        raise of.refused(f"its {name!r} is on meta, where there are no numbers; load it, or remove its state")
     _require_memory(of, f"its {name!r}", held)
+    if name == "step" and type(held) in PLAIN and held.is_cpu and not storage.watched() and held < 0:
+        raise of.refused(f"its 'step' must be 0 or more, got {held.item():g}")
 
 
 def _require_apart(of: NamedParameter, name: str, tensor: Tensor) -> None:
-    if any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, _strides(tensor), strict=True)):
-        raise of.refused(f"several of {name} are one number in memory (an expanded tensor); give it a clone()")
+    if tensor.layout == torch.strided and not apart(tensor.shape, tensor.stride()):
+        raise of.refused(
+            f"several of {name} are one number in memory (an expanded tensor, or windows that overlap); give it a"
+            " clone()"
+        )
 
 
 def _require_memory(of: NamedParameter, name: str, tensor: Tensor) -> None:
@@ -148,10 +163,6 @@ def _require_memory(of: NamedParameter, name: str, tensor: Tensor) -> None:
 
 def _lazy(tensor: Tensor) -> bool:
     return tensor._is_zerotensor() or torch._is_functional_tensor(tensor)
-
-
-def _strides(tensor: Tensor) -> tuple[int, ...]:
-    return tensor.stride() if tensor.layout == torch.strided else (1,) * tensor.dim()
 
 
 def _of_numbers(tensor: Tensor) -> bool:

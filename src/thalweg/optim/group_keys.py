@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, shown
 from thalweg.optim.signature import class_name
 from thalweg.optim.translation import NAMES, several
 from thalweg.optim.watch import OptimizerWarning, tell
@@ -19,6 +19,12 @@ NEAR = 0.8  # of difflib's ratio: from here on, a key is a misspelt name
 
 class UnknownGroupKey(OptimizerWarning):
     """A param group has a key that looks like a misspelt hyperparameter, and is not read."""
+
+
+def require_group(recipe: Recipe, group: Any) -> None:
+    """Raises `InputError` for what is no param group."""
+    if not (isinstance(group, dict) and "params" in group):
+        raise InputError(f"A param group of {class_name(recipe)} is a dict with 'params', got {shown(group)}.")
 
 
 def check_keys(recipe: Recipe, known: Iterable[str], group: Mapping[str, Any]) -> None:

@@ -19,10 +19,8 @@ Finer = Mapping[Tensor, Tensor]
 NONE_FINER: Finer = {}
 
 
-def unscale(groups: Iterable[Mapping[str, Any]], scale: Tensor | None) -> Finer:
+def unscale(groups: Iterable[Mapping[str, Any]], scale: Tensor) -> Finer:
     """Divides every gradient by the scale, in place. Small ones in 16 bits survive in what is returned."""
-    if scale is None:
-        return NONE_FINER
     inverse = scale.double().reciprocal().float()  # as torch's scaler has it
     finer = {}
     for p in (p for group in groups for p in group["params"] if p.grad is not None):

@@ -17,9 +17,9 @@ from thalweg.optim.calls import stepping
 from thalweg.optim.checkpoints import matched, require_checkpoint
 from thalweg.optim.default_device import on_cpu_by_default
 from thalweg.optim.followed import Kernels
-from thalweg.optim.group_keys import check_keys
+from thalweg.optim.group_keys import check_keys, require_group
 from thalweg.optim.loading import restored
-from thalweg.optim.loss_scaling import NONE_FINER, Finer, unscale
+from thalweg.optim.loss_scaling import Finer, unscale
 from thalweg.optim.precision import Precision, check
 from thalweg.optim.reading import kept, plain
 from thalweg.optim.signature import CONVENTION, bind, class_name, group_defaults, hyperparameters
@@ -60,11 +60,16 @@ class Optimizer(torch.optim.Optimizer):
         self._take_scale_where_fused()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds parameters with hyperparameters of their own. Raises `InputError` as the constructor does."""
+        """Adds parameters with hyperparameters of their own, in a dict that becomes the group.
+
+        Raises `InputError` as the constructor does.
+        """
+        require_group(self.recipe, param_group)
         check_keys(self.recipe, self.defaults, param_group)
         self._refuse_another_convention([param_group])
         own = kept(self.recipe, {key: value for key, value in param_group.items() if key in self.defaults})
-        super().add_param_group({**param_group, **own, **self._checked(self.defaults | own)})
+        param_group.update({**own, **self._checked(self.defaults | own)})
+        super().add_param_group(param_group)
         group = self.param_groups[-1]
         self._require_dense(group)
         tell_coupled_decay(self._recipe, group)
@@ -99,18 +104,20 @@ class Optimizer(torch.optim.Optimizer):
         return loss
 
     def _step(self) -> None:
+        try:
+            if self._on_tensors():
+                with torch.no_grad(), on_cpu_by_default():
+                    self._step_on_tensors()
+            elif not self._overflowed():
+                self._step_in_passes()
+        except BaseException:
+            for of_scaler in ("grad_scale", "found_inf"):  # which a `GradScaler` takes back after a whole step only
+                self.__dict__.pop(of_scaler, None)
+            raise
+
+    def _step_in_passes(self) -> None:
         """Tells of failures that say nothing, too."""
         own = self.__dict__
-        if self._on_tensors():
-            with torch.no_grad(), on_cpu_by_default():
-                self._step_on_tensors()
-            return
-        finer = NONE_FINER
-        if "found_inf" in own or "grad_scale" in own:  # of a `GradScaler`
-            if self._overflowed():
-                return
-            with torch.no_grad(), on_cpu_by_default():
-                finer = self._unscaled()
         watch, updates = own.get("_watch"), own.get("_updates")  # no part of what is pickled or copied
         if watch is None or updates is None:
             watch = own.setdefault("_watch", Watch(self._recipe))
@@ -118,7 +125,7 @@ class Optimizer(torch.optim.Optimizer):
         if not watch.done:
             for p in (p for group in self.param_groups for p in group["params"]):
                 refuse_from_the_cpu(p.device)
-        updates.step(self.param_groups, self.state, finer, watch)
+        updates.step(self.param_groups, self.state, watch, self._unscaling())
 
     def _is_template(self) -> bool:
         """Whether torch asks for a state dict's template: by a step with a rate of 0, gradients of 0 and no state yet.
@@ -145,9 +152,9 @@ class Optimizer(torch.optim.Optimizer):
 
     def _step_on_tensors(self) -> None:
         kernels = self.__dict__.setdefault("_kernels", defaultdict(Kernels))  # like `_updates`
-        finer, found_inf = self._unscaled(), self.__dict__.get("found_inf")
+        unscaled, found_inf = self._unscaling(), self.__dict__.get("found_inf")
         with torch.set_grad_enabled(self.defaults["differentiable"]):
-            tensors.update(self._recipe, self.param_groups, self.state, kernels, finer, found_inf)
+            tensors.update(self._recipe, self.param_groups, self.state, kernels, unscaled, found_inf)
 
     @property
     def _recipe(self) -> Recipe:
@@ -159,8 +166,10 @@ class Optimizer(torch.optim.Optimizer):
         if self.defaults.get("fused"):
             self._step_supports_amp_scaling = True
 
-    def _unscaled(self) -> Finer:
-        return unscale(self.param_groups, self.__dict__.get("grad_scale"))
+    def _unscaling(self) -> Callable[[], Finer] | None:
+        """What is done to gradients of a loss that a `GradScaler` has scaled; `None` for others."""
+        scale = self.__dict__.get("grad_scale")
+        return None if scale is None else lambda: unscale(self.param_groups, scale)
 
     def _overflowed(self) -> bool:
         """Whether a `GradScaler` has found a gradient that is not finite, so that this step is left out."""

@@ -35,7 +35,8 @@ MEANINGS: Mapping[str, str] = {
     "state_dtype": (
         "what states are held in: None, the parameter's dtype, but float32 for bfloat16\n"
         "        and float16; 'parameter', the parameter's always, as in torch; 'bfloat16'; '8bit', in\n"
-        "        blocks of 256 with a scale each"
+        "        blocks of 256 with a scale each, where one number beyond float32's range (as the square\n"
+        "        of a gradient above 1.8e19) makes NaN of its block"
     ),
 }
 """In a few words, for `help`."""

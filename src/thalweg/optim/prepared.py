@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from thalweg.errors import InputError
 from thalweg.numerics.functions import rows_held_in
 from thalweg.optim.eightbit import SCALES, scales
 from thalweg.optim.general import Work
@@ -102,7 +103,8 @@ class Prepared:
         gradients = self._begins
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else LATER
-        if t[0] >= MOST - 1 or (not alike and t.max() >= MOST - 1):
+        if not 1 <= t[0] < MOST - 1 or not (alike or (t.min() >= 1 and t.max() < MOST - 1)):
+            self._require_counts(t)
             self._widen(t)
         if self._row_states or self._program.measured:
             with rows_held_in(self._row_dtype):
@@ -115,6 +117,12 @@ class Prepared:
         if self._by_chance:
             self._draw(t)
         _carry_out(self._passes, columns, which, gradients)
+
+    def _require_counts(self, t: Array) -> None:
+        """Raises `InputError` where a count of steps was below 0, and sets all back."""
+        if self._steps is not None and (t < 1).any():
+            self._steps.read(more=-1.0)
+            raise InputError(f"A parameter's count of steps must be 0 or more, got {self._steps.values.min():g}.")
 
     def _widen(self, t: Array) -> None:
         """Holds counts that float32 would stop at in float64, from the next step on."""

@@ -1,7 +1,7 @@
 """Hyperparameters of a param group, read at every step: a schedule or its user may have changed them in any way."""
 
 from collections.abc import Mapping, Sequence
-from operator import is_
+from operator import is_, itemgetter
 from types import NoneType
 from typing import Any
 
@@ -37,13 +37,14 @@ class Reading:
     def __init__(self, recipe: Recipe, number: int) -> None:
         self._recipe, self._number = recipe, number
         self._names = (*spelled(recipe), *PRECISION, CONVENTION)
+        self._each = itemgetter(*self._names)
         self._given: tuple[Any, ...] = ()
         self._constant = False
         self._read: dict[str, Any] = {}
 
     def update(self, group: Mapping[str, Any]) -> bool:
         """Reads them; says whether any changed. Raises `InputError` for a value that is out of its range."""
-        given = tuple(map(group.get, self._names))
+        given = self._given_in(group)
         if self._constant and all(map(is_, given, self._given)):
             return False
         read = {
@@ -58,6 +59,13 @@ class Reading:
         self._given, self._constant = given, all(type(value) in CONSTANT or _constant(value) for value in given)
         return bool(changed)
 
+    def _given_in(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
+        try:
+            given: tuple[Any, ...] = self._each(group)  # as torch asks, so that a group may compute its values
+        except KeyError:
+            return tuple(map(group.get, self._names))
+        return given
+
     def _take(self, changed: Mapping[str, Any]) -> None:
         owner, first = class_name(self._recipe), not self._read
         values = {} if first else self.values.copy()
@@ -70,11 +78,11 @@ class Reading:
         for name, value in given.items():
             values[name] = self._recipe.hyperparameters[name].check(owner, value)
         self._recipe.require_consistent(values, owner)
-        if first or any(self._structural(name, values[name]) for name in given):
-            self.structure = self._recipe.structure(values)
-        if first or not PRECISION.keys().isdisjoint(changed):
-            self.precision = Precision.of(check(owner, {**self._read, **changed}), self._number)
-        self.values = values
+        anew = first or any(self._structural(name, values[name]) for name in given)
+        structure = self._recipe.structure(values) if anew else self.structure
+        precise = first or not PRECISION.keys().isdisjoint(changed)
+        precision = Precision.of(check(owner, {**self._read, **changed}), self._number) if precise else self.precision
+        self.values, self.structure, self.precision = values, structure, precision  # all, or none where one is refused
 
     def _structural(self, name: str, new: float | bool) -> bool:
         """Whether the new value needs another structure than the old one."""
@@ -101,11 +109,13 @@ def plain(value: Any) -> Any:
 
 
 def kept(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as a param group keeps them: Python's numbers for NumPy's, tuples for sequences; tensors stay tensors."""
+    """Values as a param group keeps them: Python's numbers for NumPy's, tuples for sequences; tensors, lists stay."""
     return {name: _kept(value, several=name in recipe.rule.tuples) for name, value in given.items()}
 
 
 def _kept(value: Any, *, several: bool) -> Any:
+    if isinstance(value, list) and all(type(v) in CONSTANT for v in value):
+        return value  # which its user may change in its place
     if several and (members := in_sequence(value)):
         return tuple(
             _kept(member, several=False) for member in (plain(value) if isinstance(value, Tensor) else members)

@@ -64,7 +64,9 @@ def _asks_for_first(symbol: Symbol) -> bool:
 
 
 def coalesced(gradient: Tensor) -> Tensor:
-    """With each row once, where it is sparse."""
+    """With each row once, where it is sparse; dense, where it has no sparse dimensions."""
+    if gradient.is_sparse and gradient.sparse_dim() == 0:
+        return gradient.to_dense()
     return gradient.coalesce() if gradient.is_sparse else gradient
 
 

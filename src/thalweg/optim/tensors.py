@@ -7,7 +7,7 @@ pass. Where autograd follows, and in `functional`, bfloat16 and float16 are roun
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -100,15 +100,17 @@ def update(
     groups: Sequence[Mapping[str, Any]],
     all_states: states.States,
     kernels: Mapping[int, Kernels],
-    finer: Finer = NONE_FINER,
+    unscaled: Callable[[], Finer] | None = None,
     found_inf: Tensor | None = None,
 ) -> None:
     """Steps every parameter that has a gradient, in place; under `torch.enable_grad`, so that autograd follows.
 
-    kernels: what each group's steps have made. finer: gradients to be taken in the place of `p.grad`. found_inf: 0, or
-    nothing changes.
+    kernels: what each group's steps have made. unscaled: divides all gradients by a loss's scale, and returns those
+    that are to be taken in place of `p.grad`. found_inf: 0, or nothing changes.
     """
-    found = [_read(recipe, group, number, finer, all_states) for number, group in enumerate(groups)]
+    found = [_read(recipe, group, number, all_states) for number, group in enumerate(groups)]
+    finer = unscaled() if unscaled else NONE_FINER
+    found = [_gathered(group, finer) for group in found]
     everything = [g for group in found for g in group.gradients.values()]
     needed = any(GLOBAL_NORM in group.needs.structure.measured for group in found)
     together = norm_of(everything) if needed and everything else None
@@ -123,8 +125,16 @@ def update(
         increment_version([group.params[row.place] for row in rows if row.by_kernel])
 
 
-def _read(recipe: Recipe, group: Mapping[str, Any], number: int, finer: Finer, all_states: states.States) -> _Group:
-    """Raises `InputError` where a parameter, its gradient and its state do not fit each other."""
+def _gathered(group: _Group, finer: Finer) -> _Group:
+    """With the gradients, transformed where asked for."""
+    structure, values = group.needs.structure, group.needs.values
+    given = {i: finer[p] if p in finer else cast(Tensor, p.grad) for i, p in group.params.items()}
+    found = {i: _real(made(structure, g, group.params[i], values)) for i, g in given.items()}
+    return replace(group, gradients=found)
+
+
+def _read(recipe: Recipe, group: Mapping[str, Any], number: int, all_states: states.States) -> _Group:
+    """Without gradients yet. Raises `InputError` where a parameter, its gradient and its state do not fit."""
     given = hyperparameters(recipe, group)
     values = {name: checked(recipe, recipe.hyperparameters[name], value) for name, value in given.items()}
     structure = structure_of(recipe, values)
@@ -138,9 +148,8 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, finer: Finer, a
     needs = Needs(structure, values, precision)
     for i, p in params.items():
         of = fitting.NamedParameter.of(class_name(recipe), group, i, p)
-        fitting.require(of, finer.get(p, p.grad), all_states.get(p, {}), needs)
-    gradients = {i: _real(made(structure, finer.get(p, p.grad), p, values)) for i, p in params.items()}
-    return _Group(needs, params, gradients)
+        fitting.require(of, p.grad, all_states.get(p, {}), needs)
+    return _Group(needs, params, {})
 
 
 def _require_followable(owner: str, params: Sequence[Tensor], precision: Precision) -> None:

@@ -1,6 +1,6 @@
 """One step of an optimizer: its param groups' gradients gathered, all checked, then each group stepped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter, is_
 from typing import Any
 
@@ -13,7 +13,7 @@ from thalweg.optim import fitting, general, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.default_device import on_cpu_by_default
 from thalweg.optim.general import Work
-from thalweg.optim.loss_scaling import Finer
+from thalweg.optim.loss_scaling import NONE_FINER, Finer
 from thalweg.optim.prepared import Prepared, Unsuited
 from thalweg.optim.reading import Reading
 from thalweg.optim.signature import class_name
@@ -43,24 +43,32 @@ class Updates:
         self._recipe = recipe
         self._groups: list[GroupUpdate] = []
         self._states: states.States | None = None
-        self._dicts: list[Any] = []
+        self._owned: list[Any] = []  # parameters, then their states
         self._version = 0
 
-    def step(self, groups: Sequence[Mapping[str, Any]], all_states: states.States, finer: Finer, watch: Watch) -> None:
-        """Steps every parameter that has a gradient, in place. finer: gradients in the place of `p.grad`.
+    def step(
+        self,
+        groups: Sequence[Mapping[str, Any]],
+        all_states: states.States,
+        watch: Watch,
+        unscaled: Callable[[], Finer] | None = None,
+    ) -> None:
+        """Steps every parameter that has a gradient, in place.
 
-        Raises `InputError`, before anything moves, where one cannot be stepped as it is.
+        unscaled: divides all gradients by a loss's scale, and returns those that are to be taken in place of `p.grad`.
+        Raises `InputError`, before anything changes, where one cannot be stepped as it is.
         """
         while len(self._groups) < len(groups):
             self._groups.append(GroupUpdate(self._recipe, len(self._groups)))
-        updates = self._groups[: len(groups)]
+        del self._groups[len(groups) :]  # with what they keep of parameters that were taken out
+        updates = self._groups
         try:
-            if watch.done and not finer and self._ready(updates, groups, all_states):
+            if watch.done and not unscaled and self._ready(updates, groups, all_states):
                 for update in updates:
                     update.run(NOTHING)
             else:
                 with torch.no_grad(), on_cpu_by_default():
-                    self._step(updates, groups, all_states, finer, watch)
+                    self._step(updates, groups, all_states, watch, unscaled)
         except BaseException:
             for update in updates:
                 update.release()
@@ -85,16 +93,22 @@ class Updates:
         updates: "Sequence[GroupUpdate]",
         groups: Sequence[Mapping[str, Any]],
         all_states: states.States,
-        finer: Finer,
         watch: Watch,
+        unscaled: Callable[[], Finer] | None,
     ) -> None:
+        version, finer = self._version_of(all_states), NONE_FINER
         for update, group in zip(updates, groups, strict=True):
             update.read(group)
-        for update, group in zip(updates, groups, strict=True):
             update.gather(group)
+        if unscaled:
+            for update in updates:
+                update.check(all_states, version)
+            finer = unscaled()
+            for update, group in zip(updates, groups, strict=True):
+                update.gather(group)
+        for update in updates:
             update.transform(finer)
         measured = _measured(updates)
-        version = self._version_of(all_states)
         for update in updates:
             update.check(all_states, version)
         values_of = [] if watch.done else [update.values for update in updates]
@@ -108,9 +122,9 @@ class Updates:
 
     def _version_of(self, all_states: states.States) -> int:
         """Another number whenever a parameter has another state dict than at the last step."""
-        dicts = [*all_states.values()]
-        if not (all_states is self._states and len(dicts) == len(self._dicts) and all(map(is_, dicts, self._dicts))):
-            self._states, self._dicts, self._version = all_states, dicts, self._version + 1
+        owned = [*all_states, *all_states.values()]
+        if not (all_states is self._states and len(owned) == len(self._owned) and all(map(is_, owned, self._owned))):
+            self._states, self._owned, self._version = all_states, owned, self._version + 1
         return self._version
 
 
@@ -156,6 +170,8 @@ class GroupUpdate:
     def gather(self, group: Mapping[str, Any]) -> bool:
         """Takes the parameters of the group that have a gradient, and the gradients. Says if all of these are plain."""
         self._group, params = group, group["params"]
+        if type(params) is not list:
+            params = [*params]
         gradients, self._places = [*map(_gradient, params)], range(len(params))
         plain = {*map(type, gradients)} <= PLAIN
         if not plain:

@@ -223,6 +223,8 @@ def _listed(value: Any) -> list[Any] | None:
 def _path(value: Any) -> Path | None:
     """A path that the system can look up."""
     try:
+        if value == "":
+            return None
         path = Path(os.fspath(value))
         path.absolute().exists()
         if "\0" in str(path):

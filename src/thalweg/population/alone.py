@@ -1,7 +1,10 @@
 """The plain loop: one member, the user's model as it is. What the tensor program is checked by, and its fallback."""
 
 import time
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,19 +21,27 @@ from thalweg.population.job import Job, StopTraining, Watch, exhausted, raised
 from thalweg.population.live_parameters import LiveParameters
 from thalweg.population.losses import mean_loss
 from thalweg.population.members import Member, Trained
-from thalweg.population.models import build, state
+from thalweg.population.models import build, forget_gradients, state
 from thalweg.population.optimizers import packed, unpack
 from thalweg.population.partial_updates import PartialUpdates
 from thalweg.population.python_state import changed, fingerprints
-from thalweg.population.randomness import seeded
+from thalweg.population.randomness import DrawsLate, Undrawn, mix, seeded
 from thalweg.population.start import start_of
 from thalweg.recipes.imported import Imported
 
 
-def gradients_of(job: Job, model: nn.Module, batch: Batch, seed: int, step: int) -> tuple[float, dict[str, Tensor]]:
-    """Loss and gradients of one batch by autograd, dense ones; parameters that the loss does not reach have none."""
+def gradients_of(
+    job: Job, model: nn.Module, batch: Batch, seed: int, step: int, optimizer: torch.optim.Optimizer | None = None
+) -> tuple[float, dict[str, Tensor]]:
+    """Loss and gradients of one batch by autograd, dense ones; parameters that the loss does not reach have none.
+
+    optimizer: another library's, whose own `zero_grad` may keep what it accumulates.
+    """
     inputs, targets = batch
-    model.zero_grad(set_to_none=True)
+    if optimizer is None:
+        forget_gradients(model)
+    else:
+        optimizer.zero_grad()
     with torch.enable_grad(), seeded(seed, step, random=job.random, outside=job.outside):
         loss = mean_loss(job.workload, model(*inputs), targets)
         if not loss.requires_grad:
@@ -46,7 +57,8 @@ def _dense(gradient: Tensor) -> Tensor:
 def train_alone(job: Job, member: Member, watch: Watch, reason: str) -> Trained:
     """Trains one member by the plain loop; `reason` says why, for the record.
 
-    What the model, the loss, the metric or another library's optimizer raises ends this run and no other.
+    What the model, the loss, the metric or another library's optimizer raises ends this run and no other. One that
+    draws random numbers, though nothing did before training, begins again with these seeded.
     """
     with torch.no_grad():
         run = _Alone(job, member, watch)
@@ -54,6 +66,10 @@ def train_alone(job: Job, member: Member, watch: Watch, reason: str) -> Trained:
         try:
             run.train()
             failure = ""
+        except DrawsLate:
+            watch.progress(-run.shown)
+            watch.checkpoint.discard()
+            return train_alone(replace(job, random=True, outside=True), member, watch, reason)
         except (StopTraining, InputError):
             raise
         except Exception as error:
@@ -68,13 +84,15 @@ class _Alone:
         self._job, self._member, self._watch = job, member, watch
         self._model = build(job.workload, member.seed, job.device)
         self._before = fingerprints(job.workload, self._model) if watch.checkpoint.kept else {}
+        self._shapes = _shapes(self._model)
         self._evaluator = Evaluator(job, self._model, live=True)
         self._live = LiveParameters(self._model)
         self._parameters = self._live.stacked
         self._optimizer = _imported(member, self._model) or PartialUpdates(member, self._parameters)
         self._order = order([member.seed], job.workload)
         self.curves = Curves(1, higher_is_better=job.workload.metric.maximized)
-        self._step, self._seconds = 0, 0.0
+        self._undrawn = None if job.random and job.outside else Undrawn()
+        self._step, self._seconds, self.shown = 0, 0.0, 0
         self._began = time.perf_counter()
 
     def train(self) -> None:
@@ -86,7 +104,9 @@ class _Alone:
                 self.train_between(start, end)
                 if self.curves.active[0]:
                     self.evaluate(last=end == milestones[-1])
+                self._require_undrawn(quickly=False)
             self._watch.progress(1)
+            self.shown += 1
 
     def train_between(self, start: int, end: int) -> None:
         """The steps after `start` to `end`, the first of which may be behind already."""
@@ -96,16 +116,23 @@ class _Alone:
             self._watch.check(self._state)
             self._step += 1
             self._train_batch(batch_at(self._job.workload.train, self._order.next()[0]))
+            self._require_undrawn(quickly=True)
             if not self.curves.active[0]:
                 return
         broken = any(not torch.isfinite(p).all() for p in self._parameters.values())
         self.curves.end(np.array([broken]), self._step)
 
+    def _require_undrawn(self, *, quickly: bool) -> None:
+        """Raises `DrawsLate` where somebody drew from a global generator that this run does not seed."""
+        if self._undrawn is not None and self._undrawn.drawn(quickly=quickly):
+            raise DrawsLate
+
     def _train_batch(self, batch: Batch) -> None:
         if isinstance(self._member.recipe, Imported) and self._member.recipe.needs_closure:
             self._train_by_closure(batch)
             return
-        loss, gradients = gradients_of(self._job, self._model, batch, self._member.seed, self._step)
+        own = self._optimizer if isinstance(self._optimizer, torch.optim.Optimizer) else None
+        loss, gradients = gradients_of(self._job, self._model, batch, self._member.seed, self._step, own)
         self.curves.batch(self._step, np.array([loss]), len(batch[1]))
         if not self.curves.active[0]:
             return
@@ -121,7 +148,13 @@ class _Alone:
         self._live.require_known(stacked)
         for name, parameter in self._model.named_parameters() if limit is not None else ():
             parameter.grad = stacked[name][0] if name in stacked else None
-        self._optimizer.step()
+        with self._seeded_step():
+            self._optimizer.step()
+
+    def _seeded_step(self) -> AbstractContextManager[None]:
+        """What an optimizer draws in a step goes on where no call of the model does."""
+        seed = mix(self._member.seed, self._step, 0)
+        return seeded(seed, self._step, random=self._job.random, outside=self._job.outside)
 
     def _train_by_closure(self, batch: Batch) -> None:
         """Every evaluation is of the same batch, with the same dropout."""
@@ -148,6 +181,8 @@ class _Alone:
         optimizer = self._optimizer
         updates = optimizer.state() if isinstance(optimizer, PartialUpdates) else packed(optimizer)
         if updates is None or changed(self._before, fingerprints(self._job.workload, self._model)):
+            return None
+        if self._shapes != _shapes(self._model):
             return None
         parts = {"model": State(state(self._model)), "updates": updates}
         parts |= {"order": self._order.state(), "curves": self.curves.state()}
@@ -207,6 +242,12 @@ class _Alone:
 
     def _train_metric(self) -> float:
         return self._evaluator.alone(self._averaged(), self._job.workload.train, self._member.seed, self._step)[0]
+
+
+def _shapes(model: nn.Module) -> list[tuple[str, Any]]:
+    """What of a model's tensors a checkpoint does not hold: which there are, their shapes, and which are trained."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return [(name, (tensor.shape, tensor.requires_grad)) for name, tensor in named]
 
 
 def _imported(member: Member, model: nn.Module) -> torch.optim.Optimizer | None:

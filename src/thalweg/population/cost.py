@@ -16,6 +16,8 @@ class Cost(TorchDispatchMode):  # type: ignore[no-untyped-call]
     on the way forward, about as many as are kept for the way back.
     """
 
+    supports_higher_order_operators = True
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations = self.activations = 0

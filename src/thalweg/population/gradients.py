@@ -13,9 +13,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from thalweg.population import graph as graphs
 from thalweg.population import products
 from thalweg.population.convolutions import Unfolded
+from thalweg.population.job import Disagreement
 from thalweg.population.losses import mean_loss
 from thalweg.population.models import Stack
 from thalweg.population.products import Product
+from thalweg.population.python_walk import storage_of
 from thalweg.population.randomness import GENERATOR, RandomSites
 from thalweg.workloads.workload import Workload
 
@@ -93,7 +95,11 @@ class GradientProgram:
         try:
             with GENERATOR, torch.random.fork_rng(devices=[]):  # tracing draws too
                 clones = [a.clone(memory_format=torch.preserve_format) for a in arguments]
-                graph = graphs.clean(make_fx(self._stacked(stack))(*clones))
+                graph = make_fx(self._stacked(stack))(*clones)
+                own = {storage_of(t) for t in (*self._model.parameters(), *self._model.buffers())}
+                if reason := graphs.obstacle(graph, own - {0}):
+                    raise Disagreement(reason)
+                graphs.clean(graph)
         finally:
             _allow_fallback(True)
         if not graphs.writes(graph):

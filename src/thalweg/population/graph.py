@@ -1,7 +1,7 @@
 """Cleaning a traced graph: what vmap writes that computes nothing, or nothing new, is taken out."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, ops
 from torch.fx import GraphModule, Node
 
 from thalweg.population import products
+from thalweg.population.python_walk import storage_of
 
 _SAME_SHAPE = {ops.aten.expand.default, ops.aten.view.default, ops.aten._unsafe_view.default}
 _LIKE: Mapping[Any, float] = {ops.aten.zeros_like.default: 0, ops.aten.ones_like.default: 1}
@@ -51,6 +52,29 @@ def clean(module: GraphModule) -> GraphModule:
         _merge(module)
     graph.eliminate_dead_code(is_impure_node=lambda n: n.op in ("placeholder", "output") or _writes(n))
     return module
+
+
+def obstacle(module: GraphModule, registered: Collection[int]) -> str:
+    """Why the graph is not what the model does for every batch; empty where nothing of it says so.
+
+    registered: where the memory of the model's own parameters and buffers begins: none of them is a constant.
+    """
+    for node in module.graph.nodes:
+        if node.op == "get_attr" and storage_of(getattr(module, str(node.target))) in registered:
+            return "its code reaches a parameter or buffer past its module, which a traced program would freeze"
+        tags = getattr(node.target, "tags", ())
+        sized = torch.Tag.dynamic_output_shape in tags and not _by_integers(node)
+        if sized or torch.Tag.data_dependent_output in tags:
+            return f"its code asks for what depends on the values of a batch ({node.target})"
+    return ""
+
+
+def _by_integers(node: Node) -> bool:
+    """Whether it indexes by numbers, so that its shape is known."""
+    if node.target is not torch.ops.aten.index.Tensor:
+        return False
+    indices = [index for index in node.args[1] if isinstance(index, Node)]  # type: ignore[union-attr]
+    return all(index.meta["val"].dtype not in (torch.bool, torch.uint8) for index in indices)
 
 
 def writes(module: GraphModule) -> bool:

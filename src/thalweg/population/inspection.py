@@ -1,7 +1,7 @@
 """The look at the user's own code before anything trains: what is wrong with it is said at once."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -20,8 +20,8 @@ from thalweg.population.job import Job, exhausted, users_fault
 from thalweg.population.labels import require_labels
 from thalweg.population.live_parameters import share_memory
 from thalweg.population.losses import mean_loss
-from thalweg.population.models import build, made
-from thalweg.population.python_state import changed, fingerprints, referred, unseen
+from thalweg.population.models import build, forget_gradients, made
+from thalweg.population.python_state import as_built, changed, fingerprints, reaches_parameters, referred, unseen
 from thalweg.population.randomness import GENERATOR, Drawn, seeded
 from thalweg.population.repeatability import require_repeatable
 from thalweg.population.verification import first_batches
@@ -41,11 +41,18 @@ def inspect(job: Job, seed: int) -> Job:
         _require_trainable(job.workload, model)
         _require_new(model, other)
         third = made(job.workload, seed + 1)
-        alike, evaluates = _alike(model, third.to(job.device)), not all(m.training for m in third.modules())
+        third.to(job.device)
+        alike, evaluates = _alike(model, third), not all(m.training for m in third.modules())
+        third.train()
+        built = as_built(model)
+        drawn_by_seed = changed(built, as_built(third))
     first, _, last = _batches(job.workload)
     versions = {name: buffer._version for name, buffer in model.named_buffers() if not buffer.is_inference()}
     before, drawn = fingerprints(job.workload, model), Drawn(seed)
+    of_other = fingerprints(job.workload, other)
     job, loss = _counted(job, model, first, seed, drawn)
+    shared = changed(of_other, fingerprints(job.workload, other))  # by calling the first
+    _require_own_loss(job.workload, (other, third))
     losses = _of_few(job, other, first, seed, drawn) if job.large else [loss, _again(job, other, first, seed, drawn)]
     with drawn:
         if len(last[1]) != len(first[1]):  # of a large model forward only: what a last batch breaks, it breaks there
@@ -53,7 +60,14 @@ def inspect(job: Job, seed: int) -> Job:
         _require_measurable(job, model, seed)
     job = replace(job, random=drawn.here, outside=drawn.outside)
     kept = changed(before, fingerprints(job.workload, model))
-    reason, notes = _read(job, model, kept, losses)
+    shared = shared or reasons.shared(kept)
+    reason, notes = _read(job, model, kept, shared, losses)
+    reason = reason or (reasons.of_seed(drawn_by_seed) if drawn_by_seed else "")
+    if drawn.reseeded:
+        raise InputError(
+            f"The model of {job.workload.name!r} seeds torch's generator as it is called, which is one for all runs:"
+            " let it draw from a torch.Generator of its own."
+        )
     if drawn.recomputed:
         raise InputError(
             f"The model of {job.workload.name!r} draws random numbers again in its backward pass, in a block under"
@@ -67,7 +81,15 @@ def inspect(job: Job, seed: int) -> Job:
     if not job.large:
         reads, together = _peculiar(job, model, first, seed, drawn)
         reason, notes = reason or reads, (*notes, *together)
-    return replace(job, only_loop=reason, shared_state=reasons.shared(kept), notes=notes)
+    asks = reaches_parameters(job.workload, model)
+    facts: dict[str, Any] = {
+        "only_loop": reason,
+        "shared_state": shared,
+        "asks_for_parameters": asks,
+        "notes": notes,
+        "built": built,
+    }
+    return replace(job, **facts)
 
 
 def _peculiar(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> tuple[str, tuple[str, ...]]:
@@ -81,7 +103,7 @@ def _peculiar(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn)
     with drawn:
         _stepped(job, model, batch, seed)
     with_gradients = answers(batch)
-    model.zero_grad(set_to_none=True)
+    forget_gradients(model)
     whole, half = answers(batch), len(batch[1]) // 2
     reads = reasons.GRADIENTS if not _alike_tensors(with_gradients, whole) else ""
     if not half or job.random:
@@ -108,9 +130,35 @@ def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) 
         require_labels(job.workload, outputs)
     require_repeatable(job.workload.metric, outputs, batch[1])
     job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])), model_bytes=model_bytes(model))
+    job = replace(job, whole_outputs=not _by_samples(job, model, outputs, batch, drawn))
     with drawn, Cost() as cost:
         loss, trained = _stepped(job, model, batch, seed)
     return replace(job, trained=trained, operations=cost.operations, activation_bytes=cost.activations), loss
+
+
+def _by_samples(job: Job, model: nn.Module, outputs: Any, batch: Batch, drawn: Drawn) -> bool:
+    """Whether all that the model returns are tensors `[samples, …]`, and the same of fewer samples beside them."""
+    if not _of_samples(outputs, len(batch[1])):
+        return False
+    fewer = len(batch[1]) - 1
+    if not fewer:
+        return True
+    try:
+        with drawn:
+            others = _evaluated(job, model, "train", _head(Split(*batch), fewer))
+    except InputError:  # a model for batches of one size
+        return True
+    beside = [[x for x in tree_leaves(of) if not isinstance(x, Tensor)] for of in (outputs, others)]
+    shapes = [[o.shape[1:] for o in _tensors(of)] for of in (outputs, others)]
+    return _of_samples(others, fewer) and shapes[0] == shapes[1] and repr(beside[0]) == repr(beside[1])
+
+
+def _of_samples(outputs: Any, samples: int) -> bool:
+    return all(o.ndim and o.shape[0] == samples for o in _tensors(outputs))
+
+
+def _tensors(outputs: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
 
 
 def _again(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> float:
@@ -125,9 +173,9 @@ def _of_few(job: Job, other: nn.Module, batch: Batch, seed: int, drawn: Drawn) -
     return [_again(job, model, few, seed, drawn) for model in (build(job.workload, seed, job.device), other)]
 
 
-def _read(job: Job, model: nn.Module, kept: str, losses: list[float]) -> tuple[str, tuple[str, ...]]:
+def _read(job: Job, model: nn.Module, kept: str, shared: str, losses: list[float]) -> tuple[str, tuple[str, ...]]:
     """Why the loop alone can train the model, empty where that is not so; and what the record notes."""
-    notes: tuple[str, ...] = (reasons.of_shared(kept),) if reasons.shared(kept) else ()
+    notes: tuple[str, ...] = (reasons.of_shared(shared),) if shared else ()
     if any(p.grad is not None and p.grad.is_sparse for p in model.parameters()):
         return "its gradients are sparse", (*notes, reasons.SPARSE)
     if kept:
@@ -170,7 +218,8 @@ def _forward(job: Job, model: nn.Module, batch: Batch, seed: int) -> None:
 def _evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:
     """The outputs in evaluation mode."""
     with _blamed(job.workload, model, split, batch), torch.no_grad():
-        outputs = model.eval()(*batch[0])
+        model.eval()
+        outputs = model(*batch[0])
     model.train()
     if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(outputs)):
         raise InputError(
@@ -185,12 +234,9 @@ def _require_measurable(job: Job, model: nn.Module, seed: int) -> None:
     A large model is put to some of the validation split, too: all of it may take minutes.
     """
     workload, evaluator = job.workload, Evaluator(job, model, live=True)
-    before = workload.validation.targets._version
     split = workload.validation.head(workload.batch_size) if job.large else workload.validation
     with _blamed(workload, model, "validation", _head(workload.validation, workload.batch_size)):
         evaluator.alone(None, split, seed, 0, loss=True)
-    if workload.validation.targets._version != before:
-        raise InputError(f"The loss or the metric of {workload.name!r} changes y in place: let it work on a copy.")
     _ = workload.metric.maximized
     if workload.test is not None:
         _evaluated(job, model, "test", _head(workload.test, workload.batch_size))
@@ -206,9 +252,23 @@ def _require_trainable(workload: Workload, model: nn.Module) -> None:
         raise InputError(
             f"The model of {workload.name!r} has no parameters that require a gradient: nothing can be trained."
         )
+    if {*map(id, model.parameters())} != {id(p) for _, p in model.named_parameters()}:
+        raise InputError(
+            f"parameters() and named_parameters() of the model of {workload.name!r} must give the same: register what"
+            " is trained, and freeze the rest by requires_grad_(False)."
+        )
     odd = next((name for name, p in trained if not p.is_floating_point()), None)
     if odd:
         raise InputError(f"The parameter {odd!r} of {workload.name!r} must be of a real floating-point dtype.")
+
+
+def _require_own_loss(workload: Workload, others: Iterable[nn.Module]) -> None:
+    """That a step of one model leaves no gradients with others, which the loss then has of an earlier `model()`."""
+    if any(p.grad is not None for other in others for p in other.parameters()):
+        raise InputError(
+            f"The loss of {workload.name!r} reaches parameters of another model than the one in training, such as the"
+            " one that model() built last: let the model return what the loss needs of its parameters."
+        )
 
 
 def _require_own_buffers(model: nn.Module, other: nn.Module, versions: Mapping[str, int]) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,14 @@ class Job:
     draws any from Python's or NumPy's generators.
 
     only_loop: why the model has to be called at every step; empty where it may be traced. shared_state: what all runs
-    change that lies outside of the model. notes: sentences on the model for the record.
+    change that lies outside of the model. asks_for_parameters: whether the user's code does so in a step.
+    whole_outputs: whether the model returns anything but tensors `[samples, …]`, so that outputs of parts of a split
+    cannot be joined. notes: sentences on the model for the record.
 
     operations: of one step's products and convolutions. model_bytes: of parameters and buffers. activation_bytes: of
     what a step of the loop makes on its way forward. output_bytes: of what the model returns for one sample.
 
+    built: fingerprints of the first seed's model, as it was built, which those of other seeds must have.
     starts: seed → where its training starts, once that is measured.
     """
 
@@ -46,11 +49,14 @@ class Job:
     outside: bool = False
     only_loop: str = ""
     shared_state: str = ""
+    asks_for_parameters: bool = False
+    whole_outputs: bool = False
     notes: tuple[str, ...] = ()
     operations: int = 0
     model_bytes: int = 0
     activation_bytes: int = 0
     output_bytes: int = 0
+    built: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
     starts: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -13,14 +13,14 @@ from thalweg.population.batches import Batch, batch_at
 from thalweg.population.gradients import GradientProgram, Made, of_member
 from thalweg.population.job import Disagreement, Job
 from thalweg.population.losses import mean_loss
-from thalweg.population.models import Stack, build, state
+from thalweg.population.models import Stack, build, forget_gradients, state
 from thalweg.population.python_state import changed, fingerprints
 from thalweg.population.randomness import seeded
 from thalweg.population.reasons import CHANGING, of_state
-from thalweg.population.verification import Expected, difference
+from thalweg.population.verification import Expected, close, difference
 
 DISTANCES = (1, 2, 3, 10, 100)
-"""Calls at which both are compared; so are they at the last."""
+"""Calls at which gradients and buffers are compared, too; so are they at the last. Losses are at every call."""
 
 SHARE = 0.05  # of the population's steps that are called for the whole first epoch
 FEWEST = 100  # steps that are called where that is too much
@@ -32,6 +32,7 @@ class LiveModel:
     def __init__(self, job: Job, program: GradientProgram, seed: int, members: int) -> None:
         self._job, self._program, self._seed = job, program, seed
         self._calls, self._last = 0, 0 if program.trusted else _calls(job, members)
+        self._expected: Expected | None = None
         if self.follows:
             self._model = build(job.workload, seed, job.device)
             self._before = fingerprints(job.workload, self._model)
@@ -42,7 +43,7 @@ class LiveModel:
         return self._calls < self._last
 
     def call(self, stack: Stack, seeds: Sequence[int], going: Sequence[bool], index: Tensor, step: int) -> bool:
-        """Calls it on the next batch of the first member of its seed that still trains; whether to `compare` then.
+        """Calls it on the next batch of the first member of its seed that still trains; whether to `compare` it then.
 
         seeds, going: of each member in the stack, and whether it still trains. index: the samples that the members see,
         `[batch]` or `[members, batch]`.
@@ -55,17 +56,23 @@ class LiveModel:
         self._calls += 1
         self._step = step
         self._batch = batch_at(self._job.workload.train, index if index.ndim == 1 else index[self._member])
-        if self._calls not in DISTANCES and self._calls != self._last:
-            self._forward(self._batch, step)
-            return False
-        self._take(stack)
+        self._become(stack)
+        self._expected = None
+        if self._calls in DISTANCES or self._calls == self._last:
+            self._look()
+        else:
+            self._loss = self._forward(self._batch, step)
         return True
 
-    def _take(self, stack: Stack) -> None:
-        """Sets it to its member, and notes its loss, gradients and buffers."""
+    def _become(self, stack: Stack) -> None:
+        """Sets it to its member."""
         with torch.no_grad():
             for name, tensor in state(self._model).items():
-                tensor.copy_((stack.parameters | stack.buffers)[name][self._member])
+                held = stack.parameters[name] if name in stack.parameters else stack.buffers[name]
+                tensor.copy_(held[self._member])
+
+    def _look(self) -> None:
+        """Notes its loss, gradients and buffers, and whether its code has changed what it holds."""
         self._expected = self._given(self._batch, self._step)
         name = changed(self._before, fingerprints(self._job.workload, self._model))
         if name:
@@ -73,17 +80,21 @@ class LiveModel:
 
     def compare(self, stack: Stack, made: Made) -> None:
         """With what the program gives for the same stack."""
-        gradients = of_member(made[0], stack.parameters, self._member)
-        buffers = {name: b[self._member] for name, b in made[2].items()}
-        found = difference(self._job, self._expected, made[1][self._member], gradients, buffers)
+        if self._expected is None:
+            agrees = close(made[1][self._member], torch.tensor(self._loss, dtype=torch.float64))
+            found = "" if agrees else "the loss"
+        else:
+            gradients = of_member(made[0], stack.parameters, self._member)
+            buffers = {name: b[self._member] for name, b in made[2].items()}
+            found = difference(self._job, self._expected, made[1][self._member], gradients, buffers)
         if found and self._differs_in_double(stack):
             at = f"differs from the live model's at step {self._step}"
             raise Disagreement(found if found == CHANGING else f"traced, {found} {at}")
         self._program.trusted |= self._calls == self._last
 
-    def _forward(self, batch: Batch, step: int) -> None:
+    def _forward(self, batch: Batch, step: int) -> float:
         with torch.no_grad(), seeded(self._seed, step, random=self._job.random):
-            mean_loss(self._job.workload, self._model(*batch[0]), batch[1])
+            return float(mean_loss(self._job.workload, self._model(*batch[0]), batch[1]))
 
     def _given(self, batch: Batch, step: int) -> Expected:
         loss, gradients = gradients_of(self._job, self._model, batch, self._seed, step)
@@ -115,7 +126,7 @@ class LiveModel:
             expected = self._given(batch, self._step)
             return Expected(expected.loss, expected.gradients, {n: b.clone() for n, b in expected.buffers.items()})
         finally:
-            self._model.zero_grad()
+            forget_gradients(self._model)
             self._model.float()
 
     def _double_model(self) -> nn.Module:

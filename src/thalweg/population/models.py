@@ -20,7 +20,10 @@ BUILDING = threading.local()
 def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
     """A seed's model on a device, in training mode."""
     try:
-        return made(workload, seed).to(device).train()
+        model = made(workload, seed)
+        model.to(device)  # whatever these return: somebody may have overridden them
+        model.train()
+        return model
     except InputError:
         raise
     except Exception as error:
@@ -55,6 +58,12 @@ def _checked(workload: Workload) -> nn.Module:
         raise
     except Exception as error:
         raise error if exhausted(error) else users_fault(workload, error) from error
+
+
+def forget_gradients(model: nn.Module) -> None:
+    """Without `zero_grad`, which somebody may have overridden."""
+    for p in model.parameters():
+        p.grad = None
 
 
 @dataclass

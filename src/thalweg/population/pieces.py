@@ -76,7 +76,8 @@ def measured(
     workload: Workload, outputs: Any, targets: Tensor, members: int, *, loss: bool
 ) -> tuple[list[float], list[float]]:
     """(metrics, losses if asked for) of outputs `[members, samples, …]`."""
-    losses: list[float] = []  # before the metric, which may work on what it is given
+    targets = targets.clone()  # the user's code may work on what it is given
+    losses: list[float] = []  # before the metric, for the same reason
     if loss and members == 1:
         losses = [float(mean_loss(workload, _member(outputs, 0), targets))]
     elif loss:

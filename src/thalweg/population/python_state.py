@@ -3,34 +3,22 @@
 A traced program holds what the first call did, so a model whose code changes itself has to be called every time.
 """
 
-import array
-import ctypes
-import functools
-import random
-import sys
 import types
-import warnings
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
-from datetime import date, time, timedelta
-from decimal import Decimal
-from fractions import Fraction
-from hashlib import blake2b
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from thalweg.population.python_walk import Walk, is_foreign, names_of, storage_of
 from thalweg.workloads.workload import Workload
 
 Fingerprints = Mapping[str, bytes]
-MOST_NODES = 20_000  # values looked at for one name
-MOST_BYTES = 16 << 20  # of tensors and arrays that are read for one name; others count by their place and version
-DEEPEST = 100  # values within each other
 REGISTERED = {"_parameters", "_buffers", "_modules", "training"}  # of a module: seen elsewhere
-FOREIGN = sys.stdlib_module_names - {"types"} | {"torch", "numpy", "thalweg"}
-"""Packages whose functions and objects keep no state of the user's, but for the kinds named below."""
+HOOKS = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")
+BUILDING = {"__init__", "__new__", "train", "reset_parameters"}  # methods that are not called in a step
+ASKING = {"parameters", "named_parameters", "state_dict", "requires_grad", "get_parameter", "modules", "named_modules"}
+"""Names by which code reaches parameters past the modules that it calls."""
 
 
 def fingerprints(workload: Workload, model: nn.Module) -> Fingerprints:
@@ -47,12 +35,12 @@ def unseen(workload: Workload, model: nn.Module) -> str:
     return ""
 
 
-def _walks(workload: Workload, model: nn.Module) -> "Iterable[tuple[str, Any, _Walk]]":
-    registered = {_storage(t) for t in (*model.parameters(), *model.buffers())}
+def _walks(workload: Workload, model: nn.Module) -> "Iterable[tuple[str, Any, Walk]]":
+    registered = {storage_of(t) for t in (*model.parameters(), *model.buffers())}
     modules = {id(module) for module in model.modules()}
     named = [*_attributes(model), *_classes(model)]
     named += [("the loss", workload.loss), ("the metric", workload.metric.function)]
-    return ((name, value, _Walk(registered, modules)) for name, value in named)
+    return ((name, value, Walk(registered, modules)) for name, value in named)
 
 
 def referred(model: nn.Module) -> str:
@@ -60,12 +48,12 @@ def referred(model: nn.Module) -> str:
 
     A traced program would take what it reads there for a constant. Recurrent layers keep such a list themselves.
     """
-    registered = {_storage(t) for t in model.parameters()}
+    registered = {storage_of(t) for t in model.parameters()}
     modules = {id(module) for module in model.modules()}
     for name, value in _attributes(model):
-        walk = _Walk(registered, modules)
+        walk = Walk(registered, modules)
         walk.digest(value)
-        if walk.refers and not name.endswith("_flat_weights"):
+        if walk.refers and not name.rpartition(".")[2].startswith("_flat_weight"):
             return name
     return ""
 
@@ -75,220 +63,60 @@ def changed(before: Fingerprints, after: Fingerprints) -> str:
     return next((name for name in (*before, *after) if before.get(name) != after.get(name)), "")
 
 
+def as_built(model: nn.Module) -> Fingerprints:
+    """One for every attribute of the modules of a model that was just built, and for what of it is trained."""
+    registered = {storage_of(t) for t in (*model.parameters(), *model.buffers())}
+    modules = {id(module) for module in model.modules()}
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    named = [*_attributes(model), ("requires_grad of its parameters", trained)]
+    walks = {name: (Walk(registered, modules), _without_ids(name, value)) for name, value in named}
+    digests = {name: walk.digest(value) for name, (walk, value) in walks.items()}
+    return {name: digest for name, digest in digests.items() if not walks[name][0].cut}  # of those, `unseen` is noted
+
+
+def _without_ids(name: str, value: Any) -> Any:
+    """Hooks are kept by numbers that are given out once in a process."""
+    return [*value.values()] if name.endswith(HOOKS) and isinstance(value, dict) else value
+
+
+def reaches_parameters(workload: Workload, model: nn.Module) -> bool:
+    """Whether the user's code asks modules for parameters, rather than calling them: a trace may answer otherwise."""
+    own = [value for cls in _classes(model) for name, value in vars(cls[1]).items() if name not in BUILDING]
+    own += [value for _, value in _attributes(model)] + [workload.loss, getattr(type(workload.loss), "forward", None)]
+    waiting, seen = [f for f in own if isinstance(f, types.FunctionType)], set[Any]()
+    while waiting:
+        function = waiting.pop()
+        if function in seen or is_foreign(function.__module__):
+            continue
+        seen.add(function)
+        names = names_of(function.__code__)
+        if names & ASKING:
+            return True
+        inner = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
+        inner += [function.__globals__[name] for name in names if name in function.__globals__]
+        waiting += [f for f in inner if isinstance(f, types.FunctionType)]
+    return False
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
 def _attributes(model: nn.Module) -> Iterable[tuple[str, Any]]:
     for path, module in model.named_modules():
         place = f"{path}." if path else ""
         yield from ((f"{place}{key}", value) for key, value in vars(module).items() if key not in REGISTERED)
+        if isinstance(module, torch.jit.ScriptModule):  # whose attributes are not Python's
+            names: Iterable[str] = getattr(vars(module).get("_concrete_type"), "get_attributes", dict)()
+            yield from ((f"{place}{key}", getattr(module, key, None)) for key in names)
 
 
 def _classes(model: nn.Module) -> Iterable[tuple[str, Any]]:
     """The classes of the user's modules: what they hold, and what their methods read of their module's globals."""
     for cls in dict.fromkeys(cls for module in model.modules() for cls in type(module).__mro__):
-        if not _foreign(cls.__module__) and cls is not object:
+        if not is_foreign(cls.__module__) and cls is not object:
             yield f"class {cls.__qualname__}", cls
-
-
-def _foreign(module: str | None) -> bool:
-    return (module or "").split(".")[0] in FOREIGN
-
-
-def _storage(tensor: Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except Exception:  # a tensor without memory of its own
-        return 0
-
-
-class _Walk:
-    """Everything that is reachable from a value, put into one digest."""
-
-    def __init__(self, registered: set[int], modules: set[int]) -> None:
-        self._registered, self._modules = registered, modules
-        self._hash = blake2b(digest_size=16)
-        self._seen: dict[int, Any] = {}  # the values themselves, so that no id is given out again
-        self._bytes, self._depth = 0, 0
-        self.refers, self.cut = False, False
-
-    def digest(self, value: Any) -> bytes:
-        self._visit(value)
-        return self._hash.digest()
-
-    def _note(self, *facts: Any) -> None:
-        self._hash.update(repr(facts).encode(errors="replace"))
-
-    def _visit(self, value: Any) -> None:
-        self._note(type(value).__qualname__)
-        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-            self._note(value)
-        elif len(self._seen) >= MOST_NODES or self._depth >= DEEPEST:
-            self.cut = True
-        elif id(value) not in self._seen:
-            self._seen[id(value)] = value
-            self._depth += 1
-            try:
-                self._enter(value)
-            except Exception as error:  # whatever somebody's object raises when it is looked at
-                self._note(type(error).__qualname__)
-            finally:
-                self._depth -= 1
-
-    def _enter(self, value: Any) -> None:
-        """Notes a value that may hold others, by the first kind that it is of."""
-        for kind, enter in KINDS:
-            if isinstance(value, kind):
-                enter(self, value)
-                return
-        if hasattr(value, "__next__"):
-            self._iterator(value)
-        elif not _foreign(type(value).__module__):
-            self._object(value)
-        else:
-            self._note(value if isinstance(value, range) else _plain_attributes(value))
-
-    def _each(self, values: Iterable[Any]) -> None:
-        for value in values:
-            self._visit(value)
-
-    def _items(self, values: Mapping[Any, Any]) -> None:
-        self._note(len(values))
-        for key, value in list(values.items()):
-            self._visit(key)
-            self._visit(value)
-
-    def _set(self, values: Iterable[Any]) -> None:
-        inner = [_Walk(self._registered, self._modules).digest(value) for value in values]
-        self._note(sorted(inner))
-
-    def _tensor(self, tensor: Tensor) -> None:
-        if _storage(tensor) in self._registered:
-            self.refers = True  # to a parameter or a buffer, or a view of one
-            return
-        self._note(tuple(tensor.shape), tensor.dtype)
-        try:
-            self._memory(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(), tensor)
-        except Exception:  # one without values
-            self._note(id(tensor), getattr(tensor, "_version", 0))
-
-    def _users_module(self, module: types.ModuleType) -> None:
-        """What a module of the user's holds by itself: numbers, lists and the like, but no functions and classes."""
-        name = getattr(module, "__name__", "")
-        if _foreign(name) or "site-packages" in str(getattr(module, "__file__", "")):
-            return
-        code = (types.ModuleType, types.FunctionType, type)
-        own = {k: v for k, v in vars(module).items() if not k.startswith("__") and not isinstance(v, code)}
-        self._items(own)
-
-    def _array(self, values: Any) -> None:
-        self._note(values.shape, values.dtype)
-        if values.dtype.hasobject:
-            self._each(values.ravel().tolist())
-        else:
-            self._memory(np.ascontiguousarray(values).reshape(-1).view(np.uint8), values)
-
-    def _memory(self, data: Any, owner: Any) -> None:
-        self._bytes += data.nbytes
-        if self._bytes > MOST_BYTES:
-            self.cut = True
-            self._note(id(owner), getattr(owner, "_version", 0))
-        else:
-            self._hash.update(data.data)
-
-    def _module(self, module: nn.Module) -> None:
-        """A module that is registered nowhere counts with its tensors; a registered one has names of its own."""
-        if id(module) not in self._modules:
-            self._items(vars(module))
-
-    def _function(self, function: types.FunctionType) -> None:
-        """What it closes over, its defaults and attributes, and what it reads of its module's globals."""
-        if _foreign(function.__module__):
-            return
-        for cell in function.__closure__ or ():
-            self._cell(cell)
-        self._each((function.__defaults__, function.__kwdefaults__, vars(function)))
-        names = _names(function.__code__)
-        self._each(function.__globals__[n] for n in sorted(names) if n in function.__globals__)
-
-    def _cell(self, cell: Any) -> None:
-        try:
-            self._visit(cell.cell_contents)
-        except ValueError:  # not filled yet
-            self._note("empty")
-
-    def _class(self, cls: type) -> None:
-        if not _foreign(cls.__module__):
-            self._each(value for name, value in vars(cls).items() if not name.startswith("__") or callable(value))
-
-    def _method(self, method: types.MethodType) -> None:
-        self._visit(method.__self__)
-        self._visit(method.__func__)
-
-    def _generator(self, generator: Generator[Any, Any, Any]) -> None:
-        frame: Any = generator.gi_frame  # type: ignore[attr-defined]  # of Python's own, as KINDS says
-        self._note(frame is None or frame.f_lasti)
-        if frame is not None:
-            self._items(dict(frame.f_locals))
-
-    def _iterator(self, value: Any) -> None:
-        """What it comes from and how far it is, as it is pickled; nothing where it cannot be."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                parts = value.__reduce_ex__(2)
-        except Exception:
-            return
-        self._visit(parts if isinstance(parts, str) else parts[1:])
-
-    def _object(self, value: Any) -> None:
-        slots = (n for cls in type(value).__mro__ for n in _slots(cls))
-        self._each(getattr(value, name, None) for name in slots if not name.startswith("__"))
-        held = getattr(value, "__dict__", None)
-        if isinstance(held, dict):
-            self._items(held)
-        for name in ("__call__", "forward"):
-            function = getattr(type(value), name, None)
-            if isinstance(function, types.FunctionType):
-                self._visit(function)
-
-
-def _slots(cls: type) -> Iterable[str]:
-    slots = vars(cls).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else slots
-
-
-def _plain_attributes(value: Any) -> list[tuple[str, Any]]:
-    """Numbers and texts that somebody has put on an object of another library."""
-    held = getattr(value, "__dict__", None)
-    return (
-        [(k, v) for k, v in held.items() if isinstance(v, bool | int | float | str)] if isinstance(held, dict) else []
-    )
-
-
-def _names(code: types.CodeType) -> set[str]:
-    inner = (_names(c) for c in code.co_consts if isinstance(c, types.CodeType))
-    return set(code.co_names).union(*inner)
-
-
-KINDS: tuple[tuple[Any, Callable[[_Walk, Any], None]], ...] = (
-    (Tensor, _Walk._tensor),
-    (np.ndarray, _Walk._array),
-    (nn.Module, _Walk._module),
-    (type, _Walk._class),
-    (types.FunctionType, _Walk._function),
-    (types.MethodType, _Walk._method),
-    ((staticmethod, classmethod), lambda walk, method: walk._visit(method.__func__)),
-    (functools.partial, lambda walk, call: walk._each((call.func, call.args, call.keywords))),
-    (types.ModuleType, _Walk._users_module),
-    ((Decimal, Fraction, date, time, timedelta, bytearray), lambda walk, value: walk._note(repr(value))),
-    (ctypes._SimpleCData, lambda walk, number: walk._note(number.value)),
-    (array.array, lambda walk, numbers: walk._note(numbers.typecode, numbers.tobytes())),
-    (types.GeneratorType, _Walk._generator),
-    (torch.Generator, lambda walk, generator: walk._tensor(generator.get_state())),
-    (random.Random, lambda walk, generator: walk._visit(generator.getstate())),
-    (np.random.Generator, lambda walk, generator: walk._visit(generator.bit_generator.state)),
-    (np.random.RandomState, lambda walk, generator: walk._visit(generator.get_state())),
-    (np.generic, lambda walk, number: walk._note(repr(number))),
-    (Mapping, _Walk._items),
-    ((list, tuple, deque), _Walk._each),
-    ((set, frozenset), _Walk._set),
-)
-"""Kinds of values and how each is noted, the first that fits."""

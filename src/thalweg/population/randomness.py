@@ -21,6 +21,9 @@ GENERATOR = TURN
 warnings, the tracer, functions of the user's. It is one lock, so that no two wait for each other."""
 
 
+SEEDING = ("manual_seed", "seed")  # functions of torch that seed its generator
+
+
 def mix(seed: int, step: int, site: int) -> int:
     """A 63-bit number that any change of seed, step or call site changes throughout."""
     digest = hashlib.blake2b(f"{seed}/{step}/{site}".encode(), digest_size=8).digest()
@@ -33,6 +36,8 @@ def is_random(operation: Any) -> bool:
 
 class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within it, every random operation of one model draws from (seed, step, its place in the order of calls)."""
+
+    supports_higher_order_operators = True
 
     def __init__(self, seed: int, step: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -90,21 +95,62 @@ class PythonRandomness:
         GENERATOR.release()
 
 
+class DrawsLate(Exception):  # noqa: N818 - not an error: the run begins again, seeded
+    """A run drew random numbers, though nothing did before training."""
+
+
+class Undrawn:
+    """Watches that nobody draws from the global generators: those of torch, of Python and of NumPy."""
+
+    def __init__(self) -> None:
+        with GENERATOR:  # whoever holds it puts them back
+            self._torch, self._others = torch.default_generator.get_state(), _others()
+
+    def drawn(self, *, quickly: bool) -> bool:
+        """Whether somebody did, since; quickly: from torch's alone. They are put back then."""
+        if torch.equal(torch.default_generator.get_state(), self._torch) and (quickly or _others() == self._others):
+            return False
+        with GENERATOR:
+            drew = not torch.equal(torch.default_generator.get_state(), self._torch) or _others() != self._others
+            if drew:
+                torch.default_generator.set_state(self._torch)
+                python.setstate(self._others[0])
+                np.random.set_state(self._others[1])
+        return drew
+
+
+def _others() -> tuple[Any, Any]:
+    return python.getstate(), _numpy_state()
+
+
 class Drawn:
     """Contexts, one after the other, that each begin all random numbers anew; which of them were drawn in any.
 
-    here: torch's. outside: Python's or NumPy's. recomputed: whether any in a block that is computed again.
+    here: torch's. outside: Python's or NumPy's. recomputed: whether any in a block that is computed again. reseeded:
+    whether somebody seeded torch's generator.
     """
 
     def __init__(self, seed: int) -> None:
-        self._seed, self.here, self.outside, self.recomputed = seed, False, False, False
+        self._seed, self.here, self.outside, self.recomputed, self.reseeded = seed, False, False, False, False
 
     def __enter__(self) -> None:
         self._outside, self._here = PythonRandomness(self._seed), SeededRandomness(self._seed, 1)
         self._outside.__enter__()
+        self._seeding = [(module, name, getattr(module, name)) for module in (torch, torch.random) for name in SEEDING]
+        for module, name, function in self._seeding:
+            setattr(module, name, self._noting(function))
         self._here.__enter__()  # type: ignore[no-untyped-call]
 
+    def _noting(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def seeding(*args: Any) -> Any:
+            self.reseeded = True
+            return function(*args)
+
+        return seeding
+
     def __exit__(self, *error: Any) -> None:
+        for module, name, function in self._seeding:
+            setattr(module, name, function)
         self._here.__exit__(*error)  # type: ignore[no-untyped-call]
         self._outside.__exit__(*error)
         self.here |= self._here.sites > 0

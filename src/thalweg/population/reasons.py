@@ -42,6 +42,11 @@ def of_reference(name: str) -> str:
     return f"its attribute {name} leads to a parameter, which a traced program would take for a constant"
 
 
+def of_seed(name: str) -> str:
+    """The reason where an attribute of a new model of another seed is another."""
+    return f"its attribute {name} differs from seed to seed, and a traced program has it of one"
+
+
 def shared(name: str) -> str:
     """The name, where what changes is not the model's own, so that all runs change it; else empty."""
     return name if name.startswith(("the loss", "the metric", "class ")) else ""

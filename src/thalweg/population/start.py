@@ -1,10 +1,10 @@
 """Where training begins: the validation loss before the first update, and how much batches differ in it."""
 
 import math
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,7 +51,7 @@ def _measured(workload: Workload, evaluator: Evaluator, tensors: Mapping[str, Te
         return UNKNOWN
     if len(losses) < 2 or not all(map(math.isfinite, (whole, *losses))):
         return UNKNOWN
-    return Start(whole, statistics.stdev(losses) * _shrinkage(workload))
+    return Start(whole, float(np.std(losses, ddof=1)) * _shrinkage(workload))
 
 
 def batches(workload: Workload) -> list[Split]:

@@ -19,6 +19,8 @@ from thalweg.population.job import Disagreement, Job, Watch
 from thalweg.population.live import LiveModel
 from thalweg.population.members import Member, Trained
 from thalweg.population.models import Stack, build, stack
+from thalweg.population.python_state import as_built, changed
+from thalweg.population.reasons import of_seed
 from thalweg.population.recorded import Recorded
 from thalweg.population.start import start_of
 from thalweg.population.updates import Updates
@@ -54,6 +56,9 @@ class _Together:
         self._count, self._members = len(members), members
         self._seeds = [m.seed for m in members]
         models = {seed: build(job.workload, seed, job.device) for seed in dict.fromkeys(self._seeds)}
+        other = next((name for m in models.values() if (name := changed(job.built, as_built(m)))), "")
+        if job.built and other:
+            raise Disagreement(of_seed(other))
         self._stack = stack(models, self._seeds, set(job.trained), program.output_major)
         self._updates = Updates(members, self._stack.parameters)
         self._evaluator = Evaluator(job, next(iter(models.values())))

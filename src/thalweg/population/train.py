@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,7 +79,7 @@ def train(
                 for part in event.parts:
                     chosen = [members[i] for i in part]
                     own = replace(watch, checkpoint=checkpoints.of(part, chosen))
-                    pool.submit(_work, plan, part, chosen, own, events)
+                    pool.submit(copy_context().run, _work, plan, part, chosen, own, events)
             else:
                 left -= isinstance(event, Finished)
                 yield event
@@ -91,7 +92,6 @@ def train(
 def _one_thread() -> None:
     """Cores are taken by sub-populations, so operators inside one use a single thread."""
     torch.set_num_threads(1)
-    np.seterr(all="ignore")  # numpy's warnings: what overflows is found where it diverges
 
 
 def _work(
@@ -102,11 +102,8 @@ def _work(
     events: "queue.SimpleQueue[_Event]",
 ) -> None:
     try:
-        if plan.why_loop or members[0].alone:
-            outcomes = [train_alone(plan.job, m, watch, m.alone or plan.why_loop) for m in members]
-        else:
-            program = plan.shared if len({m.seed for m in members}) == 1 else plan.mixed
-            outcomes = train_together(plan.job, members, program, watch)
+        with np.errstate(all="ignore"):  # what overflows is found where it diverges
+            outcomes = _trained(plan, members, watch)
         events.put(Finished(dict(zip(part, outcomes, strict=True))))
     except StopTraining:
         pass
@@ -118,6 +115,13 @@ def _work(
         events.put(error)
     except BaseException as error:  # SystemExit too: whoever waits for this part must hear of it
         events.put(_instead(plan, part, members, watch, error))
+
+
+def _trained(plan: Plan, members: list[Member], watch: Watch) -> list[Trained]:
+    if plan.why_loop or members[0].alone:
+        return [train_alone(plan.job, m, watch, m.alone or plan.why_loop) for m in members]
+    program = plan.shared if len({m.seed for m in members}) == 1 else plan.mixed
+    return train_together(plan.job, members, program, watch)
 
 
 def _instead(plan: Plan, part: list[int], members: list[Member], watch: Watch, error: BaseException) -> _Event:

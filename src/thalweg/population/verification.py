@@ -10,7 +10,7 @@ from torch import Tensor
 from thalweg.population.alone import gradients_of
 from thalweg.population.batches import take
 from thalweg.population.gradients import GradientProgram, whole
-from thalweg.population.job import Job
+from thalweg.population.job import Disagreement, Job
 from thalweg.population.models import build, stack, state
 from thalweg.population.randomness import GENERATOR
 from thalweg.population.reasons import CHANGING
@@ -35,13 +35,20 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
     """Why the program must not be used; empty where it agrees with the loop.
 
     Of a large model, some unit of some sample lies within rounding of ReLU's kink, where gradients jump: a difference
-    is one only if it remains in float64.
+    is one only if it remains in float64. What code makes of the parameters that it asks for may be too little to show
+    elsewhere.
     """
     try:
         with GENERATOR, warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")
             reason = _compare(job, program, seed)
-            return reason if reason and _compare(*_in_double(job, program, seed), seed) else ""
+            if not reason and job.asks_for_parameters:
+                reason = _compare(*_in_double(job, program, seed), seed)
+            elif reason:
+                reason = reason if _compare(*_in_double(job, program, seed), seed) else ""
+            return reason
+    except Disagreement as error:
+        return str(error)
     except Exception as error:  # whatever tracing raises means that this model cannot be traced
         text = str(error).strip().split("\n")[0]
         return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]})"
@@ -107,9 +114,9 @@ def difference(
         return CHANGING
     pairs = [("the loss", loss, torch.tensor(expected.loss, dtype=torch.float64))]
     pairs += [(f"the buffer {name}", b, expected.buffers[name]) for name, b in buffers.items()]
-    wrong = [name for name, ours, theirs in pairs if not _close(ours, theirs)]
+    wrong = [name for name, ours, theirs in pairs if not close(ours, theirs)]
     least = ROUNDING * max(float(g.abs().max()) for g in expected.gradients.values())
-    wrong += [f"the gradient of {n}" for n, g in expected.gradients.items() if not _close(gradients[n], g, least)]
+    wrong += [f"the gradient of {n}" for n, g in expected.gradients.items() if not close(gradients[n], g, least)]
     return wrong[0] if wrong else ""
 
 
@@ -117,7 +124,7 @@ def _at(tensors: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
     return {name: tensor[member] for name, tensor in tensors.items()}
 
 
-def _close(ours: Tensor, theirs: Tensor, least: float = 1e-6) -> bool:
+def close(ours: Tensor, theirs: Tensor, least: float = 1e-6) -> bool:
     """Whether two tensors agree, by the largest element or by `least` where all are smaller."""
     tolerance = TOLERANCE.get(ours.dtype, TOLERANCE[torch.float32])
     ours, theirs = ours.detach().double(), theirs.detach().double().to(ours.device)

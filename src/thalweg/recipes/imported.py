@@ -91,7 +91,8 @@ class Imported:
         try:
             return self.optimizer(list(parameters), **given)
         except (Exception, SystemExit) as error:  # whatever their constructor raises of what it does not like
-            raise InputError(f"{owner} does not take {_written(given)}: {first_line(error)}") from None
+            refused = f"does not take {_written(given)}" if given else "cannot be made"
+            raise InputError(f"{owner} {refused}: {first_line(error)}") from None
 
     @cached_property
     def needs_closure(self) -> bool:
@@ -101,4 +102,4 @@ class Imported:
 
 
 def _written(given: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={shown(value)}" for name, value in given.items()) or "no arguments"
+    return ", ".join(f"{name}={shown(value)}" for name, value in given.items())

@@ -1,10 +1,10 @@
 """Learning curves as data: validation metric and training loss of the runs that rank, measurement by measurement."""
 
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from thalweg.analysis import moments
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.pick import pick
 from thalweg.records.types import Measurement, RunRecord, StudyRecord
@@ -110,7 +110,7 @@ def curve(runs: Sequence[RunRecord], places: Sequence[float], of: Callable[[Meas
             break
         whole.append(known)
     return Curve(
-        mean=tuple(map(statistics.fmean, whole)),
+        mean=tuple(map(moments.mean, whole)),
         low=tuple(map(min, whole)),
         high=tuple(map(max, whole)),
         stopped=places[len(whole)] if len(whole) < len(places) else None,

@@ -40,7 +40,8 @@ def adagrad(
         s ← s + g²
         p ← p - lr / (1 + (t - 1)·lr_decay) · g / (√s + ε)
 
-    Keras and Optax start s at 0.1 and put ε inside the root, √(s + ε).
+    Keras and Optax start s at 0.1 and put ε inside the root, √(s + ε). A param group's own initial_accumulator_value is
+    heeded; torch takes the constructor's for all.
     """
     sum = sum + g * g
     root = sqrt(sum) + eps if convention == "torch" else sqrt(sum + eps)

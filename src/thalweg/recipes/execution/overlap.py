@@ -66,6 +66,27 @@ def stretch_of(tensor: Tensor) -> Stretch:
     return (begin, begin + reach(tensor))
 
 
+def apart(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether all elements of a strided tensor are numbers of their own."""
+    dimensions = sorted((stride, size) for stride, size in zip(strides, shape, strict=True) if size > 1)
+    if 0 in shape or not dimensions:
+        return True
+    reached = 0
+    for stride, size in dimensions:
+        if stride <= reached:
+            return dimensions[0][0] > 0 and _all_differ(dimensions)
+        reached += stride * (size - 1)
+    return True
+
+
+def _all_differ(dimensions: Sequence[tuple[int, int]]) -> bool:
+    """Whether elements are apart that dimensions of these (stride, size) interleave."""
+    places = np.zeros(1, np.int64)
+    for stride, size in dimensions:
+        places = (places[:, None] + stride * np.arange(size)).ravel()
+    return len(np.unique(places)) == len(places)
+
+
 def _cuts(reads: Sequence[Stretch], writes: Sequence[Sequence[Stretch]]) -> list[int]:
     """The rows at which another batch begins."""
     found, touched, written = [], _Merged(), _Merged()

@@ -1,0 +1,247 @@
+"""A walk through everything that is reachable from a value of Python, put into one digest."""
+
+import argparse
+import array
+import ctypes
+import functools
+import os
+import random
+import sys
+import types
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable, Generator, ItemsView, Iterable, KeysView, Mapping, Sequence, ValuesView
+from datetime import date, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+MOST_NODES = 20_000  # values looked at for one name
+MOST_BYTES = 16 << 20  # of tensors and arrays that are read for one name; others count by their place and version
+DEEPEST = 100  # values within each other
+FOREIGN = sys.stdlib_module_names - {"types"} | {"torch", "numpy", "thalweg"}
+"""Packages whose functions and objects keep no state of the user's, but for the kinds named below."""
+
+
+def is_foreign(module: str | None) -> bool:
+    return (module or "").split(".")[0] in FOREIGN
+
+
+def storage_of(tensor: Tensor) -> int:
+    """Where a tensor's memory begins; 0 for one without memory of its own."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except Exception:  # a tensor without memory of its own
+        return 0
+
+
+class Walk:
+    """Everything that is reachable from a value, put into one digest."""
+
+    def __init__(self, registered: set[int], modules: set[int]) -> None:
+        self._registered, self._modules = registered, modules
+        self._hash = blake2b(digest_size=16)
+        self._seen: dict[int, Any] = {}  # the values themselves, so that no id is given out again
+        self._bytes, self._depth = 0, 0
+        self.refers, self.cut = False, False
+
+    def digest(self, value: Any) -> bytes:
+        self._visit(value)
+        return self._hash.digest()
+
+    def _note(self, *facts: Any) -> None:
+        self._hash.update(repr(facts).encode(errors="replace"))
+
+    def _visit(self, value: Any) -> None:
+        self._note(type(value).__qualname__)
+        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+            self._note(value)
+        elif len(self._seen) >= MOST_NODES or self._depth >= DEEPEST:
+            self.cut = True
+        elif id(value) not in self._seen:
+            self._seen[id(value)] = value
+            self._depth += 1
+            try:
+                self._enter(value)
+            except Exception as error:  # whatever somebody's object raises when it is looked at
+                self._note(type(error).__qualname__)
+            finally:
+                self._depth -= 1
+
+    def _enter(self, value: Any) -> None:
+        """Notes a value that may hold others, by the first kind that it is of."""
+        for kind, enter in KINDS:
+            if isinstance(value, kind):
+                enter(self, value)
+                return
+        if hasattr(value, "__next__"):
+            self._iterator(value)
+        elif type(value).__module__.split(".")[0] == "pandas":
+            self._visit(value.to_numpy())
+        elif not is_foreign(type(value).__module__):
+            self._object(value)
+        else:
+            self._note(getattr(value, "__qualname__", ""), _plain_attributes(value))
+
+    def _each(self, values: Iterable[Any]) -> None:
+        for value in values:
+            self._visit(value)
+
+    def _items(self, values: Mapping[Any, Any]) -> None:
+        self._note(len(values))
+        for key, value in list(values.items()):
+            self._visit(key)
+            self._visit(value)
+
+    def _set(self, values: Iterable[Any]) -> None:
+        inner = [Walk(self._registered, self._modules).digest(value) for value in values]
+        self._note(sorted(inner))
+
+    def _tensor(self, tensor: Tensor) -> None:
+        if storage_of(tensor) in self._registered:
+            self.refers = True  # to a parameter or a buffer, or a view of one
+            return
+        self._note(tuple(tensor.shape), tensor.dtype)
+        try:
+            self._memory(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(), tensor)
+        except Exception:  # one without values
+            self._note(id(tensor), getattr(tensor, "_version", 0))
+
+    def _users_module(self, module: types.ModuleType) -> None:
+        """What a module of the user's holds by itself: numbers, lists and the like, but no functions and classes."""
+        name = getattr(module, "__name__", "")
+        if is_foreign(name) or "site-packages" in str(getattr(module, "__file__", "")):
+            return
+        code = (types.ModuleType, types.FunctionType, type)
+        own = {k: v for k, v in vars(module).items() if not k.startswith("__") and not isinstance(v, code)}
+        self._items(own)
+
+    def _array(self, values: Any) -> None:
+        self._note(values.shape, values.dtype)
+        if values.dtype.hasobject:
+            self._each(values.ravel().tolist())
+        else:
+            self._memory(np.ascontiguousarray(values).reshape(-1).view(np.uint8), values)
+
+    def _memory(self, data: Any, owner: Any) -> None:
+        self._bytes += data.nbytes
+        if self._bytes > MOST_BYTES:
+            self.cut = True
+            self._note(id(owner), getattr(owner, "_version", 0))
+        else:
+            self._hash.update(data.data)
+
+    def _module(self, module: nn.Module) -> None:
+        """A module that is registered nowhere counts with its tensors and class; a registered one has its own names."""
+        if id(module) not in self._modules:
+            self._items(vars(module))
+            self._visit(type(module))
+
+    def _function(self, function: types.FunctionType) -> None:
+        """What it closes over, its defaults and attributes, and what it reads of its module's globals."""
+        self._note(function.__module__, function.__qualname__)
+        if is_foreign(function.__module__):
+            return
+        for cell in function.__closure__ or ():
+            self._cell(cell)
+        self._each((function.__defaults__, function.__kwdefaults__, vars(function)))
+        names = names_of(function.__code__)
+        self._each(function.__globals__[n] for n in sorted(names) if n in function.__globals__)
+        if names & {"environ", "getenv"}:
+            self._items(dict(os.environ))
+
+    def _cell(self, cell: Any) -> None:
+        try:
+            self._visit(cell.cell_contents)
+        except ValueError:  # not filled yet
+            self._note("empty")
+
+    def _class(self, cls: type) -> None:
+        if not is_foreign(cls.__module__):
+            self._each(value for name, value in vars(cls).items() if not name.startswith("__") or callable(value))
+
+    def _method(self, method: types.MethodType) -> None:
+        self._visit(method.__self__)
+        self._visit(method.__func__)
+
+    def _generator(self, generator: Generator[Any, Any, Any]) -> None:
+        frame: Any = generator.gi_frame  # type: ignore[attr-defined]  # of Python's own, as KINDS says
+        self._note(frame is None or frame.f_lasti)
+        if frame is not None:
+            self._items(dict(frame.f_locals))
+
+    def _iterator(self, value: Any) -> None:
+        """What it comes from and how far it is, as it is pickled; nothing where it cannot be."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                parts = value.__reduce_ex__(2)
+        except Exception:
+            return
+        self._visit(parts if isinstance(parts, str) else parts[1:])
+
+    def _object(self, value: Any) -> None:
+        slots = (n for cls in type(value).__mro__ for n in _slots(cls))
+        self._each(getattr(value, name, None) for name in slots if not name.startswith("__"))
+        held = getattr(value, "__dict__", None)
+        if isinstance(held, dict):
+            self._items(held)
+        for name in ("__call__", "forward"):
+            function = getattr(type(value), name, None)
+            if isinstance(function, types.FunctionType):
+                self._visit(function)
+
+
+def _slots(cls: type) -> Iterable[str]:
+    slots = vars(cls).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else slots
+
+
+def _plain_attributes(value: Any) -> list[tuple[str, Any]]:
+    """Numbers and texts that somebody has put on an object of another library."""
+    held = getattr(value, "__dict__", None)
+    return (
+        [(k, v) for k, v in held.items() if isinstance(v, bool | int | float | str)] if isinstance(held, dict) else []
+    )
+
+
+def names_of(code: types.CodeType) -> set[str]:
+    inner = (names_of(c) for c in code.co_consts if isinstance(c, types.CodeType))
+    return set(code.co_names).union(*inner)
+
+
+KINDS: tuple[tuple[Any, Callable[[Walk, Any], None]], ...] = (
+    (Tensor, Walk._tensor),
+    (np.ndarray, Walk._array),
+    (nn.Module, Walk._module),
+    (type, Walk._class),
+    (types.FunctionType, Walk._function),
+    (types.MethodType, Walk._method),
+    ((staticmethod, classmethod), lambda walk, method: walk._visit(method.__func__)),
+    (functools.partial, lambda walk, call: walk._each((call.func, call.args, call.keywords))),
+    (types.ModuleType, Walk._users_module),
+    ((Decimal, Fraction, date, time, timedelta, bytearray), lambda walk, value: walk._note(repr(value))),
+    (ctypes._SimpleCData, lambda walk, number: walk._note(number.value)),
+    ((ctypes.Array, ctypes.Structure, memoryview), lambda walk, memory: walk._note(bytes(memory))),
+    (property, lambda walk, own: walk._each((own.fget, own.fset))),
+    (weakref.ref, lambda walk, reference: walk._visit(reference())),
+    (argparse.Namespace, lambda walk, held: walk._items(vars(held))),
+    (range, lambda walk, numbers: walk._note(numbers)),
+    (array.array, lambda walk, numbers: walk._note(numbers.typecode, numbers.tobytes())),
+    (types.GeneratorType, Walk._generator),
+    (torch.Generator, lambda walk, generator: walk._tensor(generator.get_state())),
+    (random.Random, lambda walk, generator: walk._visit(generator.getstate())),
+    (np.random.Generator, lambda walk, generator: walk._visit(generator.bit_generator.state)),
+    (np.random.RandomState, lambda walk, generator: walk._visit(generator.get_state())),
+    (np.generic, lambda walk, number: walk._note(repr(number))),
+    (Mapping, Walk._items),
+    ((Sequence, deque, KeysView, ValuesView, ItemsView), Walk._each),
+    ((set, frozenset), Walk._set),
+)
+"""Kinds of values and how each is noted, the first that fits."""
