@@ -45,7 +45,7 @@ class Prepared:
         self._own_of = _reader(self._program, states)
         self._held = self._own_of(states)
         rows, singles = self._rows(gradients, states), self._singles(work, states)
-        self._memory = Memory([*chain(*(row[1:] for row in rows), *singles)], gradients)
+        self._memory = Memory([*chain(*(row[1:] for row in rows))], gradients, [*chain(*singles)])
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read.pop(0) if work.counted else None
         self._row_states = dict(zip(self._program.row_states, read, strict=True))

@@ -25,13 +25,14 @@ class Memory:
     Those that are read may be others each time that look the same: of these shapes and strides, with memory, none of
     which is written.
 
-    shared: whether any of what is written overlaps another.
+    counts: single numbers that are written, too. shared: whether any of what is written overlaps another.
     """
 
-    def __init__(self, written: Sequence[Tensor], read: Sequence[Tensor]) -> None:
+    def __init__(self, written: Sequence[Tensor], read: Sequence[Tensor], counts: Sequence[Tensor] = ()) -> None:
+        self._single_written = [tensor for tensor in written if tensor.numel() == 1]
+        written = [*written, *counts]
         tensors = [*written, *read]
         self._written, self._kept = written, len(written)  # held, so that they stay alive
-        self._single_written = [tensor for tensor in written if tensor.numel() == 1]
         self._single_read = [i for i, tensor in enumerate(read) if tensor.numel() == 1]
         self._looks, self._reaches = [*map(_look, tensors)], np.array([*map(reach, read)], np.int64)
         self._stretches = Stretches(map(stretch_of, written))
