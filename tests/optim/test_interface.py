@@ -279,7 +279,7 @@ def test_adabound_remembers_the_rate_before_the_schedule():
         optimizer.step()
         scheduler.step()
     (group,) = optimizer.param_groups
-    assert group["initial_lr"] == 0.5
+    assert group["base_lr"] == 0.5
     assert group["lr"] == pytest.approx(0.5e-3)
 
 

@@ -94,7 +94,7 @@ def test_the_rate_that_adabound_began_with_is_kept():
     parts, optimizer = half_run(thalweg.optim.AdaBound, {}, given)
     assert optimizer.param_groups[0]["lr"] != given.rates[0]
     _, continued = handed_over(parts, optimizer.state_dict(), thalweg.optim.AdaBound)
-    assert continued.param_groups[0]["initial_lr"] == given.rates[0]
+    assert continued.param_groups[0]["base_lr"] == given.rates[0]
 
 
 @pytest.mark.parametrize(("high", "low"), [(torch.float32, torch.bfloat16), (torch.float64, torch.float32)], ids=str)

@@ -100,4 +100,4 @@ def test_spellings():
     assert translate("adabelief", {"eps": 1e-8}, "torch", "optax")["eps_root"] == 1e-8
     assert translate("adopt", {"use_clipping": False}, "optax", "torch")["clipped"] is False
     assert translate("schedule_free_adamw", {"weight_decay": 0.1}, "optax", "optax")["weight_decay"] == 0.1
-    assert "initial_lr" not in translate("adabound", {}, "keras", "torch")
+    assert "base_lr" not in translate("adabound", {}, "keras", "torch")

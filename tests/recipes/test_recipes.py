@@ -132,8 +132,8 @@ def test_refusals_name_the_owner():
 
 
 def test_the_initial_rate_is_the_rate_unless_given():
-    assert recipe("adabound").resolve({"lr": 0.5})["initial_lr"] == 0.5
-    assert recipe("adabound").resolve({"lr": 0.5, "initial_lr": 0.25})["initial_lr"] == 0.25
+    assert recipe("adabound").resolve({"lr": 0.5})["base_lr"] == 0.5
+    assert recipe("adabound").resolve({"lr": 0.5, "base_lr": 0.25})["base_lr"] == 0.25
 
 
 def test_structures_tell_settings_apart_and_values_together():

@@ -68,7 +68,10 @@ def _merged(recipe: Recipe, group: Mapping[str, Any], saved: Mapping[str, Any]) 
     own = {key: value for key, value in group.items() if key in group_defaults(recipe)}
     on_gpu = any(storage.on_gpu(p.device) for p in group["params"])
     hints = (*OF_THIS_RUN, *(() if on_gpu else ("capturable",)))
-    return {**own, **saved, **{hint: own[hint] for hint in hints if hint in own}}
+    kept = [name for name, value in recipe.preset.defaults.items() if value is True]  # what makes AdamW of Adam
+    began = {h.name: saved[f"initial_{h.initially}"] for h in recipe.hyperparameters.values()
+             if h.initially and h.name not in saved and f"initial_{h.initially}" in saved}  # fmt: skip
+    return {**own, **saved, **began, **{name: own[name] for name in (*hints, *kept) if name in own}}
 
 
 def _named(groups: Groups) -> bool:

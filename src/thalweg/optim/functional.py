@@ -64,6 +64,8 @@ def functional(
         gradients: Tensors, states: States, parameters: Tensors
     ) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         _require_alike(parameters, gradients=gradients, states=states)
+        for name, p in parameters.items():
+            _require_fitting(name, p, gradients[name], states[name], structure)
         seen = {name: wide(made(structure, gradients[name], p, values)) for name, p in parameters.items()}
         together = norm_of([*seen.values()]) if GLOBAL_NORM in structure.measured and seen else None
         moved = {
@@ -105,6 +107,26 @@ def _states(structure: Structure, p: Tensor, values: Mapping[str, Any]) -> dict[
                 first + torch.zeros_like(wide(p)) if declared.initial != PARAMETER else first.clone()
             )
     return states
+
+
+def _require_fitting(name: str, p: Tensor, gradient: Any, states: Mapping[str, Any], structure: Structure) -> None:
+    """Raises `InputError` where a gradient or a state is not one of the parameter."""
+    if not p.is_floating_point() and not p.is_complex():
+        raise InputError(f"The parameter {name!r} is {p.dtype}; a step needs floating-point numbers.")
+    if not isinstance(gradient, Tensor) or gradient.is_sparse or gradient.is_complex() != p.is_complex():
+        what = "none" if gradient is None else "another than a dense real one"
+        raise InputError(
+            f"The gradient of {name!r} is {what}; give a dense tensor of the parameter's shape, or leave it out."
+        )
+    program = trace(structure)
+    missing = [state for state in ("step", *program.states, *program.row_states) if state not in states]
+    if missing:
+        raise InputError(f"The states of {name!r} have no {missing[0]!r}: they are another optimizer's; call init.")
+    for of, tensor in (("gradient", gradient), *((state, states[state]) for state in program.states)):
+        if tensor.shape != p.shape:
+            raise InputError(
+                f"The shape of {name!r} is {[*p.shape]} and that of its {of} {[*tensor.shape]}: they must be the same."
+            )
 
 
 def _moved(

@@ -21,12 +21,16 @@ _PER_UNIT = (
 )
 
 
+_WEIGHTED = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.modules.conv._ConvNd)
+
+
 def grouped(model: nn.Module, *rules: Rules) -> list[dict[str, Any]]:
     """Param groups for an optimizer: parameters with the same hyperparameters by the rules, in one group, with names.
 
     Args:
         model: its parameters that require a gradient are grouped, each once, in its order.
-        rules: name of a parameter, or a shell pattern of names (`"head.*"`), → hyperparameters. Later ones win.
+        rules: name of a parameter, or a shell pattern of names (`"head.*"`), → hyperparameters. Later ones win. A name
+            is no pattern, whatever signs it has; a tied parameter has all of its names.
 
     Raises:
         InputError: a pattern that no parameter has.
@@ -34,11 +38,13 @@ def grouped(model: nn.Module, *rules: Rules) -> list[dict[str, Any]]:
         AdamW(grouped(model, undecayed(model), layerwise(model, 1e-3, decay=0.8), {"head.*": {"lr": 1e-2}}))
     """
     params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    names: dict[torch.Tensor, str] = {p: name for name, p in params.items()}
     chosen: dict[str, dict[str, Any]] = {name: {} for name in params}
     for rule in rules:
         for pattern, hyperparameters in rule.items():
-            for name in _having(pattern, model, params):
-                chosen[name].update(hyperparameters)
+            for p in _having(pattern, model):
+                if p in names:
+                    chosen[names[p]].update(hyperparameters)
     groups: list[dict[str, Any]] = []
     for name, hyperparameters in chosen.items():
         same = next((g for g in groups if {k: v for k, v in g.items() if k != "params"} == hyperparameters), None)
@@ -55,7 +61,12 @@ def undecayed(model: nn.Module, *, embeddings: bool = False) -> dict[str, dict[s
     """
     kinds = (*_PER_UNIT, nn.Embedding, nn.EmbeddingBag) if embeddings else _PER_UNIT
     inside = {id(p) for m in model.modules() if isinstance(m, kinds) for p in m.parameters(recurse=False)}
-    return {name: {"weight_decay": 0.0} for name, p in model.named_parameters() if p.ndim < 2 or id(p) in inside}
+    matrices = {id(p) for m in model.modules() if isinstance(m, _WEIGHTED) for p in m.parameters(recurse=False)}
+
+    def of_units(p: torch.Tensor) -> bool:  # a linear layer of one input is a matrix all the same
+        return p.ndim < 2 or (p.numel() == p.shape[0] and id(p) not in matrices)
+
+    return {name: {"weight_decay": 0.0} for name, p in model.named_parameters() if of_units(p) or id(p) in inside}
 
 
 def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None = None) -> dict[str, dict[str, Any]]:
@@ -105,9 +116,13 @@ def _stack(model: nn.Module, given: str | None) -> str:
     return given
 
 
-def _having(pattern: str, model: nn.Module, params: Mapping[str, torch.Tensor]) -> list[str]:
-    found = [name for name in params if name == pattern or fnmatch.fnmatchcase(name, pattern)]
-    if not found and not any(fnmatch.fnmatchcase(name, pattern) for name, _ in model.named_parameters()):
+def _having(pattern: str, model: nn.Module) -> list[torch.Tensor]:
+    """The parameters of that name, or of names like that pattern."""
+    params = dict(model.named_parameters(remove_duplicate=False))
+    if pattern in params:
+        return [params[pattern]]
+    found: list[torch.Tensor] = [p for name, p in params.items() if fnmatch.fnmatchcase(name, pattern)]
+    if not found:
         near = difflib.get_close_matches(pattern, params, 3) or [*params][:5]
         raise InputError(f"No parameter of the model is called {shown(pattern)}. Some that are: {', '.join(near)}.")
     return found

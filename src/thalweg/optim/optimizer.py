@@ -263,6 +263,13 @@ class Optimizer(torch.optim.Optimizer):
             for hook in hooks:
                 hook.remove()
 
+    def share_memory(self) -> None:
+        """Moves the state that there is into memory that processes share, as torch's Adagrad does."""
+        for state in self.state.values():
+            for value in state.values():
+                if isinstance(value, Tensor):
+                    value.share_memory_()  # type: ignore[no-untyped-call]
+
     def _refuse_another_convention(self, groups: Iterable[Mapping[str, Any]]) -> None:
         own = self.defaults.get(CONVENTION, CONVENTIONS[0])
         other = next((g[CONVENTION] for g in groups if g.get(CONVENTION, own) != own), None)
@@ -304,4 +311,4 @@ def _has_sparse_gradients(group: Mapping[str, Any]) -> bool:
 def _set_initial(recipe: Recipe, group: dict[str, Any]) -> None:
     for h in recipe.hyperparameters.values():
         if h.initially:
-            group.setdefault(h.name, float(plain(group[h.initially])))
+            group.setdefault(h.name, float(plain(group.get(f"initial_{h.initially}", group[h.initially]))))

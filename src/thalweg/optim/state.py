@@ -96,7 +96,8 @@ def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: P
     """The state, and its scales where it is held in 8 bits."""
     name, start, dtype = declared.name, declared.first(values, p), precision.dtype(p, weights=declared.holds_weights)
     if declared.initial == PARAMETER:
-        return {name: start.detach().to(dtype, copy=True, memory_format=torch.preserve_format)}
+        start = start if torch.is_grad_enabled() else start.detach()
+        return {name: start.to(dtype, copy=True, memory_format=torch.preserve_format)}
     row = torch.float64 if declared.double else scalar_dtype()
     if isinstance(start, Tensor) and start.requires_grad:  # a rate that autograd follows, in a differentiable step
         whole = start.to(row) if declared.per_row else start.to(dtype) + torch.zeros_like(p, dtype=dtype)

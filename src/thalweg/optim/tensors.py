@@ -129,7 +129,10 @@ def _gathered(group: _Group, finer: Finer) -> _Group:
     """With the gradients, transformed where asked for."""
     structure, values = group.needs.structure, group.needs.values
     given = {i: finer[p] if p in finer else cast(Tensor, p.grad) for i, p in group.params.items()}
-    found = {i: _real(made(structure, g, group.params[i], values)) for i, g in given.items()}
+    own = {
+        i: p.clone() if torch.is_grad_enabled() else p for i, p in group.params.items()
+    }  # autograd needs it as it was
+    found = {i: _real(made(structure, g, own[i], values)) for i, g in given.items()}
     return replace(group, gradients=found)
 
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_leaves, tree_map
 
-from thalweg.errors import InputError
 from thalweg.population.job import Job, exhausted
 from thalweg.population.models import Stack
 from thalweg.population.pieces import Sums, measured, piecewise
@@ -28,6 +27,10 @@ SAMPLES_ON_GPU = 1 << 18  # the same where there are hardly any
 MADE_OF_OUTPUTS = 5  # tensors of the outputs' size that are held: they, in pieces and joined, and what a loss makes
 ALIKE = 1e-2  # by which a member's metric and loss may differ together and alone, by rounding
 OUTPUTS, OUTPUTS_ON_GPU = 8 << 20, 1 << 30  # bytes of outputs that are held at once, of more than one member
+
+
+class Unjoinable(Exception):  # noqa: N818 - not an error: the split is evaluated in one pass then
+    """Outputs of parts of a split that do not make one of the whole."""
 
 
 class Evaluator:
@@ -90,12 +93,20 @@ class Evaluator:
         with torch.no_grad(), seeded(seed, -step, random=self._job.random, outside=self._job.outside):
             self._model.eval()
             try:
-                outputs = (_unsqueezed(self._called(tensors, inputs)) for inputs in self._chunks(split))
-                metrics, losses = self._measured(outputs, split, 1, loss)
+                metrics, losses = self._measured_alone(tensors, split, loss)
+            except Unjoinable:
+                self._chunk = max(self._chunk, len(split))
+                metrics, losses = self._measured_alone(tensors, split, loss)
             finally:
                 if self._live:
                     self._model.train()
         return metrics[0], losses[0] if loss else math.nan
+
+    def _measured_alone(
+        self, tensors: Mapping[str, Tensor] | None, split: Split, loss: bool
+    ) -> tuple[list[float], list[float]]:
+        outputs = (_unsqueezed(self._called(tensors, inputs)) for inputs in self._chunks(split))
+        return self._measured(outputs, split, 1, loss)
 
     def _called(self, tensors: Mapping[str, Tensor] | None, inputs: tuple[Tensor, ...]) -> Any:
         return self._model(*inputs) if tensors is None else functional_call(self._model, dict(tensors), inputs)
@@ -184,9 +195,13 @@ def _unsqueezed(outputs: Any) -> Any:
 def _join(parts: list[Any]) -> Any:
     def join(*pieces: Any) -> Any:
         if isinstance(pieces[0], Tensor):
+            if len({(*p.shape[:1], *p.shape[2:]) for p in pieces}) > 1:
+                raise Unjoinable
             return torch.cat(pieces, 1)
-        if any(piece != pieces[0] for piece in pieces):
-            raise InputError(f"The model must return the same beside its tensors for every batch, got {pieces[:2]}.")
+        if any(piece is not pieces[0] and repr(piece) != repr(pieces[0]) for piece in pieces):
+            raise Unjoinable
+        if not isinstance(pieces[0], bool | int | float | str | None):  # that of one piece says nothing of the others
+            raise Unjoinable
         return pieces[0]
 
     return parts[0] if len(parts) == 1 else tree_map(join, *parts)

@@ -22,6 +22,7 @@ from thalweg.population.live_parameters import share_memory
 from thalweg.population.losses import mean_loss
 from thalweg.population.models import build, forget_gradients, made
 from thalweg.population.python_state import as_built, changed, fingerprints, reaches_parameters, referred, unseen
+from thalweg.population.python_walk import storage_of
 from thalweg.population.randomness import GENERATOR, Drawn, seeded
 from thalweg.population.repeatability import require_repeatable
 from thalweg.population.verification import first_batches
@@ -78,9 +79,10 @@ def inspect(job: Job, seed: int) -> Job:
     notes += (reasons.ALIKE,) * alike + (reasons.FROZEN_MODE,) * evaluates
     if not reason and (name := unseen(job.workload, model)):
         notes += (reasons.of_unseen(name),)
-    if not job.large:
-        reads, together = _peculiar(job, model, first, seed, drawn)
-        reason, notes = reason or reads, (*notes, *together)
+    if not job.large and _reads_gradients(job, model, first, seed, drawn):
+        reason = reason or reasons.GRADIENTS
+    if _mixes_samples(job, model, first, seed):
+        notes += (reasons.of_together(chunk_size(job)),)
     asks = reaches_parameters(job.workload, model)
     facts: dict[str, Any] = {
         "only_loop": reason,
@@ -92,28 +94,34 @@ def inspect(job: Job, seed: int) -> Job:
     return replace(job, **facts)
 
 
-def _peculiar(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> tuple[str, tuple[str, ...]]:
-    """Why the loop alone can evaluate it, where it reads its gradients; a note where samples depend on each other."""
-
-    def answers(batch: Batch) -> list[Tensor]:
-        with drawn:
-            outputs = tree_leaves(_evaluated(job, model, "train", batch))
-        return [o.detach().clone() for o in outputs if isinstance(o, Tensor)]
-
+def _reads_gradients(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> bool:
+    """Whether its answers are others while its parameters have gradients."""
     with drawn:
         _stepped(job, model, batch, seed)
-    with_gradients = answers(batch)
+    with_gradients = _answers(job, model, batch, drawn)
     forget_gradients(model)
-    whole, half = answers(batch), len(batch[1]) // 2
-    reads = reasons.GRADIENTS if not _alike_tensors(with_gradients, whole) else ""
-    if not half or job.random:
-        return reads, ()
+    return not _alike_tensors(with_gradients, _answers(job, model, batch, drawn))
+
+
+def _mixes_samples(job: Job, model: nn.Module, batch: Batch, seed: int) -> bool:
+    """Whether its answers to samples depend on the others that it gets, as far as that can be told."""
+    drawn, half = Drawn(seed), len(batch[1]) // 2
+    if not half:
+        return False
     try:
-        part = answers(_head(Split(*batch), half))
+        whole, part = _answers(job, model, batch, drawn), _answers(job, model, _head(Split(*batch), half), drawn)
     except InputError:  # a model for batches of one size
-        return reads, ()
-    alone = _alike_tensors([o[:half] for o in whole if o.ndim and len(o) == len(batch[1])], [o for o in part if o.ndim])
-    return reads, () if alone else (reasons.of_together(chunk_size(job)),)
+        return False
+    if drawn.here or drawn.outside:
+        return False
+    mine = [o[:half] for o in whole if o.ndim and len(o) == len(batch[1])]
+    return not _alike_tensors(mine, [o for o in part if o.ndim])
+
+
+def _answers(job: Job, model: nn.Module, batch: Batch, drawn: Drawn) -> list[Tensor]:
+    with drawn:
+        outputs = tree_leaves(_evaluated(job, model, "train", batch))
+    return [o.detach().clone() for o in outputs if isinstance(o, Tensor)]
 
 
 def _alike_tensors(ours: list[Tensor], theirs: list[Tensor]) -> bool:
@@ -125,9 +133,12 @@ def _alike_tensors(ours: list[Tensor], theirs: list[Tensor]) -> bool:
 
 def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> tuple[Job, float]:
     """The job with what one evaluation and one step show and cost, and the loss of that step."""
+    held = _buffers(model)
     with drawn:
         outputs = _evaluated(job, model, "train", batch)
         require_labels(job.workload, outputs)
+    if name := _written(held, model):
+        job = replace(job, only_loop=reasons.of_evaluation(name))
     require_repeatable(job.workload.metric, outputs, batch[1])
     job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])), model_bytes=model_bytes(model))
     job = replace(job, whole_outputs=not _by_samples(job, model, outputs, batch, drawn))
@@ -142,7 +153,7 @@ def _by_samples(job: Job, model: nn.Module, outputs: Any, batch: Batch, drawn: D
         return False
     fewer = len(batch[1]) - 1
     if not fewer:
-        return True
+        return _by_samples_of_two(job, model, drawn)
     try:
         with drawn:
             others = _evaluated(job, model, "train", _head(Split(*batch), fewer))
@@ -151,6 +162,32 @@ def _by_samples(job: Job, model: nn.Module, outputs: Any, batch: Batch, drawn: D
     beside = [[x for x in tree_leaves(of) if not isinstance(x, Tensor)] for of in (outputs, others)]
     shapes = [[o.shape[1:] for o in _tensors(of)] for of in (outputs, others)]
     return _of_samples(others, fewer) and shapes[0] == shapes[1] and repr(beside[0]) == repr(beside[1])
+
+
+def _by_samples_of_two(job: Job, model: nn.Module, drawn: Drawn) -> bool:
+    """The same by two samples, where batches have one."""
+    two = _head(job.workload.train, 2)
+    if len(two[1]) < 2:
+        return False
+    with drawn:
+        outputs = _evaluated(job, model, "train", two)
+    return _by_samples(job, model, outputs, two, drawn)
+
+
+def _buffers(model: nn.Module) -> dict[str, Tensor]:
+    return {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+
+
+def _written(before: Mapping[str, Tensor], model: nn.Module) -> str:
+    """The name of a buffer that is another now; empty where none is."""
+    after = dict(model.named_buffers())
+    return next((name for name in (*before, *after) if not _same(before.get(name), after.get(name))), "")
+
+
+def _same(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is None or b is None or a.shape != b.shape or a.dtype != b.dtype:
+        return a is b
+    return torch.equal(a, b) or torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
 
 
 def _of_samples(outputs: Any, samples: int) -> bool:
@@ -176,6 +213,8 @@ def _of_few(job: Job, other: nn.Module, batch: Batch, seed: int, drawn: Drawn) -
 def _read(job: Job, model: nn.Module, kept: str, shared: str, losses: list[float]) -> tuple[str, tuple[str, ...]]:
     """Why the loop alone can train the model, empty where that is not so; and what the record notes."""
     notes: tuple[str, ...] = (reasons.of_shared(shared),) if shared else ()
+    if job.only_loop:
+        return job.only_loop, notes
     if any(p.grad is not None and p.grad.is_sparse for p in model.parameters()):
         return "its gradients are sparse", (*notes, reasons.SPARSE)
     if kept:
@@ -257,6 +296,11 @@ def _require_trainable(workload: Workload, model: nn.Module) -> None:
             f"parameters() and named_parameters() of the model of {workload.name!r} must give the same: register what"
             " is trained, and freeze the rest by requires_grad_(False)."
         )
+    sparse = next((name for name, buffer in model.named_buffers() if buffer.layout != torch.strided), None)
+    if sparse:
+        raise InputError(
+            f"The buffer {sparse!r} of {workload.name!r} is sparse: keep it as a plain attribute, or dense."
+        )
     odd = next((name for name, p in trained if not p.is_floating_point()), None)
     if odd:
         raise InputError(f"The parameter {odd!r} of {workload.name!r} must be of a real floating-point dtype.")
@@ -273,9 +317,9 @@ def _require_own_loss(workload: Workload, others: Iterable[nn.Module]) -> None:
 
 def _require_own_buffers(model: nn.Module, other: nn.Module, versions: Mapping[str, int]) -> None:
     """That no buffer which changes as a model is called belongs to two of them: each run would change the others."""
-    theirs = {buffer.data_ptr() for buffer in other.buffers() if buffer.numel()}
+    theirs = {storage_of(buffer) for buffer in other.buffers() if buffer.numel()} - {0}
     for name, buffer in model.named_buffers():
-        if buffer.data_ptr() in theirs and name in versions and buffer._version != versions[name]:
+        if storage_of(buffer) in theirs and name in versions and buffer._version != versions[name]:
             raise InputError(
                 f"model() must return a new model at every call, and two calls share the buffer {name!r}, which changes"
                 " as they are called: build or copy it inside of model()."

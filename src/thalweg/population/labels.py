@@ -66,6 +66,7 @@ def _require_told(workload: Workload, accuracy: Accuracy, outputs: Tensor) -> No
             " numbers that are no classes, metric='mse'."
         )
     else:
+        _require_one_reading(workload, outputs)
         _require_whole(workload)
         _require_within(workload, accuracy.classes(outputs), accuracy.ignored)
     for name, split in _splits(workload).items():
@@ -76,6 +77,16 @@ def _require_told(workload: Workload, accuracy: Accuracy, outputs: Tensor) -> No
         raise InputError(
             f"train holds one class only, {int(labels[0])}: there is nothing to tell apart; give samples of at least"
             " two."
+        )
+
+
+def _require_one_reading(workload: Workload, outputs: Tensor) -> None:
+    """That it is known along which dimension the classes lie."""
+    if outputs.ndim > 2 and outputs.shape[1] == outputs.shape[-1] and not losses.is_over_classes(workload.loss):
+        raise InputError(
+            f"accuracy cannot tell classes from places in outputs {list(outputs.shape)} under a loss of your own: give"
+            " metric=thalweg.Metric(lambda outputs, targets: (outputs.argmax(1) == targets).double().mean(),"
+            " higher_is_better=True), or argmax(-1)."
         )
 
 

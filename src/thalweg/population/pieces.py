@@ -46,7 +46,7 @@ def piecewise(workload: Workload) -> Callable[[Tensor], bool] | None:
 
 
 def _has(targets: Tensor, label: int | None) -> bool:
-    return label is not None and bool((targets == label).any())
+    return label is not None and bool((targets.long() == label).any())
 
 
 class Sums:

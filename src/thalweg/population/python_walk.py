@@ -2,9 +2,11 @@
 
 import argparse
 import array
+import contextvars
 import ctypes
 import functools
 import os
+import queue
 import random
 import sys
 import types
@@ -80,7 +82,7 @@ class Walk:
             if isinstance(value, kind):
                 enter(self, value)
                 return
-        if hasattr(value, "__next__"):
+        if hasattr(type(value), "__next__"):
             self._iterator(value)
         elif type(value).__module__.split(".")[0] == "pandas":
             self._visit(value.to_numpy())
@@ -170,6 +172,12 @@ class Walk:
         self._visit(method.__self__)
         self._visit(method.__func__)
 
+    def _bound(self, method: Any) -> None:
+        """A builtin function, or a method of a builtin object."""
+        self._note(method.__qualname__)
+        if not isinstance(method.__self__, types.ModuleType | type(None)):
+            self._visit(method.__self__)
+
     def _generator(self, generator: Generator[Any, Any, Any]) -> None:
         frame: Any = generator.gi_frame  # type: ignore[attr-defined]  # of Python's own, as KINDS says
         self._note(frame is None or frame.f_lasti)
@@ -223,6 +231,10 @@ KINDS: tuple[tuple[Any, Callable[[Walk, Any], None]], ...] = (
     (type, Walk._class),
     (types.FunctionType, Walk._function),
     (types.MethodType, Walk._method),
+    ((types.BuiltinMethodType, types.MethodWrapperType), lambda walk, method: walk._bound(method)),
+    (queue.Queue, lambda walk, waiting: walk._visit(waiting.queue)),
+    (contextvars.ContextVar, lambda walk, variable: walk._visit(variable.get(None))),
+    ((np.nditer, np.flatiter), lambda walk, place: walk._note(getattr(place, "iterindex", None) or place.index)),
     ((staticmethod, classmethod), lambda walk, method: walk._visit(method.__func__)),
     (functools.partial, lambda walk, call: walk._each((call.func, call.args, call.keywords))),
     (types.ModuleType, Walk._users_module),

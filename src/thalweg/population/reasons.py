@@ -42,6 +42,11 @@ def of_reference(name: str) -> str:
     return f"its attribute {name} leads to a parameter, which a traced program would take for a constant"
 
 
+def of_evaluation(name: str) -> str:
+    """The reason where evaluation changes a buffer of this name."""
+    return f"its buffer {name} changes as it is evaluated, which a population's evaluation would not keep"
+
+
 def of_seed(name: str) -> str:
     """The reason where an attribute of a new model of another seed is another."""
     return f"its attribute {name} differs from seed to seed, and a traced program has it of one"

@@ -9,6 +9,10 @@ SMALLEST = 1e-3
 """The norm that a unit's parameters have at least when adaptive clipping compares: zeros could never be trained."""
 
 
+NOTHING = 1e-30
+"""The norm that a gradient has at least when it is divided by: that of zeros stays one that autograd can follow."""
+
+
 def by_value(gradient: Value, limit: Value) -> Value:
     """Every element of the gradient limited to [-limit, limit]."""
     return clip(gradient, -limit, limit)
@@ -28,4 +32,4 @@ def adaptive(gradients: Any, parameters: Any, limit: Any) -> Any:
     Brock et al. 2021, arXiv:2102.06171, equation 3. They leave the last layer out: give it a param group without.
     """
     allowed = limit * maximum(norm(parameters), SMALLEST)
-    return gradients * minimum(allowed / norm(gradients), 1.0)
+    return gradients * minimum(allowed / maximum(norm(gradients), NOTHING), 1.0)

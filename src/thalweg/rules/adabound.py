@@ -18,18 +18,18 @@ from thalweg.rules.states import Zeros
 def adabound(
     g, p, exp_avg: Zeros, exp_avg_sq: Zeros, max_exp_avg_sq: Zeros, t, *,
     lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, final_lr: NonNegative = 0.1,
-    gamma: OpenFraction = 1e-3, eps: Epsilon = 1e-8, amsbound: Flag = False, initial_lr: InitialRate = None,
+    gamma: OpenFraction = 1e-3, eps: Epsilon = 1e-8, amsbound: Flag = False, base_lr: InitialRate = None,
     convention: Literal["torch", "paper"] = "torch",
 ):  # fmt: skip
     """AdaBound.
 
         m ← β1·m + (1 - β1)·g
         v ← β2·v + (1 - β2)·g²     (amsbound: the largest v so far stands for v below)
-        f = final_lr · lr / initial_lr
+        f = final_lr · lr / base_lr
         η = clip(lr·√(1 - β2ᵗ)/(1 - β1ᵗ) / (√v + ε), f·(1 - 1/(γt + 1)), f·(1 + 1/(γt)))
         p ← p - η·m
 
-    initial_lr is the learning rate the run began with. The paper's own package, which is followed here,
+    base_lr is the learning rate the run began with, as the paper's own package, which is followed here, calls it and
     loses it when a checkpoint is loaded. The paper itself corrects no moment, divides the clipped rate by √t, and its
     bounds do not follow lr.
     """
@@ -41,7 +41,7 @@ def adabound(
     if convention == "paper":
         unclipped, final, shrink = lr, final_lr, 1 / sqrt(t)
     else:
-        unclipped, final, shrink = lr * sqrt(1 - beta2**t) / (1 - beta1**t), final_lr * lr / initial_lr, 1.0
+        unclipped, final, shrink = lr * sqrt(1 - beta2**t) / (1 - beta1**t), final_lr * lr / base_lr, 1.0
     rate = clip(unclipped / (sqrt(second) + eps), final * (1 - 1 / (gamma * t + 1)), final * (1 + 1 / (gamma * t)))
     return shrink * rate * exp_avg, exp_avg, exp_avg_sq, max_exp_avg_sq
 

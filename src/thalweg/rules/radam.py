@@ -38,9 +38,10 @@ def radam(
     trusted = length > 4 if convention == "paper" else length >= 5 if convention == "optax" else length > 5
     held, limit = where(trusted, length, 5.0), where(trusted, most, 5.0)  # keeps the branch not taken finite
     rectifier = sqrt((held - 4) * (held - 2) * limit / ((limit - 4) * (limit - 2) * held))
+    second = where(trusted, exp_avg_sq, 1.0)  # no root is taken before, which has no derivative at 0
     if convention == "optax":
-        adaptive = rectifier / (sqrt(exp_avg_sq / correction) + eps)
+        adaptive = rectifier / (sqrt(second / correction) + eps)
     else:
-        adaptive = rectifier * sqrt(correction) / (sqrt(exp_avg_sq) + eps)
+        adaptive = rectifier * sqrt(correction) / (sqrt(second) + eps)
     scale = where(trusted, adaptive, 1.0)
     return lr / (1 - beta1**t) * exp_avg * scale, exp_avg, exp_avg_sq

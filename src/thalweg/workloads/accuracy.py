@@ -49,13 +49,13 @@ class Accuracy:
         right = answers == targets
         if self.ignored is None:
             return right.double().mean()
-        counted = targets != self.ignored
+        counted = targets.long() != self.ignored  # in a byte, -100 is 156
         return (right & counted).double().sum() / counted.double().sum()
 
     def counted(self, targets: Tensor) -> Tensor:
         """The labels that count, in one dimension."""
         labels = targets.flatten()
-        return labels if self.ignored is None or self.is_binary else labels[labels != self.ignored]
+        return labels if self.ignored is None or self.is_binary else labels[labels.long() != self.ignored]
 
     def _of_one(self, outputs: Tensor, targets: Tensor, threshold: float) -> Tensor:
         outputs = outputs.squeeze(-1) if outputs.shape == (*targets.shape, 1) else outputs

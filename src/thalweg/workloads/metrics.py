@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Metric:
                 f"A metric is called with outputs and targets, and {name_of(measure)} is a class: give an"
                 f" object, {name_of(measure)}()."
             )
+        require_outputs_first(measure, "metric")
         named = name_of(measure) if named is None else named
         line = Line()
         if line.read(named) is None:
@@ -98,6 +100,25 @@ class Metric:
             ) from error
         in_turn = isinstance(losses.function_of(copied), FUNCTIONS)
         return functools.partial(_in_turn, copied) if in_turn else copied
+
+
+TARGETS = {"y_true", "true", "truth", "target", "targets", "label", "labels", "labels_true", "actual", "ground_truth"}
+OUTPUTS = {"y_pred", "y_score", "y_prob", "y_proba", "pred", "preds", "prediction", "predictions", "labels_pred",
+           "output", "outputs", "logits", "scores", "predicted"}  # fmt: skip
+
+
+def require_outputs_first(function: Any, what: str) -> None:
+    """Raises `InputError` where a function's names say that it takes targets first, as scikit-learn's do."""
+    try:
+        names = [p.name for p in inspect.signature(function).parameters.values()][:2]
+    except (TypeError, ValueError):
+        return
+    if len(names) == 2 and names[0].lower() in TARGETS and names[1].lower() in OUTPUTS:
+        called = name_of(function)
+        raise InputError(
+            f"The {what} {called!r} takes ({names[0]}, {names[1]}), and is called with outputs first: give a function"
+            f" that turns them, lambda outputs, targets: {'f' if called == UNNAMED else called}(targets, outputs)."
+        )
 
 
 def direction(function: Any, loss: Any = None) -> bool | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from thalweg.errors import InputError
 from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
 from thalweg.workloads.data import kind, paired
-from thalweg.workloads.metrics import Metric, metric_of
+from thalweg.workloads.metrics import Metric, metric_of, require_outputs_first
 
 Inputs = tuple[Tensor, ...]
 MOST_MEASUREMENTS = 1_000_000  # of a run: each is kept
@@ -98,6 +98,7 @@ class Workload:
             )
         if not callable(self.loss):
             raise InputError(f"loss must be a callable loss(outputs, targets), got {kind(self.loss)}.")
+        require_outputs_first(self.loss, "loss")
 
         _require_alike({name: getattr(self, name) for name in ("train", "validation", "test")})
 
