@@ -69,7 +69,7 @@ class Evaluator:
                     return self.together(stack, split, seeds, step, loss=loss)
                 self._one_by_one = True  # random, or without a batching rule, in evaluation only; or wrong, as it says
         each = [
-            self.alone({name: t[m] for name, t in tensors.items()}, split, seed, step, loss=loss)
+            self.alone({name: t[m].contiguous() for name, t in tensors.items()}, split, seed, step, loss=loss)
             for m, seed in enumerate(seeds)
         ]
         return [metric for metric, _ in each], [value for _, value in each]
@@ -79,7 +79,8 @@ class Evaluator:
     ) -> bool:
         """Whether the first member alone is measured as it was together; asked once of each split."""
         self._checked[id(split)] = split  # held, so that its id stays its own
-        metric, loss = self.alone({name: t[0] for name, t in tensors.items()}, split, seed, step, loss=bool(found[1]))
+        own = {name: t[0].contiguous() for name, t in tensors.items()}
+        metric, loss = self.alone(own, split, seed, step, loss=bool(found[1]))
         ours, theirs = [metric, loss][: 1 + bool(found[1])], [values[0] for values in found if values]
         return all(
             a == b or math.isclose(a, b, rel_tol=ALIKE, abs_tol=ALIKE) or (math.isnan(a) and math.isnan(b))

@@ -67,6 +67,7 @@ class GradientProgram:
         self._workload, self._model, self.shared, self._unfolded = workload, model, shared, unfolded
         self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
         self.output_major: set[str] = set()
+        self._drawn_like: set[int] = set()  # parameters, by their place
         self.activations, self.unrecorded = 0, ""
         self.trusted, self.distrusted = False, ""
 
@@ -77,11 +78,14 @@ class GradientProgram:
     def __call__(self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int) -> Made:
         inputs, targets = batch
         arguments = [*stack.parameters.values(), *stack.buffers.values(), *inputs, targets]
+        for i in self._drawn_like:
+            arguments[i] = arguments[i].contiguous()  # as it is already, where it was stacked since
         key = (stack.members, *(a.shape for a in (*inputs, targets)))
         if key not in self._traced:
             with GENERATOR:
                 if key not in self._traced:
                     self._traced[key] = self._trace(stack, arguments)
+                    arguments = [a.contiguous() if i in self._drawn_like else a for i, a in enumerate(arguments)]
         graph, sites = self._traced[key]
         sites.at(seeds, step)
         *rest, losses = graph.forward(*arguments)  # called as a module, it prints what it raises
@@ -100,6 +104,7 @@ class GradientProgram:
                 if reason := graphs.obstacle(graph, own - {0}):
                     raise Disagreement(reason)
                 graphs.clean(graph)
+                self._keep_order(graph, stack)
         finally:
             _allow_fallback(True)
         if not graphs.writes(graph):
@@ -107,6 +112,14 @@ class GradientProgram:
         self.activations = graphs.computed(graph) // stack.members
         graphs.finish(graph)
         return graph, RandomSites(graph, stack.members)
+
+    def _keep_order(self, graph: GraphModule, stack: Stack) -> None:
+        """Weights that random numbers are drawn like stay as the model has them, so that the order is its own."""
+        places = {node: i for i, node in enumerate(n for n in graph.graph.nodes if n.op == "placeholder")}
+        names = [*stack.parameters]
+        drawn = {i for node in graphs.drawn_like(graph) if (i := places[node]) < len(names)}
+        self._drawn_like |= drawn
+        self.output_major |= {names[i] for i in drawn}
 
     def _rearrange(self, graph: GraphModule, stack: Stack, arguments: list[Tensor]) -> None:
         """Products in their fastest form; large gradients are left to be made where they are used."""

@@ -10,8 +10,18 @@ from torch.fx import GraphModule, Node
 
 from thalweg.population import products
 from thalweg.population.python_walk import storage_of
+from thalweg.population.randomness import is_random
 
 _SAME_SHAPE = {ops.aten.expand.default, ops.aten.view.default, ops.aten._unsafe_view.default}
+_LAYOUT = {
+    getattr(ops.aten, name)
+    for name in (
+        "detach", "clone", "alias", "t", "transpose", "permute", "view", "_unsafe_view", "expand", "slice", "select",
+        "unsqueeze", "squeeze", "_to_copy", "lift_fresh_copy", "empty_like", "zeros_like", "ones_like", "full_like",
+    )
+}  # fmt: skip
+"""Operations beside pointwise ones whose result lies in memory as what they are given does."""
+
 _LIKE: Mapping[Any, float] = {ops.aten.zeros_like.default: 0, ops.aten.ones_like.default: 1}
 _FRESH = {ops.aten.bmm.default, ops.aten.add.Tensor, ops.aten.add_.Tensor, *products.FRESH}
 _BINDINGS: Mapping[Any, Callable[..., Any]] = {
@@ -67,6 +77,20 @@ def obstacle(module: GraphModule, registered: Collection[int]) -> str:
         if sized or torch.Tag.data_dependent_output in tags:
             return f"its code asks for what depends on the values of a batch ({node.target})"
     return ""
+
+
+def drawn_like(module: GraphModule) -> set[Node]:
+    """The inputs whose layout in memory decides in which order a random operation draws."""
+    random = [n for n in module.graph.nodes if n.op == "call_function" and is_random(n.target)]
+    waiting, seen = [argument for node in random for argument in node.all_input_nodes], set[Node]()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            packet = getattr(node.target, "overloadpacket", None)
+            keeps = torch.Tag.pointwise in getattr(node.target, "tags", ()) or packet in _LAYOUT
+            waiting += node.all_input_nodes if keeps else []
+    return {node for node in seen if node.op == "placeholder"}
 
 
 def _by_integers(node: Node) -> bool:

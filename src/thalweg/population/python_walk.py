@@ -232,7 +232,7 @@ KINDS: tuple[tuple[Any, Callable[[Walk, Any], None]], ...] = (
     (types.FunctionType, Walk._function),
     (types.MethodType, Walk._method),
     ((types.BuiltinMethodType, types.MethodWrapperType), lambda walk, method: walk._bound(method)),
-    (queue.Queue, lambda walk, waiting: walk._visit(waiting.queue)),
+    (queue.Queue, lambda walk, waiting: walk._items(vars(waiting))),
     (contextvars.ContextVar, lambda walk, variable: walk._visit(variable.get(None))),
     ((np.nditer, np.flatiter), lambda walk, place: walk._note(getattr(place, "iterindex", None) or place.index)),
     ((staticmethod, classmethod), lambda walk, method: walk._visit(method.__func__)),
