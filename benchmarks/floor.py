@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.execution.compiled import prepare
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution.compiled import prepare
-from thalweg.recipes.rows import table
+from thalweg.recipes.row_table import table
 from thalweg.recipes.trace import Program, trace
 from thalweg.rules.contract import rule
 from thalweg.rules.states import Zeros

@@ -10,10 +10,10 @@ os.environ["TRITON_INTERPRET"] = "1"
 
 import numpy as np
 
-from thalweg.recipes.execution import storage
-from thalweg.recipes.execution.gpu import kernels
+from thalweg.execution import dispatch
+from thalweg.execution.gpu import kernels
 
-storage.GPUS = (*storage.GPUS, "cpu")
+dispatch.GPUS = (*dispatch.GPUS, "cpu")
 np.seterr(all="ignore")  # the interpreter computes with NumPy, which warns of what a GPU does not
 
 _launch, _one = kernels.launch, threading.Lock()

@@ -12,6 +12,7 @@ LINES = (
     ("options",),
     ("rules", "schedules", "regularization", "workloads", "records"),
     ("recipes",),
+    ("execution",),
     ("population", "optim", "analysis"),
     ("studies", "reports"),
     ("api",),
@@ -131,6 +132,34 @@ def test_no_cycles():
 
     for module in MODULES:
         visit(module)
+
+
+def folder_of(module):
+    """A file straight in the package is a room of its own; `thalweg/__init__.py` offers what others make."""
+    return module if MODULES[module].name == "__init__.py" or "." not in module[8:] else module.rsplit(".", 1)[0]
+
+
+def folder_arrows():
+    """Folder → the folders that its files import from."""
+    found = {}
+    for module in set(MODULES) - {"thalweg"}:
+        others = {folder_of(other) for other in OWN[module] & set(MODULES)}
+        found.setdefault(folder_of(module), set()).update(others - {folder_of(module)})
+    return found
+
+
+def test_no_cycles_between_folders():
+    arrows, above = folder_arrows(), {}
+
+    def below(folder, path):
+        assert folder not in path, " → ".join([*path[path.index(folder) :], folder])
+        if folder not in above:
+            above[folder] = {other for f in arrows.get(folder, ()) for other in {f, *below(f, [*path, folder])}}
+        return above[folder]
+
+    for folder in arrows:
+        below(folder, [])
+    assert "thalweg.execution.cpu" in above["thalweg.execution"], "the folders were found"
 
 
 def test_names_say_what_is_inside():

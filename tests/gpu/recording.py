@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from thalweg.execution import dispatch
+from thalweg.execution.gpu import kernels, passes
 from thalweg.population import recorded
-from thalweg.recipes.execution import storage
-from thalweg.recipes.execution.gpu import kernels, passes
 
 
 def record(step: Callable[[], object], device: torch.device = DEVICE) -> Callable[[], object]:
@@ -43,7 +43,7 @@ class _Recording(TorchDispatchMode):
             for owner, name, stand_in in (
                 (kernels, "launch", lambda *given: self._calls.append(lambda: launch(*given))),
                 (passes, "recording", lambda device: True),
-                (storage, "watched", lambda: False),  # no mode follows a recording on a GPU
+                (dispatch, "watched", lambda: False),  # no mode follows a recording on a GPU
                 (torch, "from_numpy", refused),
                 (torch, "tensor", refused),
             ):

@@ -5,9 +5,9 @@ import pytest
 import torch
 from there import DEVICE
 
+from thalweg.execution import compiled
+from thalweg.execution.reference import Elements
 from thalweg.recipes.catalogue import recipes
-from thalweg.recipes.execution import compiled
-from thalweg.recipes.execution.reference import Elements
 from thalweg.testing.modifiers import everything
 from thalweg.testing.settings import cases
 from thalweg.testing.trajectories import EXECUTIONS, problem, trajectory

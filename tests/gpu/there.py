@@ -6,11 +6,11 @@ Whoever imports this is skipped where they work nowhere.
 import pytest
 import torch
 
-from thalweg.recipes.execution import storage
+from thalweg.execution import dispatch
 
 if torch.cuda.is_available():
     DEVICE = torch.device("cuda")
-elif "cpu" in storage.GPUS:
+elif "cpu" in dispatch.GPUS:
     DEVICE = torch.device("cpu")
 else:
     pytest.skip("no GPU, and no interpreter of its kernels (`make conformance` brings one)", allow_module_level=True)

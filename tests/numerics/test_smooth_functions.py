@@ -8,7 +8,7 @@ import torch
 
 from small_rules import recipe_of
 from thalweg.numerics import cbrt, exp, log
-from thalweg.recipes.rows import table
+from thalweg.recipes.row_table import table
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Rate
 from thalweg.rules.states import Zeros

@@ -102,7 +102,7 @@ def test_the_kernel_and_the_reference_agree(name, options, monkeypatch):
     """
     cls = drop_ins()[name]
     p, optimizer = path(cls, steps=4, lr=1e-3, state_dtype="8bit", **options)
-    monkeypatch.setattr("thalweg.recipes.execution.storage.obstacle", refused)
+    monkeypatch.setattr("thalweg.execution.dispatch.obstacle", refused)
     q, other = path(cls, steps=4, lr=1e-3, state_dtype="8bit", **{**options, "capturable": False})
     off = 10 * torch.finfo(torch.float32).eps  # of the parameter, and of 1, where it came from
     close = torch.isclose(p, q, rtol=off, atol=off)

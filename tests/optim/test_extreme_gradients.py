@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import thalweg.optim
+from thalweg.execution import dispatch
 from thalweg.optim.classes import drop_ins
-from thalweg.recipes.execution import storage
 
 NAN, INF = math.nan, math.inf
 SETTINGS = {
@@ -59,7 +59,7 @@ def of_every_size(dtype):
 def trained(cls, gradients, monkeypatch, path="pass", **setting):
     """The parameter after each step."""
     if path == "reference":
-        monkeypatch.setattr(storage, "accepts", lambda *_: False)
+        monkeypatch.setattr(dispatch, "accepts", lambda *_: False)
     p = nn.Parameter(torch.ones_like(gradients[0]))
     optimizer = cls([p], **setting, **({"capturable": True} if path == "tensors" else {}))
     after = []

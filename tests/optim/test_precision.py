@@ -8,9 +8,9 @@ import torch
 import thalweg.optim
 from problems import refused
 from thalweg.errors import InputError
+from thalweg.execution import dispatch
+from thalweg.execution.storage.rounding import joined
 from thalweg.optim.classes import drop_ins
-from thalweg.recipes.execution import storage
-from thalweg.recipes.execution.rounding import joined
 from thorough import typical
 
 LOW = (torch.bfloat16, torch.float16)
@@ -69,7 +69,7 @@ def test_compensated_bfloat16_is_float32(cls, by_kernel, monkeypatch):
     A kernel may fuse a product with a sum where another does not, half a place each.
     """
     if not by_kernel:
-        monkeypatch.setattr(storage, "obstacle", refused)
+        monkeypatch.setattr(dispatch, "obstacle", refused)
     p, optimizer = trained(cls, torch.bfloat16, rounding="compensated")
     wide = torch.nn.Parameter(start(torch.bfloat16).float())
     other = cls([wide])
@@ -86,7 +86,7 @@ def test_compensated_bfloat16_is_float32(cls, by_kernel, monkeypatch):
 def test_compiled_is_the_reference(cls, rounding, monkeypatch):
     """The same chances: what differs is rounding in float32, and moves a parameter by one place at most."""
     by_kernel, _ = trained(cls, torch.bfloat16, rounding=rounding)
-    monkeypatch.setattr(storage, "obstacle", refused)
+    monkeypatch.setattr(dispatch, "obstacle", refused)
     by_reference, _ = trained(cls, torch.bfloat16, rounding=rounding)
     apart = (by_kernel.view(torch.int16).int() - by_reference.view(torch.int16).int()).abs()
     assert apart.max() <= 1
@@ -96,8 +96,8 @@ def test_compiled_is_the_reference(cls, rounding, monkeypatch):
 def test_the_kernel_has_the_same_chances(monkeypatch):
     """Steps without any rounding in float32: bitwise, and in whatever order the memory lies."""
     ends = []
-    for obstacle in (storage.obstacle, refused):
-        monkeypatch.setattr(storage, "obstacle", obstacle)
+    for obstacle in (dispatch.obstacle, refused):
+        monkeypatch.setattr(dispatch, "obstacle", obstacle)
         for transposed in (False, True):
             p = torch.ones(300, 301, dtype=torch.bfloat16)
             p = torch.nn.Parameter(p.t() if transposed else p)

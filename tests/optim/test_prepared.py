@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import thalweg.optim
+from thalweg.execution import data_pointers
 from thalweg.optim.prepared import Prepared
-from thalweg.recipes.execution import addresses
 
 SHAPES = ((3, 5), (4,), (), (2, 2, 2))
 CLASSES = [thalweg.optim.Adam, thalweg.optim.SGD, thalweg.optim.NAdam]
@@ -119,7 +119,7 @@ def forgetful(trained):
 def addresses_asked_for(request, monkeypatch):
     """Whether torch has the functions that tell where tensors begin."""
     if not request.param:
-        monkeypatch.setattr(addresses, "functions", lambda: np.zeros(len(addresses.ASKED), np.int64))
+        monkeypatch.setattr(data_pointers, "functions", lambda: np.zeros(len(data_pointers.ASKED), np.int64))
 
 
 @pytest.mark.usefixtures("addresses_asked_for")

@@ -10,8 +10,8 @@ from torch import nn
 
 import thalweg.optim
 from thalweg.errors import InputError
+from thalweg.execution.storage.rounding import stochastic
 from thalweg.optim import LostUpdates, OptimizerWarning, functional, layerwise, watch
-from thalweg.recipes.execution.rounding import stochastic
 
 
 def test_two_models_whose_parameters_share_names_go_by_order():
@@ -81,7 +81,7 @@ class Wrapped(torch.Tensor):
 
 
 def test_tensors_of_other_classes_take_the_reference(monkeypatch):
-    from thalweg.recipes.execution import compiled
+    from thalweg.execution import compiled
 
     p = torch.ones(3).as_subclass(Wrapped).requires_grad_()
     p.grad = torch.ones(3).as_subclass(Wrapped)

@@ -5,9 +5,9 @@ import torch
 
 import thalweg.optim
 from thalweg.errors import InputError
+from thalweg.execution import compiled
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.sparse import begins
-from thalweg.recipes.execution import compiled
 from thalweg.recipes.trace import trace
 
 LAZY = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.dense}

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import thalweg.optim
+from thalweg.execution import reference
 from thalweg.optim.classes import drop_ins
-from thalweg.recipes.execution import reference
 
 every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=list(drop_ins()))
 

@@ -11,10 +11,10 @@ from torch import nn
 
 import thalweg.optim
 from problems import EVERYTHING, refused, tiny, train_all
+from thalweg.execution import dispatch
 from thalweg.population.checkpoints import Checkpoints
 from thalweg.population.members import Member
 from thalweg.recipes.catalogue import recipe
-from thalweg.recipes.execution import storage
 
 SETTINGS: list[dict[str, Any]] = [
     {"clip_tensor_norm": 0.1},
@@ -74,7 +74,7 @@ def test_every_member_equals_the_drop_in(execution: str) -> None:
 def test_other_devices_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     workload, chosen = replace(tiny(torch.float64), epochs=1), members()
     fast = train_all(workload, chosen, execution="population", keep_weights=True)
-    monkeypatch.setattr(storage, "obstacle", refused)
+    monkeypatch.setattr(dispatch, "obstacle", refused)
     slow = train_all(workload, chosen, execution="population", keep_weights=True)
     for a, b in zip(fast, slow, strict=True):
         torch.testing.assert_close(a.weights, b.weights, rtol=1e-10, atol=1e-10)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from problems import EVERYTHING, tiny, train_all
+from thalweg.execution import dispatch
 from thalweg.population.members import Member
 from thalweg.population.partial_updates import PartialUpdates
 from thalweg.population.plan import make_plan
 from thalweg.recipes.catalogue import recipe
-from thalweg.recipes.execution import storage
 
 CPU, ON = torch.device("cpu"), np.ones(1, np.bool_)
 SHAPES = {"a": (4, 3), "b": (3,), "c": (2, 3)}
@@ -65,7 +65,7 @@ TORCH: dict[str, tuple[dict[str, Any], Callable[..., torch.optim.Optimizer]]] = 
 @pytest.mark.parametrize("name", TORCH)
 def test_steps_are_torchs(name: str, clip: float, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not compiled:
-        monkeypatch.setattr(storage, "accepts", lambda tensor: False)
+        monkeypatch.setattr(dispatch, "accepts", lambda tensor: False)
     values, of_torch = TORCH[name]
     updates, parameters = ours(name, **values, clip_global_norm=clip)
     stepped(updates, 1, STEPS)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from problems import refused, tiny, train_all
+from thalweg.execution import dispatch
 from thalweg.population.members import Member
 from thalweg.population.models import input_major, like
 from thalweg.population.plan import make_plan
 from thalweg.population.updates import Updates
 from thalweg.recipes.catalogue import recipe
-from thalweg.recipes.execution import storage
 
 
 def members(names: list[str], seeds: int, rates: int = 1) -> list[Member]:
@@ -58,7 +58,7 @@ def test_stacked_updates_equal_compiled_ones(name: str, monkeypatch: pytest.Monk
     """Other devices step in torch's operators; the same numbers come out."""
     workload, chosen = tiny(torch.float64), members([name], seeds=2, rates=5)
     fast = train_all(workload, chosen, execution="population")
-    monkeypatch.setattr(storage, "obstacle", refused)
+    monkeypatch.setattr(dispatch, "obstacle", refused)
     slow = train_all(workload, chosen, execution="population")
     for a, b in zip(fast, slow, strict=True):
         assert [e.train_loss for e in a.curve] == pytest.approx([e.train_loss for e in b.curve], rel=1e-10)

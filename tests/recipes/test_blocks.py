@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from thalweg.recipes.execution.blocks import decode, decode_anywhere, decoded, encode, encode_anywhere, levels, replace
+from thalweg.execution.quantization import decode, decode_anywhere, decoded, encode, encode_anywhere, levels, replace
 
 BLOCKS = {
     "of both signs": torch.randn(5000, generator=torch.Generator().manual_seed(0)),

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from small_rules import recipe_of
+from thalweg.execution import compiled
+from thalweg.execution.cpu import source
+from thalweg.execution.lowering import codegen_cache, stacked
 from thalweg.recipes.catalogue import recipe
-from thalweg.recipes.execution import compiled, modules, stacked
-from thalweg.recipes.execution.cpu import source
-from thalweg.recipes.rows import table
+from thalweg.recipes.row_table import table
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Rate
 from thalweg.testing.trajectories import EXECUTIONS, advance, begin
@@ -29,8 +30,8 @@ def cache(tmp_path, monkeypatch):
 
 
 def forget():
-    modules._folder.cache_clear()
-    modules.module.cache_clear()
+    codegen_cache._folder.cache_clear()
+    codegen_cache.module.cache_clear()
 
 
 def scaled(factor):
@@ -129,8 +130,8 @@ def test_where_nothing_can_be_written(tmp_path, monkeypatch, cache):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert stepped(scaled(lambda g, p: g)) == [3.5, 7.0]
     assert not files(cache)
-    assert modules._folder().parent == tmp_path
-    assert len(files(modules._folder())) == 1
+    assert codegen_cache._folder().parent == tmp_path
+    assert len(files(codegen_cache._folder())) == 1
 
 
 def test_the_source_has_no_literals():

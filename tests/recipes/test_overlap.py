@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thalweg.recipes.execution.memory import Memory
-from thalweg.recipes.execution.overlap import batches, tangled
+from thalweg.execution.memory import Memory
+from thalweg.execution.overlap import batches, tangled
 
 MEMORY = torch.zeros(64)
 VIEWS = st.tuples(st.integers(0, 60), st.integers(0, 4)).map(lambda place: MEMORY[place[0] : place[0] + place[1]])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from thalweg.recipes.execution.rounding import chances, joined, keys, parted, stochastic
+from thalweg.execution.storage.rounding import chances, joined, keys, parted, stochastic
 
 LOW = (torch.bfloat16, torch.float16)
 SPECIAL = [0.0, -0.0, math.inf, -math.inf, 1e-40, -3e-39, 1.0, -1.0, 65504.0]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from thalweg.recipes.execution import addresses
-from thalweg.recipes.execution.memory import Memory
+from thalweg.execution import data_pointers
+from thalweg.execution.memory import Memory
 
 SHAPES = ((3, 5), (1,), (), (4, 1), (2, 3, 2), (0,))
 
@@ -13,9 +13,9 @@ SHAPES = ((3, 5), (1,), (), (4, 1), (2, 3, 2), (0,))
 @pytest.fixture(params=[True, False], ids=["in C", "in Python"], autouse=True)
 def asked(request, monkeypatch):
     if not request.param:
-        monkeypatch.setattr(addresses, "functions", lambda: np.zeros(len(addresses.ASKED), np.int64))
+        monkeypatch.setattr(data_pointers, "functions", lambda: np.zeros(len(data_pointers.ASKED), np.int64))
     else:
-        assert addresses.functions().all(), "this torch is expected to have them"
+        assert data_pointers.functions().all(), "this torch is expected to have them"
 
 
 def tensors(dtype=torch.float32):

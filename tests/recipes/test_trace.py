@@ -7,7 +7,7 @@ import torch
 from small_rules import recipe_of
 from thalweg.numerics import where
 from thalweg.recipes.catalogue import recipe, recipes
-from thalweg.recipes.rows import table
+from thalweg.recipes.row_table import table
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Flag, Rate
 from thalweg.rules.states import RowOnes, Zeros

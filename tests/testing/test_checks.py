@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from small_rules import recipe_of
+from thalweg.execution import compiled, reference
 from thalweg.numerics import sqrt, where
-from thalweg.recipes.execution import compiled, reference
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Hyperparameter, Penalty, Rate
 from thalweg.rules.states import RowOnes, Zeros
 from thalweg.testing import CHECKS, Case, cases, check_rule

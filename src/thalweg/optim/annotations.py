@@ -6,8 +6,8 @@ from typing import Any, Literal
 from torch import Tensor, dtype
 from torch.optim.optimizer import ParamsT
 
+from thalweg.execution.storage.rounding import Rounding
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution.rounding import Rounding
 
 Number = float | Tensor
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, listed, shown
+from thalweg.execution import dispatch
+from thalweg.execution.storage.codebook import blocks_of
 from thalweg.optim.eightbit import SCALES
 from thalweg.optim.loading import own_states
 from thalweg.optim.signature import class_name, group_defaults
 from thalweg.optim.state import REST
 from thalweg.recipes.catalogue import Recipe, recipes
-from thalweg.recipes.execution import storage
-from thalweg.recipes.execution.codes import blocks_of
 
 Groups = Sequence[Mapping[str, Any]]
 
@@ -66,7 +66,7 @@ def _merged(recipe: Recipe, group: Mapping[str, Any], saved: Mapping[str, Any]) 
     How a step is to be carried out stays this optimizer's own choice; `capturable` travels to where graphs are.
     """
     own = {key: value for key, value in group.items() if key in group_defaults(recipe)}
-    on_gpu = any(storage.on_gpu(p.device) for p in group["params"])
+    on_gpu = any(dispatch.on_gpu(p.device) for p in group["params"])
     hints = (*OF_THIS_RUN, *(() if on_gpu else ("capturable",)))
     kept = [name for name, value in recipe.preset.defaults.items() if value is True]  # what makes AdamW of Adam
     began = {h.name: saved[f"initial_{h.initially}"] for h in recipe.hyperparameters.values()

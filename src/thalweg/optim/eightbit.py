@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.recipes.execution import blocks
-from thalweg.recipes.execution.codes import blocks_of
+from thalweg.execution import quantization
+from thalweg.execution.storage.codebook import blocks_of
 
 SCALES = "_scales"
 """What follows a state's name in that of its scales."""
@@ -26,7 +26,7 @@ def held(states: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
 
 def filled(name: str, p: Tensor, value: float) -> dict[str, Tensor]:
     """A state that begins as one number, and its scales."""
-    codes, scale = blocks.encode(torch.full((1,), value, dtype=torch.float32, device="cpu"))
+    codes, scale = quantization.encode(torch.full((1,), value, dtype=torch.float32, device="cpu"))
     return {
         name: torch.full_like(p, int(codes), dtype=torch.uint8, memory_format=torch.preserve_format),
         name + SCALES: scale.repeat(blocks_of(p.numel())).to(p.device),
@@ -45,4 +45,4 @@ def lay(state: MutableMapping[str, Any], names: tuple[str, ...], p: Tensor) -> N
         if torch.empty_like(p).stride() != p.stride():
             raise InputError("States in 8 bits need a parameter that fills its memory; give it p.contiguous().")
         state[name] = torch.empty_like(p, dtype=torch.uint8)
-        blocks.replace(state[name], state[name + SCALES], blocks.decoded(codes, state[name + SCALES]))
+        quantization.replace(state[name], state[name + SCALES], quantization.decoded(codes, state[name + SCALES]))

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.masked import MaskedTensor
 
 from thalweg.errors import InputError, shown
+from thalweg.execution import dispatch
+from thalweg.execution.data_pointers import PLAIN, has_memory, reach
+from thalweg.execution.overlap import apart
+from thalweg.execution.storage.codebook import BLOCK, blocks_of
 from thalweg.optim.eightbit import SCALES
 from thalweg.optim.state import REST, Needs
-from thalweg.recipes.execution import storage
-from thalweg.recipes.execution.addresses import PLAIN, has_memory, reach
-from thalweg.recipes.execution.codes import BLOCK, blocks_of
-from thalweg.recipes.execution.overlap import apart
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _require_number(of: NamedParameter, name: str, held: Any) -> None:
     if held.is_meta and not of.tensor.is_meta:
         raise of.refused(f"its {name!r} is on meta, where there are no numbers; load it, or remove its state")
     _require_memory(of, f"its {name!r}", held)
-    if name == "step" and type(held) in PLAIN and held.is_cpu and not storage.watched() and held < 0:
+    if name == "step" and type(held) in PLAIN and held.is_cpu and not dispatch.watched() and held < 0:
         raise of.refused(f"its 'step' must be 0 or more, got {held.item():g}")
 
 
@@ -155,7 +155,7 @@ def _require_memory(of: NamedParameter, name: str, tensor: Tensor) -> None:
         type(tensor) in PLAIN
         and tensor.layout == torch.strided
         and tensor.device.type != "meta"
-        and not storage.watched()
+        and not dispatch.watched()
     )
     if usual and not _lazy(tensor) and reach(tensor) and not has_memory(tensor):
         raise of.refused(f"{name} has no memory: its storage was freed or shrunk (untyped_storage().resize_)")

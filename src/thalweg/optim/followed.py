@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.execution import compiled, dispatch
+from thalweg.execution.gpu import passes, rows
+from thalweg.execution.reference import Elements
 from thalweg.optim.state import Needs, States
-from thalweg.recipes.execution import compiled, storage
-from thalweg.recipes.execution.gpu import passes, rows
-from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.trace import Program, trace_agreement
 
@@ -37,7 +37,7 @@ class Followed:
 
 def suits(elements: Elements) -> bool:
     """Whether a kernel can take the row: what is whole on a GPU, in memory that a compiled pass takes."""
-    return storage.on_gpu(elements.p.device) and storage.accepts(*elements.tensors, scales=elements.scales)
+    return dispatch.on_gpu(elements.p.device) and dispatch.accepts(*elements.tensors, scales=elements.scales)
 
 
 class Kernels:
@@ -124,6 +124,6 @@ def alike(group: Sequence[Followed], needs: Needs) -> list[list[Followed]]:
         by_dtype.setdefault(needs.row_dtype(row.state), []).append(row)
     found = []
     for rows_alike in by_dtype.values():
-        index = storage.together([row.elements.streams for row in rows_alike])
+        index = dispatch.together([row.elements.streams for row in rows_alike])
         found += [[rows_alike[i] for i in of] for _, of in index]
     return found

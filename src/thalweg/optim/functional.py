@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.execution.reductions import made
+from thalweg.execution.storage.rounding import wide
 from thalweg.optim.tensors import after, measures_of, norm_of, structure_of
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution.rounding import wide
-from thalweg.recipes.measures import made
 from thalweg.recipes.options import GLOBAL_NORM
 from thalweg.recipes.trace import trace
 from thalweg.rules.contract import Preset

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.execution import compiled, dispatch, overlap, reference
+from thalweg.execution.reference import Elements
 from thalweg.numerics.functions import rows_held_in
 from thalweg.optim import eightbit, fitting, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.precision import MOST, Precision
 from thalweg.optim.state import Needs
-from thalweg.recipes.execution import compiled, overlap, reference, storage
-from thalweg.recipes.execution.reference import Elements
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
 
@@ -84,7 +84,7 @@ def update(work: Work, all_states: states.States, measured: Mapping[str, Array])
             with rows_held_in(row_dtype):
                 _update(work, bucket, measured)
     obstacle = next((row.obstacle for row in rows if row.obstacle and row.after is None), "")
-    return "" if storage.watched() else obstacle
+    return "" if dispatch.watched() else obstacle
 
 
 def _row(work: Work, state: states.States, order: int) -> _Row:
@@ -103,7 +103,7 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
     if gradient.is_sparse:
         elements, after = sparse.touched(elements)
     elements = _laid(sharded.elements(elements))
-    obstacle = storage.obstacle(*elements.tensors, scales=elements.scales)
+    obstacle = dispatch.obstacle(*elements.tensors, scales=elements.scales)
     return _Row(elements, t, state, order, after, obstacle)
 
 

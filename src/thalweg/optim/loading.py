@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.execution import quantization
+from thalweg.execution.data_pointers import PLAIN
+from thalweg.execution.storage.codebook import blocks_of
 from thalweg.optim.eightbit import SCALES
 from thalweg.optim.precision import Precision
 from thalweg.optim.state import REST, scalar_dtype
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution import blocks
-from thalweg.recipes.execution.addresses import PLAIN
-from thalweg.recipes.execution.codes import blocks_of
 from thalweg.recipes.options import STATES
 from thalweg.rules.states import State
 
@@ -65,11 +65,11 @@ def _elementwise(
     if scales is not None:
         if coded and value.stride() == p.stride():
             return {name: _like(p, value), name + SCALES: scales.detach().to(p.device, copy=True)}
-        value = blocks.decoded(value, scales)
+        value = quantization.decoded(value, scales)
     if coded:
         found = torch.empty_like(p, dtype=torch.uint8)
         of_blocks = torch.empty(blocks_of(p.numel()), device=p.device)
-        blocks.replace(found, of_blocks, value.to(p.device).float())
+        quantization.replace(found, of_blocks, value.to(p.device).float())
         return {name: found, name + SCALES: of_blocks}
     return {name: _like(p, value, None if declared is None else precision.dtype(p, weights=weights))}
 

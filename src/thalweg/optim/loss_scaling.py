@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
+from thalweg.execution.storage.rounding import LOW, wide
 from thalweg.optim.sparse import coalesced
-from thalweg.recipes.execution.rounding import LOW, wide
 
 Finer = Mapping[Tensor, Tensor]
 """Parameter → its gradient in float32, where `p.grad` has that rounded to 16 bits."""

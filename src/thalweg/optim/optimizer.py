@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.execution import dispatch
+from thalweg.execution.data_pointers import has_memory
+from thalweg.execution.gpu.passes import refuse_from_the_cpu
 from thalweg.optim import state as states
 from thalweg.optim import tensors
 from thalweg.optim.averages import swapped
@@ -27,9 +30,6 @@ from thalweg.optim.update import Updates
 from thalweg.optim.watch import Watch, tell_coupled_decay
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution import storage
-from thalweg.recipes.execution.addresses import has_memory
-from thalweg.recipes.execution.gpu.passes import refuse_from_the_cpu
 from thalweg.rules.states import PARAMETER
 
 
@@ -139,7 +139,7 @@ class Optimizer(torch.optim.Optimizer):
         if not decayed or any(self.state.values()) or not all(map(self._rests, self.param_groups)):
             return False
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        return not storage.watched() and all(has_memory(g) and not g.any() for g in gradients)
+        return not dispatch.watched() and all(has_memory(g) and not g.any() for g in gradients)
 
     def _rests(self, group: Mapping[str, Any]) -> bool:
         """Whether the learning rate is 0, where that is known without waiting for a device."""
@@ -178,7 +178,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _on_tensors(self) -> bool:
         """Whether a step is to be operations on tensors alone: as asked, or since a mode of torch's follows them."""
-        watched = storage.watched()
+        watched = dispatch.watched()
         if watched and torch.compiler.is_exporting():
             raise InputError(
                 f"{class_name(self.recipe)} cannot step within torch.export, which leaves updates in place out of its"

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, shown
+from thalweg.execution.storage.codebook import SMALLEST
+from thalweg.execution.storage.rounding import LOW, Rounding, keys
 from thalweg.options.kinds import Choice, Kind, Whole
-from thalweg.recipes.execution.codes import SMALLEST
-from thalweg.recipes.execution.rounding import LOW, Rounding, keys
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 
 MOST = 2.0**24  # that float32 counts to: steps beyond are counted in float64
 

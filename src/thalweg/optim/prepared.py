@@ -13,19 +13,19 @@ import numpy as np
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.execution import compiled, dispatch
+from thalweg.execution.cpu import scalars
+from thalweg.execution.cpu.scalars import Singles
+from thalweg.execution.memory import Memory
+from thalweg.execution.overlap import Stretches, stretch_of
 from thalweg.numerics.functions import rows_held_in
 from thalweg.optim.eightbit import SCALES, scales
 from thalweg.optim.general import Work
 from thalweg.optim.precision import MOST
 from thalweg.optim.state import REST, States
 from thalweg.recipes.catalogue import Values
-from thalweg.recipes.execution import compiled, storage
-from thalweg.recipes.execution.cpu import scalars
-from thalweg.recipes.execution.cpu.scalars import Singles
-from thalweg.recipes.execution.memory import Memory
-from thalweg.recipes.execution.overlap import Stretches, stretch_of
 from thalweg.recipes.options import AGREEMENT
-from thalweg.recipes.rows import Ahead, Array, table
+from thalweg.recipes.row_table import Ahead, Array, table
 from thalweg.recipes.trace import Program, trace_agreement
 
 LATER = np.array([2.0])  # stands for the step of a rule that only asks whether it is the first
@@ -68,7 +68,7 @@ class Prepared:
             state = states[i] if states else {}
             rest = (state[REST],) if self.precision.compensates(p) else ()
             row, of_8_bits = (g, p, *(state[name] for name in names), *rest), scales(state, names)
-            if why := storage.obstacle(*row, scales=of_8_bits):
+            if why := dispatch.obstacle(*row, scales=of_8_bits):
                 raise Unsuited("" if g.is_sparse else why)
             rows.append((*row, *of_8_bits))
         return rows
@@ -199,7 +199,7 @@ def _passes(
 ) -> list[tuple[Array, compiled.Pass]]:
     """One pass for each combination of dtypes, with the indices of its rows."""
     made = []
-    for (device, held), index in storage.together(rows):
+    for (device, held), index in dispatch.together(rows):
         chosen = [rows[r] for r in index]
         sizes = np.array([row[1].numel() for row in chosen])
         step = compiled.prepare(program, device, held, sizes, len(rows), by_chance=by_chance)

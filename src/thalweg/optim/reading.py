@@ -9,12 +9,12 @@ import numpy as np
 from torch import Tensor
 
 from thalweg.errors import InputError, shown
+from thalweg.execution import dispatch
 from thalweg.optim.precision import PRECISION, Precision, check
 from thalweg.optim.signature import CONVENTION, class_name, spelled
 from thalweg.options.kinds import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution import storage
 from thalweg.rules.hyperparameters import Hyperparameter
 
 OTHERS = {*PRECISION, CONVENTION}
@@ -130,7 +130,7 @@ def checked(recipe: Recipe, h: Hyperparameter, value: Any) -> Any:
     """
     if not isinstance(value, Tensor):
         return h.check(class_name(recipe), plain(value))
-    if value.is_cpu and not storage.watched():
+    if value.is_cpu and not dispatch.watched():
         h.check(class_name(recipe), plain(value.detach()))
     return value.double()
 

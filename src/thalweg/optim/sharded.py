@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.execution.reference import Elements
+from thalweg.execution.storage import rounding
 from thalweg.optim.precision import Precision
-from thalweg.recipes.execution import rounding
-from thalweg.recipes.execution.reference import Elements
 
 
 def spread(x: Any) -> bool:

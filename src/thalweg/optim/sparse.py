@@ -6,9 +6,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.execution.reference import Elements
 from thalweg.numerics.symbol import Symbol
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution.reference import Elements
 from thalweg.recipes.trace import Program
 
 EVERYWHERE = ("weight_decay", "lookahead_steps", "ema_decay")

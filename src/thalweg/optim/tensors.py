@@ -14,6 +14,10 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from thalweg.errors import InputError
+from thalweg.execution.gpu.passes import refuse_recording
+from thalweg.execution.reductions import made
+from thalweg.execution.reference import Elements
+from thalweg.execution.storage.rounding import wide
 from thalweg.numerics.functions import rows_held_in
 from thalweg.optim import eightbit, fitting, sharded
 from thalweg.optim import state as states
@@ -26,10 +30,6 @@ from thalweg.optim.state import Needs
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure, agreement
 from thalweg.recipes.compose import step as composed
-from thalweg.recipes.execution.gpu.passes import refuse_recording
-from thalweg.recipes.execution.reference import Elements
-from thalweg.recipes.execution.rounding import wide
-from thalweg.recipes.measures import made
 from thalweg.recipes.options import AGREEMENT, GLOBAL_NORM, GRADIENT_NORM
 
 Values = Mapping[str, Any]

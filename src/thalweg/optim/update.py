@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
+from thalweg.execution import dispatch
+from thalweg.execution.data_pointers import PLAIN
+from thalweg.execution.reductions import chosen, made, norm_of, norms
 from thalweg.optim import fitting, general, sharded, sparse
 from thalweg.optim import state as states
 from thalweg.optim.default_device import on_cpu_by_default
@@ -20,11 +23,8 @@ from thalweg.optim.signature import class_name
 from thalweg.optim.state import Needs
 from thalweg.optim.watch import SlowStep, Watch, tell
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.execution import storage
-from thalweg.recipes.execution.addresses import PLAIN
-from thalweg.recipes.measures import chosen, made, norm_of, norms
 from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 
 Measured = Mapping[str, Array]
 """Row values measured on the gradients: `[parameters]` or one for all."""
@@ -78,7 +78,7 @@ class Updates:
         self, updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States
     ) -> bool:
         """Whether all steps are prepared and read no gradients ahead: most are."""
-        if storage.watched():
+        if dispatch.watched():
             return False
         version = self._version_of(all_states)
         for update, group in zip(updates, groups, strict=True):
@@ -217,7 +217,7 @@ class GroupUpdate:
 
         version: of the state dicts. Raises `InputError` where a parameter cannot be stepped as it is.
         """
-        plain = not storage.watched() and {*map(type, self._gradients)} <= PLAIN
+        plain = not dispatch.watched() and {*map(type, self._gradients)} <= PLAIN
         if plain and self.fits(all_states, version):
             return
         if self._places in self._patterns or len(self._group["params"]) != self._many:
@@ -258,7 +258,7 @@ class GroupUpdate:
         if obstacle:
             return f"{obstacle}, so torch's operators make its step, at several times its cost."
         self._anew += 1
-        reason = self._prepare(work, all_states) if self._params and not storage.watched() else ""
+        reason = self._prepare(work, all_states) if self._params and not dispatch.watched() else ""
         if not reason and self._anew == PATIENCE:
             reason = "which parameters have a gradient, or where and how they lie in memory, changes at each step"
         return reason and f"{reason}, so that each step is prepared anew, at several times its cost."

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_leaves, tree_map
 
+from thalweg.execution.dispatch import on_gpu
 from thalweg.population.job import Job, exhausted
 from thalweg.population.models import Stack
 from thalweg.population.pieces import Sums, measured, piecewise
 from thalweg.population.randomness import seeded
-from thalweg.recipes.execution.storage import on_gpu
 from thalweg.workloads.workload import Split
 
 CHUNK, CHUNK_ON_GPU = 256, 1024  # samples in one forward pass, at most

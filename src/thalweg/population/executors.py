@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thalweg.execution import dispatch
+from thalweg.execution.lowering import stacked
 from thalweg.population.parts import Gradient, Mask, Piece, Scratch, Stacks, Whole
 from thalweg.population.products import Product
-from thalweg.recipes.execution import stacked, storage
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
 
@@ -32,7 +33,7 @@ def executor(
     parameters whose gradients are.
     """
     same = len({p.dtype for p in parameters.values()}) == 1
-    if same and all(storage.accepts(p) for p in parameters.values()):
+    if same and all(dispatch.accepts(p) for p in parameters.values()):
         return _Compiled(program, place, parameters, states, scratch, each)
     return _Stacked(program, place, parameters, states)
 
@@ -54,7 +55,7 @@ class _Compiled:
     ) -> None:
         self._program, self._place, self._scratch, self._each = program, place, scratch, each
         self._streams = [parameters, *states.values()]
-        self.follows = storage.on_gpu(next(iter(parameters.values())).device)
+        self.follows = dispatch.on_gpu(next(iter(parameters.values())).device)
         self._prepared: dict[frozenset[str], tuple[Whole | None, list[Piece]]] = {}
 
     def cast(self, columns: Array) -> Array:

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thalweg.execution.gpu import rows
 from thalweg.population.parts import Gradient, addresses
 from thalweg.population.updates import Group, Updates
-from thalweg.recipes.execution.gpu import rows
 
 
 class Following:

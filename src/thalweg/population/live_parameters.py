@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
-from thalweg.recipes.execution.overlap import Stretches, bounds, stretch_of
+from thalweg.execution.overlap import Stretches, bounds, stretch_of
 
 
 class LiveParameters:

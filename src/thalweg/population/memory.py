@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from thalweg.errors import InputError
+from thalweg.execution.dispatch import on_gpu
 from thalweg.population.evaluation import evaluation_bytes
 from thalweg.population.job import Job
-from thalweg.recipes.execution.storage import on_gpu
 
 WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, caches cost more than that saves
 WIDTH_ON_GPU = 256  # the same where a step is one launch for all, and no cache is there to be left

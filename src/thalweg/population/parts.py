@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thalweg.execution import compiled, dispatch
 from thalweg.population.products import Product
-from thalweg.recipes.execution import compiled, storage
 from thalweg.recipes.options import OF_TENSORS
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
 Mask = NDArray[np.bool_]
@@ -27,7 +27,7 @@ class Scratch:
 
     def __init__(self, parameters: Stacks) -> None:
         self._like = next(iter(parameters.values()))
-        self.piece = PIECE_ON_GPU if storage.on_gpu(self._like.device) else PIECE
+        self.piece = PIECE_ON_GPU if dispatch.on_gpu(self._like.device) else PIECE
         needed = max(p.numel() for p in parameters.values())
         self._size = max(min(self.piece, needed), *(p[0].numel() for p in parameters.values()))
         self._memory: Tensor | None = None

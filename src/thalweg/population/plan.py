@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from thalweg.errors import InputError
+from thalweg.execution.dispatch import unreached
 from thalweg.population import memory as needs
 from thalweg.population.choice import quickest, verified
 from thalweg.population.convolutions import has_convolutions
@@ -18,7 +19,6 @@ from thalweg.population.inspection import inspect
 from thalweg.population.job import Job
 from thalweg.population.members import Member
 from thalweg.population.models import build
-from thalweg.recipes.execution.storage import unreached
 from thalweg.workloads.workload import Workload
 
 Execution = Literal["auto", "population", "loop"]

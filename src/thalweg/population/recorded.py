@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.errors import first_line
+from thalweg.execution.gpu import passes
 from thalweg.population.batches import batch_at
 from thalweg.population.clipping import within
 from thalweg.population.following import Following
@@ -24,7 +25,6 @@ from thalweg.population.job import Job, exhausted
 from thalweg.population.models import Stack
 from thalweg.population.parts import Gradient
 from thalweg.population.updates import Updates
-from thalweg.recipes.execution.gpu import passes
 
 logger = logging.getLogger(__name__)
 

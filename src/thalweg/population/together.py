@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thalweg.execution.dispatch import on_gpu
 from thalweg.population.batches import Batch, batch_at, order
 from thalweg.population.checkpoints import State, copied, joined
 from thalweg.population.clipping import within
@@ -24,7 +25,6 @@ from thalweg.population.reasons import of_seed
 from thalweg.population.recorded import Recorded
 from thalweg.population.start import start_of
 from thalweg.population.updates import Updates
-from thalweg.recipes.execution.storage import on_gpu
 from thalweg.workloads.workload import Split
 
 

@@ -17,7 +17,7 @@ from thalweg.population.products import Product
 from thalweg.population.wholes import Wholes
 from thalweg.recipes.compose import Structure, evaluated
 from thalweg.recipes.options import OPTIONS, TRANSFORMS
-from thalweg.recipes.rows import Array, table
+from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, trace
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.execution.gpu import rows
+from thalweg.execution.reductions import chosen, norm_of
 from thalweg.population.clipping import norms
 from thalweg.population.executors import executor
 from thalweg.population.models import like
 from thalweg.population.parts import Mask, Scratch, Stacks, addresses
 from thalweg.recipes.compose import Structure, beforehand
-from thalweg.recipes.execution.gpu import rows
-from thalweg.recipes.measures import chosen, norm_of
 from thalweg.recipes.options import AGREEMENT, OF_GRADIENTS, TRANSFORMS
-from thalweg.recipes.rows import Array, table
+from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import trace_agreement
 
 

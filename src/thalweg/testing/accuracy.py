@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 from thalweg.testing.settings import Case, oracle_arguments
 from thalweg.testing.trajectories import EXECUTIONS, Problem, advance, begin, problem, trajectory
 

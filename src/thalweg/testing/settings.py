@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 from thalweg.rules.hyperparameters import Hyperparameter
 
 Oracle = Callable[..., Array]

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.execution import compiled, reference
+from thalweg.execution.lowering import stacked
+from thalweg.execution.reductions import chosen, made, norms
+from thalweg.execution.reference import Elements, shares
 from thalweg.recipes.catalogue import Recipe, Values
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution import compiled, reference, stacked
-from thalweg.recipes.execution.reference import Elements, shares
-from thalweg.recipes.measures import chosen, made, norms
 from thalweg.recipes.options import AGREEMENT
-from thalweg.recipes.rows import Array, table
+from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, trace, trace_agreement
 
 Execution = Callable[[Structure, Sequence[Elements], Array, Mapping[str, Array]], dict[str, Array]]

@@ -7,13 +7,13 @@ name.
 
 from collections.abc import Mapping, Sequence
 
-from thalweg.recipes.execution.codes import BLOCK
-from thalweg.recipes.execution.cpu.codes_source import CALLS, CODES, blocks_of_codes
-from thalweg.recipes.execution.cpu.mathematics import MATHEMATICS
-from thalweg.recipes.execution.cpu.templates import ADDRESSES, POINTER, SCALARS, TEMPLATE
-from thalweg.recipes.execution.modules import indented
-from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
-from thalweg.recipes.execution.streams import ways
+from thalweg.execution.cpu.mathematics import MATHEMATICS
+from thalweg.execution.cpu.quantization_source import CALLS, CODES, blocks_of_codes
+from thalweg.execution.cpu.templates import ADDRESSES, POINTER, SCALARS, TEMPLATE
+from thalweg.execution.lowering.codegen_cache import indented
+from thalweg.execution.lowering.streams import ways
+from thalweg.execution.storage.codebook import BLOCK
+from thalweg.execution.storage.rounding import FIRST, SECOND, apart
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {

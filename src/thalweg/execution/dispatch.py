@@ -1,36 +1,21 @@
 """What the memory of a row must look like for a compiled pass, and which rows one pass can take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from thalweg.errors import listed
-from thalweg.recipes.execution.addresses import PLAIN, has_memory
-from thalweg.recipes.execution.codes import blocks_of
-from thalweg.recipes.execution.gpu import kernels
-from thalweg.recipes.execution.overlap import batches, tangled
-from thalweg.recipes.rows import Array
-
-STORAGE: Mapping[torch.dtype, str] = {
-    torch.float32: "float32",
-    torch.float64: "float64",
-    torch.bfloat16: "bfloat16",
-    torch.int16: "int16",
-    torch.uint8: "uint8",
-}
-"""What a row's tensors may be held in. float64 stands alone; the others mix, and are computed in float32.
-
-int16 is for the rest of a bfloat16 parameter alone, uint8 for states in 8 bits.
-"""
+from thalweg.execution.data_pointers import PLAIN, has_memory
+from thalweg.execution.gpu import kernels
+from thalweg.execution.overlap import batches, tangled
+from thalweg.execution.storage.codebook import blocks_of
+from thalweg.execution.storage.dtypes import STORAGE, Storage, Streams
+from thalweg.recipes.row_table import Array
 
 GPUS = ("cuda", "xpu")
 """Devices that Triton compiles for; AMD's are "cuda" to torch."""
-
-Storage = tuple[torch.dtype, ...]
-Streams = Sequence[Tensor]
-"""One row's tensors: gradient, parameter, states, the rest of a compensated parameter, scales of states in 8 bits."""
 
 
 def accepts(*tensors: Tensor, scales: Sequence[Tensor] = ()) -> bool:

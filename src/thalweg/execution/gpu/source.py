@@ -6,10 +6,10 @@ square roots are those that round correctly; bfloat16 is bits here, so that all 
 
 from collections.abc import Mapping, Sequence
 
-from thalweg.recipes.execution.gpu.templates import FUNCTIONS, TEMPLATE
-from thalweg.recipes.execution.modules import indented
-from thalweg.recipes.execution.rounding import FIRST, SECOND, apart
-from thalweg.recipes.execution.streams import ways
+from thalweg.execution.gpu.templates import FUNCTIONS, TEMPLATE
+from thalweg.execution.lowering.codegen_cache import indented
+from thalweg.execution.lowering.streams import ways
+from thalweg.execution.storage.rounding import FIRST, SECOND, apart
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {

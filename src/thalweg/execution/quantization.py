@@ -5,8 +5,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from thalweg.recipes.execution.codes import BLOCK, blocks_of, decades, one
-from thalweg.recipes.execution.cpu import kernels
+from thalweg.execution.cpu import kernels
+from thalweg.execution.storage.codebook import BLOCK, blocks_of, decades, one
 
 
 def encode(x: Tensor) -> tuple[Tensor, Tensor]:

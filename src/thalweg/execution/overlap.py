@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.recipes.execution.addresses import has_memory, reach
-from thalweg.recipes.rows import Array
+from thalweg.execution.data_pointers import has_memory, reach
+from thalweg.recipes.row_table import Array
 
 Stretch = tuple[int, int]
 """Begin and end in memory, in bytes."""

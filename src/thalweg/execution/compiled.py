@@ -6,13 +6,14 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from thalweg.execution.cpu import passes as cpu
+from thalweg.execution.dispatch import on_gpu, together
+from thalweg.execution.gpu import passes as gpu
+from thalweg.execution.reference import Elements, shares
+from thalweg.execution.storage.dtypes import Storage, Streams
 from thalweg.recipes.compose import Structure
-from thalweg.recipes.execution.cpu import passes as cpu
-from thalweg.recipes.execution.gpu import passes as gpu
-from thalweg.recipes.execution.reference import Elements, shares
-from thalweg.recipes.execution.storage import Storage, Streams, on_gpu, together
 from thalweg.recipes.options import AGREEMENT
-from thalweg.recipes.rows import Array, table
+from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, trace, trace_agreement
 
 

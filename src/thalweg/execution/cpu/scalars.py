@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from thalweg.recipes.execution.cpu import kernels
-from thalweg.recipes.rows import Array
+from thalweg.execution.cpu import kernels
+from thalweg.recipes.row_table import Array
 
 HELD: Mapping[torch.dtype, str] = {torch.float32: "float32", torch.float64: "float64"}
 

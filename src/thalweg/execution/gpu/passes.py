@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.recipes.execution.gpu import kernels
-from thalweg.recipes.execution.gpu.source import BLOCK
-from thalweg.recipes.execution.storage import STORAGE, Storage
-from thalweg.recipes.rows import Array
+from thalweg.execution.gpu import kernels
+from thalweg.execution.gpu.source import BLOCK
+from thalweg.execution.storage.dtypes import STORAGE, Storage
+from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import first_line
-from thalweg.recipes.execution.gpu import source
-from thalweg.recipes.execution.gpu.templates import TRIAL
-from thalweg.recipes.execution.modules import module
+from thalweg.execution.gpu import source
+from thalweg.execution.gpu.templates import TRIAL
+from thalweg.execution.lowering.codegen_cache import module
 from thalweg.recipes.trace import Program
 
 WARPS = 4

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.execution.storage.rounding import LOW, wide
 from thalweg.recipes.compose import Structure, beforehand
-from thalweg.recipes.execution.rounding import LOW, wide
 from thalweg.recipes.options import GLOBAL_NORM, GRADIENT_NORM
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 
 Value = TypeVar("Value", Array, Tensor)
 

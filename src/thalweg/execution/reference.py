@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.execution import quantization
+from thalweg.execution.reductions import summed
+from thalweg.execution.storage import rounding
 from thalweg.recipes.compose import Structure, agreement, step
-from thalweg.recipes.execution import blocks, rounding
-from thalweg.recipes.measures import summed
 from thalweg.recipes.options import AGREEMENT
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import trace
 
 
@@ -52,7 +53,9 @@ class Elements:
         """Gradient, parameter and states as they are computed with."""
         p = rounding.wide(self.p) if self.rest is None else rounding.joined(self.p, self.rest)
         scales = iter(self.scales)
-        states = (blocks.decoded(s, next(scales)) if s.dtype is torch.uint8 else rounding.wide(s) for s in self.states)
+        states = (
+            quantization.decoded(s, next(scales)) if s.dtype is torch.uint8 else rounding.wide(s) for s in self.states
+        )
         return (rounding.wide(self.g), p, *states)
 
     def store(self, p: Any, states: Sequence[Any] = ()) -> None:
@@ -64,7 +67,7 @@ class Elements:
         scales = iter(self.scales)
         for number, (old, value) in enumerate(zip(self.states, states, strict=bool(states)), start=1):
             if old.dtype is torch.uint8:
-                blocks.replace(old, next(scales), torch.as_tensor(value).float())
+                quantization.replace(old, next(scales), torch.as_tensor(value).float())
             else:
                 self._write(number, old, value)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.recipes.rows import Array
+from thalweg.recipes.row_table import Array
 
 PLAIN = {Tensor, torch.nn.Parameter}
 """Classes of tensors with memory of their own. One of another class may be spread over machines."""

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.recipes.execution import addresses
-from thalweg.recipes.execution.addresses import has_memory, located, reach
-from thalweg.recipes.execution.cpu import kernels
-from thalweg.recipes.execution.overlap import Stretches, stretch_of
-from thalweg.recipes.rows import Array
+from thalweg.execution import data_pointers
+from thalweg.execution.cpu import kernels
+from thalweg.execution.data_pointers import has_memory, located, reach
+from thalweg.execution.overlap import Stretches, stretch_of
+from thalweg.recipes.row_table import Array
 
 UNKNOWN = -1  # no address
 
@@ -54,13 +54,16 @@ class Memory:
             return None
         if not self._in_c:
             return self._asked_in_python(read)
-        self._handles_read[:] = addresses.handles(read)
+        self._handles_read[:] = data_pointers.handles(read)
         self._compiled(self._argument)
         return None if self._frame[0] else self._begins
 
     def _asked(self, tensors: Sequence[Tensor]) -> Array:
         """The frame of `kernels.addresses`."""
-        functions, looks = addresses.functions(), np.zeros(sum(5 + 2 * tensor.dim() for tensor in tensors), np.int64)
+        functions, looks = (
+            data_pointers.functions(),
+            np.zeros(sum(5 + 2 * tensor.dim() for tensor in tensors), np.int64),
+        )
         at = 0
         for tensor in tensors:
             looks[at + 3], looks[at + 4] = tensor.element_size(), reach(tensor)
@@ -72,9 +75,9 @@ class Memory:
 
     def _learn(self, tensors: Sequence[Tensor]) -> bool:
         """Takes note of how they look. Says whether the C interface answers as Python does."""
-        if not (addresses.functions().all() and addresses.slot()):
+        if not (data_pointers.functions().all() and data_pointers.slot()):
             return False
-        before, self._handles[:] = self._addresses.copy(), addresses.handles(tensors)
+        before, self._handles[:] = self._addresses.copy(), data_pointers.handles(tensors)
         self._frame[4] = True
         self._compiled(self._argument)
         self._frame[4] = False

@@ -3,9 +3,9 @@
 from functools import cache
 from typing import Any
 
-from thalweg.recipes.execution.cpu import source
-from thalweg.recipes.execution.cpu.threads import Function
-from thalweg.recipes.execution.modules import module
+from thalweg.execution.cpu import source
+from thalweg.execution.cpu.threads import Function
+from thalweg.execution.lowering.codegen_cache import module
 from thalweg.recipes.trace import Program
 
 

@@ -5,8 +5,8 @@ It is arithmetic alone, without tables, so that the compiler makes vectors of it
 
 from collections.abc import Sequence
 
-from thalweg.recipes.execution.codes import BLOCK, decades, one
-from thalweg.recipes.execution.modules import indented
+from thalweg.execution.lowering.codegen_cache import indented
+from thalweg.execution.storage.codebook import BLOCK, decades, one
 
 CALLS = f"""
 @intrinsic

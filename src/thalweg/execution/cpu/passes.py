@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from thalweg.recipes.execution.codes import BLOCK
-from thalweg.recipes.execution.cpu import kernels
-from thalweg.recipes.execution.storage import STORAGE, Storage
-from thalweg.recipes.rows import Array
+from thalweg.execution.cpu import kernels
+from thalweg.execution.storage.codebook import BLOCK
+from thalweg.execution.storage.dtypes import STORAGE, Storage
+from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
 PARALLEL = 1 << 16  # elements from which several threads pay

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.execution.lowering.stacked import OPERATIONS
 from thalweg.numerics.functions import row_dtype
 from thalweg.numerics.symbol import Symbol
-from thalweg.recipes.execution.stacked import OPERATIONS
-from thalweg.recipes.rows import evaluate
+from thalweg.recipes.row_table import evaluate
 from thalweg.recipes.trace import Program
 
 

@@ -1,0 +1,1 @@
+"""From a traced program to what runs: operators, sources, modules."""
