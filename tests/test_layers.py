@@ -29,7 +29,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 
 def module_of(path):
-    """thalweg/rules/adam.py → thalweg.rules.adam"""
+    """thalweg/rules/adam.py → thalweg.rules.elementwise.adam"""
     parts = ("thalweg", *path.relative_to(ROOT).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -78,8 +78,8 @@ def arrows():
 
 
 def test_the_source_was_found():
-    assert "thalweg.rules.adam" in MODULES
-    assert "thalweg.rules.contract" in OWN["thalweg.rules.adam"]
+    assert "thalweg.rules.elementwise.adam" in MODULES
+    assert "thalweg.rules.contract" in OWN["thalweg.rules.elementwise.adam"]
     assert "torch" in IMPORTS["thalweg.numerics.functions"], "imports inside functions count"
 
 

@@ -177,7 +177,7 @@ def test_a_workload_of_ones_own_must_be_given_again(adds: dict[str, int], tmp_pa
 
 def test_another_protocol_is_refused(adds: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop_after(adds, 1, tmp_path)
-    monkeypatch.setattr("thalweg.studies.request.PROTOCOL", 99)
+    monkeypatch.setattr("thalweg.studies.settings.PROTOCOL", 99)
     with pytest.raises(thalweg.InputError, match="this Thalweg 99; begin it anew"):
         thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
 

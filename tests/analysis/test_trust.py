@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from handwritten import confirmed, curve, run, tuning
 
+from thalweg.analysis.reliability import best_validation, curse, failures, gap, late_gain
 from thalweg.analysis.selection import choose, points
-from thalweg.analysis.trust import best_validation, curse, failures, gap, late_gain
 
 
 def test_overfitting_is_positive_in_either_direction() -> None:

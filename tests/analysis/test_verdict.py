@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from handwritten import confirmed, curve, finals, run, study, tuning
 
-from thalweg.analysis.doubts import doubts
+from thalweg.analysis.caveats import doubts
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.verdict import verdict
 

@@ -29,7 +29,7 @@ from thalweg.options import declared
 from thalweg.population.inspection import inspect
 from thalweg.population.job import Job
 from thalweg.records.store import Store
-from thalweg.studies.notation import split
+from thalweg.studies.parsing import split
 
 ACCEPTED = {
     "a batch larger than the data": {"batch_size": 10**9},

@@ -8,11 +8,11 @@ from handmade import finals, rates, run, study
 from pairs import MADE, Made, known, never_ran, sensitive_first, unconfirmed
 from reading import Reader
 
-from thalweg.analysis.doubts import doubts
+from thalweg.analysis.caveats import doubts
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.stars import RULE
 from thalweg.reports import cost, sections, stars, trust
-from thalweg.reports.wording import memory, pace, signed
+from thalweg.reports.figures.formatting import memory, pace, signed
 
 EVIL = "<script>alert(1)</script>"
 

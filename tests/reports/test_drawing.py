@@ -12,11 +12,11 @@ from handmade import finals, rates, run, study
 from synthetic import Shape, parts
 
 from thalweg.analysis.leaderboard import leaderboard
-from thalweg.reports.curves import curves
 from thalweg.reports.drawing.frame import as_json, outline
 from thalweg.reports.drawing.lines import COLOURS, DASHES, look, loss_figure, metric_figure
 from thalweg.reports.drawing.panels import panel_figure
-from thalweg.reports.sweep import sweep
+from thalweg.reports.figures.curves import curves
+from thalweg.reports.figures.sweep import sweep
 
 STYLE = (files("thalweg.reports") / "page.css").read_text()
 DIVERGED, CHOSEN, DEFAULT = "@diverged", "@leader", "@default"

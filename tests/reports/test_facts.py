@@ -9,7 +9,7 @@ from handmade import finals, rates, run, study
 from pairs import MADE, Made, known, never_ran, sensitive_first, unconfirmed
 
 from thalweg.analysis import stars, ties
-from thalweg.analysis.doubts import doubts
+from thalweg.analysis.caveats import doubts
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.reports.facts import dataframe, facts
 

@@ -7,9 +7,9 @@ from handmade import finals, rates, study
 from synthetic import Shape, parts
 
 from thalweg.analysis.leaderboard import leaderboard
-from thalweg.analysis.pick import pick
+from thalweg.analysis.recommendation import pick
 from thalweg.records.types import Measurement, RunRecord
-from thalweg.reports.curves import curve, curves
+from thalweg.reports.figures.curves import curve, curves
 
 
 def with_curve(run: RunRecord, metrics: list[float | None]) -> RunRecord:

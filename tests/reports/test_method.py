@@ -12,7 +12,7 @@ from thalweg.analysis import ties
 from thalweg.analysis.intervals import FEWEST
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.records.types import RunRecord
-from thalweg.reports.method import measured
+from thalweg.reports.methods_text import measured
 
 GRID = (0.001, 0.00316, 0.01, 0.0316, 0.1)
 

@@ -17,8 +17,8 @@ from pairs import never_ran, sensitive_first
 from reading import Reader
 from synthetic import TEXTBOOK, Parts, Shape, complete, crowd, parts, study_of
 
+from thalweg.analysis.formatting import number, size
 from thalweg.analysis.intervals import Interval
-from thalweg.analysis.wording import number, size
 from thalweg.errors import InputError
 from thalweg.records.types import StudyRecord
 from thalweg.reports import page

@@ -5,7 +5,7 @@ import math
 import handmade
 import pytest
 
-from thalweg.reports.scales import Scale, loss_scale, metric_scale, rates_scale
+from thalweg.reports.figures.scales import Scale, loss_scale, metric_scale, rates_scale
 
 ACCURACY = handmade.study()
 ERROR = handmade.study(metric="error", higher_is_better=False)

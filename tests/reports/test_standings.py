@@ -9,11 +9,11 @@ from handmade import finals, rates, row, run, study
 from pairs import sensitive_first
 from synthetic import Shape, parts
 
+from thalweg.analysis.formatting import number
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import leaderboard
-from thalweg.analysis.wording import number
 from thalweg.records.types import RunRecord
-from thalweg.reports.scales import Scale
+from thalweg.reports.figures.scales import Scale
 from thalweg.reports.standings import note, setting, standings, whisker
 
 AXIS = Scale(0.8, 1.0, False, (0.8, 1.0), ("80%", "100%"))

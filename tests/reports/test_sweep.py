@@ -5,7 +5,7 @@ import pytest
 from handmade import finals, rates, run, study
 
 from thalweg.analysis.leaderboard import leaderboard
-from thalweg.reports.sweep import Panel, sweep
+from thalweg.reports.figures.sweep import Panel, sweep
 
 T_2 = 12.706204736  # Student's t for two seeds, 97.5%
 

@@ -8,8 +8,8 @@ import pytest
 import thalweg
 from problems import tiny
 from thalweg.analysis.selection import line_of
+from thalweg.reports.figures.sweep import sweep
 from thalweg.reports.page import render
-from thalweg.reports.sweep import sweep
 from thalweg.rules.hyperparameters import Decay, Rate
 from thalweg.rules.states import Zeros
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import thalweg
-from thalweg.analysis.trust import DIVERGED, WORSENED
+from thalweg.analysis.reliability import DIVERGED, WORSENED
 
 X = torch.randn(600, 8, generator=torch.Generator().manual_seed(0))
 Y = X.sum(1, keepdim=True)

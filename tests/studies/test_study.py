@@ -13,7 +13,7 @@ from thalweg.records.types import RunRecord
 from thalweg.studies.budget import Clock, Pace
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design, describe
-from thalweg.studies.keeping import Unkept
+from thalweg.studies.persistence import Unkept
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.progress import Silent
 from thalweg.studies.study import Study

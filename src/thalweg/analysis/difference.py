@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from thalweg.analysis import significance
-from thalweg.analysis.asked import Asked, asked_differently, require_one_question
 from thalweg.analysis.finals import Split, common
 from thalweg.analysis.intervals import Interval
-from thalweg.analysis.side import Side, Studied, require_one_ranking, studied
+from thalweg.analysis.settings_diff import Asked, asked_differently, require_one_question
 from thalweg.analysis.significance import Comparison
+from thalweg.analysis.study_arm import Side, Studied, require_one_ranking, studied
 from thalweg.records.types import RunRecord, StudyRecord
 
 RULE = (

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from thalweg.analysis import moments, stars, trust
+from thalweg.analysis import moments, reliability, stars
 from thalweg.analysis.cost import Target, cost, spent, target
 from thalweg.analysis.finals import Split, common, final_runs, ranking_split, resolution, score, scores
 from thalweg.analysis.intervals import (
@@ -133,7 +133,7 @@ def _row(field: _Field, c: _Candidate, rank: int, group: int) -> Row:
         whole=c.whole,
         validation=_interval([run.validation_metric for run in c.finals]),
         test=_optional([score(run, "test") for run in c.finals]),
-        best_validation=_optional([trust.best_validation(run, sign) for run in c.finals]),
+        best_validation=_optional([reliability.best_validation(run, sign) for run in c.finals]),
         best_test=_optional([run.best_test_metric for run in c.finals]),
         train=_interval([run.train_metric for run in c.finals]),
         defaults=_optional(list(default_scores.values())),
@@ -150,10 +150,10 @@ def _row(field: _Field, c: _Candidate, rank: int, group: int) -> Row:
         behind=_paired(field.first.scores, c.scores, sign) if c.whole and field.first.whole else None,
         improvement=_improvement(field, c),
         iqm=interquartile_mean(list(c.scores.values())) if c.scores else None,
-        gap=trust.gap(c.finals, split, sign),
-        curse=trust.curse(c.choice, c.finals, sign),
-        late_gain=trust.late_gain(c.finals, sign),
-        failures=trust.failures(c.runs),
+        gap=reliability.gap(c.finals, split, sign),
+        curse=reliability.curse(c.choice, c.finals, sign),
+        late_gain=reliability.late_gain(c.finals, sign),
+        failures=reliability.failures(c.runs),
         target=reaching,
         cost=cost(c.runs),
         spent=spent(study, c.runs),

@@ -7,10 +7,10 @@ from typing import Any
 from thalweg.analysis.cost import Cost, Spent, Target
 from thalweg.analysis.finals import Split
 from thalweg.analysis.intervals import Interval
+from thalweg.analysis.reliability import LateGain
 from thalweg.analysis.selection import Choice, Point
 from thalweg.analysis.sensitivity import Sensitivity
 from thalweg.analysis.stars import Stars
-from thalweg.analysis.trust import LateGain
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from thalweg.analysis.doubts import doubts
+from thalweg.analysis.caveats import doubts
 from thalweg.analysis.execution import fallback
-from thalweg.analysis.pick import pick
+from thalweg.analysis.formatting import number, several, size
+from thalweg.analysis.recommendation import pick
+from thalweg.analysis.reliability import DIVERGED, NO_METRIC, WORSENED
 from thalweg.analysis.row import Row
-from thalweg.analysis.trust import DIVERGED, NO_METRIC, WORSENED
-from thalweg.analysis.wording import number, several, size
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 

@@ -12,11 +12,11 @@ from thalweg.rules.contract import Preset
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, require_feasible
-from thalweg.studies.keeping import Unkept
+from thalweg.studies.persistence import Unkept
 from thalweg.studies.preparation import prepare
 from thalweg.studies.progress import Live, Logged
 from thalweg.studies.protocol import TEXTBOOK
-from thalweg.studies.request import request
+from thalweg.studies.settings import request
 from thalweg.workloads.catalogue import load
 from thalweg.workloads.workload import Workload
 

@@ -16,8 +16,8 @@ from thalweg.studies.contenders import Contender
 from thalweg.studies.design import describe
 from thalweg.studies.preparation import Prepared, prepare_again
 from thalweg.studies.progress import Live, Logged
-from thalweg.studies.request import as_begun, changed
-from thalweg.studies.request import design as design_of
+from thalweg.studies.settings import as_begun, changed
+from thalweg.studies.settings import design as design_of
 from thalweg.workloads.catalogue import load
 from thalweg.workloads.workload import Workload
 

@@ -18,7 +18,7 @@ from thalweg.options import declared as options
 from thalweg.population.models import BUILDING
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
-from thalweg.studies.keeping import Keeping, Kept
+from thalweg.studies.persistence import Keeping, Kept
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.progress import Observer
 from thalweg.studies.study import Study

@@ -8,7 +8,7 @@ from thalweg.errors import InputError, shown
 from thalweg.options import declared
 from thalweg.options.declared import Option
 from thalweg.options.kinds import LONGEST
-from thalweg.studies.notation import split
+from thalweg.studies.parsing import split
 
 ELEMENTS = {
     declared.OPTIMIZERS.name: "names",

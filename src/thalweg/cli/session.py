@@ -138,7 +138,7 @@ def show_result(result: Any, out: Path | None) -> None:
 
 def _broken(rows: Any) -> list[str]:
     """What went wrong in runs, other than that they diverged."""
-    from thalweg.analysis.trust import DIVERGED, WORSENED
+    from thalweg.analysis.reliability import DIVERGED, WORSENED
 
     return [
         f"{row.contender}: {count} of {row.trained} runs failed: {reason}"

@@ -140,8 +140,8 @@ def in_sequence(value: Any) -> Sequence[Any]:
 def recipes() -> dict[str, Recipe]:
     """All optimizers by name, sorted."""
     found: dict[str, Recipe] = {}
-    for info in pkgutil.iter_modules(thalweg.rules.__path__):
-        module = importlib.import_module(f"thalweg.rules.{info.name}")
+    for info in pkgutil.walk_packages(thalweg.rules.__path__, "thalweg.rules."):
+        module = importlib.import_module(info.name)
         presets = (value for value in vars(module).values() if isinstance(value, Preset))
         found.update({preset.name: Recipe(preset) for preset in presets})
     return dict(sorted(found.items()))

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from thalweg.analysis.pick import pick
+from thalweg.analysis.formatting import several
+from thalweg.analysis.recommendation import pick
+from thalweg.analysis.reliability import DIVERGED, NO_METRIC, WORSENED
 from thalweg.analysis.row import Row
-from thalweg.analysis.trust import DIVERGED, NO_METRIC, WORSENED
-from thalweg.analysis.wording import several
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
+from thalweg.reports.figures.formatting import MISSING, duration, memory, pace
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup
-from thalweg.reports.wording import MISSING, duration, memory, pace
 
 LONGEST = 160  # characters of a reason; the JSON has all of it
 HEADS = ("tuning runs", "tuning steps", "tuning time", "time per step", "memory", "diverged")

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.difference import RULE, Change, Difference
-from thalweg.analysis.side import Side
-from thalweg.analysis.wording import number
+from thalweg.analysis.formatting import number
+from thalweg.analysis.study_arm import Side
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 from thalweg.reports.facts import bounds, plain
+from thalweg.reports.figures.formatting import signed
 from thalweg.reports.terminal import aligned
-from thalweg.reports.wording import signed
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis import stars, ties
-from thalweg.analysis.doubts import doubts
+from thalweg.analysis.caveats import doubts
 from thalweg.analysis.intervals import Interval
-from thalweg.analysis.pick import pick
+from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.selection import Point
 from thalweg.records.types import StudyRecord

@@ -12,13 +12,13 @@ from thalweg.analysis.leaderboard import Row
 from thalweg.errors import InputError
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports import cost, sections, stars, trust
-from thalweg.reports.curves import curves
 from thalweg.reports.drawing.frame import Plain, as_json
 from thalweg.reports.drawing.lines import loss_figure, metric_figure
 from thalweg.reports.drawing.panels import panel_figure
+from thalweg.reports.figures.curves import curves
+from thalweg.reports.figures.sweep import sweep
 from thalweg.reports.markup import Markup, element, join
 from thalweg.reports.standings import standings
-from thalweg.reports.sweep import sweep
 
 
 def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], verdict: str) -> str:

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
+from thalweg.analysis.formatting import several
 from thalweg.analysis.leaderboard import Row
-from thalweg.analysis.pick import pick
-from thalweg.analysis.wording import several
+from thalweg.analysis.recommendation import pick
 from thalweg.errors import listed
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.reports import prose
-from thalweg.reports.curves import Curves
+from thalweg.reports import captions
 from thalweg.reports.drawing.lines import look
+from thalweg.reports.figures.curves import Curves
+from thalweg.reports.figures.sweep import Panel, Sweep
 from thalweg.reports.layout import scroller, titled
 from thalweg.reports.markup import Markup, element, join
-from thalweg.reports.method import environment, measured
+from thalweg.reports.methods_text import environment, measured
 from thalweg.reports.standings import Standings
-from thalweg.reports.sweep import Panel, Sweep
 from thalweg.reports.table import key, table
 
 GROUPS = 2  # with more, those behind the first are grouped among themselves
@@ -66,7 +66,7 @@ def _emphasized(sentence: str, name: str) -> Markup:
 
 
 def facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Markup:
-    entries = [element("div", element("dt", k), element("dd", v)) for k, v in prose.key_facts(study, runs)]
+    entries = [element("div", element("dt", k), element("dd", v)) for k, v in captions.key_facts(study, runs)]
     return element("dl", *entries, class_="facts", aria_label="Key facts")
 
 
@@ -87,7 +87,7 @@ def _ranking(study: StudyRecord, board: Standings) -> str:
 
 def rates(study: StudyRecord, whole: Sweep) -> Markup:
     if not whole.panels:
-        return titled("rates", prose.metric_heading(study), "No contender has a learning rate to tune.")
+        return titled("rates", captions.metric_heading(study), "No contender has a learning rate to tune.")
     axes = f"Vertical: validation {study.metric} at the end of training. Horizontal: learning rate, logarithmic."
     fixed = f" {listed(whole.fixed)}: no learning rate to tune." if whole.fixed else ""
     panels = element("div", *(_panel(study, i, p) for i, p in enumerate(whole.panels)), class_="panels")
@@ -96,13 +96,15 @@ def rates(study: StudyRecord, whole: Sweep) -> Markup:
         "noscript", element("p", "The charts are drawn by JavaScript; the table needs none.", class_="axes")
     )
     return titled(
-        "rates", prose.metric_heading(study), prose.sweep_title(whole), note, still, _rates_key(whole), panels
+        "rates", captions.metric_heading(study), captions.sweep_title(whole), note, still, _rates_key(whole), panels
     )
 
 
 def _panel(study: StudyRecord, index: int, panel: Panel) -> Markup:
-    label = prose.panel_label(study, panel)
-    said = f"{panel.contender}, validation {study.metric} against learning rate: {label}. {prose.spots(study, panel)}"
+    label = captions.panel_label(study, panel)
+    said = (
+        f"{panel.contender}, validation {study.metric} against learning rate: {label}. {captions.spots(study, panel)}"
+    )
     return element(
         "figure",
         element("figcaption", element("strong", panel.contender), element("span", label)),
@@ -159,13 +161,13 @@ def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
     note = f"Mean of the {which} runs at the chosen rate, {bands}."
     chips = [_chip(i, s.contender, s.highlighted) for i, s in enumerate(drawn.series)]
     figures = [
-        _curve("curve-metric", f"Validation {study.metric} by epoch", prose.curves_title(study, rows)),
+        _curve("curve-metric", f"Validation {study.metric} by epoch", captions.curves_title(study, rows)),
         _curve("curve-loss", "Training loss by epoch" + (", logarithmic" if drawn.loss.log else ""), ""),
     ]
     return titled(
         "curves",
         "Learning curves",
-        prose.curves_title(study, rows),
+        captions.curves_title(study, rows),
         element("p", note, element("span", " Choose who stands out:", class_="ask"), class_="axes"),
         element("div", *chips, class_="chips", role="group", aria_label="Optimizers that stand out"),
         element("div", *figures, class_="curves"),

@@ -5,14 +5,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from thalweg.analysis.formatting import size
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
-from thalweg.analysis.pick import pick
-from thalweg.analysis.trust import DIVERGED, WORSENED
-from thalweg.analysis.wording import size
+from thalweg.analysis.recommendation import pick
+from thalweg.analysis.reliability import DIVERGED, WORSENED
 from thalweg.records.types import StudyRecord
-from thalweg.reports.scales import Scale, metric_scale
-from thalweg.reports.wording import MISSING, rate, spread
+from thalweg.reports.figures.formatting import MISSING, rate, spread
+from thalweg.reports.figures.scales import Scale, metric_scale
 
 CRUSHING = 10  # times the median width: of an interval that would leave no room for the others
 

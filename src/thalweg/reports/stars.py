@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from thalweg.analysis.pick import pick
+from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.stars import RULE
 from thalweg.records.types import StudyRecord
+from thalweg.reports.figures.formatting import MISSING, spread, target
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup, element
-from thalweg.reports.wording import MISSING, spread, target
 
 MOST = 3
 

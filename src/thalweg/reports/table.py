@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from thalweg.records.types import StudyRecord
+from thalweg.reports.figures.formatting import MISSING, target
+from thalweg.reports.figures.scales import Scale
 from thalweg.reports.layout import stacked
 from thalweg.reports.markup import Markup, element, join
-from thalweg.reports.scales import Scale
 from thalweg.reports.standings import Line, Standings, Whisker
-from thalweg.reports.wording import MISSING, target
 
 TUNED, DEFAULT = 12, 26  # heights of the two lanes in a cell's drawing, in pixels
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from thalweg.analysis.formatting import number
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
-from thalweg.analysis.pick import pick
-from thalweg.analysis.wording import number
+from thalweg.analysis.recommendation import pick
 from thalweg.records.types import StudyRecord
 
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from thalweg.analysis.doubts import doubts
+from thalweg.analysis.caveats import doubts
+from thalweg.analysis.formatting import is_percent
 from thalweg.analysis.intervals import Interval
-from thalweg.analysis.pick import pick
+from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
-from thalweg.analysis.wording import is_percent
 from thalweg.records.types import StudyRecord
+from thalweg.reports.figures.formatting import MISSING, rate, signed, value
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup, element, join
-from thalweg.reports.wording import MISSING, rate, signed, value
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from thalweg.numerics import Value
+from thalweg.rules.conversions import Move, unmoved
 from thalweg.rules.hyperparameters import Hyperparameter
-from thalweg.rules.moves import Move, unmoved
 from thalweg.rules.signature import Spelling, numbered, own_spelling, read_signature
 from thalweg.rules.states import State
 
@@ -123,7 +123,7 @@ def rule(
         spelled: convention → our names of hyperparameters → the library's, for `translate`, where that is not its
             usual one; several where the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
-            target, or why there are none (`thalweg.rules.moves`); for rules with formulas.
+            target, or why there are none (`thalweg.rules.conversions`); for rules with formulas.
         dense: where a step of the rows that a sparse gradient touches, and no others, is not what the rule means: why,
             as a clause, "its decay moves all".
         every_row_with: the switch with which torch's class, too, moves rows that a sparse gradient does not touch.

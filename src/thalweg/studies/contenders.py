@@ -12,7 +12,7 @@ from thalweg.options.kinds import Positive
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported
 from thalweg.rules.contract import Preset
-from thalweg.studies.notation import called, combinations, plain, require_printable, titled
+from thalweg.studies.parsing import called, combinations, plain, require_printable, titled
 from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import grid
 

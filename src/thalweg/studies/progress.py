@@ -5,7 +5,7 @@ import sys
 from typing import Protocol
 
 from thalweg.errors import counted
-from thalweg.studies.keeping import Keeping
+from thalweg.studies.persistence import Keeping
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from thalweg.analysis.leaderboard import choices, leaderboard
 from thalweg.analysis.selection import Choice
 from thalweg.errors import InputError
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.studies.keeping import Keeping
+from thalweg.studies.persistence import Keeping
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.progress import Noted, Observer
 from thalweg.studies.protocol import ERROR_RATE, LOOK, MOST_SEEDS, confirmation_seeds

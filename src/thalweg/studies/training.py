@@ -11,7 +11,7 @@ from thalweg.population.plan import Plan
 from thalweg.population.train import Progress, train
 from thalweg.records.types import Role, Round, RunRecord
 from thalweg.studies.contenders import Contender
-from thalweg.studies.keeping import Keeping, plain
+from thalweg.studies.persistence import Keeping, plain
 from thalweg.studies.progress import Observer
 
 logger = logging.getLogger(__name__)

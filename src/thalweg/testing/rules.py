@@ -12,7 +12,7 @@ from thalweg.testing.accuracy import (
     check_maximize,
     check_oracle,
 )
-from thalweg.testing.conduct import (
+from thalweg.testing.invariants import (
     check_constant_gradient,
     check_pure,
     check_refusals,

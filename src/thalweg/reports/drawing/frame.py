@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thalweg.reports.scales import Scale
+from thalweg.reports.figures.scales import Scale
 
 Plain = dict[str, Any]  # a trace, a shape, a layout or a whole figure, as plotly.js takes it
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from thalweg.records.types import StudyRecord
-from thalweg.reports import wording
-from thalweg.reports.curves import Curve, Curves
 from thalweg.reports.drawing.frame import Plain, layout, on_axis, outline, plotly_text, points
-from thalweg.reports.scales import Scale
+from thalweg.reports.figures import formatting
+from thalweg.reports.figures.curves import Curve, Curves
+from thalweg.reports.figures.scales import Scale
 
 COLOURS = 6  # the page's `@series-0` … `@series-5`; the next optimizers repeat them with another dash
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px")
@@ -19,7 +19,7 @@ def look(index: int) -> tuple[str, str]:
 
 def metric_figure(study: StudyRecord, curves: Curves) -> Plain:
     """The validation metric over training, with the target."""
-    texts = [_texts(curves, s.contender, s.metric, lambda v: wording.value(study, v)) for s in curves.series]
+    texts = [_texts(curves, s.contender, s.metric, lambda v: formatting.value(study, v)) for s in curves.series]
     traces = [t for i, s in enumerate(curves.series) for t in _traces(curves, i, s.metric, texts[i])]
     shapes = [] if curves.target is None else [_target_line(curves.target)]
     notes = [] if curves.target is None else [_target_note(study, curves.metric, curves.target)]
@@ -112,7 +112,7 @@ def _target_note(study: StudyRecord, scale: Scale, target: float) -> Plain:
     """At the left end, beyond the line, where no curve is at first."""
     side = "bottom" if study.higher_is_better else "top"
     place = {"xref": "paper", "x": 0, "xanchor": "left", "y": on_axis(scale, target), "yanchor": side}
-    return {**place, "showarrow": False, "bgcolor": "@page 0.75", "text": f"target {wording.target(study)}"}
+    return {**place, "showarrow": False, "bgcolor": "@page 0.75", "text": f"target {formatting.target(study)}"}
 
 
 def _axis(curves: Curves) -> Scale:

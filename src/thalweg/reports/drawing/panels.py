@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from thalweg.analysis.wording import several
+from thalweg.analysis.formatting import several
 from thalweg.records.types import StudyRecord
 from thalweg.reports.drawing.frame import Plain, layout, outline, points
-from thalweg.reports.scales import Scale
-from thalweg.reports.sweep import Panel, Spot, Sweep
-from thalweg.reports.wording import rate, value
+from thalweg.reports.figures.formatting import rate, value
+from thalweg.reports.figures.scales import Scale
+from thalweg.reports.figures.sweep import Panel, Spot, Sweep
 
 EDGE = 0.05  # how far inside the axis' end marks stand that have no place of their own
 

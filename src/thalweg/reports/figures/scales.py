@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from thalweg.analysis.wording import is_percent
+from thalweg.analysis.formatting import is_percent
 from thalweg.records.types import StudyRecord
-from thalweg.reports.wording import power_of_ten
+from thalweg.reports.figures.formatting import power_of_ten
 
 REACH = 2.5  # an axis reaches this many upper quartiles of the distance to the best value; farther ones are marked
 WIDE = 50.0  # positive values that span more than this factor stand on a logarithmic axis

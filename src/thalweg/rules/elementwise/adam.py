@@ -4,8 +4,8 @@ from typing import Literal
 
 from thalweg.numerics import lerp, maximum, sqrt
 from thalweg.rules.contract import preset, rule
+from thalweg.rules.conversions import Moved, Values
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
-from thalweg.rules.moves import Moved, Values
 from thalweg.rules.states import Zeros
 
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 from thalweg.numerics import absolute, lerp, maximum
 from thalweg.rules.contract import rule
+from thalweg.rules.conversions import only_at_zero
 from thalweg.rules.hyperparameters import Decay, Epsilon, Rate
-from thalweg.rules.moves import only_at_zero
 from thalweg.rules.states import Zeros
 
 

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from thalweg.numerics import where
 from thalweg.rules.contract import preset, rule
+from thalweg.rules.conversions import rate_inside
 from thalweg.rules.hyperparameters import Flag, Fraction, Momentum, Rate
-from thalweg.rules.moves import rate_inside
 from thalweg.rules.states import Zeros
 
 

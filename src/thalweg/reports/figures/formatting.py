@@ -2,8 +2,8 @@
 
 import math
 
+from thalweg.analysis.formatting import is_percent, number
 from thalweg.analysis.intervals import Interval
-from thalweg.analysis.wording import is_percent, number
 from thalweg.records.types import StudyRecord
 
 MISSING = "–"

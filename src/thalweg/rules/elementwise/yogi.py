@@ -4,8 +4,8 @@ from typing import Literal
 
 from thalweg.numerics import sign, sqrt, where
 from thalweg.rules.contract import rule
+from thalweg.rules.conversions import only_at_zero
 from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
-from thalweg.rules.moves import only_at_zero
 from thalweg.rules.states import InitialAccumulator, Zeros
 
 

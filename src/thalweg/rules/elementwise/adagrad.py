@@ -4,8 +4,8 @@ from typing import Literal
 
 from thalweg.numerics import sqrt
 from thalweg.rules.contract import rule
+from thalweg.rules.conversions import BESIDE_ROOT, Moved, Values
 from thalweg.rules.hyperparameters import Epsilon, NonNegative, Rate
-from thalweg.rules.moves import BESIDE_ROOT, Moved, Values
 from thalweg.rules.states import InitialAccumulator
 
 

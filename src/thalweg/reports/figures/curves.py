@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from thalweg.analysis import moments
 from thalweg.analysis.leaderboard import Row
-from thalweg.analysis.pick import pick
+from thalweg.analysis.recommendation import pick
 from thalweg.records.types import Measurement, RunRecord, StudyRecord
-from thalweg.reports.finals import finals
-from thalweg.reports.scales import Scale, loss_scale, metric_scale
+from thalweg.reports.figures.finals import finals
+from thalweg.reports.figures.scales import Scale, loss_scale, metric_scale
 
 HIGHLIGHTED = 5  # the recommended, the leader and its ties stand out at first, but not more than so many
 

@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from thalweg.analysis.formatting import is_percent
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.selection import Point
-from thalweg.analysis.wording import is_percent
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.reports.finals import tuned
-from thalweg.reports.scales import Scale, metric_scale, rates_scale
+from thalweg.reports.figures.finals import tuned
+from thalweg.reports.figures.scales import Scale, metric_scale, rates_scale
 
 
 @dataclass(frozen=True)

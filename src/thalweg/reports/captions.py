@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from thalweg.analysis.formatting import several
 from thalweg.analysis.leaderboard import Row
-from thalweg.analysis.wording import several
 from thalweg.errors import listed
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.reports.sweep import Panel, Sweep
-from thalweg.reports.wording import capital, duration, rate, target, value
+from thalweg.reports.figures.formatting import capital, duration, rate, target, value
+from thalweg.reports.figures.sweep import Panel, Sweep
 
 Pairs = list[tuple[str, str]]
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 from thalweg.numerics import lerp, maximum, sqrt
 from thalweg.rules.contract import rule
+from thalweg.rules.conversions import BESIDE_ROOT, Moved, Values, rate_inside
 from thalweg.rules.hyperparameters import Epsilon, Flag, Fraction, Momentum, Rate
-from thalweg.rules.moves import BESIDE_ROOT, Moved, Values, rate_inside
 from thalweg.rules.states import Zeros
 
 

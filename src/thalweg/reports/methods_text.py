@@ -5,13 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thalweg.analysis.formatting import several
 from thalweg.analysis.intervals import FEWEST
 from thalweg.analysis.row import Row
 from thalweg.analysis.ties import RULE
-from thalweg.analysis.wording import several
 from thalweg.records.types import NOISE, RunRecord, StudyRecord
 from thalweg.reports.cost import cap
-from thalweg.reports.wording import target
+from thalweg.reports.figures.formatting import target
 
 Pairs = list[tuple[str, str]]
 

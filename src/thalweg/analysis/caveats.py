@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from thalweg.analysis.pick import pick
+from thalweg.analysis.formatting import several, size
+from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
-from thalweg.analysis.wording import several, size
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 

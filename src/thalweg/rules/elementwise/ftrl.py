@@ -4,8 +4,8 @@ from typing import Literal
 
 from thalweg.numerics import absolute, sign, sqrt, where
 from thalweg.rules.contract import rule
+from thalweg.rules.conversions import Moved, Values
 from thalweg.rules.hyperparameters import NonNegative, Rate
-from thalweg.rules.moves import Moved, Values
 from thalweg.rules.states import InitialAccumulator, Zeros
 
 
