@@ -27,9 +27,9 @@ from torch import Tensor
 
 from measuring import CPU, Child, Peers, Report, add_device, arguments, at_once, interleaved, medians, seconds
 from peers import loop
-from thalweg.population.members import Member
-from thalweg.population.plan import Plan, make_plan
-from thalweg.population.train import train
+from thalweg.population.engine.train import train
+from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.catalogue import load
 from thalweg.workloads.mlp import MLP, he_truncated_normal

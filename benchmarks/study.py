@@ -28,9 +28,9 @@ import torch
 
 from measuring import Child, Peers, Report, arguments, at_once, interleaved, medians, seconds
 from peers import loop
-from thalweg.population.members import Member
-from thalweg.population.plan import make_plan
-from thalweg.population.train import Finished, train
+from thalweg.population.engine.train import Finished, train
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.updates.members import Member
 from thalweg.studies.contenders import Contender
 from thalweg.studies.protocol import TEXTBOOK
 from thalweg.workloads.digits import digits

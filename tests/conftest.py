@@ -34,7 +34,7 @@ def no_log_of_another_test() -> Iterator[None]:
 @pytest.fixture
 def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails a test in which a run is trained: what is refused must be refused before."""
-    from thalweg.population import train as training
+    from thalweg.population.engine import train as training
 
     def trained(*_: Any, **__: Any) -> None:
         raise AssertionError("it trained")

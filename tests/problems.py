@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from thalweg.population.members import Member, Trained
-from thalweg.population.plan import make_plan
-from thalweg.population.train import Finished, Progress, train
+from thalweg.population.engine.train import Finished, Progress, train
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.updates.members import Member, Trained
 from thalweg.workloads.workload import Workload
 
 EVERYTHING = {

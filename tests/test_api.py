@@ -82,7 +82,7 @@ def test_facts_are_strict_json(result: thalweg.Result) -> None:
 
 def test_repeats_bitwise_under_the_same_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one measurement that a plan depends on is held still."""
-    monkeypatch.setattr("thalweg.population.choice.time_together", lambda *_: 0.0)
+    monkeypatch.setattr("thalweg.population.planning.backend.time_together", lambda *_: 0.0)
     first, second = compared(), compared()
     timed = {"seconds": 0.0, "preparing": 0.0}
     plans = [{**r.study.plan, "pace": {}, "expected": {**r.study.plan["expected"], **timed}} for r in (first, second)]

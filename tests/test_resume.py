@@ -21,7 +21,7 @@ ASKED: dict[str, Any] = {"optimizers": ["sgd", "adam(beta1=0.8)"], "seeds": 2, "
 @pytest.fixture(autouse=True)
 def held_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one measurement that a plan depends on."""
-    monkeypatch.setattr("thalweg.population.choice.time_together", lambda *_: 0.0)
+    monkeypatch.setattr("thalweg.population.planning.backend.time_together", lambda *_: 0.0)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import torch
 from peers.resident import growth
 from peers.serving import serve
 from thalweg.optim.classes import drop_ins
-from thalweg.population.members import Member
-from thalweg.population.plan import Plan, make_plan
-from thalweg.population.train import train
+from thalweg.population.engine.train import train
+from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.mlp import MLP, he_truncated_normal
 from thalweg.workloads.workload import Workload

@@ -13,7 +13,7 @@ ROUNDS, SHARE = "test_round", 3
 @pytest.fixture(autouse=True)
 def populations_wherever_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is: whether a population is quicker is measured, and would be chance here."""
-    monkeypatch.setattr("thalweg.population.choice.time_together", lambda *_: 0.0)
+    monkeypatch.setattr("thalweg.population.planning.backend.time_together", lambda *_: 0.0)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

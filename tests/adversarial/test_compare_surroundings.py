@@ -20,7 +20,7 @@ from by_hand import compared, held, numbers, problem
 from torch import nn
 
 import thalweg
-from thalweg.population import verification
+from thalweg.population.training import verification
 
 
 def surroundings() -> dict[str, Any]:

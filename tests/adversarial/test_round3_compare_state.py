@@ -15,11 +15,11 @@ from round3 import ERROR
 from torch import Tensor, nn
 
 import thalweg
-from thalweg.population.checkpoints import Checkpoints
-from thalweg.population.job import StopTraining, Watch
-from thalweg.population.members import Member
-from thalweg.population.plan import make_plan
-from thalweg.population.train import Finished, train
+from thalweg.population.engine.train import Finished, train
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.population.training.stop import StopTraining, Watch
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 
 # ---------------------------------------------------------------- state out of sight

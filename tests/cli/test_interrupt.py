@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from programs import Program
-from thalweg.population.together import _Together
+from thalweg.population.training.vectorized import _Together
 from thalweg.studies.study import Study
 
 ARGUMENTS = ("compare", "digits", "--optimizers", "sgd,adam", "--epochs", "6", "--no-progress", "--confirm-seeds", "0")

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from thalweg.execution import dispatch
 from thalweg.execution.gpu import kernels, passes
-from thalweg.population import recorded
+from thalweg.population.training import cuda_graphs
 
 
 def record(step: Callable[[], object], device: torch.device = DEVICE) -> Callable[[], object]:
@@ -26,7 +26,7 @@ def record(step: Callable[[], object], device: torch.device = DEVICE) -> Callabl
         return _Recording().of(step)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a graph that stayed empty, as what was to be recorded has raised
-        return recorded.record(step, device)
+        return cuda_graphs.record(step, device)
 
 
 class _Recording(TorchDispatchMode):

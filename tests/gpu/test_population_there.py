@@ -9,22 +9,22 @@ from there import DEVICE
 from torch import nn
 
 from problems import EVERYTHING, TinyNet, tiny
-from thalweg.population import recorded
-from thalweg.population.checkpoints import Checkpoints
-from thalweg.population.members import Member
-from thalweg.population.plan import make_plan
-from thalweg.population.train import Finished, train
+from thalweg.population.engine.train import Finished, train
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.training import cuda_graphs
+from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 
 
 @pytest.fixture
 def graphs(monkeypatch):
     """How many steps were recorded, on whatever stands for a GPU here."""
-    made, real = [], recorded.record
+    made, real = [], cuda_graphs.record
     if DEVICE.type == "cpu":
-        monkeypatch.setattr(recorded, "RECORD", ("cpu",))
+        monkeypatch.setattr(cuda_graphs, "RECORD", ("cpu",))
         real = recording.record
-    monkeypatch.setattr(recorded, "record", lambda step, on: made.append(1) or real(step, on))
+    monkeypatch.setattr(cuda_graphs, "record", lambda step, on: made.append(1) or real(step, on))
     return made
 
 
@@ -110,7 +110,7 @@ def test_who_diverges_leaves(graphs):
 
 
 def test_large_gradients_are_made_where_they_are_used(graphs, monkeypatch):
-    monkeypatch.setattr("thalweg.population.products.LARGE", 50)
+    monkeypatch.setattr("thalweg.population.program.matmul_passes.LARGE", 50)
     members = [member(name) for name in ("adam", "nadam")]
     assert_alike(replace(tiny(torch.float64), model=relu, epochs=1), members)
     assert graphs
@@ -139,7 +139,7 @@ def test_a_step_that_cannot_be_recorded(graphs, monkeypatch):
     def refuse(step, on):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    monkeypatch.setattr(recorded, "record", refuse)
+    monkeypatch.setattr(cuda_graphs, "record", refuse)
     there = assert_alike(replace(tiny(torch.float64), epochs=2), [member("adam"), member("nadam")])
     assert "launched one by one: operation not permitted when stream is capturing" in there[0].execution
 

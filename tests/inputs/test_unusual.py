@@ -26,8 +26,8 @@ from hostile import (
 from thalweg.cli.reading import checked
 from thalweg.errors import shown
 from thalweg.options import declared
-from thalweg.population.inspection import inspect
-from thalweg.population.job import Job
+from thalweg.population.planning.inspection import inspect
+from thalweg.population.training.job import Job
 from thalweg.records.store import Store
 from thalweg.studies.parsing import split
 

@@ -5,7 +5,7 @@ import torch
 
 import thalweg.optim
 from problems import tiny, train_all
-from thalweg.population.members import Member
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from problems import finished, tiny, train_all
-from thalweg.population.members import Member
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.workload import Workload
 

@@ -14,11 +14,12 @@ from torch import nn
 
 from problems import TinyNet, tiny
 from thalweg.errors import InputError
-from thalweg.population.checkpoints import Checkpoint, Checkpoints, State, joined
-from thalweg.population.job import StopTraining, Watch
-from thalweg.population.members import Member, Trained
-from thalweg.population.plan import Plan, make_plan
-from thalweg.population.train import Finished, Progress, train
+from thalweg.population.engine.train import Finished, Progress, train
+from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.training.checkpoints import Checkpoint, Checkpoints
+from thalweg.population.training.stop import StopTraining, Watch
+from thalweg.population.updates.members import Member, Trained
+from thalweg.population.updates.snapshot import State, joined
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.recipes.imported import Imported
 from thalweg.workloads.workload import Workload
@@ -236,7 +237,7 @@ def test_a_checkpoint_is_replaced_whole_or_not(tmp_path: Path, monkeypatch: pyte
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("thalweg.population.checkpoints.os.fsync", full)
+    monkeypatch.setattr("thalweg.population.training.checkpoints.os.fsync", full)
     checkpoint.save(State({"x": torch.zeros(3)}, {"step": 5}))
     state = checkpoint.load()
     assert state is not None

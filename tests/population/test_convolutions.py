@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from problems import tiny, train_all
 from thalweg.errors import InputError
-from thalweg.population import choice, plan
-from thalweg.population.convolutions import Unfolded, has_convolutions
-from thalweg.population.gradients import GradientProgram
-from thalweg.population.members import Member
-from thalweg.population.plan import Plan, make_plan
+from thalweg.population.planning import backend, plan
+from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.program.convolutions import Unfolded, has_convolutions
+from thalweg.population.program.gradients import GradientProgram
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.workload import Workload
 
@@ -131,8 +131,8 @@ def times(monkeypatch: pytest.MonkeyPatch, alone: float, grouped: float, unfolde
     def together(job: Any, program: GradientProgram, *_: Any) -> float:
         return unfolded if program._unfolded else grouped
 
-    monkeypatch.setattr(choice, "time_together", together)
-    monkeypatch.setattr(choice, "time_alone", lambda *_: alone)
+    monkeypatch.setattr(backend, "time_together", together)
+    monkeypatch.setattr(backend, "time_alone", lambda *_: alone)
 
 
 @pytest.mark.parametrize("seeds", [1, 2], ids=["one batch", "each its own"])
@@ -152,7 +152,7 @@ def test_a_population_with_batch_norm_is_the_loop(way: str, seeds: int, monkeypa
 def test_unfolded_programs_hold_no_convolution() -> None:
     found = make_plan(convolving(), 0, device=CPU, workers=1)
     for unfolded, (shared, _) in {u: plan._programs(found.job, 0, unfolded=u) for u in (False, True)}.items():
-        choice.verified(found.job, {"": shared}, 0)
+        backend.verified(found.job, {"": shared}, 0)
         code = "".join(graph.code for graph, _ in shared._traced.values())
         assert code
         assert ("convolution" in code) is not unfolded
@@ -188,9 +188,9 @@ def test_a_population_that_is_asked_for_takes_the_quicker_of_its_ways(monkeypatc
 
 
 def test_a_way_that_disagrees_with_the_loop_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "disagreement", lambda job, program, seed: "wrong" if program._unfolded else "")
+    monkeypatch.setattr(backend, "disagreement", lambda job, program, seed: "wrong" if program._unfolded else "")
     assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).describe()["convolutions"] == "grouped"
-    monkeypatch.setattr(choice, "disagreement", lambda *_: "wrong")
+    monkeypatch.setattr(backend, "disagreement", lambda *_: "wrong")
     assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).reason == "wrong"
     with pytest.raises(InputError, match="cannot train as a population: wrong"):
         planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4, execution="population")
@@ -199,7 +199,7 @@ def test_a_way_that_disagrees_with_the_loop_is_not_taken(monkeypatch: pytest.Mon
 def test_convolutions_are_timed_at_four_members(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two members say little about how a grouped convolution does when there are many."""
     widths = []
-    monkeypatch.setattr(choice, "time_together", lambda job, program, seed, members: widths.append(members) or 0.0)
+    monkeypatch.setattr(backend, "time_together", lambda job, program, seed, members: widths.append(members) or 0.0)
     make_plan(convolving(), 0, device=CPU, workers=1)
     make_plan(tiny(), 0, device=CPU, workers=1)
     assert widths == [4, 4, 2]

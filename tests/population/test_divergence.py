@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from problems import tiny, train_all
-from thalweg.population.curves import Curves
-from thalweg.population.members import Member, Trained
+from thalweg.population.training.history import Curves
+from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
 
 

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from problems import points, tiny, train_all
-from thalweg.population import evaluation
-from thalweg.population.evaluation import Evaluator, evaluation_bytes
-from thalweg.population.inspection import inspect
-from thalweg.population.job import Job
-from thalweg.population.members import Member
-from thalweg.population.models import build, stack, state
-from thalweg.population.pieces import piecewise
+from thalweg.population.planning.inspection import inspect
+from thalweg.population.program.models import build, stack, state
+from thalweg.population.training import evaluation
+from thalweg.population.training.evaluation import Evaluator, evaluation_bytes
+from thalweg.population.training.job import Job
+from thalweg.population.training.pieces import piecewise
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.metrics import Metric
 from thalweg.workloads.workload import Workload
@@ -154,7 +154,7 @@ def test_outputs_are_held_for_as_many_members_as_fit(metric: Any, monkeypatch: p
         return real(workload, outputs, *rest, **options)
 
     monkeypatch.setattr(evaluation, "measured", noted)
-    monkeypatch.setattr("thalweg.population.pieces.measured", noted)
+    monkeypatch.setattr("thalweg.population.training.pieces.measured", noted)
     models = {0: build(workload, 0, CPU)}
     stacked = stack(models, [0] * 10, set(job.trained))
     Evaluator(job, build(workload, 0, CPU)).together(stacked, workload.validation, [0] * 10, 1, loss=True)
@@ -162,7 +162,7 @@ def test_outputs_are_held_for_as_many_members_as_fit(metric: Any, monkeypatch: p
 
 
 def test_a_plan_counts_the_outputs_of_evaluation() -> None:
-    from thalweg.population.plan import make_plan
+    from thalweg.population.planning.plan import make_plan
 
     plan = make_plan(
         wide(metric=Metric(right, higher_is_better=True)), 0, device=CPU, workers=2, execution="population"

@@ -9,8 +9,8 @@ from torch import Tensor, ops
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from thalweg.population import products
-from thalweg.population.graph import clean, finish, measure, writes
+from thalweg.population.program import matmul_passes
+from thalweg.population.program.graph_passes import clean, finish, measure, writes
 
 Program = Callable[..., Any]
 
@@ -23,9 +23,9 @@ def cleaned(program: Program, *inputs: Tensor) -> GraphModule:
     """As a population has it: cleaned, products rearranged, finished."""
     module = clean(traced(program, *inputs))
     if not writes(module):
-        products.share(module)
+        matmul_passes.share(module)
         measure(module, inputs)
-        products.turn(module)
+        matmul_passes.turn(module)
         measure(module, inputs)
     finish(module)
     return module

@@ -8,7 +8,7 @@ import torch
 
 from problems import tiny, train_all
 from thalweg.errors import InputError
-from thalweg.population.members import Member
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.recipes.imported import Imported
 

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from problems import finished, points, tiny, train_all
-from thalweg.population.live import LiveModel
-from thalweg.population.members import Member, Trained
-from thalweg.population.plan import Plan, make_plan
-from thalweg.population.train import train
+from thalweg.population.engine.train import train
+from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.training.live import LiveModel
+from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.workload import Workload
 
@@ -458,7 +458,7 @@ def test_buffers_that_change_in_training_are_no_irreproducible_loss(monkeypatch:
         return nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 32)), nn.Tanh(), nn.Linear(32, 3))
 
     assert planned(tiny(model=model)).job.notes == ()
-    monkeypatch.setattr("thalweg.population.job.LARGE_BYTES", 10)
+    monkeypatch.setattr("thalweg.population.training.job.LARGE_BYTES", 10)
     plan = planned(tiny(model=model))
     assert plan.job.notes == ()
     assert "leaves runs nothing to share" in plan.reason

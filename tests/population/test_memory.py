@@ -9,10 +9,11 @@ import torch
 
 from problems import finished, tiny, train_all
 from thalweg.errors import InputError
-from thalweg.population import memory, train
-from thalweg.population.evaluation import evaluation_bytes
-from thalweg.population.members import Member
-from thalweg.population.plan import make_plan
+from thalweg.population.engine import train
+from thalweg.population.planning import memory
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.training.evaluation import evaluation_bytes
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 
 CPU = torch.device("cpu")

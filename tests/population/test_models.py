@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from problems import points, tiny, train_all
 from thalweg.errors import InputError
-from thalweg.population.members import Member
-from thalweg.population.plan import make_plan
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.workload import Workload
 

@@ -12,8 +12,8 @@ from torch import nn
 import thalweg.optim
 from problems import EVERYTHING, refused, tiny, train_all
 from thalweg.execution import dispatch
-from thalweg.population.checkpoints import Checkpoints
-from thalweg.population.members import Member
+from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 
 SETTINGS: list[dict[str, Any]] = [

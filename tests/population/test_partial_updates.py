@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from problems import EVERYTHING, tiny, train_all
 from thalweg.execution import dispatch
-from thalweg.population.members import Member
-from thalweg.population.partial_updates import PartialUpdates
-from thalweg.population.plan import make_plan
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.updates.members import Member
+from thalweg.population.updates.partial_updates import PartialUpdates
 from thalweg.recipes.catalogue import recipe
 
 CPU, ON = torch.device("cpu"), np.ones(1, np.bool_)

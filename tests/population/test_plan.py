@@ -8,10 +8,10 @@ import torch
 
 from problems import refused, tiny, train_all
 from thalweg.execution import dispatch
-from thalweg.population.members import Member
-from thalweg.population.models import input_major, like
-from thalweg.population.plan import make_plan
-from thalweg.population.updates import Updates
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.program.models import input_major, like
+from thalweg.population.updates.members import Member
+from thalweg.population.updates.updates import Updates
 from thalweg.recipes.catalogue import recipe
 
 

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from problems import points, refused, tiny, train_all
-from thalweg.population import executors, parts, products
-from thalweg.population.gradients import GradientProgram, whole
-from thalweg.population.members import Member
-from thalweg.population.models import build, stack
-from thalweg.population.verification import first_batches
+from thalweg.population.program import matmul_passes
+from thalweg.population.program.gradients import GradientProgram, whole
+from thalweg.population.program.models import build, stack
+from thalweg.population.training.verification import first_batches
+from thalweg.population.updates import executors, parts
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.workload import Workload
 
@@ -25,10 +26,10 @@ def drawn(*shape: int) -> Tensor:
 def test_shared_and_turned_products() -> None:
     x, each = drawn(5, 7), drawn(3, 7, 4)
     for matrices in (each, each.transpose(1, 2).contiguous().transpose(1, 2)):
-        made = products.shared(x, matrices)
+        made = matmul_passes.shared(x, matrices)
         torch.testing.assert_close(made, x @ matrices, rtol=1e-14, atol=1e-14)
         assert made.transpose(1, 2).is_contiguous()
-    turned = products.turned(drawn(3, 5, 7), each)
+    turned = matmul_passes.turned(drawn(3, 5, 7), each)
     torch.testing.assert_close(turned, drawn(3, 5, 7) @ each, rtol=1e-14, atol=1e-14)
     assert turned.transpose(1, 2).is_contiguous()
 
@@ -51,7 +52,7 @@ def wide(act: Callable[[Tensor], Tensor] = torch.relu) -> Workload:
 
 @pytest.fixture
 def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "LARGE", 100)
+    monkeypatch.setattr(matmul_passes, "LARGE", 100)
 
 
 @pytest.mark.parametrize("act", [torch.relu, torch.tanh, nn.functional.gelu, torch.sigmoid, lambda x: x * x])
@@ -70,7 +71,7 @@ def test_gradients_of_stacks_are_those_of_autograd(act: Callable[[Tensor], Tenso
             for p in held.parameters.values():
                 p[m] *= 1 + 0.1 * m
         made, losses, _ = program(held, batch, [0] * 3, 1)
-    assert {n for n, g in made.items() if isinstance(g, products.Product)} == {"first.weight", "middle.weight"}
+    assert {n for n, g in made.items() if isinstance(g, matmul_passes.Product)} == {"first.weight", "middle.weight"}
     for m in range(3):
         for name, p in model.named_parameters():
             p.data = held.parameters[name][m]

@@ -14,8 +14,8 @@ from torch import nn
 
 from blank import RUN
 from problems import tiny, train_all
-from thalweg.population.members import Member, Trained
-from thalweg.population.start import batches
+from thalweg.population.training.start import batches
+from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
 from thalweg.records.types import Measurement, RunRecord
 from thalweg.workloads.workload import Workload

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 import thalweg
 from problems import points, tiny
 from small_rules import recipe_of
-from thalweg.population import gradients, job, memory
-from thalweg.population.inspection import inspect
-from thalweg.population.job import Job
-from thalweg.population.plan import make_plan
+from thalweg.population.planning import memory
+from thalweg.population.planning.inspection import inspect
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.program import gradients
+from thalweg.population.training import job
+from thalweg.population.training.job import Job
 from thalweg.rules.hyperparameters import Rate
 from thalweg.studies.budget import measure
 from thalweg.studies.contenders import contenders
@@ -91,12 +93,12 @@ def test_the_way_round_a_population_is_told_everywhere(
 
 
 def test_a_fallback_that_shows_late_is_told_in_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thalweg.population.choice.time_together", lambda *_: 0.0)
+    monkeypatch.setattr("thalweg.population.planning.backend.time_together", lambda *_: 0.0)
 
     def disagrees(*_: Any) -> str:
         return "the loss"
 
-    monkeypatch.setattr("thalweg.population.live.difference", disagrees)
+    monkeypatch.setattr("thalweg.population.training.live.difference", disagrees)
     result = thalweg.compare(tiny(torch.float64, epochs=1), **QUICK)
     assert "by the plain loop: traced, the loss differs from the live model's at step 1." in result.verdict
     assert {run.execution for run in result.runs} == {"loop: traced, the loss differs from the live model's at step 1"}

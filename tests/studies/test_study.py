@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from problems import tiny
-from thalweg.population.plan import make_plan
+from thalweg.population.planning.plan import make_plan
 from thalweg.records.types import RunRecord
 from thalweg.studies.budget import Clock, Pace
 from thalweg.studies.contenders import contenders

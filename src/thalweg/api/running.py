@@ -15,7 +15,7 @@ from thalweg.analysis.verdict import verdict
 from thalweg.api.result import REPORT, Result
 from thalweg.errors import InputError, Interrupted, first_line, shown
 from thalweg.options import declared as options
-from thalweg.population.models import BUILDING
+from thalweg.population.program.models import BUILDING
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
 from thalweg.studies.persistence import Keeping, Kept

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from thalweg.errors import InputError, counted
-from thalweg.population.members import Member
-from thalweg.population.plan import Plan
-from thalweg.population.train import train
+from thalweg.population.engine.train import train
+from thalweg.population.planning.plan import Plan
+from thalweg.population.updates.members import Member
 from thalweg.studies.design import Design
 from thalweg.studies.protocol import tuning_seeds
 from thalweg.studies.training import Entry

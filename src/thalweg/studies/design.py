@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 import torch
 
 from thalweg.errors import InputError
-from thalweg.population.models import build
-from thalweg.population.plan import Plan
+from thalweg.population.planning.plan import Plan
+from thalweg.population.program.models import build
 from thalweg.records.types import StudyRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.environment import environment

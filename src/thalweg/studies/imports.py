@@ -1,7 +1,7 @@
 """Contenders of other libraries, tried on the workload before anything trains."""
 
-from thalweg.population.plan import Plan
-from thalweg.population.trial import require_imported
+from thalweg.population.planning.plan import Plan
+from thalweg.population.planning.trial import require_imported
 from thalweg.recipes.imported import Imported
 from thalweg.studies.design import Design
 

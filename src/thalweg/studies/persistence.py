@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from thalweg.errors import InputError
-from thalweg.population.checkpoints import Checkpoints
+from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.records.lock import folder
 from thalweg.records.store import Store
 from thalweg.records.types import Progress, RunRecord, StudyRecord

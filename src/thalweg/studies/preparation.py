@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 from thalweg.errors import counted
-from thalweg.population.labels import one_class_notes
-from thalweg.population.memory import megabytes
-from thalweg.population.plan import Plan, make_plan, remade
+from thalweg.population.planning.labels import one_class_notes
+from thalweg.population.planning.memory import megabytes
+from thalweg.population.planning.plan import Plan, make_plan, remade
 from thalweg.records.types import StudyRecord
 from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, measure
 from thalweg.studies.contenders import closures, conventions

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.population.members import Member, Trained
-from thalweg.population.plan import Plan
-from thalweg.population.train import Progress, train
+from thalweg.population.engine.train import Progress, train
+from thalweg.population.planning.plan import Plan
+from thalweg.population.updates.members import Member, Trained
 from thalweg.records.types import Role, Round, RunRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.persistence import Keeping, plain

@@ -1,0 +1,1 @@
+"""Who carries a plan out: threads, each with its part of the members."""

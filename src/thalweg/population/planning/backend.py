@@ -1,0 +1,75 @@
+"""Which is quickest: the plain loop, or a population, its convolutions grouped or unfolded."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+
+from thalweg.population.program.gradients import GradientProgram, whole
+from thalweg.population.program.models import build, stack
+from thalweg.population.training.job import Job
+from thalweg.population.training.loop import gradients_of
+from thalweg.population.training.verification import disagreement, first_batches
+
+REPEATS = 9
+PATIENCE = 1.0  # seconds after which no further call is timed
+NARROW = 2  # members to time: that width is traced already, and a wider population only gains
+MARGIN = 1.5  # noise, and what a wider population gains, before the loop is preferred
+CONVOLVING = 4  # members to time where a convolution is: there a wider population may also lose, so no margin is given
+
+
+def verified(job: Job, programs: Mapping[str, GradientProgram], seed: int) -> tuple[dict[str, GradientProgram], str]:
+    """The programs that agree with the loop, by name, and why none may be used where none does."""
+    reasons = {name: disagreement(job, program, seed) for name, program in programs.items()}
+    agreeing = {name: program for name, program in programs.items() if not reasons[name]}
+    return agreeing, "" if agreeing else next(iter(reasons.values()))
+
+
+def quickest(job: Job, programs: Mapping[str, GradientProgram], seed: int, width: int) -> tuple[str, str]:
+    """(name of the quickest program, why the loop is the better choice all the same: empty where it is not).
+
+    A model without convolutions has one program, whose name is empty.
+    """
+    members, margin = (NARROW, MARGIN) if "" in programs else (max(NARROW, min(CONVOLVING, width)), 1.0)
+    together = {name: time_together(job, program, seed, members) for name, program in programs.items()}
+    alone = time_alone(job, seed)
+    name = min(together, key=lambda name: together[name])
+    if together[name] <= margin * alone:
+        return name, ""
+    figures = " and ".join(f"{t * 1e6:.0f}" + (f" ({name})" if name else "") for name, t in together.items())
+    return name, f"it is faster here, {alone * 1e6:.0f} against {figures} µs per run and step"
+
+
+def time_together(job: Job, program: GradientProgram, seed: int, members: int) -> float:
+    """Seconds of the program per run and step."""
+    model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
+    seeds = [seed] * members
+    stacked = stack({seed: model}, seeds, set(job.trained), program.output_major)
+    return _seconds(lambda: whole(program(stacked, batch, seeds, 1)[0], stacked.parameters), job.device) / members
+
+
+def time_alone(job: Job, seed: int) -> float:
+    """Seconds of the loop per run and step."""
+    model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
+    return _seconds(lambda: gradients_of(job, model, batch, seed, 1), job.device)
+
+
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    """The best of some calls on one thread, as the workers run them, each until the device is done."""
+    wait = partial(torch.get_device_module(device).synchronize, device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    times: list[float] = []
+    try:
+        with torch.no_grad():
+            call()  # the first warms up, or traces
+            wait()
+            while len(times) < REPEATS and sum(times) < PATIENCE:
+                began = time.perf_counter()
+                call()
+                wait()
+                times.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return min(times)

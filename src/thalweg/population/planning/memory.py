@@ -1,0 +1,84 @@
+"""What members hold in memory, what there is, and how many fit at once."""
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+from thalweg.errors import InputError
+from thalweg.execution.dispatch import on_gpu
+from thalweg.population.training.evaluation import evaluation_bytes
+from thalweg.population.training.job import Job
+
+WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, caches cost more than that saves
+WIDTH_ON_GPU = 256  # the same where a step is one launch for all, and no cache is there to be left
+SHARE = 0.5  # of the free memory, where no limit is given
+ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
+COMPILER = 190 << 20  # bytes of Numba and LLVM with the first kernel
+CHECKED = 4  # members, as modules and stacked, that a check holds
+COPIES = 5  # tensors of the parameters' size that a member holds: itself, its gradient, up to three states
+
+
+def width(job: Job, workers: int, member: int, limit: int | None) -> int:
+    """Members at once on each worker, at most WIDTH. Raises `InputError` where the limit has no room for one."""
+    room, most = _room(job.device, limit), WIDTH_ON_GPU if on_gpu(job.device) else WIDTH
+    live = 2 * job.model_bytes + job.activation_bytes  # of the live model with its gradients, beside the population
+    beside = {count: max(live, evaluation_bytes(job, count)) for count in range(1, most + 1)}
+    takes = {count: workers * (count * member + beside[count]) for count in beside}
+    fits = sum(bytes_taken <= room for bytes_taken in takes.values())
+    if limit is not None and fits < 1:
+        needed = limit - room + takes[1]
+        raise InputError(
+            f"memory must be at least {megabytes(needed)} for {workers} workers with one run each, got "
+            f"{megabytes(limit)}: give more, or use fewer threads."
+        )
+    return max(1, fits)
+
+
+def member(job: Job, activations: int) -> int:
+    """Bytes that one member holds: its model in all its copies, and what a step computes in between."""
+    return COPIES * job.model_bytes + max(activations, job.activation_bytes)
+
+
+def no_room_to_check(job: Job, limit: int | None) -> str:
+    """Why a program cannot be checked within the memory there is; empty where it can."""
+    needed, room = CHECKED * member(job, 0), _room(job.device, limit)
+    if needed <= room:
+        return ""
+    return f"checking whether runs can train at once needs {megabytes(needed)}, of which {megabytes(room)} are free"
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def _room(device: torch.device, limit: int | None) -> int:
+    """Bytes that members may take: of the limit, what the process does not hold yet; a share of what is free."""
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+        return min(int(SHARE * free), limit or free)
+    return int(SHARE * _free()) if limit is None else min(limit - held() - coming(), _free())
+
+
+def coming() -> int:
+    """Bytes that the compiler of the kernels will hold, once it is loaded."""
+    return 0 if "numba" in sys.modules else COMPILER
+
+
+def held() -> int:
+    """Bytes of memory that this process holds."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):  # not Linux: the most that it ever held, in kilobytes but on macOS
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak << 10
+
+
+def _free() -> int:
+    """Bytes that can be had without swapping."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):  # not Linux
+        return ASSUMED

@@ -1,0 +1,175 @@
+"""How a workload's runs will be executed, decided once before training: together or by the loop, how many at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from thalweg.errors import InputError
+from thalweg.execution.dispatch import unreached
+from thalweg.population.planning import memory as needs
+from thalweg.population.planning.backend import quickest, verified
+from thalweg.population.planning.inspection import inspect
+from thalweg.population.program.convolutions import has_convolutions
+from thalweg.population.program.gradients import GradientProgram
+from thalweg.population.program.models import build
+from thalweg.population.training.evaluation import evaluation_bytes
+from thalweg.population.training.job import Job
+from thalweg.population.updates.members import Member
+from thalweg.workloads.workload import Workload
+
+Execution = Literal["auto", "population", "loop"]
+FEW = 24  # members of one seed below which seeds share a population: a narrow one costs more than batches of its own
+LEAST = 4  # members that a population is not cut below to busy another worker
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`reason` says why the loop is used; empty where members train together.
+
+    `convolutions` says how those are computed together, "grouped" or "unfolded"; empty where the model has none.
+    `member` is how many bytes each holds, `evaluation` how many each worker does while it evaluates. `fallback` says
+    whether a population was not to be had, rather than not worth it.
+    """
+
+    job: Job
+    shared: GradientProgram
+    mixed: GradientProgram
+    reason: str
+    width: int
+    workers: int
+    convolutions: str = ""
+    member: int = 0
+    evaluation: int = 0
+    fallback: bool = False
+
+    @property
+    def why_loop(self) -> str:
+        """Why the loop is used, by the plan or because the live model showed it since; else empty."""
+        return self.reason or self.shared.distrusted or self.mixed.distrusted
+
+    def distrust(self, reason: str) -> None:
+        """Whatever trains from here on goes through the loop."""
+        self.shared.distrusted = self.mixed.distrusted = reason
+
+    def memory(self, runs: int) -> int:
+        """Bytes that so many runs hold at once."""
+        return min(runs, self.width * self.workers) * self.member + min(runs, self.workers) * self.evaluation
+
+    def describe(self) -> dict[str, Any]:
+        how = "loop" if self.reason else "population"
+        facts = {"execution": how, "reason": self.reason, "width": self.width, "workers": self.workers}
+        if self.fallback:
+            facts["fallback"] = self.reason
+        convolutions = {"convolutions": self.convolutions} if self.convolutions and not self.reason else {}
+        slow = unreached(self.job.device)
+        updates = {"updates": f"in torch's operators: {slow}"} if slow else {}
+        return {**facts, **convolutions, **updates, "bytes_per_run": self.member, "bytes_evaluating": self.evaluation}
+
+    def populations(self, members: Sequence[Member]) -> list[list[int]]:
+        """Indices of the members that train together: of one seed where it has enough, grouped by structure."""
+        if self.why_loop:
+            return [[i] for i in range(len(members))]
+        alone = [[i] for i, member in enumerate(members) if member.alone]
+        stacked = [i for i, member in enumerate(members) if not member.alone]
+        by_seed = [list(of) for _, of in groupby(_sorted(members, stacked), lambda i: members[i].seed)]
+        if max(map(len, by_seed), default=0) < FEW:
+            by_seed = [_sorted(members, stacked, by_seed=False)] if stacked else []
+        return alone + [part for s in by_seed for part in _parts(s, self.width, self.workers, len(by_seed))]
+
+
+def make_plan(
+    workload: Workload,
+    seed: int,
+    *,
+    device: torch.device,
+    workers: int,
+    execution: Execution = "auto",
+    memory: int | None = None,
+    **job: Any,
+) -> Plan:
+    """Checks the program against the loop on three batches, and chooses.
+
+    memory: bytes that the process may hold. Raises `InputError` where the model itself does not run, or the memory
+    has no room for one run of each worker.
+    """
+    whole = inspect(Job(workload, device, frozenset(), **job), seed)
+    workers = 1 if whole.shared_state else workers
+    reason = _unchecked(whole, execution, memory)
+    model = build(workload, seed, device)
+    names = ("grouped", "unfolded") if has_convolutions(model) else ("",)
+    if reason:
+        programs = {names[0]: _untraced(whole, model)}
+    else:
+        programs = {name: _programs(whole, seed, unfolded=name == "unfolded") for name in names}
+    usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), seed)
+    holds = {name: needs.member(whole, usable[name].activations if name in usable else 0) for name in programs}
+    widths = {name: needs.width(whole, workers, holds[name], memory) for name in usable or programs}
+    name, fallback = next(iter(widths)), bool(reason) and reason not in ("asked for", whole.large)
+    if usable and (execution == "auto" or len(usable) > 1):
+        name, slower = quickest(whole, usable, seed, min(widths.values()))
+        reason = slower if execution == "auto" else ""
+    if execution == "population" and reason:
+        raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
+    width = 1 if reason else widths[name]
+    evaluation = evaluation_bytes(whole, width)
+    return Plan(whole, *programs[name], reason, width, workers, name, holds[name], evaluation, fallback)
+
+
+def _unchecked(job: Job, execution: Execution, memory: int | None) -> str:
+    """Why the loop is used without a look at the program: a check would cost more than a population could gain."""
+    if execution == "loop":
+        return "asked for"
+    if job.only_loop or execution == "population":
+        return job.only_loop
+    return job.large or needs.no_room_to_check(job, memory)
+
+
+def remade(
+    workload: Workload, seed: int, recorded: Mapping[str, Any], *, device: torch.device, clip_norm: float | None
+) -> Plan:
+    """The plan that a record describes, neither checked nor measured again. Raises `InputError` as `make_plan`."""
+    whole = inspect(Job(workload, device, frozenset(), clip_norm=clip_norm), seed)
+    name = recorded.get("convolutions", "")
+    programs = _programs(whole, seed, unfolded=name == "unfolded")
+    facts = (recorded["reason"], recorded["width"], recorded["workers"])
+    return Plan(whole, *programs, *facts, name, recorded["bytes_per_run"], recorded.get("bytes_evaluating", 0))
+
+
+def _shared(programs: Mapping[str, tuple[GradientProgram, GradientProgram]]) -> dict[str, GradientProgram]:
+    return {name: shared for name, (shared, _) in programs.items()}
+
+
+def _programs(job: Job, seed: int, *, unfolded: bool) -> tuple[GradientProgram, GradientProgram]:
+    """For members that see one batch, and for members that each see their own."""
+    models = [build(job.workload, seed, job.device) for _ in range(2)]
+    shared, mixed = (
+        GradientProgram(job.workload, model, shared=s, unfolded=unfolded)
+        for model, s in zip(models, (True, False), strict=True)
+    )
+    return shared, mixed
+
+
+def _untraced(job: Job, model: nn.Module) -> tuple[GradientProgram, GradientProgram]:
+    """Those of a plan that uses the loop: one model for both, as neither is traced."""
+    return GradientProgram(job.workload, model, shared=True), GradientProgram(job.workload, model, shared=False)
+
+
+def _sorted(members: Sequence[Member], chosen: Sequence[int], *, by_seed: bool = True) -> list[int]:
+    def key(i: int) -> tuple[Any, ...]:
+        s = members[i].structure
+        return (members[i].seed if by_seed else 0, s.rule.name, s.convention, sorted(s.flags), sorted(s.absent), i)
+
+    return sorted(chosen, key=key)
+
+
+def _parts(of_seed: list[int], width: int, workers: int, seeds: int) -> list[list[int]]:
+    """Equal parts of at most `width`, in a number that shares out among the workers unless they would get small."""
+    count = -(-len(of_seed) // width)
+    while count * seeds % workers and len(of_seed) >= LEAST * (count + 1):
+        count += 1
+    bounds = [round(k * len(of_seed) / count) for k in range(count + 1)]
+    return [of_seed[a:b] for a, b in pairwise(bounds)]

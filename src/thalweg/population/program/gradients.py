@@ -1,0 +1,160 @@
+"""The gradient of every member as one traced program."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from thalweg.population.program import graph_passes as graphs
+from thalweg.population.program import matmul_passes
+from thalweg.population.program.convolutions import Unfolded
+from thalweg.population.program.failures import Disagreement
+from thalweg.population.program.losses import mean_loss
+from thalweg.population.program.matmul_passes import Product
+from thalweg.population.program.models import Stack
+from thalweg.population.program.python_walk import storage_of
+from thalweg.population.program.randomness import GENERATOR, RandomSites
+from thalweg.workloads.workload import Workload
+
+Batch = tuple[tuple[Tensor, ...], Tensor]
+Made = tuple[dict[str, Tensor | Product], Tensor, dict[str, Tensor]]
+"""Gradients, losses `[members]` and new buffers of a stack."""
+
+
+def whole(gradients: Mapping[str, Tensor | Product], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All of them as tensors."""
+    return {n: g.like(parameters[n]) if isinstance(g, Product) else g for n, g in gradients.items()}
+
+
+def of_member(
+    gradients: Mapping[str, Tensor | Product], parameters: Mapping[str, Tensor], member: int
+) -> dict[str, Tensor]:
+    """Those of one member as tensors, without the leading dimension."""
+    place = slice(member, member + 1)
+    return {n: _sliced(g, place).like(parameters[n][place])[0] if isinstance(g, Product) else g[member]
+            for n, g in gradients.items()}  # fmt: skip
+
+
+def _sliced(product: Product, place: slice) -> Product:
+    right = product.right if product.right.ndim == 2 else product.right[place]
+    return Product(product.left[place], right)
+
+
+def _allow_fallback(allowed: bool) -> None:
+    """Whether vmap may run an operation without a batching rule member by member."""
+    torch._C._functorch._set_vmap_fallback_enabled(allowed)  # type: ignore[attr-defined]
+
+
+class GradientProgram:
+    """Gradients, losses `[members]` and new buffers of a stack for a batch, traced once per width and batch shape.
+
+    Tracing needs `model`; what is traced is a pure function and serves several threads.
+
+    shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
+    unfolded: whether convolutions are traced as matrix products rather than as grouped convolutions.
+    output_major: weights that multiply the batch itself, found in tracing; quickest as `[members, out, in]` in memory.
+    trusted: whether the live model agreed through a first epoch. distrusted: where it did not, why.
+    unrecorded: why steps with it cannot be recorded on a GPU, once that was tried.
+    activations: bytes that a step computes for one member between parameters and gradients; 0 before it was traced.
+    """
+
+    def __init__(self, workload: Workload, model: nn.Module, *, shared: bool, unfolded: bool = False) -> None:
+        self._workload, self._model, self.shared, self._unfolded = workload, model, shared, unfolded
+        self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
+        self.output_major: set[str] = set()
+        self._drawn_like: set[int] = set()  # parameters, by their place
+        self.activations, self.unrecorded = 0, ""
+        self.trusted, self.distrusted = False, ""
+
+    def of(self, workload: Workload, model: nn.Module) -> "GradientProgram":
+        """The same way of computing, for another workload."""
+        return GradientProgram(workload, model, shared=self.shared, unfolded=self._unfolded)
+
+    def __call__(self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int) -> Made:
+        inputs, targets = batch
+        arguments = [*stack.parameters.values(), *stack.buffers.values(), *inputs, targets]
+        for i in self._drawn_like:
+            arguments[i] = arguments[i].contiguous()  # as it is already, where it was stacked since
+        key = (stack.members, *(a.shape for a in (*inputs, targets)))
+        if key not in self._traced:
+            with GENERATOR:
+                if key not in self._traced:
+                    self._traced[key] = self._trace(stack, arguments)
+                    arguments = [a.contiguous() if i in self._drawn_like else a for i, a in enumerate(arguments)]
+        graph, sites = self._traced[key]
+        sites.at(seeds, step)
+        *rest, losses = graph.forward(*arguments)  # called as a module, it prints what it raises
+        made = [Product(*g) if isinstance(g, tuple) else g for g in rest[: len(stack.parameters)]]
+        gradients = dict(zip(stack.parameters, made, strict=True))
+        return gradients, losses, dict(zip(stack.buffers, rest[len(stack.parameters) :], strict=True))
+
+    def _trace(self, stack: Stack, arguments: list[Tensor]) -> tuple[GraphModule, RandomSites]:
+        """Traces on clones, since running a model may change it; an operation without a batching rule is an error."""
+        _allow_fallback(False)
+        try:
+            with GENERATOR, torch.random.fork_rng(devices=[]):  # tracing draws too
+                clones = [a.clone(memory_format=torch.preserve_format) for a in arguments]
+                graph = make_fx(self._stacked(stack))(*clones)
+                own = {storage_of(t) for t in (*self._model.parameters(), *self._model.buffers())}
+                if reason := graphs.obstacle(graph, own - {0}):
+                    raise Disagreement(reason)
+                graphs.clean(graph)
+                self._keep_order(graph, stack)
+        finally:
+            _allow_fallback(True)
+        if not graphs.writes(graph):
+            self._rearrange(graph, stack, arguments)
+        self.activations = graphs.computed(graph) // stack.members
+        graphs.finish(graph)
+        return graph, RandomSites(graph, stack.members)
+
+    def _keep_order(self, graph: GraphModule, stack: Stack) -> None:
+        """Weights that random numbers are drawn like stay as the model has them, so that the order is its own."""
+        places = {node: i for i, node in enumerate(n for n in graph.graph.nodes if n.op == "placeholder")}
+        names = [*stack.parameters]
+        drawn = {i for node in graphs.drawn_like(graph) if (i := places[node]) < len(names)}
+        self._drawn_like |= drawn
+        self.output_major |= {names[i] for i in drawn}
+
+    def _rearrange(self, graph: GraphModule, stack: Stack, arguments: list[Tensor]) -> None:
+        """Products in their fastest form; large gradients are left to be made where they are used."""
+        places = {node: i for i, node in enumerate(n for n in graph.graph.nodes if n.op == "placeholder")}
+        names = [*stack.parameters]
+        weights = (places[node] for node in matmul_passes.share(graph))
+        self.output_major |= {names[i] for i in weights if i < len(names)}
+        graphs.measure(graph, arguments)
+        matmul_passes.turn(graph)
+        graphs.measure(graph, arguments)
+        matmul_passes.defer(graph, len(names))
+
+    def _stacked(self, stack: Stack) -> Callable[..., tuple[Tensor, ...]]:
+        """The program as a function of a flat list of tensors."""
+        names, buffers = list(stack.parameters), list(stack.buffers)
+        data = None if self.shared else 0
+        one = vmap(grad_and_value(self._loss, has_aux=True), in_dims=(0, 0, data, data), randomness="different")
+
+        def program(*flat: Tensor) -> tuple[Tensor, ...]:
+            parameters = dict(zip(names, flat, strict=False))
+            held = dict(zip(buffers, flat[len(names) :], strict=False))
+            *inputs, targets = flat[len(names) + len(buffers) :]
+            gradients, (losses, after) = one(parameters, held, tuple(inputs), targets)
+            return *(gradients[n] for n in names), *(after[n] for n in buffers), losses
+
+        return program
+
+    def _loss(
+        self,
+        parameters: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        inputs: tuple[Tensor, ...],
+        targets: Tensor,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        after = {name: b.clone() for name, b in buffers.items()}  # batch norm writes its statistics in place
+        with Unfolded() if self._unfolded else nullcontext():
+            outputs = functional_call(self._model, {**parameters, **after}, inputs)
+        return mean_loss(self._workload, outputs, targets), after

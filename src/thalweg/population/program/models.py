@@ -1,0 +1,130 @@
+"""A seed's model, and models stacked along a leading member dimension."""
+
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from thalweg.errors import InputError
+from thalweg.population.program.failures import exhausted, users_fault
+from thalweg.population.program.randomness import PythonRandomness
+from thalweg.workloads.workload import Workload
+
+BUILDING = threading.local()
+"""Whether this thread is within `model()`, while which no other can build one."""
+
+
+def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
+    """A seed's model on a device, in training mode."""
+    try:
+        model = made(workload, seed)
+        model.to(device)  # whatever these return: somebody may have overridden them
+        model.train()
+        return model
+    except InputError:
+        raise
+    except Exception as error:
+        raise error if exhausted(error) else users_fault(workload, error) from error
+
+
+def made(workload: Workload, seed: int) -> nn.Module:
+    """`torch.manual_seed(seed); random.seed(seed); numpy.random.seed(seed); model()`.
+
+    The random state of all three is left as it was found.
+    """
+    with PythonRandomness(seed), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        BUILDING.now = True
+        try:
+            return _checked(workload)
+        finally:
+            BUILDING.now = False
+
+
+def _checked(workload: Workload) -> nn.Module:
+    try:
+        model = workload.model()
+        if not isinstance(model, nn.Module):
+            raise InputError(f"model() must return an nn.Module, got {type(model).__name__}.")
+        if any(
+            isinstance(p, UninitializedParameter | UninitializedBuffer) for p in (*model.parameters(), *model.buffers())
+        ):
+            raise InputError("model() must return a model whose lazy layers know their sizes: call it once on a batch.")
+        return model
+    except InputError:
+        raise
+    except Exception as error:
+        raise error if exhausted(error) else users_fault(workload, error) from error
+
+
+def forget_gradients(model: nn.Module) -> None:
+    """Without `zero_grad`, which somebody may have overridden."""
+    for p in model.parameters():
+        p.grad = None
+
+
+@dataclass
+class Stack:
+    """Models stacked: every tensor `[members, …]`. `parameters` are trained; `buffers` are whatever else they hold."""
+
+    parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+
+    @property
+    def members(self) -> int:
+        return len(next(iter(self.parameters.values())))
+
+    def keep(self, index: Tensor) -> "Stack":
+        """The chosen members, each tensor in the memory layout it had."""
+        return Stack(
+            {name: like(p, p[index]) for name, p in self.parameters.items()},
+            {name: b[index] for name, b in self.buffers.items()},
+        )
+
+
+def stack(
+    model_of_seed: dict[int, nn.Module], seeds: list[int], trained: set[str], output_major: Collection[str] = ()
+) -> Stack:
+    """One copy of its seed's model per member. Parameters outside `trained` count as buffers.
+
+    Weights of linear layers are laid out as `input_major` does, but for those named in `output_major`.
+    """
+    states = {seed: state(model) for seed, model in model_of_seed.items()}
+    transposed = {
+        f"{name}.weight".removeprefix(".")
+        for name, module in next(iter(model_of_seed.values())).named_modules()
+        if isinstance(module, nn.Linear)
+    }.difference(output_major)
+    parameters, buffers = {}, {}
+    for name in next(iter(states.values())):
+        tensor = torch.stack([states[seed][name] for seed in seeds])
+        if name in trained:
+            parameters[name] = input_major(tensor) if name in transposed else tensor
+        else:
+            buffers[name] = tensor
+    return Stack(parameters, buffers)
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer by name, detached."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: tensor.detach() for name, tensor in named}
+
+
+def input_major(weight: Tensor) -> Tensor:
+    """A linear weight `[members, out, in]` laid out in memory as `[members, in, out]`.
+
+    Small batches multiply with it as it lies, several times faster where the input is wide.
+    """
+    return weight.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def like(layout: Tensor, values: Tensor) -> Tensor:
+    """`values` in the memory layout of `layout` (whose member count may differ)."""
+    order = sorted(range(1, layout.ndim), key=layout.stride, reverse=True)
+    order = [0, *order]
+    inverse = sorted(range(layout.ndim), key=order.__getitem__)
+    return values.permute(order).contiguous().permute(inverse)

@@ -1,0 +1,1 @@
+"""Many runs trained: vectorized, captured or by the plain loop."""

@@ -1,0 +1,118 @@
+"""Training that stopped between two steps, on disk: what it takes to go on bit for bit."""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from thalweg.population.updates.members import Member
+from thalweg.population.updates.snapshot import State
+
+FORMAT = 1
+logger = logging.getLogger(__name__)
+
+
+class Checkpoint:
+    """Where the training of some members is kept while it goes on, and how often.
+
+    path: a file of its own; `None` where nothing is kept. every: seconds between two, above 0.
+    """
+
+    def __init__(self, path: Path | None = None, every: float = 60.0, members: Sequence[Member] = ()) -> None:
+        self._path, self._every, self._whose = path, every, _described(members)
+        self._last, self._failed = time.monotonic(), False
+
+    @property
+    def kept(self) -> bool:
+        """Whether anything is kept."""
+        return self._path is not None
+
+    def due(self) -> bool:
+        """Whether the last one is old enough."""
+        return self._path is not None and time.monotonic() - self._last >= self._every
+
+    def save(self, state: State) -> None:
+        """Puts it in place of the one before, at once or not at all. Where that fails, training goes on without."""
+        if self._path is None:
+            return
+        from safetensors import SafetensorError
+
+        try:
+            _write(self._path, state, self._whose)
+            logger.debug("checkpoint after step %s: %s", state.facts.get("step"), self._path.name)
+        except (OSError, SafetensorError, RuntimeError, MemoryError) as error:
+            level = logging.DEBUG if self._failed else logging.WARNING
+            logger.log(level, "A checkpoint could not be written: %s; training goes on without it.", error)
+            self._failed = True
+        self._last = time.monotonic()
+
+    def load(self) -> State | None:
+        """What was saved last; `None` where nothing was, or it is of other members or another format."""
+        if self._path is None or not self._path.exists():
+            return None
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self._path, "pt") as file:
+                facts = json.loads(file.metadata()["facts"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            logger.warning("The checkpoint %s cannot be read: %s; its runs begin again.", self._path, error)
+            return None
+        same = facts.pop("format") == FORMAT and facts.pop("members") == self._whose
+        return State(tensors, facts) if same else None
+
+    def discard(self) -> None:
+        """Removes it, once what it led to is kept elsewhere."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a stage. folder: where they lie; `None` for none. first: the place of its first run."""
+
+    folder: Path | None = None
+    every: float = 60.0
+    first: int = 0
+
+    def of(self, part: Iterable[int], members: Sequence[Member]) -> Checkpoint:
+        """That of the members at these places of the stage."""
+        if self.folder is None:
+            return Checkpoint()
+        places = ",".join(str(self.first + i) for i in sorted(part))
+        name = hashlib.blake2b(places.encode(), digest_size=8).hexdigest()
+        return Checkpoint(self.folder / f"{name}.safetensors", self.every, members)
+
+
+def _described(members: Sequence[Member]) -> str:
+    text = repr([(m.recipe.name, sorted(m.values.items()), m.seed) for m in members])
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _write(path: Path, state: State, whose: str) -> None:
+    from safetensors.torch import save_file
+
+    facts = json.dumps({**state.facts, "format": FORMAT, "members": whose})
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "rb+") as file:
+            save_file({name: _plain(t) for name, t in state.tensors.items()}, temporary, {"facts": facts})
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """On the CPU, in memory of its own and in order, as the format wants it."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

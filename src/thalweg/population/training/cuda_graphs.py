@@ -1,0 +1,146 @@
+"""Training steps on a GPU that the CPU does not wait for: the second of a shape is recorded as a graph, and repeated.
+
+A step is then one launch, however many members and operations it has. Losses, and who diverged, stay on the device
+until they are asked for.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from thalweg.errors import first_line
+from thalweg.execution.gpu import passes
+from thalweg.population.program.failures import exhausted
+from thalweg.population.program.gradients import GradientProgram
+from thalweg.population.program.models import Stack
+from thalweg.population.training.batches import batch_at
+from thalweg.population.training.job import Job
+from thalweg.population.updates.clipping import within
+from thalweg.population.updates.on_device import Following
+from thalweg.population.updates.parts import Gradient
+from thalweg.population.updates.updates import Updates
+
+logger = logging.getLogger(__name__)
+
+RECORD = ("cuda",)
+"""Devices whose kernels can be recorded. Elsewhere they are launched one by one, but not waited for either."""
+
+
+@dataclass
+class _Shape:
+    """Steps of batches of one shape. index: the samples of the next. like: the gradients of the first.
+
+    kept: what the recorded step needs, and nobody else holds.
+    """
+
+    index: Tensor
+    like: Mapping[str, Gradient]
+    repeat: Callable[[], object] | None = None
+    kept: Any = None
+
+
+class Recorded:
+    """Steps of a stack of members whose models draw no random numbers."""
+
+    def __init__(
+        self, job: Job, stack: Stack, program: GradientProgram, updates: Updates, seeds: Sequence[int]
+    ) -> None:
+        self._job, self._stack, self._program, self._seeds = job, stack, program, seeds
+        device, members = job.device, stack.members
+        most = max(end - start for start, end in pairwise([0, *job.workload.milestones]))
+        self._following = Following(updates, most, device)
+        self._place = torch.zeros(1, dtype=torch.int64, device=device)
+        self._t = torch.zeros(1, dtype=torch.float64, device=device)
+        self._active = torch.ones(members, dtype=torch.int64, device=device)
+        self._losses = torch.zeros(most, members, dtype=torch.float64, device=device)
+        self._shapes: dict[torch.Size, _Shape] = {}
+        self._samples: list[int] = []
+        self._first, self._noted = 1, 0
+
+    @property
+    def reason(self) -> str:
+        """Why no step is recorded, if so."""
+        return self._program.unrecorded
+
+    def begin(self, first: int, steps: int, active: NDArray[np.bool_]) -> None:
+        """Steps `first`, …, `first + steps - 1` come, of the members that are active."""
+        self._first, self._samples, self._noted = first, [], 0
+        self._place.zero_()
+        self._t.fill_(first)
+        self._active.copy_(torch.from_numpy(active.astype(np.int64)))
+        self._following.begin(first, steps)
+
+    def step(self, index: Tensor) -> None:
+        """The next step, with the samples at `index`, `[batch]` or `[members, batch]`."""
+        shape = self._shapes.get(index.shape)
+        self._samples.append(index.shape[-1])
+        if shape is None:  # traces and compiles
+            index = index.to(self._job.device, copy=True)
+            self._shapes[index.shape] = _Shape(index, self._carry_out(index))
+            return
+        shape.index.copy_(passes.at_rest(index, self._job.device), non_blocking=True)
+        if shape.repeat is None:
+            shape.repeat = self._record(shape)
+            shape.like = {}
+        shape.repeat()
+
+    def notes(self) -> list[tuple[int, NDArray[np.float64], int]]:
+        """(step, losses `[members]`, samples) of the steps since they began, or since this was asked."""
+        begin, end = self._noted, len(self._samples)
+        losses = self._losses[begin:end].cpu().numpy()
+        self._following.settle()
+        self._noted = end
+        return [(self._first + i, losses[i - begin], self._samples[i]) for i in range(begin, end)]
+
+    def _carry_out(self, index: Tensor) -> Mapping[str, Gradient]:
+        """One step, by what is on the device; returns the gradients."""
+        batch = batch_at(self._job.workload.train, index)
+        made, losses, buffers = self._program(self._stack, batch, self._seeds, 0)
+        gradients = within(made, self._job.clip_norm, self._stack.parameters)
+        self._active.mul_(torch.isfinite(losses))
+        self._losses.index_copy_(0, self._place, losses.double()[None])
+        self._following.step(self._place, self._t, gradients, self._active)
+        for name, buffer in buffers.items():
+            self._stack.buffers[name].copy_(buffer)
+        self._place.add_(1)
+        self._t.add_(1)
+        return gradients
+
+    def _record(self, shape: _Shape) -> Callable[[], object]:
+        """What carries out a step of this shape; recorded where that can be."""
+        if self._job.device.type in RECORD and not self.reason:
+            own = self._following.own(shape.like)
+            try:
+                repeat = record(lambda: self._carry_out(shape.index), self._job.device)
+                self._following.send()
+                shape.kept = own
+                return repeat
+            except RuntimeError as error:
+                if exhausted(error):
+                    raise
+                why = first_line(error.__context__ or error)  # at the end of a recording, torch says that it failed
+                self._program.unrecorded = f"its steps are launched one by one: {why}"
+                logger.warning("A training step cannot be recorded as a CUDA graph: %s", why)
+            finally:
+                self._following.own(shape.like)  # for whoever comes next
+        return lambda: self._carry_out(shape.index)
+
+
+def record(step: Callable[[], object], device: torch.device) -> Callable[[], object]:
+    """What repeats, in one launch, the kernels that the step launches; recording them carries none out."""
+    graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(device)
+    stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own may be another device's
+    try:
+        with torch.cuda.device(device), torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            step()
+    except BaseException:
+        torch.cuda.set_stream(before)  # which torch leaves as it is where a recording fails at its end
+        raise
+    return graph.replay

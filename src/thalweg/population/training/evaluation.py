@@ -1,0 +1,209 @@
+"""Losses and metrics of members on a split, in evaluation mode.
+
+The model sees the same chunks of samples however many runs are evaluated at once: one whose answers depend on the
+whole batch would else be measured otherwise. Members are what is cut where memory asks for it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_leaves, tree_map
+
+from thalweg.execution.dispatch import on_gpu
+from thalweg.population.program.failures import exhausted
+from thalweg.population.program.models import Stack
+from thalweg.population.program.randomness import seeded
+from thalweg.population.training.job import Job
+from thalweg.population.training.pieces import Sums, measured, piecewise
+from thalweg.workloads.workload import Split
+
+CHUNK, CHUNK_ON_GPU = 256, 1024  # samples in one forward pass, at most
+CHUNK_ELEMENTS, LEAST = 1 << 20, 16  # numbers of all inputs in one, and samples that it has all the same
+SAMPLES_AT_ONCE = 4096  # samples × members in one forward pass: more leave the caches
+SAMPLES_ON_GPU = 1 << 18  # the same where there are hardly any
+MADE_OF_OUTPUTS = 5  # tensors of the outputs' size that are held: they, in pieces and joined, and what a loss makes
+ALIKE = 1e-2  # by which a member's metric and loss may differ together and alone, by rounding
+OUTPUTS, OUTPUTS_ON_GPU = 8 << 20, 1 << 30  # bytes of outputs that are held at once, of more than one member
+
+
+class Unjoinable(Exception):  # noqa: N818 - not an error: the split is evaluated in one pass then
+    """Outputs of parts of a split that do not make one of the whole."""
+
+
+class Evaluator:
+    """Evaluates stacks of one model, or the model itself. One thread uses it at a time.
+
+    live: whether the model is the one that is trained, and is put back into training mode. Otherwise its own tensors
+    and mode are of no account.
+    """
+
+    def __init__(self, job: Job, model: nn.Module, *, live: bool = False) -> None:
+        self._job, self._workload, self._model, self._live = job, job.workload, model, live
+        gpu = on_gpu(job.device)
+        self._at_once = SAMPLES_ON_GPU if gpu else SAMPLES_AT_ONCE
+        self._outputs = OUTPUTS_ON_GPU if gpu else OUTPUTS
+        self._chunk = chunk_size(job)
+        self._pieces = piecewise(job.workload)
+        self._one_by_one = False
+        self._checked: dict[int, Split] = {}
+        if not live:
+            model.eval()
+
+    def together(
+        self, stack: Stack, split: Split, seeds: Sequence[int], step: int, *, loss: bool = False
+    ) -> tuple[list[float], list[float]]:
+        """(metric of each member, loss of each member if asked for) over the whole split."""
+        tensors = {**stack.parameters, **stack.buffers}
+        if not self._one_by_one:
+            try:
+                found = self._vectorized(tensors, split, stack.members, loss)
+                if id(split) in self._checked or self._agrees(tensors, split, seeds[0], step, found):
+                    return found
+                self._one_by_one = True
+            except Exception as error:
+                if exhausted(error) and self._members_at_once(split) > 1:
+                    self._at_once, self._outputs = self._at_once // 8, self._outputs // 8
+                    return self.together(stack, split, seeds, step, loss=loss)
+                self._one_by_one = True  # random, or without a batching rule, in evaluation only; or wrong, as it says
+        each = [
+            self.alone({name: t[m].contiguous() for name, t in tensors.items()}, split, seed, step, loss=loss)
+            for m, seed in enumerate(seeds)
+        ]
+        return [metric for metric, _ in each], [value for _, value in each]
+
+    def _agrees(
+        self, tensors: Mapping[str, Tensor], split: Split, seed: int, step: int, found: tuple[list[float], list[float]]
+    ) -> bool:
+        """Whether the first member alone is measured as it was together; asked once of each split."""
+        self._checked[id(split)] = split  # held, so that its id stays its own
+        own = {name: t[0].contiguous() for name, t in tensors.items()}
+        metric, loss = self.alone(own, split, seed, step, loss=bool(found[1]))
+        ours, theirs = [metric, loss][: 1 + bool(found[1])], [values[0] for values in found if values]
+        return all(
+            a == b or math.isclose(a, b, rel_tol=ALIKE, abs_tol=ALIKE) or (math.isnan(a) and math.isnan(b))
+            for a, b in zip(ours, theirs, strict=True)
+        )
+
+    def alone(
+        self, tensors: Mapping[str, Tensor] | None, split: Split, seed: int, step: int, *, loss: bool = False
+    ) -> tuple[float, float]:
+        """(metric, loss if asked for, else NaN) of one model with these tensors, or with its own where `None`."""
+        with torch.no_grad(), seeded(seed, -step, random=self._job.random, outside=self._job.outside):
+            self._model.eval()
+            try:
+                metrics, losses = self._measured_alone(tensors, split, loss)
+            except Unjoinable:
+                self._chunk = max(self._chunk, len(split))
+                metrics, losses = self._measured_alone(tensors, split, loss)
+            finally:
+                if self._live:
+                    self._model.train()
+        return metrics[0], losses[0] if loss else math.nan
+
+    def _measured_alone(
+        self, tensors: Mapping[str, Tensor] | None, split: Split, loss: bool
+    ) -> tuple[list[float], list[float]]:
+        outputs = (_unsqueezed(self._called(tensors, inputs)) for inputs in self._chunks(split))
+        return self._measured(outputs, split, 1, loss)
+
+    def _called(self, tensors: Mapping[str, Tensor] | None, inputs: tuple[Tensor, ...]) -> Any:
+        return self._model(*inputs) if tensors is None else functional_call(self._model, dict(tensors), inputs)
+
+    def _vectorized(
+        self, tensors: dict[str, Tensor], split: Split, members: int, loss: bool
+    ) -> tuple[list[float], list[float]]:
+        forward = vmap(self._called, in_dims=(0, None))
+        count = self._members_at_once(split)
+        metrics: list[float] = []
+        losses: list[float] = []
+        with torch.no_grad():
+            for first in range(0, members, count):
+                of_these = {name: t[first : first + count] for name, t in tensors.items()}
+                outputs = (forward(of_these, inputs) for inputs in self._chunks(split))
+                more = self._measured(outputs, split, min(count, members - first), loss)
+                metrics, losses = metrics + more[0], losses + more[1]
+        return metrics, losses
+
+    def _members_at_once(self, split: Split) -> int:
+        """By the samples that are passed through the model together, and by the outputs that are held meanwhile."""
+        samples = min(self._chunk, len(split))
+        held = (samples if self._divides(split) else len(split)) * self._job.output_bytes
+        return max(1, min(self._at_once // samples, self._outputs // max(1, held)))
+
+    def _measured(
+        self, outputs: Iterator[Any], split: Split, members: int, loss: bool
+    ) -> tuple[list[float], list[float]]:
+        """(metrics, losses if asked for) of outputs `[members, chunk, …]`, chunk by chunk."""
+        if self._divides(split):
+            sums = Sums(self._workload, members, loss=loss)
+            for targets in torch.split(split.targets, self._sizes(split)):
+                sums.add(next(outputs), targets)  # nothing holds a piece while the next is made
+            return sums.metrics, sums.losses
+        return measured(self._workload, _join(list(outputs)), split.targets, members, loss=loss)
+
+    def _divides(self, split: Split) -> bool:
+        return self._pieces is not None and self._pieces(split.targets)
+
+    def _sizes(self, split: Split) -> list[int]:
+        """Samples of each chunk: none of one sample, which batch norm would refuse, where the split has more."""
+        sizes = [self._chunk] * (len(split) // self._chunk)
+        rest = len(split) % self._chunk
+        return [*sizes[:-1], sizes[-1] + 1] if rest == 1 and sizes else [*sizes, *([rest] if rest else [])]
+
+    def _chunks(self, split: Split) -> Iterator[tuple[Tensor, ...]]:
+        """Copies: a model may write into its inputs."""
+        for xs in zip(*(torch.split(x, self._sizes(split)) for x in split.inputs), strict=True):
+            yield tuple(x.clone() for x in xs)
+
+
+def evaluation_bytes(job: Job, members: int) -> int:
+    """Bytes that one worker holds while it evaluates so many: outputs, of at least one member at once, and what loss
+    and metric make of them."""
+    one, most = outputs_of_one(job), OUTPUTS_ON_GPU if on_gpu(job.device) else OUTPUTS
+    return MADE_OF_OUTPUTS * max(one, min(members * one, most))
+
+
+def outputs_of_one(job: Job) -> int:
+    """Bytes of the outputs of one member that have to be there at once: of a chunk, or of a whole split."""
+    able = piecewise(job.workload)
+    splits = [s for s in (job.workload.train, job.workload.validation, job.workload.test) if s is not None]
+    samples = (min(chunk_size(job), len(s)) if able and able(s.targets) else len(s) for s in splits)
+    return job.output_bytes * max(samples)
+
+
+def chunk_size(job: Job) -> int:
+    """Samples in one forward pass of evaluation, by the data alone; all, where outputs are not by samples."""
+    if job.whole_outputs:
+        return max(len(s) for s in (job.workload.train, job.workload.validation, job.workload.test) if s is not None)
+    most, elements = (CHUNK_ON_GPU, CHUNK_ELEMENTS << 4) if on_gpu(job.device) else (CHUNK, CHUNK_ELEMENTS)
+    of_sample: int = sum(x[0].numel() for x in job.workload.train.inputs)
+    return max(LEAST, min(most, elements // max(1, of_sample)))
+
+
+def output_bytes(outputs: Any, samples: int) -> int:
+    """Of what a model returned for so many samples, the bytes of one."""
+    tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+    return sum(t.numel() * t.element_size() for t in tensors) // max(1, samples)
+
+
+def _unsqueezed(outputs: Any) -> Any:
+    return tree_map(lambda o: o[None] if isinstance(o, Tensor) else o, outputs)
+
+
+def _join(parts: list[Any]) -> Any:
+    def join(*pieces: Any) -> Any:
+        if isinstance(pieces[0], Tensor):
+            if len({(*p.shape[:1], *p.shape[2:]) for p in pieces}) > 1:
+                raise Unjoinable
+            return torch.cat(pieces, 1)
+        if any(piece is not pieces[0] and repr(piece) != repr(pieces[0]) for piece in pieces):
+            raise Unjoinable
+        if not isinstance(pieces[0], bool | int | float | str | None):  # that of one piece says nothing of the others
+            raise Unjoinable
+        return pieces[0]
+
+    return parts[0] if len(parts) == 1 else tree_map(join, *parts)

@@ -1,0 +1,91 @@
+"""What is noted of members while they train, and which of them still do."""
+
+from dataclasses import astuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thalweg.population.training.start import Start
+from thalweg.population.updates.snapshot import State
+from thalweg.records.types import Measurement
+
+Floats = NDArray[np.float64]
+LISTS = ("initial_loss", "diverged_at", "test", "best_test")  # of one value a member
+UNKNOWN = Start(None, 0.0)
+
+
+class Curves:
+    """Curves of `members` runs. `active` says which have not diverged; the others are noted no further."""
+
+    def __init__(self, members: int, *, higher_is_better: bool) -> None:
+        self.active = np.ones(members, np.bool_)
+        self.measured: list[list[Measurement]] = [[] for _ in range(members)]
+        self.initial_loss: list[float | None] = [None] * members
+        self.starts = [UNKNOWN] * members
+        self.diverged_at: list[int | None] = [None] * members
+        self.test: list[float | None] = [None] * members
+        self.best_test: list[float | None] = [None] * members
+        self._sign = 1.0 if higher_is_better else -1.0
+        self._best = np.full(members, -np.inf)
+        self._sum, self._samples = np.zeros(members), 0
+
+    def batch(self, step: int, losses: Floats, samples: int) -> None:
+        """Notes the losses `[members]` of a batch, before its update. A loss that is not finite ends its run."""
+        if step == 1:
+            self.initial_loss = [float(x) if np.isfinite(x) else None for x in losses]
+        finite = np.isfinite(losses)
+        if not finite.all():
+            self.end(~finite, step)
+        self._sum += np.where(finite, losses, 0.0) * samples
+        self._samples += samples
+
+    def end(self, members: NDArray[np.bool_], step: int) -> None:
+        """These members diverged at this step, unless they had before."""
+        for m in np.flatnonzero(members & self.active):
+            self.diverged_at[m] = step
+        self.active &= ~members
+
+    def measure(self, step: int, validation_metric: Floats, validation_loss: Floats) -> NDArray[np.bool_]:
+        """Notes a measurement after `step`; says which members' validation metric is their best so far."""
+        train = self._sum / max(self._samples, 1)
+        for m in np.flatnonzero(self.active):
+            values = float(train[m]), _finite(validation_loss[m]), _finite(validation_metric[m])
+            self.measured[m].append(Measurement(step, *values))
+        self._sum, self._samples = np.zeros_like(self._sum), 0
+        signed = np.where(np.isfinite(validation_metric), self._sign * validation_metric, -np.inf)
+        improved: NDArray[np.bool_] = self.active & (signed > self._best)
+        self._best = np.where(improved, signed, self._best)
+        return improved
+
+    def state(self) -> State:
+        """All that was noted; floats come back from JSON as they were."""
+        facts = {name: getattr(self, name) for name in LISTS} | {
+            "starts": [astuple(start) for start in self.starts],
+            "measured": [[astuple(m) for m in of] for of in self.measured],
+            "active": self.active.tolist(),
+            "best": self._best.tolist(),
+            "sum": self._sum.tolist(),
+            "samples": self._samples,
+        }
+        return State({}, facts)
+
+    def restore(self, state: State) -> None:
+        """Goes on from a `state`."""
+        facts = state.facts
+        for name in LISTS:
+            setattr(self, name, facts[name])
+        self.starts = [Start(*start) for start in facts["starts"]]
+        self.measured = [[Measurement(*m) for m in of] for of in facts["measured"]]
+        self.active = np.array(facts["active"], np.bool_)
+        self._best, self._sum, self._samples = np.array(facts["best"]), np.array(facts["sum"]), facts["samples"]
+
+    def tested(self, metric: Floats, improved: NDArray[np.bool_]) -> None:
+        """Notes the test metric of this measurement: as the last, and as the best where it is the best."""
+        for m in np.flatnonzero(self.active):
+            self.test[m] = _finite(metric[m])
+            if improved[m]:
+                self.best_test[m] = self.test[m]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,149 @@
+"""The live model beside a population through its first epoch: whether the traced program still does what it does.
+
+Python state that changes late, and lies where no fingerprint reaches, shows here and nowhere earlier.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.population.program.failures import Disagreement
+from thalweg.population.program.gradients import GradientProgram, Made, of_member
+from thalweg.population.program.losses import mean_loss
+from thalweg.population.program.models import Stack, build, forget_gradients, state
+from thalweg.population.program.python_state import changed, fingerprints
+from thalweg.population.program.randomness import seeded
+from thalweg.population.program.reasons import CHANGING, of_state
+from thalweg.population.training.batches import Batch, batch_at
+from thalweg.population.training.job import Job
+from thalweg.population.training.loop import gradients_of
+from thalweg.population.training.verification import Expected, close, difference
+
+DISTANCES = (1, 2, 3, 10, 100)
+"""Calls at which gradients and buffers are compared, too; so are they at the last. Losses are at every call."""
+
+SHARE = 0.05  # of the population's steps that are called for the whole first epoch
+FEWEST = 100  # steps that are called where that is too much
+
+
+class LiveModel:
+    """One member's model, called with every batch of it. Raises `Disagreement` where the program does otherwise."""
+
+    def __init__(self, job: Job, program: GradientProgram, seed: int, members: int) -> None:
+        self._job, self._program, self._seed = job, program, seed
+        self._calls, self._last = 0, 0 if program.trusted else _calls(job, members)
+        self._expected: Expected | None = None
+        if self.follows:
+            self._model = build(job.workload, seed, job.device)
+            self._before = fingerprints(job.workload, self._model)
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is still called."""
+        return self._calls < self._last
+
+    def call(self, stack: Stack, seeds: Sequence[int], going: Sequence[bool], index: Tensor, step: int) -> bool:
+        """Calls it on the next batch of the first member of its seed that still trains; whether to `compare` it then.
+
+        seeds, going: of each member in the stack, and whether it still trains. index: the samples that the members see,
+        `[batch]` or `[members, batch]`.
+        """
+        own = (m for m, (seed, goes) in enumerate(zip(seeds, going, strict=True)) if goes and seed == self._seed)
+        self._member = next(own, -1)
+        if self._member < 0:  # it shows nothing any more
+            self._last = self._calls
+            return False
+        self._calls += 1
+        self._step = step
+        self._batch = batch_at(self._job.workload.train, index if index.ndim == 1 else index[self._member])
+        self._become(stack)
+        self._expected = None
+        if self._calls in DISTANCES or self._calls == self._last:
+            self._look()
+        else:
+            self._loss = self._forward(self._batch, step)
+        return True
+
+    def _become(self, stack: Stack) -> None:
+        """Sets it to its member."""
+        with torch.no_grad():
+            for name, tensor in state(self._model).items():
+                held = stack.parameters[name] if name in stack.parameters else stack.buffers[name]
+                tensor.copy_(held[self._member])
+
+    def _look(self) -> None:
+        """Notes its loss, gradients and buffers, and whether its code has changed what it holds."""
+        self._expected = self._given(self._batch, self._step)
+        name = changed(self._before, fingerprints(self._job.workload, self._model))
+        if name:
+            raise Disagreement(of_state(name))
+
+    def compare(self, stack: Stack, made: Made) -> None:
+        """With what the program gives for the same stack."""
+        if self._expected is None:
+            agrees = close(made[1][self._member], torch.tensor(self._loss, dtype=torch.float64))
+            found = "" if agrees else "the loss"
+        else:
+            gradients = of_member(made[0], stack.parameters, self._member)
+            buffers = {name: b[self._member] for name, b in made[2].items()}
+            found = difference(self._job, self._expected, made[1][self._member], gradients, buffers)
+        if found and self._differs_in_double(stack):
+            at = f"differs from the live model's at step {self._step}"
+            raise Disagreement(found if found == CHANGING else f"traced, {found} {at}")
+        self._program.trusted |= self._calls == self._last
+
+    def _forward(self, batch: Batch, step: int) -> float:
+        with torch.no_grad(), seeded(self._seed, step, random=self._job.random):
+            return float(mean_loss(self._job.workload, self._model(*batch[0]), batch[1]))
+
+    def _given(self, batch: Batch, step: int) -> Expected:
+        loss, gradients = gradients_of(self._job, self._model, batch, self._seed, step)
+        return Expected(loss, gradients, state(self._model))
+
+    def _differs_in_double(self, stack: Stack) -> bool:
+        """In float32 some unit may lie within rounding of ReLU's kink, where gradients jump."""
+        floats = [t for t in state(self._model).values() if t.is_floating_point()]
+        if any(t.dtype != torch.float32 for t in floats):
+            return True
+        one = Stack(*(_doubled(of, self._member) for of in (stack.parameters, stack.buffers)))
+        inputs, targets = tuple(_double(x) for x in self._batch[0]), _double(self._batch[1])
+        try:
+            expected = self._in_double(one, (inputs, targets))
+            program = self._program.of(self._job.workload, self._double_model())
+            lifted = (inputs, targets) if program.shared else (tuple(x[None] for x in inputs), targets[None])
+            made, losses, buffers = program(one, lifted, [self._seed], self._step)
+        except Exception:  # the model insists on float32
+            return True
+        first = {name: b[0] for name, b in buffers.items()}
+        return bool(difference(self._job, expected, losses[0], of_member(made, one.parameters, 0), first))
+
+    def _in_double(self, one: Stack, batch: Batch) -> Expected:
+        self._model.double()
+        try:
+            with torch.no_grad():
+                for name, tensor in state(self._model).items():
+                    tensor.copy_((one.parameters | one.buffers)[name][0])
+            expected = self._given(batch, self._step)
+            return Expected(expected.loss, expected.gradients, {n: b.clone() for n, b in expected.buffers.items()})
+        finally:
+            forget_gradients(self._model)
+            self._model.float()
+
+    def _double_model(self) -> nn.Module:
+        return build(self._job.workload, self._seed, self._job.device).double()
+
+
+def _calls(job: Job, members: int) -> int:
+    """Steps to call it at: the first epoch, or fewer where that would be a large part of the training."""
+    epoch, total = job.workload.steps_per_epoch, job.workload.total_steps
+    cheap = epoch <= SHARE * total * members
+    return min(total, epoch if cheap else min(epoch, FEWEST))
+
+
+def _doubled(tensors: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
+    return {name: _double(t[member : member + 1]) for name, t in tensors.items()}
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor

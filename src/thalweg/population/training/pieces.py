@@ -1,0 +1,109 @@
+"""Loss and metric of outputs: of all at once, or as sums over pieces where both are means over samples."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import vmap
+from torch.utils._pytree import tree_map
+
+from thalweg.errors import InputError, shown
+from thalweg.options.kinds import as_number
+from thalweg.population.program.losses import mean_loss
+from thalweg.workloads.accuracy import Accuracy
+from thalweg.workloads.losses import ignored_label
+from thalweg.workloads.metrics import Metric, mae, mse
+from thalweg.workloads.workload import Workload
+
+MEANS = (mse, mae)
+"""Metrics that are means over samples; accuracy is one where no label is passed over."""
+
+LABELLED = (F.cross_entropy, F.nll_loss, nn.CrossEntropyLoss, nn.NLLLoss)
+LOSSES = (
+    *LABELLED, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.binary_cross_entropy,
+    F.binary_cross_entropy_with_logits, nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss,
+    nn.BCEWithLogitsLoss,
+)  # fmt: skip
+"""Losses, or classes of them, that are means over samples as torch makes them."""
+
+
+def piecewise(workload: Workload) -> Callable[[Tensor], bool] | None:
+    """Says of targets whether loss and metric over them are means over samples; `None` where they never are.
+
+    Labels that the loss passes over, and weights of classes, make the mean of a piece count otherwise.
+    """
+    loss: Any = workload.loss
+    kind, metric = type(loss) if isinstance(loss, nn.Module) else loss, workload.metric.function
+    mean = isinstance(metric, Accuracy) or any(metric is of for of in MEANS)
+    known = mean and any(kind is of for of in LOSSES)
+    if not known or getattr(loss, "weight", None) is not None or getattr(loss, "reduction", "mean") != "mean":
+        return None
+    ignored = {ignored_label(loss)} if any(kind is of for of in LABELLED) else set()
+    ignored |= {metric.ignored} if isinstance(metric, Accuracy) and not metric.is_binary else set()
+    return lambda targets: targets.is_floating_point() or not any(_has(targets, label) for label in ignored)
+
+
+def _has(targets: Tensor, label: int | None) -> bool:
+    return label is not None and bool((targets.long() == label).any())
+
+
+class Sums:
+    """Metrics, and losses if asked for, of some members over pieces of a split."""
+
+    def __init__(self, workload: Workload, members: int, *, loss: bool) -> None:
+        self._workload, self._members, self._loss = workload, members, loss
+        self._samples, self._sums = 0, [[0.0] * members, [0.0] * members]
+
+    def add(self, outputs: Any, targets: Tensor) -> None:
+        """Of outputs `[members, piece, …]`."""
+        values = measured(self._workload, outputs, targets, self._members, loss=self._loss)
+        self._samples += len(targets)
+        for sums, more in zip(self._sums, values, strict=True):
+            sums[: len(more)] = [a + len(targets) * b for a, b in zip(sums, more, strict=False)]
+
+    @property
+    def metrics(self) -> list[float]:
+        return [x / self._samples for x in self._sums[0]]
+
+    @property
+    def losses(self) -> list[float]:
+        return [x / self._samples for x in self._sums[1]] if self._loss else []
+
+
+def measured(
+    workload: Workload, outputs: Any, targets: Tensor, members: int, *, loss: bool
+) -> tuple[list[float], list[float]]:
+    """(metrics, losses if asked for) of outputs `[members, samples, …]`."""
+    targets = targets.clone()  # the user's code may work on what it is given
+    losses: list[float] = []  # before the metric, for the same reason
+    if loss and members == 1:
+        losses = [float(mean_loss(workload, _member(outputs, 0), targets))]
+    elif loss:
+        losses = vmap(partial(mean_loss, workload), in_dims=(0, None))(outputs, targets).tolist()
+    return _metrics(workload.metric, outputs, targets, members), losses
+
+
+def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
+    """The metric's value. Raises `InputError` where it is not a number."""
+    value = metric.fresh()(outputs, targets)
+    read = float(value) if isinstance(value, bool) else as_number(value)
+    if read is None:
+        raise InputError(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
+    return read
+
+
+def _metrics(metric: Metric, outputs: Any, targets: Tensor, members: int) -> list[float]:
+    if not metric.vectorized or members == 1:
+        return [number(metric, _member(outputs, m), targets) for m in range(members)]
+    values = vmap(metric.fresh(), in_dims=(0, None))(outputs, targets)
+    if values.ndim != 1:
+        raise InputError(
+            f"The metric {metric.name!r} must return a number, got a tensor of shape {list(values.shape[1:])}."
+        )
+    return values.tolist()  # type: ignore[no-any-return]
+
+
+def _member(outputs: Any, m: int) -> Any:
+    return tree_map(lambda o: o[m] if isinstance(o, Tensor) else o, outputs)

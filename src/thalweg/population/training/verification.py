@@ -1,0 +1,133 @@
+"""The check before training: the tensor program against the plain loop, on three batches."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from thalweg.population.program.failures import Disagreement
+from thalweg.population.program.gradients import GradientProgram, whole
+from thalweg.population.program.models import build, stack, state
+from thalweg.population.program.randomness import GENERATOR
+from thalweg.population.program.reasons import CHANGING
+from thalweg.population.training.batches import take
+from thalweg.population.training.job import Job
+from thalweg.population.training.loop import gradients_of
+from thalweg.workloads.workload import Split, Workload
+
+SCALES = (1.0, 1.25)  # two members whose weights differ, so that control flow on values shows
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of the largest element
+ROUNDING = 1e-4  # of the model's largest gradient: below it a gradient is rounding, as a bias's before batch norm
+DOUBLED = 32  # samples of a batch in float64
+
+
+def first_batches(workload: Workload, count: int) -> list[tuple[tuple[Tensor, ...], Tensor]]:
+    """The first batches in the data's order; the last of three is as short as the last of an epoch."""
+    n, size = len(workload.train), workload.batch_size
+    last = min(size, n) if workload.drop_last else n % size or size
+    sizes = [min(size, n), min(size, n), last][:count]
+    indices = [torch.arange(i * size, i * size + s) % n for i, s in enumerate(sizes)]
+    return [(tuple(take(x, i) for x in workload.train.inputs), take(workload.train.targets, i)) for i in indices]
+
+
+def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
+    """Why the program must not be used; empty where it agrees with the loop.
+
+    Of a large model, some unit of some sample lies within rounding of ReLU's kink, where gradients jump: a difference
+    is one only if it remains in float64. What code makes of the parameters that it asks for may be too little to show
+    elsewhere.
+    """
+    try:
+        with GENERATOR, warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*performance drop.*")
+            reason = _compare(job, program, seed)
+            if not reason and job.asks_for_parameters:
+                reason = _compare(*_in_double(job, program, seed), seed)
+            elif reason:
+                reason = reason if _compare(*_in_double(job, program, seed), seed) else ""
+            return reason
+    except Disagreement as error:
+        return str(error)
+    except Exception as error:  # whatever tracing raises means that this model cannot be traced
+        text = str(error).strip().split("\n")[0]
+        return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]})"
+
+
+def _in_double(job: Job, program: GradientProgram, seed: int) -> tuple[Job, GradientProgram]:
+    """The same in float64, on smaller batches: convolutions in float64 are an order of magnitude slower."""
+    workload = job.workload
+    size = min(workload.batch_size, DOUBLED)
+    first = slice(3 * size + min(len(workload.train) % workload.batch_size, size - 1))  # an epoch's last may be short
+    inputs = tuple(_double(x[first]) for x in workload.train.inputs)
+    train = Split(inputs, _double(workload.train.targets[first]))
+    doubled = replace(workload, batch_size=size, train=train, model=lambda: workload.model().double())
+    return replace(job, workload=doubled), program.of(doubled, build(doubled, seed, job.device))
+
+
+def _double(data: Tensor) -> Tensor:
+    return data.double() if data.is_floating_point() else data
+
+
+def _compare(job: Job, program: GradientProgram, seed: int) -> str:
+    """Three steps of plain gradient descent by both, losses, gradients and buffers compared at each."""
+    models = [build(job.workload, seed, job.device) for _ in SCALES]
+    with torch.no_grad():
+        for model, scale in zip(models, SCALES, strict=True):
+            for p in model.parameters():
+                p.mul_(scale)
+        stacked = stack(dict(enumerate(models)), list(range(len(models))), set(job.trained))
+        for step, batch in enumerate(first_batches(job.workload, 3), 1):
+            made, losses, buffers = program(stacked, batch, [seed] * len(models), step)
+            gradients = whole(made, stacked.parameters)
+            stacked.buffers = buffers
+            for m, model in enumerate(models):
+                loss, expected = gradients_of(job, model, batch, seed, step)
+                of_model = Expected(loss, expected, state(model))
+                found = difference(job, of_model, losses[m], _at(gradients, m), _at(buffers, m))
+                if found:
+                    return (
+                        found if found == CHANGING else f"traced, {found} differs from the plain loop's at batch {step}"
+                    )
+                for name, parameter in model.named_parameters():
+                    if name in expected:
+                        parameter.sub_(0.01 * expected[name])
+            for name, tensor in stacked.parameters.items():
+                tensor.sub_(0.01 * gradients[name])
+    return ""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a model gives for a batch; its buffers are those after it."""
+
+    loss: float
+    gradients: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+
+
+def difference(
+    job: Job, expected: Expected, loss: Tensor, gradients: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
+) -> str:
+    """What one member's program computes otherwise than its model; empty where they agree."""
+    if set(expected.gradients) != set(job.trained):
+        return CHANGING
+    pairs = [("the loss", loss, torch.tensor(expected.loss, dtype=torch.float64))]
+    pairs += [(f"the buffer {name}", b, expected.buffers[name]) for name, b in buffers.items()]
+    wrong = [name for name, ours, theirs in pairs if not close(ours, theirs)]
+    least = ROUNDING * max(float(g.abs().max()) for g in expected.gradients.values())
+    wrong += [f"the gradient of {n}" for n, g in expected.gradients.items() if not close(gradients[n], g, least)]
+    return wrong[0] if wrong else ""
+
+
+def _at(tensors: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
+    return {name: tensor[member] for name, tensor in tensors.items()}
+
+
+def close(ours: Tensor, theirs: Tensor, least: float = 1e-6) -> bool:
+    """Whether two tensors agree, by the largest element or by `least` where all are smaller."""
+    tolerance = TOLERANCE.get(ours.dtype, TOLERANCE[torch.float32])
+    ours, theirs = ours.detach().double(), theirs.detach().double().to(ours.device)
+    scale = max(1e-6, least, float(theirs.abs().max()))
+    return bool(torch.allclose(ours, theirs, rtol=0, atol=tolerance * scale, equal_nan=True))

@@ -1,0 +1,1 @@
+"""The update of all members at once, and what they are."""

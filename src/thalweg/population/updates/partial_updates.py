@@ -1,0 +1,95 @@
+"""The updates of one member whose parameters have gradients at some steps only, as torch skips those that have none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.population.updates.members import Member
+from thalweg.population.updates.parts import Mask
+from thalweg.population.updates.snapshot import State, joined
+from thalweg.population.updates.updates import Updates
+
+
+class PartialUpdates:
+    """`Updates` of the parameters `[1, …]` that a step's gradients name: the others keep value, state and step count.
+
+    While every step reaches the same parameters, they share one step count and are stepped as a population's are; from
+    the first other step on, each has a count of its own.
+    """
+
+    def __init__(self, member: Member, parameters: Mapping[str, Tensor]) -> None:
+        self._member, self._parameters = member, dict(parameters)
+        self._updates: Updates | None = None
+        self._names: list[str] = []
+        self._counts: Any = None  # int64 [parameters, 1], once each has its own
+        self._planned = (1, 1)
+
+    @property
+    def averages(self) -> bool:
+        """Whether members are evaluated by averages of their parameters."""
+        return self._updates is not None and any(group.structure.averages for group in self._updates.groups)
+
+    def plan(self, first: int, steps: int) -> None:
+        """Steps `first`, …, `first + steps - 1` come."""
+        self._planned = (first, steps)
+        if self._updates is not None and self._counts is None:
+            self._updates.plan(first, steps)
+
+    def step(self, t: int, gradients: Mapping[str, Tensor], active: Mask) -> None:
+        """Step `t` of the member; its gradients `[1, …]`."""
+        if not gradients:
+            return
+        if self._updates is None:
+            self._begin([name for name in self._parameters if name in gradients])
+        if self._counts is None and gradients.keys() != set(self._names):
+            self._separate(t - 1)
+        assert self._updates is not None
+        if self._counts is None:
+            self._updates.step(t, gradients, active)
+        else:
+            self._step_each(gradients, active)
+
+    def weights(self) -> dict[str, Tensor]:
+        """What the member is evaluated by, of the parameters that were ever reached."""
+        return {} if self._updates is None else self._updates.weights()
+
+    def state(self) -> State:
+        """The states of all updates, and which parameters they are of."""
+        counts = None if self._counts is None else self._counts.tolist()
+        inner = State() if self._updates is None else self._updates.state()
+        return joined({"updates": inner}, names=self._names, counts=counts)
+
+    def restore(self, state: State) -> None:
+        """Goes on from a `state` of the same member."""
+        if not state.facts["names"]:
+            return
+        counts = state.facts["counts"]
+        self._begin(state.facts["names"], each=counts is not None)
+        assert self._updates is not None
+        self._counts = None if counts is None else np.array(counts, np.int64)
+        self._updates.restore(state.part("updates"))
+
+    def _begin(self, names: list[str], *, each: bool = False) -> None:
+        self._names = names
+        self._updates = Updates([self._member], {name: self._parameters[name] for name in names}, each=each)
+        if not each:
+            self._updates.plan(*self._planned)
+
+    def _separate(self, steps: int) -> None:
+        """Counts steps of every parameter from here on; so many are behind those that were stepped so far."""
+        before, stepped = self._updates, set(self._names)
+        assert before is not None
+        self._begin(list(self._parameters), each=True)
+        assert self._updates is not None
+        self._counts = np.array([[steps * (name in stepped)] for name in self._names], np.int64)
+        self._updates.groups[0].take(before.groups[0])
+
+    def _step_each(self, gradients: Mapping[str, Tensor], active: Mask) -> None:
+        present = np.array([[name in gradients] for name in self._names])
+        self._counts += present
+        whole = {n: gradients[n] if n in gradients else torch.zeros_like(self._parameters[n]) for n in self._names}
+        assert self._updates is not None
+        self._updates.step(np.maximum(self._counts, 1), whole, present & active)

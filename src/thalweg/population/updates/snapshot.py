@@ -1,0 +1,34 @@
+"""The state of training between two steps: tensors and facts by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class State:
+    """Tensors by name, and facts that JSON can hold."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def part(self, name: str) -> "State":
+        """What `joined` put there under this name."""
+        start = f"{name}/"
+        return State(
+            {n.removeprefix(start): t for n, t in self.tensors.items() if n.startswith(start)}, self.facts[name]
+        )
+
+
+def joined(parts: Mapping[str, State], **facts: Any) -> State:
+    """Several states as one, with some facts more."""
+    tensors = {f"{name}/{n}": t for name, part in parts.items() for n, t in part.tensors.items()}
+    return State(tensors, {name: part.facts for name, part in parts.items()} | facts)
+
+
+def copied(into: Mapping[str, Tensor], state: State) -> None:
+    """Puts a state's tensors into others of the same names, which keep their place and layout in memory."""
+    for name, tensor in into.items():
+        tensor.copy_(state.tensors[name])

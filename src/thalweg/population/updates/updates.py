@@ -1,0 +1,230 @@
+"""The optimizers of a population: per-member hyperparameters and state, one pass a rule and step."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from thalweg.population.program.gradients import whole
+from thalweg.population.program.matmul_passes import Product
+from thalweg.population.program.models import like
+from thalweg.population.updates.executors import executor
+from thalweg.population.updates.members import Member
+from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
+from thalweg.population.updates.snapshot import State, copied, joined
+from thalweg.population.updates.whole_tensor import Wholes
+from thalweg.recipes.compose import Structure, evaluated
+from thalweg.recipes.options import OPTIONS, TRANSFORMS
+from thalweg.recipes.row_table import Array, table
+from thalweg.recipes.trace import Program, trace
+
+
+class Updates:
+    """The updates of all members, which stand grouped by structure. Parameters are stepped in place.
+
+    each: whether every parameter goes by a step count of its own.
+    """
+
+    def __init__(self, members: Sequence[Member], parameters: Mapping[str, Tensor], *, each: bool = False) -> None:
+        self.groups: list[Group] = []
+        self._parameters, self._scratch = dict(parameters), Scratch(parameters)
+        start = 0
+        while start < len(members):
+            structure = members[start].structure
+            stop = start
+            while stop < len(members) and members[stop].structure == structure:
+                stop += 1
+            own = (structure, members[start:stop], slice(start, stop), parameters, self._scratch)
+            self.groups.append(Group(*own, each=each))
+            start = stop
+
+    def plan(self, first: int, steps: int) -> None:
+        """Prepares the row values of steps `first`, …, `first + steps - 1` (counted from 1)."""
+        for group in self.groups:
+            group.plan(first, steps)
+
+    def step(self, t: int | Array, gradients: Mapping[str, Gradient], active: Mask) -> None:
+        """Step `t` of every active member; `[parameters, 1]` and `[parameters, members]` where `each` is."""
+        aligned, bases = self.laid(gradients)
+        for group in self.groups:
+            group.step(t, aligned, bases, active[..., group.place])
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether every group can step by what is on the device."""
+        return all(group.executor.follows for group in self.groups)
+
+    def laid(self, gradients: Mapping[str, Gradient]) -> tuple[dict[str, Gradient], NDArray[np.int64]]:
+        """Gradients as the parameters lie, made where a group needs them whole; and where those that are made begin."""
+        if any(group.needs_whole for group in self.groups):
+            gradients = whole(gradients, self._parameters)
+        aligned = {name: _aligned(gradients[name], p) for name, p in self._parameters.items()}
+        return aligned, addresses([g for g in aligned.values() if isinstance(g, Tensor)])
+
+    def weights(self) -> dict[str, Tensor]:
+        """What members are evaluated by `[members, …]`: their parameters, or the average that one keeps of them."""
+        averaging = [group for group in self.groups if group.structure.averages]
+        if not averaging:
+            return self._parameters
+        out = {name: p.clone(memory_format=torch.preserve_format) for name, p in self._parameters.items()}
+        for group in averaging:
+            for name, average in group.evaluated().items():
+                out[name][group.place] = average
+        return out
+
+    def state(self) -> State:
+        """The states of all groups, and their row states."""
+        return joined({str(i): group.state() for i, group in enumerate(self.groups)})
+
+    def restore(self, state: State) -> None:
+        """Goes on from a `state` of the same members."""
+        for i, group in enumerate(self.groups):
+            group.restore(state.part(str(i)))
+
+    def keep(self, index: NDArray[np.int64], parameters: Mapping[str, Tensor]) -> None:
+        """Only the members at `index` stay, in that order; `parameters` are theirs."""
+        position = 0
+        groups = self.groups
+        self.groups, self._parameters = [], dict(parameters)
+        for group in groups:
+            inside = index[(index >= group.place.start) & (index < group.place.stop)] - group.place.start
+            if len(inside):
+                place = slice(position, position + len(inside))
+                self.groups.append(group.keep(inside, place, parameters))
+                position = place.stop
+
+
+class Group:
+    """Members of one structure: their hyperparameters `[m]`, and state in the memory order of the parameters."""
+
+    def __init__(
+        self,
+        structure: Structure,
+        members: Sequence[Member],
+        place: slice,
+        parameters: Mapping[str, Tensor],
+        scratch: Scratch,
+        *,
+        each: bool = False,
+    ) -> None:
+        self.structure, self.place, self._scratch, self._each = structure, place, scratch, each
+        self.program: Program = trace(structure)
+        self.values: dict[str, Array] = {
+            name: np.array([float(m.values[name]) for m in members]) for name in self._scalars()
+        }
+        declared = {s.name: s for s in structure.states}
+        for name in self.program.row_states:
+            self.values[name] = np.full(len(members), declared[name].first(self.values, None))
+        self._parameters = {name: p[place] for name, p in parameters.items()}
+        self.states = {
+            name: {p_name: _filled(p, declared[name].first(self.values, p)) for p_name, p in self._parameters.items()}
+            for name in self.program.states
+        }
+        self.make_ready()
+
+    def make_ready(self) -> None:
+        """Whole gradients are taken out of the stack, so that what is made of them has the members' own places."""
+        self.needs_whole = self.structure.needs_whole
+        own = (self._parameters, self.states, self._scratch)
+        self.wholes = Wholes(self.structure, *own, each=self._each) if self.needs_whole else None
+        source = slice(0, self.place.stop - self.place.start) if self.needs_whole else self.place
+        self.executor = executor(self.program, source, *own, each=self._each)
+        self._columns: Array | None = None
+
+    def plan(self, first: int, steps: int) -> None:
+        self._first = first
+        columns = self.planned(first, steps)
+        self._columns = None if columns is None else self.executor.cast(columns)
+
+    def planned(self, first: int, steps: int) -> Array | None:
+        """The row values of those steps, `[steps, m, columns]`, where they depend on the step's number alone."""
+        if self.program.row_states or self.program.measured:
+            return None
+        t = np.arange(first, first + steps, dtype=np.float64)[:, None]
+        return table(self.program, {**self.inputs(), "t": t})[0]
+
+    def step(self, t: int | Array, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
+        """`gradients` are the whole stack's, laid out as the parameters; `bases`, where those that are made lie."""
+        measured: dict[str, Array] = {}
+        if self.wholes is not None:
+            own = {name: g[self.place] for name, g in gradients.items() if isinstance(g, Tensor)}
+            own = self.wholes.gradients(own, self.values)
+            measured = self.wholes.measured(own, {**self.values, "t": np.asarray(t, np.float64)}, active)
+            gradients, bases = own, addresses(list(own.values()))
+        if self._columns is not None:
+            columns = self._columns[t - self._first]
+        else:
+            raw, after = table(self.program, {**self.inputs(), **measured, "t": np.asarray(t, np.float64)})
+            going = active if self._each else True
+            self.values.update({n: np.where(going, value, self.values[n]) for n, value in after.items()})
+            columns = self.executor.cast(raw)
+        self.executor(gradients, bases, columns, active)
+
+    def evaluated(self) -> dict[str, Tensor]:
+        """What the members are evaluated by `[m, …]`, by the parameter's name."""
+        return {name: self._evaluated(name, p) for name, p in self._parameters.items()}
+
+    def _evaluated(self, name: str, p: Tensor) -> Tensor:
+        states, place = {state: of[name] for state, of in self.states.items()}, list(self._parameters).index(name)
+        own = {key: v if v.ndim == 1 else v[place] for key, v in self.values.items()}
+        values = {key: torch.from_numpy(v).to(p).view(-1, *[1] * (p.ndim - 1)) for key, v in own.items()}
+        average: Tensor = evaluated(self.structure, p, states, values)
+        return average
+
+    def state(self) -> State:
+        tensors = {f"{state}/{name}": t for state, of in self.states.items() for name, t in of.items()}
+        return State(tensors, {name: self.values[name].tolist() for name in self.program.row_states})
+
+    def restore(self, state: State) -> None:
+        for name, of in self.states.items():
+            copied(of, State({n: state.tensors[f"{name}/{n}"] for n in of}))
+        self.values.update({name: np.array(state.facts[name]) for name in self.program.row_states})
+
+    def take(self, other: "Group") -> None:
+        """Goes on, where `each` is, from a group of the same member and some of the parameters, of one step count."""
+        for name, of in other.states.items():
+            for parameter, tensor in of.items():
+                self.states[name][parameter].copy_(tensor)
+        known = np.array([[name in other._parameters] for name in self._parameters])
+        for name in self.program.row_states:
+            self.values[name] = np.where(known, other.values[name], self.values[name])
+
+    def keep(self, inside: NDArray[np.int64], place: slice, parameters: Mapping[str, Tensor]) -> "Group":
+        kept = object.__new__(Group)
+        kept.structure, kept.program, kept.place = self.structure, self.program, place
+        kept._scratch, kept._each = self._scratch, self._each
+        kept.values = {name: array[inside] for name, array in self.values.items()}
+        kept._parameters = {name: p[place] for name, p in parameters.items()}
+        index = torch.from_numpy(inside)
+        kept.states = {
+            name: {p_name: like(s, s[index.to(s.device)]) for p_name, s in of.items()}
+            for name, of in self.states.items()
+        }
+        kept.make_ready()
+        return kept
+
+    def _scalars(self) -> list[str]:
+        """Hyperparameters that the program reads, and those that states start from."""
+        starts = [s.source for s in self.structure.rule.states if s.source]
+        transforms = [name for name in TRANSFORMS if self.structure.has(name) and not OPTIONS[name].is_flag]
+        return [*self.program.inputs, *starts, *transforms]
+
+    def inputs(self) -> dict[str, Array]:
+        return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
+
+
+def _filled(parameter: Tensor, start: Tensor | Array | float) -> Tensor:
+    """A tensor like the parameter `[m, …]`, in its memory layout, holding the start: `[m, …]`, `[m]` or one for all."""
+    if isinstance(start, Tensor):
+        return start.clone(memory_format=torch.preserve_format)
+    values = torch.from_numpy(np.atleast_1d(start)).to(parameter).view(-1, *[1] * (parameter.ndim - 1))
+    return like(parameter, values.expand_as(parameter))
+
+
+def _aligned(gradient: Gradient, parameter: Tensor) -> Gradient:
+    """The gradient in the parameter's memory layout, `[m, …]`."""
+    if isinstance(gradient, Product) or gradient.stride() == parameter.stride():
+        return gradient
+    return like(parameter, gradient)
