@@ -4,7 +4,7 @@ import keras
 import pytest
 from paths import DIFFERENT, ROUNDING, distance, of_keras, ours, task
 
-from thalweg.optim.translation import FIXED, names
+from thalweg.optim.interop.translation import FIXED, names
 from thalweg.recipes.catalogue import recipe, recipes
 
 CLASSES = {

@@ -8,7 +8,7 @@ import pytest
 from optax import contrib
 from paths import DIFFERENT, ROUNDING, distance, of_optax, ours, steady, task
 
-from thalweg.optim.translation import names, repeated
+from thalweg.optim.interop.translation import names, repeated
 from thalweg.recipes.catalogue import recipe, recipes
 
 MOMENTS = {"beta1": 0.7, "beta2": 0.98, "eps": 1e-4}

@@ -10,7 +10,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 import thalweg.optim
 from adversarial.adversary import THEIRS, Run, gradient, parameters, same
-from thalweg.optim import watch
+from thalweg.optim.stepping import diagnostics
 
 few = pytest.mark.parametrize("name", ["SGD", "AdamW", "NAdam"])
 
@@ -246,7 +246,7 @@ def test_a_subclass_that_steps_twice():
 @few
 def test_a_warning_told_as_an_error_leaves_no_half_step(name, monkeypatch):
     """Whoever turns warnings into errors and goes on has taken whole steps: all groups, or none."""
-    monkeypatch.setattr(watch, "_told", set())
+    monkeypatch.setattr(diagnostics, "_told", set())
 
     def act(run):
         new = parameters(shapes=[(6,)])

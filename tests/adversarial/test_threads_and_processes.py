@@ -11,7 +11,7 @@ import torch
 
 import thalweg.optim
 from adversarial.adversary import THEIRS, Run, gradient, parameters
-from thalweg.optim import watch
+from thalweg.optim.stepping import diagnostics
 
 
 def at_once(functions):
@@ -122,7 +122,7 @@ def test_a_forked_child_has_its_own_copy():
 
 def told_of(monkeypatch, run, steps):
     """The kinds of warnings in so many steps; `steps` fills the gradients of each."""
-    monkeypatch.setattr(watch, "_told", set())
+    monkeypatch.setattr(diagnostics, "_told", set())
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         for fill in steps:

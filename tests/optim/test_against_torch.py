@@ -8,7 +8,7 @@ import torch
 import thalweg.optim
 from optim.trained import IDS, OWN, PAIRS, SETTINGS, assert_same_path, parameters, taken, task, train
 from oracles.adabound import trajectory as adabound
-from thalweg.optim.signature import HINTS
+from thalweg.optim.interop.signature import HINTS
 
 
 @pytest.mark.parametrize(("name", "setting"), SETTINGS, ids=IDS)

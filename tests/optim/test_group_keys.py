@@ -9,8 +9,9 @@ from torch.optim import lr_scheduler, swa_utils
 
 import thalweg.optim
 from thalweg.errors import InputError
-from thalweg.optim import OptimizerWarning, UnknownGroupKey, watch
+from thalweg.optim import OptimizerWarning, UnknownGroupKey
 from thalweg.optim.classes import drop_ins
+from thalweg.optim.stepping import diagnostics
 
 every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=drop_ins())
 
@@ -40,7 +41,7 @@ def parameter():
 
 @pytest.fixture(autouse=True)
 def _nothing_told(monkeypatch):
-    monkeypatch.setattr(watch, "_told", set())
+    monkeypatch.setattr(diagnostics, "_told", set())
 
 
 @every_class

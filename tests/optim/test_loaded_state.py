@@ -11,7 +11,7 @@ import thalweg.optim
 from optim.trained import MODIFIED
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
-from thalweg.optim.prepared import Prepared
+from thalweg.optim.stepping.fast_path import Prepared
 from thorough import crossed, typical
 
 every_class = pytest.mark.parametrize("name", typical(drop_ins()))

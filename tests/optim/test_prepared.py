@@ -8,7 +8,7 @@ import torch
 
 import thalweg.optim
 from thalweg.execution import data_pointers
-from thalweg.optim.prepared import Prepared
+from thalweg.optim.stepping.fast_path import Prepared
 
 SHAPES = ((3, 5), (4,), (), (2, 2, 2))
 CLASSES = [thalweg.optim.Adam, thalweg.optim.SGD, thalweg.optim.NAdam]

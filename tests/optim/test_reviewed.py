@@ -11,7 +11,8 @@ from torch import nn
 import thalweg.optim
 from thalweg.errors import InputError
 from thalweg.execution.storage.rounding import stochastic
-from thalweg.optim import LostUpdates, OptimizerWarning, functional, layerwise, watch
+from thalweg.optim import LostUpdates, OptimizerWarning, functional, layerwise
+from thalweg.optim.stepping import diagnostics
 
 
 def test_two_models_whose_parameters_share_names_go_by_order():
@@ -186,7 +187,7 @@ def test_functional_takes_tensors_wherever_numbers_go():
     ],
 )
 def test_what_is_meant_to_rest_is_not_lost(name, options, gradients, monkeypatch):
-    monkeypatch.setattr(watch, "_told", set())
+    monkeypatch.setattr(diagnostics, "_told", set())
     p = nn.Parameter(torch.ones(100))
     optimizer = getattr(thalweg.optim, name)([p], lr=0.01, **options)
     with warnings.catch_warnings():
@@ -199,7 +200,7 @@ def test_what_is_meant_to_rest_is_not_lost(name, options, gradients, monkeypatch
 
 
 def test_warnings_of_frozen_groups_and_scaled_gradients(monkeypatch):
-    monkeypatch.setattr(watch, "_told", set())
+    monkeypatch.setattr(diagnostics, "_told", set())
     p, q = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
     with warnings.catch_warnings():
         warnings.simplefilter("error", OptimizerWarning)
@@ -326,15 +327,15 @@ def test_a_checkpoint_from_before_there_was_precision_loads():
 def test_a_large_model_is_looked_at_in_part(monkeypatch):
     """The second step of a thousand tensors may not take seconds."""
     looked = []
-    update = watch.Watch._update
-    monkeypatch.setattr(watch.Watch, "_update", lambda *a: looked.append(1) or update(*a))
+    update = diagnostics.Watch._update
+    monkeypatch.setattr(diagnostics.Watch, "_update", lambda *a: looked.append(1) or update(*a))
     params = [nn.Parameter(torch.ones(3)) for _ in range(1000)]
     optimizer = thalweg.optim.Adam(params)
     for _ in range(3):
         for p in params:
             p.grad = torch.ones(3)
         optimizer.step()
-    assert 0 < len(looked) <= 6 * watch.PARAMETERS
+    assert 0 < len(looked) <= 6 * diagnostics.PARAMETERS
 
 
 def test_a_refusal_in_a_later_group_comes_before_any_step():

@@ -7,8 +7,8 @@ from torch import nn
 import thalweg.optim
 from optim.trained import PAIRS
 from thalweg.optim.classes import drop_ins
-from thalweg.optim.prepared import Prepared
-from thalweg.optim.watch import SlowStep
+from thalweg.optim.stepping.diagnostics import SlowStep
+from thalweg.optim.stepping.fast_path import Prepared
 from thorough import typical
 
 
@@ -135,7 +135,7 @@ def test_moments_shared_by_two_parameters():
 
 @pytest.fixture
 def untold(monkeypatch):
-    monkeypatch.setattr("thalweg.optim.watch._told", set())
+    monkeypatch.setattr("thalweg.optim.stepping.diagnostics._told", set())
 
 
 def stepped(cls, params, gradients, steps=1):

@@ -7,7 +7,7 @@ import thalweg.optim
 from thalweg.errors import InputError
 from thalweg.execution import compiled
 from thalweg.optim.classes import drop_ins
-from thalweg.optim.sparse import begins
+from thalweg.optim.interop.sparse import begins
 from thalweg.recipes.trace import trace
 
 LAZY = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.dense}

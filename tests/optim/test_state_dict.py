@@ -9,7 +9,7 @@ import torch
 import thalweg.optim
 from optim.trained import IDS, PAIRS, SETTINGS, assert_same_path, parameters, task, train, values_of
 from thalweg.optim.classes import drop_ins
-from thalweg.optim.precision import PRECISION
+from thalweg.optim.interop.precision import PRECISION
 from thalweg.recipes.options import OPTIONS
 
 BEFORE, AFTER = 60, 60  # torch casts NAdam's running product to float64 on load: by step 60 it is 0.45^60, nothing

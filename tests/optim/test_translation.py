@@ -5,7 +5,7 @@ import pytest
 
 from thalweg import InputError
 from thalweg.optim import translate
-from thalweg.optim.translation import names, repeated
+from thalweg.optim.interop.translation import names, repeated
 from thalweg.recipes.catalogue import recipe
 from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
 

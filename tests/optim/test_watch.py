@@ -6,16 +6,17 @@ import pytest
 import torch
 
 import thalweg.optim
-from thalweg.optim import CoupledDecay, EpsilonDominates, LostUpdates, OptimizerWarning, ZeroLearningRate, watch
+from thalweg.optim import CoupledDecay, EpsilonDominates, LostUpdates, OptimizerWarning, ZeroLearningRate
 from thalweg.optim.classes import drop_ins
+from thalweg.optim.stepping import diagnostics
 from thorough import typical
 
-pytestmark = pytest.mark.filterwarnings("error::thalweg.optim.watch.OptimizerWarning")
+pytestmark = pytest.mark.filterwarnings("error::thalweg.optim.stepping.diagnostics.OptimizerWarning")
 
 
 @pytest.fixture(autouse=True)
 def untold(monkeypatch):
-    monkeypatch.setattr(watch, "_told", set())
+    monkeypatch.setattr(diagnostics, "_told", set())
 
 
 def train(cls, steps=3, p=None, scale=1.0, **options):
@@ -102,6 +103,6 @@ def test_the_line_that_is_named_is_the_users():
 
 def test_looking_changes_nothing(monkeypatch):
     first, _ = train(thalweg.optim.NAdam, steps=5)
-    monkeypatch.setattr(watch.Watch, "done", True)
+    monkeypatch.setattr(diagnostics.Watch, "done", True)
     second, _ = train(thalweg.optim.NAdam, steps=5)
     assert torch.equal(first, second)

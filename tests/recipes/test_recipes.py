@@ -10,7 +10,7 @@ import thalweg.rules.elementwise
 from small_rules import recipe_of
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_in
-from thalweg.optim.signature import HINTS
+from thalweg.optim.interop.signature import HINTS
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.rules.hyperparameters import Rate
 

@@ -8,10 +8,16 @@ from torch.optim.optimizer import ParamsT
 from thalweg.optim.classes import drop_in
 from thalweg.optim.functional import Functional, functional
 from thalweg.optim.group_keys import UnknownGroupKey
-from thalweg.optim.grouping import grouped, layerwise, undecayed
+from thalweg.optim.groups import grouped, layerwise, undecayed
+from thalweg.optim.interop.translation import translate
 from thalweg.optim.optimizer import Optimizer
-from thalweg.optim.translation import translate
-from thalweg.optim.watch import CoupledDecay, EpsilonDominates, LostUpdates, OptimizerWarning, ZeroLearningRate
+from thalweg.optim.stepping.diagnostics import (
+    CoupledDecay,
+    EpsilonDominates,
+    LostUpdates,
+    OptimizerWarning,
+    ZeroLearningRate,
+)
 
 __all__ = [
     "ADOPT",

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any
 
 from thalweg.errors import InputError
+from thalweg.optim.interop.precision import MEANINGS, PRECISION
+from thalweg.optim.interop.signature import signature
 from thalweg.optim.optimizer import Optimizer
-from thalweg.optim.precision import MEANINGS, PRECISION
-from thalweg.optim.signature import signature
 from thalweg.recipes.catalogue import Recipe, recipes
 from thalweg.recipes.options import OPTIONS
 from thalweg.rules.contract import Preset

@@ -9,7 +9,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.execution.reductions import made
 from thalweg.execution.storage.rounding import wide
-from thalweg.optim.tensors import after, measures_of, norm_of, structure_of
+from thalweg.optim.stepping.traceable import after, measures_of, norm_of, structure_of
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.compose import Structure

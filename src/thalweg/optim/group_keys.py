@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.optim.signature import class_name
-from thalweg.optim.translation import NAMES, several
-from thalweg.optim.watch import OptimizerWarning, tell
+from thalweg.optim.interop.signature import class_name
+from thalweg.optim.interop.translation import NAMES, several
+from thalweg.optim.stepping.diagnostics import OptimizerWarning, tell
 from thalweg.recipes.catalogue import Recipe
 
 NEAR = 0.8  # of difflib's ratio: from here on, a key is a misspelt name

@@ -13,21 +13,21 @@ from thalweg.errors import InputError
 from thalweg.execution import dispatch
 from thalweg.execution.data_pointers import has_memory
 from thalweg.execution.gpu.passes import refuse_from_the_cpu
-from thalweg.optim import state as states
-from thalweg.optim import tensors
-from thalweg.optim.averages import swapped
-from thalweg.optim.calls import stepping
-from thalweg.optim.checkpoints import matched, require_checkpoint
-from thalweg.optim.default_device import on_cpu_by_default
-from thalweg.optim.followed import Kernels
 from thalweg.optim.group_keys import check_keys, require_group
-from thalweg.optim.loading import restored
-from thalweg.optim.loss_scaling import Finer, unscale
-from thalweg.optim.precision import Precision, check
-from thalweg.optim.reading import kept, plain
-from thalweg.optim.signature import CONVENTION, bind, class_name, group_defaults, hyperparameters
-from thalweg.optim.update import Updates
-from thalweg.optim.watch import Watch, tell_coupled_decay
+from thalweg.optim.interop.default_device import on_cpu_by_default
+from thalweg.optim.interop.loss_scaling import Finer, unscale
+from thalweg.optim.interop.precision import Precision, check
+from thalweg.optim.interop.signature import CONVENTION, bind, class_name, group_defaults, hyperparameters
+from thalweg.optim.interop.torch_hooks import stepping
+from thalweg.optim.state import state as states
+from thalweg.optim.state.averages import swapped
+from thalweg.optim.state.checkpoints import matched, require_checkpoint
+from thalweg.optim.state.loading import restored
+from thalweg.optim.stepping import traceable
+from thalweg.optim.stepping.capturable import Kernels
+from thalweg.optim.stepping.diagnostics import Watch, tell_coupled_decay
+from thalweg.optim.stepping.param_group import Updates
+from thalweg.optim.stepping.reading import kept, plain
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.states import PARAMETER
@@ -154,7 +154,7 @@ class Optimizer(torch.optim.Optimizer):
         kernels = self.__dict__.setdefault("_kernels", defaultdict(Kernels))  # like `_updates`
         unscaled, found_inf = self._unscaling(), self.__dict__.get("found_inf")
         with torch.set_grad_enabled(self.defaults["differentiable"]):
-            tensors.update(self._recipe, self.param_groups, self.state, kernels, unscaled, found_inf)
+            traceable.update(self._recipe, self.param_groups, self.state, kernels, unscaled, found_inf)
 
     @property
     def _recipe(self) -> Recipe:

@@ -19,14 +19,15 @@ from thalweg.execution.reductions import made
 from thalweg.execution.reference import Elements
 from thalweg.execution.storage.rounding import wide
 from thalweg.numerics.functions import rows_held_in
-from thalweg.optim import eightbit, fitting, sharded
-from thalweg.optim import state as states
-from thalweg.optim.followed import Followed, Kernels, alike, suits
-from thalweg.optim.loss_scaling import NONE_FINER, Finer
-from thalweg.optim.precision import Precision, check
-from thalweg.optim.reading import checked
-from thalweg.optim.signature import class_name, hyperparameters
-from thalweg.optim.state import Needs
+from thalweg.optim.interop import sharded
+from thalweg.optim.interop.loss_scaling import NONE_FINER, Finer
+from thalweg.optim.interop.precision import Precision, check
+from thalweg.optim.interop.signature import class_name, hyperparameters
+from thalweg.optim.state import fitting, quantized_state
+from thalweg.optim.state import state as states
+from thalweg.optim.state.state import Needs
+from thalweg.optim.stepping.capturable import Followed, Kernels, alike, suits
+from thalweg.optim.stepping.reading import checked
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure, agreement
 from thalweg.recipes.compose import step as composed
@@ -177,8 +178,8 @@ def _row(group: _Group, place: int, state: states.States, together: Tensor | Non
         state[name] = state[name].to(p.device)
     rest = state[states.REST] if needs.precision.compensates(p) else None
     p_before = p.clone() if torch.is_grad_enabled() else p  # autograd needs it as it was
-    eightbit.lay(state, program.states, p)
-    kept, scales = tuple(_real(state[name]) for name in program.states), eightbit.scales(state, program.states)
+    quantized_state.lay(state, program.states, p)
+    kept, scales = tuple(_real(state[name]) for name in program.states), quantized_state.scales(state, program.states)
     elements = Elements(g, _real(p_before), kept, rest, None, scales)
     measured = measures_of(needs.structure, g, together)
     if torch.is_grad_enabled():

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.optim.signature import group_defaults
+from thalweg.optim.interop.signature import group_defaults
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.options import OPTIONS
 

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from thalweg.execution.storage.rounding import LOW, wide
-from thalweg.optim.sparse import coalesced
+from thalweg.optim.interop.sparse import coalesced
 
 Finer = Mapping[Tensor, Tensor]
 """Parameter → its gradient in float32, where `p.grad` has that rounded to 16 bits."""

@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.optim.annotations import annotation
-from thalweg.optim.precision import PRECISION
+from thalweg.optim.interop.annotations import annotation
+from thalweg.optim.interop.precision import PRECISION
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import OPTIONS
 from thalweg.rules.hyperparameters import unknown

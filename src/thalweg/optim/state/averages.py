@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.optim.signature import class_name, hyperparameters
+from thalweg.optim.interop.signature import class_name, hyperparameters
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import evaluated
 from thalweg.recipes.options import EMA

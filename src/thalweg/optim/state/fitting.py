@@ -13,8 +13,8 @@ from thalweg.execution import dispatch
 from thalweg.execution.data_pointers import PLAIN, has_memory, reach
 from thalweg.execution.overlap import apart
 from thalweg.execution.storage.codebook import BLOCK, blocks_of
-from thalweg.optim.eightbit import SCALES
-from thalweg.optim.state import REST, Needs
+from thalweg.optim.state.quantized_state import SCALES
+from thalweg.optim.state.state import REST, Needs
 
 
 @dataclass(frozen=True)

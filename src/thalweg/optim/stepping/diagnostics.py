@@ -10,8 +10,8 @@ from torch import Tensor
 
 from thalweg.execution.data_pointers import PLAIN, has_memory
 from thalweg.execution.storage.rounding import LOW
-from thalweg.optim.signature import class_name, hyperparameters
-from thalweg.optim.tensors import after, measures_of, structure_of
+from thalweg.optim.interop.signature import class_name, hyperparameters
+from thalweg.optim.stepping.traceable import after, measures_of, structure_of
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import OPTIONS
 from thalweg.recipes.trace import trace

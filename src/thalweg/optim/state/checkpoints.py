@@ -10,10 +10,10 @@ from torch import Tensor
 from thalweg.errors import InputError, listed, shown
 from thalweg.execution import dispatch
 from thalweg.execution.storage.codebook import blocks_of
-from thalweg.optim.eightbit import SCALES
-from thalweg.optim.loading import own_states
-from thalweg.optim.signature import class_name, group_defaults
-from thalweg.optim.state import REST
+from thalweg.optim.interop.signature import class_name, group_defaults
+from thalweg.optim.state.loading import own_states
+from thalweg.optim.state.quantized_state import SCALES
+from thalweg.optim.state.state import REST
 from thalweg.recipes.catalogue import Recipe, recipes
 
 Groups = Sequence[Mapping[str, Any]]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from thalweg.errors import InputError, shown
 from thalweg.execution import dispatch
-from thalweg.optim.precision import PRECISION, Precision, check
-from thalweg.optim.signature import CONVENTION, class_name, spelled
+from thalweg.optim.interop.precision import PRECISION, Precision, check
+from thalweg.optim.interop.signature import CONVENTION, class_name, spelled
 from thalweg.options.kinds import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import Structure

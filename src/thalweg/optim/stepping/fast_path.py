@@ -19,10 +19,10 @@ from thalweg.execution.cpu.scalars import Singles
 from thalweg.execution.memory import Memory
 from thalweg.execution.overlap import Stretches, stretch_of
 from thalweg.numerics.functions import rows_held_in
-from thalweg.optim.eightbit import SCALES, scales
-from thalweg.optim.general import Work
-from thalweg.optim.precision import MOST
-from thalweg.optim.state import REST, States
+from thalweg.optim.interop.precision import MOST
+from thalweg.optim.state.quantized_state import SCALES, scales
+from thalweg.optim.state.state import REST, States
+from thalweg.optim.stepping.general_path import Work
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.row_table import Ahead, Array, table

@@ -12,16 +12,18 @@ from torch.autograd.graph import increment_version
 from thalweg.execution import dispatch
 from thalweg.execution.data_pointers import PLAIN
 from thalweg.execution.reductions import chosen, made, norm_of, norms
-from thalweg.optim import fitting, general, sharded, sparse
-from thalweg.optim import state as states
-from thalweg.optim.default_device import on_cpu_by_default
-from thalweg.optim.general import Work
-from thalweg.optim.loss_scaling import NONE_FINER, Finer
-from thalweg.optim.prepared import Prepared, Unsuited
-from thalweg.optim.reading import Reading
-from thalweg.optim.signature import class_name
-from thalweg.optim.state import Needs
-from thalweg.optim.watch import SlowStep, Watch, tell
+from thalweg.optim.interop import sharded, sparse
+from thalweg.optim.interop.default_device import on_cpu_by_default
+from thalweg.optim.interop.loss_scaling import NONE_FINER, Finer
+from thalweg.optim.interop.signature import class_name
+from thalweg.optim.state import fitting
+from thalweg.optim.state import state as states
+from thalweg.optim.state.state import Needs
+from thalweg.optim.stepping import general_path
+from thalweg.optim.stepping.diagnostics import SlowStep, Watch, tell
+from thalweg.optim.stepping.fast_path import Prepared, Unsuited
+from thalweg.optim.stepping.general_path import Work
+from thalweg.optim.stepping.reading import Reading
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS
 from thalweg.recipes.row_table import Array
@@ -229,7 +231,7 @@ class GroupUpdate:
         self._gradients = [*map(sparse.coalesced, self._gradients)]
         needs = Needs(reading.structure, reading.values, reading.precision)
         self._general = Work(class_name(self._recipe), needs, self._params, self._gradients, self._places)
-        general.require(self._general, self._group, all_states)
+        general_path.require(self._general, self._group, all_states)
 
     def step(self, all_states: states.States, measured: Measured) -> str:
         """One step of what was gathered and checked. Returns what is to be told of it."""
@@ -254,7 +256,7 @@ class GroupUpdate:
 
     def _step_generally(self, work: Work, all_states: states.States, measured: Measured) -> str:
         """Whatever they look like; and makes the next such step ready."""
-        obstacle = general.update(work, all_states, measured)
+        obstacle = general_path.update(work, all_states, measured)
         if obstacle:
             return f"{obstacle}, so torch's operators make its step, at several times its cost."
         self._anew += 1

@@ -9,9 +9,9 @@ from torch import Tensor
 from thalweg.execution import quantization
 from thalweg.execution.data_pointers import PLAIN
 from thalweg.execution.storage.codebook import blocks_of
-from thalweg.optim.eightbit import SCALES
-from thalweg.optim.precision import Precision
-from thalweg.optim.state import REST, scalar_dtype
+from thalweg.optim.interop.precision import Precision
+from thalweg.optim.state.quantized_state import SCALES
+from thalweg.optim.state.state import REST, scalar_dtype
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import STATES
 from thalweg.rules.states import State

@@ -11,7 +11,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.execution.reference import Elements
 from thalweg.execution.storage import rounding
-from thalweg.optim.precision import Precision
+from thalweg.optim.interop.precision import Precision
 
 
 def spread(x: Any) -> bool:

@@ -16,7 +16,7 @@ from thalweg.errors import InputError
 from thalweg.execution import compiled, dispatch
 from thalweg.execution.gpu import passes, rows
 from thalweg.execution.reference import Elements
-from thalweg.optim.state import Needs, States
+from thalweg.optim.state.state import Needs, States
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.trace import Program, trace_agreement
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from thalweg.execution import compiled, dispatch, overlap, reference
 from thalweg.execution.reference import Elements
 from thalweg.numerics.functions import rows_held_in
-from thalweg.optim import eightbit, fitting, sharded, sparse
-from thalweg.optim import state as states
-from thalweg.optim.precision import MOST, Precision
-from thalweg.optim.state import Needs
+from thalweg.optim.interop import sharded, sparse
+from thalweg.optim.interop.precision import MOST, Precision
+from thalweg.optim.state import fitting, quantized_state
+from thalweg.optim.state import state as states
+from thalweg.optim.state.state import Needs
 from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
@@ -93,12 +94,12 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
         if name in state and not state[name].is_cpu:  # moved there with a checkpoint: numbers are read here
             state[name] = state[name].cpu()
     t = _stepped(work, state, p)
-    eightbit.lay(state, work.program.states, p)
+    quantized_state.lay(state, work.program.states, p)
     held = tuple([state[name] for name in work.program.states])
     rest = state[states.REST] if work.precision.compensates(p) else None
     if gradient.is_sparse and sparse.steps_every_row(work.needs.structure, work.program, first=t == 1):
         gradient = gradient.to_dense()
-    scales = eightbit.scales(state, work.program.states)
+    scales = quantized_state.scales(state, work.program.states)
     elements, after = Elements(gradient, p, held, rest, _key(work, p, t, order), scales), None
     if gradient.is_sparse:
         elements, after = sparse.touched(elements)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thalweg.optim import eightbit
-from thalweg.optim.precision import Precision
+from thalweg.optim.interop.precision import Precision
+from thalweg.optim.state import quantized_state
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import Structure
 from thalweg.recipes.trace import Program, trace
@@ -105,7 +105,7 @@ def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: P
     if declared.per_row:
         return {name: torch.tensor(float(start), dtype=row)}
     if precision.in_8_bits(p) and not declared.holds_weights:
-        return eightbit.filled(name, p, float(start))
+        return quantized_state.filled(name, p, float(start))
     start = float(start)  # a learning rate may stand in a tensor
     fill = complex(start, start) if p.is_complex() else start
     return {name: torch.full_like(p, fill, dtype=dtype, memory_format=torch.preserve_format)}

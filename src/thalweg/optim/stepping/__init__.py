@@ -1,0 +1,1 @@
+"""One step of an optimizer: values read, gradients gathered, memory checked, passes made."""
