@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import thalweg
-from hostile import each, exits, later, net, raises_in_evaluation, raises_on
+from broken_workloads import each, exits, later, net, raises_in_evaluation, raises_on
 
 PATIENCE = 100.0  # seconds after which an input counts as one that hangs; the slowest take a few
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thorough import THOROUGH
+from scope import THOROUGH
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from thorough import THOROUGH
+from scope import THOROUGH
 
 ROUNDS, SHARE = "test_round", 3
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from blank import RUN, STEPS, STUDY
+from records_fixture import RUN, STEPS, STUDY
 from thalweg.records.types import Measurement, RunRecord, StudyRecord
 
 

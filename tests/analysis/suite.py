@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from handwritten import study
 
-from blank import RUN, STEPS
+from records_fixture import RUN, STEPS
 from thalweg.records.types import Measurement, Role, RunRecord, StudyRecord
 
 RATES = tuple(float(f"{10 ** (i / 2 - 4):.3g}") for i in range(7))  # 1e-4 … 1e-1, two a decade

@@ -9,7 +9,7 @@ from handwritten import confirmed, finals, run, study, tuning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blank import STEPS
+from records_fixture import STEPS
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.selection import Choice, choose, points
 from thalweg.analysis.verdict import verdict

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import thalweg
-from programs import Ended, Program
+from cli_process import Ended, Program
 
 
 def call(*arguments: str, cwd: Path) -> Ended:

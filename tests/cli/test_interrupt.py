@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from programs import Program
+from cli_process import Program
 from thalweg.population.training.vectorized import _Together
 from thalweg.studies.study import Study
 

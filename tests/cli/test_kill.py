@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import thalweg
-from programs import Program
+from cli_process import Program
 
 COMPARE = (
     "compare", "digits", "--optimizers", "sgd,adam", "--epochs", "3", "--seeds", "2", "--confirm-seeds", "2",

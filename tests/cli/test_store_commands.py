@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 import thalweg
+from cli_process import Program
 from problems import tiny
-from programs import Program
 from thalweg.cli.main import app
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store

@@ -15,7 +15,7 @@ from triton.compiler import ASTSource
 from thalweg.recipes.catalogue import recipes
 from thalweg.recipes.execution.gpu import kernels
 from thalweg.recipes.trace import trace, trace_agreement
-from thorough import TYPICAL
+from scope import TYPICAL
 
 def compiled(program, storage, by_chance=False):
     table = "*fp64" if "float64" in storage else "*fp32"

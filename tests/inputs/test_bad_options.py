@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 import thalweg
-from hostile import (
+from broken_workloads import (
     compared,
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import thalweg
-from hostile import (
+from broken_workloads import (
     X,
     Y,
     compared,
@@ -91,9 +91,9 @@ CODE = {
     ),
     "detached outputs": ({"model": net(lambda m, x: m.layer(x).detach())}, "depends on no parameter"),
     "no outputs": ({"model": net(lambda m, x: None)}, "must return a tensor, or several, got NoneType"),
-    "fails in evaluation": ({"model": net(raises_in_evaluation)}, r"not in evaluation \(raised at .*hostile.py"),
+    "fails in evaluation": ({"model": net(raises_in_evaluation)}, r"not in evaluation \(raised at .*broken_.*py"),
     "fails on an epoch's last batch": ({"model": net(raises_on(8)), "batch_size": 16}, "no batches of 8"),
-    "exits": ({"model": net(exits)}, r"SystemExit: 3 \(raised at .*hostile.py"),
+    "exits": ({"model": net(exits)}, r"SystemExit: 3 \(raised at .*broken_.*py"),
     "a loss of each sample": ({"loss": each}, r"real number .* got a float32 tensor of shape \[8\]; end it"),
     "a number as loss": ({"loss": lambda o, t: 1.0}, "got 1.0; return a tensor that gradients flow through"),
     "no loss": ({"loss": lambda o, t: None}, "got None; return a tensor"),

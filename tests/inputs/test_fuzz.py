@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import thalweg
+from broken_workloads import QUICK, workload
 from fuzzing import no_hang, options, require_one_sentence, workloads
-from hostile import QUICK, workload
 from thalweg.cli.main import run
 from thalweg.records.store import Store
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import thalweg
-from hostile import (
+from broken_workloads import (
     QUICK,
     X,
     Y,

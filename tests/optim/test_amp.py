@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import thalweg.optim
+from scope import THOROUGH, crossed, typical
 from thalweg.optim.classes import drop_ins
-from thorough import THOROUGH, crossed, typical
 
 SCALE = 2.0**9  # a power of two, so that nothing is rounded
 SOME = typical(drop_ins()) if THOROUGH else {name: drop_ins()[name] for name in ("SGD", "Adam", "NAdam", "Lion")}

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from scope import typical
 from thalweg.optim.classes import drop_ins
 from thalweg.testing.capabilities import CAPABILITIES
-from thorough import typical
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)

@@ -7,9 +7,9 @@ import torch
 
 import thalweg.optim
 from problems import refused
+from scope import sample, typical
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipes
-from thorough import sample, typical
 
 TWO_MOMENTS = sorted(
     r.drop_in.name

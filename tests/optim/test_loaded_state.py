@@ -9,10 +9,10 @@ from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, se
 
 import thalweg.optim
 from optim.trained import MODIFIED
+from scope import crossed, typical
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.stepping.fast_path import Prepared
-from thorough import crossed, typical
 
 every_class = pytest.mark.parametrize("name", typical(drop_ins()))
 

@@ -7,10 +7,10 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 import thalweg.optim
+from scope import sample
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipe, recipes
-from thorough import sample
 
 SHAPES = ((3, 4), (6,), (), (2, 3, 2))
 EVERYTHING = {

@@ -7,11 +7,11 @@ import torch
 
 import thalweg.optim
 from problems import refused
+from scope import typical
 from thalweg.errors import InputError
 from thalweg.execution import dispatch
 from thalweg.execution.storage.rounding import joined
 from thalweg.optim.classes import drop_ins
-from thorough import typical
 
 LOW = (torch.bfloat16, torch.float16)
 KEEPING = ("stochastic", "compensated")

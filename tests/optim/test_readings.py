@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import thalweg.optim
+from scope import typical
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
-from thorough import typical
 
 
 class Subclass(torch.Tensor):

@@ -6,10 +6,10 @@ from torch import nn
 
 import thalweg.optim
 from optim.trained import PAIRS
+from scope import typical
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.stepping.diagnostics import SlowStep
 from thalweg.optim.stepping.fast_path import Prepared
-from thorough import typical
 
 
 def gradient(i, step, shape):

@@ -11,9 +11,9 @@ import torch
 from torch.optim.optimizer import ParamsT
 
 import thalweg.optim
+from scope import THOROUGH
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.stubs import stub
-from thorough import THOROUGH
 
 every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=drop_ins())
 STUB = Path(thalweg.optim.__file__).with_suffix(".pyi")

@@ -8,9 +8,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
 
 import thalweg.optim
+from scope import typical
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
-from thorough import typical
 
 every_class = pytest.mark.parametrize("name", typical(drop_ins()))
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import thalweg.optim
+from scope import typical
 from thalweg.optim import CoupledDecay, EpsilonDominates, LostUpdates, OptimizerWarning, ZeroLearningRate
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.stepping import diagnostics
-from thorough import typical
 
 pytestmark = pytest.mark.filterwarnings("error::thalweg.optim.stepping.diagnostics.OptimizerWarning")
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from problems import TinyNet, tiny
+from scope import sample
 from thalweg.errors import InputError
 from thalweg.population.engine.train import Finished, Progress, train
 from thalweg.population.planning.plan import Plan, make_plan
@@ -23,7 +24,6 @@ from thalweg.population.updates.snapshot import State, joined
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.recipes.imported import Imported
 from thalweg.workloads.workload import Workload
-from thorough import sample
 
 RATES = (1e-3, 1e-2)
 

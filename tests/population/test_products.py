@@ -106,7 +106,7 @@ def test_whatever_needs_whole_gradients_gets_them(monkeypatch: pytest.MonkeyPatc
     options = {"clip_norm": 0.1, "keep_weights": True}
     alone = train_all(wide(), chosen, execution="loop", **options)
     clipped = train_all(wide(), chosen, execution="population", **options)
-    monkeypatch.setattr(executors.storage, "obstacle", refused)
+    monkeypatch.setattr(executors.dispatch, "obstacle", refused)
     stacked = train_all(wide(), chosen, execution="population", **options)
     plain = train_all(wide(), chosen, execution="population", keep_weights=True)
     for a, b, c in zip(alone, clipped, stacked, strict=True):

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from blank import RUN
 from problems import tiny, train_all
+from records_fixture import RUN
 from thalweg.population.training.start import batches
 from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe

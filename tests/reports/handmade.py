@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from blank import RUN, STUDY
+from records_fixture import RUN, STUDY
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.records.types import Measurement, Role, RunRecord, StudyRecord
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from blank import RUN, STUDY
+from records_fixture import RUN, STUDY
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.verdict import verdict
 from thalweg.records.types import Measurement, Role, RunRecord, StudyRecord

@@ -7,11 +7,11 @@ import importlib.util
 
 import pytest
 
+from scope import THOROUGH, sample
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import recipes
 from thalweg.testing.accuracy import check_bfloat16, check_float32, check_mask
 from thalweg.testing.rules import CHECKS, FORMULA_CHECKS, ORACLE_CHECKS, cases
-from thorough import THOROUGH, sample
 
 
 def oracle(rule):

@@ -2,11 +2,11 @@
 
 import pytest
 
+from scope import sample
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.testing.accuracy import check_bfloat16
 from thalweg.testing.modifiers import MODIFIERS, check_modifier, everything
 from thalweg.testing.rules import MODIFIED_CHECKS, cases
-from thorough import sample
 
 CASES = [cases(r)[0] for r in recipes().values() if r.name == r.rule.name]
 TYPICAL = [case for case in CASES if case.recipe.name in sample(recipes())]

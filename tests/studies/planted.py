@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from blank import RUN, STEPS
+from records_fixture import RUN, STEPS
 from thalweg.records.types import Measurement, Round, RunRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.tuning import Tuner

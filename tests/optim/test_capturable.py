@@ -7,11 +7,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import thalweg.optim
 from optim.trained import MODIFIED
+from scope import crossed, sample, typical
 from thalweg.errors import InputError
 from thalweg.optim import functional
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipe, recipes
-from thorough import crossed, sample, typical
 
 every_class = pytest.mark.parametrize("cls", typical(drop_ins()).values(), ids=list(typical(drop_ins())))
 SHAPES = ((5, 7), (3,), ())
