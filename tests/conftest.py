@@ -39,5 +39,5 @@ def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     def trained(*_: Any, **__: Any) -> None:
         raise AssertionError("it trained")
 
-    monkeypatch.setattr(training, "train_alone", trained)
-    monkeypatch.setattr(training, "train_together", trained)
+    monkeypatch.setattr(training, "train_by_loop", trained)
+    monkeypatch.setattr(training, "train_vectorized", trained)

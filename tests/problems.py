@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from thalweg.population.engine.train import Finished, Progress, train
+from thalweg.population.engine.train import Finished, Measured, train
 from thalweg.population.planning.plan import make_plan
 from thalweg.population.updates.members import Member, Trained
 from thalweg.workloads.workload import Workload
@@ -61,7 +61,7 @@ def finished(workload: Workload, members: Sequence[Member], **options: Any) -> t
     plan = make_plan(workload, members[0].seed, device=torch.device("cpu"), workers=2, **options)
     progress, outcomes = 0, {}
     for event in train(plan, members):
-        if isinstance(event, Progress):
+        if isinstance(event, Measured):
             progress += event.runs
         elif isinstance(event, Finished):
             outcomes.update(event.outcomes)

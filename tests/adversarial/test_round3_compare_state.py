@@ -18,7 +18,7 @@ import thalweg
 from thalweg.population.engine.train import Finished, train
 from thalweg.population.planning.plan import make_plan
 from thalweg.population.training.checkpoints import Checkpoints
-from thalweg.population.training.stop import StopTraining, Watch
+from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 
@@ -245,9 +245,9 @@ def outcome(workload: thalweg.Workload, folder: Path | None, after: int | None =
     """What a run of sgd by the loop finds, from a checkpoint where there is one; told to stop after some steps."""
     rule = recipe("sgd")
     plan = make_plan(workload, 0, device=torch.device("cpu"), workers=1)
-    member, found, steps, check = Member(rule, rule.resolve({"lr": 0.02}), 0), [], 0, Watch.check
+    member, found, steps, check = Member(rule, rule.resolve({"lr": 0.02}), 0), [], 0, TrainingControl.check
 
-    def counting(self: Watch, state: Any) -> None:
+    def counting(self: TrainingControl, state: Any) -> None:
         nonlocal steps
         steps += 1
         if after is not None and steps > after:
@@ -258,7 +258,7 @@ def outcome(workload: thalweg.Workload, folder: Path | None, after: int | None =
             raise thalweg.InputError("stopped") from None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Watch, "check", counting)
+        patch.setattr(TrainingControl, "check", counting)
         for event in train(plan, [member], checkpoints=Checkpoints(folder)):
             found += event.outcomes.values() if isinstance(event, Finished) else []
     return found[0]

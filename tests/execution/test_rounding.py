@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from thalweg.execution.storage.rounding import chances, joined, keys, parted, stochastic
+from thalweg.execution.storage.rounding import keys, merge, random_bits, split, stochastic
 
 LOW = (torch.bfloat16, torch.float16)
 SPECIAL = [0.0, -0.0, math.inf, -math.inf, 1e-40, -3e-39, 1.0, -1.0, 65504.0]
@@ -23,9 +23,9 @@ def numbers(dtype):
 
 def test_bfloat16_and_its_rest_are_the_float32():
     x = numbers(torch.bfloat16)
-    p, rest = parted(x, torch.bfloat16)
+    p, rest = split(x, torch.bfloat16)
     assert (p.dtype, rest.dtype) == (torch.bfloat16, torch.int16)
-    assert torch.equal(joined(p, rest).view(torch.int32), x.view(torch.int32))
+    assert torch.equal(merge(p, rest).view(torch.int32), x.view(torch.int32))
     off = (p.double() - x.double()).abs()[torch.isfinite(x)]
     nearest = (x.bfloat16().double() - x.double()).abs()[torch.isfinite(x)]
     assert torch.equal(off, nearest)
@@ -34,10 +34,10 @@ def test_bfloat16_and_its_rest_are_the_float32():
 def test_float16_and_its_rest_are_the_float32():
     x = numbers(torch.float16)
     x = x[x.abs() < 65504]
-    p, rest = parted(x, torch.float16)
+    p, rest = split(x, torch.float16)
     assert (p.dtype, rest.dtype) == (torch.float16, torch.int16)
     assert torch.equal(p, x.half())
-    off = (joined(p, rest) - x).abs()
+    off = (merge(p, rest) - x).abs()
     halfway = rest == 2**15 - 1  # half a unit is one more than int16 holds
     assert off[(x.abs() >= 2.0**-17) & ~halfway].max() == 0
     assert (off <= 2.0**-39 + x.abs() * 2.0**-25).all()
@@ -45,8 +45,8 @@ def test_float16_and_its_rest_are_the_float32():
 
 @pytest.mark.parametrize("dtype", LOW)
 def test_compensation_keeps_what_is_no_number(dtype):
-    p, rest = parted(torch.tensor([math.nan, math.inf, -math.inf]), dtype)
-    assert str(joined(p, rest).tolist()) == "[nan, inf, -inf]"
+    p, rest = split(torch.tensor([math.nan, math.inf, -math.inf]), dtype)
+    assert str(merge(p, rest).tolist()) == "[nan, inf, -inf]"
 
 
 @pytest.mark.parametrize("dtype", LOW)
@@ -79,7 +79,7 @@ def test_by_chance_the_mean_stays(dtype, share):
 def test_chances_are_even_and_depend_on_everything():
     like = torch.empty(1 << 16)
     first, *others = (
-        chances(int(keys(seed, np.array([t]), np.array([place]))[0]), like)
+        random_bits(int(keys(seed, np.array([t]), np.array([place]))[0]), like)
         for seed, t, place in ((0, 1, 0), (1, 1, 0), (0, 2, 0), (0, 1, 1))
     )
     assert 0 <= first.min() <= first.max() < 1 << 16
@@ -92,5 +92,5 @@ def test_chances_are_even_and_depend_on_everything():
 
 def test_chances_go_by_the_place_in_memory():
     like = torch.empty(6, 4)
-    assert torch.equal(chances(5, like).flatten(), chances(5, torch.empty(24)))
-    assert torch.equal(chances(5, like.t()), chances(5, like).t())
+    assert torch.equal(random_bits(5, like).flatten(), random_bits(5, torch.empty(24)))
+    assert torch.equal(random_bits(5, like.t()), random_bits(5, like).t())

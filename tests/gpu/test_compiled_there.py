@@ -17,11 +17,11 @@ from thalweg.recipes.execution.gpu import kernels
 from thalweg.recipes.trace import trace, trace_agreement
 from scope import TYPICAL
 
-def compiled(program, storage, by_chance=False):
+def compiled(program, storage, stochastic=False):
     table = "*fp64" if "float64" in storage else "*fp32"
     names = ("_which", "_active", "_pointers", "_keys", "_counts", "_blocks")
     signature = {"_table": table, **dict.fromkeys(names, "*i64"), "_rows": "i32"}
-    source = ASTSource(kernels.kernel(program, storage, by_chance=by_chance), signature)
+    source = ASTSource(kernels.kernel(program, storage, stochastic=stochastic), signature)
     made = triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options={"enable_fp_fusion": True})
     assert made.asm["cubin"]
     return made.asm["ptx"]
@@ -34,7 +34,7 @@ for name, recipe in recipes().items():
     assert "approx" not in re.sub("(ex2|lg2|rcp).approx", "", ptx), f"{name} divides or takes roots approximately"
     if name in TYPICAL:
         compiled(program, ("float64",) * (2 + states))
-        compiled(program, ("bfloat16",) * 2 + ("float32",) * states, by_chance=True)
+        compiled(program, ("bfloat16",) * 2 + ("float32",) * states, stochastic=True)
         compiled(program, ("bfloat16",) * 2 + ("float32",) * states + ("int16",))
         compiled(trace_agreement(recipe.structure(recipe.resolve({"cautious": True}))), ("float32",) * (2 + states))
 print("compiled")

@@ -11,7 +11,7 @@ import typer
 import thalweg
 from thalweg.cli.main import app
 from thalweg.options import declared
-from thalweg.options.kinds import File, Flag, Folder, Line, Listed, Number, Positive, Quantity, Whole
+from thalweg.options.kinds import File, Flag, Folder, Integer, Listed, Number, OneLine, Positive, Quantity
 from thalweg.studies.protocol import CONFIRMATION_OFFSET
 
 TIME = Quantity("seconds", "a time", {"s": 1.0, "min": 60.0}, '"90s"')
@@ -21,12 +21,12 @@ SIGNATURE = inspect.signature(thalweg.compare).parameters
 @pytest.mark.parametrize(
     ("kind", "value", "read"),
     [
-        (Whole(0, 9), 9, 9), (Whole(0, 9), 10, None), (Whole(0, 9), 1.0, None), (Whole(0, 9), True, None),
+        (Integer(0, 9), 9, 9), (Integer(0, 9), 10, None), (Integer(0, 9), 1.0, None), (Integer(0, 9), True, None),
         (Number(), 3, 3.0), (Number(), float("nan"), None), (Number(), "3", None),
         (Positive(), 0, None), (Positive(), 5e-324, 5e-324), (Positive(), float("inf"), None),
         (TIME, "1.5 min", 90.0), (TIME, 3, 3.0), (TIME, "3", None), (TIME, "3 h", None), (TIME, "0s", None),
         (Flag(), False, False), (Flag(), 0, None),
-        (Line(), "a b", "a b"), (Line(), "", None), (Line(), " ", None), (Line(), "a\n", None), (Line(), 3, None),
+        (OneLine(), "a b", "a b"), (OneLine(), "", None), (OneLine(), " ", None), (OneLine(), "a\n", None), (OneLine(), 3, None),
         (Listed("numbers", 2, Positive()), (1, 2), [1.0, 2.0]), (Listed("numbers", 2, Positive()), [1, 0], None),
         (Listed("numbers", 2), [], None), (Listed("numbers", 2), range(10**12), None), (Listed("x", 2), "ab", None),
         (Folder(), __file__, None), (File(), "no/such/place.json", None), (File(), ".", None),
@@ -44,7 +44,7 @@ def test_a_folder_may_be_new(tmp_path: Path) -> None:
 def test_compare_takes_what_is_declared(option: declared.Option) -> None:
     replaces_the_workloads = option in (declared.EPOCHS, declared.STEPS)
     assert SIGNATURE[option.name].default == (None if replaces_the_workloads else option.default)
-    if isinstance(option.kind, Whole):
+    if isinstance(option.kind, Integer):
         said = re.search(rf"^ +{option.name}: (.*?)^ +\w+: ", thalweg.compare.__doc__ or "", re.DOTALL | re.MULTILINE)
         assert said is not None
         assert option.kind.range in " ".join(said[1].split())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from small_rules import recipe_of
-from thalweg.numerics import absolute, clip, kept, lerp, maximum, minimum, power, sign, sqrt, where
+from thalweg.numerics import absolute, clip, lerp, maximum, minimum, power, round_to_default_dtype, sign, sqrt, where
 from thalweg.numerics.symbol import element
 from thalweg.recipes.row_table import table
 from thalweg.recipes.trace import trace
@@ -163,12 +163,12 @@ def test_powers_of_elements_in_every_execution(execution, dtype):
 
 
 def test_kept_rounds_to_the_default_dtype():
-    assert kept(0.1) == float(np.float32(0.1))
+    assert round_to_default_dtype(0.1) == float(np.float32(0.1))
 
 
 def test_kept_refuses_elements():
     with pytest.raises(TypeError, match="kept takes a row value"):
-        kept(element("g"))
+        round_to_default_dtype(element("g"))
 
 
 def test_two_numbers_under_a_tensor_are_exact():

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from small_rules import recipe_of
-from thalweg.numerics import absolute, clip, kept, maximum, sign, sqrt, where
+from thalweg.numerics import absolute, clip, maximum, round_to_default_dtype, sign, sqrt, where
 from thalweg.numerics.symbol import Symbol, element, lift, row
 from thalweg.recipes.catalogue import recipes
 from thalweg.recipes.trace import trace
@@ -52,7 +52,18 @@ def test_a_symbol_is_no_number_and_no_key(convert):
 
 def test_an_expression_of_rows_is_a_row():
     lr, g = row("lr"), element("g")
-    for symbol in (lr + 1, 2 - lr, lr**2, 0.9**lr, 1 / lr, -lr, abs(lr), sqrt(lr), where(lr > 1, lr, 0.0), kept(lr)):
+    for symbol in (
+        lr + 1,
+        2 - lr,
+        lr**2,
+        0.9**lr,
+        1 / lr,
+        -lr,
+        abs(lr),
+        sqrt(lr),
+        where(lr > 1, lr, 0.0),
+        round_to_default_dtype(lr),
+    ):
         assert symbol.row
     for symbol in (lr + g, g - 1, 2 * g, g**2, lr / g, g / lr, absolute(g), sign(g), maximum(lr, g), clip(lr, 0.0, g)):
         assert not symbol.row

@@ -12,7 +12,7 @@ from optim.trained import MODIFIED
 from scope import crossed, typical
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
-from thalweg.optim.stepping.fast_path import Prepared
+from thalweg.optim.stepping.fast_path import FastPath
 
 every_class = pytest.mark.parametrize("name", typical(drop_ins()))
 
@@ -89,8 +89,8 @@ def test_layouts_follow_the_parameter():
 
 
 def quick_steps(optimizer, monkeypatch):
-    found, fits = [], Prepared.fits
-    monkeypatch.setattr(Prepared, "fits", lambda *args: found.append(fits(*args)) or found[-1])
+    found, fits = [], FastPath.fits
+    monkeypatch.setattr(FastPath, "fits", lambda *args: found.append(fits(*args)) or found[-1])
     for p in optimizer.param_groups[0]["params"]:
         p.grad = torch.ones_like(p)
     for _ in range(4):

@@ -10,7 +10,7 @@ from problems import refused
 from scope import typical
 from thalweg.errors import InputError
 from thalweg.execution import dispatch
-from thalweg.execution.storage.rounding import joined
+from thalweg.execution.storage.rounding import merge
 from thalweg.optim.classes import drop_ins
 
 LOW = (torch.bfloat16, torch.float16)
@@ -76,7 +76,7 @@ def test_compensated_bfloat16_is_float32(cls, by_kernel, monkeypatch):
     for gradient in gradients(6, torch.bfloat16):
         wide.grad = gradient.float()
         other.step()
-    held = joined(p.detach(), optimizer.state[p]["compensation"])
+    held = merge(p.detach(), optimizer.state[p]["compensation"])
     off = 20 * torch.finfo(torch.float32).eps if by_kernel else 0.0
     torch.testing.assert_close(held, wide.detach(), rtol=off, atol=off)
 

@@ -8,7 +8,7 @@ import torch
 
 import thalweg.optim
 from thalweg.execution import data_pointers
-from thalweg.optim.stepping.fast_path import Prepared
+from thalweg.optim.stepping.fast_path import FastPath
 
 SHAPES = ((3, 5), (4,), (), (2, 2, 2))
 CLASSES = [thalweg.optim.Adam, thalweg.optim.SGD, thalweg.optim.NAdam]
@@ -148,8 +148,8 @@ def test_parameters_without_a_gradient_now_and_then(cls):
 
 def test_the_same_step_again_is_taken_the_quick_way(monkeypatch):
     made, quick = Trained(thalweg.optim.Adam), []
-    taken = Prepared.fits
-    monkeypatch.setattr(Prepared, "fits", lambda *args: quick.append(taken(*args)) or quick[-1])
+    taken = FastPath.fits
+    monkeypatch.setattr(FastPath, "fits", lambda *args: quick.append(taken(*args)) or quick[-1])
     made.step(4)
     assert quick == [True] * 3
 

@@ -327,8 +327,8 @@ def test_a_checkpoint_from_before_there_was_precision_loads():
 def test_a_large_model_is_looked_at_in_part(monkeypatch):
     """The second step of a thousand tensors may not take seconds."""
     looked = []
-    update = diagnostics.Watch._update
-    monkeypatch.setattr(diagnostics.Watch, "_update", lambda *a: looked.append(1) or update(*a))
+    update = diagnostics.SilentFailures._update
+    monkeypatch.setattr(diagnostics.SilentFailures, "_update", lambda *a: looked.append(1) or update(*a))
     params = [nn.Parameter(torch.ones(3)) for _ in range(1000)]
     optimizer = thalweg.optim.Adam(params)
     for _ in range(3):

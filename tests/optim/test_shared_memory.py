@@ -9,7 +9,7 @@ from optim.trained import PAIRS
 from scope import typical
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.stepping.diagnostics import SlowStep
-from thalweg.optim.stepping.fast_path import Prepared
+from thalweg.optim.stepping.fast_path import FastPath
 
 
 def gradient(i, step, shape):
@@ -167,8 +167,8 @@ def test_steps_that_are_each_prepared_anew_are_told():
 
 def test_experts_that_are_reached_now_and_then_stay_prepared(monkeypatch):
     """Each pattern of parameters with a gradient is prepared once."""
-    found, fits = [], Prepared.fits
-    monkeypatch.setattr(Prepared, "fits", lambda *args: found.append(fits(*args)) or found[-1])
+    found, fits = [], FastPath.fits
+    monkeypatch.setattr(FastPath, "fits", lambda *args: found.append(fits(*args)) or found[-1])
     params = [nn.Parameter(torch.ones(3)) for _ in range(3)]
     stepped(thalweg.optim.Adam, params, lambda step, i: None if step % 3 == i else torch.ones(3), steps=18)
     assert found == [True] * 15

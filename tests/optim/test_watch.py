@@ -103,6 +103,6 @@ def test_the_line_that_is_named_is_the_users():
 
 def test_looking_changes_nothing(monkeypatch):
     first, _ = train(thalweg.optim.NAdam, steps=5)
-    monkeypatch.setattr(diagnostics.Watch, "done", True)
+    monkeypatch.setattr(diagnostics.SilentFailures, "done", True)
     second, _ = train(thalweg.optim.NAdam, steps=5)
     assert torch.equal(first, second)

@@ -15,12 +15,12 @@ from torch import nn
 from problems import TinyNet, tiny
 from scope import sample
 from thalweg.errors import InputError
-from thalweg.population.engine.train import Finished, Progress, train
+from thalweg.population.engine.train import Finished, Measured, train
 from thalweg.population.planning.plan import Plan, make_plan
 from thalweg.population.training.checkpoints import Checkpoint, Checkpoints
-from thalweg.population.training.stop import StopTraining, Watch
+from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.members import Member, Trained
-from thalweg.population.updates.snapshot import State, joined
+from thalweg.population.updates.snapshot import Snapshot, joined
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.recipes.imported import Imported
 from thalweg.workloads.workload import Workload
@@ -72,9 +72,9 @@ def outcomes(plan: Plan, chosen: list[Member], **options: Any) -> list[Trained]:
 
 def stopped(plan: Plan, chosen: list[Member], folder: Path, after: int) -> None:
     """Trains until so many steps are behind, and is told to stop as by Ctrl-C."""
-    steps, check = 0, Watch.check
+    steps, check = 0, TrainingControl.check
 
-    def counting(self: Watch, state: Any) -> None:
+    def counting(self: TrainingControl, state: Any) -> None:
         nonlocal steps
         steps += 1
         if steps > after:
@@ -85,7 +85,7 @@ def stopped(plan: Plan, chosen: list[Member], folder: Path, after: int) -> None:
             raise InputError("stopped") from None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Watch, "check", counting)
+        patch.setattr(TrainingControl, "check", counting)
         with pytest.raises(InputError, match="stopped"):
             outcomes(plan, chosen, checkpoints=Checkpoints(folder))
 
@@ -136,7 +136,7 @@ def test_a_checkpoint_is_where_it_goes_on_from(tmp_path: Path) -> None:
     assert state is not None
     assert state.facts["step"] == 30
     spoilt = {name: torch.full_like(t, 0.125) if "parameters" in name else t for name, t in state.tensors.items()}
-    Checkpoint(path, 1.0, chosen).save(State(spoilt, state.facts))
+    Checkpoint(path, 1.0, chosen).save(Snapshot(spoilt, state.facts))
     gone_on, whole = outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen)
     assert gone_on[0].curve[0] == whole[0].curve[0]
     assert gone_on[0].curve[1] != whole[0].curve[1]
@@ -178,7 +178,7 @@ def test_what_cannot_be_seen_whole_begins_again(case: str, tmp_path: Path) -> No
         [imported(f"{__name__}:Strange", lr=0.1)] if case == "optimizer" else members("sgd", seeds=[0], rates=[0.1])
     )
     events = train(plan, chosen, checkpoints=Checkpoints(tmp_path, every=1e-9))
-    next(event for event in events if isinstance(event, Progress))
+    next(event for event in events if isinstance(event, Measured))
     events.close()
     saved = Checkpoints(tmp_path).of([0], chosen).load()
     assert saved is None or saved.facts["step"] == 0
@@ -215,7 +215,7 @@ def test_a_checkpoint_that_does_not_fit_is_left_out(
     """Its runs begin again; nothing in it is ever executed."""
     chosen, others = members("sgd"), members("adam")
     checkpoint = Checkpoint(tmp_path / "a.safetensors", 1.0, others if damage == "other members" else chosen)
-    checkpoint.save(State({"x": torch.ones(3)}, {"step": 4}))
+    checkpoint.save(Snapshot({"x": torch.ones(3)}, {"step": 4}))
     path = tmp_path / "a.safetensors"
     data = path.read_bytes()
     if damage == "cut":
@@ -232,13 +232,13 @@ def test_a_checkpoint_that_does_not_fit_is_left_out(
 def test_a_checkpoint_is_replaced_whole_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a full disk: the one before stays, nothing else does, and training goes on."""
     checkpoint = Checkpoint(tmp_path / "a.safetensors", 1.0)
-    checkpoint.save(State({"x": torch.ones(3)}, {"step": 4}))
+    checkpoint.save(Snapshot({"x": torch.ones(3)}, {"step": 4}))
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("thalweg.population.training.checkpoints.os.fsync", full)
-    checkpoint.save(State({"x": torch.zeros(3)}, {"step": 5}))
+    checkpoint.save(Snapshot({"x": torch.zeros(3)}, {"step": 5}))
     state = checkpoint.load()
     assert state is not None
     assert state.facts == {"step": 4}
@@ -248,16 +248,16 @@ def test_a_checkpoint_is_replaced_whole_or_not(tmp_path: Path, monkeypatch: pyte
 def test_states_are_joined_and_taken_apart() -> None:
     """Facts go through JSON; floats, infinities and NaN come back as they were."""
     facts = {"best": [float("-inf"), 0.1 + 0.2], "none": None}
-    whole = joined({"a": State({"x": torch.ones(2)}, facts), "b": State()}, step=3)
+    whole = joined({"a": Snapshot({"x": torch.ones(2)}, facts), "b": Snapshot()}, step=3)
     assert json.loads(json.dumps(whole.facts)) == whole.facts
     assert whole.part("a").facts == facts
     assert torch.equal(whole.part("a").tensors["x"], torch.ones(2))
-    assert whole.part("b") == State()
+    assert whole.part("b") == Snapshot()
 
 
 def test_nothing_is_kept_unless_asked() -> None:
     checkpoint = Checkpoints().of([0], members("sgd"))
-    checkpoint.save(State())
+    checkpoint.save(Snapshot())
     assert not checkpoint.kept
     assert not checkpoint.due()
     assert checkpoint.load() is None

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from problems import tiny, train_all
-from thalweg.population.training.history import Curves
+from thalweg.population.training.history import History
 from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
 
@@ -65,7 +65,7 @@ def test_a_frozen_members_parameters_stay_as_they_were() -> None:
 def test_curves_note_the_first_divergence_only() -> None:
     import numpy as np
 
-    curves = Curves(2, higher_is_better=True)
+    curves = History(2, higher_is_better=True)
     curves.batch(1, np.array([1.0, 2.0]), 10)
     curves.batch(2, np.array([1.0, np.inf]), 10)
     curves.batch(3, np.array([np.nan, np.nan]), 10)
@@ -78,7 +78,7 @@ def test_best_epoch_follows_the_direction_of_the_metric() -> None:
     import numpy as np
 
     for higher, best in ((True, 0.9), (False, 0.1)):
-        curves = Curves(1, higher_is_better=higher)
+        curves = History(1, higher_is_better=higher)
         for value in (0.5, best, 0.4):
             improved = curves.measure(1, np.array([value]), np.array([0.0]))
             curves.tested(np.array([value]), improved)

@@ -11,7 +11,7 @@ from thalweg.execution import dispatch
 from thalweg.population.planning.plan import make_plan
 from thalweg.population.program.models import input_major, like
 from thalweg.population.updates.members import Member
-from thalweg.population.updates.updates import Updates
+from thalweg.population.updates.updates import PopulationUpdates
 from thalweg.recipes.catalogue import recipe
 
 
@@ -67,7 +67,7 @@ def test_stacked_updates_equal_compiled_ones(name: str, monkeypatch: pytest.Monk
 def test_an_inactive_member_is_left_as_it_is() -> None:
     chosen = members(["adam"], seeds=1, rates=3)
     p = {"w": torch.ones(3, 4, 5, dtype=torch.float64)}
-    updates = Updates(chosen, p)
+    updates = PopulationUpdates(chosen, p)
     updates.plan(1, 1)
     updates.step(1, {"w": torch.ones(3, 4, 5, dtype=torch.float64)}, np.array([True, False, True]))
     assert torch.equal(p["w"][1], torch.ones(4, 5, dtype=torch.float64))
@@ -81,7 +81,7 @@ def test_gradients_in_another_layout_are_brought_into_the_parameters() -> None:
     for layout in (torch.zeros(2, 3, 4, dtype=torch.float64), input_major(torch.zeros(2, 3, 4, dtype=torch.float64))):
         for gradient in (g, input_major(g)):
             p = {"w": layout.clone(memory_format=torch.preserve_format)}
-            updates = Updates(chosen, p)
+            updates = PopulationUpdates(chosen, p)
             updates.plan(1, 1)
             updates.step(1, {"w": gradient}, np.ones(2, bool))
             rates = torch.tensor([1e-3, 2e-3], dtype=torch.float64)[:, None, None]
@@ -99,5 +99,5 @@ def test_like_keeps_values_and_takes_the_layout() -> None:
 def test_a_state_may_start_from_a_hyperparameter() -> None:
     adagrad = recipe("adagrad")
     chosen = [Member(adagrad, adagrad.resolve({"initial_accumulator_value": v}), 0) for v in (0.0, 0.25)]
-    updates = Updates(chosen, {"w": torch.zeros(2, 3)})
+    updates = PopulationUpdates(chosen, {"w": torch.zeros(2, 3)})
     assert updates.groups[0].states["sum"]["w"].tolist() == [[0.0] * 3, [0.25] * 3]

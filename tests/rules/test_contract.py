@@ -5,7 +5,7 @@ import torch
 
 from small_rules import recipe_of
 from thalweg.errors import InputError
-from thalweg.numerics import kept
+from thalweg.numerics import round_to_default_dtype
 from thalweg.optim.classes import drop_in
 from thalweg.recipes.trace import trace
 from thalweg.rules.contract import preset, rule
@@ -107,7 +107,7 @@ def test_a_row_state_that_depends_on_elements():
 
 def test_kept_elements():
     def r(g, p, a: Zeros, t, *, lr: Rate = 0.1):
-        return lr * g, kept(a + g)
+        return lr * g, round_to_default_dtype(a + g)
 
     with pytest.raises(TypeError, match="kept takes a row value"):
         program_of(r)

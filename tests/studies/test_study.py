@@ -13,14 +13,14 @@ from thalweg.records.types import RunRecord
 from thalweg.studies.budget import Clock, Pace
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design, describe
-from thalweg.studies.persistence import Unkept
+from thalweg.studies.persistence import InMemory
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.progress import Silent
 from thalweg.studies.study import Study
 from thalweg.workloads.workload import Workload
 
 
-class Told(Unkept):
+class Told(InMemory):
     """Tells the runs and the selection in order."""
 
     def __init__(self, told: list[Any]) -> None:

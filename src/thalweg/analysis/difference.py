@@ -16,9 +16,9 @@ from typing import Literal
 from thalweg.analysis import significance
 from thalweg.analysis.finals import Split, common
 from thalweg.analysis.intervals import Interval
-from thalweg.analysis.settings_diff import Asked, asked_differently, require_one_question
+from thalweg.analysis.settings_diff import SettingChange, asked_differently, require_one_question
 from thalweg.analysis.significance import Comparison
-from thalweg.analysis.study_arm import Side, Studied, require_one_ranking, studied
+from thalweg.analysis.study_arm import Arm, Studied, require_one_ranking, studied
 from thalweg.records.types import RunRecord, StudyRecord
 
 RULE = (
@@ -45,8 +45,8 @@ class Change:
     """
 
     contender: str
-    before: Side
-    after: Side
+    before: Arm
+    after: Arm
     paired: bool
     difference: Interval | None
     p: float | None
@@ -69,7 +69,7 @@ class Difference:
     before: StudyRecord
     after: StudyRecord
     split: Split
-    asked: tuple[Asked, ...]
+    asked: tuple[SettingChange, ...]
     changes: tuple[Change, ...]
 
     @property
@@ -131,9 +131,7 @@ def _change(a: Studied, b: Studied, name: str, level: float) -> Change:
     return replace(change, p=None if p is None else min(1.0, p * len(tests)), direction=direction)
 
 
-def _tests(
-    before: Side, after: Side, compared: Comparison | None, better: float
-) -> list[tuple[float, Direction | None]]:
+def _tests(before: Arm, after: Arm, compared: Comparison | None, better: float) -> list[tuple[float, Direction | None]]:
     """(p, which way) of the score, and of the runs lost where some were."""
     tests: list[tuple[float, Direction | None]] = []
     if compared is not None and compared.p is not None:
@@ -155,13 +153,13 @@ def _compared_apart(a: Studied, b: Studied, name: str, level: float) -> Comparis
     return significance.unpaired(x, y, (a.rounding, b.rounding), level) if x and y else None
 
 
-def _same_seeds(before: Side, after: Side) -> bool:
+def _same_seeds(before: Arm, after: Arm) -> bool:
     """By the runs, not by which of them finished."""
     a, b = set(before.seeds), set(after.seeds)
     return bool(a and b) and (a <= b or b <= a)
 
 
-def _broken(side: Side, other: Side) -> bool:
+def _broken(side: Arm, other: Arm) -> bool:
     """Whether nothing came of the one, while the other finished all; or something, where the one had no choice left."""
     return side.failed and (other.whole or (not side.seeds and bool(other.scores)))
 

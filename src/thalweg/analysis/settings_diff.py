@@ -20,7 +20,7 @@ FOUND = ("notes", "plan.expected", "plan.pace", "request")
 
 
 @dataclass(frozen=True)
-class Asked:
+class SettingChange:
     """One thing that differs. field: its name in the record, `samples.test` for an entry of a mapping.
 
     `None` is what is not there.
@@ -44,10 +44,12 @@ def require_one_question(before: StudyRecord, after: StudyRecord) -> None:
         raise InputError("The studies have no contender in common, so nothing can be compared: give two that do.")
 
 
-def asked_differently(before: StudyRecord, after: StudyRecord) -> tuple[Asked, ...]:
+def asked_differently(before: StudyRecord, after: StudyRecord) -> tuple[SettingChange, ...]:
     """All that differs, in the order of the record; entries of mappings one by one, contenders whatever their order."""
     a, b = _asked(before, after), _asked(after, before)
-    return tuple(Asked(field, a.get(field), b.get(field)) for field in {**a, **b} if a.get(field) != b.get(field))
+    return tuple(
+        SettingChange(field, a.get(field), b.get(field)) for field in {**a, **b} if a.get(field) != b.get(field)
+    )
 
 
 def _asked(study: StudyRecord, other: StudyRecord) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from thalweg.records.types import RunRecord, StudyRecord
 
 
 @dataclass(frozen=True)
-class Side:
+class Arm:
     """A contender in one of two studies.
 
     learning_rate, hyperparameters, rate (the name of the learning rate among them): of the choice; `None` and empty
@@ -54,7 +54,7 @@ class Studied:
     record: StudyRecord
     split: Split
     rounding: float
-    sides: Mapping[str, Side]
+    sides: Mapping[str, Arm]
 
     @property
     def ranked_by(self) -> str:
@@ -82,9 +82,9 @@ def require_one_ranking(before: Studied, after: Studied) -> None:
         )
 
 
-def _side(own: Sequence[RunRecord], choice: Choice | None, finals: Sequence[RunRecord], split: Split) -> Side:
+def _side(own: Sequence[RunRecord], choice: Choice | None, finals: Sequence[RunRecord], split: Split) -> Arm:
     found = scores(finals, split)
-    return Side(
+    return Arm(
         optimizer=own[0].optimizer if own else "",
         learning_rate=choice.point.learning_rate if choice else None,
         hyperparameters=choice.point.hyperparameters if choice else {},

@@ -12,7 +12,7 @@ from thalweg.rules.contract import Preset
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, require_feasible
-from thalweg.studies.persistence import Unkept
+from thalweg.studies.persistence import InMemory
 from thalweg.studies.preparation import prepare
 from thalweg.studies.progress import Live, Logged
 from thalweg.studies.protocol import TEXTBOOK
@@ -105,6 +105,6 @@ def compare(
     prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
     show.plan(prepared.foreseen)
     if directory is None:
-        return run(prepared, Unkept(), show)
+        return run(prepared, InMemory(), show)
     store, number = Store.begin(directory, prepared.record)
     return run_kept(prepared, store, number, every, show)

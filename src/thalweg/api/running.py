@@ -18,7 +18,7 @@ from thalweg.options import declared as options
 from thalweg.population.program.models import BUILDING
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
-from thalweg.studies.persistence import Keeping, Kept
+from thalweg.studies.persistence import Keeping, Stored
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.progress import Observer
 from thalweg.studies.study import Study
@@ -30,7 +30,7 @@ def run_kept(prepared: Prepared, store: Store, number: int, every: float, show: 
     with closing(store), closing(Lock(folder(store.directory, number), number)):
         try:
             store.note(number, prepared.record)
-            result = run(prepared, Kept(store, number, every), show)
+            result = run(prepared, Stored(store, number, every), show)
             result.save_report(store.directory / REPORT)
             return result
         except KeyboardInterrupt:

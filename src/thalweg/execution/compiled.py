@@ -11,7 +11,7 @@ from thalweg.execution.dispatch import on_gpu, together
 from thalweg.execution.gpu import passes as gpu
 from thalweg.execution.reference import Elements, shares
 from thalweg.execution.storage.dtypes import Storage, Streams
-from thalweg.recipes.compose import Structure
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, trace, trace_agreement
@@ -24,14 +24,14 @@ class Pass(Protocol):
     which: int64 `[rows]`, the table's line that each row uses; 0 unless filled in.
     active: `[lines]`; rows of a line that is not active are left as they are. All are unless filled in.
     keys: int64 `[rows]`, of `rounding.keys`, where it is by chance.
-    by_chance: whether anything is rounded stochastically.
+    stochastic: whether anything is rounded stochastically.
     """
 
     pointers: Array
     which: Array
     active: Array
     keys: Array
-    by_chance: bool
+    stochastic: bool
 
     @property
     def counts(self) -> Array:
@@ -42,22 +42,22 @@ class Pass(Protocol):
 
 
 def prepare(
-    program: Program, device: torch.device, storage: Storage, sizes: Array, lines: int, *, by_chance: bool = False
+    program: Program, device: torch.device, storage: Storage, sizes: Array, lines: int, *, stochastic: bool = False
 ) -> Pass:
     """A pass over rows on a device.
 
-    storage: the dtypes of a row's streams. sizes: elements of each row. lines: of the table, at most. by_chance:
+    storage: the dtypes of a row's streams. sizes: elements of each row. lines: of the table, at most. stochastic:
         whether a bfloat16 parameter is rounded stochastically.
     """
     rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
-    by_chance = by_chance and torch.bfloat16 in rounded
+    stochastic = stochastic and torch.bfloat16 in rounded
     if on_gpu(device):
-        return gpu.Pass(program, device, storage, sizes, lines, by_chance=by_chance)
-    return cpu.Pass(program, storage, sizes, lines, by_chance=by_chance)
+        return gpu.GpuPass(program, device, storage, sizes, lines, stochastic=stochastic)
+    return cpu.CpuPass(program, storage, sizes, lines, stochastic=stochastic)
 
 
 def update(
-    structure: Structure, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
+    structure: StepVariant, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
 ) -> dict[str, Array]:
     """Steps every row in place; returns the new row states `[distinct]`. `storage.accepts` each row's tensors."""
     program = trace(structure)
@@ -79,7 +79,7 @@ def _carry_out(
     for (device, storage), index in together(rows):
         chosen = [rows[r] for r in index]
         sizes = np.array([row[1].numel() for row in chosen])
-        step = prepare(program, device, storage, sizes, len(columns), by_chance=keys is not None)
+        step = prepare(program, device, storage, sizes, len(columns), stochastic=keys is not None)
         step.pointers[:] = np.array([[t.data_ptr() for t in row] for row in chosen], np.int64).T
         step.which[:] = which[index]
         if keys is not None:

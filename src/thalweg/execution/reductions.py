@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.execution.storage.rounding import LOW, wide
-from thalweg.recipes.compose import Structure, beforehand
+from thalweg.execution.storage.rounding import LOW, upcast
+from thalweg.recipes.compose import StepVariant, transform_gradients
 from thalweg.recipes.options import GLOBAL_NORM, GRADIENT_NORM
 from thalweg.recipes.row_table import Array
 
@@ -19,13 +19,13 @@ def norms(gradients: Sequence[Tensor]) -> Array:
     """The norm of each, float64 `[n]`. Those of 16 bits are summed in float32."""
     if not gradients:
         return np.zeros(0)
-    found = [torch.linalg.vector_norm(g, dtype=summed(g)) for g in gradients]
+    found = [torch.linalg.vector_norm(g, dtype=accumulation_dtype(g)) for g in gradients]
     if len({g.device for g in gradients}) > 1:
         found = [norm.cpu() for norm in found]
     return torch.stack(found).double().cpu().numpy()
 
 
-def summed(x: Tensor) -> torch.dtype | None:
+def accumulation_dtype(x: Tensor) -> torch.dtype | None:
     """What its elements are summed in, where not in their own dtype. In float32 ones are counted exactly to 2**24."""
     return torch.float32 if x.dtype in LOW else None
 
@@ -41,9 +41,11 @@ def chosen(measured: Collection[str], each: Value, together: Value) -> dict[str,
     return {name: found[name] for name in measured if name in found}
 
 
-def made(structure: Structure, gradient: Tensor, parameter: Tensor, values: Mapping[str, Any]) -> Tensor:
+def transform_gradient(
+    structure: StepVariant, gradient: Tensor, parameter: Tensor, values: Mapping[str, Any]
+) -> Tensor:
     """The gradient of one tensor after what is done to whole ones; of 16 bits, in float32. Where nothing is, itself."""
     if not structure.transforms:
         return gradient
-    g, p = wide(gradient), wide(parameter)
-    return cast(Tensor, beforehand(structure, g[None], p[None], values)[0])
+    g, p = upcast(gradient), upcast(parameter)
+    return cast(Tensor, transform_gradients(structure, g[None], p[None], values)[0])

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from thalweg.execution import quantization
-from thalweg.execution.reductions import summed
+from thalweg.execution.reductions import accumulation_dtype
 from thalweg.execution.storage import rounding
-from thalweg.recipes.compose import Structure, agreement, step
+from thalweg.recipes.compose import StepVariant, agreement, step
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import trace
@@ -51,17 +51,17 @@ class Elements:
     @property
     def wide(self) -> tuple[Tensor, ...]:
         """Gradient, parameter and states as they are computed with."""
-        p = rounding.wide(self.p) if self.rest is None else rounding.joined(self.p, self.rest)
+        p = rounding.upcast(self.p) if self.rest is None else rounding.merge(self.p, self.rest)
         scales = iter(self.scales)
         states = (
-            quantization.decoded(s, next(scales)) if s.dtype is torch.uint8 else rounding.wide(s) for s in self.states
+            quantization.decoded(s, next(scales)) if s.dtype is torch.uint8 else rounding.upcast(s) for s in self.states
         )
-        return (rounding.wide(self.g), p, *states)
+        return (rounding.upcast(self.g), p, *states)
 
     def store(self, p: Any, states: Sequence[Any] = ()) -> None:
         """Makes what was computed the parameter and the states, rounded as they are to be."""
         if self.rest is not None:
-            self.p[...], self.rest[...] = rounding.parted(torch.as_tensor(p).float(), self.p.dtype)
+            self.p[...], self.rest[...] = rounding.split(torch.as_tensor(p).float(), self.p.dtype)
         else:
             self._write(0, self.p, p)
         scales = iter(self.scales)
@@ -73,12 +73,14 @@ class Elements:
 
     def _write(self, number: int, old: Tensor, value: Any) -> None:
         if self.key is not None and old.dtype in rounding.LOW:
-            value = rounding.stochastic(torch.as_tensor(value).float(), old.dtype, self.key + rounding.apart(number))
+            value = rounding.stochastic(
+                torch.as_tensor(value).float(), old.dtype, self.key + rounding.stream_key(number)
+            )
         old.copy_(value) if isinstance(value, Tensor) else old.fill_(value)
 
 
 def update(
-    structure: Structure, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
+    structure: StepVariant, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
 ) -> dict[str, Array]:
     """Steps every row in place; returns the new row states `[distinct]`."""
     program = trace(structure)
@@ -89,7 +91,7 @@ def update(
         states = _scalar_states(structure, scalars) | dict(zip(program.states, held, strict=True))
         if AGREEMENT in program.measured:
             agrees = agreement(structure, g, p, states, scalars["t"], scalars)
-            scalars[AGREEMENT] = float(shares([agrees.sum(dtype=summed(agrees))], [row])[0])
+            scalars[AGREEMENT] = float(shares([agrees.sum(dtype=accumulation_dtype(agrees))], [row])[0])
         p, new = step(structure, g, p, states, scalars["t"], scalars)
         fresh = [_apart(value, inputs) for value in (p, *(new[name] for name in program.states))]
         row.store(fresh[0], fresh[1:])
@@ -109,6 +111,6 @@ def _apart(value: Any, inputs: tuple[Tensor, ...]) -> Any:
     return value.clone() if any(value is tensor for tensor in inputs) else value
 
 
-def _scalar_states(structure: Structure, scalars: Mapping[str, float]) -> dict[str, Any]:
+def _scalar_states(structure: StepVariant, scalars: Mapping[str, float]) -> dict[str, Any]:
     """Row states as numbers, and 0 for a state that does not exist under this structure and is only passed through."""
     return {s.name: scalars.get(s.name, 0.0) for s in structure.states}

@@ -107,7 +107,7 @@ def where(condition: Value, a: Value, b: Value) -> Value:
     return a if condition else b
 
 
-def kept(x: Value) -> Value:
+def round_to_default_dtype(x: Value) -> Value:
     """A row value as row state will hold it: rounded to `row_dtype()`."""
     if isinstance(x, Symbol):
         if not x.row:

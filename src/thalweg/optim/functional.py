@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.execution.reductions import made
-from thalweg.execution.storage.rounding import wide
+from thalweg.execution.reductions import transform_gradient
+from thalweg.execution.storage.rounding import upcast
 from thalweg.optim.stepping.traceable import after, measures_of, norm_of, structure_of
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipe
-from thalweg.recipes.compose import Structure
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import GLOBAL_NORM
 from thalweg.recipes.trace import trace
 from thalweg.rules.contract import Preset
@@ -66,7 +66,9 @@ def functional(
         _require_alike(parameters, gradients=gradients, states=states)
         for name, p in parameters.items():
             _require_fitting(name, p, gradients[name], states[name], structure)
-        seen = {name: wide(made(structure, gradients[name], p, values)) for name, p in parameters.items()}
+        seen = {
+            name: upcast(transform_gradient(structure, gradients[name], p, values)) for name, p in parameters.items()
+        }
         together = norm_of([*seen.values()]) if GLOBAL_NORM in structure.measured and seen else None
         moved = {
             name: _moved(structure, seen[name], p, states[name], values, together) for name, p in parameters.items()
@@ -96,20 +98,20 @@ def _found(optimizer: str | Recipe | Preset) -> Recipe:
     return optimizer if isinstance(optimizer, Recipe) else recipe(optimizer)
 
 
-def _states(structure: Structure, p: Tensor, values: Mapping[str, Any]) -> dict[str, Tensor]:
+def _states(structure: StepVariant, p: Tensor, values: Mapping[str, Any]) -> dict[str, Tensor]:
     program, states = trace(structure), {"step": torch.zeros((), dtype=torch.float64, device=p.device)}
     for declared in structure.states:
-        first = declared.first(values, wide(p))
+        first = declared.first(values, upcast(p))
         if declared.name in program.row_states:
             states[declared.name] = torch.as_tensor(first, dtype=torch.float64, device=p.device)
         elif declared.name in program.states:
             states[declared.name] = (
-                first + torch.zeros_like(wide(p)) if declared.initial != PARAMETER else first.clone()
+                first + torch.zeros_like(upcast(p)) if declared.initial != PARAMETER else first.clone()
             )
     return states
 
 
-def _require_fitting(name: str, p: Tensor, gradient: Any, states: Mapping[str, Any], structure: Structure) -> None:
+def _require_fitting(name: str, p: Tensor, gradient: Any, states: Mapping[str, Any], structure: StepVariant) -> None:
     """Raises `InputError` where a gradient or a state is not one of the parameter."""
     if not p.is_floating_point() and not p.is_complex():
         raise InputError(f"The parameter {name!r} is {p.dtype}; a step needs floating-point numbers.")
@@ -130,13 +132,13 @@ def _require_fitting(name: str, p: Tensor, gradient: Any, states: Mapping[str, A
 
 
 def _moved(
-    structure: Structure, g: Tensor, p: Tensor, states: Tensors, values: Mapping[str, Any], together: Tensor | None
+    structure: StepVariant, g: Tensor, p: Tensor, states: Tensors, values: Mapping[str, Any], together: Tensor | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     if p.is_complex():
         raise InputError("functional takes real parameters only, got complex ones; use view_as_real on them.")
     t = states["step"] + 1
     held = {name: value for name, value in states.items() if name != "step"}
-    new, now = after(structure, g, wide(p), held, t, values, measures_of(structure, g, together))
+    new, now = after(structure, g, upcast(p), held, t, values, measures_of(structure, g, together))
     return new.to(p.dtype), {"step": t, **{name: torch.as_tensor(now[name], device=p.device) for name in held}}
 
 

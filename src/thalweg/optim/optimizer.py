@@ -25,8 +25,8 @@ from thalweg.optim.state.checkpoints import matched, require_checkpoint
 from thalweg.optim.state.loading import restored
 from thalweg.optim.stepping import traceable
 from thalweg.optim.stepping.capturable import Kernels
-from thalweg.optim.stepping.diagnostics import Watch, tell_coupled_decay
-from thalweg.optim.stepping.param_group import Updates
+from thalweg.optim.stepping.diagnostics import SilentFailures, tell_coupled_decay
+from thalweg.optim.stepping.param_group import OptimizerStep
 from thalweg.optim.stepping.reading import kept, plain
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
@@ -120,8 +120,8 @@ class Optimizer(torch.optim.Optimizer):
         own = self.__dict__
         watch, updates = own.get("_watch"), own.get("_updates")  # no part of what is pickled or copied
         if watch is None or updates is None:
-            watch = own.setdefault("_watch", Watch(self._recipe))
-            updates = own.setdefault("_updates", Updates(self._recipe))
+            watch = own.setdefault("_watch", SilentFailures(self._recipe))
+            updates = own.setdefault("_updates", OptimizerStep(self._recipe))
         if not watch.done:
             for p in (p for group in self.param_groups for p in group["params"]):
                 refuse_from_the_cpu(p.device)

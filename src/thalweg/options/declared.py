@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.options.kinds import Choice, File, Flag, Folder, Kind, Line, Listed, Number, Positive, Quantity, Whole
+from thalweg.options.kinds import File, Flag, Folder, Integer, Kind, Listed, Number, OneLine, OneOf, Positive, Quantity
 
 
 @dataclass(frozen=True)
@@ -63,22 +63,22 @@ LEARNING_RATES = Option(
     "Rates to try exactly, for every optimizer",
     optional=True,
 )
-SEEDS = Option("seeds", Whole(1, MOST_SEEDS), 3, "Tuning seeds")
+SEEDS = Option("seeds", Integer(1, MOST_SEEDS), 3, "Tuning seeds")
 CONFIRM_SEEDS = Option(
-    "confirm_seeds", Whole(0, MOST_SEEDS), 5, "Fresh seeds for the choice and the defaults; 0 ranks by validation"
+    "confirm_seeds", Integer(0, MOST_SEEDS), 5, "Fresh seeds for the choice and the defaults; 0 ranks by validation"
 )
-BASE_SEED = Option("base_seed", Whole(0, 2**31 - 1), 0, "The first tuning seed")
+BASE_SEED = Option("base_seed", Integer(0, 2**31 - 1), 0, "The first tuning seed")
 CONVENTION = Option(
-    "convention", Choice(CONVENTIONS), CONVENTIONS[0], "Whose formulas and defaults optimizers follow unless they say"
+    "convention", OneOf(CONVENTIONS), CONVENTIONS[0], "Whose formulas and defaults optimizers follow unless they say"
 )
 TUNE = Option(
     "tune",
-    Listed("hyperparameters' names such as 'lr' and 'beta1'", 100, Line()),
+    Listed("hyperparameters' names such as 'lr' and 'beta1'", 100, OneLine()),
     None,
     "Hyperparameters to search",
     optional=True,
 )
-TRIALS = Option("trials", Whole(1, 10_000), 64, "Trials of that search for every optimizer")
+TRIALS = Option("trials", Integer(1, 10_000), 64, "Trials of that search for every optimizer")
 CLIP_NORM = Option("clip_norm", Positive(), None, "The largest norm of a step's gradients", optional=True)
 BUDGET = Option(
     "budget",
@@ -99,11 +99,11 @@ CHECKPOINT_EVERY = Option(
     "checkpoint_every", Quantity("seconds", "a time", TIMES, '"60s" or "5min"'), 60.0, "What a crash may cost at most"
 )
 OUT = Option("out", Folder(), None, "Directory for study.sqlite and report.html", optional=True)
-DEVICE = Option("device", Line(), "cpu", "Where to train: cpu, cuda, cuda:1, or another that torch has here")
+DEVICE = Option("device", OneLine(), "cpu", "Where to train: cpu, cuda, cuda:1, or another that torch has here")
 
 # Of a study that is kept.
 STORE = Option("out", Folder(), None, "Directory of the studies")
-STUDY = Option("study", Whole(1, 2**63 - 1), None, "The study; the newest if not given", optional=True)
+STUDY = Option("study", Integer(1, 2**63 - 1), None, "The study; the newest if not given", optional=True)
 
 # Of the command line alone.
 DATA_DIR = Option(
@@ -113,13 +113,13 @@ VERBOSE = Option("verbose", Flag(), False, "Log more, with the time")
 JSON = Option("json", File(), None, "Also write the results to this file, as JSON", optional=True)
 
 # Of a workload; `epochs` and `steps` of a comparison replace the workload's own.
-NAME = Option("name", Line(), None, "How reports call it")
-BATCH_SIZE = Option("batch_size", Whole(1, 10**9), 32, "Samples per step")
+NAME = Option("name", OneLine(), None, "How reports call it")
+BATCH_SIZE = Option("batch_size", Integer(1, 10**9), 32, "Samples per step")
 DROP_LAST = Option("drop_last", Flag(), False, "Leave out an epoch's short last batch")
-EPOCHS = Option("epochs", Whole(1, 10**6), 10, "Passes over the training data")
-STEPS = Option("steps", Whole(1, MOST_STEPS), None, "Optimizer steps of a run, in place of epochs", optional=True)
+EPOCHS = Option("epochs", Integer(1, 10**6), 10, "Passes over the training data")
+STEPS = Option("steps", Integer(1, MOST_STEPS), None, "Optimizer steps of a run, in place of epochs", optional=True)
 EVALUATE_EVERY = Option(
-    "evaluate_every", Whole(1, MOST_STEPS), "epoch", "Steps between measurements", otherwise="epoch"
+    "evaluate_every", Integer(1, MOST_STEPS), "epoch", "Steps between measurements", otherwise="epoch"
 )
 TARGET = Option("target", Number(), None, "Value of the metric that counts as reached", optional=True)
 

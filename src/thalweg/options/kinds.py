@@ -26,7 +26,7 @@ class Kind(Protocol):
 
 
 @dataclass(frozen=True)
-class Whole:
+class Integer:
     """A whole number in [low, high]."""
 
     low: int
@@ -110,7 +110,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Line:
+class OneLine:
     """A text of one line that can be printed."""
 
     accepted: str = "a text of one line, of 1 to 200 characters"
@@ -123,7 +123,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Choice:
+class OneOf:
     """One of a few words."""
 
     words: tuple[str, ...]

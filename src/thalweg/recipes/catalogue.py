@@ -10,7 +10,7 @@ from typing import Any
 import thalweg.rules
 from thalweg.errors import InputError, shown, suggest
 from thalweg.options.declared import CONVENTIONS
-from thalweg.recipes.compose import Structure
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import OPTIONS
 from thalweg.rules.contract import Preset, Rule
 from thalweg.rules.hyperparameters import Hyperparameter, unknown
@@ -116,12 +116,12 @@ class Recipe:
             out.update(zip(members, value, strict=True))
         return out
 
-    def structure(self, values: Values) -> Structure:
+    def structure(self, values: Values) -> StepVariant:
         """The structure that resolved hyperparameters need: which flags are set, which switches are off."""
         declared = self.hyperparameters.values()
         flags = frozenset(h.name for h in declared if h.is_flag and values[h.name])
         absent = frozenset(h.name for h in declared if h.switch and values[h.name] == 0)
-        return Structure(self.rule, flags, absent, self.formula)
+        return StepVariant(self.rule, flags, absent, self.formula)
 
     @property
     def formula(self) -> str:

@@ -43,7 +43,7 @@ Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
-class Structure:
+class StepVariant:
     """What is fixed when a step is built: each structure is a kernel of its own.
 
     flags: the flags that are set. absent: the switches at 0, whose parts and states do not exist.
@@ -93,7 +93,7 @@ class Structure:
         return hash((self.rule.name, self.flags, self.absent, self.convention))
 
 
-def beforehand(structure: Structure, gradients: Any, parameters: Any, hyperparameters: Values) -> Any:
+def transform_gradients(structure: StepVariant, gradients: Any, parameters: Any, hyperparameters: Values) -> Any:
     """New gradients for tensors `[rows, …]`; hyperparameters are numbers, or tensors that broadcast with these."""
     if structure.has("centralize"):
         gradients = units.centralized(gradients)
@@ -102,22 +102,22 @@ def beforehand(structure: Structure, gradients: Any, parameters: Any, hyperparam
     return gradients
 
 
-def agreement(structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values) -> Value:
+def agreement(structure: StepVariant, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values) -> Value:
     """1 for an element that a cautious step moves, else 0: the row value of a `step` with these is its mean."""
-    p = _shrunk(structure, p, hyperparameters)
+    p = _decayed(structure, p, hyperparameters)
     g, update, _ = _proposed(structure, g, p, states, t, hyperparameters)
     return where(caution.agrees(update, g), 1.0, 0.0)
 
 
 def step(
-    structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
+    structure: StepVariant, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
 ) -> tuple[Value, dict[str, Value]]:
     """One step of one parameter: (new parameter, new states by name). Pure; numbers, tensors and symbols alike.
 
     `hyperparameters` holds the numeric ones of rule and options, and what is measured; flags and absences come from the
     structure.
     """
-    p = _shrunk(structure, p, hyperparameters)
+    p = _decayed(structure, p, hyperparameters)
     g, update, after = _proposed(structure, g, p, states, t, hyperparameters)
     if structure.has("cautious"):
         update = caution.cautious(update, g, hyperparameters[AGREEMENT])
@@ -125,16 +125,16 @@ def step(
 
 
 def _proposed(
-    structure: Structure, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
+    structure: StepVariant, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
 ) -> tuple[Value, Value, dict[str, Value]]:
     """What the rule sees, and what it makes of it: (gradient, update, new states)."""
     rule = structure.rule
-    g = _seen(structure, g, p, hyperparameters)
+    g = _gradient_for_rule(structure, g, p, hyperparameters)
     returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
     return g, *_unpack(rule, returned)
 
 
-def _seen(structure: Structure, g: Value, p: Value, hyperparameters: Values) -> Value:
+def _gradient_for_rule(structure: StepVariant, g: Value, p: Value, hyperparameters: Values) -> Value:
     """The gradient that the rule sees."""
     if structure.has("maximize"):
         g = -g
@@ -142,12 +142,12 @@ def _seen(structure: Structure, g: Value, p: Value, hyperparameters: Values) -> 
         g = _norm_factor(structure, hyperparameters) * g
     if structure.has("clip_value"):
         g = clipping.by_value(g, hyperparameters["clip_value"])
-    if structure.has("weight_decay") and not _beside(structure):
+    if structure.has("weight_decay") and not _is_decoupled(structure):
         g = decay.coupled(g, p, hyperparameters["weight_decay"])
     return g
 
 
-def _norm_factor(structure: Structure, hyperparameters: Values) -> Value:
+def _norm_factor(structure: StepVariant, hyperparameters: Values) -> Value:
     """What brings first the norm of all gradients, then that of the tensor's own, into its limit."""
     factor: Value = 1.0
     if structure.has("clip_global_norm"):
@@ -159,14 +159,14 @@ def _norm_factor(structure: Structure, hyperparameters: Values) -> Value:
     return factor
 
 
-def _beside(structure: Structure) -> bool:
+def _is_decoupled(structure: StepVariant) -> bool:
     """Whether weight decay stands beside the rule."""
     return structure.has("decoupled_weight_decay") or structure.has("independent_weight_decay")
 
 
-def _shrunk(structure: Structure, p: Value, hyperparameters: Values) -> Value:
+def _decayed(structure: StepVariant, p: Value, hyperparameters: Values) -> Value:
     """The parameter after weight decay beside the rule. Independent decay is so, whatever is said of decoupled."""
-    if not (structure.has("weight_decay") and _beside(structure)):
+    if not (structure.has("weight_decay") and _is_decoupled(structure)):
         return p
     strength, rate = hyperparameters["weight_decay"], structure.rule.rate
     if structure.has("independent_weight_decay"):
@@ -175,7 +175,7 @@ def _shrunk(structure: Structure, p: Value, hyperparameters: Values) -> Value:
 
 
 def _averaged(
-    structure: Structure, p: Value, after: dict[str, Value], states: Values, t: Value, hyperparameters: Values
+    structure: StepVariant, p: Value, after: dict[str, Value], states: Values, t: Value, hyperparameters: Values
 ) -> tuple[Value, dict[str, Value]]:
     """The parameter and its averages, and all of them masked; the other states as they are."""
     averages: dict[str, Value] = {}
@@ -191,7 +191,7 @@ def _averaged(
     return p, {**after, **averages}
 
 
-def evaluated(structure: Structure, p: Value, states: Values, hyperparameters: Values) -> Value:
+def evaluated(structure: StepVariant, p: Value, states: Values, hyperparameters: Values) -> Value:
     """The weights to evaluate by, after a step: the moving average, or the rule's own, or the parameter."""
     if structure.has("ema_decay"):
         return states[EMA.name]
@@ -210,7 +210,7 @@ def _unpack(rule: Rule, returned: Value) -> tuple[Value, dict[str, Value]]:
     return returned[0], dict(zip(names, returned[1:], strict=True))
 
 
-def _arguments(structure: Structure, hyperparameters: Values) -> dict[str, Value]:
+def _arguments(structure: StepVariant, hyperparameters: Values) -> dict[str, Value]:
     def value(h: Hyperparameter) -> Value:
         if h.is_flag:
             return h.name in structure.flags

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from thalweg.numerics.symbol import Symbol, element, lift, row
-from thalweg.recipes.compose import Structure, agreement, step
+from thalweg.recipes.compose import StepVariant, agreement, step
 from thalweg.recipes.options import AGREEMENT, OPTIONS
 
 
@@ -45,7 +45,7 @@ class Program:
 
 
 @cache
-def trace(structure: Structure) -> Program:
+def trace(structure: StepVariant) -> Program:
     """The program of a structure. Called once each; the rule runs with symbols for everything but its flags."""
     rule, leaves, rest = structure.rule, _state_leaves(structure), _rest(structure)
     p, after = step(structure, element("g"), element("p"), leaves, row("t"), rest)
@@ -58,7 +58,7 @@ def trace(structure: Structure) -> Program:
 
 
 @cache
-def trace_agreement(structure: Structure) -> Program:
+def trace_agreement(structure: StepVariant) -> Program:
     """What a cautious step must be told: an output that is no state, whose elements are counted; it moves nothing."""
     of_step = trace(structure)
     symbol = agreement(structure, element("g"), element("p"), _state_leaves(structure), row("t"), _rest(structure))
@@ -66,21 +66,21 @@ def trace_agreement(structure: Structure) -> Program:
     return replace(program, row_states=of_step.row_states)
 
 
-def _state_leaves(structure: Structure) -> dict[str, Symbol]:
+def _state_leaves(structure: StepVariant) -> dict[str, Symbol]:
     return {s.name: (row if s.per_row else element)(s.name) for s in structure.states}
 
 
-def _rest(structure: Structure) -> dict[str, Symbol]:
+def _rest(structure: StepVariant) -> dict[str, Symbol]:
     """Numeric hyperparameters, and what is measured."""
     return {name: row(name) for name in (*_numeric(structure), *structure.measured)}
 
 
-def _numeric(structure: Structure) -> list[str]:
+def _numeric(structure: StepVariant) -> list[str]:
     return [h.name for h in (*structure.rule.hyperparameters.values(), *OPTIONS.values()) if not h.is_flag]
 
 
 def _program(
-    structure: Structure, states: tuple[str, ...], elements: Mapping[str, Symbol], row_updates: Mapping[str, Symbol]
+    structure: StepVariant, states: tuple[str, ...], elements: Mapping[str, Symbol], row_updates: Mapping[str, Symbol]
 ) -> Program:
     """elements: `p` or a state → its new value."""
     emitter = _Emitter()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.difference import RULE, Change, Difference
 from thalweg.analysis.formatting import number
-from thalweg.analysis.study_arm import Side
+from thalweg.analysis.study_arm import Arm
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 from thalweg.reports.facts import bounds, plain
@@ -50,7 +50,7 @@ def _cells(study: StudyRecord, change: Change) -> list[str]:
     ]
 
 
-def _score(study: StudyRecord, side: Side) -> str:
+def _score(study: StudyRecord, side: Arm) -> str:
     if not side.scores:
         return "failed" if side.failed else "-"
     return number(study, side.score) + (f" ({side.lost} lost)" if side.lost else "")
@@ -188,7 +188,7 @@ def _facts_of(change: Change) -> dict[str, Any]:
     }
 
 
-def _side(side: Side) -> dict[str, Any]:
+def _side(side: Arm) -> dict[str, Any]:
     return {
         "rule": side.optimizer,
         "learning_rate": side.learning_rate,

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from thalweg.numerics import Value
-from thalweg.rules.conversions import Move, unmoved
+from thalweg.rules.conversions import Move, no_conversion
 from thalweg.rules.hyperparameters import Hyperparameter
 from thalweg.rules.signature import Spelling, numbered, own_spelling, read_signature
 from thalweg.rules.states import State
@@ -55,7 +55,7 @@ class Rule:
     evaluated: Callable[..., Any] | None = None
     scale_free: bool = False
     spelled: Mapping[str, Names] = field(default_factory=dict)
-    move: Move = unmoved
+    move: Move = no_conversion
     dense: str = ""
     every_row_with: str = ""
 
@@ -98,7 +98,7 @@ def rule(
     evaluated: Callable[..., Any] | None = None,
     scale_free: bool = False,
     spelled: Mapping[str, Names] = MappingProxyType({}),
-    move: Move = unmoved,
+    move: Move = no_conversion,
     dense: str = "",
     every_row_with: str = "",
     **defaults: float | bool,

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Values = Mapping[str, Any]
-Moved = Values | str
-Move = Callable[[Values, str, str, bool], Moved]
+Converted = Values | str
+Move = Callable[[Values, str, str, bool], Converted]
 
 BESIDE_ROOT = "ε stands beside the root in one and inside of it in the other, which are the same for eps=0 only"
 
 
-def unmoved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+def no_conversion(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
     """The move of a rule that declares none."""
     return "their formulas differ"
 
@@ -21,13 +21,13 @@ def unmoved(values: Values, source: str, target: str, constant_rate: bool) -> Mo
 def only_at_zero(name: str, reason: str) -> Move:
     """The formulas agree where that hyperparameter is 0."""
 
-    def move(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+    def move(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
         return values if values[name] == 0 else reason
 
     return move
 
 
-def rate_inside(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+def rate_inside(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
     """torch multiplies the velocity by the learning rate; the others, what goes into it."""
     if values["momentum"] == 0 or constant_rate or "torch" not in (source, target):
         return values

@@ -12,7 +12,7 @@ from thalweg.population.planning.plan import Plan
 from thalweg.population.updates.members import Member
 from thalweg.studies.design import Design
 from thalweg.studies.protocol import tuning_seeds
-from thalweg.studies.training import Entry
+from thalweg.studies.training import RunSpec
 from thalweg.workloads.workload import Workload
 
 PROBE = 8  # steps, at least, of the runs that measure the pace
@@ -103,7 +103,7 @@ def _on_few_samples(plan: Plan, probed: Sequence[Member]) -> Pace:
 
 def _first_round(design: Design) -> list[Member]:
     return [
-        Entry(contender, given, seed, "tuning", "coarse").member
+        RunSpec(contender, given, seed, "tuning", "coarse").member
         for seed in tuning_seeds(design.base_seed, design.seeds)
         for contender in design.contenders
         for given in contender.configurations(design.learning_rates, design.per_decade)

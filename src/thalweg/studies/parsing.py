@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from thalweg.errors import InputError, shown
-from thalweg.options.kinds import Line
+from thalweg.options.kinds import OneLine
 
 MOST_COMBINATIONS = 10_000  # of a contender's space
 
@@ -71,7 +71,7 @@ def _arguments(text: str) -> dict[str, Any] | None:
 
 def require_printable(label: str) -> None:
     """Raises `InputError` where a name on the leaderboard could not be printed."""
-    line = Line()
+    line = OneLine()
     if line.read(label) is None:
         raise InputError(f"An optimizer's name or title must be {line.accepted}, got {shown(label)}.")
 

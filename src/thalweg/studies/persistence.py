@@ -42,7 +42,7 @@ class Keeping(Protocol):
     def finish(self, record: StudyRecord, verdict: str) -> None: ...
 
 
-class Unkept:
+class InMemory:
     """A study in memory alone."""
 
     done: Mapping[int, RunRecord] = {}
@@ -68,7 +68,7 @@ class Unkept:
         pass
 
 
-class Kept:
+class Stored:
     """A study in a store. every: seconds between checkpoints, above 0."""
 
     def __init__(self, store: Store, study: int, every: float) -> None:

@@ -11,7 +11,7 @@ from thalweg.studies.persistence import Keeping
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.progress import Noted, Observer
 from thalweg.studies.protocol import ERROR_RATE, LOOK, MOST_SEEDS, confirmation_seeds
-from thalweg.studies.training import Entry, train_entries
+from thalweg.studies.training import RunSpec, train_entries
 from thalweg.studies.tuning import Tuner
 
 
@@ -62,7 +62,7 @@ class Study:
         seeds = tuple(seed for seed in self._record.tuning_seeds if seed in trained)
         self._record = replace(self._record, tuning_seeds=seeds)
 
-    def _parts(self, entries: Sequence[Entry], of: str) -> list[list[Entry]]:
+    def _parts(self, entries: Sequence[RunSpec], of: str) -> list[list[RunSpec]]:
         """Under a budget, the clock is asked between the first round's seeds: it may go without the last of them.
 
         A later round is whole or not at all: a rate tried with fewer seeds than the others would win by luck.
@@ -72,7 +72,7 @@ class Study:
         seeds = dict.fromkeys(entry.seed for entry in entries)
         return [[entry for entry in entries if entry.seed == seed] for seed in seeds]
 
-    def _train_if_affordable(self, entries: Sequence[Entry], of: str) -> bool:
+    def _train_if_affordable(self, entries: Sequence[RunSpec], of: str) -> bool:
         """Trains a part of a round, unless too little time would be left to confirm; the first part in any case."""
         needed = len(entries) + self._final_runs()
         if self.runs and self._clock.affords(needed) < needed:
@@ -82,7 +82,7 @@ class Study:
         self._train(entries, f"tuning, {of}")
         return True
 
-    def _next(self, tuner: Tuner) -> list[Entry]:
+    def _next(self, tuner: Tuner) -> list[RunSpec]:
         label = tuner.contender.label
         own = [run for run in self.runs if run.contender == label]
         seconds = self._record.caps["seconds"]
@@ -90,7 +90,7 @@ class Study:
             return []
         of, configurations = tuner.next(own)
         seeds = self._record.tuning_seeds
-        return [Entry(tuner.contender, c, seed, "tuning", of) for seed in seeds for c in configurations]
+        return [RunSpec(tuner.contender, c, seed, "tuning", of) for seed in seeds for c in configurations]
 
     def _final_runs(self) -> int:
         return self._design.finals * min(LOOK, self._design.confirm_seeds)
@@ -120,18 +120,18 @@ class Study:
         """Whether nothing ties with the first any more, the looks sharing one error rate."""
         return not any(row.tied for row in leaderboard(self._record, self.runs, 1 - ERROR_RATE / looks)[1:])
 
-    def _finals(self, chosen: Mapping[str, Choice | None], seed: int) -> list[Entry]:
+    def _finals(self, chosen: Mapping[str, Choice | None], seed: int) -> list[RunSpec]:
         entries = []
         for contender in self._design.contenders:
             choice = chosen[contender.label]
             if choice is not None:
                 given = choice.point.hyperparameters
-                entries.append(Entry(contender, given, seed, "confirmation", "confirmation"))
+                entries.append(RunSpec(contender, given, seed, "confirmation", "confirmation"))
             if contender.published is not None:
-                entries.append(Entry(contender, contender.published, seed, "defaults", "confirmation"))
+                entries.append(RunSpec(contender, contender.published, seed, "defaults", "confirmation"))
         return entries
 
-    def _train(self, entries: Sequence[Entry], stage: str) -> None:
+    def _train(self, entries: Sequence[RunSpec], stage: str) -> None:
         began, first = self._clock.now(), len(self.runs)
         show = Noted(self._show, self._keeping)
         self.runs += train_entries(self._plan, entries, stage, first, self._keeping, show)

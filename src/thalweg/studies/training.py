@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.population.engine.train import Progress, train
+from thalweg.population.engine.train import Measured, train
 from thalweg.population.planning.plan import Plan
 from thalweg.population.updates.members import Member, Trained
 from thalweg.records.types import Role, Round, RunRecord
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Entry:
+class RunSpec:
     """One configuration of one contender, to be trained with one seed."""
 
     contender: Contender
@@ -39,7 +39,7 @@ class Entry:
 
 
 def train_entries(
-    plan: Plan, entries: Sequence[Entry], stage: str, first: int, keeping: Keeping, show: Observer
+    plan: Plan, entries: Sequence[RunSpec], stage: str, first: int, keeping: Keeping, show: Observer
 ) -> list[RunRecord]:
     """Trains those that are not kept already; `keeping` receives runs as they finish.
 
@@ -60,7 +60,7 @@ def train_entries(
     events = train(plan, [entry.member for entry in entries], runs, checkpoints)
     try:
         for event in events:
-            if isinstance(event, Progress):
+            if isinstance(event, Measured):
                 show.advance(event.runs)
                 continue
             finished = {i: _record(plan, entries[i], trained) for i, trained in event.outcomes.items()}
@@ -72,7 +72,7 @@ def train_entries(
     return [runs[i] for i in range(len(entries))]
 
 
-def _check(entry: Entry, run: RunRecord, place: int) -> None:
+def _check(entry: RunSpec, run: RunRecord, place: int) -> None:
     asked = (entry.contender.label, entry.seed, entry.role, entry.round, plain(entry.given))
     if asked != (run.contender, run.seed, run.role, run.round, plain(run.hyperparameters)):
         raise InputError(
@@ -81,7 +81,7 @@ def _check(entry: Entry, run: RunRecord, place: int) -> None:
         )
 
 
-def _record(plan: Plan, entry: Entry, trained: Trained) -> RunRecord:
+def _record(plan: Plan, entry: RunSpec, trained: Trained) -> RunRecord:
     return RunRecord(
         contender=entry.contender.label,
         optimizer=entry.contender.recipe.name,

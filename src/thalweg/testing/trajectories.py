@@ -10,15 +10,15 @@ from torch import Tensor
 
 from thalweg.execution import compiled, reference
 from thalweg.execution.lowering import stacked
-from thalweg.execution.reductions import chosen, made, norms
+from thalweg.execution.reductions import chosen, norms, transform_gradient
 from thalweg.execution.reference import Elements, shares
 from thalweg.recipes.catalogue import Recipe, Values
-from thalweg.recipes.compose import Structure
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, trace, trace_agreement
 
-Execution = Callable[[Structure, Sequence[Elements], Array, Mapping[str, Array]], dict[str, Array]]
+Execution = Callable[[StepVariant, Sequence[Elements], Array, Mapping[str, Array]], dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _single(x: Array) -> Array:
 class Run:
     """One parameter with its state and hyperparameters, after `t` steps."""
 
-    structure: Structure
+    structure: StepVariant
     values: dict[str, float | bool]
     p: Tensor
     states: tuple[Tensor, ...]
@@ -87,7 +87,7 @@ def begin(recipe: Recipe, values: Values, p: Tensor, rate: float | None = None) 
     return Run(structure, numbers, p.clone(), states, {name: float(first[name]) for name in program.row_states})
 
 
-def measured(structure: Structure, g: Tensor) -> dict[str, float]:
+def measured(structure: StepVariant, g: Tensor) -> dict[str, float]:
     """What the structure needs to be measured of the gradient of an only parameter."""
     if not structure.measured:
         return {}
@@ -103,7 +103,9 @@ def advance(
     if rate is not None and rates is not None:
         for run, value in zip(runs, rates, strict=True):
             run.values[rate] = value
-    gradients = [made(run.structure, g, run.p, run.values) for run, g in zip(runs, gradients, strict=True)]
+    gradients = [
+        transform_gradient(run.structure, g, run.p, run.values) for run, g in zip(runs, gradients, strict=True)
+    ]
     scalars = [run.scalars() | measured(run.structure, g) for run, g in zip(runs, gradients, strict=True)]
     arrays = {name: np.array([s[name] for s in scalars]) for name in scalars[0]}
     rows = [Elements(g, run.p, run.states) for run, g in zip(runs, gradients, strict=True)]
@@ -126,7 +128,7 @@ def trajectory(
 
 
 def _stacked(
-    structure: Structure, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
+    structure: StepVariant, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
 ) -> dict[str, Array]:
     """`stacked.update` called as the other executions are. Rows of one shape."""
     program = trace(structure)

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from thalweg.errors import InputError, first_line, shown, suggest
-from thalweg.options.kinds import Line
+from thalweg.options.kinds import OneLine
 from thalweg.workloads import losses
 from thalweg.workloads.accuracy import Accuracy, require_one_shape
 
@@ -61,7 +61,7 @@ class Metric:
             )
         require_outputs_first(measure, "metric")
         named = name_of(measure) if named is None else named
-        line = Line()
+        line = OneLine()
         if line.read(named) is None:
             raise InputError(f"The name of a metric must be {line.accepted}, got {shown(named)}.")
         if higher_is_better is None:
@@ -142,7 +142,7 @@ def _is_one(a: Any, b: Any) -> bool:
 def name_of(function: Any) -> str:
     """A function's name, or the class of an object; `UNNAMED` of a lambda, or of what has none to print."""
     function = losses.function_of(function)
-    name = Line().read(getattr(function, "__name__", type(function).__name__))
+    name = OneLine().read(getattr(function, "__name__", type(function).__name__))
     return UNNAMED if name is None or name == "<lambda>" else name
 
 

@@ -10,7 +10,7 @@ from thalweg.recipes.trace import Program
 
 
 @cache
-def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = False) -> Function:
+def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = False) -> Function:
     """The compiled pass of a program for streams held as `source` says: a function of the address of a frame.
 
     The frame's int64 numbers: the address of a counter at 0, how many parts, blocks and rows, and the addresses of
@@ -26,7 +26,7 @@ def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = Fals
 
     Several threads may call it with one frame: each takes the next part until none is left.
     """
-    return Function(module(source.kernel(program, storage, by_chance=by_chance)).share.address)
+    return Function(module(source.kernel(program, storage, stochastic=stochastic)).share.address)
 
 
 def scalars(dtype: str) -> Any:

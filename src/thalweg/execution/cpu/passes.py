@@ -13,10 +13,10 @@ PARALLEL = 1 << 16  # elements from which several threads pay
 PART = 1 << 15  # elements that a thread takes at once
 
 
-class Pass:
+class CpuPass:
     """A step made ready for rows whose sizes and dtypes stay. What changes is filled in before each call.
 
-    storage: the dtypes of a row's streams. sizes: elements of each row. lines: of the table, at most. by_chance:
+    storage: the dtypes of a row's streams. sizes: elements of each row. lines: of the table, at most. stochastic:
         whether a bfloat16 parameter is rounded stochastically.
 
     pointers: int64 `[streams, rows]`, where each begins in memory.
@@ -27,13 +27,13 @@ class Pass:
     """
 
     def __init__(
-        self, program: Program, storage: Storage, sizes: Array, lines: int, *, by_chance: bool = False
+        self, program: Program, storage: Storage, sizes: Array, lines: int, *, stochastic: bool = False
     ) -> None:
         self.pointers = np.zeros((len(storage), len(sizes)), np.int64)
         self.which, self.active = np.zeros(len(sizes), np.int64), np.ones(lines, np.bool_)
         self.keys, self.counts = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), np.int64)
-        self.by_chance, self._counting = by_chance, bool(program.counted)
-        self._kernel = kernels.kernel(program, tuple(STORAGE[dtype] for dtype in storage), by_chance=self.by_chance)
+        self.stochastic, self._counting = stochastic, bool(program.counted)
+        self._kernel = kernels.kernel(program, tuple(STORAGE[dtype] for dtype in storage), stochastic=self.stochastic)
         self._table = np.empty((lines, len(program.columns)), np.float64 if torch.float64 in storage else np.float32)
         self._blocks, self._bounds = _cut(np.asarray(sizes, np.int64))
         self._parts = len(self._bounds) - 1

@@ -13,7 +13,7 @@ from thalweg.execution.cpu.templates import ADDRESSES, POINTER, SCALARS, TEMPLAT
 from thalweg.execution.lowering.codegen_cache import indented
 from thalweg.execution.lowering.streams import ways
 from thalweg.execution.storage.codebook import BLOCK
-from thalweg.execution.storage.rounding import FIRST, SECOND, apart
+from thalweg.execution.storage.rounding import FIRST, SECOND, stream_key
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {
@@ -41,17 +41,17 @@ VECTORIZED = {"pow": "_power({0}, {1})", "cbrt": "_cbrt({0})", "exp": "_exp({0})
 """Of float32, in place of a library's."""
 
 
-def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = False) -> str:
+def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = False) -> str:
     """The kernel's source for streams (gradient, parameter, states) held as `storage` says.
 
     Each is "float32", "float64" or "bfloat16"; float64 stands alone. A stream more, "int16", is what a bfloat16
     parameter leaves over. A state may be "uint8", in 8 bits: then the scales of each such state are the last streams.
-    by_chance: what is "bfloat16", but for the gradient, is rounded stochastically. Of an output that is no stream, the
+    stochastic: what is "bfloat16", but for the gradient, is rounded stochastically. Of an output that is no stream, the
     elements that are not 0 are counted.
     """
     from thalweg import __version__
 
-    held = ways(program, storage, by_chance=by_chance)
+    held = ways(program, storage, stochastic=stochastic)
     streams = [*held]
     coded, double = [stream for stream, kind in held.items() if kind == "uint8"], "float64" in storage
     places = [f"{s}_ = {_place(j, held[s])}" for j, s in enumerate(streams) if s not in coded]
@@ -145,7 +145,7 @@ def _stored(stream: str, value: str, held: str, streams: Sequence[str]) -> list[
         return [f"{stream}_[_i] = _upper({value})", f"_rest_[_i] = _lower({value})"]
     how = {
         "bfloat16": f"_narrowed({value})",
-        "by chance": f"_by_chance({value}, _start + _i, _key + {apart(streams.index(stream) - 1)})",
+        "by chance": f"_by_chance({value}, _start + _i, _key + {stream_key(streams.index(stream) - 1)})",
     }
     return [f"{stream}_[{'_i - _first' if held == 'uint8' else '_i'}] = {how.get(held, value)}"]
 

@@ -40,9 +40,9 @@ def current(device: torch.device) -> AbstractContextManager[Any]:
 
 
 @cache
-def kernel(program: Program, storage: tuple[str, ...], *, by_chance: bool = False) -> Any:
+def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = False) -> Any:
     """The kernel of a program for streams held as `source.kernel` says."""
-    return module(source.kernel(program, storage, by_chance=by_chance), compiler="triton").step
+    return module(source.kernel(program, storage, stochastic=stochastic), compiler="triton").step
 
 
 def launch(kernel: Any, blocks: int, arguments: Sequence[Tensor], rows: int) -> None:

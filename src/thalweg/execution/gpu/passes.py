@@ -18,7 +18,7 @@ from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
 
-class Pass:
+class GpuPass:
     """See `compiled.Pass`. What changes lies in one buffer, which is copied to the device before each call.
 
     Made while a graph of kernels is recorded, it is that graph's own, which must keep it; a pass with blocks of the
@@ -33,12 +33,12 @@ class Pass:
         sizes: Array,
         lines: int,
         *,
-        by_chance: bool = False,
+        stochastic: bool = False,
     ) -> None:
         rows, width = len(sizes), len(program.columns)
         self._real = torch.float64 if torch.float64 in storage else torch.float32
-        self.by_chance = by_chance
-        self._kernel = kernels.kernel(program, tuple(STORAGE[d] for d in storage), by_chance=self.by_chance)
+        self.stochastic = stochastic
+        self._kernel = kernels.kernel(program, tuple(STORAGE[d] for d in storage), stochastic=self.stochastic)
         words = -(-lines * width * self._real.itemsize // 8)
         shapes = [(len(storage), rows), (rows,), (rows,), (lines,), (words,)]
         self._frame = Frame(device, shapes)

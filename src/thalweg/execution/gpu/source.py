@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from thalweg.execution.gpu.templates import FUNCTIONS, TEMPLATE
 from thalweg.execution.lowering.codegen_cache import indented
 from thalweg.execution.lowering.streams import ways
-from thalweg.execution.storage.rounding import FIRST, SECOND, apart
+from thalweg.execution.storage.rounding import FIRST, SECOND, stream_key
 from thalweg.recipes.trace import Instruction, Program
 
 EXPRESSIONS = {
@@ -40,16 +40,16 @@ HELD = {"float32": "float32", "float64": "float64", "bfloat16": "uint16", "by ch
 HELD |= {"int16": "int16"}
 
 
-def kernel(program: Program, storage: Sequence[str], *, by_chance: bool = False) -> str:
+def kernel(program: Program, storage: Sequence[str], *, stochastic: bool = False) -> str:
     """The kernel's source for streams (gradient, parameter, states) held as `storage` says.
 
     Each is "float32", "float64" or "bfloat16"; float64 stands alone. A stream more, "int16", is what a bfloat16
-    parameter leaves over. by_chance: what is "bfloat16", but for the gradient, is rounded stochastically. Of an output
+    parameter leaves over. stochastic: what is "bfloat16", but for the gradient, is rounded stochastically. Of an output
     that is no stream, the elements that are not 0 are counted.
     """
     from thalweg import __version__
 
-    held = ways(program, storage, by_chance=by_chance)
+    held = ways(program, storage, stochastic=stochastic)
     real = "float64" if "float64" in storage else "float32"
     return TEMPLATE.format(
         version=__version__,
@@ -98,6 +98,6 @@ def _stored(stream: str, value: str, held: Mapping[str, str]) -> list[str]:
             f"_write({stream}_, _upper({value}), _here, _FULL)",
             f"_write(_rest_, _lower({value}), _here, _FULL)",
         ]
-    chance = f"_by_chance({value}, _start + _i, _key + {apart([*held].index(stream) - 1)})"
+    chance = f"_by_chance({value}, _start + _i, _key + {stream_key([*held].index(stream) - 1)})"
     new = {"bfloat16": f"_narrowed({value})", "by chance": chance}.get(kind, value)
     return [f"_write({stream}_, {new}, _here, _FULL)"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from thalweg.recipes.trace import Program
 
 
-def ways(program: Program, storage: Sequence[str], *, by_chance: bool) -> dict[str, str]:
+def ways(program: Program, storage: Sequence[str], *, stochastic: bool) -> dict[str, str]:
     """Stream → the way it is held: gradient, parameter, states, and the rest of a compensated parameter.
 
     That is what `storage` says, but "by chance" for what is rounded so, and "halves" for a parameter with a rest.
@@ -13,6 +13,6 @@ def ways(program: Program, storage: Sequence[str], *, by_chance: bool) -> dict[s
     """
     streams = ("g", "p", *program.states, *(["_rest"] if "int16" in storage else []))
     held = dict(zip(streams, storage, strict=False))
-    if by_chance:
+    if stochastic:
         held = {stream: "by chance" if kind == "bfloat16" and stream != "g" else kind for stream, kind in held.items()}
     return {**held, "p": "halves"} if "_rest" in held else held

@@ -18,7 +18,7 @@ LOW = (torch.bfloat16, torch.float16)
 """What is computed in float32 and rounded when it is stored."""
 
 
-def wide(x: Tensor) -> Tensor:
+def upcast(x: Tensor) -> Tensor:
     """As it is computed with."""
     return x.float() if x.dtype in LOW else x
 
@@ -33,7 +33,7 @@ def keys(seed: int, t: Any, places: Any) -> Any:
     return _mixed(_mixed(key ^ t) ^ places)
 
 
-def apart(stream: int) -> int:
+def stream_key(stream: int) -> int:
     """What is added to the key of a parameter's row for its state number `stream`, from 1; 0 for itself."""
     return stream * 0x632BE59BD9B4E019 & 0x7FFFFFFFFFFFFFFF
 
@@ -51,7 +51,7 @@ def _shifted(x: Any, bits: int) -> Any:
     return x >> bits & (1 << 64 - bits) - 1
 
 
-def chances(key: Any, like: Tensor) -> Tensor:
+def random_bits(key: Any, like: Tensor) -> Tensor:
     """A number of 16 bits for each element, int64 in the tensor's shape; elements count in the order of memory."""
     low, high = key & WORD, (key >> 32) & WORD
     x = torch.arange(like.numel(), device=like.device) & WORD ^ low
@@ -69,12 +69,12 @@ def _laid(flat: Tensor, like: Tensor) -> Tensor:
 def stochastic(x: Tensor, dtype: torch.dtype, key: Any) -> Tensor:
     """float32 to bfloat16 or float16, up or down by chance; NaN and infinity stay."""
     if dtype is torch.bfloat16:
-        word = x.view(torch.int32) + chances(key, x).int()
+        word = x.view(torch.int32) + random_bits(key, x).int()
         rounded = (word & ~0xFFFF).view(torch.float32)
     else:
         units = x.abs() / _unit(x)
         whole = units.floor()
-        rounded = (whole + ((units - whole) * 2**16 > chances(key, x))) * _unit(x) * x.sign()
+        rounded = (whole + ((units - whole) * 2**16 > random_bits(key, x))) * _unit(x) * x.sign()
     return torch.where(torch.isfinite(x), rounded, x).to(dtype)
 
 
@@ -84,7 +84,7 @@ def _unit(x: Tensor) -> Tensor:
     return torch.ldexp(torch.ones_like(x), exponent - 11)
 
 
-def joined(p: Tensor, rest: Tensor) -> Tensor:
+def merge(p: Tensor, rest: Tensor) -> Tensor:
     """The float32 value of a parameter and its rest.
 
     Beside 0 no rest is negative: such a one is left from a value that somebody has overwritten.
@@ -96,7 +96,7 @@ def joined(p: Tensor, rest: Tensor) -> Tensor:
     return wide + rest * _unit(wide) / 2**16
 
 
-def parted(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def split(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """float32 as the nearest parameter of a dtype and the rest: the lower half of its bits, or parts of a unit."""
     if dtype is torch.bfloat16:
         word = torch.where(x.isnan(), torch.nan, x).view(torch.int32)

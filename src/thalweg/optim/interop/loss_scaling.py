@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.execution.storage.rounding import LOW, wide
+from thalweg.execution.storage.rounding import LOW, upcast
 from thalweg.optim.interop.sparse import coalesced
 
 Finer = Mapping[Tensor, Tensor]
@@ -26,7 +26,7 @@ def unscale(groups: Iterable[Mapping[str, Any]], scale: Tensor) -> Finer:
     for p in (p for group in groups for p in group["params"] if p.grad is not None):
         if p.grad.dtype in LOW:
             p.grad = coalesced(p.grad)  # before duplicate rows are rounded
-            finer[p] = wide(p.grad) * inverse.to(p.device)
+            finer[p] = upcast(p.grad) * inverse.to(p.device)
             p.grad.copy_(finer[p])
         else:
             values = p.grad._values() if p.grad.is_sparse else p.grad

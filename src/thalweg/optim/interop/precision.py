@@ -11,15 +11,15 @@ from torch import Tensor
 from thalweg.errors import InputError, shown
 from thalweg.execution.storage.codebook import SMALLEST
 from thalweg.execution.storage.rounding import LOW, Rounding, keys
-from thalweg.options.kinds import Choice, Kind, Whole
+from thalweg.options.kinds import Integer, Kind, OneOf
 from thalweg.recipes.row_table import Array
 
 MOST = 2.0**24  # that float32 counts to: steps beyond are counted in float64
 
 KINDS: Mapping[str, Kind] = {
-    "rounding": Choice(get_args(Rounding)),
-    "rounding_seed": Whole(0, 2**63 - 1),
-    "state_dtype": Choice(("parameter", "bfloat16", "8bit")),  # or None
+    "rounding": OneOf(get_args(Rounding)),
+    "rounding_seed": Integer(0, 2**63 - 1),
+    "state_dtype": OneOf(("parameter", "bfloat16", "8bit")),  # or None
 }
 
 PRECISION: Mapping[str, Any] = {"rounding": "stochastic", "rounding_seed": 0, "state_dtype": None}

@@ -54,7 +54,7 @@ def norm(x: Any) -> Tensor:
     if not spread(x):
         found: Tensor = x
         return found
-    of_all: Tensor = torch.linalg.vector_norm(rounding.wide(x)).full_tensor()
+    of_all: Tensor = torch.linalg.vector_norm(rounding.upcast(x)).full_tensor()
     return of_all
 
 
@@ -78,4 +78,4 @@ def _of_the_part(p: Any) -> int:
     for dimension, placement in enumerate(p.placements):
         if not placement.is_replicate():
             found = found * p.device_mesh.size(dimension) + p.device_mesh.get_local_rank(dimension)
-    return rounding.apart(found)
+    return rounding.stream_key(found)

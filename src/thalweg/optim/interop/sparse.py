@@ -8,14 +8,14 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.execution.reference import Elements
 from thalweg.numerics.symbol import Symbol
-from thalweg.recipes.compose import Structure
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.trace import Program
 
 EVERYWHERE = ("weight_decay", "lookahead_steps", "ema_decay")
 WHOLE = ("centralize", "clip_adaptive", "cautious")
 
 
-def require(owner: str, structure: Structure, *, in_8_bits: bool) -> None:
+def require(owner: str, structure: StepVariant, *, in_8_bits: bool) -> None:
     """Raises `InputError` where a step of some rows only is not what the rule or its options mean."""
     if structure.rule.dense:
         raise InputError(
@@ -46,7 +46,7 @@ def touched(elements: Elements) -> tuple[Elements, Callable[[], None]]:
     return replace(elements, g=elements.g.values(), p=p, states=tuple(others), rest=rest), put_back
 
 
-def steps_every_row(structure: Structure, program: Program, *, first: bool) -> bool:
+def steps_every_row(structure: StepVariant, program: Program, *, first: bool) -> bool:
     """Whether this step is of the rows without a gradient, too: those with momentum go on, as in torch's class."""
     switch = structure.rule.every_row_with
     return bool(switch and switch not in structure.absent) or (first and begins(program))

@@ -11,7 +11,7 @@ from torch import Tensor
 from thalweg.optim.interop.precision import Precision
 from thalweg.optim.state import quantized_state
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.compose import Structure
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.trace import Program, trace
 from thalweg.rules.states import PARAMETER, State
 
@@ -25,7 +25,7 @@ REST = "compensation"
 class Needs:
     """What state the steps of a param group need, by its structure, hyperparameters and precision."""
 
-    structure: Structure
+    structure: StepVariant
     values: Mapping[str, Any]
     precision: Precision
 

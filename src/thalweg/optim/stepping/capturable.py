@@ -22,7 +22,7 @@ from thalweg.recipes.trace import Program, trace_agreement
 
 
 @dataclass(frozen=True)
-class Followed:
+class CapturableRow:
     """A parameter's elements, its state, and its place in the group.
 
     measured: row values, 0-d float64 on the device. by_kernel: whether `Kernels` are to step it.
@@ -47,7 +47,7 @@ class Kernels:
         self._made: dict[Any, Any] = {}
         self._recorded: list[Any] = []
 
-    def step(self, needs: Needs, group: Sequence[Followed], found_inf: Tensor | None) -> None:
+    def step(self, needs: Needs, group: Sequence[CapturableRow], found_inf: Tensor | None) -> None:
         """One step of rows of one device and storage. found_inf: 0, or nothing changes."""
         states, device = [row.state for row in group], group[0].elements.p.device
         going = None if found_inf is None else (found_inf.to(device) == 0).reshape(())
@@ -69,7 +69,9 @@ class Kernels:
         counts = [state["step"] for state in states]
         torch._foreach_add_(counts, 1 if going is None else going.to(counts[0].dtype))
 
-    def _agreement(self, counting: Program, group: Sequence[Followed], known: Mapping[str, Any], t: Tensor) -> Tensor:
+    def _agreement(
+        self, counting: Program, group: Sequence[CapturableRow], known: Mapping[str, Any], t: Tensor
+    ) -> Tensor:
         """The share of each row's elements that a cautious step moves, float64 `[rows]`."""
         step = self._pass(counting, group, None)
         step.follow(rows.table(counting, known, t, len(group))[0])
@@ -77,7 +79,7 @@ class Kernels:
         share: Tensor = step.counts_there / sizes.double()
         return share
 
-    def _keys(self, needs: Needs, group: Sequence[Followed], t: Tensor) -> Tensor | None:
+    def _keys(self, needs: Needs, group: Sequence[CapturableRow], t: Tensor) -> Tensor | None:
         """The chances of this step, int64 `[rows]`."""
         if not needs.precision.chances([row.elements.p for row in group]):
             return None
@@ -89,7 +91,7 @@ class Kernels:
             self._recorded.append(there)
         return there
 
-    def _pass(self, program: Program, group: Sequence[Followed], needs: Needs | None) -> Any:
+    def _pass(self, program: Program, group: Sequence[CapturableRow], needs: Needs | None) -> Any:
         """One that knows these rows' places in memory. A graph that is recorded has its own."""
         streams = [row.elements.streams for row in group]
         held, device = tuple(t.dtype for t in streams[0]), streams[0][1].device
@@ -99,7 +101,7 @@ class Kernels:
         own = passes.recording(device)
         made: Any = None if own else self._made.get(key)
         if made is None:
-            made = compiled.prepare(program, device, held, sizes, len(group), by_chance=chances)
+            made = compiled.prepare(program, device, held, sizes, len(group), stochastic=chances)
             made.which[:] = np.arange(len(group))
             if own:
                 self._recorded.append(made)
@@ -117,9 +119,9 @@ def _there(values: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     return {**values, **{name: values[name].to(device) for name in away}}
 
 
-def alike(group: Sequence[Followed], needs: Needs) -> list[list[Followed]]:
+def alike(group: Sequence[CapturableRow], needs: Needs) -> list[list[CapturableRow]]:
     """Those of one device and storage together, row states included."""
-    by_dtype: dict[Any, list[Followed]] = {}
+    by_dtype: dict[Any, list[CapturableRow]] = {}
     for row in group:
         by_dtype.setdefault(needs.row_dtype(row.state), []).append(row)
     found = []

@@ -79,7 +79,7 @@ def tell_coupled_decay(recipe: Recipe, group: Mapping[str, Any]) -> None:
         )  # fmt: skip
 
 
-class Watch:
+class SilentFailures:
     """Looks at the first two steps of an optimizer."""
 
     def __init__(self, recipe: Recipe) -> None:

@@ -33,7 +33,7 @@ LATER = np.array([2.0])  # stands for the step of a rule that only asks whether 
 _dtype = attrgetter("dtype")
 
 
-class Prepared:
+class FastPath:
     """Parameters of one structure that have their state already. Raises `Unsuited` where their memory is not plain."""
 
     def __init__(self, work: Work, all_states: States) -> None:
@@ -50,8 +50,8 @@ class Prepared:
         self._steps = read.pop(0) if work.counted else None
         self._row_states = dict(zip(self._program.row_states, read, strict=True))
         self._row_dtype = work.needs.row_dtype(states[0]) if states else None
-        self._passes = _passes(self._program, rows, by_chance=self.precision.chances(params))
-        self._by_chance = any(step.by_chance for _, step in self._passes)
+        self._passes = _passes(self._program, rows, stochastic=self.precision.chances(params))
+        self._by_chance = any(step.stochastic for _, step in self._passes)
         self._ahead = Ahead(self._program)
         self._counting: Program | None = None
         if AGREEMENT in self._program.measured:
@@ -195,14 +195,14 @@ def _reader(program: Program, states: Sequence[States]) -> Callable[[Sequence[St
 
 
 def _passes(
-    program: Program, rows: Sequence[tuple[Tensor, ...]], *, by_chance: bool = False
+    program: Program, rows: Sequence[tuple[Tensor, ...]], *, stochastic: bool = False
 ) -> list[tuple[Array, compiled.Pass]]:
     """One pass for each combination of dtypes, with the indices of its rows."""
     made = []
     for (device, held), index in dispatch.together(rows):
         chosen = [rows[r] for r in index]
         sizes = np.array([row[1].numel() for row in chosen])
-        step = compiled.prepare(program, device, held, sizes, len(rows), by_chance=by_chance)
+        step = compiled.prepare(program, device, held, sizes, len(rows), stochastic=stochastic)
         step.pointers[:] = np.array([[*map(Tensor.data_ptr, row)] for row in chosen]).T
         made.append((index, step))
     return made

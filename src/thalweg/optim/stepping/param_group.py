@@ -11,7 +11,7 @@ from torch.autograd.graph import increment_version
 
 from thalweg.execution import dispatch
 from thalweg.execution.data_pointers import PLAIN
-from thalweg.execution.reductions import chosen, made, norm_of, norms
+from thalweg.execution.reductions import chosen, norm_of, norms, transform_gradient
 from thalweg.optim.interop import sharded, sparse
 from thalweg.optim.interop.default_device import on_cpu_by_default
 from thalweg.optim.interop.loss_scaling import NONE_FINER, Finer
@@ -20,8 +20,8 @@ from thalweg.optim.state import fitting
 from thalweg.optim.state import state as states
 from thalweg.optim.state.state import Needs
 from thalweg.optim.stepping import general_path
-from thalweg.optim.stepping.diagnostics import SlowStep, Watch, tell
-from thalweg.optim.stepping.fast_path import Prepared, Unsuited
+from thalweg.optim.stepping.diagnostics import SilentFailures, SlowStep, tell
+from thalweg.optim.stepping.fast_path import FastPath, Unsuited
 from thalweg.optim.stepping.general_path import Work
 from thalweg.optim.stepping.reading import Reading
 from thalweg.recipes.catalogue import Recipe
@@ -38,12 +38,12 @@ PATTERNS = 16  # of parameters with a gradient that stay prepared: experts are r
 _gradient = attrgetter("grad")
 
 
-class Updates:
+class OptimizerStep:
     """The updates of an optimizer's param groups."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self._groups: list[GroupUpdate] = []
+        self._groups: list[ParamGroupStep] = []
         self._states: states.States | None = None
         self._owned: list[Any] = []  # parameters, then their states
         self._version = 0
@@ -52,7 +52,7 @@ class Updates:
         self,
         groups: Sequence[Mapping[str, Any]],
         all_states: states.States,
-        watch: Watch,
+        watch: SilentFailures,
         unscaled: Callable[[], Finer] | None = None,
     ) -> None:
         """Steps every parameter that has a gradient, in place.
@@ -61,7 +61,7 @@ class Updates:
         Raises `InputError`, before anything changes, where one cannot be stepped as it is.
         """
         while len(self._groups) < len(groups):
-            self._groups.append(GroupUpdate(self._recipe, len(self._groups)))
+            self._groups.append(ParamGroupStep(self._recipe, len(self._groups)))
         del self._groups[len(groups) :]  # with what they keep of parameters that were taken out
         updates = self._groups
         try:
@@ -77,7 +77,7 @@ class Updates:
             raise
 
     def _ready(
-        self, updates: "Sequence[GroupUpdate]", groups: Sequence[Mapping[str, Any]], all_states: states.States
+        self, updates: "Sequence[ParamGroupStep]", groups: Sequence[Mapping[str, Any]], all_states: states.States
     ) -> bool:
         """Whether all steps are prepared and read no gradients ahead: most are."""
         if dispatch.watched():
@@ -92,10 +92,10 @@ class Updates:
 
     def _step(
         self,
-        updates: "Sequence[GroupUpdate]",
+        updates: "Sequence[ParamGroupStep]",
         groups: Sequence[Mapping[str, Any]],
         all_states: states.States,
-        watch: Watch,
+        watch: SilentFailures,
         unscaled: Callable[[], Finer] | None,
     ) -> None:
         version, finer = self._version_of(all_states), NONE_FINER
@@ -130,7 +130,7 @@ class Updates:
         return self._version
 
 
-def _measured(updates: "Sequence[GroupUpdate]") -> list[Measured]:
+def _measured(updates: "Sequence[ParamGroupStep]") -> list[Measured]:
     """What each group needs measured; a norm of all gradients is that of all groups."""
     if not any(update.measured for update in updates):
         return [NOTHING] * len(updates)
@@ -140,7 +140,7 @@ def _measured(updates: "Sequence[GroupUpdate]") -> list[Measured]:
     return [chosen(update.measured, own, together) for update, own in zip(updates, each, strict=True)]
 
 
-class GroupUpdate:
+class ParamGroupStep:
     """The updates of one param group. Keeps what was made ready for earlier steps, to make the next one quicker.
 
     measured: the row values that it needs to be measured on gradients.
@@ -148,8 +148,8 @@ class GroupUpdate:
 
     def __init__(self, recipe: Recipe, number: int) -> None:
         self._recipe, self._reading = recipe, Reading(recipe, number)
-        self._prepared: Prepared | None = None
-        self._patterns: dict[Sequence[int], Prepared] = {}
+        self._prepared: FastPath | None = None
+        self._patterns: dict[Sequence[int], FastPath] = {}
         self._general: Work | None = None
         self._anew = self._many = 0
         self._params: list[Tensor] = []
@@ -203,7 +203,10 @@ class GroupUpdate:
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_readable(params, gradients)
         values = self._reading.values
-        return [made(self._reading.structure, g, p.detach(), values) for p, g in zip(params, gradients, strict=True)]
+        return [
+            transform_gradient(self._reading.structure, g, p.detach(), values)
+            for p, g in zip(params, gradients, strict=True)
+        ]
 
     def fits(self, all_states: states.States, version: int) -> bool:
         """Whether what was prepared still fits what was gathered, all plain. version: of the state dicts."""
@@ -270,7 +273,7 @@ class GroupUpdate:
         if len(self._patterns) == PATTERNS:
             self._patterns.clear()
         try:
-            self._patterns[self._places] = Prepared(work, all_states)
+            self._patterns[self._places] = FastPath(work, all_states)
         except Unsuited as reason:
             return str(reason)
         return ""

@@ -14,7 +14,7 @@ from thalweg.optim.interop.precision import PRECISION, Precision, check
 from thalweg.optim.interop.signature import CONVENTION, class_name, spelled
 from thalweg.options.kinds import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
-from thalweg.recipes.compose import Structure
+from thalweg.recipes.compose import StepVariant
 from thalweg.rules.hyperparameters import Hyperparameter
 
 OTHERS = {*PRECISION, CONVENTION}
@@ -31,7 +31,7 @@ class Reading:
     """
 
     values: dict[str, float | bool]
-    structure: Structure
+    structure: StepVariant
     precision: Precision
 
     def __init__(self, recipe: Recipe, number: int) -> None:

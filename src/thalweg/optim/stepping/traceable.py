@@ -15,9 +15,9 @@ from torch.autograd.graph import increment_version
 
 from thalweg.errors import InputError
 from thalweg.execution.gpu.passes import refuse_recording
-from thalweg.execution.reductions import made
+from thalweg.execution.reductions import transform_gradient
 from thalweg.execution.reference import Elements
-from thalweg.execution.storage.rounding import wide
+from thalweg.execution.storage.rounding import upcast
 from thalweg.numerics.functions import rows_held_in
 from thalweg.optim.interop import sharded
 from thalweg.optim.interop.loss_scaling import NONE_FINER, Finer
@@ -26,23 +26,23 @@ from thalweg.optim.interop.signature import class_name, hyperparameters
 from thalweg.optim.state import fitting, quantized_state
 from thalweg.optim.state import state as states
 from thalweg.optim.state.state import Needs
-from thalweg.optim.stepping.capturable import Followed, Kernels, alike, suits
+from thalweg.optim.stepping.capturable import CapturableRow, Kernels, alike, suits
 from thalweg.optim.stepping.reading import checked
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.compose import Structure, agreement
+from thalweg.recipes.compose import StepVariant, agreement
 from thalweg.recipes.compose import step as composed
 from thalweg.recipes.options import AGREEMENT, GLOBAL_NORM, GRADIENT_NORM
 
 Values = Mapping[str, Any]
 
 
-def structure_of(recipe: Recipe, values: Values) -> Structure:
+def structure_of(recipe: Recipe, values: Values) -> StepVariant:
     """What the values need; one that is a tensor may take any value, so that its part is there."""
     return recipe.structure({name: 1.0 if isinstance(v, Tensor) else v for name, v in values.items()})
 
 
 def after(
-    structure: Structure,
+    structure: StepVariant,
     g: Tensor,
     p: Tensor,
     held: Values,
@@ -70,7 +70,7 @@ def after(
     return moved
 
 
-def measures_of(structure: Structure, g: Tensor, together: Tensor | None) -> dict[str, Tensor]:
+def measures_of(structure: StepVariant, g: Tensor, together: Tensor | None) -> dict[str, Tensor]:
     """The norms that a step needs, 0-d float64: the gradient's own, and `together`, that of all."""
     found = {GRADIENT_NORM: _norm(g)} if GRADIENT_NORM in structure.measured else {}
     return found if together is None else {**found, GLOBAL_NORM: together.to(g.device)}
@@ -83,12 +83,12 @@ def norm_of(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def _norm(g: Tensor) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(wide(sharded.norm(g)))
+    norm: Tensor = torch.linalg.vector_norm(upcast(sharded.norm(g)))
     return norm.double()
 
 
 @dataclass(frozen=True)
-class _Group:
+class _TraceableGroup:
     """A param group at this step. params: those with a gradient, by their place in the group."""
 
     needs: Needs
@@ -126,18 +126,18 @@ def update(
         increment_version([group.params[row.place] for row in rows if row.by_kernel])
 
 
-def _gathered(group: _Group, finer: Finer) -> _Group:
+def _gathered(group: _TraceableGroup, finer: Finer) -> _TraceableGroup:
     """With the gradients, transformed where asked for."""
     structure, values = group.needs.structure, group.needs.values
     given = {i: finer[p] if p in finer else cast(Tensor, p.grad) for i, p in group.params.items()}
     own = {
         i: p.clone() if torch.is_grad_enabled() else p for i, p in group.params.items()
     }  # autograd needs it as it was
-    found = {i: _real(made(structure, g, own[i], values)) for i, g in given.items()}
+    found = {i: _real(transform_gradient(structure, g, own[i], values)) for i, g in given.items()}
     return replace(group, gradients=found)
 
 
-def _read(recipe: Recipe, group: Mapping[str, Any], number: int, all_states: states.States) -> _Group:
+def _read(recipe: Recipe, group: Mapping[str, Any], number: int, all_states: states.States) -> _TraceableGroup:
     """Without gradients yet. Raises `InputError` where a parameter, its gradient and its state do not fit."""
     given = hyperparameters(recipe, group)
     values = {name: checked(recipe, recipe.hyperparameters[name], value) for name, value in given.items()}
@@ -153,7 +153,7 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, all_states: sta
     for i, p in params.items():
         of = fitting.NamedParameter.of(class_name(recipe), group, i, p)
         fitting.require(of, p.grad, all_states.get(p, {}), needs)
-    return _Group(needs, params, {})
+    return _TraceableGroup(needs, params, {})
 
 
 def _require_followable(owner: str, params: Sequence[Tensor], precision: Precision) -> None:
@@ -167,7 +167,7 @@ def _require_followable(owner: str, params: Sequence[Tensor], precision: Precisi
         raise InputError(f"{owner} with differentiable=True holds no states in 8 bits, in any group.")
 
 
-def _row(group: _Group, place: int, state: states.States, together: Tensor | None) -> Followed:
+def _row(group: _TraceableGroup, place: int, state: states.States, together: Tensor | None) -> CapturableRow:
     """A parameter about to be stepped; its state is there, and on its device."""
     p, needs = group.params[place], group.needs
     program, g = needs.program, group.gradients[place]
@@ -183,14 +183,14 @@ def _row(group: _Group, place: int, state: states.States, together: Tensor | Non
     elements = Elements(g, _real(p_before), kept, rest, None, scales)
     measured = measures_of(needs.structure, g, together)
     if torch.is_grad_enabled():
-        return Followed(elements, state, place, measured)
+        return CapturableRow(elements, state, place, measured)
     if suits(elements):
-        return Followed(elements, state, place, measured, by_kernel=True)
+        return CapturableRow(elements, state, place, measured, by_kernel=True)
     elements = replace(elements, key=_key(group, p, state["step"] + 1, place))
-    return Followed(sharded.elements(elements), state, place, measured)
+    return CapturableRow(sharded.elements(elements), state, place, measured)
 
 
-def _update(group: _Group, row: Followed, found_inf: Tensor | None) -> None:
+def _update(group: _TraceableGroup, row: CapturableRow, found_inf: Tensor | None) -> None:
     elements, state, needs, p = row.elements, row.state, group.needs, group.params[row.place]
     program, (g, before, *of_elements) = needs.program, elements.wide
     count = state["step"] + 1
@@ -211,7 +211,7 @@ def _update(group: _Group, row: Followed, found_inf: Tensor | None) -> None:
         state[name].copy_(moved[name])
 
 
-def _key(group: _Group, p: Tensor, count: Tensor, place: int) -> Any:
+def _key(group: _TraceableGroup, p: Tensor, count: Tensor, place: int) -> Any:
     return group.needs.precision.key(count, place) if group.needs.precision.chances([p]) else None
 
 

@@ -14,14 +14,14 @@ from thalweg.errors import InputError
 from thalweg.population.planning.plan import Plan
 from thalweg.population.program.failures import Disagreement, exhausted, users_fault
 from thalweg.population.training.checkpoints import Checkpoints
-from thalweg.population.training.loop import train_alone
-from thalweg.population.training.stop import StopTraining, Watch
-from thalweg.population.training.vectorized import train_together
+from thalweg.population.training.loop import train_by_loop
+from thalweg.population.training.stop import StopTraining, TrainingControl
+from thalweg.population.training.vectorized import train_vectorized
 from thalweg.population.updates.members import Member, Trained
 
 
 @dataclass(frozen=True)
-class Progress:
+class Measured:
     """So many runs finished one more epoch."""
 
     runs: int
@@ -45,7 +45,7 @@ class _Halved:
 
 
 NOWHERE = Checkpoints()
-_Event = Progress | Finished | _Halved | Exception
+_Event = Measured | Finished | _Halved | Exception
 
 
 def train(
@@ -55,7 +55,7 @@ def train(
     checkpoints: Checkpoints = NOWHERE,
     *,
     live: bool = True,
-) -> Generator[Progress | Finished, None, None]:
+) -> Generator[Measured | Finished, None, None]:
     """Trains all members but those `done`, yielding progress and outcomes as they come, in no promised order.
 
     Members train with those that they would train with if none were done: the same numbers to the last bit.
@@ -63,7 +63,7 @@ def train(
     live: whether populations are held to the live model through their first epoch.
     """
     events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-    watch = Watch(lambda runs: events.put(Progress(runs)), threading.Event(), live=live)
+    watch = TrainingControl(lambda runs: events.put(Measured(runs)), threading.Event(), live=live)
     whole = [[i for i in part if i not in done] for part in plan.populations(members)]
     parts = [part for part in whole if part]
     threads = torch.get_num_threads()
@@ -99,7 +99,7 @@ def _work(
     plan: Plan,
     part: list[int],
     members: list[Member],
-    watch: Watch,
+    watch: TrainingControl,
     events: "queue.SimpleQueue[_Event]",
 ) -> None:
     try:
@@ -118,14 +118,16 @@ def _work(
         events.put(_instead(plan, part, members, watch, error))
 
 
-def _trained(plan: Plan, members: list[Member], watch: Watch) -> list[Trained]:
+def _trained(plan: Plan, members: list[Member], watch: TrainingControl) -> list[Trained]:
     if plan.why_loop or members[0].alone:
-        return [train_alone(plan.job, m, watch, m.alone or plan.why_loop) for m in members]
+        return [train_by_loop(plan.job, m, watch, m.alone or plan.why_loop) for m in members]
     program = plan.shared if len({m.seed for m in members}) == 1 else plan.mixed
-    return train_together(plan.job, members, program, watch)
+    return train_vectorized(plan.job, members, program, watch)
 
 
-def _instead(plan: Plan, part: list[int], members: list[Member], watch: Watch, error: BaseException) -> _Event:
+def _instead(
+    plan: Plan, part: list[int], members: list[Member], watch: TrainingControl, error: BaseException
+) -> _Event:
     """What comes of members that could not train at once: halves, and in the end the one whose fault it was."""
     if len(part) > 1:
         middle = len(part) // 2
@@ -136,6 +138,6 @@ def _instead(plan: Plan, part: list[int], members: list[Member], watch: Watch, e
         return users_fault(plan.job.workload, error)
     watch.checkpoint.discard()  # that of the population
     try:
-        return Finished({part[0]: train_alone(plan.job, members[0], watch, "it failed in a population")})
+        return Finished({part[0]: train_by_loop(plan.job, members[0], watch, "it failed in a population")})
     except BaseException as again:
         return users_fault(plan.job.workload, again)

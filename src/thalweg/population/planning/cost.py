@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 
-class Cost(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OperationCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts, within it, the cost of all calls.
 
     operations: additions and multiplications of matrix products and convolutions. activations: bytes of new tensors

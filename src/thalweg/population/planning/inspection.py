@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from thalweg.errors import InputError
-from thalweg.population.planning.cost import Cost, model_bytes
+from thalweg.population.planning.cost import OperationCount, model_bytes
 from thalweg.population.planning.labels import require_labels
 from thalweg.population.planning.repeatability import require_repeatable
 from thalweg.population.program import reasons
@@ -150,7 +150,7 @@ def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) 
     require_repeatable(job.workload.metric, outputs, batch[1])
     job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])), model_bytes=model_bytes(model))
     job = replace(job, whole_outputs=not _by_samples(job, model, outputs, batch, drawn))
-    with drawn, Cost() as cost:
+    with drawn, OperationCount() as cost:
         loss, trained = _stepped(job, model, batch, seed)
     return replace(job, trained=trained, operations=cost.operations, activation_bytes=cost.activations), loss
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from thalweg.population.updates.snapshot import State
+from thalweg.population.updates.snapshot import Snapshot
 from thalweg.workloads.workload import Split, Workload
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
@@ -27,12 +27,12 @@ class Order:
         self._start += self._size
         return index
 
-    def state(self) -> State:
+    def state(self) -> Snapshot:
         """The epoch begun, how far it is, and what draws the next."""
         generators = {f"generator/{i}": g.get_state() for i, g in enumerate(self._generators)}
-        return State({"epoch": self._epoch, **generators} if self._epoch.numel() else {}, {"start": self._start})
+        return Snapshot({"epoch": self._epoch, **generators} if self._epoch.numel() else {}, {"start": self._start})
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: Snapshot) -> None:
         """Goes on from a `state`."""
         self._start = state.facts["start"]
         if state.tensors:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from thalweg.population.updates.members import Member
-from thalweg.population.updates.snapshot import State
+from thalweg.population.updates.snapshot import Snapshot
 
 FORMAT = 1
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Checkpoint:
         """Whether the last one is old enough."""
         return self._path is not None and time.monotonic() - self._last >= self._every
 
-    def save(self, state: State) -> None:
+    def save(self, state: Snapshot) -> None:
         """Puts it in place of the one before, at once or not at all. Where that fails, training goes on without."""
         if self._path is None:
             return
@@ -54,7 +54,7 @@ class Checkpoint:
             self._failed = True
         self._last = time.monotonic()
 
-    def load(self) -> State | None:
+    def load(self) -> Snapshot | None:
         """What was saved last; `None` where nothing was, or it is of other members or another format."""
         if self._path is None or not self._path.exists():
             return None
@@ -68,7 +68,7 @@ class Checkpoint:
             logger.warning("The checkpoint %s cannot be read: %s; its runs begin again.", self._path, error)
             return None
         same = facts.pop("format") == FORMAT and facts.pop("members") == self._whose
-        return State(tensors, facts) if same else None
+        return Snapshot(tensors, facts) if same else None
 
     def discard(self) -> None:
         """Removes it, once what it led to is kept elsewhere."""
@@ -98,7 +98,7 @@ def _described(members: Sequence[Member]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _write(path: Path, state: State, whose: str) -> None:
+def _write(path: Path, state: Snapshot, whose: str) -> None:
     from safetensors.torch import save_file
 
     facts = json.dumps({**state.facts, "format": FORMAT, "members": whose})

@@ -23,9 +23,9 @@ from thalweg.population.program.models import Stack
 from thalweg.population.training.batches import batch_at
 from thalweg.population.training.job import Job
 from thalweg.population.updates.clipping import within
-from thalweg.population.updates.on_device import Following
+from thalweg.population.updates.on_device import OnDeviceUpdates
 from thalweg.population.updates.parts import Gradient
-from thalweg.population.updates.updates import Updates
+from thalweg.population.updates.updates import PopulationUpdates
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +46,16 @@ class _Shape:
     kept: Any = None
 
 
-class Recorded:
+class CapturedSteps:
     """Steps of a stack of members whose models draw no random numbers."""
 
     def __init__(
-        self, job: Job, stack: Stack, program: GradientProgram, updates: Updates, seeds: Sequence[int]
+        self, job: Job, stack: Stack, program: GradientProgram, updates: PopulationUpdates, seeds: Sequence[int]
     ) -> None:
         self._job, self._stack, self._program, self._seeds = job, stack, program, seeds
         device, members = job.device, stack.members
         most = max(end - start for start, end in pairwise([0, *job.workload.milestones]))
-        self._following = Following(updates, most, device)
+        self._following = OnDeviceUpdates(updates, most, device)
         self._place = torch.zeros(1, dtype=torch.int64, device=device)
         self._t = torch.zeros(1, dtype=torch.float64, device=device)
         self._active = torch.ones(members, dtype=torch.int64, device=device)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalweg.population.training.start import Start
-from thalweg.population.updates.snapshot import State
+from thalweg.population.updates.snapshot import Snapshot
 from thalweg.records.types import Measurement
 
 Floats = NDArray[np.float64]
@@ -14,7 +14,7 @@ LISTS = ("initial_loss", "diverged_at", "test", "best_test")  # of one value a m
 UNKNOWN = Start(None, 0.0)
 
 
-class Curves:
+class History:
     """Curves of `members` runs. `active` says which have not diverged; the others are noted no further."""
 
     def __init__(self, members: int, *, higher_is_better: bool) -> None:
@@ -57,7 +57,7 @@ class Curves:
         self._best = np.where(improved, signed, self._best)
         return improved
 
-    def state(self) -> State:
+    def state(self) -> Snapshot:
         """All that was noted; floats come back from JSON as they were."""
         facts = {name: getattr(self, name) for name in LISTS} | {
             "starts": [astuple(start) for start in self.starts],
@@ -67,9 +67,9 @@ class Curves:
             "sum": self._sum.tolist(),
             "samples": self._samples,
         }
-        return State({}, facts)
+        return Snapshot({}, facts)
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: Snapshot) -> None:
         """Goes on from a `state`."""
         facts = state.facts
         for name in LISTS:

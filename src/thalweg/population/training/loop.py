@@ -19,16 +19,16 @@ from thalweg.population.program.randomness import DrawsLate, Undrawn, mix, seede
 from thalweg.population.training.batches import Batch, batch_at, order
 from thalweg.population.training.closures import give, step_by_closure
 from thalweg.population.training.evaluation import Evaluator
-from thalweg.population.training.history import Curves
+from thalweg.population.training.history import History
 from thalweg.population.training.job import Job
 from thalweg.population.training.live_parameters import LiveParameters
 from thalweg.population.training.start import start_of
-from thalweg.population.training.stop import StopTraining, Watch
+from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.clipping import clipped
 from thalweg.population.updates.foreign_state import packed, unpack
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.partial_updates import PartialUpdates
-from thalweg.population.updates.snapshot import State, copied, joined
+from thalweg.population.updates.snapshot import Snapshot, copied, joined
 from thalweg.recipes.imported import Imported
 
 
@@ -56,14 +56,14 @@ def _dense(gradient: Tensor) -> Tensor:
     return gradient.to_dense() if gradient.is_sparse else gradient
 
 
-def train_alone(job: Job, member: Member, watch: Watch, reason: str) -> Trained:
+def train_by_loop(job: Job, member: Member, watch: TrainingControl, reason: str) -> Trained:
     """Trains one member by the plain loop; `reason` says why, for the record.
 
     What the model, the loss, the metric or another library's optimizer raises ends this run and no other. One that
     draws random numbers, though nothing did before training, begins again with these seeded.
     """
     with torch.no_grad():
-        run = _Alone(job, member, watch)
+        run = _Loop(job, member, watch)
         run.restore(watch.checkpoint.load())
         try:
             run.train()
@@ -71,7 +71,7 @@ def train_alone(job: Job, member: Member, watch: Watch, reason: str) -> Trained:
         except DrawsLate:
             watch.progress(-run.shown)
             watch.checkpoint.discard()
-            return train_alone(replace(job, random=True, outside=True), member, watch, reason)
+            return train_by_loop(replace(job, random=True, outside=True), member, watch, reason)
         except (StopTraining, InputError):
             raise
         except Exception as error:
@@ -81,8 +81,8 @@ def train_alone(job: Job, member: Member, watch: Watch, reason: str) -> Trained:
         return run.outcome(f"loop: {reason}", failure)
 
 
-class _Alone:
-    def __init__(self, job: Job, member: Member, watch: Watch) -> None:
+class _Loop:
+    def __init__(self, job: Job, member: Member, watch: TrainingControl) -> None:
         self._job, self._member, self._watch = job, member, watch
         self._model = build(job.workload, member.seed, job.device)
         self._before = fingerprints(job.workload, self._model) if watch.checkpoint.kept else {}
@@ -92,7 +92,7 @@ class _Alone:
         self._parameters = self._live.stacked
         self._optimizer = _imported(member, self._model) or PartialUpdates(member, self._parameters)
         self._order = order([member.seed], job.workload)
-        self.curves = Curves(1, higher_is_better=job.workload.metric.maximized)
+        self.curves = History(1, higher_is_better=job.workload.metric.maximized)
         self._undrawn = None if job.random and job.outside else Undrawn()
         self._step, self._seconds, self.shown = 0, 0.0, 0
         self._began = time.perf_counter()
@@ -178,7 +178,7 @@ class _Alone:
         if self._job.test and workload.test is not None and (last or improved[0]):
             self.curves.tested(np.array([self._evaluator.alone(tensors, workload.test, seed, self._step)[0]]), improved)
 
-    def _state(self) -> State | None:
+    def _state(self) -> Snapshot | None:
         """All that the run is; `None` where some of it lies where this cannot see it."""
         optimizer = self._optimizer
         updates = optimizer.state() if isinstance(optimizer, PartialUpdates) else packed(optimizer)
@@ -186,11 +186,11 @@ class _Alone:
             return None
         if self._shapes != _shapes(self._model):
             return None
-        parts = {"model": State(state(self._model)), "updates": updates}
+        parts = {"model": Snapshot(state(self._model)), "updates": updates}
         parts |= {"order": self._order.state(), "curves": self.curves.state()}
         return joined(parts, step=self._step, seconds=self._spent())
 
-    def restore(self, saved: State | None) -> None:
+    def restore(self, saved: Snapshot | None) -> None:
         """Goes on from where a checkpoint was taken; `None` to begin."""
         if saved is None:
             return

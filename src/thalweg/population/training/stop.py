@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from thalweg.population.training.checkpoints import Checkpoint
-from thalweg.population.updates.snapshot import State
+from thalweg.population.updates.snapshot import Snapshot
 
 
 class StopTraining(Exception):  # noqa: N818 - not an error, like StopIteration
@@ -13,7 +13,7 @@ class StopTraining(Exception):  # noqa: N818 - not an error, like StopIteration
 
 
 @dataclass(frozen=True)
-class Watch:
+class TrainingControl:
     """How training reports to its caller: `progress(runs)` at each measurement of so many runs, and `stop`.
 
     checkpoint: where these members' training is kept. live: whether a population has its live model called beside it.
@@ -24,7 +24,7 @@ class Watch:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     live: bool = True
 
-    def check(self, state: Callable[[], State | None]) -> None:
+    def check(self, state: Callable[[], Snapshot | None]) -> None:
         """Between two steps: keeps the state where it is time to, and raises `StopTraining` where told to stop."""
         stop = self.stop.is_set()
         if self.checkpoint.kept and (stop or self.checkpoint.due()):

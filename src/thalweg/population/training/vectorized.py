@@ -16,24 +16,26 @@ from thalweg.population.program.models import Stack, build, stack
 from thalweg.population.program.python_state import as_built, changed
 from thalweg.population.program.reasons import of_seed
 from thalweg.population.training.batches import Batch, batch_at, order
-from thalweg.population.training.cuda_graphs import Recorded
+from thalweg.population.training.cuda_graphs import CapturedSteps
 from thalweg.population.training.evaluation import Evaluator
-from thalweg.population.training.history import Curves
+from thalweg.population.training.history import History
 from thalweg.population.training.job import Job
 from thalweg.population.training.live import LiveModel
 from thalweg.population.training.start import start_of
-from thalweg.population.training.stop import Watch
+from thalweg.population.training.stop import TrainingControl
 from thalweg.population.updates.clipping import within
 from thalweg.population.updates.members import Member, Trained
-from thalweg.population.updates.snapshot import State, copied, joined
-from thalweg.population.updates.updates import Updates
+from thalweg.population.updates.snapshot import Snapshot, copied, joined
+from thalweg.population.updates.updates import PopulationUpdates
 from thalweg.workloads.workload import Split
 
 
-def train_together(job: Job, members: Sequence[Member], program: GradientProgram, watch: Watch) -> list[Trained]:
+def train_vectorized(
+    job: Job, members: Sequence[Member], program: GradientProgram, watch: TrainingControl
+) -> list[Trained]:
     """Trains members that stand grouped by structure; returns their outcomes in that order."""
     with torch.no_grad():
-        run = _Together(job, members, program, watch)
+        run = _Vectorized(job, members, program, watch)
         run.restore(watch.checkpoint.load())
         if not run.step:
             run.begin()
@@ -52,8 +54,8 @@ def train_together(job: Job, members: Sequence[Member], program: GradientProgram
         return run.outcomes()
 
 
-class _Together:
-    def __init__(self, job: Job, members: Sequence[Member], program: GradientProgram, watch: Watch) -> None:
+class _Vectorized:
+    def __init__(self, job: Job, members: Sequence[Member], program: GradientProgram, watch: TrainingControl) -> None:
         self._job, self._program, self._watch = job, program, watch
         self._count, self._members = len(members), members
         self._seeds = [m.seed for m in members]
@@ -62,16 +64,16 @@ class _Together:
         if job.built and other:
             raise Disagreement(of_seed(other))
         self._stack = stack(models, self._seeds, set(job.trained), program.output_major)
-        self._updates = Updates(members, self._stack.parameters)
+        self._updates = PopulationUpdates(members, self._stack.parameters)
         self._evaluator = Evaluator(job, next(iter(models.values())))
         follows = watch.live and not program.trusted
         self._live = LiveModel(job, program, self._seeds[0], len(members)) if follows else None
         self._order = order(list(models), job.workload)
         self._shared = len(models) == 1
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
-        self._curves = Curves(len(members), higher_is_better=job.workload.metric.maximized)
+        self._curves = History(len(members), higher_is_better=job.workload.metric.maximized)
         self._here = np.arange(len(members))  # which members the stack still holds, in its order
-        self._recorded: Recorded | None = None
+        self._recorded: CapturedSteps | None = None
         self.step, self._seconds = 0, 0.0
         self._began = time.perf_counter()
 
@@ -105,12 +107,12 @@ class _Together:
         self._note()
         self._end_members_with_broken_parameters()
 
-    def _recording(self) -> Recorded | None:
+    def _recording(self) -> CapturedSteps | None:
         """Steps that stay on the device, where all of a step can."""
         possible = on_gpu(self._job.device) and not self._job.random and self._updates.can_follow
         if possible and self._recorded is None:
             seeds = [self._seeds[m] for m in self._here]
-            self._recorded = Recorded(self._job, self._stack, self._program, self._updates, seeds)
+            self._recorded = CapturedSteps(self._job, self._stack, self._program, self._updates, seeds)
         return self._recorded
 
     def _note(self) -> None:
@@ -185,18 +187,18 @@ class _Together:
             self._updates.keep(index, self._stack.parameters)
             self._recorded = None
 
-    def _state(self) -> State:
+    def _state(self) -> Snapshot:
         self._note()
         parts = {
-            "parameters": State(self._stack.parameters),
-            "buffers": State(self._stack.buffers),
+            "parameters": Snapshot(self._stack.parameters),
+            "buffers": Snapshot(self._stack.buffers),
             "updates": self._updates.state(),
             "order": self._order.state(),
             "curves": self._curves.state(),
         }
         return joined(parts, step=self.step, here=self._here.tolist(), seconds=self._spent())
 
-    def restore(self, state: State | None) -> None:
+    def restore(self, state: Snapshot | None) -> None:
         """Goes on from where a checkpoint was taken; `None` to begin."""
         if state is None:
             return

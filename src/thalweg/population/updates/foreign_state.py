@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thalweg.population.updates.snapshot import State
+from thalweg.population.updates.snapshot import Snapshot
 
 
-def packed(optimizer: torch.optim.Optimizer) -> State | None:
+def packed(optimizer: torch.optim.Optimizer) -> Snapshot | None:
     """Its state; `None` where it may keep some elsewhere (any but PyTorch's own classes), or not as numbers."""
     if not type(optimizer).__module__.startswith("torch.optim"):
         return None
@@ -17,10 +17,10 @@ def packed(optimizer: torch.optim.Optimizer) -> State | None:
         facts = _facts(optimizer.state_dict(), tensors, "")
     except TypeError:
         return None
-    return State(tensors, facts)
+    return Snapshot(tensors, facts)
 
 
-def unpack(optimizer: torch.optim.Optimizer, state: State) -> None:
+def unpack(optimizer: torch.optim.Optimizer, state: Snapshot) -> None:
     """Goes on from what `packed` gave."""
     saved = _values(state.facts, state.tensors)
     optimizer.load_state_dict(saved)

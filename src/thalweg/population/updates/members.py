@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.compose import Structure
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.imported import Imported
 from thalweg.recipes.trace import trace
 from thalweg.records.types import Measurement
@@ -32,7 +32,7 @@ class Member:
         return f"{self.recipe.path} is another library's" if isinstance(self.recipe, Imported) else ""
 
     @property
-    def structure(self) -> Structure:
+    def structure(self) -> StepVariant:
         assert isinstance(self.recipe, Recipe)
         return self.recipe.structure(self.values)
 

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from thalweg.execution.gpu import rows
 from thalweg.population.updates.parts import Gradient, addresses
-from thalweg.population.updates.updates import Group, Updates
+from thalweg.population.updates.updates import Group, PopulationUpdates
 
 
-class Following:
+class OnDeviceUpdates:
     """The updates of all members, as `Updates`, at most so many steps between two times that they begin."""
 
-    def __init__(self, updates: Updates, most: int, device: torch.device) -> None:
+    def __init__(self, updates: PopulationUpdates, most: int, device: torch.device) -> None:
         self._updates = updates
         self._groups = [_Group(group, most, device) for group in updates.groups]
 

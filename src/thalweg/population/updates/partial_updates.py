@@ -9,8 +9,8 @@ from torch import Tensor
 
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Mask
-from thalweg.population.updates.snapshot import State, joined
-from thalweg.population.updates.updates import Updates
+from thalweg.population.updates.snapshot import Snapshot, joined
+from thalweg.population.updates.updates import PopulationUpdates
 
 
 class PartialUpdates:
@@ -22,7 +22,7 @@ class PartialUpdates:
 
     def __init__(self, member: Member, parameters: Mapping[str, Tensor]) -> None:
         self._member, self._parameters = member, dict(parameters)
-        self._updates: Updates | None = None
+        self._updates: PopulationUpdates | None = None
         self._names: list[str] = []
         self._counts: Any = None  # int64 [parameters, 1], once each has its own
         self._planned = (1, 1)
@@ -56,13 +56,13 @@ class PartialUpdates:
         """What the member is evaluated by, of the parameters that were ever reached."""
         return {} if self._updates is None else self._updates.weights()
 
-    def state(self) -> State:
+    def state(self) -> Snapshot:
         """The states of all updates, and which parameters they are of."""
         counts = None if self._counts is None else self._counts.tolist()
-        inner = State() if self._updates is None else self._updates.state()
+        inner = Snapshot() if self._updates is None else self._updates.state()
         return joined({"updates": inner}, names=self._names, counts=counts)
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: Snapshot) -> None:
         """Goes on from a `state` of the same member."""
         if not state.facts["names"]:
             return
@@ -74,7 +74,7 @@ class PartialUpdates:
 
     def _begin(self, names: list[str], *, each: bool = False) -> None:
         self._names = names
-        self._updates = Updates([self._member], {name: self._parameters[name] for name in names}, each=each)
+        self._updates = PopulationUpdates([self._member], {name: self._parameters[name] for name in names}, each=each)
         if not each:
             self._updates.plan(*self._planned)
 

@@ -8,27 +8,27 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class State:
+class Snapshot:
     """Tensors by name, and facts that JSON can hold."""
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def part(self, name: str) -> "State":
+    def part(self, name: str) -> "Snapshot":
         """What `joined` put there under this name."""
         start = f"{name}/"
-        return State(
+        return Snapshot(
             {n.removeprefix(start): t for n, t in self.tensors.items() if n.startswith(start)}, self.facts[name]
         )
 
 
-def joined(parts: Mapping[str, State], **facts: Any) -> State:
+def joined(parts: Mapping[str, Snapshot], **facts: Any) -> Snapshot:
     """Several states as one, with some facts more."""
     tensors = {f"{name}/{n}": t for name, part in parts.items() for n, t in part.tensors.items()}
-    return State(tensors, {name: part.facts for name, part in parts.items()} | facts)
+    return Snapshot(tensors, {name: part.facts for name, part in parts.items()} | facts)
 
 
-def copied(into: Mapping[str, Tensor], state: State) -> None:
+def copied(into: Mapping[str, Tensor], state: Snapshot) -> None:
     """Puts a state's tensors into others of the same names, which keep their place and layout in memory."""
     for name, tensor in into.items():
         tensor.copy_(state.tensors[name])

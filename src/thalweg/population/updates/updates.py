@@ -13,15 +13,15 @@ from thalweg.population.program.models import like
 from thalweg.population.updates.executors import executor
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
-from thalweg.population.updates.snapshot import State, copied, joined
-from thalweg.population.updates.whole_tensor import Wholes
-from thalweg.recipes.compose import Structure, evaluated
+from thalweg.population.updates.snapshot import Snapshot, copied, joined
+from thalweg.population.updates.whole_tensor import WholeTensorUpdates
+from thalweg.recipes.compose import StepVariant, evaluated
 from thalweg.recipes.options import OPTIONS, TRANSFORMS
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, trace
 
 
-class Updates:
+class PopulationUpdates:
     """The updates of all members, which stand grouped by structure. Parameters are stepped in place.
 
     each: whether every parameter goes by a step count of its own.
@@ -74,11 +74,11 @@ class Updates:
                 out[name][group.place] = average
         return out
 
-    def state(self) -> State:
+    def state(self) -> Snapshot:
         """The states of all groups, and their row states."""
         return joined({str(i): group.state() for i, group in enumerate(self.groups)})
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: Snapshot) -> None:
         """Goes on from a `state` of the same members."""
         for i, group in enumerate(self.groups):
             group.restore(state.part(str(i)))
@@ -101,7 +101,7 @@ class Group:
 
     def __init__(
         self,
-        structure: Structure,
+        structure: StepVariant,
         members: Sequence[Member],
         place: slice,
         parameters: Mapping[str, Tensor],
@@ -128,7 +128,7 @@ class Group:
         """Whole gradients are taken out of the stack, so that what is made of them has the members' own places."""
         self.needs_whole = self.structure.needs_whole
         own = (self._parameters, self.states, self._scratch)
-        self.wholes = Wholes(self.structure, *own, each=self._each) if self.needs_whole else None
+        self.wholes = WholeTensorUpdates(self.structure, *own, each=self._each) if self.needs_whole else None
         source = slice(0, self.place.stop - self.place.start) if self.needs_whole else self.place
         self.executor = executor(self.program, source, *own, each=self._each)
         self._columns: Array | None = None
@@ -173,13 +173,13 @@ class Group:
         average: Tensor = evaluated(self.structure, p, states, values)
         return average
 
-    def state(self) -> State:
+    def state(self) -> Snapshot:
         tensors = {f"{state}/{name}": t for state, of in self.states.items() for name, t in of.items()}
-        return State(tensors, {name: self.values[name].tolist() for name in self.program.row_states})
+        return Snapshot(tensors, {name: self.values[name].tolist() for name in self.program.row_states})
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: Snapshot) -> None:
         for name, of in self.states.items():
-            copied(of, State({n: state.tensors[f"{name}/{n}"] for n in of}))
+            copied(of, Snapshot({n: state.tensors[f"{name}/{n}"] for n in of}))
         self.values.update({name: np.array(state.facts[name]) for name in self.program.row_states})
 
     def take(self, other: "Group") -> None:

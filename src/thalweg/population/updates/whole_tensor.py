@@ -13,18 +13,18 @@ from thalweg.population.program.models import like
 from thalweg.population.updates.clipping import norms
 from thalweg.population.updates.executors import executor
 from thalweg.population.updates.parts import Mask, Scratch, Stacks, addresses
-from thalweg.recipes.compose import Structure, beforehand
+from thalweg.recipes.compose import StepVariant, transform_gradients
 from thalweg.recipes.options import AGREEMENT, OF_GRADIENTS, TRANSFORMS
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import trace_agreement
 
 
-class Wholes:
+class WholeTensorUpdates:
     """Of members of one structure, whose parameters and states these are."""
 
     def __init__(
         self,
-        structure: Structure,
+        structure: StepVariant,
         parameters: Stacks,
         states: Mapping[str, Stacks],
         scratch: Scratch,
@@ -48,7 +48,7 @@ class Wholes:
         for name, p in self._parameters.items():
             by_row = (-1, *[1] * (p.ndim - 1))
             limits = {n: torch.as_tensor(values[n]).to(p).view(by_row) for n in TRANSFORMS if n in values}
-            g = beforehand(self._structure, gradients[name], p, limits)
+            g = transform_gradients(self._structure, gradients[name], p, limits)
             made[name] = g if g.stride() == p.stride() else like(p, g)
         return made
 

@@ -4,12 +4,12 @@ from typing import Literal
 
 from thalweg.numerics import sqrt
 from thalweg.rules.contract import rule
-from thalweg.rules.conversions import BESIDE_ROOT, Moved, Values
+from thalweg.rules.conversions import BESIDE_ROOT, Converted, Values
 from thalweg.rules.hyperparameters import Epsilon, NonNegative, Rate
 from thalweg.rules.states import InitialAccumulator
 
 
-def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
     """√(s + ε) is √s' + 0 of a sum s' that starts ε higher."""
     if target == "torch":
         start = values["initial_accumulator_value"] + values["eps"]

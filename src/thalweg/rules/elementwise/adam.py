@@ -4,12 +4,12 @@ from typing import Literal
 
 from thalweg.numerics import lerp, maximum, sqrt
 from thalweg.rules.contract import preset, rule
-from thalweg.rules.conversions import Moved, Values
+from thalweg.rules.conversions import Converted, Values
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
 from thalweg.rules.states import Zeros
 
 
-def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
     if values["amsgrad"] and {source, target} != {"torch", "keras"}:
         return "they take the largest second moment before and after its correction, or correct none"
     if "keras" in (source, target) and values["eps"] != 0:

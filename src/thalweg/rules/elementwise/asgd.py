@@ -3,7 +3,7 @@
 from math import inf
 from typing import Annotated
 
-from thalweg.numerics import Value, absolute, kept, maximum, where
+from thalweg.numerics import Value, absolute, maximum, round_to_default_dtype, where
 from thalweg.rules.contract import rule
 from thalweg.rules.hyperparameters import Range, Rate
 from thalweg.rules.states import RowFirstRate, RowOnes, Weights
@@ -34,11 +34,11 @@ def asgd(
     η and μ are those of the next step; the first are lr and 1. The average a stays in the state as `ax` for its user
     to take. The decay by λ is torch's own.
     """
-    eta, mu = kept(eta), kept(mu)  # torch holds both in its default dtype
+    eta, mu = round_to_default_dtype(eta), round_to_default_dtype(mu)  # torch holds both in its default dtype
     decayed = where(absolute(p) < inf, lambd * p, 0.0)  # (1 - λη)·p of an infinite p is p
     update = eta * (decayed + g)
     after = p - update
     ax = where(mu == 1, after, ax + mu * (after - ax))
-    next_eta = kept(lr / (1 + lambd * lr * t) ** alpha)
-    next_mu = kept(1 / maximum(1.0, t - t0))
+    next_eta = round_to_default_dtype(lr / (1 + lambd * lr * t) ** alpha)
+    next_mu = round_to_default_dtype(1 / maximum(1.0, t - t0))
     return update, next_eta, next_mu, ax

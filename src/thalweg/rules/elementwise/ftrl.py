@@ -4,12 +4,12 @@ from typing import Literal
 
 from thalweg.numerics import absolute, sign, sqrt, where
 from thalweg.rules.contract import rule
-from thalweg.rules.conversions import Moved, Values
+from thalweg.rules.conversions import Converted, Values
 from thalweg.rules.hyperparameters import NonNegative, Rate
 from thalweg.rules.states import InitialAccumulator, Zeros
 
 
-def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
     return {**values, "l2": values["l2"] / 2 if target == "keras" else 2 * values["l2"]}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from thalweg.numerics import kept, lerp, sqrt
+from thalweg.numerics import lerp, round_to_default_dtype, sqrt
 from thalweg.rules.contract import preset, rule
 from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate
 from thalweg.rules.states import RowOnes, Zeros
@@ -35,7 +35,9 @@ def nadam(
     """
     mu = beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
     mu_next = beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
-    mu_product = kept(kept(mu) * mu_product)  # torch multiplies in its default dtype
+    mu_product = round_to_default_dtype(
+        round_to_default_dtype(mu) * mu_product
+    )  # torch multiplies in its default dtype
     decay, share = (beta1, 1.0) if convention == "torch" else (mu, beta2)
     exp_avg = lerp(exp_avg, g, 1 - decay)
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g * g

@@ -4,12 +4,12 @@ from typing import Literal
 
 from thalweg.numerics import lerp, maximum, sqrt
 from thalweg.rules.contract import rule
-from thalweg.rules.conversions import BESIDE_ROOT, Moved, Values, rate_inside
+from thalweg.rules.conversions import BESIDE_ROOT, Converted, Values, rate_inside
 from thalweg.rules.hyperparameters import Epsilon, Flag, Fraction, Momentum, Rate
 from thalweg.rules.states import Zeros
 
 
-def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Moved:
+def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
     if "torch" in (source, target) and values["eps"] != 0:
         return BESIDE_ROOT
     return rate_inside(values, source, target, constant_rate)
