@@ -165,3 +165,13 @@ def test_no_cycles_between_folders():
 def test_names_say_what_is_inside():
     names = [path.stem for path in FILES] + [path.name for path in ROOT.rglob("*") if path.is_dir()]
     assert VAGUE & set(names) == set()
+
+
+def test_a_class_name_has_one_meaning():
+    """A protocol and what keeps it may share a name's end, but no two public classes a name."""
+    homes = {}
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module)
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}

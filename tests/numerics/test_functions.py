@@ -167,7 +167,7 @@ def test_kept_rounds_to_the_default_dtype():
 
 
 def test_kept_refuses_elements():
-    with pytest.raises(TypeError, match="kept takes a row value"):
+    with pytest.raises(TypeError, match="round_to_default_dtype takes a row value"):
         round_to_default_dtype(element("g"))
 
 

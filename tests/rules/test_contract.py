@@ -109,7 +109,7 @@ def test_kept_elements():
     def r(g, p, a: Zeros, t, *, lr: Rate = 0.1):
         return lr * g, round_to_default_dtype(a + g)
 
-    with pytest.raises(TypeError, match="kept takes a row value"):
+    with pytest.raises(TypeError, match="round_to_default_dtype takes a row value"):
         program_of(r)
 
 

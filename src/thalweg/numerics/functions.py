@@ -111,7 +111,7 @@ def round_to_default_dtype(x: Value) -> Value:
     """A row value as row state will hold it: rounded to `row_dtype()`."""
     if isinstance(x, Symbol):
         if not x.row:
-            raise TypeError("kept takes a row value (step, hyperparameters, row state), not one with elements.")
+            raise TypeError("round_to_default_dtype takes a row value (step, rate, row state), none with elements.")
         return Symbol("kept", x)
     import torch
 
