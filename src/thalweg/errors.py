@@ -1,20 +1,20 @@
-"""What a user did wrong, told in one sentence. The CLI prints these and exits with 2."""
+"""User errors, each in one sentence. The CLI prints them and exits with code 2."""
 
 import difflib
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-MOST = 10  # names in one sentence
+MOST = 10  # names listed in one sentence
 SHOWN = 80  # characters of a value that an error message repeats
 
 
 class InputError(ValueError):
-    """Input that cannot be used: says what, which range or choice, what arrived, and what to do."""
+    """Invalid input. The message names the argument, its range or choices, the value received, and the remedy."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in a study that is kept. `study`: its id there; `runs`: how many have finished."""
+    """Ctrl-C in a stored study. `study`: its id in the store; `runs`: the number of finished runs."""
 
     def __init__(self, study: int, runs: int) -> None:
         super().__init__()
@@ -22,14 +22,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown `name`: the nearest known names, or all of them."""
+    """The end of an error message about an unknown `name`: the closest known names, or all of them."""
     names = sorted(known)
     near = difflib.get_close_matches(name.lower()[:SHOWN], names, n=3, cutoff=0.6)
     return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
 
 
 def shown(value: Any) -> str:
-    """A value as an error message repeats it: on one line, cut where it is long, whatever its `repr` does."""
+    """`repr` of a value for an error message: one line of at most `SHOWN` characters; never raises."""
     try:
         text = " ".join(repr(os.fspath(value) if isinstance(value, os.PathLike) else value).split())
     except Exception:  # an integer of thousands of digits raises here
@@ -50,9 +50,9 @@ def counted(number: float, noun: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line, cut where it is long."""
+    """The first line of an error's message, truncated to three times `SHOWN` characters; never raises."""
     try:
         text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    except Exception:  # whatever somebody's class raises when it is to say what it is
+    except Exception:  # a user's exception class may raise anything in `__str__`
         text = ""
     return text if len(text) <= 3 * SHOWN else f"{text[: 3 * SHOWN - 1]}…"

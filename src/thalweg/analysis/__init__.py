@@ -1,1 +1,1 @@
-"""From records to numbers: intervals, choices, ranks, the verdict. Pure functions; no torch, no files."""
+"""Statistics on records: intervals, selection, ranking, the verdict. Pure functions; no torch, no file access."""

@@ -1,4 +1,4 @@
-"""What would change the answer, a sentence each, and only where it applies."""
+"""Caveats of a recommendation: one sentence for each that applies."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ INCLUSION = 0.05  # relative: Adam contains momentum SGD, so tuned well it shoul
 
 
 def doubts(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
-    """Sentences on the recommended contender and on the study, the gravest first."""
+    """Caveats on the recommended contender and on the study, most serious first."""
     row = pick(rows)
     if row is None:
         return []
@@ -81,7 +81,7 @@ def _unconverged(study: StudyRecord, row: Row) -> str:
 
 
 def _noisy(study: StudyRecord, rows: Sequence[Row], row: Row) -> str:
-    """Where the seeds of the pick spread over as much as the whole field."""
+    """Caveat where the recommended contender's interval is wider than the range of all finished contenders' means."""
     means = [other.score.mean for other in rows if other.whole]
     width = row.score.high - row.score.low
     if len(means) < 2 or not width > max(means) - min(means):

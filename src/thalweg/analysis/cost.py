@@ -1,4 +1,4 @@
-"""What training costs: steps, epochs and seconds to the target, time and memory, and what tuning took."""
+"""Costs of training: steps, epochs and seconds to the target, time and memory per run, and the tuning budget used."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from thalweg.records.types import RunRecord, StudyRecord
 
 @dataclass(frozen=True)
 class Target:
-    """On the way to the study's target: medians over the `reached` of `runs` final runs that get there.
+    """Medians to reach the study's target, over the `reached` of `runs` final runs that reach it.
 
     `None` where none does or the study has no target.
     """
@@ -23,7 +23,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Cost:
-    """seconds_per_step: the median over a contender's runs. memory: bytes, the most of any run; 0 where unknown."""
+    """seconds_per_step: median over a contender's runs. memory: bytes, maximum over its runs; 0 where unknown."""
 
     seconds_per_step: float | None
     memory: int
@@ -31,10 +31,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Spent:
-    """What tuning one contender took. The unspent rest of each cap is `None` where there is no such cap."""
+    """Tuning cost of one contender. An `unspent_…` field is the cap minus the use, `None` where there is no cap."""
 
     runs: int
-    steps: int  # trained, which for a run that broke is fewer than asked
+    steps: int  # steps trained; a run that broke trained fewer than requested
     seconds: float
     unspent_runs: float | None
     unspent_steps: float | None
@@ -42,7 +42,7 @@ class Spent:
 
 
 def trained_steps(run: RunRecord) -> int:
-    """How many steps a run trained before it ended or broke."""
+    """Number of steps a run trained before it ended or broke."""
     if run.diverged_at is not None:
         return run.diverged_at
     return (run.curve[-1].step if run.curve else 0) if run.failure else run.steps
@@ -61,7 +61,7 @@ def steps_to_target(run: RunRecord, study: StudyRecord) -> int | None:
 
 
 def target(study: StudyRecord, finals: Sequence[RunRecord]) -> Target:
-    """How soon the final runs reach the target; a run's seconds are spread evenly over its steps."""
+    """Medians to reach the target over the final runs; seconds assume that all steps of a run take equally long."""
     there = [(run, step) for run in finals if (step := steps_to_target(run, study)) is not None]
     if not there:
         return Target(None, None, None, 0, len(finals))
@@ -71,13 +71,13 @@ def target(study: StudyRecord, finals: Sequence[RunRecord]) -> Target:
 
 
 def cost(runs: Sequence[RunRecord]) -> Cost:
-    """Over all of a contender's runs that trained at all."""
+    """Time per step over the runs that trained at least one step, and peak memory over all runs."""
     paces = [run.seconds / steps for run in runs if (steps := trained_steps(run)) and run.seconds > 0]
     return Cost(statistics.median(paces) if paces else None, max((run.memory for run in runs), default=0))
 
 
 def spent(study: StudyRecord, runs: Sequence[RunRecord]) -> Spent:
-    """Over a contender's tuning runs, against the study's caps."""
+    """Totals over a contender's tuning runs, compared with the study's caps."""
     tuning = [run for run in runs if run.role == "tuning"]
     steps, seconds = sum(map(trained_steps, tuning)), sum(run.seconds for run in tuning)
 

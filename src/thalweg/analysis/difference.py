@@ -1,12 +1,13 @@
-"""What changed between two studies, contender by contender, and whether more than the luck of seeds explains it.
+"""Differences between two studies, per contender, with a significance test against seed noise.
 
-Simulated with the same truth twice (effects of the seeds, and noise), 1 to 11 contenders, continuous scores and
-accuracies of 360 samples, 2,000 pairs of studies each: paired, with 2 to 10 seeds, any contender is significant in at
-most 6% and on average 5% of continuous ones; unpaired in at most 5%. Where the noise alone grows five-fold, in at most
-7%. Where tuning is repeated too and a misplaced rate costs accuracy, confirmed scores differ in 9%, since another rate
-is chosen and its score is truly another. One contender that became worse by three standard deviations of the noise is
-found among 1, 5 and 11 in 93, 57 and 41% with 5 paired seeds, in all but 2% with 10; in 79, 46 and 32% with 5 unpaired
-ones.
+False positives, simulated under the null hypothesis (seed effects plus noise) with 1 to 11 contenders, continuous
+scores and accuracies of 360 samples, 2,000 pairs of studies each: paired with 2 to 10 seeds, some contender is
+significant in at most 6% of pairs, 5% on average for continuous scores; unpaired in at most 5%. If only the noise grows
+five-fold: at most 7%. If tuning is repeated too and a misplaced rate costs accuracy: 9%, since another rate is chosen
+and its true score differs.
+
+Power, for one contender that became worse by three standard deviations of the noise among 1, 5 and 11: 93, 57 and 41%
+with 5 paired seeds, at least 98% with 10; 79, 46 and 32% with 5 unpaired seeds.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ RULE = (
     "paired where both studies ran the same seeds; where runs were lost, how many counts too, by Fisher's exact test. "
     "What finished in one study and could not in the other changed significantly without a test."
 )
-"""The rule in a few words, for a report to print."""
+"""The test procedure in a few sentences, printed by reports."""
 
 Direction = Literal["better", "worse"]
 Told = tuple[StudyRecord, Sequence[RunRecord]]
@@ -34,14 +35,14 @@ Told = tuple[StudyRecord, Sequence[RunRecord]]
 
 @dataclass(frozen=True)
 class Change:
-    """A contender that both studies have.
+    """The change of one contender present in both studies.
 
-    paired: whether the same seeds are compared, by Student's t on their differences; otherwise by Welch's t.
-    difference: the score after − before in the metric's unit, at 95% for this contender alone; over the seeds that
-        both have where paired. `None` where a side has no score, its ends NaN with fewer than two seeds.
-    p: uncorrected, in [0, 1]; `None` where there was nothing to test.
-    significant: held to one error rate over all contenders; or it finished in one study and could not in the other.
-    direction: what the change is, significant or not; `None` where there is none, or it cannot be said.
+    paired: True for Student's t on the differences of common seeds; False for Welch's t.
+    difference: score after − before in the metric's unit, with a 95% interval not corrected for multiple contenders;
+        over the common seeds where paired. `None` where a study has no score, ends NaN with fewer than two seeds.
+    p: not corrected for multiple contenders, in [0, 1]; `None` where there was nothing to test.
+    significant: after correction over all contenders; also where it finished in one study and could not in the other.
+    direction: sign of the change, significant or not; `None` where it is zero or unknown.
     """
 
     contender: str
@@ -55,15 +56,15 @@ class Change:
 
     @property
     def judged(self) -> bool:
-        """Whether a significant change could have been found at all."""
+        """Whether the contender could be tested at all."""
         return self.p is not None or self.significant
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two studies of one question. split: whose metric ranks. asked: what they asked differently.
+    """Comparison of two studies. split: the split whose metric ranks. asked: settings that differ.
 
-    changes: of the contenders that both have, in the order of the first study.
+    changes: one per contender of both studies, in the order of the first study.
     """
 
     before: StudyRecord
@@ -79,28 +80,28 @@ class Difference:
 
     @property
     def came(self) -> tuple[str, ...]:
-        """Contenders of the second study only."""
+        """Contenders added: those of the second study only."""
         return tuple(name for name in self.after.contenders if name not in self.before.contenders)
 
     @property
     def went(self) -> tuple[str, ...]:
-        """Contenders of the first study only."""
+        """Contenders removed: those of the first study only."""
         return tuple(name for name in self.before.contenders if name not in self.after.contenders)
 
 
 def difference(before: Told, after: Told, level: float = 0.95) -> Difference:
-    """Compares two studies, each given as its record and its runs.
+    """Compares two studies, each a pair of its record and its runs.
 
-    A contender changed significantly where a two-sided t test of its final scores says so, at 1 − level for all
-    contenders together (Holm): paired where the seeds of one study are among the other's, by Welch otherwise. Where
-    runs were lost on either side, Fisher's exact test of how many is the contender's second test, and the smaller p is
-    doubled. What finished every final run in one study and none in the other changed by definition. An accuracy's
-    noise is never taken to be less than its resolution alone makes.
+    Each contender's final scores get a two-sided t test, paired if one study's seeds are a subset of the other's, else
+    Welch's; 1 − level is the family-wise error rate over all contenders (Holm). If either study lost runs, Fisher's
+    exact test on the counts is a second test, and the smaller p is doubled. A contender that finished every final run
+    in one study and none in the other is significant without a test. The variance of an accuracy is at least its
+    quantization error.
 
-    The tests compare what was chosen: where tuning moved to another learning rate, that is part of the change.
+    The tests compare the chosen configurations: a learning rate that tuning moved is part of the change.
 
     Raises:
-        InputError: other workloads, metrics, protocols or kinds of score, or no common contender.
+        InputError: where workloads, metrics, protocols or kinds of score differ, or no contender is common.
     """
     require_one_question(before[0], after[0])
     a, b = studied(*before), studied(*after)
@@ -110,14 +111,14 @@ def difference(before: Told, after: Told, level: float = 0.95) -> Difference:
 
 
 def _held(changes: Sequence[Change], rate: float) -> tuple[Change, ...]:
-    """All changes held to one error rate; those by definition are none of the tests."""
+    """Applies Holm's correction over all tests; changes that are significant without a test are not counted."""
     tested = {change.contender: change.p for change in changes if change.p is not None}
     passed = dict(zip(tested, significance.holm(list(tested.values()), rate), strict=True))
     return tuple(replace(c, significant=c.significant or passed.get(c.contender, False)) for c in changes)
 
 
 def _change(a: Studied, b: Studied, name: str, level: float) -> Change:
-    """Before the tests are held to one rate: significant by definition only."""
+    """One contender's change before Holm's correction: `significant` only where no test is needed."""
     before, after = a.sides[name], b.sides[name]
     pairs = _same_seeds(before, after)
     compared = _compared(a, b, name, level) if pairs else _compared_apart(a, b, name, level)
@@ -132,7 +133,7 @@ def _change(a: Studied, b: Studied, name: str, level: float) -> Change:
 
 
 def _tests(before: Arm, after: Arm, compared: Comparison | None, better: float) -> list[tuple[float, Direction | None]]:
-    """(p, which way) of the score, and of the runs lost where some were."""
+    """(p, direction) of the score test, and of the test on lost runs if there were any."""
     tests: list[tuple[float, Direction | None]] = []
     if compared is not None and compared.p is not None:
         tests.append((compared.p, _way(compared.interval, better)))
@@ -154,13 +155,13 @@ def _compared_apart(a: Studied, b: Studied, name: str, level: float) -> Comparis
 
 
 def _same_seeds(before: Arm, after: Arm) -> bool:
-    """By the runs, not by which of them finished."""
+    """Whether one study's seeds are a subset of the other's, counting runs that did not finish too."""
     a, b = set(before.seeds), set(after.seeds)
     return bool(a and b) and (a <= b or b <= a)
 
 
 def _broken(side: Arm, other: Arm) -> bool:
-    """Whether nothing came of the one, while the other finished all; or something, where the one had no choice left."""
+    """Whether `side` failed and `other` finished all final runs, or, if `side` has no final runs, any of them."""
     return side.failed and (other.whole or (not side.seeds and bool(other.scores)))
 
 

@@ -1,9 +1,9 @@
-"""How runs were executed, where that is not what was hoped for."""
+"""A note for the verdict where vectorized training fell back to the plain loop."""
 
 from thalweg.records.types import StudyRecord
 
 
 def fallback(study: StudyRecord) -> list[str]:
-    """A sentence where runs could not train at once, though that was tried; none where the loop is the better way."""
+    """One sentence where vectorized training was tried and failed; empty where the plain loop was the better plan."""
     reason = study.plan.get("fallback")
     return [f"Runs were trained one by one, by the plain loop: {reason}."] if reason else []

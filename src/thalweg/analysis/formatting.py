@@ -1,11 +1,11 @@
-"""How scores, differences and names read in sentences."""
+"""Formats scores, differences and counts for sentences."""
 
 from thalweg.analysis.intervals import Interval
 from thalweg.records.types import StudyRecord
 
 
 def is_percent(study: StudyRecord) -> bool:
-    """Accuracies read in percent; other metrics as they are."""
+    """Whether the metric is an accuracy, which is printed in percent."""
     return study.metric == "accuracy"
 
 

@@ -1,4 +1,4 @@
-"""Means with intervals over seeds."""
+"""Means with confidence intervals over seeds."""
 
 import functools
 import math
@@ -10,7 +10,7 @@ import numpy as np
 from thalweg.analysis import moments
 
 RESAMPLES = 5000
-FEWEST = 10  # values from which resampling covers what it promises
+FEWEST = 10  # values from which the bootstrap reaches its nominal coverage
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Interval:
         return (self.high - self.low) / 2
 
 
-@np.errstate(all="ignore")  # whatever the caller has numpy raise
+@np.errstate(all="ignore")  # independent of the caller's errstate
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """The mean with an interval that covers the true one at `level` in (0, 1); seeds are independent draws.
 
@@ -71,7 +71,7 @@ def expanded(level: float, n: int) -> float:
 
 @functools.cache
 def _upper(level: float, n: int) -> float:
-    """Student's t quantile of a two-sided interval over n values."""
+    """Upper Student's t quantile of a two-sided interval over n values."""
     from scipy.stats import t
 
     return float(t.ppf((1 + level) / 2, n - 1))
@@ -111,9 +111,9 @@ def interquartile_mean(values: Sequence[float]) -> float:
 
 
 def probability_of_improvement(a: Sequence[float], b: Sequence[float], *, higher_is_better: bool = True) -> float:
-    """How often a run of `a` is better than one of `b`, in [0, 1]; equal ones count half, NaN where one is empty.
+    """Probability that a run of `a` beats one of `b`, in [0, 1]; ties count half, NaN where `a` or `b` is empty.
 
-    Over all pairs of runs, whatever their seeds, as in Agarwal et al. 2021 (NeurIPS).
+    Over all pairs of runs, regardless of seed, as in Agarwal et al. 2021 (NeurIPS).
     """
     if not len(a) or not len(b):
         return math.nan

@@ -1,4 +1,4 @@
-"""The ranking: one row a contender, by the mean confirmed test metric, with ties said."""
+"""The leaderboard: one row per contender, ranked by mean confirmed test metric, with tie groups."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from thalweg.records.types import RunRecord, StudyRecord
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A contender's runs on the way to its row."""
+    """A contender's runs and choice, from which its row is computed."""
 
     name: str
     runs: Sequence[RunRecord]
@@ -44,23 +44,23 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class _Field:
-    """What a row needs to know of the others."""
+    """Values over all contenders that each row depends on."""
 
     study: StudyRecord
     sign: float
     split: Split
     first: _Candidate
     fastest: float | None
-    worst: float | None  # final metric of any finished tuning run
+    worst: float | None  # worst final metric of any finished tuning run
 
 
 def choices(study: StudyRecord, runs: Sequence[RunRecord]) -> dict[str, Choice | None]:
-    """What tuning chose for each contender; `None` where every configuration failed."""
+    """The tuned choice of each contender; `None` where every configuration failed."""
     return {name: chosen(study, own, points(own)) for name in study.contenders for own in (_of(runs, name),)}
 
 
 def chosen(study: StudyRecord, own: Sequence[RunRecord], tried: Sequence[Point]) -> Choice | None:
-    """A contender's choice: what was confirmed where it was, whatever rule made the choice then."""
+    """A contender's choice: the confirmed configuration if there is one, even where the rule has changed since."""
     choice = choose(tried, higher_is_better=study.higher_is_better)
     confirmed = next((run.hyperparameters for run in own if run.role == "confirmation"), None)
     point = next((p for p in tried if p.hyperparameters == confirmed), None)
@@ -68,9 +68,9 @@ def chosen(study: StudyRecord, own: Sequence[RunRecord], tried: Sequence[Point])
 
 
 def leaderboard(study: StudyRecord, runs: Sequence[RunRecord], level: float = 0.95) -> list[Row]:
-    """All contenders, best first. A contender with a final run that broke ranks behind those without.
+    """All contenders, best first. A contender with a broken final run ranks behind those without.
 
-    level: of the ties, in (0, 1); higher where one looks more than once.
+    level: confidence level of the ties, in (0, 1); raise it for repeated looks at the data.
     """
     sign = 1.0 if study.higher_is_better else -1.0
     ranked, split = _ranked(study, runs, sign)
@@ -83,7 +83,7 @@ def leaderboard(study: StudyRecord, runs: Sequence[RunRecord], level: float = 0.
 
 
 def _ranked(study: StudyRecord, runs: Sequence[RunRecord], sign: float) -> tuple[list[_Candidate], Split]:
-    """Best first, and the split that ranks them."""
+    """The candidates, best first, and the split that ranks them."""
     own = {name: _of(runs, name) for name in study.contenders}
     tried = {name: tuple(points(of)) for name, of in own.items()}
     choice = {name: chosen(study, own[name], of) for name, of in tried.items()}
@@ -105,7 +105,7 @@ def _of(runs: Sequence[RunRecord], contender: str) -> list[RunRecord]:
 
 
 def _groups(field: _Field, ranked: Sequence[_Candidate], level: float) -> list[int]:
-    """Over the seeds that all whole contenders have."""
+    """Tie groups, tested over the seeds common to all contenders whose final runs all finished; the others go last."""
     whole = [c for c in ranked if c.whole]
     seeds = sorted(set.intersection(*(set(c.scores) for c in whole))) if whole else []
     groups = tie_groups(
@@ -181,7 +181,7 @@ def _improvement(field: _Field, c: _Candidate) -> float | None:
 
 
 def _paired(a: Mapping[int, float], b: Mapping[int, float], sign: float) -> Interval | None:
-    """How much better a is, over the seeds that both have; `None` without one."""
+    """Mean advantage of `a` over `b` on their common seeds, with its interval; `None` without a common seed."""
     better, worse = common(a, b)
     return paired_interval([sign * x for x in better], [sign * x for x in worse]) if better else None
 

@@ -1,4 +1,4 @@
-"""Means and spreads of any finite numbers: what a float cannot hold is infinite, and nothing is raised."""
+"""Mean and variance of finite numbers; a result that overflows a float is infinite instead of an OverflowError."""
 
 import math
 import statistics
@@ -10,13 +10,13 @@ def mean(values: Iterable[float]) -> float:
     held = list(values)
     try:
         return statistics.fmean(held)
-    except OverflowError:  # their sum is beyond a float, their mean is not
+    except OverflowError:  # the sum overflows a float, the mean does not
         largest = max(map(abs, held))
         return largest * statistics.fmean(x / largest for x in held)
 
 
 def variance(values: Sequence[float]) -> float:
-    """The sample variance of two or more; infinite beyond a float."""
+    """The sample variance of two or more values; infinite on overflow."""
     try:
         return statistics.variance(values)
     except OverflowError:
@@ -24,7 +24,7 @@ def variance(values: Sequence[float]) -> float:
 
 
 def stdev(values: Sequence[float]) -> float:
-    """The sample standard deviation of two or more; infinite beyond a float."""
+    """The sample standard deviation of two or more values; infinite on overflow."""
     try:
         return statistics.stdev(values)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Which contender to recommend: of those that cannot be told from the first, the least sensitive."""
+"""The recommended contender: among those tied with the first, the least sensitive to the learning rate."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,10 @@ from thalweg.analysis.row import Row
 
 
 def pick(rows: Sequence[Row]) -> Row | None:
-    """Of the first group's contenders whose final runs all finished, the one with the widest plateau in decades of
-    learning rate, the better rank where equal; the first where no contender is whole, `None` where no run finished.
+    """The contender to recommend: of those tied with the first whose final runs all finished, the one with the widest
+    range of good learning rates in decades (`sensitivity.width`), by rank where equal.
+
+    Falls back to the first row where none has all final runs finished; `None` where the first has no score.
     """
     first = [row for row in rows if row.tied and row.whole]
     if first:
@@ -16,5 +18,5 @@ def pick(rows: Sequence[Row]) -> Row | None:
 
 
 def _width(row: Row) -> float:
-    """Rounded, so that equally spaced grids are equal."""
+    """Width in decades, rounded so that equally spaced grids compare equal; −1 where unknown."""
     return -1.0 if row.sensitivity.width is None else round(row.sensitivity.width, 6)

@@ -1,4 +1,4 @@
-"""How far a contender's numbers can be trusted: overfitting, lucky tuning, unfinished training, failures."""
+"""Reliability checks of a contender: overfitting, winner's curse, unconverged training, failures."""
 
 import math
 from collections import Counter
@@ -11,13 +11,13 @@ from thalweg.analysis.intervals import Interval, mean_interval, standard_error
 from thalweg.analysis.selection import Choice
 from thalweg.records.types import RunRecord
 
-LATE = 0.1  # the share of training at whose end a converged run no longer improves
+LATE = 0.1  # last share of training, over which a converged run no longer improves
 DIVERGED, WORSENED, NO_METRIC = "diverged", "ended worse than it began", "no final metric"
 
 
 @dataclass(frozen=True)
 class LateGain:
-    """How much the validation metric still improves over the last tenth of training, positive is better."""
+    """Improvement of the validation metric over the last tenth of training; positive is better."""
 
     mean: float
     standard_error: float
@@ -25,21 +25,23 @@ class LateGain:
 
     @property
     def still_improving(self) -> bool:
-        """By more than one standard error; with one run nothing is said."""
+        """Whether the mean gain exceeds one standard error; False with a single run."""
         return self.count > 1 and self.mean > self.standard_error
 
 
 def gap(finals: Sequence[RunRecord], split: Split, sign: float) -> Interval | None:
-    """Training metric minus the ranking split's, signed so that positive is overfitting. sign: 1 or, for a metric
-    whose lower values are better, −1."""
+    """Generalization gap: training metric minus the ranking split's, signed so that positive is overfitting.
+
+    sign: 1, or −1 for a metric where lower is better.
+    """
     pairs = [(run.train_metric, score(run, split)) for run in finals]
     gaps = [sign * (train - held_out) for train, held_out in pairs if train is not None and held_out is not None]
     return mean_interval(gaps) if gaps else None
 
 
 def curse(choice: Choice | None, finals: Sequence[RunRecord], sign: float) -> float | None:
-    """The winner's curse: how much better the validation metric looked in tuning than on fresh seeds, which
-    are `finals` that are not tuning runs; `None` without them. Positive is too good."""
+    """The winner's curse: the choice's mean validation metric in tuning minus that on fresh seeds; positive means
+    tuning was too optimistic. Fresh seeds are `finals` that are not tuning runs; `None` without them."""
     fresh = [v for run in finals if run.role != "tuning" and (v := run.validation_metric) is not None]
     if choice is None or not fresh:
         return None
@@ -47,13 +49,13 @@ def curse(choice: Choice | None, finals: Sequence[RunRecord], sign: float) -> fl
 
 
 def late_gain(finals: Sequence[RunRecord], sign: float) -> LateGain | None:
-    """Over the final runs that were measured at least twice; `None` where there are none."""
+    """The late gain over the final runs measured at least twice; `None` where there are none."""
     gains = [sign * gain for run in finals if (gain := _late(run)) is not None]
     return LateGain(moments.mean(gains), standard_error(gains), len(gains)) if gains else None
 
 
 def _late(run: RunRecord) -> float | None:
-    """The metric at the end minus that a tenth of the training earlier, between measurements interpolated."""
+    """The last metric minus that a tenth of training earlier, interpolated linearly between measurements."""
     known = [(m.step, m.validation_metric) for m in run.curve if m.validation_metric is not None]
     if run.broke or len(known) < 2:
         return None
@@ -66,13 +68,13 @@ def _late(run: RunRecord) -> float | None:
 
 
 def best_validation(run: RunRecord, sign: float) -> float | None:
-    """The best validation metric that a finished run measured."""
+    """The best validation metric over a finished run's measurements; `None` for a broken run."""
     known = [m.validation_metric for m in run.curve if m.validation_metric is not None]
     return None if run.broke or not known else sign * max(sign * value for value in known)
 
 
 def failures(runs: Sequence[RunRecord]) -> Mapping[str, int]:
-    """Reason → how many of the runs it befell, the most frequent first; runs that went well are left out."""
+    """Failure reason → number of runs, most frequent first; successful runs are not counted."""
     return dict(Counter(filter(None, map(_reason, runs))).most_common())
 
 

@@ -1,4 +1,4 @@
-"""One line of the leaderboard: everything that is known of a contender."""
+"""One leaderboard row: all results of a contender."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ class Row:
 
     The final runs are the confirmation runs; without confirmation the tuning runs of the choice.
 
-    score: what ranks, the metric at their end on `split`: the test split, or the validation split in a study that
-        reads no other. whole: whether there are final runs and all of them have a score.
-    group: 1 for the first and what ties with it, then 2, … (`ties.RULE`); contenders with a final run that broke,
-        or without final runs, are the last group together.
-    validation, test, train: at the end of training. best_validation: at each run's best measurement. best_test: where
-        the validation metric was best. defaults: the score of the published defaults on the same fresh seeds.
-    tuning_gain: the score minus that of the defaults, paired by seed; positive where tuning helped.
-    behind: paired difference of the scores to the first, positive is worse; not corrected for several comparisons.
-    improvement: how often a run of this contender scores better than a run of the first, in [0, 1]; 0.5 of equals.
-    iqm: interquartile mean of the scores. gap: overfitting, see `trust.gap`. curse: see `trust.curse`.
-    steps_to_target: median over the runs that reached it; `reached` of `runs` did.
-    diverged: of all the contender's runs, tuning included; `trained` is how many those are.
-    failures: reason → how many of all runs did not go well. seconds: of training per run, the mean over all runs.
+    score: the ranking metric at the end of the final runs, on `split`: the test split, or the validation split in a
+        study that evaluates no other. whole: whether there are final runs and all of them have a score.
+    group: 1 for the first and its ties, then 2, … (`ties.RULE`); all contenders with a broken final run, or without
+        final runs, form the last group.
+    validation, test, train: at the end of training. best_validation: at each run's best measurement. best_test: at the
+        best validation metric. defaults: the score of the published defaults on the same fresh seeds.
+    tuning_gain: score minus that of the defaults, paired by seed; positive where tuning helped.
+    behind: paired difference of the scores to the first, positive is worse; not corrected for multiple comparisons.
+    improvement: probability that a run scores better than a run of the first, in [0, 1]; 0.5 where equal.
+    iqm: interquartile mean of the scores. gap: see `reliability.gap`. curse: see `reliability.curse`.
+    steps_to_target: median over the final runs that reached it, `reached` of `runs`.
+    diverged: number of diverged runs among all `trained` runs of the contender, tuning included.
+    failures: reason → number of failed runs, over all runs. seconds: training time per run, mean over all runs.
     """
 
     rank: int
@@ -75,5 +75,5 @@ class Row:
 
     @property
     def diverged_share(self) -> float:
-        """Of all the contender's runs, in [0, 1]."""
+        """Share of all the contender's runs that diverged, in [0, 1]."""
         return self.diverged / self.trained if self.trained else 0.0

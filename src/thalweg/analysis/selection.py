@@ -1,4 +1,4 @@
-"""Choosing a configuration from the tuning runs: by the end of training, without luck."""
+"""Selects a configuration from the tuning runs by its metric at the end of training, robust to lucky seeds."""
 
 import math
 import statistics
@@ -12,25 +12,25 @@ from thalweg.analysis.intervals import Interval, mean_interval
 from thalweg.records.types import RunRecord
 
 Key = tuple[tuple[str, Any], ...]
-NEAR = 2  # rates on either side of the best that tell how noisy runs are there
+NEAR = 2  # rates on either side of the best that enter the noise estimate
 
 
 @dataclass(frozen=True)
 class Point:
-    """One configuration's tuning runs: the metric at the end over seeds, and how many diverged."""
+    """Tuning runs of one configuration: the metric at the end of training over seeds, and failure counts."""
 
     learning_rate: float | None
     hyperparameters: Mapping[str, Any]
-    rate: str | None  # which of them is the learning rate
+    rate: str | None  # name of the learning rate among the hyperparameters
     metric: Interval
-    values: Mapping[int, float]  # seed → the metric at the end, of the runs that have one
+    values: Mapping[int, float]  # seed → final metric, for the runs that have one
     runs: int
     diverged: int
     failed: int  # runs without a final metric
 
     @property
     def others(self) -> dict[str, Any]:
-        """Every hyperparameter but the learning rate."""
+        """All hyperparameters except the learning rate."""
         return {name: value for name, value in self.hyperparameters.items() if name != self.rate}
 
     @property
@@ -40,7 +40,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Choice:
-    """The configuration to confirm. `plateau`: the rates as good as the best. `edge`: where the best lies on one."""
+    """The configuration to confirm. plateau: lowest and highest learning rate within one standard error of the best.
+    edge: the end of the tried rates on which the best lies."""
 
     point: Point
     plateau: tuple[float, float] | None
@@ -48,7 +49,7 @@ class Choice:
 
 
 def points(runs: Iterable[RunRecord]) -> list[Point]:
-    """Tuning runs by configuration, in ascending learning rate."""
+    """Groups tuning runs by configuration, in ascending learning rate."""
     tuning = [run for run in runs if run.role == "tuning"]
     groups: dict[Key, list[RunRecord]] = defaultdict(list)
     for run in tuning:
@@ -58,7 +59,7 @@ def points(runs: Iterable[RunRecord]) -> list[Point]:
 
 
 def _rate_name(runs: Sequence[RunRecord]) -> str | None:
-    """Which hyperparameter is the learning rate: as the record says, or in one that does not, what equals it."""
+    """Name of the learning rate: as recorded, or in records without it the hyperparameter that always equals it."""
     stated = next((run.rate for run in runs if run.rate is not None), None)
     if stated is not None or not any(run.learning_rate is not None for run in runs):
         return stated
@@ -82,12 +83,12 @@ def _point(runs: Sequence[RunRecord], rate: str | None) -> Point:
 
 
 def choose(tried: Sequence[Point], *, higher_is_better: bool) -> Choice | None:
-    """The plateau rule: around the best mean, the contiguous rates within one standard error of it (`noise`); the tried
-    rate nearest to the middle between their ends in log-rate (the lower of two), of those that no other configuration
-    beats on every seed. Only rates that differ from the best in nothing else count, and a configuration with a run that
-    has no final metric is not eligible.
+    """Chooses by the plateau rule; `None` where no configuration is eligible.
 
-    Returns `None` where no configuration is eligible.
+    The plateau is the contiguous learning rates around the best mean that lie within one standard error of it (`noise`)
+    and share its other hyperparameters. The choice is the plateau's tried rate nearest to its middle in log-rate (the
+    lower of two) that no other configuration beats on every seed. A configuration with a run without final metric is
+    not eligible.
     """
     sign = 1.0 if higher_is_better else -1.0
     found = best(tried, higher_is_better=higher_is_better)
@@ -106,17 +107,17 @@ def choose(tried: Sequence[Point], *, higher_is_better: bool) -> Choice | None:
 
 
 def best(tried: Sequence[Point], *, higher_is_better: bool) -> Point | None:
-    """The configuration with the best mean, of those that none beats on every seed; `None` where none is eligible."""
+    """The eligible configuration with the best mean that no other beats on every seed; `None` where there is none."""
     sign = 1.0 if higher_is_better else -1.0
     ranked = sorted((p for p in tried if p.eligible), key=lambda p: sign * p.metric.mean, reverse=True)
     return next((p for p in ranked if not beaten(p, tried, sign)), None)
 
 
 def beaten(point: Point, tried: Sequence[Point], sign: float) -> bool:
-    """Whether an eligible configuration is better on every seed.
+    """Whether some eligible configuration is better on every seed.
 
-    The best mean never is where all were run with the same seeds. Where a budget cut some short, a configuration with
-    fewer seeds beats none with more.
+    The best mean is never beaten where all configurations have the same seeds. Where a budget cut some short, a
+    configuration with fewer seeds cannot beat one with more.
     """
     return any(_beats(other, point, sign) for other in tried if other.eligible)
 
@@ -127,11 +128,11 @@ def _beats(a: Point, b: Point, sign: float) -> bool:
 
 
 def noise(line: Sequence[Point], at: int) -> float:
-    """Variance of one run's metric around the point `at`; 0 where no rate there has two seeds.
+    """Seed variance of one run's metric near the point `at`; 0 where no rate nearby has two seeds.
 
-    The median over this rate and up to two on either side, of two the smaller, each variance in units of its median
-    under normal noise (Wilson and Hilferty 1931). The best rate alone would tell too little: with two seeds that happen
-    to agree nothing ties with it, and with two that happen to differ everything does.
+    The median of the variances at this rate and up to two on either side (of two, the smaller), each scaled so that its
+    median under normal noise is the true variance (Wilson and Hilferty 1931). The best rate's own variance is too
+    noisy: two seeds that happen to agree would leave a plateau of one rate, two that differ would admit every rate.
     """
     near = [p.values.values() for p in line[max(0, at - NEAR) : at + NEAR + 1] if p.eligible and len(p.values) > 1]
     variances = [moments.variance([*values]) / _median_share(len(values) - 1) for values in near]
@@ -139,17 +140,17 @@ def noise(line: Sequence[Point], at: int) -> float:
 
 
 def _median_share(freedom: int) -> float:
-    """The median of a variance with so many degrees of freedom, in units of its mean."""
+    """Median of a sample variance with `freedom` degrees of freedom, relative to its mean (normal noise)."""
     return (1 - 2 / (9 * freedom)) ** 3
 
 
 def line_of(tried: Sequence[Point], point: Point) -> list[Point]:
-    """The configurations that differ from one in the learning rate at most, in ascending rate."""
+    """The configurations that differ from `point` in the learning rate at most, in ascending rate."""
     return [p for p in tried if p.others == point.others]
 
 
 def around(line: Sequence[Point], at: int, least: float, sign: float) -> tuple[int, int]:
-    """How far from `at` the points stay at `least` or better without a gap: indices of the first and the last."""
+    """First and last index of the contiguous eligible points around `at` with sign · mean ≥ `least`."""
 
     def good(i: int) -> bool:
         return 0 <= i < len(line) and line[i].eligible and sign * line[i].metric.mean >= least
@@ -163,15 +164,15 @@ def around(line: Sequence[Point], at: int, least: float, sign: float) -> tuple[i
 
 
 def rate_of(point: Point) -> float:
-    """The learning rate of a point on a line of several."""
+    """The learning rate of a point that has one."""
     assert point.learning_rate is not None
     return point.learning_rate
 
 
 def _middle(plateau: Sequence[Point], free: Sequence[Point]) -> Point:
-    """Of `free`, in ascending rate, the nearest to the plateau's middle.
+    """The point of `free` (ascending rate) nearest to the plateau's middle in log-rate.
 
-    Rounded, so that of two at equal distance the first is the lower and not the luckier in its last digit.
+    Distances are rounded, so that of two at equal distance the lower rate wins, not rounding error.
     """
     middle = (math.log10(rate_of(plateau[0])) + math.log10(rate_of(plateau[-1]))) / 2
     return min(free, key=lambda p: round(abs(math.log10(rate_of(p)) - middle), 9))

@@ -1,4 +1,4 @@
-"""How much hangs on the learning rate: how wide the good ones lie, and what a blind guess would get."""
+"""Sensitivity to the learning rate: width of the good range, and expected metric of a random rate."""
 
 import itertools
 import math
@@ -13,12 +13,12 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How a contender takes to a learning rate that is not the best.
+    """Sensitivity of a contender to its learning rate.
 
-    width: decades of learning rate, contiguous around the best, whose mean is within 1% of the best; 0 where no
-        other tried rate is; `None` where there is no line of rates or none finished.
-    expected: the validation metric expected of a rate drawn uniformly in log over the coarse range; a run without a
-        final metric counts as `worst`. `None` where fewer than two rates were tried there.
+    width: decades of learning rate, contiguous around the best, whose mean is within 1% of the best; 0 where only the
+        best is; `None` where fewer than two rates were tried or none finished.
+    expected: expected validation metric of a rate drawn log-uniformly from the coarse range; a run without a final
+        metric counts as `worst`. `None` where fewer than two rates were tried in that range.
     """
 
     width: float | None
@@ -28,12 +28,12 @@ class Sensitivity:
 def sensitivity(
     tried: Sequence[Point], coarse: Sequence[float], worst: float | None, *, higher_is_better: bool
 ) -> Sensitivity:
-    """Along the line of the best point.
+    """Computes the sensitivity over the points that differ from the best in the learning rate only.
 
     Args:
         tried: a contender's tuning points, in ascending learning rate.
-        coarse: the coarse grid's rates; of them, only the lowest and the highest matter.
-        worst: the worst final metric that any contender's finished tuning run reached; `None` where none finished.
+        coarse: the coarse grid's rates; only the lowest and the highest are used.
+        worst: the worst final metric over all contenders' finished tuning runs; `None` where none finished.
     """
     if not tried:
         return Sensitivity(None, None)
@@ -51,7 +51,7 @@ def _width(line: Sequence[Point], top: Point, sign: float) -> float:
 
 
 def _expected(line: Sequence[Point], worst: float | None) -> float | None:
-    """The trapezoid rule over log-rate."""
+    """Mean of the metric over log-rate by the trapezoid rule."""
     if len(line) < 2 or worst is None:
         return None
     places = [math.log10(rate_of(p)) for p in line]

@@ -1,4 +1,4 @@
-"""What two studies asked differently, and whether their answers can be compared at all."""
+"""Settings that differ between two studies, and the check that the studies are comparable."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -13,17 +13,17 @@ SAME = {
     "higher_is_better": "directions of the metric",
     "protocol": "protocols",
 }
-"""What must not differ, and how a sentence calls it."""
+"""Fields that must be equal → their plural in error messages."""
 
 FOUND = ("notes", "plan.expected", "plan.pace", "request")
-"""What came of a study or was only foreseen; and the request, whose parts stand elsewhere too."""
+"""Fields that are no settings: results and estimates, and the request, which repeats other fields."""
 
 
 @dataclass(frozen=True)
 class SettingChange:
-    """One thing that differs. field: its name in the record, `samples.test` for an entry of a mapping.
+    """One setting that differs. field: its name in the record, such as `samples.test` for an entry of a mapping.
 
-    `None` is what is not there.
+    before, after: the values; `None` where the study lacks the field.
     """
 
     field: str
@@ -32,7 +32,7 @@ class SettingChange:
 
 
 def require_one_question(before: StudyRecord, after: StudyRecord) -> None:
-    """Raises `InputError` where the studies answer different questions: another workload, metric or protocol."""
+    """Raises `InputError` where workload, metric, its direction or protocol differ, or no contender is common."""
     for field, plural in SAME.items():
         a, b = getattr(before, field), getattr(after, field)
         if a != b:
@@ -45,7 +45,7 @@ def require_one_question(before: StudyRecord, after: StudyRecord) -> None:
 
 
 def asked_differently(before: StudyRecord, after: StudyRecord) -> tuple[SettingChange, ...]:
-    """All that differs, in the order of the record; entries of mappings one by one, contenders whatever their order."""
+    """All settings that differ, in the record's order; mappings per entry, contenders regardless of order."""
     a, b = _asked(before, after), _asked(after, before)
     return tuple(
         SettingChange(field, a.get(field), b.get(field)) for field in {**a, **b} if a.get(field) != b.get(field)
@@ -53,7 +53,7 @@ def asked_differently(before: StudyRecord, after: StudyRecord) -> tuple[SettingC
 
 
 def _asked(study: StudyRecord, other: StudyRecord) -> dict[str, Any]:
-    """Rates only of the contenders that both have: what came or went is told by `contenders`."""
+    """The flattened settings; learning rates only of common contenders, since `contenders` shows the others."""
     record = asdict(study)
     record["contenders"] = sorted(study.contenders)
     both = set(study.contenders) & set(other.contenders)

@@ -1,4 +1,4 @@
-"""Whether scores of two studies differ, contender by contender, at one error rate for all of them."""
+"""Significance tests on the scores of two studies, and Holm's correction over contenders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,25 +12,24 @@ from thalweg.analysis.ties import EQUAL
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from `before` to `after`, in the scores' own unit.
+    """Result of a test of after − before, in the scores' unit.
 
-    interval: the mean of after − before; its ends exclude 0 just where p < 1 − level. p: two-sided, in [0, 1];
-        `None`, and the ends NaN, with fewer than two pairs, or two values on a side.
+    interval: the mean of after − before; it excludes 0 if and only if p < 1 − level. p: two-sided, in [0, 1]; `None`,
+        and the ends NaN, with fewer than two pairs, or fewer than two values on a side.
     """
 
     interval: Interval
     p: float | None
 
 
-@np.errstate(all="ignore")  # whatever the caller has numpy raise
+@np.errstate(all="ignore")  # independent of the caller's errstate
 def paired(before: Sequence[float], after: Sequence[float], rounding: float = 0.0, level: float = 0.95) -> Comparison:
-    """Student's t on the differences of the same seeds.
+    """Paired Student's t test over common seeds.
 
     Args:
-        before, after: a score a seed, in the same order of seeds; at least one.
-        rounding: the variance that the rounding of the scores gives one difference; what they show is never taken
-            to be less.
-        level: of the interval, in (0, 1).
+        before, after: one score per seed, in the same order of seeds; at least one.
+        rounding: variance of one difference due to the scores' rounding, a lower bound of the sample variance.
+        level: confidence level of the interval, in (0, 1).
     """
     differences = [y - x for x, y in zip(before, after, strict=True)]
     count = len(differences)
@@ -39,18 +38,19 @@ def paired(before: Sequence[float], after: Sequence[float], rounding: float = 0.
     return _compared(mean, variance / count, count - 1, count, scale, level)
 
 
-@np.errstate(all="ignore")  # whatever the caller has numpy raise
+@np.errstate(all="ignore")  # independent of the caller's errstate
 def unpaired(
     before: Sequence[float], after: Sequence[float], roundings: tuple[float, float] = (0.0, 0.0), level: float = 0.95
 ) -> Comparison:
-    """Welch's t on scores of different seeds; where the sides have different numbers of them, with the degrees of
-    freedom of the smaller one, which never passes too often (Hsu 1938). Welch's own would let two noisy seeds against
-    ten steady ones with the same mean pass at 1% in 7% of cases.
+    """Welch's t test on scores of different seeds.
+
+    With unequal counts it uses the degrees of freedom of the smaller side, which is conservative (Hsu 1938): Welch's
+    own would reject at 1% in 7% of cases for two noisy seeds against ten steady ones with the same mean.
 
     Args:
         before, after: at least one score each.
-        roundings: the variances that rounding gives one score of either side.
-        level: of the interval, in (0, 1).
+        roundings: variance of one score of each side due to rounding, a lower bound of its sample variance.
+        level: confidence level of the interval, in (0, 1).
     """
     fewer = min(len(before), len(after))
     mean, scale = moments.mean(after) - moments.mean(before), max(map(abs, (*before, *after)))
@@ -61,9 +61,9 @@ def unpaired(
     return _compared(mean, a + b, (fewer - 1) / (share**2 + (1 - share) ** 2), fewer, scale, level)
 
 
-@np.errstate(all="ignore")  # whatever the caller has numpy raise
+@np.errstate(all="ignore")  # independent of the caller's errstate
 def losses(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """Fisher's exact test on (runs lost, runs) of both sides: p, two-sided, in [0, 1]; 1 where neither lost any."""
+    """Two-sided p of Fisher's exact test on each side's (runs lost, runs), in [0, 1]; 1 where neither lost any."""
     from scipy.stats import fisher_exact
 
     table = np.array([[lost, runs - lost] for lost, runs in (before, after)])
@@ -71,9 +71,9 @@ def losses(before: tuple[int, int], after: tuple[int, int]) -> float:
 
 
 def holm(ps: Sequence[float], rate: float = 0.05) -> list[bool]:
-    """Which of several tests pass, so that where nothing changed any passes with probability `rate` at most.
+    """Which tests are significant at the family-wise error rate `rate`, by Holm's step-down procedure.
 
-    However the tests depend on one another (Holm 1979, Scandinavian Journal of Statistics 6).
+    Valid under any dependence between the tests (Holm 1979, Scandinavian Journal of Statistics 6).
     """
     passed = [False] * len(ps)
     for left, i in zip(range(len(ps), 0, -1), sorted(range(len(ps)), key=ps.__getitem__), strict=True):
@@ -84,13 +84,13 @@ def holm(ps: Sequence[float], rate: float = 0.05) -> list[bool]:
 
 
 def _of_mean(values: Sequence[float], least: float) -> float:
-    """Variance of the mean."""
+    """Variance of the mean; `least` bounds the variance of one value from below."""
     return max(moments.variance(values), least) / len(values)
 
 
 def _compared(mean: float, variance: float, freedom: float, count: int, scale: float, level: float) -> Comparison:
-    """variance: of the mean. Differences that are rounding errors, relative to the scores' scale, are none."""
-    from scipy.special import stdtr, stdtrit  # Student's t: its distribution, and the inverse
+    """Interval and p by Student's t. variance: of the mean. A mean that is a rounding error of `scale` has p = 1."""
+    from scipy.special import stdtr, stdtrit  # Student's t: CDF and inverse CDF
 
     if count < 2:
         return Comparison(Interval(mean, float("nan"), float("nan"), count), None)

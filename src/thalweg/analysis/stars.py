@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from thalweg.analysis.cost import Target
 
-FAST, MODERATE = 1.5, 3.0  # times the fastest's steps to target
-CLOSE = 0.01  # relative distance from the first's mean
+FAST, MODERATE = 1.5, 3.0  # multiples of the fastest contender's steps to target
+CLOSE = 0.01  # relative distance from the first contender's mean
 ROUNDING = 1e-9
 
 RULE = (
@@ -15,32 +15,33 @@ RULE = (
     "two, else one, as where a final run misses the target. Quality: three stars for what cannot be told from the "
     f"first, two for a mean within {CLOSE:.0%} of its, else one, as where a final run broke."
 )
-"""What a report prints under the table."""
+"""The rule printed under the table."""
 
 
 @dataclass(frozen=True)
 class Stars:
-    """1 to 3 each. speed is `None` without a target or final run, quality where no final run finished."""
+    """Stars from 1 to 3. speed: `None` without a target or final run. quality: `None` where no final run finished."""
 
     speed: int | None
     quality: int | None
 
 
 def fastest(targets: Sequence[Target]) -> float | None:
-    """The fewest median steps to target, among contenders whose every final run reaches it."""
+    """The fewest median steps to target, over contenders whose final runs all reach it; `None` without any."""
     steps = [t.steps for t in targets if t.steps is not None and t.reached == t.runs]
     return min(steps, default=None)
 
 
 def speed(target: Target, least: float | None) -> int:
-    """least: the steps of the fastest; `None` where no contender reaches the target with every run."""
+    """Stars for speed. least: the fastest's steps; `None` where no contender reaches the target with every run."""
     if target.steps is None or least is None or target.reached < target.runs:
         return 1
     return _graded(target.steps / least, FAST, MODERATE) if least else 3
 
 
 def quality(mean: float, first: float, *, tied: bool, whole: bool) -> int | None:
-    """By the mean, NaN where nothing finished, and the first's. whole: whether every final run finished."""
+    """Stars for quality. mean: NaN where no run finished. first: mean of the first contender. whole: whether every
+    final run finished."""
     if math.isnan(mean):
         return None
     if not whole:

@@ -1,4 +1,4 @@
-"""A study as another one is compared with it: each contender's choice and final scores."""
+"""One arm per contender of a study under comparison: its choice and final scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from thalweg.records.types import RunRecord, StudyRecord
 
 @dataclass(frozen=True)
 class Arm:
-    """A contender in one of two studies.
+    """A contender in one of the two studies.
 
     learning_rate, hyperparameters, rate (the name of the learning rate among them): of the choice; `None` and empty
         where every configuration failed.
-    seeds: of the final runs, ascending. scores: seed → what ranks, of the final runs that have it.
-    failed: whether it ran and nothing came of it: no final run has a score, or no configuration could be chosen.
+    seeds: of the final runs, ascending. scores: seed → score, for the final runs that have one.
+    failed: whether it ran without a result: no final run has a score, or no configuration could be chosen.
     """
 
     optimizer: str
@@ -33,12 +33,12 @@ class Arm:
 
     @cached_property
     def score(self) -> Interval:
-        """The mean over its seeds, as on the leaderboard."""
+        """Mean score over seeds with its interval, as on the leaderboard."""
         return mean_interval(list(self.scores.values()))
 
     @property
     def lost(self) -> int:
-        """Final runs without a score."""
+        """Number of final runs without a score."""
         return len(self.seeds) - len(self.scores)
 
     @property
@@ -49,7 +49,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Studied:
-    """One of two studies. rounding: the variance of one score that comes of its resolution."""
+    """One of the two studies. rounding: variance of one score due to its resolution. sides: contender → arm."""
 
     record: StudyRecord
     split: Split
@@ -58,13 +58,13 @@ class Studied:
 
     @property
     def ranked_by(self) -> str:
-        """`test accuracy on fresh seeds`."""
+        """The ranking score in words, such as `test accuracy on fresh seeds`."""
         seeds = "fresh seeds" if self.record.confirmation_seeds else "the seeds of tuning"
         return f"{self.split} {self.record.metric} on {seeds}"
 
 
 def studied(study: StudyRecord, runs: Sequence[RunRecord]) -> Studied:
-    """Every contender's side; what ranks is what ranks on the leaderboard."""
+    """Builds every contender's arm; scores are those that rank on the leaderboard."""
     chosen = choices(study, runs)
     own = {name: [run for run in runs if run.contender == name] for name in study.contenders}
     finals = {name: final_runs(study, of, chosen[name]) for name, of in own.items()}
@@ -74,7 +74,7 @@ def studied(study: StudyRecord, runs: Sequence[RunRecord]) -> Studied:
 
 
 def require_one_ranking(before: Studied, after: Studied) -> None:
-    """Raises `InputError` where the two are ranked by scores of different kinds."""
+    """Raises `InputError` where the studies rank by different splits, metrics or kinds of seeds."""
     if before.ranked_by != after.ranked_by:
         raise InputError(
             f"The studies rank by different scores ({before.ranked_by}; {after.ranked_by}): give two that were "

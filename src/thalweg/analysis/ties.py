@@ -1,7 +1,7 @@
-"""Which contenders cannot be told apart, held to one error rate for the whole table.
+"""Tie groups: contenders not significantly different, at one family-wise error rate for the whole table.
 
-Simulated with identical contenders (a shared effect of the seed, and noise), 2 to 11 of them and 2 to 10 seeds, all
-tie with the first in 95 to 97% of studies; a separate 5% test against the first would separate one of eleven in 60%.
+Simulated with 2 to 11 identical contenders (shared seed effect plus noise) and 2 to 10 seeds, all tie with the first in
+95 to 97% of studies; with eleven contenders, uncorrected 5% tests against the first would separate one in 60%.
 """
 
 import functools
@@ -16,22 +16,22 @@ RULE = (
     "them together at 5%, seed by seed, with the larger of the pair's own standard error and the one pooled over all "
     "but wildly noisy ones; those behind are set aside and the rest compared again, until no more fall."
 )
-"""The rule in one sentence, for a report to print."""
+"""The rule in one sentence, printed by reports."""
 
-WILD = 100.0  # times the usual variance: beyond that a contender says nothing about the noise of the others
-EQUAL = 1e-9  # differences smaller than this, relative to the scores, are rounding
+WILD = 100.0  # multiple of the median variance above which a contender is excluded from the pooled variance
+EQUAL = 1e-9  # differences below this, relative to the scores, are rounding errors
 
 Scores = NDArray[np.float64]
 
 
-@np.errstate(all="ignore")  # whatever the caller has numpy raise
+@np.errstate(all="ignore")  # independent of the caller's errstate
 def ties(scores: Sequence[Sequence[float]], level: float = 0.95, resolution: float = 0.0) -> list[bool]:
-    """Which contenders cannot be told from the first, by `RULE`; with fewer than two seeds none can be.
+    """Which contenders tie with the first by `RULE`; all do with fewer than two seeds.
 
     Args:
         scores: [contenders, seeds], higher is better, columns paired by seed, the best mean first.
-        level: how often, at least, all tie where all are identical; in (0, 1).
-        resolution: the step between the values a score can take, 1/samples of an accuracy; 0 where it is continuous.
+        level: minimum probability that all tie where all are identical; in (0, 1).
+        resolution: smallest step between two scores, 1/samples for an accuracy; 0 where scores are continuous.
     """
     table = np.asarray(scores, float)
     tied = [True] * len(scores)
@@ -49,9 +49,9 @@ def ties(scores: Sequence[Sequence[float]], level: float = 0.95, resolution: flo
 
 
 def tie_groups(scores: Sequence[Sequence[float]], level: float = 0.95, resolution: float = 0.0) -> list[int]:
-    """Groups from 1: the first contender and what ties with it, then the best of the remaining and so on.
+    """Group numbers from 1: the first contender and its ties, then the best of the remaining and its ties, and so on.
 
-    Arguments as `ties`. A noisy contender may belong to an earlier group than a steadier one ranked above it.
+    Arguments as for `ties`. A noisy contender may belong to an earlier group than a steadier one ranked above it.
     """
     groups = [0] * len(scores)
     left, group = list(range(len(scores))), 0
@@ -65,11 +65,11 @@ def tie_groups(scores: Sequence[Sequence[float]], level: float = 0.95, resolutio
 
 
 def _behind(table: Scores, level: float, resolution: float) -> NDArray[np.bool_]:
-    """Which rows are behind the first of them."""
+    """Which contenders (rows) are significantly behind the first, in one pass."""
     contenders, seeds = table.shape
-    rounding = resolution**2 / 6  # variance of the difference of two values, each rounded
+    rounding = resolution**2 / 6  # variance of the difference of two rounded values
     differences = table[0] - table
-    own = np.maximum(differences.var(axis=1, ddof=1), rounding)  # that of the first, which is 0, stays tame
+    own = np.maximum(differences.var(axis=1, ddof=1), rounding)  # the first's own is 0, so it is never excluded
     tame = table[own <= WILD * np.median(own[1:])]
     freedom = (len(tame) - 1) * (seeds - 1)
     pooled = max(2 * float((_residuals(tame) ** 2).sum()) / freedom, rounding)
@@ -80,7 +80,7 @@ def _behind(table: Scores, level: float, resolution: float) -> NDArray[np.bool_]
 
 
 def _residuals(table: Scores) -> Scores:
-    """What neither the contender's mean nor the seed's explains."""
+    """Residuals after subtracting contender and seed means (two-way layout)."""
     residuals = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     return np.asarray(residuals, dtype=np.float64)
 

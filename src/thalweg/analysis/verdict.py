@@ -1,4 +1,4 @@
-"""The answer in words: which optimizer, at which learning rate, what ties with it, and what to doubt."""
+"""The verdict in words: the recommended optimizer and learning rate, its ties, and caveats."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from thalweg.analysis.row import Row
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 
-FOREMOST = 2  # doubts that the verdict itself tells
+FOREMOST = 2  # caveats included in the verdict
 
 
 def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
-    """What to use, what ties with it, what the next best costs, and what would change the answer: a few sentences.
+    """The verdict in a few sentences: the recommendation, its ties, the distance to the next best, and caveats.
 
-    The first is an answer by itself.
+    The first sentence can be read by itself.
     """
     chosen = pick(rows)
     if chosen is None:
@@ -41,13 +41,13 @@ def _answer(study: StudyRecord, row: Row) -> str:
 
 
 def _failures(rows: Sequence[Row]) -> list[str]:
-    """A sentence for every contender of which nothing could be chosen, or whose choice never finished again."""
+    """One sentence per contender without an eligible configuration, or without any finished final run."""
     lost = [row for row in rows if row.trained and (row.choice is None or (row.runs and not row.score.count))]
     return [_failure(row) for row in lost]
 
 
 def _is_of_code(row: Row) -> bool:
-    """Whether its runs failed by exceptions alone: where they diverge, that is said already."""
+    """Whether its runs failed by exceptions only; divergence is covered by `_unanswered`."""
     return not {DIVERGED, NO_METRIC} & set(row.failures)
 
 
@@ -66,7 +66,7 @@ def _failure(row: Row) -> str:
 
 
 def _ties(rows: Sequence[Row], chosen: Row) -> str:
-    """What cannot be told from the pick, and why the pick is the pick."""
+    """The ties of the recommended contender, and the reason for recommending it among them."""
     ties = [row.contender for row in rows if row.tied and row is not chosen]
     if not ties:
         return ""
@@ -79,7 +79,7 @@ def _ties(rows: Sequence[Row], chosen: Row) -> str:
 
 
 def _behind(study: StudyRecord, rows: Sequence[Row]) -> str:
-    """The first clearly behind, measured from the first."""
+    """The best contender significantly behind the first, and by how much."""
     row = next((row for row in rows if row.whole and not row.tied and row.behind is not None), None)
     if row is None or row.behind is None:
         return ""

@@ -1,4 +1,4 @@
-"""What users call from Python: compare optimizers, go on with a study, read what it found."""
+"""The Python API: compare optimizers, resume a study, read its result."""
 
 from thalweg.api.comparison import compare as compare
 from thalweg.api.result import Result as Result

@@ -1,4 +1,4 @@
-"""`compare`: a study from what was asked."""
+"""`compare`: builds a study from its arguments and runs it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,33 +48,33 @@ def compare(
         workload: yours, or the name of a built-in one.
         optimizers: names, names with fixed hyperparameters such as `"rmsprop(alpha=0.9, lr=1e-4)"` (a fixed
             learning rate is not tuned), import paths such as `"torch.optim:RAdam"`, rules of your own, or
-            `Contender`s; the textbooks' eleven where none are given.
-        learning_rates: tried exactly, for every optimizer. Where none are given, each optimizer's own log grid:
-            two rates a decade over four decades, further while the best lies on an edge, then five a decade around it.
-        convention: whose formulas and defaults optimizers follow that do not say so themselves: `"torch"`, `"keras"`,
-            `"optax"`, or `"paper"` for what was published.
-        seeds: tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
-        confirm_seeds: fresh seeds, 0 to 1,000, from `base_seed + 1000`, on which the choice and the published defaults
-            are run and the test split is read. 0 for neither: then validation ranks.
+            `Contender`s; by default the textbooks' eleven.
+        learning_rates: the only rates to try, for every optimizer. By default each optimizer's own log grid: two
+            rates a decade over four decades, extended while the best lies on an edge, then five a decade around it.
+        convention: whose formulas and defaults optimizers follow unless they name their own: `"torch"`, `"keras"`,
+            `"optax"`, or `"paper"` for the published ones.
+        seeds: number of tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
+        confirm_seeds: number of fresh seeds, 0 to 1,000, from `base_seed + 1000`, on which the selected setting and the
+            published defaults are run and the test split is read. 0 for neither: the validation split ranks then.
         base_seed: the first tuning seed, 0 to 2,147,483,647.
         epochs: in place of the workload's own, 1 to 1,000,000.
         steps: optimizer steps of a run, in place of epochs, 1 to 1,000,000,000.
         tune: hyperparameters to search for every optimizer that has them, `["lr", "weight_decay", "beta1"]`, by
             Optuna's sampler in place of the grid.
         trials: of that search, for every optimizer, 1 to 10,000.
-        clip_norm: the largest norm that all gradients of a step together may have; they are scaled down to it.
-        budget: for everything, in seconds or as `"10min"`. The study is cut to fit, and says what it gave up.
-        memory: what the process may hold, in bytes or as `"4GB"`, the data and PyTorch itself included;
-            fewer runs train at once for it.
+        clip_norm: the maximum global norm of a step's gradients; larger ones are scaled down to it.
+        budget: time limit of the whole study, in seconds or as `"10min"`. The study is cut to fit and notes the cuts.
+        memory: memory limit of the process, in bytes or as `"4GB"`, including the data and PyTorch itself;
+            fewer runs train at once to stay within it.
         progress: whether to show progress on standard error.
-        out: a directory for `study.sqlite`, with every run as it finishes, and `report.html`; nothing is written
-            where `None`.
-        device: `"cpu"`, or another that torch knows, such as `"cuda"`.
-        data_dir: directory of mnist/ and fashion-mnist/, for the built-in workloads; `THALWEG_DATA` where `None`.
-        checkpoint_every: seconds of training that a crash may cost at most, or `"5min"`; with `out` only.
+        out: a directory for `study.sqlite`, to which every run is added as it finishes, and `report.html`; `None`
+            writes nothing.
+        device: `"cpu"`, or another torch device, such as `"cuda"`.
+        data_dir: directory of mnist/ and fashion-mnist/, for the built-in workloads; by default `THALWEG_DATA`.
+        checkpoint_every: training time lost in a crash at most, in seconds or as `"5min"`; with `out` only.
 
     Raises:
-        InputError: bad input, said in one sentence. Runs finished before an error or Ctrl-C are kept in `out`.
+        InputError: invalid input, in one sentence. Runs finished before an error or Ctrl-C stay in `out`.
     """
     compared = entries.contenders(TEXTBOOK if optimizers is None else optimizers, convention)
     design = Design(

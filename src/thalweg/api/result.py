@@ -1,4 +1,4 @@
-"""What a comparison found."""
+"""The result of a comparison."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class Result:
-    """What a comparison found. `runs` holds every training run; `rows` the leaderboard, best first."""
+    """The result of a comparison. `runs`: every training run; `rows`: the leaderboard, best first."""
 
     study: StudyRecord
     runs: Sequence[RunRecord]
@@ -29,22 +29,22 @@ class Result:
     verdict: str
 
     def leaderboard(self) -> "pd.DataFrame":
-        """One row a contender, best first: learning rate, metrics with 95% intervals, steps to target, …"""
+        """One row per contender, best first: learning rate, metrics with 95% intervals, steps to target, …"""
         return dataframe(self.rows)
 
     def facts(self) -> dict[str, Any]:
-        """The same as plain data that `json` can write."""
+        """Study, leaderboard and verdict as plain data that `json` can write."""
         return facts(self.study, self.rows, self.verdict)
 
     def save_report(self, path: str | Path) -> None:
-        """Writes the report, one HTML page that needs no network, atomically."""
+        """Writes the report atomically: one HTML page that needs no network."""
         write(Path(path), render(self.study, self.rows, self.runs, self.verdict))
 
 
 def stored(out: str | Path, study: int | None = None) -> Result:
-    """What a study in the directory `out` found, or has found so far; the newest where `study` is `None`.
+    """The result, final or so far, of a study in the directory `out`; of the newest if `study` is `None`.
 
-    Raises `InputError` where there is none.
+    Raises `InputError` if there is no such study.
     """
     store, number = Store(options.STORE.check(out)), options.STUDY.check(study)
     try:

@@ -1,4 +1,4 @@
-"""`resume`: a study that stopped, from where it stopped."""
+"""`resume`: continues a stopped study."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,16 +31,16 @@ def resume(
     checkpoint_every: float | str = 60.0,
     progress: bool = True,
 ) -> Result:
-    """Goes on with a study from where it stopped, by Ctrl-C, a crash or a power cut; a finished one is only read.
+    """Continues a study that was stopped by Ctrl-C, a crash or a power cut; a finished one is only read.
 
-    What it finds is what it would have found without the stop, to the last bit on the same machine and versions.
+    The result is that of an uninterrupted study, bitwise on the same machine and versions.
 
     Args:
         out: the directory of the study.
-        study: its id; the newest where `None`.
-        workload: as it was given to `compare`, where it was not the name of a built-in one.
-        optimizers: as they were given to `compare`, where one of them is a rule of your own.
-        checkpoint_every: seconds of training that may be lost at most, or a text such as `"5min"`.
+        study: its id; `None` for the newest.
+        workload: the one passed to `compare`, unless it was the name of a built-in one.
+        optimizers: those passed to `compare`, if one of them is a rule of your own.
+        checkpoint_every: training time lost in a crash at most, in seconds or as `"5min"`.
         progress: whether to show progress on standard error.
 
     Raises:

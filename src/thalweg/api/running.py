@@ -1,4 +1,4 @@
-"""A prepared study, run to its end; and the checks that beginning and going on share."""
+"""Runs a prepared study; and the checks that `compare` and `resume` share."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -26,7 +26,7 @@ from thalweg.workloads.workload import Workload
 
 
 def run_kept(prepared: Prepared, store: Store, number: int, every: float, show: Observer) -> Result:
-    """Runs a study that is kept; however it ends, what finished stays, and the user learns how to go on."""
+    """Runs a stored study. If it stops early, finished runs stay and the error says how to resume."""
     with closing(store), closing(Lock(folder(store.directory, number), number)):
         try:
             store.note(number, prepared.record)
@@ -42,7 +42,7 @@ def run_kept(prepared: Prepared, store: Store, number: int, every: float, show: 
 
 
 def _command(prepared: Prepared, store: Store, number: int) -> str:
-    """What goes on with a study: a command, or a call where the user's own objects have to be given again."""
+    """The command that resumes a study, or the Python call if the user's own objects must be passed again."""
     asked = prepared.record.request
     objects = [] if asked["workload"] else ["workload=…"]
     objects += ["optimizers=[…]"] if any(c["name"] is None for c in asked["contenders"]) else []
@@ -52,7 +52,7 @@ def _command(prepared: Prepared, store: Store, number: int) -> str:
 
 
 def run(prepared: Prepared, keeping: Keeping, show: Observer) -> Result:
-    """Runs a study, and says what it found."""
+    """Runs a study and returns its result."""
     try:
         study = Study(prepared, keeping, show)
         study.run()
@@ -65,7 +65,7 @@ def run(prepared: Prepared, keeping: Keeping, show: Observer) -> Result:
 
 
 def checked(prepare: Callable[[], Prepared], show: Observer) -> Prepared:
-    """A study made ready, and that it is being made ready said at once: a large model's checks take a while."""
+    """Prepares a study, after announcing it: the checks of a large model take a while."""
     require_plain_context()
     show.plan("checking the model")
     try:
@@ -76,7 +76,7 @@ def checked(prepare: Callable[[], Prepared], show: Observer) -> Prepared:
 
 
 def require_plain_context() -> None:
-    """Raises `InputError` within contexts of torch that runs, which train on threads of their own, would not see."""
+    """Raises `InputError` within a model factory and within torch contexts that the runs' threads would not see."""
     if getattr(BUILDING, "now", False):
         raise InputError(
             "A comparison cannot be called within model(), whose random numbers it would draw: call it before."
@@ -96,7 +96,7 @@ def require_plain_context() -> None:
 
 
 def problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:
-    """The workload, as long as asked. Raises `InputError` where it is none."""
+    """The workload with `epochs` or `steps` replaced. Raises `InputError` if it is no `Workload` or both are given."""
     if not isinstance(workload, Workload):
         raise InputError(
             f"workload must be a thalweg.Workload or a built-in one's name, such as 'digits', got {shown(workload)}."
@@ -109,13 +109,13 @@ def problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:
 
 
 def usable(name: Any) -> torch.device:
-    """The device. Raises `InputError` where it cannot be used."""
+    """The device of that name. Raises `InputError` if it cannot be used."""
     try:
         device = name if isinstance(name, torch.device) else torch.device(options.DEVICE.check(name))
-        torch.empty(0, device=device).to("cpu")  # of a device that holds nothing, such as "meta", this fails
+        torch.empty(0, device=device).to("cpu")  # fails on a device without storage, such as "meta"
     except InputError:
         raise
-    except Exception as error:  # whatever the backend of that device raises
+    except Exception as error:  # the backend of that device may raise anything
         reason = first_line(error).rstrip(".")
         raise InputError(f"The device {shown(name)} cannot be used: {reason}; use 'cpu'.") from None
     return device

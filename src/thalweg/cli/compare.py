@@ -11,7 +11,7 @@ from thalweg.cli.reading import option
 from thalweg.options import declared
 from thalweg.workloads.catalogue import load, workload_names
 
-STARTED = time.perf_counter()  # what is imported after this counts against a budget
+STARTED = time.perf_counter()  # imports after this count against a budget
 
 
 @session.studying
@@ -31,7 +31,7 @@ def compare(
 ) -> None:
     """Compare optimizers on a workload: tune each, confirm on fresh seeds, rank, report."""
     if optimizers is not None and any(":" in name for name in optimizers):
-        sys.path.append("")  # an optimizer of the user's own directory; last, so that it hides no other module
+        sys.path.append("")  # for an optimizer in the working directory; last, so that it shadows no other module
     if workload not in workload_names():
         load(workload)
     import thalweg
@@ -44,5 +44,5 @@ def compare(
 
 
 def _left(budget: Any) -> float | None:
-    """Of the seconds for everything, those that are left: importing took its share."""
+    """The seconds left of the budget after the imports, at least 0.1."""
     return None if budget is None else max(0.1, budget - (time.perf_counter() - STARTED))

@@ -1,4 +1,4 @@
-"""`thalweg`: the commands, and how they end when something is wrong."""
+"""`thalweg`: the commands, and their exit on invalid input."""
 
 import io
 import sys
@@ -47,9 +47,9 @@ def main(
 
 
 def run() -> None:
-    """The console script: a user's mistake ends in one sentence and 2."""
+    """The console script: on a user error it prints one sentence and exits with code 2."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a path that is no text, or a terminal without "±", must not end it
+        if isinstance(stream, io.TextIOWrapper):  # an undecodable path, or a terminal without "±", must not crash it
             stream.reconfigure(errors="backslashreplace")
     try:
         app()

@@ -1,4 +1,4 @@
-"""Options as they are written on the command line: read, and checked by their declarations."""
+"""Parses command-line options and validates them by their declarations."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ ELEMENTS = {
     declared.OPTIMIZERS.name: "names",
     declared.LEARNING_RATES.name: "numbers",
     declared.TUNE.name: "names",
-}  # of the options that take several
+}  # options that take several values
 
 
 def checked(option: Option, value: Any) -> Any:
-    """The value in the form that is used. Raises `InputError` where the declaration does not accept it."""
+    """Parses a value. Raises `InputError` if the option's declaration rejects it."""
     if value is None:  # not given
         return None
     if option.name in ELEMENTS:
@@ -27,7 +27,7 @@ def checked(option: Option, value: Any) -> Any:
 
 
 def _elements(option: Option, text: str) -> list[Any]:
-    """The parts between commas; numbers where the option takes numbers."""
+    """The comma-separated parts, as floats if the option takes numbers."""
     what = ELEMENTS[option.name]
     parts = split(text) if len(text) <= LONGEST else [""]
     try:
@@ -40,6 +40,6 @@ def _elements(option: Option, text: str) -> list[Any]:
 
 
 def option(of: Option, names: str = "", more: str = "") -> Any:
-    """An option of the command line by its declaration: help, range, and the check as soon as it is read."""
+    """A Typer option from its declaration: help, range, and validation at parsing."""
     given = (names,) if names else ()
     return typer.Option(*given, help=of.described + more, callback=lambda value: checked(of, value))

@@ -17,7 +17,7 @@ def resume(
     """Go on with a study from where it stopped; show the leaderboard of one that is finished."""
     import sys
 
-    sys.path.append("")  # an optimizer of the user's own
+    sys.path.append("")  # for an optimizer in the working directory
     import thalweg
 
     heed_verbosity(verbose=verbose)

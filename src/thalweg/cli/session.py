@@ -1,4 +1,4 @@
-"""What commands share that run a study: how they are stopped, and what they leave behind."""
+"""Shared by the commands that run a study: options, signals, logging, results."""
 
 import functools
 import inspect
@@ -37,11 +37,11 @@ def _shared(
     progress: ShowProgress = declared.PROGRESS.default,
     verbose: Verbose = False,
 ) -> None:
-    """The options of every command that begins a study."""
+    """The options of every command that starts a study."""
 
 
 def studying(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of every study behind its own. It gets them by keyword, for `run_new_study`."""
+    """Appends the options of `_shared` to a command's own; it receives them by keyword, for `run_new_study`."""
 
     @functools.wraps(command)
     def called(**given: Any) -> None:
@@ -61,7 +61,7 @@ def run_new_study(study: Callable[..., Any], *, json: Path | None, verbose: bool
 
 
 def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
-    """Runs it, shows what it found, and writes that as JSON where asked to."""
+    """Runs a study, shows its result, and writes it to `json` if given; exits with 130 on Ctrl-C."""
     _heed_signals()
     try:
         result = study()
@@ -79,7 +79,7 @@ def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
 
 
 def heed_verbosity(*, verbose: bool) -> None:
-    """Lines of the log on standard error: a line a stage, or with the time and all that is kept."""
+    """Logs to standard error: one line per stage, or every message with the time."""
     import logging
 
     form = "%(asctime)s %(message)s" if verbose else "%(message)s"
@@ -88,7 +88,7 @@ def heed_verbosity(*, verbose: bool) -> None:
 
 
 def _heed_signals() -> None:
-    """The first Ctrl-C (or SIGTERM) lets the step finish and be saved, the second leaves at once."""
+    """Handles Ctrl-C and SIGTERM: the first lets the step finish and be saved, the second exits at once."""
     asked = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -105,7 +105,7 @@ def _heed_signals() -> None:
 
 
 def check_writable(path: Path, option: str = "--json") -> None:
-    """Before hours of training, not after."""
+    """Checks that a file can be written before hours of training, not after. Raises `InputError`."""
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"{option} cannot be written to {path}: give a file in a directory that exists.")
 
@@ -119,7 +119,7 @@ def write_json(path: Path, facts: dict[str, Any]) -> None:
 
 
 def show_result(result: Any, out: Path | None) -> None:
-    """The leaderboard, what it says, and where the report in `out` is, on standard output."""
+    """Prints the leaderboard, the verdict, notes, failures, and the path of the report in `out`."""
     from rich.console import Console
 
     from thalweg.api.result import REPORT
@@ -137,7 +137,7 @@ def show_result(result: Any, out: Path | None) -> None:
 
 
 def _broken(rows: Any) -> list[str]:
-    """What went wrong in runs, other than that they diverged."""
+    """One line per reason why runs failed, other than divergence."""
     from thalweg.analysis.reliability import DIVERGED, WORSENED
 
     return [

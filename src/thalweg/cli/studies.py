@@ -1,4 +1,4 @@
-"""`thalweg studies`, `show`, `report`, `export` and `delete`: what lies in a directory of studies."""
+"""`thalweg studies`, `show`, `report`, `export`, `diff` and `delete`: the stored studies of a directory."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -131,7 +131,7 @@ def delete(study: Annotated[int, typer.Argument(metavar="ID", help="The study.")
 
 
 def _read(text: str, out: Path) -> "tuple[StudyRecord, list[RunRecord]]":
-    """The study that `3` names in the directory, or `elsewhere:3` in another one."""
+    """The study `3` of the directory `out`, or `DIRECTORY:3` of another one."""
     directory, _, number = text.rpartition(":")
     if not number.isdecimal():
         raise InputError(f"A study is given by its ID or as DIRECTORY:ID, got {text!r}; thalweg studies lists them.")

@@ -1,4 +1,4 @@
-"""`thalweg watch [ID]`: a running study, seen from another terminal."""
+"""`thalweg watch [ID]`: shows a running study from another terminal."""
 
 import time
 from pathlib import Path
@@ -38,7 +38,7 @@ def watch(
 
 
 def _lines(study: int | None, out: Path, every: float) -> None:
-    """Where output goes to a file: a line for each change of state."""
+    """Output to a pipe or file: one line for each change of state."""
     last, going = "", True
     while going:
         summary = _summary(study, out)
@@ -77,7 +77,7 @@ def _summary(study: int | None, out: Path) -> "Summary":
 
 
 def _headline(summary: "Summary", out: Path) -> tuple[str, bool]:
-    """(where the study is, whether that may still change)."""
+    """(status line of the study, whether it may still change)."""
     from thalweg.reports.studies import state
 
     now = state(summary, out)

@@ -1,9 +1,9 @@
-"""Ways to carry out a composed step in place. All take the same arguments and agree with the reference.
+"""Backends of a composed step, in place. All take the same arguments and agree with the reference.
 
-A *row* is one parameter tensor (of a drop-in) or one parameter of one member (of a population). `elements` holds, per
-row, its gradient, parameter and states; `values` holds the row values, arrays `[distinct]`; `which[row]` says which
-of them the row uses. New row states are returned, `[distinct]`; everything else is written in place.
+A *row* is one parameter tensor (of a drop-in) or one parameter of one member (of a population). `rows` holds the
+gradient, parameter and states of each; `values` holds the row values, arrays `[distinct]`; `which[row]` is the index of
+those that the row uses. New row states are returned, `[distinct]`; everything else is written in place.
 
-What is done to whole gradients, and what is measured of them, is done before and stands among `values`; what needs the
-rule to be measured is seen to here, and such rows share no row values.
+Whole gradients are transformed, and their norms measured, beforehand; the norms are among `values`. A measurement that
+needs the rule (agreement) is made here, and rows with one share no row values.
 """

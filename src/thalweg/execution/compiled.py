@@ -18,12 +18,12 @@ from thalweg.recipes.trace import Program, trace, trace_agreement
 
 
 class Pass(Protocol):
-    """A step made ready for rows whose sizes and dtypes stay. What changes is filled in before each call.
+    """A step prepared for rows of fixed sizes and dtypes. The arrays below are filled in before each call.
 
-    pointers: int64 `[streams, rows]`, where each begins in memory.
-    which: int64 `[rows]`, the table's line that each row uses; 0 unless filled in.
-    active: `[lines]`; rows of a line that is not active are left as they are. All are unless filled in.
-    keys: int64 `[rows]`, of `rounding.keys`, where it is by chance.
+    pointers: int64 `[streams, rows]`, the data pointers.
+    which: int64 `[rows]`, the table line that each row uses; 0 by default.
+    active: `[lines]`; rows of an inactive line are left unchanged. All are active by default.
+    keys: int64 `[rows]`, from `rounding.keys`, for stochastic rounding.
     stochastic: whether anything is rounded stochastically.
     """
 
@@ -35,7 +35,7 @@ class Pass(Protocol):
 
     @property
     def counts(self) -> Array:
-        """What a program that counts elements has found in the last call, int64 `[rows]`."""
+        """Element counts of the last call, int64 `[rows]`, if the program counts."""
 
     def __call__(self, columns: Array) -> None:
         """Steps every row in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
@@ -44,12 +44,12 @@ class Pass(Protocol):
 def prepare(
     program: Program, device: torch.device, storage: Storage, sizes: Array, lines: int, *, stochastic: bool = False
 ) -> Pass:
-    """A pass over rows on a device.
+    """Prepares a pass over rows on a device.
 
-    storage: the dtypes of a row's streams. sizes: elements of each row. lines: of the table, at most. stochastic:
-        whether a bfloat16 parameter is rounded stochastically.
+    storage: the dtypes of a row's streams. sizes: elements of each row. lines: the most that the table may have.
+        stochastic: whether bfloat16 parameters and states are rounded stochastically.
     """
-    rounded = storage[2:] if torch.int16 in storage else storage[1:]  # but for the gradient
+    rounded = storage[2:] if torch.int16 in storage else storage[1:]  # no gradient, no compensated parameter
     stochastic = stochastic and torch.bfloat16 in rounded
     if on_gpu(device):
         return gpu.GpuPass(program, device, storage, sizes, lines, stochastic=stochastic)
@@ -59,7 +59,7 @@ def prepare(
 def update(
     structure: StepVariant, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Steps every row in place; returns the new row states `[distinct]`. `storage.accepts` each row's tensors."""
+    """Steps every row in place; returns the new row states `[distinct]`. Each row must pass `dispatch.accepts`."""
     program = trace(structure)
     streams = [row.streams for row in rows]
     if AGREEMENT in program.measured:
@@ -74,7 +74,7 @@ def update(
 def _carry_out(
     program: Program, rows: Sequence[Streams], which: Array, columns: Array, keys: Array | None = None
 ) -> Array:
-    """What is counted in each row. keys: of every row, where parameters are rounded by chance."""
+    """Steps the rows; returns the count of each, int64 `[rows]`. keys: `[rows]`, for stochastic rounding."""
     counts = np.zeros(len(rows), np.int64)
     for (device, storage), index in together(rows):
         chosen = [rows[r] for r in index]

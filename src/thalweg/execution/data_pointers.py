@@ -1,4 +1,4 @@
-"""Where tensors lie in memory, and how torch's C interface is asked for it."""
+"""Data pointers of tensors, from Python and from torch's C interface."""
 
 import ctypes
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 from thalweg.recipes.row_table import Array
 
 PLAIN = {Tensor, torch.nn.Parameter}
-"""Classes of tensors with memory of their own. One of another class may be spread over machines."""
+"""Tensor classes with storage of their own; a tensor of another class may be sharded."""
 
 LIBRARIES = ("lib/libtorch_cpu.so", "lib/libtorch_cpu.dylib", "lib/torch_cpu.dll")
 ASKED = tuple(
@@ -21,11 +21,11 @@ ASKED = tuple(
         "layout", "dtype", "device_type", "dim", "sizes", "strides", "storage_size", "storage_offset", "data_ptr",
     )
 )  # fmt: skip
-"""Functions of torch's C interface, of a tensor and where to write the answer."""
+"""Functions of torch's C interface; arguments are a tensor handle and the address to write the answer to."""
 
 
 def reach(tensor: Tensor) -> int:
-    """Bytes from the first element of a strided tensor to behind its last; 0 without elements."""
+    """Bytes from the first element of a strided tensor to the end of its last; 0 without elements."""
     if not tensor.numel():
         return 0
     last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
@@ -33,32 +33,32 @@ def reach(tensor: Tensor) -> int:
 
 
 def has_memory(tensor: Tensor) -> bool:
-    """Whether every element of a strided tensor lies in memory that is there.
+    """Whether every element of a strided tensor lies in allocated memory.
 
-    A meta, fake, functionalized or lazily zero tensor has none, one whose storage was shrunk has too little.
+    A meta, fake, functionalized or lazily zero tensor has none; one whose storage was shrunk has too little.
     """
     try:
         storage, needed = tensor.untyped_storage(), reach(tensor)
         held = tensor.storage_offset() * tensor.element_size() + needed <= storage.nbytes()
         return held and (needed == 0 or tensor.data_ptr() != 0)
-    except (RuntimeError, NotImplementedError):  # no storage, or one that may not be looked at
+    except (RuntimeError, NotImplementedError):  # no storage, or one that may not be accessed
         return False
 
 
 def located(tensors: Sequence[Tensor]) -> Array:
-    """Where each begins in memory, int64 `[n]`."""
+    """The tensors' data pointers, int64 `[n]`."""
     return np.fromiter(map(Tensor.data_ptr, tensors), np.int64, len(tensors))
 
 
 def handles(tensors: Sequence[Tensor]) -> Array:
-    """Where each Python object holds its tensor, int64 `[n]`: what torch's C interface takes."""
+    """The tensors' handles in torch's C interface, int64 `[n]`: the address of the C++ tensor in each Python object."""
     found: Array = np.fromiter(map(id, tensors), np.int64, len(tensors)) + slot()
     return found
 
 
 @cache
 def slot() -> int:
-    """Bytes from the beginning of a Python tensor to the pointer that `_cdata` tells; 0 where it is not found."""
+    """Byte offset, in a Python tensor object, of the pointer that `_cdata` returns; 0 if it is not found."""
     samples = (torch.empty(0), torch.nn.Parameter(torch.empty(0)))
     for offset in range(2 * ctypes.sizeof(ctypes.c_void_p), Tensor.__basicsize__, ctypes.sizeof(ctypes.c_void_p)):
         if all(ctypes.c_int64.from_address(id(tensor) + offset).value == tensor._cdata for tensor in samples):
@@ -68,7 +68,7 @@ def slot() -> int:
 
 @cache
 def functions() -> Array:
-    """Where the functions that are asked begin, int64; zeros where torch does not have them."""
+    """Addresses of the functions in `ASKED`, int64; zeros if torch lacks them."""
     root = Path(torch.__file__).parent
     for name in LIBRARIES:
         if (root / name).exists():

@@ -1,4 +1,4 @@
-"""What the memory of a row must look like for a compiled pass, and which rows one pass can take."""
+"""Memory requirements of a compiled pass, and the grouping of rows that one pass can step."""
 
 from collections.abc import Sequence
 
@@ -15,19 +15,19 @@ from thalweg.execution.storage.dtypes import STORAGE, Storage, Streams
 from thalweg.recipes.row_table import Array
 
 GPUS = ("cuda", "xpu")
-"""Devices that Triton compiles for; AMD's are "cuda" to torch."""
+"""Device types that Triton compiles for; torch calls AMD's "cuda"."""
 
 
 def accepts(*tensors: Tensor, scales: Sequence[Tensor] = ()) -> bool:
-    """Whether a compiled pass can work on one row's memory as it lies."""
+    """Whether a compiled pass can step one row in place, in its present memory layout."""
     return not obstacle(*tensors, scales=scales)
 
 
 def obstacle(*tensors: Tensor, scales: Sequence[Tensor] = ()) -> str:
-    """Why no compiled pass can work on one row's memory as it lies, as a clause; empty where one can.
+    """The reason why no compiled pass can step one row in place, as a clause; empty if one can.
 
-    The tensors of a row must be in memory, at one place, dense, alike and apart. One of another class, such as one that
-    is spread over machines, has no memory of its own, and a mode that follows operations (tracing, fake tensors) would
+    The tensors of a row must be allocated on one device, dense, of one shape and layout, and without overlap. A tensor
+    subclass, such as a sharded DTensor, has no storage of its own, and a dispatch mode (tracing, fake tensors) would
     not see what a pass does.
     """
     other = next((type(t).__name__ for t in tensors if type(t) not in PLAIN), "")
@@ -46,12 +46,12 @@ def obstacle(*tensors: Tensor, scales: Sequence[Tensor] = ()) -> str:
 
 
 def watched() -> bool:
-    """Whether operations are followed by a mode of torch's, such as one that traces them."""
+    """Whether a torch dispatch mode or functorch transform, such as tracing, intercepts operations."""
     return bool(torch._C._len_torch_dispatch_stack()) or torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _scaled(first: Tensor, scales: Sequence[Tensor]) -> bool:
-    """Whether these are scales of states in 8 bits of as many elements."""
+    """Whether these are valid scales of 8-bit states: float32, contiguous, on the device, one per block of elements."""
     blocks = blocks_of(first.numel())
     return all(
         type(s) in PLAIN and s.dtype is torch.float32 and s.device == first.device and s.is_contiguous()
@@ -68,19 +68,19 @@ def _reached(dtypes: set[torch.dtype], devices: set[torch.device]) -> bool:
 
 
 def unreached(device: torch.device) -> str:
-    """Why no pass is compiled for a device; empty where one is."""
+    """The reason why no pass is compiled for a device; empty if one is."""
     if on_gpu(device):
         return kernels.trouble(device)
     return "" if device.type == "cpu" else f"nothing is compiled for {device.type}"
 
 
 def on_gpu(device: torch.device) -> bool:
-    """Whether passes are those of `gpu`."""
+    """Whether the device's passes are those of `gpu`."""
     return device.type in GPUS
 
 
 def _alike(tensors: Sequence[Tensor]) -> bool:
-    """Whether all have one shape, and fill a contiguous stretch of memory each, in the same order of dimensions."""
+    """Whether all have one shape and are dense in memory, in the same order of dimensions."""
     first = tensors[0]
     if any(t.shape != first.shape for t in tensors):
         return False
@@ -91,7 +91,7 @@ def _alike(tensors: Sequence[Tensor]) -> bool:
 
 
 def together(rows: Sequence[Streams]) -> list[tuple[tuple[torch.device, Storage], Array]]:
-    """Rows that one pass can step, in order: ((device, dtypes of their streams), indices)."""
+    """Groups rows that one pass can step, in order: ((device, dtypes of their streams), indices)."""
     found: list[tuple[tuple[torch.device, Storage], Array]] = []
     for batch in batches(rows):
         alike: dict[tuple[torch.device, Storage], list[int]] = {}

@@ -1,6 +1,6 @@
-"""The memory of a step, checked before each in one call through torch's C interface.
+"""Check of a step's memory before each step, in one call through torch's C interface.
 
-Where that is missing, or does not answer as Python does, the same is asked in Python, which takes longer.
+If that is missing, or disagrees with Python, the check runs in Python, which takes longer.
 """
 
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ UNKNOWN = -1  # no address
 
 
 class Memory:
-    """Tensors that a step writes, which must stay as they are and where they are, and others that it reads.
+    """Tensors that a step writes, whose layout and data pointers must not change, and tensors that it reads.
 
-    Those that are read may be others each time that look the same: of these shapes and strides, with memory, none of
-    which is written.
+    The tensors read may be new ones each time, with the same device, dtype, shapes and strides, and with memory that
+    does not overlap the written tensors.
 
-    counts: single numbers that are written, too. shared: whether any of what is written overlaps another.
+    counts: one-element tensors that are also written. shared: whether any two written tensors overlap.
     """
 
     def __init__(self, written: Sequence[Tensor], read: Sequence[Tensor], counts: Sequence[Tensor] = ()) -> None:
         self._single_written = [tensor for tensor in written if tensor.numel() == 1]
         written = [*written, *counts]
         tensors = [*written, *read]
-        self._written, self._kept = written, len(written)  # held, so that they stay alive
+        self._written, self._kept = written, len(written)  # referenced, so that they stay alive
         self._single_read = [i for i, tensor in enumerate(read) if tensor.numel() == 1]
         self._looks, self._reaches = [*map(_look, tensors)], np.array([*map(reach, read)], np.int64)
         self._stretches = Stretches(map(stretch_of, written))
@@ -44,12 +44,12 @@ class Memory:
         self._in_c = self._learn(tensors)
 
     def begins(self, read: Sequence[Tensor]) -> Array | None:
-        """Where each that is read begins, int64 `[n]`, until the next call; `None` where anything does not fit.
+        """Data pointers of the tensors read, int64 `[n]`, valid until the next call; `None` if any check fails.
 
-        read: plain tensors, of the classes `addresses.PLAIN`.
+        read: plain tensors, of the classes `data_pointers.PLAIN`.
         """
         if len(read) != len(self._begins) or any(read[i].is_neg() for i in self._single_read):
-            return None  # what is negated lazily has gaps in memory, which show where there are several elements
+            return None  # lazily negated tensors have gaps in memory; with several elements, the strides show them
         if self._single_written and any(map(Tensor.is_neg, self._single_written)):
             return None
         if not self._in_c:
@@ -74,7 +74,7 @@ class Memory:
         return np.array([*numbers, *(array.ctypes.data for array in self._arrays)], np.int64)
 
     def _learn(self, tensors: Sequence[Tensor]) -> bool:
-        """Takes note of how they look. Says whether the C interface answers as Python does."""
+        """Records the tensors' layouts. Returns whether the C interface agrees with Python."""
         if not (data_pointers.functions().all() and data_pointers.slot()):
             return False
         before, self._handles[:] = self._addresses.copy(), data_pointers.handles(tensors)
@@ -82,7 +82,7 @@ class Memory:
         self._compiled(self._argument)
         self._frame[4] = False
         learnt = not self._frame[0] and bool((self._addresses == before).all())
-        self._begins[:] = UNKNOWN  # so that each is looked for among what is written
+        self._begins[:] = UNKNOWN  # so that the next call checks each for overlap with the written tensors
         return learnt
 
     def _asked_in_python(self, read: Sequence[Tensor]) -> Array | None:

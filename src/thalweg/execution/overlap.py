@@ -12,7 +12,7 @@ from thalweg.execution.data_pointers import has_memory, reach
 from thalweg.recipes.row_table import Array
 
 Stretch = tuple[int, int]
-"""Begin and end in memory, in bytes."""
+"""An address range: begin and end, in bytes."""
 
 
 def tangled(tensors: Sequence[Tensor]) -> bool:
@@ -21,7 +21,7 @@ def tangled(tensors: Sequence[Tensor]) -> bool:
 
 
 def batches(rows: Sequence[Sequence[Tensor]]) -> list[Array]:
-    """Indices of rows in order, in batches that may be stepped at once: none of a batch writes what another touches.
+    """Splits row indices, in order, into batches to step at once: no row writes memory that another of them touches.
 
     A row's first tensor, the gradient, is only read.
     """
@@ -34,9 +34,9 @@ def batches(rows: Sequence[Sequence[Tensor]]) -> list[Array]:
 
 
 class Stretches:
-    """Stretches of memory in ascending order of `begins`; `reached`: the furthest end so far.
+    """Address ranges in ascending order of `begins`; `reached`: the furthest end up to each.
 
-    met: whether any overlaps another.
+    met: whether any two overlap.
     """
 
     def __init__(self, stretches: Iterable[Stretch]) -> None:
@@ -47,19 +47,19 @@ class Stretches:
         self.met = bool((self.begins[1:] < self.reached[:-1]).any())
 
     def meet(self, begins: Array, ends: Array) -> Array:
-        """Which of other stretches overlap one of these, bool `[n]`."""
+        """Whether each of some other ranges overlaps one of these, bool `[n]`."""
         before = np.searchsorted(self.begins, ends)
         return (before > 0) & (np.append(self.reached, 0)[before - 1] > begins)
 
 
 def bounds(stretches: Sequence[Stretch]) -> tuple[Array, Array]:
-    """Begins and ends, int64 `[n]`, of those that are not empty."""
+    """Begins and ends, int64 `[n]`, of the ranges that are not empty."""
     found = np.array([s for s in stretches if s[0] < s[1]], np.int64).reshape(-1, 2)
     return found[:, 0].copy(), found[:, 1].copy()
 
 
 def stretch_of(tensor: Tensor) -> Stretch:
-    """The memory between its first and last element; empty where it has none that could be shared."""
+    """The address range of a tensor's elements; empty if it has no memory that could be shared."""
     if tensor.layout != torch.strided or not has_memory(tensor):
         return (0, 0)
     begin = tensor.data_ptr()
@@ -67,7 +67,7 @@ def stretch_of(tensor: Tensor) -> Stretch:
 
 
 def apart(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether all elements of a strided tensor are numbers of their own."""
+    """Whether no two elements of a strided tensor share memory."""
     dimensions = sorted((stride, size) for stride, size in zip(strides, shape, strict=True) if size > 1)
     if 0 in shape or not dimensions:
         return True
@@ -80,7 +80,7 @@ def apart(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 
 def _all_differ(dimensions: Sequence[tuple[int, int]]) -> bool:
-    """Whether elements are apart that dimensions of these (stride, size) interleave."""
+    """Whether all element offsets differ, by enumeration, for (stride, size) dimensions that interleave."""
     places = np.zeros(1, np.int64)
     for stride, size in dimensions:
         places = (places[:, None] + stride * np.arange(size)).ravel()
@@ -88,7 +88,7 @@ def _all_differ(dimensions: Sequence[tuple[int, int]]) -> bool:
 
 
 def _cuts(reads: Sequence[Stretch], writes: Sequence[Sequence[Stretch]]) -> list[int]:
-    """The rows at which another batch begins."""
+    """The rows at which a new batch begins."""
     found, touched, written = [], _Merged(), _Merged()
     for i, (read, of_row) in enumerate(zip(reads, writes, strict=True)):
         if i and (written.meets(read) or any(map(touched.meets, of_row))):
@@ -102,7 +102,7 @@ def _cuts(reads: Sequence[Stretch], writes: Sequence[Sequence[Stretch]]) -> list
 
 
 class _Merged:
-    """A set of addresses, held as ascending stretches that do not touch."""
+    """A set of addresses, stored as ascending ranges that do not touch."""
 
     def __init__(self) -> None:
         self._begins: list[int] = []

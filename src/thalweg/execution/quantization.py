@@ -1,4 +1,4 @@
-"""Numbers to codes of 8 bits (`codes.py`) and back, a block of 256 at a time."""
+"""Block-wise quantization to 8-bit codes (`codebook.py`) and back, a block of 256 numbers at a time."""
 
 from functools import cache
 
@@ -10,7 +10,7 @@ from thalweg.execution.storage.codebook import BLOCK, blocks_of, decades, one
 
 
 def encode(x: Tensor) -> tuple[Tensor, Tensor]:
-    """float32 `[n]` → codes uint8 `[n]`, scales float32 `[n / 256]`, rounded up. What is no number spoils its block."""
+    """float32 `[n]` → codes uint8 `[n]`, scales float32 `[⌈n / 256⌉]`. NaN or infinity makes its whole block NaN."""
     if x.device.type != "cpu":
         return encode_anywhere(x)
     n, x = len(x), x.float().contiguous()
@@ -20,7 +20,7 @@ def encode(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def decode(codes: Tensor, scales: Tensor) -> Tensor:
-    """What `encode` gave, as float32 `[n]`; each number to within half the distance of two codes."""
+    """Codes and scales of `encode` → float32 `[n]`; each number to within half the distance of two codes."""
     if codes.device.type != "cpu":
         return decode_anywhere(codes, scales)
     if codes.dtype != torch.uint8 or scales.shape != (blocks_of(len(codes)),):
@@ -33,7 +33,7 @@ def decode(codes: Tensor, scales: Tensor) -> Tensor:
 
 
 def encode_anywhere(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The same in torch's operators."""
+    """`encode` in torch operators, on any device."""
     n = len(x)
     blocks = torch.nn.functional.pad(x, (0, -n % BLOCK)).view(-1, BLOCK)
     largest, unsigned = blocks.abs().amax(1) + (blocks - blocks).sum(1), (blocks >= 0).all(1)
@@ -45,7 +45,7 @@ def encode_anywhere(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _codes(shares: Tensor, *, positive: bool) -> Tensor:
-    """Without the sign's bit, int32."""
+    """Codes without the sign bit, int32."""
     known = decades(positive=positive)
     first = known[0]
     found = (first.slope * shares + first.offset).clamp(first.count, 2 * first.count - 1)
@@ -58,7 +58,7 @@ def _codes(shares: Tensor, *, positive: bool) -> Tensor:
 
 
 def decode_anywhere(codes: Tensor, scales: Tensor) -> Tensor:
-    """The same in torch's operators."""
+    """`decode` in torch operators, on any device."""
     n = len(codes)
     index = torch.nn.functional.pad(codes, (0, -n % BLOCK)).view(-1, BLOCK).int()
     index += torch.where(scales < 0, 256, 0).int()[:, None]
@@ -67,12 +67,12 @@ def decode_anywhere(codes: Tensor, scales: Tensor) -> Tensor:
 
 @cache
 def _both(device: torch.device) -> Tensor:
-    """The levels without sign, then those with: on the device before a graph is recorded there."""
+    """The levels without sign, then those with: cached on the device before CUDA graph capture."""
     return torch.cat([levels(positive=True), levels(positive=False)]).to(device)
 
 
 def levels(*, positive: bool) -> Tensor:
-    """What each of the 256 codes stands for, in [0, 1], or in [-1, 1] where the codes from 128 on are negative."""
+    """The values of the 256 codes at scale 1: in [0, 1], or in [-1, 1] with codes from 128 on negative."""
     known, number = decades(positive=positive), torch.arange(1.0, 257.0 if positive else 129.0)
     found = torch.zeros_like(number)
     for decade in known:
@@ -82,12 +82,12 @@ def levels(*, positive: bool) -> Tensor:
 
 
 def decoded(codes: Tensor, scales: Tensor) -> Tensor:
-    """Of codes that fill their memory in any order of dimensions, in the same layout."""
+    """Decodes codes that are dense in memory, in any order of dimensions, to the same layout."""
     return decode(_flat(codes), scales).as_strided(codes.shape, codes.stride())
 
 
 def replace(codes: Tensor, scales: Tensor, x: Tensor) -> None:
-    """Writes float32 numbers of the codes' shape in their place."""
+    """Encodes float32 numbers of the codes' shape into codes and scales, in place."""
     laid = torch.empty_like(codes, dtype=torch.float32).copy_(x)
     found, scales[...] = encode(_flat(laid))
     _flat(codes)[...] = found

@@ -1,4 +1,4 @@
-"""What a step needs to know of whole tensors beforehand. Each is a row value; gradients are read and left alone."""
+"""Reductions and transforms over whole tensors, before a step. A reduction is a row value; gradients are only read."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -16,7 +16,7 @@ Value = TypeVar("Value", Array, Tensor)
 
 
 def norms(gradients: Sequence[Tensor]) -> Array:
-    """The norm of each, float64 `[n]`. Those of 16 bits are summed in float32."""
+    """The norm of each gradient, float64 `[n]`; 16-bit gradients are summed in float32."""
     if not gradients:
         return np.zeros(0)
     found = [torch.linalg.vector_norm(g, dtype=accumulation_dtype(g)) for g in gradients]
@@ -26,17 +26,17 @@ def norms(gradients: Sequence[Tensor]) -> Array:
 
 
 def accumulation_dtype(x: Tensor) -> torch.dtype | None:
-    """What its elements are summed in, where not in their own dtype. In float32 ones are counted exactly to 2**24."""
+    """The dtype to sum elements in; `None` for their own. float32 counts ones exactly up to 2**24."""
     return torch.float32 if x.dtype in LOW else None
 
 
 def norm_of(norms: Array) -> Array:
-    """The norm of all tensors together, `[…]`, by the norm of each, `[tensors, …]`."""
+    """The global norm of all tensors, `[…]`, from the norm of each, `[tensors, …]`."""
     return np.asarray(np.sqrt(np.square(norms).sum(axis=0)))
 
 
 def chosen(measured: Collection[str], each: Value, together: Value) -> dict[str, Value]:
-    """The row values of those names: the norm of each tensor's gradient and that of all; arrays, or tensors."""
+    """The norms whose names are in `measured`: of each tensor's gradient, and global; arrays, or tensors."""
     found = {GRADIENT_NORM: each, GLOBAL_NORM: together}
     return {name: found[name] for name in measured if name in found}
 
@@ -44,7 +44,7 @@ def chosen(measured: Collection[str], each: Value, together: Value) -> dict[str,
 def transform_gradient(
     structure: StepVariant, gradient: Tensor, parameter: Tensor, values: Mapping[str, Any]
 ) -> Tensor:
-    """The gradient of one tensor after what is done to whole ones; of 16 bits, in float32. Where nothing is, itself."""
+    """The gradient after whole-tensor transforms (16-bit ones in float32); unchanged if there are none."""
     if not structure.transforms:
         return gradient
     g, p = upcast(gradient), upcast(parameter)

@@ -1,6 +1,6 @@
 """The reference: the rule on tensors, eagerly, a row at a time. Slow, allocates, always right.
 
-What is held in bfloat16 or float16 is computed in float32, and rounded once, when it is stored (`rounding.py`).
+bfloat16 and float16 are computed in float32 and rounded once, when stored (`rounding.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +24,10 @@ from thalweg.recipes.trace import trace
 class Elements:
     """One row's tensors, all of one shape: gradient, parameter, and states in the program's order.
 
-    Of a parameter in few bits, `rest` is what it leaves over, where that is kept. `key` makes the chances of rounding
-    whatever else is held in few bits, where that is by chance: all rows of a call have one, or none. A state in uint8
-    holds codes, in the order of memory; `scales` has those of each such state, `[elements / 256]`. `share`, where these
-    are a part of a tensor alone, makes of a sum over them the mean of the whole.
+    rest: residual of a compensated low-precision parameter.
+    key: seed of stochastic rounding of low-precision tensors without a residual; all rows of a call have one, or none.
+    scales: those of each uint8 state, `[elements / 256]`. Such a state holds codes, in memory order.
+    share: turns a local sum into the global mean of a sharded tensor.
     """
 
     g: Tensor
@@ -40,17 +40,17 @@ class Elements:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """Gradient, parameter, states and rest."""
+        """Gradient, parameter, states and residual."""
         return (self.g, self.p, *self.states, *([] if self.rest is None else [self.rest]))
 
     @property
     def streams(self) -> tuple[Tensor, ...]:
-        """The same, and the scales."""
+        """`tensors` and the scales."""
         return (*self.tensors, *self.scales)
 
     @property
     def wide(self) -> tuple[Tensor, ...]:
-        """Gradient, parameter and states as they are computed with."""
+        """Gradient, parameter and states in their compute dtype: upcast, merged with the residual, dequantized."""
         p = rounding.upcast(self.p) if self.rest is None else rounding.merge(self.p, self.rest)
         scales = iter(self.scales)
         states = (
@@ -59,7 +59,7 @@ class Elements:
         return (rounding.upcast(self.g), p, *states)
 
     def store(self, p: Any, states: Sequence[Any] = ()) -> None:
-        """Makes what was computed the parameter and the states, rounded as they are to be."""
+        """Writes the new parameter and states in place, rounded to their storage dtypes."""
         if self.rest is not None:
             self.p[...], self.rest[...] = rounding.split(torch.as_tensor(p).float(), self.p.dtype)
         else:
@@ -101,16 +101,16 @@ def update(
 
 
 def shares(counts: Sequence[Any], rows: Sequence[Elements]) -> Array:
-    """The shares of the rows' elements that were counted, float64 `[n]`; that of no elements is 0."""
+    """The counted fraction of each row's elements, float64 `[n]`; 0 for a row without elements."""
     each = zip(counts, rows, strict=True)
     return np.array([float(row.share(n) if row.share else n / max(1, row.p.numel())) for n, row in each])
 
 
 def _apart(value: Any, inputs: tuple[Tensor, ...]) -> Any:
-    """A new value that survives the writing of the others: a rule may return what it was given, as another state."""
+    """Clones a value that is an input (a rule may return one as another state), so that storing cannot overwrite it."""
     return value.clone() if any(value is tensor for tensor in inputs) else value
 
 
 def _scalar_states(structure: StepVariant, scalars: Mapping[str, float]) -> dict[str, Any]:
-    """Row states as numbers, and 0 for a state that does not exist under this structure and is only passed through."""
+    """Row states as numbers, and 0 for a state that this step variant lacks and only passes through."""
     return {s.name: scalars.get(s.name, 0.0) for s in structure.states}

@@ -1,4 +1,4 @@
-"""Functions that accept a tensor, a number or a symbol. Nothing here knows of training."""
+"""Functions that accept a tensor, a number or a symbol, independent of training."""
 
 from thalweg.numerics.functions import (
     Value,

@@ -1,4 +1,4 @@
-"""The functions a rule may use beside operators. Each accepts a number, a tensor or a symbol."""
+"""The functions a rule may use in addition to operators. Each accepts a number, a tensor or a symbol."""
 
 import math
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def power(x: Value, exponent: Value) -> Value:
 
 
 def cbrt(x: Value) -> Value:
-    """∛x with the sign of x, elementwise. Of elements as a power of ⅓, which is rounded: that costs a few roundings."""
+    """∛x with the sign of x, elementwise. On tensors it is a power of ⅓, which is rounded: within a few roundings."""
     if _tensor(x):
         return x.abs().pow(1 / 3).copysign(x)  # torch has no cube root
     return x.cbrt() if isinstance(x, Symbol) else math.cbrt(x)
@@ -57,7 +57,7 @@ def absolute(x: Value) -> Value:
 
 
 def sign(x: Value) -> Value:
-    """-1, 0 or 1 by the sign of x, elementwise; NaN where x is."""
+    """-1, 0 or 1 by the sign of x, elementwise; NaN where x is NaN."""
     if _tensor(x):
         return where(x == x, x.sign(), x)  # torch's own makes NaN 0, which hides a run that diverged
     return x.sign() if isinstance(x, Symbol) else math.nan if x != x else float((x > 0) - (x < 0))
@@ -108,7 +108,7 @@ def where(condition: Value, a: Value, b: Value) -> Value:
 
 
 def round_to_default_dtype(x: Value) -> Value:
-    """A row value as row state will hold it: rounded to `row_dtype()`."""
+    """Rounds a row value to the dtype of row state, `row_dtype()`."""
     if isinstance(x, Symbol):
         if not x.row:
             raise TypeError("round_to_default_dtype takes a row value (step, rate, row state), none with elements.")
@@ -124,7 +124,7 @@ _row_dtype: ContextVar[Any] = ContextVar("row_dtype", default=None)
 
 
 def row_dtype() -> Any:
-    """The dtype of row state: float64 where that is torch's default, else float32; or what `rows_held_in` says."""
+    """The dtype of row state: that of `rows_held_in` if set, else float64 if it is torch's default, else float32."""
     import torch
 
     return _row_dtype.get() or (torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32)
@@ -132,7 +132,7 @@ def row_dtype() -> Any:
 
 @contextmanager
 def rows_held_in(dtype: Any) -> Iterator[None]:
-    """A context in which row state is held in this dtype, that of a checkpoint, say; `None` for torch's default."""
+    """A context in which row state has this dtype, such as a checkpoint's; `None` for torch's default."""
     token = _row_dtype.set(dtype)
     try:
         yield

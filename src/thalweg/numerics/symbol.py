@@ -1,8 +1,8 @@
-"""Symbols: what a rule computes with when it is called once to be compiled.
+"""Symbols: the values that a rule is traced with, in the one call before it is compiled.
 
-A symbol is a node of an expression. Its leaves are *element* values (gradient, parameter, state: one value an
-element of a tensor) or *row* values (step, hyperparameters, row state, literals: one value a tensor or member).
-An expression of row values alone is itself a row value and is computed once a step, in float64.
+A symbol is a node of an expression. Its leaves are *element* values (gradient, parameter, state: one value per
+element of a tensor) or *row* values (step, hyperparameters, row state, literals: one value per tensor or member).
+An expression of row values only is itself a row value and is computed once per step, in float64.
 """
 
 import itertools
@@ -13,7 +13,7 @@ _next_key = itertools.count()
 
 
 class Symbol:
-    """One node: `op` applied to `args`; `row` says whether it has one value a row. Nodes with one `key` are equal."""
+    """One node: `op` applied to `args`; `row`: whether it has one value per row. Nodes with one `key` are equal."""
 
     __slots__ = ("args", "key", "name", "op", "row")
 
@@ -112,22 +112,22 @@ class Symbol:
 
 
 def element(name: str) -> Symbol:
-    """A leaf with one value an element: the gradient, the parameter, a state."""
+    """A leaf with one value per element: the gradient, the parameter, a state."""
     return Symbol("element", name=name, row=False)
 
 
 def row(name: str) -> Symbol:
-    """A leaf with one value a row: the step, a hyperparameter, a row state."""
+    """A leaf with one value per row: the step, a hyperparameter, a row state."""
     return Symbol("row", name=name, row=True)
 
 
 def lift(value: Any) -> Symbol:
-    """A symbol as it is; a number as a literal, which is a row value."""
+    """Returns a symbol unchanged, and a number as a literal, which is a row value."""
     return value if isinstance(value, Symbol) else Symbol("literal", name=float(value), row=True)
 
 
 def multiply(a: Symbol, b: Symbol) -> Symbol:
-    """a·b with row factors to the left and gathered: r·(s·x) becomes (r·s)·x, one multiplication an element."""
+    """a·b with row factors gathered on the left: r·(s·x) becomes (r·s)·x, one multiplication per element."""
     if b.row and not a.row:
         a, b = b, a
     if a.op == "literal" and a.name == 1.0:

@@ -1,6 +1,6 @@
 """`torch.optim` drop-ins derived from the rules: `from thalweg.optim import Adam`. No arithmetic here.
 
-Every optimizer of the catalogue that declares a spelling is a class here, made when it is first asked for.
+Every optimizer of the catalogue that declares a drop-in is a class here, created on first access.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The classes of `thalweg.optim`, one a spelling in the catalogue, with empty bodies."""
+"""The classes of `thalweg.optim`, one for each drop-in of the catalogue, with empty bodies."""
 
 import inspect
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from thalweg.rules.contract import Preset
 
 @cache
 def drop_ins() -> dict[str, type[Optimizer]]:
-    """Class name → class, for every recipe with a spelling of its own."""
+    """Class name → class, for every recipe with a drop-in of its own."""
     return {r.drop_in.name: drop_in(r) for r in recipes().values() if r.drop_in}
 
 
 def drop_in(rule: Recipe | Preset) -> type[Optimizer]:
     """A `torch.optim.Optimizer` class for a rule: the catalogue's, or one of your own.
 
-    Bind your own to its class name in the module of the rule (`MyRule = drop_in(my_rule)`), so that it pickles.
+    Bind your own to its class name in the rule's module (`MyRule = drop_in(my_rule)`), so that it pickles.
     """
     recipe = rule if isinstance(rule, Recipe) else Recipe(rule)
     if recipe.drop_in is None:
@@ -41,7 +41,7 @@ def drop_in(rule: Recipe | Preset) -> type[Optimizer]:
 
 
 def _constructor(of: inspect.Signature) -> Callable[..., None]:
-    """An `__init__` that says which arguments it takes, of which types: tools that configure classes read it there."""
+    """An `__init__` with the drop-in's signature and annotations, which tools that configure classes read."""
 
     def __init__(self: Optimizer, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         Optimizer.__init__(self, *args, **kwargs)

@@ -37,13 +37,13 @@ class Functional(NamedTuple):
 def functional(
     optimizer: str | Recipe | Preset, *, convention: str = CONVENTIONS[0], **hyperparameters: Any
 ) -> Functional:
-    """An optimizer for `torch.func`: it can be differentiated, mapped over with `vmap`, and compiled.
+    """An optimizer for `torch.func`: it can be differentiated, vectorized with `vmap`, and compiled.
 
     Args:
         optimizer: a name of the catalogue, `"adamw"`, or a rule of your own.
-        convention: whose formula and defaults.
-        hyperparameters: by name; also of what goes with any rule, such as `clip_global_norm`. A 0-d tensor may be
-            differentiated or mapped over.
+        convention: whose formula and defaults to follow.
+        hyperparameters: by name, including options of every rule, such as `clip_global_norm`. A 0-d tensor may be
+            differentiated or vmapped.
 
     Raises:
         InputError: a hyperparameter that does not exist or is out of its range; for `update`, gradients or states whose
@@ -79,7 +79,7 @@ def functional(
 
 
 def _resolved(by: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All values; what is a tensor stays one, unchecked but for its name."""
+    """All hyperparameters; tensors stay tensors, of which only the name is checked."""
     given = by.split(given)
     inside = {name: v.double() for name, v in given.items() if isinstance(v, Tensor)}
     for name in inside:
@@ -112,7 +112,7 @@ def _states(structure: StepVariant, p: Tensor, values: Mapping[str, Any]) -> dic
 
 
 def _require_fitting(name: str, p: Tensor, gradient: Any, states: Mapping[str, Any], structure: StepVariant) -> None:
-    """Raises `InputError` where a gradient or a state is not one of the parameter."""
+    """Raises `InputError` where a gradient or a state does not match the parameter."""
     if not p.is_floating_point() and not p.is_complex():
         raise InputError(f"The parameter {name!r} is {p.dtype}; a step needs floating-point numbers.")
     if not isinstance(gradient, Tensor) or gradient.is_sparse or gradient.is_complex() != p.is_complex():

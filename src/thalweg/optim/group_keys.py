@@ -1,7 +1,7 @@
 """The keys of param groups: hyperparameters, keys of users and schedulers, and misspelt hyperparameters.
 
-torch takes any key, and never reads one that it does not know. Users and schedulers rely on that (`lr_mult`,
-`max_momentum`), and misspelt hyperparameters are lost by it.
+torch accepts any key and ignores those that it does not know. Users and schedulers rely on that (`lr_mult`,
+`max_momentum`), but a misspelt hyperparameter is silently ignored.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from thalweg.optim.interop.translation import NAMES, several
 from thalweg.optim.stepping.diagnostics import OptimizerWarning, tell
 from thalweg.recipes.catalogue import Recipe
 
-NEAR = 0.8  # of difflib's ratio: from here on, a key is a misspelt name
+NEAR = 0.8  # difflib's ratio from which a key counts as a misspelt name
 
 
 class UnknownGroupKey(OptimizerWarning):
@@ -22,7 +22,7 @@ class UnknownGroupKey(OptimizerWarning):
 
 
 def require_group(recipe: Recipe, group: Any) -> None:
-    """Raises `InputError` for what is no param group."""
+    """Raises `InputError` unless it is a param group: a dict with `params`."""
     if not (isinstance(group, dict) and "params" in group):
         raise InputError(f"A param group of {class_name(recipe)} is a dict with 'params', got {shown(group)}.")
 
@@ -30,7 +30,7 @@ def require_group(recipe: Recipe, group: Any) -> None:
 def check_keys(recipe: Recipe, known: Iterable[str], group: Mapping[str, Any]) -> None:
     """Warns of keys that look misspelt.
 
-    Raises `InputError` for the name that a hyperparameter has in another library, or in the rule.
+    Raises `InputError` for another library's name of a hyperparameter, or the rule's.
     """
     names = [*known]
     unknown = [str(key) for key in group if key not in names and key not in ("params", "param_names")]
@@ -42,12 +42,12 @@ def check_keys(recipe: Recipe, known: Iterable[str], group: Mapping[str, Any]) -
             )
     for key in unknown:
         if near := _nearest(key, names):
-            owner = f"{class_name(recipe)}, {key!r} in a param group"  # each is told once
+            owner = f"{class_name(recipe)}, {key!r} in a param group"  # each key warns once
             tell(owner, UnknownGroupKey, f"no step reads it; did you mean {near!r}?")
 
 
 def _elsewhere(recipe: Recipe) -> dict[str, str]:
-    """Another library's name of a hyperparameter, or the rule's own → the name of the argument."""
+    """Another library's name of a hyperparameter, or the rule's own → the argument's name."""
     arguments = {member: argument for argument, members in recipe.rule.tuples.items() for member in members}
     spelled = [names for of in (NAMES, recipe.rule.spelled) for names in of.values()]
     named = [(name, ours) for names in spelled for ours, theirs in names.items() for name in several(theirs)]
@@ -56,7 +56,7 @@ def _elsewhere(recipe: Recipe) -> dict[str, str]:
 
 
 def _nearest(key: str, names: Sequence[str]) -> str | None:
-    """The name that a key misspells. Those that hold one in words, `weight_decay_scale`, `init_lr`, misspell none."""
+    """The name that a key misspells. A key that contains one as whole words (`weight_decay_scale`) misspells none."""
     if any(f"_{name}_" in f"_{key}_" for name in names):
         return None
     near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=NEAR)

@@ -1,4 +1,4 @@
-"""Param groups by what people group by: no decay for norms and biases, smaller rates for earlier layers, patterns."""
+"""Param groups for common needs: no decay for norms and biases, smaller rates for earlier layers, name patterns."""
 
 import difflib
 import fnmatch
@@ -25,15 +25,15 @@ _WEIGHTED = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.modules.c
 
 
 def grouped(model: nn.Module, *rules: Rules) -> list[dict[str, Any]]:
-    """Param groups for an optimizer: parameters with the same hyperparameters by the rules, in one group, with names.
+    """Named param groups for an optimizer: parameters with equal hyperparameters by the rules share a group.
 
     Args:
-        model: its parameters that require a gradient are grouped, each once, in its order.
-        rules: name of a parameter, or a shell pattern of names (`"head.*"`), → hyperparameters. Later ones win. A name
-            is no pattern, whatever signs it has; a tied parameter has all of its names.
+        model: its parameters that require a gradient are grouped, each once, in the model's order.
+        rules: name of a parameter, or a shell pattern of names (`"head.*"`), → hyperparameters. Later ones win. An
+            exact name is never read as a pattern, whatever characters it has; a tied parameter has all of its names.
 
     Raises:
-        InputError: a pattern that no parameter has.
+        InputError: a pattern that matches no parameter.
 
         AdamW(grouped(model, undecayed(model), layerwise(model, 1e-3, decay=0.8), {"head.*": {"lr": 1e-2}}))
     """
@@ -55,29 +55,29 @@ def grouped(model: nn.Module, *rules: Rules) -> list[dict[str, Any]]:
 
 
 def undecayed(model: nn.Module, *, embeddings: bool = False) -> dict[str, dict[str, Any]]:
-    """`weight_decay` 0 for biases and all else with one value a unit, and for what norms hold.
+    """`weight_decay` 0 for biases, other parameters with one value per unit, and all parameters of norms.
 
-    embeddings: whether for those, too.
+    embeddings: whether also for embeddings.
     """
     kinds = (*_PER_UNIT, nn.Embedding, nn.EmbeddingBag) if embeddings else _PER_UNIT
     inside = {id(p) for m in model.modules() if isinstance(m, kinds) for p in m.parameters(recurse=False)}
     matrices = {id(p) for m in model.modules() if isinstance(m, _WEIGHTED) for p in m.parameters(recurse=False)}
 
-    def of_units(p: torch.Tensor) -> bool:  # a linear layer of one input is a matrix all the same
+    def of_units(p: torch.Tensor) -> bool:  # a linear layer's weight is a matrix even with one input
         return p.ndim < 2 or (p.numel() == p.shape[0] and id(p) not in matrices)
 
     return {name: {"weight_decay": 0.0} for name, p in model.named_parameters() if of_units(p) or id(p) in inside}
 
 
 def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None = None) -> dict[str, dict[str, Any]]:
-    """Learning rates that fall towards the input: `lr` behind the layers, `lr·decay` in the last one, and so on.
+    """Learning rates that fall towards the input: `lr` after the layers, `lr·decay` in the last one, and so on.
 
-    What comes before the layers has the smallest rate, one `decay` below the first layer's.
+    Parameters before the layers have the smallest rate, one factor `decay` below the first layer's.
 
     Args:
         lr: above 0. decay: in (0, 1].
-        layers: the name of the `ModuleList` or `Sequential` that holds them; without it, that of the most layers. Those
-            without parameters that require a gradient do not count.
+        layers: the name of the `ModuleList` or `Sequential` that contains them; by default the one with the most
+            layers. Layers without parameters that require a gradient do not count.
 
     Raises:
         InputError: a value out of its range, or no such module.
@@ -96,12 +96,12 @@ def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None =
 
 
 def _layers(stack: nn.Module) -> list[str]:
-    """The names of the children that have parameters which are trained."""
+    """The names of the children with parameters that require a gradient."""
     return [name for name, child in stack.named_children() if any(p.requires_grad for p in child.parameters())]
 
 
 def _stack(model: nn.Module, given: str | None) -> str:
-    """The name of the module that holds the layers: of the most layers, and among these of the most parameters."""
+    """The name of the module that contains the layers: by default the one with the most layers, then parameters."""
     stacks = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential)}
     if not stacks:
         raise InputError("layerwise found no ModuleList or Sequential in the model; give {name: {'lr': …}} by hand.")
@@ -117,7 +117,7 @@ def _stack(model: nn.Module, given: str | None) -> str:
 
 
 def _having(pattern: str, model: nn.Module) -> list[torch.Tensor]:
-    """The parameters of that name, or of names like that pattern."""
+    """The parameters with this name, or with names that match this pattern. Raises `InputError` for none."""
     params = dict(model.named_parameters(remove_duplicate=False))
     if pattern in params:
         return [params[pattern]]

@@ -1,4 +1,4 @@
-"""The one `torch.optim.Optimizer` behind every class of `thalweg.optim`, and its one `step`."""
+"""The `torch.optim.Optimizer` subclass behind every class of `thalweg.optim`, with the only `step`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,12 +39,11 @@ class Optimizer(torch.optim.Optimizer):
     Args:
         params: parameters, named parameters, or param groups (dicts) with their own hyperparameters.
         others: torch's, by torch's names and defaults. `foreach` and `fused` are accepted and without effect.
-            `capturable` makes the step of tensor operations alone, as CUDA graphs need it (its count of steps stays at
-            2**24 from there on, as torch's does); `differentiable` lets autograd follow it, through parameters that are
-            no leaves. `rounding`, `rounding_seed` and `state_dtype` say what is held in how many bits (`help(Adam)` has
-            each).
-        convention: whose formula and defaults to follow, of `"torch"`, `"keras"`, `"optax"` and `"paper"` those that
-            have the optimizer; the names of arguments stay torch's (`thalweg.optim.translate` knows the others').
+            `capturable` makes the step pure tensor operations, as CUDA graphs need it (its step count stops at 2**24,
+            as torch's does); `differentiable` lets autograd differentiate it, through parameters that are no leaves.
+            `rounding`, `rounding_seed` and `state_dtype` set the precision of parameters and states (see `help(Adam)`).
+        convention: whose formula and defaults to follow: `"torch"`, `"keras"`, `"optax"` or `"paper"`, if it has the
+            optimizer. Argument names stay torch's (`thalweg.optim.translate` converts the others').
 
     Raises:
         InputError: a hyperparameter that does not exist, is out of its range, or is NaN.
@@ -60,7 +59,7 @@ class Optimizer(torch.optim.Optimizer):
         self._take_scale_where_fused()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds parameters with hyperparameters of their own, in a dict that becomes the group.
+        """Adds parameters with their own hyperparameters. The dict itself becomes the group.
 
         Raises `InputError` as the constructor does.
         """
@@ -76,12 +75,12 @@ class Optimizer(torch.optim.Optimizer):
         _set_initial(self.recipe, group)
         if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
             needs = self._needs(group, len(self.param_groups) - 1)
-            if not any(s.initial == PARAMETER for s in needs.structure.states):  # whose values may still change
+            if not any(s.initial == PARAMETER for s in needs.structure.states):  # parameters may still change
                 with on_cpu_by_default():
                     needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before a step
 
     def _require_dense(self, group: Mapping[str, Any]) -> None:
-        """Takes the newest group back where a parameter has no plain memory."""
+        """Removes the newest group and raises `InputError` where a parameter is not strided."""
         layouts = [p.layout for p in group["params"] if p.layout != torch.strided]
         if layouts:
             self.param_groups.pop()
@@ -111,14 +110,14 @@ class Optimizer(torch.optim.Optimizer):
             elif not self._overflowed():
                 self._step_in_passes()
         except BaseException:
-            for of_scaler in ("grad_scale", "found_inf"):  # which a `GradScaler` takes back after a whole step only
+            for of_scaler in ("grad_scale", "found_inf"):  # a `GradScaler` removes them only after a complete step
                 self.__dict__.pop(of_scaler, None)
             raise
 
     def _step_in_passes(self) -> None:
-        """Tells of failures that say nothing, too."""
+        """Steps in place with `OptimizerStep`, and warns of silent failures."""
         own = self.__dict__
-        watch, updates = own.get("_watch"), own.get("_updates")  # no part of what is pickled or copied
+        watch, updates = own.get("_watch"), own.get("_updates")  # neither is pickled or copied
         if watch is None or updates is None:
             watch = own.setdefault("_watch", SilentFailures(self._recipe))
             updates = own.setdefault("_updates", OptimizerStep(self._recipe))
@@ -130,11 +129,11 @@ class Optimizer(torch.optim.Optimizer):
     def _is_template(self) -> bool:
         """Whether torch asks for a state dict's template: by a step with a rate of 0, gradients of 0 and no state yet.
 
-        It is a step like another, but for weight decay that acts whatever the rate is: it would at each such call.
+        It is a normal step, but without weight decay that acts at any rate: that would act at each such call.
         """
         if next(iter(self.state.values()), None):
             return False
-        signs = any(s.initial == self.recipe.rate and not s.per_row for s in self.recipe.rule.states)  # steps by itself
+        signs = any(s.initial == self.recipe.rate and not s.per_row for s in self.recipe.rule.states)  # own step sizes
         decayed = any(g["weight_decay"] and (signs or g["independent_weight_decay"]) for g in self.param_groups)
         if not decayed or any(self.state.values()) or not all(map(self._rests, self.param_groups)):
             return False
@@ -142,7 +141,7 @@ class Optimizer(torch.optim.Optimizer):
         return not dispatch.watched() and all(has_memory(g) and not g.any() for g in gradients)
 
     def _rests(self, group: Mapping[str, Any]) -> bool:
-        """Whether the learning rate is 0, where that is known without waiting for a device."""
+        """Whether the learning rate is 0, as far as known without waiting for a device."""
         rate = group.get(self.recipe.rate) if self.recipe.rate else None
         return rate is not None and (not isinstance(rate, Tensor) or rate.is_cpu) and plain(rate) == 0
 
@@ -158,26 +157,26 @@ class Optimizer(torch.optim.Optimizer):
 
     @property
     def _recipe(self) -> Recipe:
-        """By the convention that this optimizer follows."""
+        """The recipe under the convention that this optimizer follows."""
         return self.recipe.under(self.defaults.get(CONVENTION, CONVENTIONS[0]))
 
     def _take_scale_where_fused(self) -> None:
-        """Has a `torch.amp.GradScaler` hand its scale over, which it does where it finds this attribute."""
+        """With `fused`, sets the attribute that makes a `torch.amp.GradScaler` pass its scale on."""
         if self.defaults.get("fused"):
             self._step_supports_amp_scaling = True
 
     def _unscaling(self) -> Callable[[], Finer] | None:
-        """What is done to gradients of a loss that a `GradScaler` has scaled; `None` for others."""
+        """A function that unscales gradients by a `GradScaler`'s scale; `None` without a scale."""
         scale = self.__dict__.get("grad_scale")
         return None if scale is None else lambda: unscale(self.param_groups, scale)
 
     def _overflowed(self) -> bool:
-        """Whether a `GradScaler` has found a gradient that is not finite, so that this step is left out."""
+        """Whether a `GradScaler` has found a gradient that is not finite, so that this step is skipped."""
         found = self.__dict__.get("found_inf")
         return found is not None and bool(found)
 
     def _on_tensors(self) -> bool:
-        """Whether a step is to be operations on tensors alone: as asked, or since a mode of torch's follows them."""
+        """Whether a step must be pure tensor operations: on request, or because a torch mode traces them."""
         watched = dispatch.watched()
         if watched and torch.compiler.is_exporting():
             raise InputError(
@@ -191,15 +190,15 @@ class Optimizer(torch.optim.Optimizer):
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Within it, the parameters hold their averages, to evaluate by or to save: `ema_decay`'s, or schedule-free's.
+        """Swaps averaged weights (`ema_decay`'s or schedule-free's) into the parameters, to evaluate or save them.
 
-        Afterwards they are the trained ones again, bit for bit. A step within it is refused. What a model measures in
-        training beside its parameters, such as batch norm's statistics, belongs to the trained ones and stays.
+        On exit the trained weights are back, bit for bit. A step inside raises `InputError`. Buffers, such as batch
+        norm's statistics, belong to the trained weights and are not swapped.
 
             with optimizer.averaged_weights():
                 evaluate(model)
         """
-        if "_swapped" in self.__dict__:  # within another, they hold their averages already
+        if "_swapped" in self.__dict__:  # nested: already swapped
             yield
             return
         with swapped(self.recipe, self.param_groups, self.state):
@@ -215,14 +214,14 @@ class Optimizer(torch.optim.Optimizer):
             for name, value in group_defaults(self.recipe).items():
                 group.setdefault(name, value)
             _set_initial(self.recipe, group)
-        self.__dict__.pop("_updates", None)  # which holds on to earlier state
-        if "defaults" in state:  # a copy, or from a pickle
+        self.__dict__.pop("_updates", None)  # it holds references to earlier state
+        if "defaults" in state:  # copied or unpickled
             self._take_scale_where_fused()
         with on_cpu_by_default():
             states.adopt(self.recipe, self.state)
 
     def state_dict(self) -> dict[str, Any]:
-        """As torch's, with plain numbers for NumPy's, so that `torch.load` reads it with `weights_only=True`."""
+        """As torch's, with NumPy scalars as Python numbers, so that `torch.load` reads it with `weights_only=True`."""
         for group in self.param_groups:
             group.update({key: value.item() for key, value in group.items() if isinstance(value, np.generic)})
         return super().state_dict()
@@ -230,17 +229,17 @@ class Optimizer(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Loads a checkpoint of this class or of torch's of the same name.
 
-        Parameters are matched by name where both have names (`model.named_parameters()`; what DDP, FSDP and
-        `torch.compile` put before them is seen through), else by their order. State is copied into the dtype that this
-        optimizer makes and the layout of the parameter; what others keep in it, and in groups, is copied as it is.
+        Parameters are matched by name where both have names (`model.named_parameters()`; prefixes of DDP, FSDP and
+        `torch.compile` are ignored), else by order. State is copied into this optimizer's dtypes and the parameters'
+        layouts; unknown entries, of states and groups, are copied as they are.
 
-        Raises `InputError` where it was trained under another convention, or is not of these parameters.
+        Raises `InputError` for a checkpoint of another convention, or of other parameters.
         """
         seen: dict[str, Any] = {}
 
         def match(_: torch.optim.Optimizer, given: dict[str, Any]) -> dict[str, Any]:
             require_checkpoint(given)
-            torchs = {CONVENTION: self.recipe.convention}  # what a checkpoint that says nothing follows
+            torchs = {CONVENTION: self.recipe.convention}  # followed by a checkpoint that names none
             self._refuse_another_convention([{**torchs, **group} for group in given["param_groups"]])
             seen.update(matched(self.recipe, self.param_groups, given))
             return seen
@@ -253,7 +252,7 @@ class Optimizer(torch.optim.Optimizer):
                         given = seen["state"][index]
                         self.state[p] = restored(self.recipe, given, p, precision, to_device=to_device)
 
-        hooks = (  # after its user's own that change what is given, and before those that look at what is loaded
+        hooks = (  # after the user's hooks that change the input, and before those that read what was loaded
             self.register_load_state_dict_pre_hook(match),
             self.register_load_state_dict_post_hook(restore, prepend=True),
         )
@@ -264,7 +263,7 @@ class Optimizer(torch.optim.Optimizer):
                 hook.remove()
 
     def share_memory(self) -> None:
-        """Moves the state that there is into memory that processes share, as torch's Adagrad does."""
+        """Moves existing state into shared memory, as torch's Adagrad does."""
         for state in self.state.values():
             for value in state.values():
                 if isinstance(value, Tensor):
@@ -280,7 +279,7 @@ class Optimizer(torch.optim.Optimizer):
             )
 
     def _checked(self, group: Mapping[str, Any]) -> dict[str, Any]:
-        """What a group says of precision, as it is kept. Raises `InputError` for anything wrong in the group."""
+        """The group's precision settings, validated. Raises `InputError` for any invalid value in the group."""
         recipe = self.recipe.under(group.get(CONVENTION, CONVENTIONS[0]))
         recipe.resolve(hyperparameters(recipe, group), class_name(recipe))
         other = (
@@ -293,7 +292,7 @@ class Optimizer(torch.optim.Optimizer):
 
 @contextmanager
 def undecayed_groups(groups: Iterable[dict[str, Any]]) -> Iterator[None]:
-    """Within it, no group decays weights; afterwards as before."""
+    """Sets `weight_decay` of all groups to 0, and restores it on exit."""
     before = [(group, group["weight_decay"]) for group in groups]
     try:
         for group, _ in before:

@@ -1,6 +1,6 @@
 """The stub of `thalweg.optim`, from its classes' signatures: `python -m thalweg.optim.stubs > …/optim/__init__.pyi`.
 
-The classes are made when they are asked for, so that type checkers and editors cannot see them in the source.
+The classes are created on first access, so type checkers and editors cannot see them in the source.
 """
 
 import inspect
@@ -27,7 +27,7 @@ def stub() -> str:
 
 
 def _imports() -> str:
-    """What the package offers beside the classes, each from its module."""
+    """Imports of the package's exports other than the classes, each from its module."""
     modules: dict[str, list[str]] = {}
     for name in thalweg.optim.__all__:
         modules.setdefault(getattr(thalweg.optim, name).__module__, []).append(name)

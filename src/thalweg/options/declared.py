@@ -1,6 +1,6 @@
 """Every option of a comparison and of a workload, declared once: name, range or choices, default, meaning.
 
-`thalweg.compare` and `Workload` check what they are given by these declarations, and the command line takes its
+`thalweg.compare` and `Workload` validate their arguments by these declarations, and the command line takes its
 parsing, its defaults and its help from them. Nothing here imports torch.
 """
 
@@ -14,7 +14,7 @@ from thalweg.options.kinds import File, Flag, Folder, Integer, Kind, Listed, Num
 
 @dataclass(frozen=True)
 class Option:
-    """One option. `optional`: whether `None` may be given. `otherwise`: a word that may be given instead."""
+    """One option. `optional`: whether `None` is valid. `otherwise`: a word that is valid, too."""
 
     name: str
     kind: Kind
@@ -30,11 +30,11 @@ class Option:
 
     @property
     def accepted(self) -> str:
-        """What it takes, as an error says it: `'a whole number from 1 to 9, or "epoch"'`."""
+        """The valid values in the words of an error message: `'a whole number from 1 to 9, or "epoch"'`."""
         return f'{self.kind.accepted}, or "{self.otherwise}"' if self.otherwise else self.kind.accepted
 
     def check(self, value: Any) -> Any:
-        """`value` in the form that is used. Raises `InputError` with name, range and value where it is not accepted."""
+        """Parses `value`. Raises `InputError` with name, range and value if it is invalid."""
         if (value is None and self.optional) or (isinstance(value, str) and value == self.otherwise):
             return value
         read = self.kind.read(value)
@@ -47,9 +47,9 @@ TIMES = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}  # in second
 SIZES = {"mb": 1e6, "gb": 1e9, "mib": 2.0**20, "gib": 2.0**30}  # in bytes
 
 CONVENTIONS = ("torch", "keras", "optax", "paper")
-"""Whose formula and defaults an optimizer may follow. The first is the default, and ours where torch has none."""
+"""Sources of an optimizer's formula and defaults. The first is the default, and means ours if torch has none."""
 
-MOST_SEEDS = 1000  # as far apart as tuning and confirmation seeds lie: with more, they would meet
+MOST_SEEDS = 1000  # the offset of confirmation seeds from tuning seeds: with more, they would overlap
 MOST_STEPS = 10**9
 
 # Of a comparison.
@@ -101,11 +101,11 @@ CHECKPOINT_EVERY = Option(
 OUT = Option("out", Folder(), None, "Directory for study.sqlite and report.html", optional=True)
 DEVICE = Option("device", OneLine(), "cpu", "Where to train: cpu, cuda, cuda:1, or another that torch has here")
 
-# Of a study that is kept.
+# Of a stored study.
 STORE = Option("out", Folder(), None, "Directory of the studies")
 STUDY = Option("study", Integer(1, 2**63 - 1), None, "The study; the newest if not given", optional=True)
 
-# Of the command line alone.
+# Of the command line only.
 DATA_DIR = Option(
     "data_dir", Folder(), None, "Directory of mnist/ and fashion-mnist/; or set THALWEG_DATA", optional=True
 )

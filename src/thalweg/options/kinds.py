@@ -1,4 +1,4 @@
-"""What kinds of value an option takes, each with its range, and how such a value is read."""
+"""Kinds of option values: each has a range and parses a value."""
 
 import math
 import operator
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-LONGEST = 10_000  # characters of a text that is given: nobody writes more, and patterns over it stay quick
+LONGEST = 10_000  # characters of a text argument: nobody writes more, and regular expressions on it stay fast
 
 
 class Kind(Protocol):
-    """`accepted` ends the sentence "x must be …"; `range` stands behind the help, and is empty where that says it."""
+    """A kind of value. `accepted` ends the sentence "x must be …"; `range` follows the help, empty if that says it."""
 
     @property
     def accepted(self) -> str: ...
@@ -22,7 +22,7 @@ class Kind(Protocol):
     def range(self) -> str: ...
 
     def read(self, value: Any) -> Any:
-        """The value in the form that is used; `None` where it is not of this kind."""
+        """The parsed value; `None` if it is not of this kind."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Integer:
             return None
         try:
             whole = operator.index(value)
-        except Exception:  # whatever its class raises
+        except Exception:  # its class may raise anything
             return None
         return whole if self.low <= whole <= self.high else None
 
@@ -76,7 +76,7 @@ class Positive:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A positive number of `base` units, or a text of a number and its unit."""
+    """A positive number in the unit `base`, or a text of a number and its unit."""
 
     base: str
     what: str
@@ -111,7 +111,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class OneLine:
-    """A text of one line that can be printed."""
+    """A printable text of one line."""
 
     accepted: str = "a text of one line, of 1 to 200 characters"
     range: str = ""
@@ -142,7 +142,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Listed:
-    """A list of 1 to `most` values: `of` reads each, or whoever uses them does."""
+    """A list of 1 to `most` values, each parsed by `of`; without it, by the caller."""
 
     what: str
     most: int
@@ -165,7 +165,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Folder:
-    """The path of a directory, or of one that can be made."""
+    """The path of a directory, existing or to be created."""
 
     accepted: str = "the path of a directory, or of one that can be made"
     range: str = ""
@@ -193,10 +193,10 @@ class File:
 
 
 def as_flag(value: Any) -> bool | None:
-    """True or False, also from NumPy's or from a tensor of one element; else `None`."""
+    """True or False, also from a NumPy bool or a tensor of one element; else `None`."""
     try:
         flag = value.item() if hasattr(value, "item") else value
-    except Exception:  # whatever its class raises
+    except Exception:  # its class may raise anything
         return None
     return flag if isinstance(flag, bool) else None
 
@@ -207,7 +207,7 @@ def as_number(value: Any) -> float | None:
         return None
     try:
         return float(value.item() if hasattr(value, "item") else value)
-    except Exception:  # whatever its class raises
+    except Exception:  # its class may raise anything
         return None
 
 
@@ -221,7 +221,7 @@ def _listed(value: Any) -> list[Any] | None:
 
 
 def _path(value: Any) -> Path | None:
-    """A path that the system can look up."""
+    """A path that the system can look up; `None` if it cannot."""
     try:
         if value == "":
             return None
@@ -229,6 +229,6 @@ def _path(value: Any) -> Path | None:
         path.absolute().exists()
         if "\0" in str(path):
             return None
-    except (TypeError, ValueError, OSError):  # no path, a name too long, or a working directory gone
+    except (TypeError, ValueError, OSError):  # not a path, a name too long, or a deleted working directory
         return None
     return path

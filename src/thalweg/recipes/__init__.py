@@ -1,1 +1,1 @@
-"""One whole optimizer step: composed, traced, compiled, and found by name."""
+"""Optimizer steps: composed, traced, evaluated for row values, and found by name."""

@@ -1,4 +1,4 @@
-"""Every optimizer by name. Rules are found by looking through `thalweg.rules`; nothing is registered by hand."""
+"""Every optimizer by name. Rules are discovered in the modules of `thalweg.rules`; nothing is registered by hand."""
 
 import importlib
 import pkgutil
@@ -19,12 +19,12 @@ from thalweg.rules.signature import Spelling
 Values = Mapping[str, float | bool]
 
 LIBRARY: Mapping[str, Values] = {"keras": {"decoupled_weight_decay": True}}
-"""What a convention says of every optimizer."""
+"""Defaults that a convention sets for every optimizer."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One optimizer: a named rule, composed with decay and sign, and its defaults, under one convention."""
+    """One optimizer: a named rule, composed with `OPTIONS`, and its defaults, under one convention."""
 
     preset: Preset
     convention: str = CONVENTIONS[0]
@@ -53,7 +53,7 @@ class Recipe:
 
     @cached_property
     def hyperparameters(self) -> dict[str, Hyperparameter]:
-        """Rule's and composed step's, in that order."""
+        """The rule's, then the options of a composed step."""
         return {**self.rule.hyperparameters, **OPTIONS}
 
     @cached_property
@@ -64,11 +64,11 @@ class Recipe:
 
     @property
     def conventions(self) -> tuple[str, ...]:
-        """Those that have this optimizer."""
+        """The conventions that have this optimizer."""
         return tuple(name for name in CONVENTIONS if name == CONVENTIONS[0] or name in self.preset.conventions)
 
     def under(self, convention: str) -> "Recipe":
-        """The same optimizer by another convention. Raises `InputError` where that one does not have it."""
+        """The same optimizer under another convention. Raises `InputError` if that one does not have it."""
         if convention == self.convention:
             return self
         if convention not in CONVENTIONS:
@@ -98,13 +98,13 @@ class Recipe:
         return values
 
     def require_consistent(self, values: Values, owner: str) -> None:
-        """Raises `InputError` where values that are each in range contradict each other."""
+        """Raises `InputError` if values that are each in range contradict each other."""
         wrong = self.rule.contradiction(values)
         if wrong:
             raise InputError(f"{owner}: {wrong}.")
 
     def split(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """`betas=(a, b)` as `beta1=a, beta2=b`. Raises `InputError` where it is no tuple, or not as long."""
+        """Expands `betas=(a, b)` to `beta1=a, beta2=b`. Raises `InputError` if it is no tuple, or of another length."""
         out = dict(given)
         for name in [name for name in given if name in self.rule.tuples]:
             members, value = self.rule.tuples[name], in_sequence(out.pop(name))
@@ -117,7 +117,7 @@ class Recipe:
         return out
 
     def structure(self, values: Values) -> StepVariant:
-        """The structure that resolved hyperparameters need: which flags are set, which switches are off."""
+        """The step variant for resolved hyperparameters: which flags are set, which switches are off."""
         declared = self.hyperparameters.values()
         flags = frozenset(h.name for h in declared if h.is_flag and values[h.name])
         absent = frozenset(h.name for h in declared if h.switch and values[h.name] == 0)
@@ -130,7 +130,7 @@ class Recipe:
 
 
 def in_sequence(value: Any) -> Sequence[Any]:
-    """The members of a list, a sequence of a configuration's library, an array or a tensor; none of anything else."""
+    """Members of a list, a configuration library's sequence, a 1-D array or tensor; empty for anything else."""
     if getattr(value, "ndim", None) == 1:
         return tuple(value)
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()

@@ -1,17 +1,17 @@
-"""The order of operations of one step. It is stated here and nowhere else; what is compiled is this.
+"""The order of operations of one step. It is stated here and nowhere else; every backend follows it.
 
 1. the sign of `maximize`
-2. on whole gradients (`beforehand`): centralization, adaptive clipping
-3. clipping: by the norm of all gradients, by the norm of each tensor's, by value
-4. weight decay: coupled, of the gradient that the rule sees, or beside it, of the parameter that it sees
-5. the rule, and caution about its update
-6. the update subtracted
+2. transforms of whole gradients (`transform_gradients`): centralization, adaptive clipping
+3. clipping: by the global norm of all gradients, by the norm of each tensor's, by value
+4. weight decay: coupled, on the gradient that the rule sees, or decoupled, on the parameter that it sees
+5. the rule, and cautious masking of its update
+6. subtraction of the update
 7. averages of the weights: lookahead, which changes them, then the moving average, which does not
-8. the mask, over everything that stands for weights
+8. the mask, on the parameter and its averages
 
-Stages 3 to 8 are elementwise: one pass. The norms are row values, measured on what `beforehand` gives; a sign changes
-neither a norm nor anything but the sign of what is done to whole gradients, so that it may come later. The share of the
-elements that caution leaves is a row value too, measured by a pass of its own (`agreement`). Clipping by
+Stages 3 to 8 are elementwise: one pass. The norms are row values, measured after `transform_gradients`; a sign changes
+no norm, and of a transformed gradient only the sign, so that it may be applied later. The fraction of elements that a
+cautious step moves is a row value too, measured by a pass of its own (`agreement`). Clipping by
 `compare(clip_norm=…)` comes before all this.
 """
 
@@ -44,10 +44,10 @@ Values = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class StepVariant:
-    """What is fixed when a step is built: each structure is a kernel of its own.
+    """A step as specialized when it is built: each step variant has its own kernel.
 
     flags: the flags that are set. absent: the switches at 0, whose parts and states do not exist.
-    convention: whose formula it is, where the rule distinguishes.
+    convention: whose formula is used, if the rule distinguishes.
     """
 
     rule: Rule
@@ -61,22 +61,22 @@ class StepVariant:
 
     @property
     def states(self) -> tuple[State, ...]:
-        """All that may exist: the rule's, and the composed step's own."""
+        """All states that may exist: the rule's, then those of the options."""
         return (*self.rule.states, *(state for option, state in STATES.items() if self.has(option)))
 
     @property
     def averages(self) -> bool:
-        """Whether the weights to evaluate by are others than the parameter."""
+        """Whether the weights to evaluate with differ from the parameter."""
         return self.has("ema_decay") or self.rule.evaluated is not None
 
     @property
     def transforms(self) -> bool:
-        """Whether its gradients are made anew `beforehand`."""
+        """Whether `transform_gradients` changes its gradients."""
         return any(self.has(option) for option in TRANSFORMS)
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The row values that it needs to be measured before the step."""
+        """The row values to be measured before the step."""
         return tuple(name for option, name in MEASURED.items() if self.has(option))
 
     @property
@@ -94,7 +94,7 @@ class StepVariant:
 
 
 def transform_gradients(structure: StepVariant, gradients: Any, parameters: Any, hyperparameters: Values) -> Any:
-    """New gradients for tensors `[rows, …]`; hyperparameters are numbers, or tensors that broadcast with these."""
+    """Transforms whole gradients `[rows, …]`; hyperparameters are numbers, or tensors that broadcast with these."""
     if structure.has("centralize"):
         gradients = units.centralized(gradients)
     if structure.has("clip_adaptive"):
@@ -103,7 +103,7 @@ def transform_gradients(structure: StepVariant, gradients: Any, parameters: Any,
 
 
 def agreement(structure: StepVariant, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values) -> Value:
-    """1 for an element that a cautious step moves, else 0: the row value of a `step` with these is its mean."""
+    """1 for an element that a cautious step moves, else 0; `step` takes its mean as a row value."""
     p = _decayed(structure, p, hyperparameters)
     g, update, _ = _proposed(structure, g, p, states, t, hyperparameters)
     return where(caution.agrees(update, g), 1.0, 0.0)
@@ -112,10 +112,10 @@ def agreement(structure: StepVariant, g: Value, p: Value, states: Values, t: Val
 def step(
     structure: StepVariant, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
 ) -> tuple[Value, dict[str, Value]]:
-    """One step of one parameter: (new parameter, new states by name). Pure; numbers, tensors and symbols alike.
+    """One step of one parameter: (new parameter, new states by name). Pure; takes numbers, tensors or symbols.
 
-    `hyperparameters` holds the numeric ones of rule and options, and what is measured; flags and absences come from the
-    structure.
+    `hyperparameters` holds the numeric ones of rule and options, and the measured row values; flags and absent switches
+    come from the step variant.
     """
     p = _decayed(structure, p, hyperparameters)
     g, update, after = _proposed(structure, g, p, states, t, hyperparameters)
@@ -127,7 +127,7 @@ def step(
 def _proposed(
     structure: StepVariant, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
 ) -> tuple[Value, Value, dict[str, Value]]:
-    """What the rule sees, and what it makes of it: (gradient, update, new states)."""
+    """Applies the rule: (gradient that the rule sees, update, new states)."""
     rule = structure.rule
     g = _gradient_for_rule(structure, g, p, hyperparameters)
     returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
@@ -148,7 +148,7 @@ def _gradient_for_rule(structure: StepVariant, g: Value, p: Value, hyperparamete
 
 
 def _norm_factor(structure: StepVariant, hyperparameters: Values) -> Value:
-    """What brings first the norm of all gradients, then that of the tensor's own, into its limit."""
+    """The factor that limits first the global norm of all gradients, then that of the tensor's own."""
     factor: Value = 1.0
     if structure.has("clip_global_norm"):
         factor = clipping.norm_factor(hyperparameters[GLOBAL_NORM], hyperparameters["clip_global_norm"])
@@ -160,12 +160,12 @@ def _norm_factor(structure: StepVariant, hyperparameters: Values) -> Value:
 
 
 def _is_decoupled(structure: StepVariant) -> bool:
-    """Whether weight decay stands beside the rule."""
+    """Whether weight decay applies to the parameter rather than to the gradient."""
     return structure.has("decoupled_weight_decay") or structure.has("independent_weight_decay")
 
 
 def _decayed(structure: StepVariant, p: Value, hyperparameters: Values) -> Value:
-    """The parameter after weight decay beside the rule. Independent decay is so, whatever is said of decoupled."""
+    """The parameter after decoupled or independent weight decay. Of both, independent takes precedence."""
     if not (structure.has("weight_decay") and _is_decoupled(structure)):
         return p
     strength, rate = hyperparameters["weight_decay"], structure.rule.rate
@@ -177,7 +177,7 @@ def _decayed(structure: StepVariant, p: Value, hyperparameters: Values) -> Value
 def _averaged(
     structure: StepVariant, p: Value, after: dict[str, Value], states: Values, t: Value, hyperparameters: Values
 ) -> tuple[Value, dict[str, Value]]:
-    """The parameter and its averages, and all of them masked; the other states as they are."""
+    """The parameter and its averages, all masked if there is a mask; the other states unchanged."""
     averages: dict[str, Value] = {}
     if structure.has("lookahead_steps"):
         every, share = hyperparameters["lookahead_steps"], hyperparameters["lookahead_alpha"]
@@ -192,7 +192,7 @@ def _averaged(
 
 
 def evaluated(structure: StepVariant, p: Value, states: Values, hyperparameters: Values) -> Value:
-    """The weights to evaluate by, after a step: the moving average, or the rule's own, or the parameter."""
+    """The weights to evaluate with, after a step: the moving average, or the rule's own, or the parameter."""
     if structure.has("ema_decay"):
         return states[EMA.name]
     of = structure.rule.evaluated

@@ -14,15 +14,15 @@ from thalweg.options.kinds import as_number
 from thalweg.rules.hyperparameters import unknown
 
 RATE = "lr"
-DECADES = 2  # that the learning rates worth searching reach to either side of a class's own default
-USUAL = 1e-2  # the middle of the search where a class has no default, or none to search around
-LEAST = 1e-30  # of a default to search around
-STAND_INS = ((1,), (64, 64), (16, 16, 3, 3))  # shapes of parameters that a class is tried on before there is a model
+DECADES = 2  # searched to either side of a class's default learning rate
+USUAL = 1e-2  # the middle of the search if a class has no default, or none to search around
+LEAST = 1e-30  # the smallest default to search around; the largest is its reciprocal
+STAND_INS = ((1,), (64, 64), (16, 16, 3, 3))  # parameter shapes that a class is tried on before there is a model
 
 
 @dataclass(frozen=True)
 class Imported:
-    """An optimizer class, found as `package.module:Class`. Its runs train by the plain loop."""
+    """An optimizer class, named as `package.module:Class`. Its runs train in the plain loop."""
 
     path: str
 
@@ -35,11 +35,11 @@ class Imported:
 
     @cached_property
     def optimizer(self) -> type[torch.optim.Optimizer]:
-        """The class. Raises `InputError` where there is none of that path, or it is no optimizer."""
+        """The class. Raises `InputError` if the path names none, or one that is no optimizer."""
         module, _, name = self.path.partition(":")
         try:
             found = getattr(importlib.import_module(module), name, None)
-        except (Exception, SystemExit) as error:  # whatever importing somebody's module raises
+        except (Exception, SystemExit) as error:  # whatever importing a third-party module raises
             raise InputError(
                 f"Cannot import {shown(module)} for the optimizer {shown(self.path)}: {first_line(error)}."
             ) from None
@@ -71,7 +71,7 @@ class Imported:
         return middle / 10**DECADES, middle * 10**DECADES
 
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, Any]:
-        """What the class is called with. Raises `InputError` where it takes it with no kind of parameter."""
+        """The class's arguments. Raises `InputError` if one is unknown, or they fit no parameter of `STAND_INS`."""
         for name in given:
             if name not in self._parameters:
                 raise unknown(owner or self.path, name, self._parameters)
@@ -87,10 +87,10 @@ class Imported:
     def of(
         self, parameters: Sequence[torch.nn.Parameter], given: Mapping[str, Any], owner: str
     ) -> torch.optim.Optimizer:
-        """The optimizer of these parameters. Raises `InputError` where it does not take them, or what is given."""
+        """The optimizer of these parameters. Raises `InputError` if the class rejects them or the arguments."""
         try:
             return self.optimizer(list(parameters), **given)
-        except (Exception, SystemExit) as error:  # whatever their constructor raises of what it does not like
+        except (Exception, SystemExit) as error:  # whatever a third-party constructor raises
             refused = f"does not take {_written(given)}" if given else "cannot be made"
             raise InputError(f"{owner} {refused}: {first_line(error)}") from None
 

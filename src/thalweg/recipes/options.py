@@ -1,4 +1,4 @@
-"""What a composed step offers beside its rule's own hyperparameters, each declared once; 0 or False is off."""
+"""Options of a composed step, in addition to its rule's hyperparameters, each declared once; 0 or False is off."""
 
 import math
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ SLOW = State("slow_weights", initial=PARAMETER)
 """The state of `lookahead_steps`."""
 
 EMA = State("ema_weights", initial=PARAMETER)
-"""The state of `ema_decay`. No step reads it but to go on with the average."""
+"""The state of `ema_decay`. A step reads it only to update the average."""
 
 MASK = State("mask", initial=1.0)
 """The state that `masked` needs: 1 for an element that is trained, 0 for one that is held at zero. A step reads it."""
@@ -53,7 +53,7 @@ STATES: Mapping[str, State] = {"lookahead_steps": SLOW, "ema_decay": EMA, "maske
 """Option → the state that it needs."""
 
 TRANSFORMS = ("centralize", "clip_adaptive")
-"""Options that make another gradient of the whole one, before the elementwise step."""
+"""Options that transform whole gradients, before the elementwise step."""
 
 GRADIENT_NORM, GLOBAL_NORM, AGREEMENT = "gradient_norm", "global_norm", "agreement"
 
@@ -65,7 +65,7 @@ MEASURED: Mapping[str, str] = {
 """Option → the row value that it needs, measured on whole tensors before the elementwise step."""
 
 OF_GRADIENTS = frozenset({GRADIENT_NORM, GLOBAL_NORM})
-"""Those measured on gradients alone. Agreement needs the rule."""
+"""The row values measured on gradients only. Agreement needs the rule."""
 
 OF_TENSORS = frozenset({GRADIENT_NORM, AGREEMENT})
-"""Those that each tensor has of its own."""
+"""The row values measured for each tensor separately."""

@@ -48,8 +48,8 @@ def table(program: Program, values: Mapping[str, Any]) -> tuple[Array, dict[str,
     """The program's columns and new row states for given row values.
 
     Args:
-        values: `t`, hyperparameters and row states by name: numbers or float64 arrays that broadcast together,
-            such as `[rows]`, or `[steps, 1]` beside `[rows]` for many steps at once (without row state).
+        values: `t`, hyperparameters and row states by name: numbers or float64 arrays that broadcast with each other,
+            such as `[rows]`, or `[steps, 1]` with `[rows]` for many steps at once (without row state).
 
     Returns:
         columns, float64 `[…, len(program.columns)]`, and each row state's new value.
@@ -73,7 +73,7 @@ def _expressions(program: Program) -> "_Expressions":
 
 
 class _Expressions:
-    """Row expressions as a list of operations, each once. Called with row values, it returns what they come to."""
+    """Row expressions as a list of operations, each computed once. Called with row values, it returns the results."""
 
     def __init__(self, roots: Sequence[Symbol]) -> None:
         self._slots: dict[int, int] = {}
@@ -106,7 +106,7 @@ class _Expressions:
 def evaluate(
     symbol: Symbol, leaf: Callable[[Symbol], Any], operations: Mapping[str, Any], known: dict[int, Any]
 ) -> Any:
-    """A row expression's value by any arithmetic. leaf: what a row value or a literal is; known: what is computed."""
+    """A row expression's value in any arithmetic. leaf: the value of a leaf; known: cache of results by symbol key."""
     if symbol.key not in known:
         if symbol.op in ("row", "literal"):
             known[symbol.key] = leaf(symbol)
@@ -117,7 +117,7 @@ def evaluate(
 
 
 class Ahead:
-    """The table's one line at each step, computed for some steps at once: hyperparameters rarely change."""
+    """The single table line of each step, computed for `STEPS` steps at once: hyperparameters rarely change."""
 
     STEPS = 32
 
@@ -128,7 +128,10 @@ class Ahead:
         self._lines: Array = np.empty((0, 1, len(program.columns)))
 
     def __call__(self, values: Mapping[str, Any], t: float) -> Array:
-        """`[1, len(program.columns)]` at step t, for a program without row state. values: never changed in place."""
+        """The line of step t, `[1, len(program.columns)]`, for a program without row state.
+
+        values: compared by identity, hence never to be changed in place.
+        """
         ahead = t - self._first
         if values is not self._values or not (0 <= ahead < len(self._lines) and ahead.is_integer()):
             steps = np.arange(t, t + self.STEPS)[:, None]

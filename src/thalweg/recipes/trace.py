@@ -11,7 +11,7 @@ from thalweg.recipes.options import AGREEMENT, OPTIONS
 
 @dataclass(frozen=True)
 class Instruction:
-    """`target = op(arguments)`; a name is an element's (`g`, `p`, a state), a column's (`_k0`, …) or a target's."""
+    """`target = op(arguments)`; an argument is an element (`g`, `p`, a state), column (`_k0`, …) or earlier target."""
 
     target: str
     op: str
@@ -20,10 +20,10 @@ class Instruction:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """What a structure computes, ready to be executed or emitted.
+    """The traced computation of a step variant, ready to be executed or emitted.
 
-    states, row_states: those that exist under this structure, in the rule's order.
-    inputs: the hyperparameters that it reads. measured: what it reads that is measured on whole tensors beforehand.
+    states, row_states: those that exist under this step variant, in the rule's order.
+    inputs: the hyperparameters that it reads. measured: the row values that it reads and that need whole tensors.
     columns: the row expressions that elements need, one table column each.
     row_updates: row state → its new value, a row expression.
     body: instructions in order. outputs: `p` and each state → the name that holds its new value.
@@ -40,13 +40,13 @@ class Program:
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """The names that hold outputs which are neither the parameter nor a state: their elements are counted."""
+        """Names of the outputs that are neither the parameter nor a state: their nonzero elements are counted."""
         return tuple(value for name, value in self.outputs.items() if name != "p" and name not in self.states)
 
 
 @cache
 def trace(structure: StepVariant) -> Program:
-    """The program of a structure. Called once each; the rule runs with symbols for everything but its flags."""
+    """Traces a step variant, once each; the rule runs with symbols for everything but its flags."""
     rule, leaves, rest = structure.rule, _state_leaves(structure), _rest(structure)
     p, after = step(structure, element("g"), element("p"), leaves, row("t"), rest)
     updates = {name: lift(value) for name, value in after.items()}
@@ -59,7 +59,7 @@ def trace(structure: StepVariant) -> Program:
 
 @cache
 def trace_agreement(structure: StepVariant) -> Program:
-    """What a cautious step must be told: an output that is no state, whose elements are counted; it moves nothing."""
+    """Traces the measurement of `agreement` for a cautious step: one counted output, no parameter or state changed."""
     of_step = trace(structure)
     symbol = agreement(structure, element("g"), element("p"), _state_leaves(structure), row("t"), _rest(structure))
     program = _program(structure, of_step.states, {AGREEMENT: lift(symbol)}, {})
@@ -71,7 +71,7 @@ def _state_leaves(structure: StepVariant) -> dict[str, Symbol]:
 
 
 def _rest(structure: StepVariant) -> dict[str, Symbol]:
-    """Numeric hyperparameters, and what is measured."""
+    """Symbols of the numeric hyperparameters and of the measured row values."""
     return {name: row(name) for name in (*_numeric(structure), *structure.measured)}
 
 
@@ -82,7 +82,7 @@ def _numeric(structure: StepVariant) -> list[str]:
 def _program(
     structure: StepVariant, states: tuple[str, ...], elements: Mapping[str, Symbol], row_updates: Mapping[str, Symbol]
 ) -> Program:
-    """elements: `p` or a state → its new value."""
+    """Emits the program of expressions. elements: output (`p`, a state or a counted one) → its new value."""
     emitter = _Emitter()
     outputs = {name: emitter.place(symbol) for name, symbol in elements.items()}
     read = {leaf.name for root in (*elements.values(), *row_updates.values()) for leaf in _leaves(root)}
@@ -122,7 +122,7 @@ def _leaves(root: Symbol) -> Iterator[Symbol]:
 
 
 class _Emitter:
-    """Places symbols in order of need, each once: row values as columns, the rest as instructions."""
+    """Emits symbols in dependency order, each once: row values as columns, all others as instructions."""
 
     def __init__(self) -> None:
         self.columns: list[Symbol] = []

@@ -1,1 +1,1 @@
-"""What a run leaves behind: immutable facts and the store that keeps them. No torch."""
+"""Records of runs and studies: immutable facts and the store that persists them. No torch."""

@@ -1,4 +1,4 @@
-"""Who works on a study: one program at a time, known by a lock that ends with its process, however that ends."""
+"""The lock of a study: one process at a time runs it. The system releases it when the process ends, also by a crash."""
 
 import os
 import time
@@ -9,12 +9,12 @@ from thalweg.errors import InputError
 
 try:
     import fcntl
-except ImportError:  # Windows: without locks
+except ImportError:  # Windows: no locking
     fcntl = None  # type: ignore[assignment]
 
 
 class Lock:
-    """Held from its making until `close`. Raises `InputError` where another program holds it."""
+    """Acquired by the constructor, released by `close`. Raises `InputError` if another process holds it."""
 
     def __init__(self, folder: Path, study: int) -> None:
         try:
@@ -39,12 +39,12 @@ class Lock:
 
 
 def folder(directory: Path, study: int) -> Path:
-    """Where a study keeps its lock and its checkpoints while it is in progress."""
+    """The folder of a study's lock and checkpoints while it is in progress."""
     return directory / "in-progress" / str(study)
 
 
 def running(folder: Path) -> str | None:
-    """The process that works on the study of this folder; `None` where none does."""
+    """The id of the process that runs the study of this folder; `None` if none does."""
     try:
         with (folder / "lock").open("a+") as file:
             return None if _taken(file) else _holder(file)
@@ -53,7 +53,7 @@ def running(folder: Path) -> str | None:
 
 
 def _taken_soon(file: IO[str]) -> bool:
-    """Whether it is had within a second: who only looks whether a study is running holds it for a moment."""
+    """Tries to lock for a second: `running` holds the lock for a moment to test it."""
     for _ in range(10):
         if _taken(file):
             return True

@@ -1,4 +1,4 @@
-"""The tables of the store, how old files become new ones, and how a file comes into being."""
+"""The tables of the store, their migrations, and the atomic creation of a store file."""
 
 import os
 import secrets
@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VERSION = 4
-PATIENCE = 60.0  # seconds that a write waits for another program's
+PATIENCE = 60.0  # seconds that a write waits for another process's
 TABLES = (
     """CREATE TABLE studies (
         id INTEGER PRIMARY KEY AUTOINCREMENT, started TEXT NOT NULL, finished TEXT, workload TEXT NOT NULL,
@@ -39,19 +39,19 @@ MIGRATIONS = {
         "CREATE UNIQUE INDEX place_of_run ON runs(study, place)",
         "DROP INDEX runs_of_study",
     ),
-    3: (  # a run neither measured its start nor said which hyperparameter its learning rate is
+    3: (  # a run of this version neither measured its start nor named the hyperparameter that is its learning rate
         "ALTER TABLE runs ADD COLUMN initial_validation_loss REAL",
         "ALTER TABLE runs ADD COLUMN loss_spread REAL",
         "ALTER TABLE runs ADD COLUMN rate TEXT",
     ),
 }
-"""Version → what makes it the next one."""
+"""Version → the statements that migrate it to the next one."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """The database at `path`, created where there is none, in today's version.
+    """Opens the database at `path`; creates it or migrates it to the current version if necessary.
 
-    Raises `sqlite3.Error` where it is none of ours, of a later version, or cannot be read or written.
+    Raises `sqlite3.Error` if it is not a Thalweg store, of a later version, or cannot be read or written.
     """
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     try:
@@ -68,13 +68,13 @@ def connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All of the writes within, or none."""
+    """A transaction: all of the writes within, or none."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
-        if db.in_transaction:  # a full disk ends it by itself
+        if db.in_transaction:  # SQLite has rolled back by itself if the disk is full
             with suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
         raise
@@ -86,7 +86,7 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    version = _version(db)  # anew: another program may have been first
+    version = _version(db)  # read again within the transaction: another process may have been first
     if version == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         _execute(db, TABLES)
         version = VERSION
@@ -104,9 +104,9 @@ def _execute(db: sqlite3.Connection, statements: tuple[str, ...]) -> None:
 
 
 def create(path: Path, fill: Callable[[sqlite3.Connection], object]) -> bool:
-    """Makes the file, and its directory, appear at once with what `fill` writes; `False` where it was there.
+    """Creates the file, and its directory, atomically with what `fill` writes; `False` if the file exists.
 
-    A directory that is there already is kept, with all that lies in it.
+    An existing directory is kept with its contents.
     """
     if path.exists():
         return False
@@ -135,7 +135,7 @@ def _file(path: Path, fill: Callable[[sqlite3.Connection], object]) -> bool:
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         _fill(hidden, fill)
-        os.link(hidden, path)  # unlike renaming, never over another program's
+        os.link(hidden, path)  # unlike a rename, never replaces another process's file
     except FileExistsError:
         return False
     finally:
@@ -150,4 +150,4 @@ def _fill(path: Path, fill: Callable[[sqlite3.Connection], object]) -> None:
         with transaction(db):
             fill(db)
     finally:
-        db.close()  # the last to close a file takes its log into it
+        db.close()  # the last connection to close writes the WAL into the file

@@ -1,4 +1,4 @@
-"""The store: every run's configuration, seed, curves and outcome in one SQLite file, inserted as it finishes."""
+"""The store: every run's configuration, seed, curve and outcome in one SQLite file, inserted when it finishes."""
 
 import errno
 import json
@@ -19,9 +19,9 @@ _RUN = tuple(f.name for f in fields(RunRecord) if f.name != "curve")
 
 
 class Store:
-    """The studies of one directory. Several programs may write at once. Use it in one thread, and close it.
+    """The studies of one directory. Several processes may write at once. Use it in one thread, and close it.
 
-    Raises `InputError` where the file cannot be opened, read or written, or is another program's.
+    Raises `InputError` if the file cannot be opened, read or written, or is not a Thalweg store.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -37,7 +37,7 @@ class Store:
 
     @classmethod
     def begin(cls, directory: Path, study: StudyRecord) -> "tuple[Store, int]":
-        """The store of a directory with a new study, and its id; where it is new, both appear at once."""
+        """Adds a study to a directory: (store, study id). A new store is created atomically with the study in it."""
         created, path = False, directory / STORE
         try:
             created = schema.create(path, lambda db: _register(db, study))
@@ -50,7 +50,7 @@ class Store:
         self._db.close()
 
     def add(self, study: int, runs: Mapping[int, RunRecord]) -> None:
-        """Inserts finished runs, by their place in the study's course; all or none."""
+        """Inserts finished runs by their position in the study; all or none."""
         names = ", ".join(("study", "place", *_RUN))
         insert = f"INSERT INTO runs ({names}) VALUES ({', '.join('?' * (2 + len(_RUN)))})"
         with self._writing():
@@ -61,23 +61,23 @@ class Store:
                 self._db.executemany("INSERT INTO measurements VALUES (?, ?, ?, ?, ?)", curve)
 
     def select(self, study: int, selection: Mapping[str, Any]) -> None:
-        """Notes what tuning chose; it is written before the test split is first read."""
+        """Stores the selection made by tuning, before the test split is first read."""
         self._set(study, selection=json.dumps(selection))
 
     def answer(self, study: int, answers: Sequence[int]) -> None:
-        """Notes what the clock has answered so far."""
+        """Stores the budget clock's answers so far, which a resumed study repeats."""
         self._set(study, answers=json.dumps(list(answers)))
 
     def note(self, study: int, record: StudyRecord) -> None:
-        """Puts the record as it is now in place of the one before."""
+        """Replaces the study's record."""
         self._set(study, record=json.dumps(asdict(record)))
 
     def advance(self, study: int, progress: Progress) -> None:
-        """Notes how far the study is."""
+        """Stores the study's progress."""
         self._set(study, progress=json.dumps(asdict(progress)), seconds=progress.seconds)
 
     def finish(self, study: int, record: StudyRecord, verdict: str) -> None:
-        """Notes the answer, and the record with what came up on the way (its notes)."""
+        """Stores the verdict and the record with its final notes, and marks the study finished."""
         self._set(study, finished=_now(), record=json.dumps(asdict(record)), verdict=verdict)
 
     def delete(self, study: int) -> None:
@@ -87,42 +87,42 @@ class Store:
             self._db.execute("DELETE FROM studies WHERE id = ?", (study,))
 
     def study(self, study: int) -> StudyRecord:
-        """A study's record. Raises `InputError` where there is none of that id."""
+        """A study's record. Raises `InputError` for an unknown id."""
         return _record(self._row(study, "record")[0])
 
     def verdict(self, study: int) -> str | None:
-        """A finished study's answer; `None` where it is not finished."""
+        """A finished study's verdict; `None` if it is unfinished."""
         verdict: str | None = self._row(study, "verdict")[0]
         return verdict
 
     def answers(self, study: int) -> list[int]:
-        """What the clock has answered so far."""
+        """The budget clock's answers so far."""
         return [int(answer) for answer in json.loads(self._row(study, "answers")[0])]
 
     def progress(self, study: int) -> Progress:
-        """How far the study is, or was when it was last heard of."""
+        """The study's progress when last stored."""
         return Progress(**json.loads(self._row(study, "progress")[0]))
 
     def runs(self, study: int) -> list[RunRecord]:
-        """The study's finished runs, in the order of its course."""
+        """The study's finished runs, by ascending position."""
         return [run for _, run in self._runs(study)]
 
     def placed(self, study: int) -> dict[int, RunRecord]:
-        """The study's finished runs by their place. Raises `InputError` where they have none."""
+        """The study's finished runs by position. Raises `InputError` if they have none (an earlier version's study)."""
         runs = self._runs(study)
         if any(place is None for place, _ in runs):
             raise InputError(f"Study {study} was begun by an earlier Thalweg and cannot go on; begin it anew.")
         return dict(runs)
 
     def latest(self) -> int:
-        """The newest study's id. Raises `InputError` where there is none."""
+        """The newest study's id. Raises `InputError` if the store is empty."""
         newest = self._query("SELECT max(id) FROM studies")[0][0]
         if newest is None:
             raise InputError(f"The store {self.path} holds no study; begin one with thalweg compare.")
         return int(newest)
 
     def summaries(self) -> list[Summary]:
-        """Every study in few words, the oldest first."""
+        """A summary of every study, oldest first."""
         rows = self._query(
             "SELECT id, started, finished, record, progress, (SELECT count(*) FROM runs WHERE study = studies.id)"
             " FROM studies ORDER BY id"
@@ -202,7 +202,7 @@ def _plain(value: Any) -> Any:
 
 
 def _tuple(value: Any) -> Any:
-    """Lists, which JSON makes of tuples, as the tuples that they were."""
+    """Converts lists back to tuples: JSON has no tuples."""
     return tuple(_tuple(v) for v in value) if isinstance(value, list) else value
 
 

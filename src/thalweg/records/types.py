@@ -1,4 +1,4 @@
-"""What a run and a study leave behind: immutable facts, without torch."""
+"""Immutable records of runs and studies, without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,15 +6,14 @@ from typing import Any, Literal
 
 Role = Literal["tuning", "confirmation", "defaults"]
 Round = Literal["coarse", "extension", "fine", "search", "confirmation"]
-NOISE = 2.0  # standard deviations between batches that a loss must rise by to count as worse
+NOISE = 2.0  # a loss counts as worse if it rose by more than this many standard deviations between batches
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured after `step` steps.
+    """Measured values after `step` steps; a value that is not finite is `None`.
 
-    train_loss: sample-weighted mean of the losses since the measurement before, each taken before its update.
-    A value that is not finite is `None`.
+    train_loss: sample-weighted mean of the losses since the previous measurement, each taken before its update.
     """
 
     step: int
@@ -29,13 +28,13 @@ class RunRecord:
 
     contender: str  # the name on the leaderboard
     optimizer: str  # the optimizer's name in the catalogue, or where it is imported from
-    hyperparameters: Mapping[str, Any]  # everything that is not the published default, and the learning rate
+    hyperparameters: Mapping[str, Any]  # the learning rate, and all values other than the published defaults
     learning_rate: float | None
     seed: int
     role: Role
     curve: tuple[Measurement, ...]  # in ascending step; ends where the run diverged
-    steps: int  # that the run was to train
-    round: Round = "coarse"  # which part of the protocol asked for it
+    steps: int  # planned; fewer were taken if the run broke off
+    round: Round = "coarse"  # the stage of the protocol that planned it
     initial_loss: float | None = None  # loss of the first batch, before any update
     initial_validation_loss: float | None = None  # over the validation split, before any update
     loss_spread: float | None = None  # standard deviation of batches' losses there; `None` before protocol 3
@@ -46,12 +45,12 @@ class RunRecord:
     seconds: float = 0.0  # this run's share of the wall-clock time of the population it trained in
     memory: int = 0  # bytes of its parameters, gradients and optimizer state
     execution: str = ""  # how it was trained: "population of 32", "loop: <why>"
-    rate: str | None = None  # which of its hyperparameters is the learning rate; `None` also before protocol 3
-    failure: str = ""  # why it could not be trained to its end, where it is not that it diverged
+    rate: str | None = None  # the name of the learning-rate hyperparameter; `None` also before protocol 3
+    failure: str = ""  # why it could not be trained to its end, other than divergence
 
     @property
     def validation_metric(self) -> float | None:
-        """The validation metric at the end of training; `None` if diverged."""
+        """The validation metric at the end of training; `None` if the run did not reach it."""
         return self.curve[-1].validation_metric if self.curve and not self.broke else None
 
     @property
@@ -64,10 +63,10 @@ class RunRecord:
         """Whether the run ended worse than it began, on the same data, by more than the noise of batches.
 
         The validation loss rose above the one before the first update, and the last measured training loss above the
-        first batch's, each by more than `NOISE` standard deviations between batches. One alone says too little: the
-        first batch may be an easy one, and the validation loss of a model that overfits rises while it learns.
+        first batch's, each by more than `NOISE` standard deviations between batches. Either one is too little
+        evidence: the first batch may be easy, and an overfitting model's validation loss rises while it learns.
 
-        A run of protocol 2 or before, which did not measure its start, worsened where its last measured training loss
+        A run of protocol 2 or before, which did not measure its start, worsened if its last measured training loss
         is above the first batch's.
         """
         if not self.curve:
@@ -85,13 +84,13 @@ class RunRecord:
 
 
 def _rose(before: float | None, after: float | None, noise: float) -> bool:
-    """`False` where one of them is not known."""
+    """Whether a loss rose by more than `noise`; `False` if either value is unknown."""
     return before is not None and after is not None and after > before + noise
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """One whole comparison: what was asked, where it ran, what came of it."""
+    """One comparison: its settings, its environment, and its notes."""
 
     workload: str
     metric: str
@@ -104,23 +103,23 @@ class StudyRecord:
     samples: Mapping[str, int]  # split → number of samples
     parameters: int  # of the model
     contenders: tuple[str, ...]
-    learning_rates: Mapping[str, tuple[float, ...]]  # contender → the coarse grid, or the rates that were given
-    refined: int | None  # rates per decade that follow around the best; `None` where none do
+    learning_rates: Mapping[str, tuple[float, ...]]  # contender → the coarse grid, or the user's rates
+    refined: int | None  # rates per decade of the fine grid around the best; `None` if there is none
     tuning_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]
     protocol: int
-    caps: Mapping[str, float | None]  # what tuning one contender may take: "runs", "steps", "seconds"
+    caps: Mapping[str, float | None]  # tuning limits per contender: "runs", "steps", "seconds"
     environment: Mapping[str, Any]  # versions, machine, threads
     plan: Mapping[str, Any] = field(default_factory=dict)  # how the runs were executed
     notes: tuple[str, ...] = ()  # what the study gave up, cut short or extended, a sentence each
-    request: Mapping[str, Any] = field(default_factory=dict)  # what was asked, to go on from where it stopped
-    drop_last: bool = False  # whether an epoch's short last batch was left out
+    request: Mapping[str, Any] = field(default_factory=dict)  # the arguments of `compare`, for `resume`
+    drop_last: bool = False  # whether an epoch's short last batch was dropped
     content: Mapping[str, str] = field(default_factory=dict)  # "data", "model", "loss" → a hash of each
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is."""
+    """The progress of a study."""
 
     stage: str = ""
     runs: int = 0  # of the stage
@@ -130,7 +129,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """A study in few words. `runs`: how many have finished; times are in UTC, ISO 8601."""
+    """A summary of a study. `runs`: the number of finished runs; times are in UTC, ISO 8601."""
 
     id: int
     started: str

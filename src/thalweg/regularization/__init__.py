@@ -1,1 +1,1 @@
-"""What restrains training beside the rule: decay, clipped gradients, masks, averages of the weights."""
+"""Modifiers around a rule: weight decay, gradient clipping, masks, cautious updates, weight averages."""

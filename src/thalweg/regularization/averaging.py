@@ -1,4 +1,4 @@
-"""Averages of the weights over training. Elementwise; each is a second copy of the parameter that begins as it is."""
+"""Weight averages over training. Elementwise; each starts as a copy of the parameter."""
 
 from thalweg.numerics import Value, where
 
@@ -6,7 +6,7 @@ from thalweg.numerics import Value, where
 def lookahead(parameter: Value, slow: Value, t: Value, every: Value, share: Value) -> tuple[Value, Value]:
     """(parameter, slow weights) after step t: at every `every`-th, slow ← slow + share·(p - slow) and p ← slow.
 
-    The rule's own state stays as it is. Zhang et al. 2019, arXiv:1907.08610, Algorithm 1.
+    The rule's own state is unchanged. Zhang et al. 2019, arXiv:1907.08610, Algorithm 1.
     """
     meets = t % every == 0
     slow = where(meets, slow + share * (parameter - slow), slow)
@@ -14,5 +14,5 @@ def lookahead(parameter: Value, slow: Value, t: Value, every: Value, share: Valu
 
 
 def moving(average: Value, parameter: Value, decay: Value) -> Value:
-    """The exponential moving average of the parameter. It begins as the parameter, and so needs no correction."""
+    """The exponential moving average of the parameter. It starts as the parameter, and so needs no bias correction."""
     return decay * average + (1 - decay) * parameter

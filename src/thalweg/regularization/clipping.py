@@ -1,4 +1,4 @@
-"""Clipping of gradients. Norms and factors are one value a tensor; adaptive clipping takes whole tensors."""
+"""Gradient clipping. Norms and factors are one value per tensor; adaptive clipping takes whole tensors."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from thalweg.numerics import Value, clip, maximum, minimum
 from thalweg.regularization.units import norm
 
 SMALLEST = 1e-3
-"""The norm that a unit's parameters have at least when adaptive clipping compares: zeros could never be trained."""
+"""Lower bound of a unit's parameter norm in adaptive clipping: parameters at zero could never be trained otherwise."""
 
 
 NOTHING = 1e-30
-"""The norm that a gradient has at least when it is divided by: that of zeros stays one that autograd can follow."""
+"""Lower bound of a gradient norm used as divisor: a zero gradient stays differentiable by autograd."""
 
 
 def by_value(gradient: Value, limit: Value) -> Value:
@@ -19,7 +19,7 @@ def by_value(gradient: Value, limit: Value) -> Value:
 
 
 def norm_factor(norm: Value, limit: Value) -> Value:
-    """What all gradients are multiplied by so that their common norm is at most `limit`.
+    """The factor that scales gradients of joint norm `norm` down to at most `limit`.
 
     The 1e-6 is `torch.nn.utils.clip_grad_norm_`'s. Pascanu et al. 2013, arXiv:1211.5063.
     """
@@ -29,7 +29,7 @@ def norm_factor(norm: Value, limit: Value) -> Value:
 def adaptive(gradients: Any, parameters: Any, limit: Any) -> Any:
     """Each unit's gradient scaled down to at most `limit` times its parameters' norm, in tensors `[rows, …]`.
 
-    Brock et al. 2021, arXiv:2102.06171, equation 3. They leave the last layer out: give it a param group without.
+    Brock et al. 2021, arXiv:2102.06171, equation 3. They exclude the last layer: do so by a param group of its own.
     """
     allowed = limit * maximum(norm(parameters), SMALLEST)
     return gradients * minimum(allowed / maximum(norm(gradients), NOTHING), 1.0)

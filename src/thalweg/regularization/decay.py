@@ -9,12 +9,12 @@ def coupled(gradient: Value, parameter: Value, strength: Value) -> Value:
 
 
 def decoupled(parameter: Value, rate: Value, strength: Value) -> Value:
-    """p shrunk by rate·strength beside the rule (Loshchilov & Hutter 2017, arXiv:1711.05101)."""
+    """p·(1 - rate·strength), outside of the rule (Loshchilov & Hutter 2017, arXiv:1711.05101)."""
     return (1 - rate * strength) * parameter
 
 
 def independent(parameter: Value, strength: Value) -> Value:
-    """p shrunk by the strength alone, whatever the learning rate is (Wortsman et al. 2023, arXiv:2309.14322).
+    """p·(1 - strength), independent of the learning rate (Wortsman et al. 2023, arXiv:2309.14322).
 
     Theirs, as Loshchilov & Hutter's, also follows the schedule's multiplier; here a schedule may drive the strength.
     """

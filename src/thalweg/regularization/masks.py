@@ -1,4 +1,4 @@
-"""Masks: parameters held at zero."""
+"""Masks: parameters fixed at zero."""
 
 from thalweg.numerics import Value
 

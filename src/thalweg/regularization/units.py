@@ -1,14 +1,14 @@
-"""Units of stacked tensors `[rows, units, …]`: what one output is computed by. A vector `[rows, n]` is one unit.
+"""Norms and means over the units of stacked tensors `[rows, units, …]`: a unit is the weights of one output.
 
-These take tensors only: a mean or norm is of more than one element.
+A vector `[rows, n]` is one unit. Tensors only: a mean or norm reduces over several elements.
 """
 
 from typing import Any
 
 
 def norm(x: Any) -> Any:
-    """The norm of each unit, of a shape that broadcasts with x. That of a single number is its size."""
-    import torch  # here: optimizers can be named without it
+    """The norm of each unit, in a shape that broadcasts with x; of scalars `[rows]`, the absolute value."""
+    import torch  # lazy: listing optimizers must not need torch
 
     if x.ndim == 1:
         return x.abs()

@@ -1,1 +1,1 @@
-"""Records and analysis → tables and one HTML page. Figures are data until the last file. No torch."""
+"""Renders records and analysis as tables and one HTML page. Figures are plain data until rendered. No torch."""

@@ -1,4 +1,4 @@
-"""What the page says in words: its key facts, and what each chart shows."""
+"""Texts of the page: key facts, and titles and labels of the charts."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ Pairs = list[tuple[str, str]]
 
 
 def key_facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Pairs:
-    """The study at a glance."""
+    """Key facts of the study as (name, text)."""
     samples = " · ".join(f"{count:,} {split}" for split, count in study.samples.items())
     fresh = f" + {len(study.confirmation_seeds)} fresh" if study.confirmation_seeds else ""
     return [
@@ -28,13 +28,13 @@ def key_facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Pairs:
 
 
 def _length(study: StudyRecord) -> str:
-    """How long a run trains: whole epochs, or steps."""
+    """Length of a run in words: epochs if it is a whole number of them, else steps."""
     epochs, rest = divmod(study.steps, study.steps_per_epoch)
     return several(study.steps, "step") if rest else several(epochs, "epoch")
 
 
 def sweep_title(whole: Sweep) -> str:
-    """The leader's plateau, and how many diverge somewhere."""
+    """The first contender's plateau, and the number of optimizers that diverge at some rate."""
     diverging = sum(any(spot.diverged for spot in panel.spots) for panel in whole.panels)
     lead = _plateau(whole.panels[0])
     if not diverging:
@@ -54,7 +54,7 @@ def _plateau(panel: Panel) -> str:
 
 
 def panel_label(study: StudyRecord, panel: Panel) -> str:
-    """A panel in one line: what was chosen, and what the chart shows of it."""
+    """A panel's label: the metric at the chosen rate, that rate, and whether the best lies on an edge."""
     if panel.chosen is None:
         return "no rate let every seed finish"
     edge = f", the best is the {panel.edge} tried" if panel.edge else ""
@@ -63,14 +63,14 @@ def panel_label(study: StudyRecord, panel: Panel) -> str:
 
 
 def spots(study: StudyRecord, panel: Panel) -> str:
-    """A panel's means, and where runs diverged, for those who do not see it."""
+    """Text alternative of a panel: its means, and the rates where runs diverged."""
     means = [f"{value(study, s.mean)} at {rate(s.rate)}" for s in panel.spots if s.mean is not None]
     failed = [f"{s.diverged} of {s.runs} diverged at {rate(s.rate)}" for s in panel.spots if s.diverged]
     return "; ".join([*means, *failed])
 
 
 def curves_title(study: StudyRecord, rows: Sequence[Row]) -> str:
-    """Who reaches the target first; without a target, where the leader ends."""
+    """The optimizers that reach the target first; without a target, the first contender's final metric."""
     timed = [row for row in rows if row.steps_to_target is not None and row.reached == row.runs]
     if study.target is not None and timed:
         least = min(row.steps_to_target for row in timed if row.steps_to_target is not None)
@@ -85,5 +85,5 @@ def curves_title(study: StudyRecord, rows: Sequence[Row]) -> str:
 
 
 def metric_heading(study: StudyRecord) -> str:
-    """`Accuracy against learning rate`."""
+    """Heading of the panels, such as `Accuracy against learning rate`."""
     return f"{capital(study.metric)} against learning rate"

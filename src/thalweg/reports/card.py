@@ -1,4 +1,4 @@
-"""The card of one optimizer: what it computes, what it takes, how conventions differ, what it costs, when to use it."""
+"""The card of one optimizer: recurrence, hyperparameters with defaults by convention, memory, and when to use it."""
 
 import inspect
 import itertools
@@ -16,9 +16,9 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Card:
-    """What stands on it, as text. heads, rows: the table of hyperparameters, with the default of each convention.
+    """Contents of a card as text. heads, rows: the table of hyperparameters, with the default of each convention.
 
-    options: the hyperparameters that every optimizer has beside those, a line each.
+    options: the hyperparameters common to all optimizers, one row each.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Card:
 
 
 def card(recipe: Recipe) -> Card:
-    """All of it is read off the recipe: nothing is written twice."""
+    """Derives a card from the recipe and its rule's docstring."""
     recurrence, remarks = _parts(recipe)
     by = [recipe.under(convention) for convention in recipe.conventions]
     own = recipe.rule.hyperparameters.values()
@@ -57,7 +57,7 @@ def card(recipe: Recipe) -> Card:
 
 
 def _parts(recipe: Recipe) -> tuple[str, str]:
-    """The recurrence, which stands indented in the docstring where sentences follow it, and those sentences."""
+    """(recurrence, remarks) from the rule's docstring, where the recurrence is indented if remarks follow."""
     text = (inspect.getdoc(recipe.rule.function) or "").partition("\n")[2].strip("\n")
     lines = text.split("\n")
     first_gap = lines.index("") if "" in lines else len(lines)
@@ -82,7 +82,7 @@ def _value(value: float | bool | None) -> str:
 
 
 def _memory(recipe: Recipe) -> str:
-    """`"2 numbers a parameter (exp_avg, exp_avg_sq); 3 with amsgrad"`."""
+    """State size, such as `"2 numbers a parameter (exp_avg, exp_avg_sq); 3 with amsgrad"`."""
     least = _states(recipe, {})
     said = f"{len(least)} number{'s' * (len(least) != 1)} a parameter"
     said += f" ({', '.join(least)})" if least else ""
@@ -102,7 +102,7 @@ def _states(recipe: Recipe, given: dict[str, float | bool]) -> tuple[str, ...]:
 
 
 def as_text(of: Card) -> str:
-    """The card for a terminal, at most 120 characters wide where its sentences allow."""
+    """The card for a terminal; sentences are wrapped at 118 characters."""
     heading = f"{of.name}: {of.title}" + (f"  ({of.drop_in})" if of.drop_in else "")
     told = [*filter(None, [of.remarks]), f"When: {of.when}", f"Memory: {of.memory}.", f"Paper: {of.paper}."]
     sentences = "\n".join(textwrap.fill(sentence, 118, subsequent_indent="  ") for sentence in told)

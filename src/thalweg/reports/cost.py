@@ -1,4 +1,4 @@
-"""What tuning and training each optimizer cost, and what failed, as a section of the page."""
+"""The page's section on the costs and failures of each optimizer."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from thalweg.reports.figures.formatting import MISSING, duration, memory, pace
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup
 
-LONGEST = 160  # characters of a reason; the JSON has all of it
+LONGEST = 160  # maximum characters of a failure reason on the page; the JSON has the full text
 HEADS = ("tuning runs", "tuning steps", "tuning time", "time per step", "memory", "diverged")
 
 
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
-    """What every optimizer spent of its cap."""
+    """The section: use of the tuning cap, time per step, memory and failures per optimizer."""
     lines = [(row.contender, _cells(study, row)) for row in rows]
     chosen = pick(rows)
     heads = [*map(heading, HEADS), heading("what went wrong", "words")]
@@ -26,7 +26,7 @@ def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
 
 
 def cap(study: StudyRecord) -> str:
-    """What tuning one optimizer may take, in words: `51 runs, 860,880 steps and 2 min 00 s`; empty without a cap."""
+    """The tuning cap of one optimizer in words: `51 runs, 860,880 steps and 2 min 00 s`; empty without a cap."""
     runs, steps, seconds = (study.caps.get(name) for name in ("runs", "steps", "seconds"))
     parts = [
         several(round(runs), "run") if runs is not None else "",
@@ -67,7 +67,7 @@ def _cells(study: StudyRecord, row: Row) -> list[Markup]:
 
 
 def _rest(unspent: float | None) -> str:
-    """What is left of a cap of runs or steps."""
+    """The unspent part of a cap of runs or steps, in words."""
     if unspent is None:
         return ""
     if unspent == 0:
@@ -82,7 +82,7 @@ def _time_left(unspent: float | None) -> str:
 
 
 def failures(row: Row) -> str:
-    """`12 diverged; 2 failed: out of memory`; a dash where all went well."""
+    """Failures with counts, such as `12 diverged; 2 failed: out of memory`; a dash without any."""
     if not row.trained:
         return "no run was trained"
     return "; ".join(f"{count:,} {_told(reason)}" for reason, count in row.failures.items()) or MISSING

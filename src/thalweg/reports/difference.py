@@ -1,4 +1,4 @@
-"""What changed between two studies: a table on a terminal, plain lines elsewhere, a sentence, plain data."""
+"""Renders the difference of two studies as a terminal table, plain lines, a sentence, or plain data."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ STYLES = {"worse": "bold red", "better": "bold green"}
 
 
 def cells(found: Difference) -> tuple[list[str], list[list[str]]]:
-    """(headings, one line of cells a contender that both studies have). The last says `better` or `worse` only where
-    that is significant, and `-` where it is not.
+    """(headings, one list of cells per contender of both studies). The last cell is `better` or `worse` where
+    significant, `-` where not, and `not judged` where not testable.
     """
     heads = [
         "optimizer",
@@ -57,7 +57,7 @@ def _score(study: StudyRecord, side: Arm) -> str:
 
 
 def _amount(study: StudyRecord, change: Change) -> str:
-    """`−1.2 ± 0.4`, accuracies in points."""
+    """The change with its margin, such as `−1.2 ± 0.4`; accuracies in points."""
     if change.difference is None:
         return "-"
     _, within, margin = number(study, change.difference).partition(" ± ")
@@ -71,12 +71,12 @@ def _seeds(change: Change) -> str:
 
 
 def lines(found: Difference) -> list[str]:
-    """One line a contender, whatever its width."""
+    """One line per contender, not wrapped."""
     return aligned(*cells(found), left=2)
 
 
 def table(found: Difference) -> "Table":
-    """The same for a terminal; what changed significantly stands out."""
+    """The table for a terminal, with significant changes highlighted."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -92,7 +92,7 @@ def table(found: Difference) -> "Table":
 
 
 def told(found: Difference) -> list[str]:
-    """What was asked differently and what was chosen differently, a line each: `batch size: 64 → 128`."""
+    """Settings and chosen hyperparameters that differ, one line each: `batch size: 64 → 128`."""
     differing = [_contenders(found)] if found.came or found.went else []
     for asked in found.asked:
         if asked.field != "contenders":
@@ -108,7 +108,7 @@ def _contenders(found: Difference) -> str:
 
 
 def _chosen(change: Change) -> Iterator[str]:
-    """But for the learning rate, which has its column."""
+    """Lines for a changed optimizer or chosen hyperparameter, except the learning rate, which has its own column."""
     before, after = change.before, change.after
     if before.optimizer != after.optimizer and before.optimizer and after.optimizer:
         yield f"{change.contender}: optimizer {before.optimizer} {ARROW} {after.optimizer}"
@@ -127,12 +127,13 @@ def _shown(value: Any) -> str:
 
 
 def _in_a_row(values: Sequence[Any]) -> bool:
-    """Three or more whole numbers that follow one another, as seeds do."""
+    """Whether the values are three or more consecutive integers, such as seeds."""
     return len(values) > 2 and isinstance(values[0], int) and values == list(range(values[0], values[0] + len(values)))
 
 
 def closing(found: Difference) -> str:
-    """The answer: `Nothing changed significantly.`, or which contenders are better or worse; and who was not judged."""
+    """The conclusion: contenders significantly better or worse, or `Nothing changed significantly.`, and those not
+    tested."""
     moved = [change for change in found.changes if change.significant]
     sentences = [_moved(found, [c for c in moved if c.direction == way], way) for way in ("worse", "better")]
     unjudged = [change.contender for change in found.changes if not change.judged]
@@ -157,7 +158,7 @@ def _moved(found: Difference, changes: Sequence[Change], way: str) -> str:
 
 
 def facts(found: Difference) -> dict[str, Any]:
-    """All of it as data that JSON can hold. Numbers that do not exist are `None`; scores are in the metric's unit."""
+    """The difference as JSON data. Missing or non-finite numbers are `None`; scores are in the metric's unit."""
     data: dict[str, Any] = {
         "workload": found.after.workload,
         "metric": found.after.metric,

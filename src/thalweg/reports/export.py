@@ -1,4 +1,4 @@
-"""A study as files for other programs: CSV, Parquet or JSON."""
+"""Exports a study as CSV, Parquet or JSON."""
 
 import json
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = ("csv", "parquet", "json")
-FORMULA = "=+-@＝＋－＠"  # a spreadsheet computes a cell that begins with one of these
+FORMULA = "=+-@＝＋－＠"  # a spreadsheet evaluates a cell that begins with one of these
 GUARD = "'"
 
 
 def export(study: StudyRecord, runs: Sequence[RunRecord], format: str, path: Path) -> tuple[Path, ...]:
-    """Writes a study's runs for other programs; returns the files, that at `path` first.
+    """Writes a study's runs in `format`; returns the files written, the one at `path` first.
 
-    `json` is one file with everything, the study too. `csv` and `parquet` have one row a run at `path`
-    (`frames.runs_frame`), and one row a measurement in `<stem>-curves.<format>` beside it (`frames.curves_frame`).
-    Every file is written whole or not at all, and the one at `path` last.
+    `json` writes one file with the study and all runs. `csv` and `parquet` write one row per run at `path`
+    (`frames.runs_frame`), and one row per measurement to `<stem>-curves.<format>` in the same directory
+    (`frames.curves_frame`). Every file is written atomically, the one at `path` last.
 
-    In CSV an empty cell is what is missing, and numbers have all their digits. A text that a spreadsheet would run as
-    a formula, because it begins with = + - or @, also behind blanks, gets an apostrophe before it, as does one that
-    begins with an apostrophe: take the first apostrophe off to get the text back. In JSON and in JSON text, numbers
-    that are not finite are null.
+    In CSV an empty cell is a missing value, and numbers have all their digits. Text that a spreadsheet would evaluate
+    as a formula, because it begins with = + - or @ (also after blanks), is prefixed with an apostrophe, as is text that
+    begins with an apostrophe: strip the first apostrophe to recover it. In JSON, and in JSON text within cells,
+    non-finite numbers are null.
 
     Raises:
-        InputError: another format, a path that cannot be written, or Parquet without pyarrow.
+        InputError: unknown format, a path that cannot be written, or Parquet without pyarrow.
     """
     if format not in FORMATS:
         raise InputError(f"There is no format {format!r} to export to. {suggest(format, FORMATS)}")
@@ -54,7 +54,7 @@ def as_json(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
 
 
 def csv_of(frame: "pd.DataFrame") -> str:
-    """Comma-separated, with a line of headings, `\\n` at the ends of lines, and no text that is a formula."""
+    """CSV text with a header row, `\\n` line ends, and formulas escaped by an apostrophe."""
     guarded = frame.copy()
     for name in frame.columns:
         if frame[name].dtype == "string":
@@ -63,7 +63,7 @@ def csv_of(frame: "pd.DataFrame") -> str:
 
 
 def parquet_of(frame: "pd.DataFrame") -> bytes:
-    """With the types of the table. Raises `InputError` where pyarrow is missing or too old."""
+    """Parquet bytes with the frame's dtypes. Raises `InputError` where pyarrow is missing or too old."""
     out = BytesIO()
     try:
         frame.to_parquet(out, engine="pyarrow", index=False)
@@ -80,7 +80,7 @@ def _guarded(text: str) -> str:
 
 
 def _written(files: Sequence[tuple[Path, str | bytes]]) -> tuple[Path, ...]:
-    """The first last, so that where it is new the others are there."""
+    """Writes the first file last, so that its presence implies that of the others."""
     for path, content in reversed(files):
         try:
             write(path, content)

@@ -1,4 +1,4 @@
-"""A study's results as plain data: for JSON, for pandas, for other programs."""
+"""A study's results as plain data, for JSON and pandas."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def facts(study: StudyRecord, rows: Sequence[Row], verdict: str) -> dict[str, Any]:
-    """What `--json` writes. Numbers that do not exist are `None`."""
+    """The contents of `--json`. Missing or non-finite numbers are `None`."""
     chosen = pick(rows)
     found: dict[str, Any] = {
         "workload": study.workload,
@@ -44,7 +44,7 @@ def facts(study: StudyRecord, rows: Sequence[Row], verdict: str) -> dict[str, An
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold: lists, dictionaries, and `None` for numbers that are not finite."""
+    """Converts to JSON types: tuples become lists, mappings dictionaries, non-finite numbers `None`."""
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -53,7 +53,7 @@ def plain(value: Any) -> Any:
 
 
 def _facts_of(row: Row) -> dict[str, Any]:
-    """The place on the leaderboard, and what tuning tried."""
+    """Rank, scores and the configurations tried in tuning."""
     choice, defaults = row.choice, bounds(row.defaults)
     read = defaults if row.split == "test" else None
     return {
@@ -98,7 +98,7 @@ def _tried(point: Point) -> dict[str, Any]:
 
 
 def _trust_of(row: Row) -> dict[str, Any]:
-    """How far the place can be trusted."""
+    """Reliability of the rank: overfitting, winner's curse, late gain, failures, sensitivity, stars."""
     late = row.late_gain
     return {
         "iqm": row.iqm,
@@ -117,7 +117,7 @@ def _cost_of(row: Row) -> dict[str, Any]:
 
 
 def dataframe(rows: Sequence[Row]) -> "pd.DataFrame":
-    """The leaderboard as a table, best first; intervals as three columns each."""
+    """The leaderboard as a DataFrame, best first; each interval is three columns."""
     import pandas as pd
 
     return pd.DataFrame([_flat(row) for row in rows])
@@ -156,7 +156,7 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def bounds(interval: Interval | None) -> dict[str, float] | None:
-    """`None` where there is no value at all."""
+    """An interval's mean and ends; `None` where it covers no value."""
     if interval is None or not interval.count:
         return None
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}

@@ -1,4 +1,4 @@
-"""A study's runs as two tables: a row a run, and a row a measurement."""
+"""A study's runs as two DataFrames: one row per run, and one row per measurement."""
 
 import json
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ TYPES = {
     "test_metric": "Float64", "best_test_metric": "Float64", "seconds": "Float64", "train_loss": "Float64",
     "validation_loss": "Float64", "diverged": "boolean",
 }  # fmt: skip
-"""Column → its type in pandas; text where it is not named. All of them know what is missing."""
+"""Column → its pandas dtype, all nullable; unlisted columns are strings."""
 
-IDENTITY = ("contender", "role", "seed", "learning_rate")  # of a run, beside its number, in the table of curves
+IDENTITY = ("contender", "role", "seed", "learning_rate")  # columns of the curves that identify a run, after its number
 
 
 def runs_frame(study: StudyRecord, runs: Sequence[RunRecord]) -> "pd.DataFrame":
-    """A row a run, in the order of `runs`.
+    """One row per run, in the order of `runs`.
 
-    `run` counts from 1 and is the key to the curves. Every hyperparameter that any run sets is a column
-    `hyperparameter_<name>`, missing where a run leaves it at its published default: numbers, or booleans, or, where a
-    value is neither, JSON text in the whole column. The other columns are the fields of `RunRecord`.
+    `run` counts from 1 and is the key to the curves. Every hyperparameter set by any run is a column
+    `hyperparameter_<name>`, missing where a run uses the published default: a numeric or boolean column, or JSON text
+    throughout if any value is neither. The other columns are the fields of `RunRecord`.
     """
     names = [f.name for f in fields(RunRecord) if f.name not in ("hyperparameters", "curve")]
     data: dict[str, list[Any]] = {
@@ -44,7 +44,7 @@ def runs_frame(study: StudyRecord, runs: Sequence[RunRecord]) -> "pd.DataFrame":
 
 
 def curves_frame(runs: Sequence[RunRecord]) -> "pd.DataFrame":
-    """A row a measurement, in the order of the runs and then of steps, with the number of its run and whose it is."""
+    """One row per measurement, ordered by run and step, with the run's number and `IDENTITY`."""
     rows = [(number, run, m) for number, run in enumerate(runs, 1) for m in run.curve]
     data: dict[str, list[Any]] = {
         "run": [number for number, _, _ in rows],
@@ -60,7 +60,7 @@ def _hyperparameters(runs: Sequence[RunRecord]) -> list[tuple[str, list[Any], st
 
 
 def _typed(name: str, values: list[Any]) -> tuple[str, list[Any], str]:
-    """The column with the narrowest type that holds all of its values."""
+    """(name, values, dtype) with the narrowest dtype that holds all values."""
     known = [value for value in values if value is not None]
     if all(isinstance(value, bool) for value in known):
         return name, values, "boolean"

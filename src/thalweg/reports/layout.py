@@ -1,30 +1,30 @@
-"""What the page's sections are built of: a heading with its lead, and tables that scroll sideways."""
+"""Building blocks of the page's sections: headings with a lead, and horizontally scrolling tables."""
 
 from collections.abc import Sequence
 
 from thalweg.reports.markup import Child, Markup, element
 
-Line = tuple[str, Sequence[Markup]]  # an optimizer's name and its cells
+Line = tuple[str, Sequence[Markup]]  # (optimizer's name, its cells)
 
 
 def titled(name: str, title: str, lead: str, *content: Child) -> Markup:
-    """A section that links can point to by `name`."""
+    """A section with heading and lead; `name` is its anchor."""
     first = element("p", lead, class_="lead") if lead else None
     return element("section", element("h2", title), first, *content, id=name)
 
 
 def remark(*text: Child) -> Markup:
-    """Small print of a section."""
+    """A section's note in small print."""
     return element("p", *text, class_="axes")
 
 
 def scroller(label: str, content: Markup) -> Markup:
-    """What may be wider than the page, and is then moved by hand or by keys."""
+    """Wraps content that may be wider than the page in a scrollable, focusable region."""
     return element("div", content, class_="scroller", tabindex=0, role="region", aria_label=label)
 
 
 def board(label: str, heads: Sequence[Markup], lines: Sequence[Line], picked: str | None) -> Markup:
-    """A table of one row an optimizer, in a scroller. heads: behind the names' own. picked: the recommended one."""
+    """A table with one row per optimizer, in a scroller. heads: columns after the name. picked: the recommended one."""
     names = element("th", "optimizer", class_="name", scope="col")
     head = element("tr", names, *heads)
     body = [_row(name, cells, picked=name == picked) for name, cells in lines]
@@ -34,7 +34,7 @@ def board(label: str, heads: Sequence[Markup], lines: Sequence[Line], picked: st
 
 
 def heading(text: str, kind: str = "number") -> Markup:
-    """A column's heading, of the same kind as its cells."""
+    """A column's heading, with the same class as its cells."""
     return element("th", text, class_=kind, scope="col")
 
 
@@ -45,5 +45,5 @@ def _row(name: str, cells: Sequence[Markup], *, picked: bool) -> Markup:
 
 
 def stacked(main: Child, under: str = "", kind: str = "number") -> Markup:
-    """A cell with a second, smaller line. kind: its class, `words` for what stands left and may break."""
+    """A cell with an optional second, smaller line. kind: its class; `words` is left-aligned and may wrap."""
     return element("td", main, element("span", under, class_="under") if under else None, class_=kind)

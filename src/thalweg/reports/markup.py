@@ -1,20 +1,20 @@
-"""HTML as nested elements. Whatever is not markup already is escaped, so no name or reason can break out."""
+"""Builds HTML as nested elements. Everything that is not `Markup` is escaped, so no text can inject markup."""
 
 import html
 from typing import Any
 
-EMPTY = frozenset({"circle", "line", "link", "meta", "path", "rect"})  # elements that hold nothing
+EMPTY = frozenset({"circle", "line", "link", "meta", "path", "rect"})  # void elements, without children
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """A string of HTML, not escaped again."""
 
 
-Child = str | int | None  # a `Markup` stands as it is; `None` is nothing
+Child = str | int | None  # `Markup` is not escaped; `None` is omitted
 
 
 def element(name: str, /, *children: Child, **attributes: Any) -> Markup:
-    """`<name attributes>children</name>`. `class_` writes `class`, `_` writes `-`; `None` leaves an attribute out."""
+    """`<name attributes>children</name>`. `class_` becomes `class`, `_` becomes `-`; `None` omits an attribute."""
     written = "".join(f' {_spelt(key)}="{escape(value)}"' for key, value in attributes.items() if value is not None)
     if name in EMPTY:
         assert not children
@@ -23,7 +23,7 @@ def element(name: str, /, *children: Child, **attributes: Any) -> Markup:
 
 
 def join(*children: Child) -> Markup:
-    """One after the other, escaped where they are not markup."""
+    """Concatenates children, escaping those that are not `Markup`."""
     return Markup("".join(c if isinstance(c, Markup) else escape(c) for c in children if c is not None))
 
 

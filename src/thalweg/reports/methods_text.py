@@ -1,4 +1,4 @@
-"""How the numbers came to be, in words: tuning, choice, confirmation, intervals, ties, failures."""
+"""The methods section in words: tuning, choice, confirmation, intervals, ties, failures."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ Pairs = list[tuple[str, str]]
 
 
 def measured(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Pairs:
-    """(what, explanation)."""
+    """The methods as (term, explanation)."""
     metric = f"validation {study.metric}"
     searched = any(run.round == "search" for run in runs)
     return [
@@ -32,7 +32,7 @@ def measured(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord])
 
 
 def _gridded(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
-    """The rounds that were run, and no other."""
+    """Describes the grid rounds that were run."""
     extended = {run.contender for run in runs if run.round == "extension"}
     further = f" Where the best was the lowest or the highest tried, rates beyond it followed, for {len(extended)} of "
     further += f"{several(len(study.contenders), 'optimizer')}."
@@ -48,7 +48,7 @@ def _refined(runs: Sequence[RunRecord]) -> bool:
 
 
 def _rates(study: StudyRecord) -> str:
-    """How many learning rates an optimizer was given, and how dense."""
+    """The number of learning rates per optimizer, and their density per decade if it is the same for all."""
     counts = sorted({len(rates) for rates in study.learning_rates.values() if rates})
     if not counts:
         return "no learning rate, for none has one"
@@ -59,7 +59,7 @@ def _rates(study: StudyRecord) -> str:
 
 
 def _per_decade(rates: Sequence[float]) -> int | None:
-    """Of rates that are evenly spaced in log; `None` of others."""
+    """Rates per decade if evenly log-spaced, else `None`."""
     places = [math.log10(rate) for rate in rates]
     steps = [b - a for a, b in itertools.pairwise(places)]
     even = min(steps) > 0 and max(steps) - min(steps) < 0.05 * max(steps)
@@ -77,7 +77,7 @@ def _searched(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
 
 
 def _alike(study: StudyRecord) -> str:
-    """What all optimizers have in common."""
+    """Describes what is equal for all optimizers: cap, seeds, initial weights, batch order."""
     most = cap(study)
     capped = f" All had the same cap: {most} of tuning each." if most else ""
     return (
@@ -164,7 +164,7 @@ def _range(seeds: Sequence[int]) -> str:
 
 
 def environment(study: StudyRecord) -> Pairs:
-    """Where and how the study ran, nested entries joined by dots."""
+    """Environment and execution plan as (name, value), nested names joined by dots."""
     return [*_flat(study.environment), *(_flat(study.plan, "plan."))]
 
 

@@ -1,4 +1,4 @@
-"""A study as one HTML page that needs no network."""
+"""Renders a study as one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ from thalweg.reports.standings import standings
 
 
 def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], verdict: str) -> str:
-    """The whole page. `rows` is the leaderboard of `runs`, best first, and `verdict` its answer in words."""
+    """The page as HTML. rows: the leaderboard of `runs`, best first. verdict: its conclusion in words."""
     rates, epochs = sweep(study, rows, runs), curves(study, rows, runs)
     figures: dict[str, Plain] = {f"rates-{i}": panel_figure(study, rates, p) for i, p in enumerate(rates.panels)}
     if epochs.series:
@@ -42,7 +42,7 @@ def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], v
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Writes a file whole or not at all, text as UTF-8: what was at `path` before stays until the new is complete.
+    """Writes a file atomically, text as UTF-8: an existing file is replaced only once the new one is complete.
 
     Raises `InputError` where it cannot be written.
     """
@@ -79,7 +79,7 @@ def _document(study: StudyRecord, verdict: str, body: Markup, figures: dict[str,
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """The browser loads nothing, and runs these scripts and no other."""
+    """A Content-Security-Policy that blocks all loading and allows only these scripts, by hash."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"

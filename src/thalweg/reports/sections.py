@@ -1,4 +1,4 @@
-"""The page's sections, from title to method."""
+"""Sections of the page: header, facts, leaderboard, rates, curves, method."""
 
 from collections.abc import Sequence
 
@@ -17,10 +17,10 @@ from thalweg.reports.methods_text import environment, measured
 from thalweg.reports.standings import Standings
 from thalweg.reports.table import key, table
 
-GROUPS = 2  # with more, those behind the first are grouped among themselves
-NOTES = 4  # of the study's notes so many are shown, the rest unfolds
-FEW = 6  # ties named above the leaderboard
-LONG = 280  # characters from which the verdict's second sentence, a list of ties, is set smaller
+GROUPS = 2  # with more tie groups than this, the text explains groups
+NOTES = 4  # number of notes shown; further ones are collapsed
+FEW = 6  # maximum ties named above the leaderboard
+LONG = 280  # characters above which the verdict after its first sentence is set smaller
 VALLEY = "M2 5 C7 5 8 18 13 18 S20 9 26 7"  # a valley; the dot marks its lowest point
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 28 24' fill='%231668a0'%3E"
@@ -30,7 +30,7 @@ ICON = (
 
 
 def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
-    """Workload, and the verdict: its first sentence large, the rest below, then what the study gave up."""
+    """Workload, the verdict's first sentence in large type, its other sentences below, then the notes."""
     chosen = pick(rows)
     valley = element("path", d=VALLEY, class_="valley")
     mark = element("svg", valley, element("circle", cx=13, cy=18, r=3), viewBox="0 0 28 24", aria_hidden="true")
@@ -47,7 +47,7 @@ def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
 
 
 def _notes(notes: Sequence[str]) -> Markup | None:
-    """What the study gave up, cut short or extended."""
+    """Notes on what the study dropped, shortened or extended."""
     if not notes:
         return None
     more = notes[NOTES:]
@@ -60,7 +60,7 @@ def _list(sentences: Sequence[str]) -> Markup:
 
 
 def _emphasized(sentence: str, name: str) -> Markup:
-    """The sentence with the first mention of the name set off."""
+    """The sentence with the first occurrence of `name` emphasized."""
     before, found, after = sentence.partition(name) if name else (sentence, "", "")
     return join(before, element("em", found) if found else None, after)
 
@@ -76,7 +76,7 @@ def leaderboard(study: StudyRecord, board: Standings) -> Markup:
 
 
 def _ranking(study: StudyRecord, board: Standings) -> str:
-    """The first sentence of the leaderboard: how it is sorted, and what cannot be told apart."""
+    """Lead of the leaderboard: the sort order, and the ties with the first."""
     ties = [line.contender for line in board.lines if line.tied and line.rank > 1]
     direction = "higher" if study.higher_is_better else "lower"
     tied = f" Tied with the first: {listed(ties, FEW)}." if ties else ""

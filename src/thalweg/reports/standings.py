@@ -1,4 +1,4 @@
-"""The leaderboard as data: what each line says, and its intervals as places on one common axis."""
+"""The leaderboard as data: the text of each line, and its intervals as positions on a common axis."""
 
 import math
 import statistics
@@ -14,12 +14,12 @@ from thalweg.records.types import StudyRecord
 from thalweg.reports.figures.formatting import MISSING, rate, spread
 from thalweg.reports.figures.scales import Scale, metric_scale
 
-CRUSHING = 10  # times the median width: of an interval that would leave no room for the others
+CRUSHING = 10  # multiple of the median width above which an interval is not used to set the axis
 
 
 @dataclass(frozen=True)
 class Whisker:
-    """An interval on the axis, as fractions of it. `beyond`: on which side its mean lies outside, if it does."""
+    """An interval as fractions of the axis. beyond: the side on which its mean lies outside the axis, or `None`."""
 
     at: float
     low: float | None
@@ -29,10 +29,10 @@ class Whisker:
 
 @dataclass(frozen=True)
 class Line:
-    """One optimizer's line. Pairs are (mean, margin); a whisker is `None` where there is no interval.
+    """One optimizer's line. Pairs are (mean, margin); a whisker is `None` where there is no mean.
 
-    note: how it stands to the first, in words; picked: whether it is the recommended one; group: of those that cannot
-    be told apart, from 1; failed: how many final runs have no final metric; setting: what was tuned besides the rate.
+    note: its relation to the first, in words. picked: whether it is the recommended one. group: tie group, from 1.
+    failed: number of final runs without a final metric. setting: tuned hyperparameters other than the learning rate.
     """
 
     rank: int
@@ -60,18 +60,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Standings:
-    """The table: its lines, best first, the split that ranks, the intervals' axis, which columns it has."""
+    """The table: its lines, best first, the ranking split, the intervals' axis, and which optional columns it has."""
 
     lines: tuple[Line, ...]
     split: str
     axis: Scale
-    reference: float | None  # where on the axis the first's mean stands
+    reference: float | None  # position of the first contender's mean on the axis
     has_defaults: bool
     has_target: bool
 
 
 def standings(study: StudyRecord, rows: Sequence[Row]) -> Standings:
-    """Everything that the table shows."""
+    """Builds the table's data."""
     split = rows[0].split
     axis = _axis(study, [row.score for row in rows], [row.defaults for row in rows])
     chosen = pick(rows)
@@ -88,7 +88,7 @@ def standings(study: StudyRecord, rows: Sequence[Row]) -> Standings:
 
 
 def _axis(study: StudyRecord, tuned: Sequence[Interval | None], defaults: Sequence[Interval | None]) -> Scale:
-    """The tuned intervals whole, but for one far wider than the others, and as many means as crush none."""
+    """The axis: fits the tuned intervals except far wider ones (`CRUSHING`), and the means that are no outliers."""
     found = [interval for interval in tuned if interval]
     widths = [interval.high - interval.low for interval in found if math.isfinite(interval.high - interval.low)]
     usual = statistics.median(widths) if widths else 0.0
@@ -124,7 +124,7 @@ def _line(study: StudyRecord, row: Row, axis: Scale, *, picked: bool) -> Line:
 
 
 def note(study: StudyRecord, row: Row) -> str:
-    """How a contender stands to the first, in words."""
+    """A contender's relation to the first, or its failures, in words."""
     if not row.trained:
         return "no run was trained"
     broke = "diverged" if set(row.failures) <= {DIVERGED, WORSENED} else "failed"
@@ -140,7 +140,7 @@ def note(study: StudyRecord, row: Row) -> str:
 
 
 def _standing(study: StudyRecord, row: Row) -> str:
-    """Of a contender that finished: its distance to the first."""
+    """The distance to the first of a contender that finished all final runs."""
     if row.rank == 1:
         return "best mean"
     if row.tied:
@@ -150,7 +150,7 @@ def _standing(study: StudyRecord, row: Row) -> str:
 
 
 def setting(row: Row) -> str:
-    """The chosen values of what was tuned besides the learning rate: `beta1=0.8, eps=1e-08`."""
+    """Chosen values of the tuned hyperparameters other than the learning rate: `beta1=0.8, eps=1e-08`."""
     if row.choice is None:
         return ""
     varied = {k for point in row.tried for k, v in point.hyperparameters.items() if v != row.hyperparameters.get(k)}
@@ -159,7 +159,7 @@ def setting(row: Row) -> str:
 
 
 def whisker(axis: Scale, interval: Interval | None) -> Whisker | None:
-    """An interval's places on an axis, cut off at its ends."""
+    """An interval's positions on the axis, clipped to it; `None` without a finite mean."""
     if interval is None or not interval.count or not math.isfinite(interval.mean):
         return None
     at = axis.fraction(interval.mean)

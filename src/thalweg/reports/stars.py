@@ -1,4 +1,4 @@
-"""The textbook's star table as a section of the page."""
+"""The page's star table, as in textbooks."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ MOST = 3
 
 
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
-    """Convergence speed and quality of every optimizer, best first, and the rule that gives the stars."""
+    """Convergence speed and quality of every optimizer, best first, and the rule for the stars."""
     timed = study.target is not None
     score = f"{rows[0].split} {study.metric}"
     names = [*(["speed"] if timed else []), "quality", *([f"steps to {target(study)}"] if timed else []), score]

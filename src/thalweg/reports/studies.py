@@ -1,4 +1,4 @@
-"""The studies of a directory in few words."""
+"""The list of studies in a directory."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ HEADS = ("id", "begun", "workload", "optimizers", "runs", "state")
 
 
 def rows(summaries: Sequence[Summary], directory: Path) -> list[list[str]]:
-    """One line of cells a study, as `HEADS` names them."""
+    """One list of cells per study, with the columns `HEADS`."""
     return [_row(summary, directory) for summary in summaries]
 
 
@@ -30,7 +30,7 @@ def _row(summary: Summary, directory: Path) -> list[str]:
 
 
 def state(summary: Summary, directory: Path) -> str:
-    """Whether a study is finished, running, or stopped, and where it is."""
+    """The state in words: finished, running or stopped, with stage and progress."""
     if summary.finished is not None:
         return "finished"
     where = f" in {summary.progress.stage}, {summary.progress.done:.0%}" if summary.progress.stage else ""

@@ -1,4 +1,4 @@
-"""The leaderboard as an HTML table with its intervals drawn on one axis."""
+"""The leaderboard as an HTML table with intervals drawn on a common axis."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from thalweg.reports.layout import stacked
 from thalweg.reports.markup import Markup, element, join
 from thalweg.reports.standings import Line, Standings, Whisker
 
-TUNED, DEFAULT = 12, 26  # heights of the two lanes in a cell's drawing, in pixels
+TUNED, DEFAULT = 12, 26  # vertical positions of the two intervals in a cell's drawing, in pixels
 
 
 def table(study: StudyRecord, board: Standings) -> Markup:
-    """One row an optimizer, best first."""
+    """The table, one row per optimizer, best first."""
     below = (*board.lines[1:], board.lines[-1])
     body = [_row(board, line, last=line.group != next_.group) for line, next_ in zip(board.lines, below, strict=True)]
     caption = element("caption", f"{len(board.lines)} optimizers by {board.split} {study.metric}", class_="unseen")
@@ -38,7 +38,7 @@ def _head(study: StudyRecord, board: Standings) -> Markup:
 
 
 def _name_width(board: Standings) -> int:
-    """In characters: notes and names of up to 26 stand on one line where the window is wide enough."""
+    """Width of the name column in characters, at most 26, so that notes and names fit on one line in a wide window."""
     return min(26, max(23, 4 + max(len(line.contender) for line in board.lines)))
 
 
@@ -83,7 +83,7 @@ def _default_note(line: Line) -> str:
 
 
 def _axis(scale: Scale) -> Markup:
-    """The column's heading: the axis' first and last tick, at their places."""
+    """The plot column's heading: the first and last tick at their positions."""
     ticks = [(scale.fraction(t), text) for t, text in zip(scale.ticks, scale.labels, strict=True)]
     shown = [ticks[0], ticks[-1]] if len(ticks) > 1 else ticks
     marks = [element("span", text, class_="tick", style=f"left:{at:.2%}") for at, text in shown]
@@ -91,7 +91,7 @@ def _axis(scale: Scale) -> Markup:
 
 
 def _drawing(line: Line, reference: float | None) -> Markup | None:
-    """Both intervals, before the first's mean as a line through all rows."""
+    """Both intervals, in front of a line through all rows at the first contender's mean."""
     lanes = [(line.whisker, TUNED, "tuned"), (line.default_whisker, DEFAULT, "default")]
     drawn = [_lane(whisker, height, kind) for whisker, height, kind in lanes if whisker]
     if not drawn:
@@ -105,7 +105,7 @@ def _drawing(line: Line, reference: float | None) -> Markup | None:
 
 
 def _lane(whisker: Whisker, y: int, kind: str) -> Markup:
-    """A dot on its interval; an arrowhead at the axis' end where the mean lies beyond it."""
+    """A dot on its interval, or an arrowhead at the end of the axis where the mean lies beyond it."""
     if whisker.beyond:
         return _arrow(whisker.beyond, y, kind)
     bar = None
@@ -121,7 +121,7 @@ def _arrow(side: str, y: int, kind: str) -> Markup:
 
 
 def key(board: Standings) -> Markup:
-    """What the dots mean."""
+    """The legend of the intervals."""
 
     whiskers = [w for line in board.lines for w in (line.whisker, line.default_whisker) if w]
 

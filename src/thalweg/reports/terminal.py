@@ -1,4 +1,4 @@
-"""The leaderboard on a terminal, and as plain lines where output goes elsewhere."""
+"""The leaderboard as a terminal table, or as plain lines where the output is no terminal."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,12 +12,12 @@ from thalweg.records.types import StudyRecord
 if TYPE_CHECKING:
     from rich.table import Table
 
-LEFT = 2  # columns that hold text and align left
+LEFT = 2  # number of left-aligned columns
 
 
 def cells(study: StudyRecord, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """(headings, one line of cells a contender). Behind a rank, `=` says tied with the first, and `*` recommended
-    although not the first.
+    """(headings, one list of cells per contender). After a rank, `=` means tied with the first, `*` recommended though
+    not the first.
     """
     heads = ["rank", "optimizer", "learning rate", f"validation {study.metric}", f"test {study.metric}"]
     heads += [f"train {study.metric}", "steps to target", "diverged", "s/run"]
@@ -50,19 +50,19 @@ def _mark(row: Row, *, picked: bool) -> str:
 
 
 def lines(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
-    """One line an optimizer, whatever its width."""
+    """One line per optimizer, not wrapped."""
     return aligned(*cells(study, rows), LEFT)
 
 
 def aligned(heads: Sequence[str], body: Sequence[Sequence[str]], left: int) -> list[str]:
-    """One line of cells each, in columns as wide as they need; the first `left` of them align left."""
+    """Lines of text with padded columns; the first `left` columns align left, the others right."""
     widths = [max(len(line[i]) for line in (heads, *body)) for i in range(len(heads))]
     padded = [[_pad(text, widths[i], i < left) for i, text in enumerate(line)] for line in (heads, *body)]
     return ["  ".join(line).rstrip() for line in padded]
 
 
 def table(study: StudyRecord, rows: Sequence[Row]) -> "Table":
-    """The same for a terminal; the recommended and what ties with the first stand out."""
+    """The table for a terminal, with the recommended contender and the ties with the first highlighted."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

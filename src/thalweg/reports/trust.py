@@ -1,4 +1,4 @@
-"""How far the answer can be trusted, as a section of the page."""
+"""The page's section on the reliability of the result."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,17 +17,17 @@ from thalweg.reports.markup import Markup, element, join
 
 @dataclass(frozen=True)
 class Column:
-    """What one column says of an optimizer. change: whether it is a difference; fresh: whether it needs fresh seeds."""
+    """One column of the table. change: whether it shows a difference. fresh: whether it needs confirmation seeds."""
 
     name: str
-    meaning: str  # where `{metric}` is the study's, `{first}` the first's name
+    meaning: str  # explanation; `{metric}` is the study's metric, `{first}` the first contender's name
     cell: Callable[[StudyRecord, Row], Markup]
     change: bool = False
     fresh: bool = False
 
 
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
-    """The doubts, and per optimizer what tuning gave, how sensitive it is and how lucky it was."""
+    """The caveats, and per optimizer the gain from tuning, sensitivity, overfitting and winner's curse."""
     chosen, said = pick(rows), doubts(study, rows)
     sound = "No check found anything that would change the answer." if chosen else "There is no answer to trust."
     lead = "What would change the answer:" if said else sound

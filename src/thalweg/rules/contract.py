@@ -1,4 +1,4 @@
-"""What every elementwise update rule promises.
+"""The contract of an elementwise update rule.
 
 A rule is a pure function `(g, p, states…, t, *, hyperparameters…) -> (update, states…)`: gradient, parameter and
 states elementwise, the step counted from 1; it returns the update to subtract, learning rate included, and the new
@@ -26,19 +26,19 @@ Names = Mapping[str, str | tuple[str, ...]]
 class Rule:
     """A declared update rule. Calling it calls the function.
 
-    rate: the hyperparameter that a learning-rate grid scales, and `rates` the part of it worth searching.
-    formulas: the conventions between which the function distinguishes; any other has the formula of the first.
-    counts_steps: whether torch's state has a `step`; without one, state that is present means a step after the first.
-    rests: whether zero gradients from the start leave the parameter where it is.
-    contradiction: says what is wrong with values that are each in range, or nothing.
-    tuples: argument that stands for several hyperparameters, such as `betas` → their names.
-    evaluated: the weights to evaluate by, of the parameter and, by name, states and hyperparameters; `None` where they
-        are the parameter itself.
-    scale_free: whether the unit of the gradients does not matter, where nothing such as ε is compared with them.
+    rate: the hyperparameter that a learning-rate grid varies; `rates`: the range of it worth searching.
+    formulas: the conventions with a formula of their own; any other convention uses the first one's.
+    counts_steps: whether torch's state has a `step`; without one, existing state means t > 1.
+    rests: whether zero gradients from the start leave the parameter unchanged.
+    contradiction: describes a conflict between values that are each in range; empty if there is none.
+    tuples: tuple argument, such as `betas` → the hyperparameters in it.
+    evaluated: computes the weights to evaluate from the parameter and, by name, states and hyperparameters; `None` if
+        they are the parameter itself.
+    scale_free: whether steps are invariant to the gradients' scale, once ε and the like are 0.
     spelled: convention → our names of hyperparameters → the library's, where that is not its usual one.
-    move: hyperparameters for the same steps by the formula of another convention.
-    dense: why it cannot step some elements and leave the others; empty where it can.
-    every_row_with: the switch with which a sparse gradient moves rows that it does not touch, as in torch's class.
+    move: converts hyperparameters to those that take the same steps by the formula of another convention.
+    dense: why it cannot step a subset of the elements, as sparse gradients need; empty if it can.
+    every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
     """
 
     function: Callable[..., Any]
@@ -65,12 +65,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Preset:
-    """A rule under the name its users say, with the defaults they expect.
+    """A rule under the name its users know, with the defaults they expect.
 
-    drop_in: the spelling of its class in `thalweg.optim`; `None` where that class belongs to another preset.
+    drop_in: name and arguments of its class in `thalweg.optim`; `None` if that class belongs to another preset.
     defaults: values that differ from the rule's own or belong to the composed step (weight decay).
-    conventions: what differs from those in another convention that has this optimizer.
-    when: a sentence on what it is good for.
+    conventions: convention that has this optimizer → its defaults that differ from those.
+    when: one sentence on when to use it.
     """
 
     name: str
@@ -108,25 +108,25 @@ def rule(
     Args:
         paper: authors, year and arXiv number or venue.
         rates: (low, high), the learning rates worth searching.
-        when: a sentence on what it is good for, for its card.
+        when: one sentence on when to use it, for its card.
         drop_in: torch's spelling, such as `"Adadelta(lr, rho, eps, weight_decay)"`; `betas` stands for beta1, beta2.
-            The function's name in capitals and its arguments where not given.
-        rate: the hyperparameter a learning-rate grid scales; `None` where there is none.
-        counts_steps: `False` where torch's optimizer keeps no `step`.
-        rests: `False` where the rule moves a parameter that never had a gradient, by a decay of its own, say.
-        contradiction: what is wrong with hyperparameters that are each in range; an empty string where nothing is.
-        conventions: "keras", "optax" or "paper" → the defaults there that differ from the signature's. Where the
-            formula differs too, the function has the argument `convention: Literal["torch", "keras", …] = "torch"`.
-        tuples: arguments that stand for several hyperparameters, beside plurals: `betas` are beta1, beta2, ….
-        evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate by, where those are not p.
-        scale_free: whether gradients of another unit lead along the same path, with ε and the like at 0.
+            By default the function's name in CamelCase, its hyperparameters and `weight_decay`.
+        rate: the hyperparameter that a learning-rate grid varies; `None` if there is none.
+        counts_steps: `False` if torch's optimizer has no `step` in its state.
+        rests: `False` if the rule moves a parameter that never had a gradient, for example by a decay of its own.
+        contradiction: describes a conflict between hyperparameters that are each in range; empty if there is none.
+        conventions: "keras", "optax" or "paper" → its defaults that differ from the signature's. If the formula
+            differs too, the function has the argument `convention: Literal["torch", "keras", …] = "torch"`.
+        tuples: tuple arguments other than plurals, which are recognized: `betas` holds beta1, beta2, ….
+        evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate, where those are not p.
+        scale_free: whether steps are invariant to the gradients' scale, with ε and the like at 0.
         spelled: convention → our names of hyperparameters → the library's, for `translate`, where that is not its
-            usual one; several where the library has further arguments that must equal it.
+            usual one; a tuple if the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
-            target, or why there are none (`thalweg.rules.conversions`); for rules with formulas.
-        dense: where a step of the rows that a sparse gradient touches, and no others, is not what the rule means: why,
-            as a clause, "its decay moves all".
-        every_row_with: the switch with which torch's class, too, moves rows that a sparse gradient does not touch.
+            target, or why there are none (`thalweg.rules.conversions`); for rules with several formulas.
+        dense: why the rule cannot step only the rows that a sparse gradient touches, as a clause: "its decay moves
+            all".
+        every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
@@ -171,9 +171,9 @@ def preset(
     conventions: Mapping[str, Defaults] | None = None,
     **defaults: float | bool,
 ) -> Preset:
-    """Another name for a rule: the same arithmetic with other defaults.
+    """Declares another name for a rule: the same arithmetic with other defaults.
 
-    conventions: as for `rule`; all of the rule's where not given.
+    conventions: as for `rule`; by default those of `of`.
     """
     spelling = Spelling.parse(drop_in) if drop_in else None
     own = {key: {} for key in of.conventions} if conventions is None else conventions

@@ -1,6 +1,6 @@
-"""Where conventions have different formulas for one rule: the hyperparameters that take the same steps by another's.
+"""Converts hyperparameters between conventions whose formulas for one rule differ, so that the steps stay the same.
 
-A move takes `(values, source, target, constant_rate)` and returns the target's values, or a text: why there are none.
+A move takes `(values, source, target, constant_rate)` and returns the target's values, or a text saying why none exist.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +14,12 @@ BESIDE_ROOT = "ε stands beside the root in one and inside of it in the other, w
 
 
 def no_conversion(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
-    """The move of a rule that declares none."""
+    """The default move: refuses, as the formulas differ."""
     return "their formulas differ"
 
 
 def only_at_zero(name: str, reason: str) -> Move:
-    """The formulas agree where that hyperparameter is 0."""
+    """A move for formulas that agree only where the hyperparameter `name` is 0; otherwise it returns `reason`."""
 
     def move(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
         return values if values[name] == 0 else reason
@@ -28,7 +28,10 @@ def only_at_zero(name: str, reason: str) -> Move:
 
 
 def rate_inside(values: Values, source: str, target: str, constant_rate: bool) -> Converted:
-    """torch multiplies the velocity by the learning rate; the others, what goes into it."""
+    """The move of momentum: torch multiplies the velocity by the learning rate, the others each gradient added to it.
+
+    The two agree without momentum or with a constant learning rate.
+    """
     if values["momentum"] == 0 or constant_rate or "torch" not in (source, target):
         return values
     return "one keeps the learning rate inside of its velocity, which differs once the rate changes (see constant_rate)"

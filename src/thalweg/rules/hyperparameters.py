@@ -1,4 +1,4 @@
-"""Hyperparameters as declarations: default, valid range and search range, read by everything that needs them."""
+"""Declared hyperparameters: default, valid range and search range."""
 
 import difflib
 import math
@@ -13,10 +13,10 @@ from thalweg.options.kinds import as_flag, as_number
 
 @dataclass(frozen=True)
 class Range:
-    """Valid values [low, high] (an open end excludes its value) and the part worth searching.
+    """Valid values [low, high] (an open end excludes its value) and the range worth searching.
 
     scale: how tuners should space the search range: linearly, in log(x), or in log(1 - x).
-    whole: whether only whole numbers are valid.
+    whole: whether only integers are valid.
     """
 
     low: float
@@ -39,12 +39,12 @@ class Range:
 
 @dataclass(frozen=True)
 class Switch:
-    """Marks a hyperparameter whose value 0 switches its part of the rule off: it then arrives as `None`."""
+    """Marks a hyperparameter whose value 0 switches its part of the rule off: the rule then receives `None`."""
 
 
 @dataclass(frozen=True)
 class Initially:
-    """Marks a hyperparameter that, unless given, is the first value of another one."""
+    """Marks a hyperparameter that defaults to the initial value of another one, `source`."""
 
     source: str
 
@@ -67,7 +67,7 @@ Flag = bool
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One declared hyperparameter. `range` is `None` for a flag. `meaning`: in a few words, if the name says little."""
+    """One declared hyperparameter. `range` is `None` for a flag. `meaning`: a short text if the name says little."""
 
     name: str
     default: float | bool | None
@@ -82,11 +82,11 @@ class Hyperparameter:
 
     @property
     def is_penalty(self) -> bool:
-        """Whether it is the strength of a decay, which moves parameters without a gradient."""
+        """Whether it is a decay strength: decay moves parameters even at zero gradient."""
         return self.range == PENALTIES
 
     def check(self, owner: str, value: Any) -> float | bool:
-        """`value` as a plain number or flag. Raises `InputError` with name, range and value where it is neither."""
+        """Returns `value` as a Python number or flag. Raises `InputError` with name, range and value if invalid."""
         if self.is_flag:
             flag = as_flag(value)
             if flag is not None:
@@ -99,14 +99,14 @@ class Hyperparameter:
         return number
 
     def check_initial(self, owner: str, value: float) -> float:
-        """The first value of the hyperparameter that this one starts from. Raises `InputError` by that one's name."""
+        """Checks the initial value of the hyperparameter that this one defaults to. `InputError` names that one."""
         if self.range is not None and value not in self.range:
             raise InputError(f"The {self.initially!r} of {owner} must begin in {self.range}, got {shown(value)}.")
         return value
 
 
 def unknown(owner: str, name: str, known: Iterable[str]) -> InputError:
-    """The refusal of a hyperparameter that `owner` does not have, naming the nearest that it has."""
+    """The error for a hyperparameter that `owner` does not have: suggests the closest name, or lists all."""
     names = tuple(known)
     near = difflib.get_close_matches(str(name)[:SHOWN], names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}."

@@ -1,4 +1,4 @@
-"""What the signature of a rule declares: its states, hyperparameters, conventions, and how its class is called."""
+"""Reads a rule's signature: states, hyperparameters, conventions, and the name and arguments of its class."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ from thalweg.rules.states import State
 
 @dataclass(frozen=True)
 class Spelling:
-    """How `torch.optim` (or the rule's own package) spells an optimizer: class name and arguments, in order."""
+    """Class name and arguments, in order, of an optimizer in `torch.optim` or the rule's own package."""
 
     name: str
     arguments: tuple[str, ...]
@@ -26,7 +26,10 @@ class Spelling:
 def read_signature(
     function: Callable[..., Any],
 ) -> tuple[tuple[State, ...], dict[str, Hyperparameter], tuple[str, ...]]:
-    """Its states, its hyperparameters, and the conventions between which it distinguishes."""
+    """The states, the hyperparameters and the conventions with a formula of their own.
+
+    Raises `TypeError` if the signature breaks the contract.
+    """
     parameters = dict(inspect.signature(function).parameters)
     convention = parameters.pop("convention", None)
     formulas = get_args(convention.annotation) if convention else ()
@@ -51,7 +54,7 @@ def _state(parameter: inspect.Parameter) -> State:
 
 
 def hyperparameter(name: str, annotation: Any, default: Any) -> Hyperparameter:
-    """The declaration that an annotated argument makes. Raises `TypeError` where range or default is missing."""
+    """The `Hyperparameter` declared by an annotated argument. Raises `TypeError` if range or default is missing."""
     if annotation is bool:
         return Hyperparameter(name, bool(default))
     marks = get_args(annotation)
@@ -64,12 +67,12 @@ def hyperparameter(name: str, annotation: Any, default: Any) -> Hyperparameter:
 
 
 def own_spelling(name: str, hyperparameters: Mapping[str, Hyperparameter]) -> Spelling:
-    """`sign_momentum` → `SignMomentum(…its hyperparameters…, weight_decay)`."""
+    """The default spelling: `sign_momentum` → `SignMomentum(…its hyperparameters…, weight_decay)`."""
     own = tuple(h.name for h in hyperparameters.values() if not h.initially)
     return Spelling("".join(part.title() for part in name.split("_")), (*own, "weight_decay"))
 
 
 def numbered(arguments: Iterable[str], hyperparameters: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """What plural arguments stand for: `betas` for beta1, beta2, …"""
+    """Plural arguments → the hyperparameters in them: `betas` → beta1, beta2, …"""
     families = {a: tuple(h for h in hyperparameters if h.rstrip("0123456789") + "s" == a) for a in arguments}
     return {argument: names for argument, names in families.items() if len(names) > 1}

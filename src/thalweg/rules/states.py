@@ -1,4 +1,4 @@
-"""What a rule remembers, and what it begins as."""
+"""States of a rule and their initial values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,13 @@ PARAMETER = "parameter"
 
 @dataclass(frozen=True)
 class State:
-    """A state with one value an element, or (`per_row`) one a parameter tensor or population member.
+    """A state with one value per element or, with `per_row`, one per parameter tensor or population member.
 
-    initial: its value before the first step, the name of the hyperparameter that gives it, or `"parameter"` where it
-        begins as the parameter is then.
-    weights: whether it holds weights, as what begins as the parameter does: it is kept in no fewer bits than these.
-    double: of one a row, whether it is held in float64, whatever torch's default dtype; needed by sums without end.
+    initial: value before the first step, the name of the hyperparameter that gives it, or `"parameter"` for the
+        parameter's values at that time.
+    weights: whether it holds weights, as a state that starts as the parameter does: its precision is never below the
+        parameter's.
+    double: whether a per-row state is float64, whatever torch's default dtype; needed by unbounded sums.
     """
 
     name: str = ""
@@ -31,16 +32,16 @@ class State:
 
     @property
     def holds_weights(self) -> bool:
-        """Whether its numbers are of the parameter's kind and size, and differ little from one step to the next."""
+        """Whether its values have the parameter's meaning and scale, and change little from step to step."""
         return self.weights or self.initial == PARAMETER
 
     @property
     def source(self) -> str | None:
-        """The hyperparameter that it begins as; `None` where it begins otherwise."""
+        """The hyperparameter that gives its initial value; `None` if none does."""
         return self.initial if isinstance(self.initial, str) and self.initial != PARAMETER else None
 
     def first(self, values: Mapping[str, Any], parameter: Any) -> Any:
-        """Its value before the first step, by the hyperparameters and the parameter at that time."""
+        """Its initial value, from the hyperparameters and the parameter before the first step."""
         if self.initial == PARAMETER:
             return parameter
         return values[self.source] if self.source else self.initial

@@ -1,1 +1,1 @@
-"""The comparison protocol: grids, seeds, selection, confirmation. Writes records."""
+"""The comparison protocol: grids, seeds, tuning, selection, confirmation. Writes records."""

@@ -1,4 +1,4 @@
-"""A study that fits a budget of wall-clock time: what is given up for it, and whether it is kept to."""
+"""Fits a study to a budget of wall-clock time: measures the pace, cuts the design, and checks the time left."""
 
 import math
 import time
@@ -15,35 +15,35 @@ from thalweg.studies.protocol import tuning_seeds
 from thalweg.studies.training import RunSpec
 from thalweg.workloads.workload import Workload
 
-PROBE = 8  # steps, at least, of the runs that measure the pace
-PROBE_SECONDS = 0.3  # that these steps take, at most, where more than the least are affordable
-VERY_LARGE = 1e10  # operations of a step from which two are trained in all
-PROBED = 0.05  # of a study's expected steps, at most, spent on measuring
-SHARE = 0.8  # of the budget that is planned for: the rest is for edges that need extending, and the report
-MARGIN = 1.1  # of the budget that is advised: the pace is measured with noise
-SHORTEST = 0.25  # of its training that a run keeps before seeds are given up
-FEWEST_TRIALS = 8  # that a search keeps before its runs are shortened
+PROBE = 8  # minimum steps of the runs that measure the pace
+PROBE_SECONDS = 0.3  # maximum time of these steps where more than the minimum are affordable
+VERY_LARGE = 1e10  # operations per step above which only two steps are measured
+PROBED = 0.05  # maximum share of a study's expected steps spent on measuring
+SHARE = 0.8  # share of the budget that is planned; the remainder is for edge extensions and the report
+MARGIN = 1.1  # safety factor of the budget that an error message advises: the measured pace is noisy
+SHORTEST = 0.25  # minimum share of its training that a run keeps before seeds are dropped
+FEWEST_TRIALS = 8  # minimum trials that a search keeps before its runs are shortened
 FEWER_SEEDS = (
     (2, 3, SHORTEST),
     (1, 2, 0.0),
-)  # (tuning, confirmation, least share of the training), one after the other
+)  # successive cuts: (tuning seeds, confirmation seeds, minimum share of the training)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Wall-clock seconds that one run costs while many train at once."""
+    """Wall-clock seconds per run in vectorized training: per step, per measurement and fixed."""
 
     per_step: float
     per_measurement: float
     per_run: float
 
     def of(self, runs: float, workload: Workload) -> float:
-        """Seconds that so many runs take."""
+        """Seconds that `runs` full runs take."""
         each = workload.total_steps * self.per_step + len(workload.milestones) * self.per_measurement
         return runs * (self.per_run + each)
 
     def steps(self, runs: float, seconds: float, workload: Workload) -> int:
-        """Steps that so many runs can train in that time, at most the workload's own; below 1 where none."""
+        """Steps per run that fit `runs` runs into `seconds`, at most the workload's; below 1 where none fit."""
         if self.of(runs, workload) <= seconds:
             return workload.total_steps
         per_step = self.per_step + self.per_measurement / workload.measuring_interval
@@ -51,9 +51,10 @@ class Pace:
 
 
 def measure(plan: Plan, design: Design) -> Pace:
-    """Trains the first round's first populations, one a worker, for a few steps; of runs one by one, one a worker.
+    """Measures the pace: trains the first round's first populations, one per worker, for a few steps; in the plain
+    loop, one run per worker.
 
-    Nothing is measured twice: where a network is large, each of these ends with an evaluation that takes long.
+    Timings are cached, since each run of a large network ends with a slow evaluation.
     """
     members = _first_round(design)
     parts = plan.populations(members)[: plan.workers]
@@ -61,19 +62,19 @@ def measure(plan: Plan, design: Design) -> Pace:
     if plan.job.large:
         return _on_few_samples(plan, probed)
     seconds = cache(partial(_taken, plan, probed))
-    _taken(plan, probed, PROBE, PROBE)  # traces, and loads kernels
+    _taken(plan, probed, PROBE, PROBE)  # warm-up: traces, and loads kernels
     rough = (seconds(3 * PROBE, PROBE) - seconds(PROBE, PROBE)) / (2 * PROBE)
     study = expected_runs(design) / len(probed) * plan.job.workload.total_steps
     n = max(PROBE, int(min(study * PROBED / 10, PROBE_SECONDS / max(1e-9, rough * len(probed)))))
     if n > PROBE:
-        _taken(plan, probed, 3 * n, n)  # an epoch's last batch is traced too, where it comes up
+        _taken(plan, probed, 3 * n, n)  # warm-up: also traces an epoch's last, smaller batch if reached
     short, long, measured = seconds(n, n), seconds(3 * n, 3 * n), seconds(3 * n, n)
     per_step = max(1e-9, (long - short) / (2 * n))
     return Pace(per_step, max(0.0, (measured - long) / 2), max(0.0, short - n * per_step))
 
 
 def _taken(plan: Plan, probed: Sequence[Member], steps: int, every: int) -> float:
-    """Seconds of each of these runs, over so many steps and measured so often."""
+    """Seconds per run for training `probed` over `steps` steps, evaluated every `every` steps."""
     workload = replace(plan.job.workload, steps=steps, evaluate_every=every)
     began = time.perf_counter()
     for _ in train(replace(plan, job=replace(plan.job, workload=workload)), probed, live=False):
@@ -82,9 +83,10 @@ def _taken(plan: Plan, probed: Sequence[Member], steps: int, every: int) -> floa
 
 
 def _on_few_samples(plan: Plan, probed: Sequence[Member]) -> Pace:
-    """The pace of a large model by few steps, on one batch of each split; evaluation as a third of a step a sample.
+    """Measures the pace of a large model over few steps on one batch of each split; evaluating a sample is taken to
+    cost a third of training on it.
 
-    A step of one is long enough to be timed alone, and a very long one even with what its first time costs.
+    Single steps of such a model are long enough to time, very long ones even including the warm-up.
     """
     workload = plan.job.workload
     train, validation = (split.head(workload.batch_size) for split in (workload.train, workload.validation))
@@ -111,10 +113,10 @@ def _first_round(design: Design) -> list[Member]:
 
 
 def fit(design: Design, workload: Workload, pace: Pace, seconds: float) -> tuple[Design, Workload, list[str]]:
-    """The study that `seconds` from now allow, and what it gave up, a sentence each.
+    """Cuts the study to `seconds` from now. Returns design, workload, and one sentence per cut.
 
     Raises:
-        InputError: where not even the smallest study fits; says how much more would do.
+        InputError: where not even the smallest study fits; the message says how much more time is needed.
     """
     available = SHARE * seconds
     found = next((f for f in _fitting(design, workload, pace, available)), None)
@@ -133,14 +135,14 @@ def fit(design: Design, workload: Workload, pace: Pace, seconds: float) -> tuple
 
 
 def _needed(design: Design, workload: Workload, pace: Pace, share: float) -> float:
-    """Seconds that the smallest study takes whose runs train at least this share of their steps."""
+    """Budget in seconds for the smallest study whose runs train at least the share `share` of their steps."""
     *_, (smallest, _, _) = _ladder(design)
     steps = max(1, math.ceil(share * workload.total_steps))
     return MARGIN * pace.of(expected_runs(smallest), replace(workload, steps=steps)) / SHARE
 
 
 def duration(seconds: float) -> str:
-    """Seconds below two minutes, minutes below two hours, hours beyond."""
+    """Formats seconds: in seconds below two minutes, minutes below two hours, hours beyond."""
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -149,7 +151,7 @@ def duration(seconds: float) -> str:
 def _fitting(
     design: Design, workload: Workload, pace: Pace, available: float
 ) -> Iterator[tuple[Design, int, list[str]]]:
-    """(design, steps of a run, what it gives up) of every study that fits, the best first."""
+    """Yields (design, steps per run, cuts) of every study that fits, best first."""
     for candidate, share, given_up in _ladder(design):
         steps = pace.steps(expected_runs(candidate), available, workload)
         if steps >= max(1, share * workload.total_steps):
@@ -157,12 +159,12 @@ def _fitting(
 
 
 def expected_runs(design: Design) -> int:
-    """Runs of a study that extends no edge."""
+    """Number of runs of a study without edge extensions."""
     return design.expected * design.seeds + design.finals * design.confirm_seeds
 
 
 def _ladder(design: Design) -> Iterator[tuple[Design, float, list[str]]]:
-    """(design, the least share of the training that it is worth, what it gives up), from the whole study down."""
+    """Yields (design, minimum share of the training, cuts), from the full study down."""
     lost: list[str] = []
     yield design, 1.0, lost
     if design.tune:
@@ -186,7 +188,7 @@ def _ladder(design: Design) -> Iterator[tuple[Design, float, list[str]]]:
 
 
 class Clock:
-    """Whether what comes next still fits; without a budget everything does."""
+    """Tracks a study's time budget: tells how many runs still fit; without a budget all do."""
 
     def __init__(
         self,
@@ -207,16 +209,17 @@ class Clock:
         return self._until is not None
 
     def ran(self, runs: int, since: float) -> None:
-        """Corrects the pace by a stage of so many runs that began at `since` on this clock and ends now."""
+        """Corrects the pace by a stage of `runs` runs that began at `since` (`now`'s time) and ends now."""
         if self._pace is not None and runs:
             self._drift = (self.now() - since) / self._pace.of(runs, self._workload)
 
     def follow(self, answers: Sequence[int], told: Callable[[Sequence[int]], None]) -> None:
-        """Repeats these answers before any of its own, so that a study goes its course again; `told` receives all."""
+        """Replays recorded `answers` of `affords` before computing new ones, so that a resumed study takes the same
+        decisions. `told` receives all answers after each new one."""
         self._answers, self._told, self._said = list(answers), told, 0
 
     def affords(self, runs: int) -> int:
-        """How many of these runs still fit."""
+        """Number of `runs` that still fit; a replayed answer first where there is one."""
         if self._until is None or self._pace is None:
             return runs
         if self._said == len(self._answers):

@@ -1,4 +1,4 @@
-"""Contenders: an optimizer, what is fixed of it, and the space it is tuned over."""
+"""Contenders: an optimizer with its fixed hyperparameters and its search space."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -22,17 +22,17 @@ class Contender:
     """An optimizer that takes part in a comparison.
 
     Args:
-        name: its name in the catalogue (`thalweg optimizers` lists them), or with fixed hyperparameters,
+        name: its name in the catalogue (`thalweg optimizers` lists them), optionally with fixed hyperparameters,
             `"rmsprop(alpha=0.9, lr=1e-4)"`; the import path of any optimizer class, `"torch.optim:RAdam"`; or a
-            rule of your own, as `@thalweg.rule` declares it. `"quick = adam(beta2=0.9)"` gives it a title.
+            custom rule declared with `@thalweg.rule`. `"quick = adam(beta2=0.9)"` gives it a title.
         fixed: hyperparameter → value; a fixed learning rate is not tuned.
         space: hyperparameter → values to try; every combination is tried, with every learning rate.
-        title: its name on the leaderboard; what was given as `name` where there is none.
-        convention: whose formula and defaults it follows, `"torch"`, `"keras"`, `"optax"` or `"paper"`;
-            `"adam(convention='keras')"` says the same.
+        title: its name on the leaderboard; defaults to `name` as written.
+        convention: the source of its formula and defaults, `"torch"`, `"keras"`, `"optax"` or `"paper"`;
+            `"adam(convention='keras')"` is equivalent.
 
     Raises:
-        InputError: an optimizer or hyperparameter that does not exist, or a value out of its range.
+        InputError: an optimizer or hyperparameter does not exist, or a value is out of range.
     """
 
     name: str | Preset
@@ -64,7 +64,7 @@ class Contender:
             self.recipe.resolve(configuration, self.label)
 
     def _convention(self, written: Any) -> Any:
-        """The one that was written with the hyperparameters, or given beside them, or the first."""
+        """The convention written in the text, else the `convention` argument, else the default."""
         if written is not None and self.convention not in (None, written):
             raise InputError(f"{self.label}: two conventions, {shown(written)} and {shown(self.convention)}; keep one.")
         if written is not None:
@@ -73,7 +73,7 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """The name on the leaderboard: its title, or as the user wrote it."""
+        """The name on the leaderboard: the title, or the name as the user wrote it."""
         if self.title is not None:
             return self.title
         by = self.convention if self.convention not in (None, CONVENTIONS[0]) else None
@@ -96,9 +96,10 @@ class Contender:
 
     @property
     def published(self) -> dict[str, Any] | None:
-        """The default learning rate beside all other defaults, for what tuning gains over it to show.
+        """The configuration of published defaults, run as the baseline of tuning: the default learning rate only.
 
-        `None` where nothing is tuned, as the rate is fixed, and where another library's class has no default.
+        Empty where the optimizer has no learning rate. `None` where the rate is fixed, so nothing is tuned, or where
+        another library's class has no default rate.
         """
         rate, defaults = self.recipe.rate, self.recipe.defaults
         if rate is None:
@@ -106,7 +107,8 @@ class Contender:
         return {rate: defaults[rate]} if rate in defaults and rate not in self.fixed else None
 
     def rates(self, given: Sequence[float] | None, per_decade: int = PER_DECADE) -> tuple[float, ...]:
-        """The learning rates to try: fixed, or of its own space, or the user's, or the declared range's grid."""
+        """The learning rates to try: the fixed one, else those of its space, else the user's, else a grid over the
+        declared range."""
         rate = self.recipe.rate
         if rate is None:
             return ()
@@ -119,7 +121,7 @@ class Contender:
     def configurations(
         self, learning_rates: Sequence[float] | None, per_decade: int = PER_DECADE
     ) -> list[dict[str, Any]]:
-        """Every combination to try, each as the hyperparameters that are not the published default."""
+        """All combinations to try, each with only the hyperparameters set, not the published defaults."""
         rate = self.recipe.rate
         others = {name: values for name, values in self.space.items() if name != rate}
         combinations = [dict(zip(others, values, strict=True)) for values in itertools.product(*others.values())]
@@ -130,9 +132,9 @@ class Contender:
 def contenders(
     given: Sequence[str | Preset | Contender], convention: str = options.CONVENTION.default
 ) -> list[Contender]:
-    """Contenders by name or as they are, by `convention` where they do not say.
+    """Builds contenders from names; `convention` applies to those that set none.
 
-    Raises `InputError` where two would share a name, there are none, or one does not exist by that convention.
+    Raises `InputError` where two share a label, the list is empty, or an optimizer has no such convention.
     """
     by = None if options.CONVENTION.check(convention) == options.CONVENTION.default else convention
     out = [c if isinstance(c, Contender) else Contender(c) for c in options.OPTIMIZERS.check(given)]
@@ -147,7 +149,7 @@ def contenders(
 
 
 def conventions(of: Sequence[Contender]) -> tuple[str, ...]:
-    """A sentence for each convention that contenders follow in place of torch's."""
+    """One sentence per convention other than torch's that contenders follow."""
     whose = {"keras": "Keras's", "optax": "Optax's", "paper": "their papers'"}
     followed = {by: [c.label for c in of if c.convention == by] for by in whose}
     return tuple(
@@ -159,7 +161,7 @@ def conventions(of: Sequence[Contender]) -> tuple[str, ...]:
 
 
 def closures(of: Sequence[Contender]) -> tuple[str, ...]:
-    """A sentence where steps are not of one cost."""
+    """A note where optimizers need a closure, so that steps differ in cost."""
     labels = [c.label for c in of if isinstance(c.recipe, Imported) and c.recipe.needs_closure]
     if not labels:
         return ()
@@ -168,13 +170,14 @@ def closures(of: Sequence[Contender]) -> tuple[str, ...]:
 
 
 def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:
-    """The user's rates, ascending, each once. Raises `InputError` where one is not a positive finite number."""
+    """The user's rates, sorted and unique. Raises `InputError` where one is not a positive finite number."""
     read = options.LEARNING_RATES.check(given)
     return None if read is None else tuple(sorted(set(read)))
 
 
 def tunable(given: Sequence[str] | None, of: Sequence[Contender]) -> tuple[str, ...]:
-    """The names of hyperparameters to search. Raises `InputError` where one is no contender's, or it is no list."""
+    """The names of hyperparameters to search, unique. Raises `InputError` where no contender has one, or `given` is no
+    list."""
     known = {name for c in of for name in c.recipe.defaults} | {c.recipe.rate for c in of if c.recipe.rate}
     names = options.TUNE.check(given) or ()
     for name in names:
@@ -195,6 +198,6 @@ def _found(name: str) -> Recipe | Imported:
 
 
 def _parse(text: Any) -> tuple[Recipe | Imported, dict[str, Any]]:
-    """`"rmsprop(alpha=0.9)"` → its recipe and what is called with."""
+    """Parses `"rmsprop(alpha=0.9)"` into its recipe and hyperparameters."""
     name, values = called(text)
     return _found(name), values

@@ -1,4 +1,4 @@
-"""What a study compares and how often, and its record before it begins."""
+"""A study's design (contenders, rates, seeds) and its initial record."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,15 +17,16 @@ from thalweg.studies.tuning import FINE, GridTuner, Tuner, cap_of
 from thalweg.workloads.content import content
 from thalweg.workloads.workload import Workload
 
-MOST_RUNS = 1_000_000  # of a study: their records have to fit in memory
+MOST_RUNS = 1_000_000  # per study: their records must fit in memory
 
 
 @dataclass(frozen=True)
 class Design:
-    """What a study compares and how often.
+    """A study's contenders, learning rates and seeds.
 
-    learning_rates: the user's, run exactly; `None` for the protocol's grid of `per_decade` rates a decade, refined
-    around the best where `fine`. tune: hyperparameters to search in `trials` instead of the grid; none for the grid.
+    learning_rates: the user's, run exactly; `None` for the protocol's grid of `per_decade` rates per decade, refined
+    around the best where `fine`. tune: hyperparameters to search in `trials` trials instead of the grid; empty for the
+    grid.
     """
 
     contenders: Sequence[Contender]
@@ -40,12 +41,12 @@ class Design:
 
     @property
     def refines(self) -> bool:
-        """Whether learning rates around the best follow on the grid."""
+        """Whether the grid is refined around the best learning rate."""
         return self.fine and not self.tune and self.learning_rates is None
 
     @property
     def expected(self) -> int:
-        """Configurations of all contenders together, where no edge is extended."""
+        """Number of configurations summed over contenders, without edge extensions."""
         if self.tune:
             return self.trials * len(self.contenders)
         coarse = sum(len(c.configurations(self.learning_rates, self.per_decade)) for c in self.contenders)
@@ -53,12 +54,12 @@ class Design:
 
     @property
     def finals(self) -> int:
-        """Confirmation runs of each seed, at most: a contender without a choice has none of its own."""
+        """Maximum confirmation runs per seed; a contender without a choice runs its published defaults only."""
         return sum(1 + (contender.published is not None) for contender in self.contenders)
 
     @property
     def configurations(self) -> int:
-        """What every contender may try."""
+        """Maximum number of configurations per contender."""
         if self.tune:
             return self.trials
         return cap_of(self.contenders, self.learning_rates, self.per_decade, fine=self.fine)
@@ -68,7 +69,7 @@ class Design:
         return Cap(runs, runs * steps, seconds)
 
     def tuners(self, *, higher_is_better: bool) -> list[Tuner]:
-        """Each contender's way through its cap."""
+        """One tuner per contender."""
         if self.tune:
             return [
                 SearchTuner(c, self.tune, self.trials, self.base_seed + i, higher_is_better=higher_is_better)
@@ -88,7 +89,8 @@ class Design:
 
 
 def require_feasible(design: Design) -> None:
-    """Raises `InputError` where the study contradicts itself, cannot search what it should, or would be endless."""
+    """Raises `InputError` where `tune` and `learning_rates` conflict, a hyperparameter cannot be searched, or the study
+    has more than `MOST_RUNS` runs."""
     if design.tune and design.learning_rates:
         raise InputError("learning_rates are run exactly and tune searches: give one of the two.")
     runs = design.expected * design.seeds + 2 * len(design.contenders) * design.confirm_seeds
@@ -97,11 +99,11 @@ def require_feasible(design: Design) -> None:
             f"The study would train {runs:,} models, and at most {MOST_RUNS:,} are accepted: compare fewer optimizers,"
             " values, trials or seeds."
         )
-    design.tuners(higher_is_better=True)  # says at once what cannot be searched
+    design.tuners(higher_is_better=True)  # raises early for what cannot be searched
 
 
 def describe(design: Design, workload: Workload, plan: Plan, seconds: float | None = None) -> StudyRecord:
-    """The study's record, before it begins. `seconds`: what tuning one contender may take."""
+    """The study's record before it begins. seconds: time cap of tuning one contender."""
     model = build(workload, design.base_seed, torch.device("cpu"))
     splits = {"train": workload.train, "validation": workload.validation, "test": workload.test}
     return StudyRecord(

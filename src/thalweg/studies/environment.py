@@ -1,4 +1,4 @@
-"""Where a study ran: versions and machine, for the record."""
+"""Package versions and machine of a study, for its record."""
 
 import os
 import platform

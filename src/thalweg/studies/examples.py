@@ -1,4 +1,4 @@
-"""Comparisons that textbooks make, by name, with their settings."""
+"""Named comparisons from textbooks, with their settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from thalweg.errors import InputError, shown, suggest
 
 @dataclass(frozen=True)
 class Example:
-    """A comparison at fixed settings: every optimizer has the learning rate that its source gives it.
+    """A comparison at fixed settings: every optimizer uses its source's learning rate.
 
-    workload: the name of a built-in one; its epochs and batch size are the source's.
+    workload: name of a built-in workload, with the source's epochs and batch size.
     """
 
     workload: str
@@ -51,7 +51,7 @@ EXAMPLES: Mapping[str, Example] = {
 
 
 def example(name: str) -> Example:
-    """The example of that name. Raises `InputError` with the nearest known names."""
+    """The example called `name`. Raises `InputError` with the nearest known names."""
     if name not in EXAMPLES:
         raise InputError(f"Unknown example {shown(name)}. {suggest(name, EXAMPLES)}")
     return EXAMPLES[name]

@@ -1,4 +1,4 @@
-"""Contenders of other libraries, tried on the workload before anything trains."""
+"""Trial steps of other libraries' optimizers on the workload, before training starts."""
 
 from thalweg.population.planning.plan import Plan
 from thalweg.population.planning.trial import require_imported

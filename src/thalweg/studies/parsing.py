@@ -1,4 +1,4 @@
-"""How optimizers are written as text, `"quick = rmsprop(alpha=0.9), adam"`, and which values they may be given."""
+"""Parses optimizers written as text, `"quick = rmsprop(alpha=0.9), adam"`, and validates hyperparameter values."""
 
 import ast
 import math
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from thalweg.errors import InputError, shown
 from thalweg.options.kinds import OneLine
 
-MOST_COMBINATIONS = 10_000  # of a contender's space
+MOST_COMBINATIONS = 10_000  # per contender's space
 
 
 class Written(NamedTuple):
-    """`"title = name(hyperparameter=value, …)"`, taken apart."""
+    """The parsed parts of `"title = name(hyperparameter=value, …)"`."""
 
     title: str | None
     name: str
@@ -22,7 +22,7 @@ class Written(NamedTuple):
 
 
 def split(text: str) -> list[str]:
-    """The parts between the commas that stand outside parentheses and brackets."""
+    """Splits at commas outside parentheses and brackets."""
     parts, depth = [""], 0
     for character in text:
         depth = max(0, depth + (character in "([{") - (character in ")]}"))
@@ -34,7 +34,7 @@ def split(text: str) -> list[str]:
 
 
 def titled(text: Any) -> tuple[str | None, str]:
-    """`"quick = adam(beta2=0.9)"` → its title and the rest. Raises `InputError` where it is no such text."""
+    """Splits `"quick = adam(beta2=0.9)"` into title, or `None`, and call. Raises `InputError` where malformed."""
     if not isinstance(text, str):
         raise InputError(f"An optimizer is named by a string or a Contender, got {shown(text)}.")
     title, equals, rest = text.partition("=")
@@ -46,7 +46,7 @@ def titled(text: Any) -> tuple[str | None, str]:
 
 
 def called(text: Any) -> tuple[str, dict[str, Any]]:
-    """`"rmsprop(alpha=0.9)"` → name and values. Nothing is evaluated but literals."""
+    """Parses `"rmsprop(alpha=0.9)"` into name and values, literals only. Raises `InputError` where malformed."""
     if not isinstance(text, str):
         raise InputError(f"An optimizer is named by a string or a Contender, got {shown(text)}.")
     name, paren, arguments = text.strip().partition("(")
@@ -57,30 +57,30 @@ def called(text: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _arguments(text: str) -> dict[str, Any] | None:
-    """`"alpha=0.9, eps=1e-4)"` → its values by name; `None` where it is anything else."""
+    """Parses `"alpha=0.9, eps=1e-4)"` into values by name; `None` where malformed."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # Python's own, about how literals are written
+        with warnings.catch_warnings(action="ignore"):  # Python's SyntaxWarnings about literals
             call = ast.parse(f"f({text}", mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
             return None
         values = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):  # the last two: nested too deeply
         return None
-    return values if len(values) == len(call.keywords) else None  # none twice, and no **
+    return values if len(values) == len(call.keywords) else None  # no duplicates, no **
 
 
 def require_printable(label: str) -> None:
-    """Raises `InputError` where a name on the leaderboard could not be printed."""
+    """Raises `InputError` where a leaderboard name is not one printable line."""
     line = OneLine()
     if line.read(label) is None:
         raise InputError(f"An optimizer's name or title must be {line.accepted}, got {shown(label)}.")
 
 
 def plain(what: str, given: Any) -> dict[str, Any]:
-    """Hyperparameter → value, a list as a tuple. Records keep values and compare them, so they must be plain.
+    """Validates a mapping hyperparameter → value; lists become tuples. Records store and compare these values.
 
-    Raises `InputError` where it is no mapping, or a value is neither a finite number, a text, a flag, `None` nor a
-    list of such.
+    Raises `InputError` where `given` is no such mapping, or a value is neither a finite number, a printable string, a
+    bool, `None` nor a list of these.
     """
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise InputError(f"{what} must be a dict from hyperparameters' names to values, got {shown(given)}.")
@@ -88,7 +88,8 @@ def plain(what: str, given: Any) -> dict[str, Any]:
 
 
 def combinations(what: str, space: Any) -> dict[str, tuple[Any, ...]]:
-    """Hyperparameter → values to try. Raises `InputError` where one is no list, or they have too many combinations."""
+    """Validates a mapping hyperparameter → values to try. Raises `InputError` where one is no list, or there are more
+    than `MOST_COMBINATIONS` combinations."""
     if not isinstance(space, Mapping) or not all(isinstance(name, str) for name in space):
         raise InputError(f"{what} must be a dict from hyperparameters' names to lists of values, got {shown(space)}.")
     count = 1
@@ -117,5 +118,5 @@ def _plain(what: str, name: str, value: Any) -> Any:
 def _is_finite(value: numbers.Real) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond the largest float
+    except OverflowError:  # an integer above the largest float
         return False

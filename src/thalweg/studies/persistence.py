@@ -1,4 +1,4 @@
-"""Where a study's course is kept while it runs: nowhere, or in the store."""
+"""Persists a running study's progress: in memory only, or in a store."""
 
 import json
 import logging
@@ -14,15 +14,15 @@ from thalweg.records.lock import folder
 from thalweg.records.store import Store
 from thalweg.records.types import Progress, RunRecord, StudyRecord
 
-HEARTBEAT = 2.0  # seconds between two notes of how far a study is
+HEARTBEAT = 2.0  # seconds between progress updates in the store
 logger = logging.getLogger(__name__)
 
 
 class Keeping(Protocol):
-    """What a study does that must outlast it.
+    """Storage interface of a running study, from which it can be resumed.
 
-    done: runs that had finished before, by their place in the study's course. answers: what the clock had said.
-    spent: seconds of work before this session.
+    done: runs finished in earlier sessions, by index in the study's sequence of runs. answers: recorded results of
+    `Clock.affords`. spent: seconds of work in earlier sessions.
     """
 
     done: Mapping[int, RunRecord]
@@ -43,7 +43,7 @@ class Keeping(Protocol):
 
 
 class InMemory:
-    """A study in memory alone."""
+    """Stores nothing: the study exists in memory only."""
 
     done: Mapping[int, RunRecord] = {}
     answers: Sequence[int] = ()
@@ -69,7 +69,7 @@ class InMemory:
 
 
 class Stored:
-    """A study in a store. every: seconds between checkpoints, above 0."""
+    """Writes a study to a store. every: seconds between checkpoints, above 0."""
 
     def __init__(self, store: Store, study: int, every: float) -> None:
         self._store, self._study, self._every = store, study, every
@@ -81,7 +81,7 @@ class Stored:
         self._folder = folder(store.directory, study)
 
     def keep(self, runs: Mapping[int, RunRecord]) -> None:
-        """Raises `InputError` where they cannot be written."""
+        """Adds finished runs to the store. Raises `InputError` where they cannot be written."""
         self._store.add(self._study, runs)
         logger.debug("%d runs kept", len(runs))
 
@@ -92,11 +92,11 @@ class Stored:
         self._store.answer(self._study, answers)
 
     def advance(self, stage: str, runs: int, done: float) -> None:
-        """Notes how far the study is, now and then."""
+        """Writes the progress, at most once per `HEARTBEAT` within a stage."""
         now = time.monotonic()
         if stage != self._progress.stage or now - self._told >= HEARTBEAT:
             self._progress, self._told = Progress(stage, runs, done, self.spent + now - self._began), now
-            with suppress(InputError):  # a study does not end because it cannot say how far it is
+            with suppress(InputError):  # a failed progress update must not end the study
                 self._store.advance(self._study, self._progress)
 
     def checkpoints(self, first: int) -> Checkpoints:
@@ -108,9 +108,9 @@ class Stored:
         self._store.finish(self._study, record, verdict)
         shutil.rmtree(self._folder, ignore_errors=True)
         with suppress(OSError):
-            self._folder.parent.rmdir()  # the last study that was in progress
+            self._folder.parent.rmdir()  # succeeds only if no other study is in progress
 
 
 def plain(value: Any) -> Any:
-    """What the store makes of it: tuples become lists."""
+    """A mapping after a JSON round trip, as the store returns it: tuples become lists."""
     return json.loads(json.dumps(dict(value), default=repr))

@@ -1,4 +1,4 @@
-"""From what a user asks for to a study that is ready to run: how it is executed, and what a budget leaves of it."""
+"""Prepares a study for running: validates it, plans its execution, and cuts it to the budget."""
 
 import time
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +19,7 @@ from thalweg.workloads.workload import Workload
 
 @dataclass(frozen=True)
 class Prepared:
-    """A study before its first run. `foreseen`: what it will take, in a sentence."""
+    """A study before its first run. foreseen: expected runs, time and memory in one sentence."""
 
     design: Design
     plan: Plan
@@ -37,9 +37,9 @@ def prepare(
     budget: float | None,
     memory: float | None = None,
 ) -> Prepared:
-    """Checks the workload, chooses how its runs are executed, and cuts the study to the budget.
+    """Checks the workload, plans how its runs are executed, and cuts the study to the budget.
 
-    budget: seconds from now, for everything. memory: bytes that the process may hold. Raises `InputError` where the
+    budget: seconds from now, for the whole study. memory: maximum bytes of the process. Raises `InputError` where the
     workload does not run, or nothing fits.
     """
     began = time.perf_counter()
@@ -69,7 +69,7 @@ def prepare(
 def prepare_again(
     record: StudyRecord, design: Design, workload: Workload, device: torch.device, spent: float
 ) -> Prepared:
-    """A study that stopped, after `spent` seconds of work: executed as it was planned, nothing measured anew."""
+    """Prepares an interrupted study to resume after `spent` seconds of work, with its recorded plan and pace."""
     plan = remade(workload.to(device), design.base_seed, record.plan, device=device, clip_norm=record.plan["clip_norm"])
     budget, pace = record.request["budget"], Pace(**record.plan["pace"])
     clock = Clock(time.perf_counter() - spent, budget, pace if budget else None, plan.job.workload)
@@ -79,9 +79,9 @@ def prepare_again(
 def _foreseen(
     record: StudyRecord, design: Design, plan: Plan, pace: Pace, workload: Workload, spent: float
 ) -> StudyRecord:
-    """The record with what is expected: runs, seconds, and bytes of the members that train at once.
+    """Adds the expected runs, seconds, and bytes of the members trained at once to the record.
 
-    spent: seconds that preparing the study took, which are counted.
+    spent: seconds of preparation, included in the expected seconds.
     """
     runs = expected_runs(design)
     seconds = {"seconds": round(spent + pace.of(runs, workload), 1), "preparing": round(spent, 1)}

@@ -1,4 +1,4 @@
-"""How a running study shows itself."""
+"""Displays of a running study's progress."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """Told the plan, each stage (how many runs, of how many steps, measured how often), and each measurement."""
+    """Receives the plan, each stage (number of runs, steps per run, measurements per run), and each measurement."""
 
     def plan(self, text: str) -> None: ...
 
@@ -23,7 +23,7 @@ class Observer(Protocol):
 
 
 class Noted:
-    """An observer whose news is kept too."""
+    """Forwards to an observer and persists the progress."""
 
     def __init__(self, show: Observer, keeping: Keeping) -> None:
         self._show, self._keeping = show, keeping
@@ -63,7 +63,7 @@ class Silent:
 
 
 class Logged(Silent):
-    """A line for the plan and each stage, to the log."""
+    """Logs one line for the plan and each stage."""
 
     def plan(self, text: str) -> None:
         logger.info(text)
@@ -73,7 +73,7 @@ class Logged(Silent):
 
 
 class Live:
-    """A live display on a terminal, one line a stage elsewhere; both on standard error."""
+    """Progress bars on a terminal, one line per stage elsewhere; both on standard error."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""The rules of a comparison, versioned: where the number differs, results are not comparable."""
+"""The comparison protocol and its version: results of different versions are not comparable."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ PROTOCOL = 3
 TEXTBOOK = (
     "sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "adamax", "nadam", "adabound",
 )  # fmt: skip
-"""The optimizers compared where none are named: those that courses and textbooks teach."""
+"""The optimizers compared by default: those taught in courses and textbooks."""
 
-PER_DECADE = 2  # learning rates tried per factor of ten, at first
-FINE_PER_DECADE = 5  # and then around the best
-EXTENSION = 2  # rates tried at a time beyond an edge that is best
-EXTENSIONS = 4  # configurations that the cap leaves for that
-CONFIRMATION_OFFSET = 1000  # confirmation seeds begin this far behind the tuning seeds
-MOST_SEEDS = 20  # confirmation seeds that a budget with time to spare is spent on
-ERROR_RATE = 0.05  # with which contenders that are alike are told apart
-LOOK = 5  # confirmation seeds between looks at whether the ranking is settled
+PER_DECADE = 2  # learning rates per factor of ten in the coarse grid
+FINE_PER_DECADE = 5  # learning rates per factor of ten around the best
+EXTENSION = 2  # rates added per extension beyond an edge that is best
+EXTENSIONS = 4  # configurations that the cap reserves for extensions
+CONFIRMATION_OFFSET = 1000  # first confirmation seed minus first tuning seed
+MOST_SEEDS = 20  # maximum confirmation seeds where a budget has time to spare
+ERROR_RATE = 0.05  # probability of separating identical contenders
+LOOK = 5  # confirmation seeds between interim checks of whether the ranking is settled
 
 
 @dataclass(frozen=True)
 class Cap:
-    """What tuning one contender may take, the same for all. `seconds` is `None` without a budget of time."""
+    """Tuning budget of one contender, the same for all. seconds: `None` without a time budget."""
 
     runs: int
     steps: int
@@ -33,5 +33,5 @@ def tuning_seeds(base: int, count: int) -> tuple[int, ...]:
 
 
 def confirmation_seeds(base: int, count: int) -> tuple[int, ...]:
-    """Fresh seeds: none of them was used in tuning."""
+    """Fresh seeds, none of which was used in tuning."""
     return tuple(range(base + CONFIRMATION_OFFSET, base + CONFIRMATION_OFFSET + count))

@@ -1,4 +1,4 @@
-"""The learning rates that are tried: a coarse grid, beyond its edges, and finely around the best."""
+"""Learning rate grids: coarse, extended beyond an edge, and fine around the best."""
 
 import math
 
@@ -6,19 +6,19 @@ from thalweg.studies.protocol import EXTENSION, FINE_PER_DECADE, PER_DECADE
 
 
 def grid(low: float, high: float, per_decade: int = PER_DECADE) -> tuple[float, ...]:
-    """Learning rates from low to high, evenly in log, to three digits."""
+    """Log-spaced learning rates from low to high, rounded to three digits."""
     count = max(2, round(math.log10(high / low) * per_decade) + 1)
     return tuple(_rounded(low * (high / low) ** (i / (count - 1))) for i in range(count))
 
 
 def beyond(tried: tuple[float, ...], *, above: bool) -> tuple[float, ...]:
-    """The next rates past the end of an ascending row of at least two, in its spacing there."""
+    """The next rates beyond one end of at least two ascending rates, continuing the spacing at that end."""
     end, inner = (tried[-1], tried[-2]) if above else (tried[0], tried[1])
     return tuple(_rounded(end * (end / inner) ** k) for k in range(1, EXTENSION + 1))
 
 
 def around(best: float, below: float, above: float) -> tuple[float, ...]:
-    """The finer rates between the neighbours of the best, itself left out."""
+    """The finer rates between the neighbours of the best, excluding the best."""
     factor = 10 ** (1 / FINE_PER_DECADE)
     down = math.floor(math.log(best / below, factor) - 1e-9)
     up = math.floor(math.log(above / best, factor) - 1e-9)

@@ -1,4 +1,4 @@
-"""Hyperparameters beside the learning rate, searched by Optuna's sampler in batches that fill a population."""
+"""Hyperparameter search with Optuna's TPE sampler, in batches that fill a population."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from thalweg.studies.contenders import Contender
 
 Where = Range | tuple[Any, ...]
 
-BATCH = 16  # trials at a time; the first are drawn at random
+BATCH = 16  # trials per batch; the first batch is random
 
 
 class SearchTuner:
-    """Trials of one contender by the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS).
+    """Proposes trials of one contender by the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS).
 
-    names: the hyperparameters to search; those that the optimizer does not have are left out. Values that the
-        contender lists in its space are drawn from too, in place of the declared range.
+    names: the hyperparameters to search; those that the optimizer lacks are ignored. Hyperparameters in the
+        contender's space are searched too, over the listed values instead of the declared range.
 
     Raises:
-        InputError: where Optuna is not installed, or a hyperparameter has no range worth searching.
+        InputError: where Optuna is not installed, or a hyperparameter has no search range.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SearchTuner:
         return "search", [given for _, given in self._waiting]
 
     def _contradictory(self, given: dict[str, Any]) -> bool:
-        """Whether values that are each in range do not go together: such a trial is spent."""
+        """Whether the values are each in range but invalid in combination; such a trial counts as used."""
         try:
             self.contender.recipe.resolve(given)
         except InputError:
@@ -92,13 +92,13 @@ def _key(given: Any) -> tuple[tuple[str, Any], ...]:
 
 
 def _has(contender: Contender, name: str) -> bool:
-    """Whether the optimizer has this hyperparameter, and it is not fixed."""
+    """Whether the optimizer has this hyperparameter and it is not fixed."""
     known = contender.recipe.defaults if isinstance(contender.recipe, Imported) else contender.recipe.hyperparameters
     return name in known and name not in contender.fixed
 
 
 def _range(contender: Contender, name: str) -> Where:
-    """What to draw from: the part of the declared range worth searching, or a flag's values."""
+    """The search space: the declared range, whose `search` part is drawn from, or both values of a flag."""
     if name == contender.recipe.rate:
         low, high = contender.recipe.rates
         return Range(low, high, search=(low, high), scale="log")

@@ -1,4 +1,4 @@
-"""What was asked, as plain data in the record: a study goes on from it where it stopped."""
+"""A study's settings as plain data in its record, from which an interrupted study is resumed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from thalweg.workloads.workload import Workload
 
 DESIGN = ("learning_rates", "seeds", "confirm_seeds", "base_seed", "per_decade", "fine", "tune", "trials")
 
-TRAINING = ("batch_size", "drop_last", "evaluate_every")  # of a workload, beside its content and its steps
+TRAINING = ("batch_size", "drop_last", "evaluate_every")  # workload settings other than its content and steps
 
 
 def request(design: Design, **others: Any) -> dict[str, Any]:
-    """The design and whatever else was asked. A contender by a rule of the user's own has no name to find it by."""
+    """The design and all other settings as JSON data. A contender with a custom rule is stored without name."""
     contenders = [_named(c) for c in design.contenders]
     asked = {"contenders": contenders, "design": {name: getattr(design, name) for name in DESIGN}, **others}
     plain: dict[str, Any] = json.loads(json.dumps(asked))
@@ -26,12 +26,12 @@ def request(design: Design, **others: Any) -> dict[str, Any]:
 
 
 def design(record: StudyRecord, given: Sequence[Contender] | None) -> Design:
-    """The design of a study that was begun.
+    """Restores the design of a recorded study.
 
-    given: its contenders, in place of what the record says of them.
+    given: its contenders, instead of those in the record.
 
     Raises:
-        InputError: where the study compares a rule of the user's own and none is given, or others than it compares.
+        InputError: where the study compares a custom rule and `given` is `None`, or the contenders are not the study's.
     """
     contenders = [_contender(c) for c in record.request["contenders"]] if given is None else list(given)
     labels = tuple(c.label for c in contenders)
@@ -41,9 +41,9 @@ def design(record: StudyRecord, given: Sequence[Contender] | None) -> Design:
 
 
 def changed(record: StudyRecord, now: StudyRecord) -> list[str]:
-    """What is different from when the study was begun but does not forbid to go on, a sentence each.
+    """Changes of the environment since the study began that do not prevent resuming, one sentence each.
 
-    now: the record that it would begin with today. Raises `InputError` where runs of then and now cannot be compared.
+    now: the record it would start with today. Raises `InputError` where old and new runs are not comparable.
     """
     if record.protocol != PROTOCOL:
         raise InputError(f"The study follows protocol {record.protocol}, this Thalweg {PROTOCOL}; begin it anew.")
@@ -64,7 +64,7 @@ def changed(record: StudyRecord, now: StudyRecord) -> list[str]:
 
 
 def as_begun(workload: Workload, record: StudyRecord) -> Workload:
-    """The workload with as many steps as the study trains: a budget may have cut them."""
+    """The workload with the recorded number of steps, which a budget may have cut."""
     return workload if workload.total_steps == record.steps else replace(workload, steps=record.steps)
 
 
@@ -73,7 +73,7 @@ def _named(contender: Contender) -> dict[str, Any]:
     whole["convention"] = contender.convention
     try:
         json.dumps(whole)
-    except TypeError:  # a rule, or a hyperparameter that is no plain value
+    except TypeError:  # a custom rule, or a hyperparameter that JSON cannot represent
         whole = {"name": None, "fixed": {}, "space": {}, "convention": None}
     return {**whole, "title": contender.label}
 

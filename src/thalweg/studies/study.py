@@ -1,4 +1,4 @@
-"""A study from beginning to end: tune, select, confirm on fresh seeds beside the defaults."""
+"""Runs a study: tune, select, confirm on fresh seeds together with the published defaults."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,10 +16,10 @@ from thalweg.studies.tuning import Tuner
 
 
 class Study:
-    """One comparison. `keeping` receives runs as they finish, and the choices before any test metric is read.
+    """One comparison. `keeping` stores runs as they finish, and the choices before any test metric is computed.
 
-    What it holds already is not trained again: a study goes the same course from the same runs.
-    After `run`, `runs` holds every run, and `record` which seeds confirmed and what was cut short.
+    Runs it already stores are not trained again: the study takes the same decisions from the same runs.
+    After `run`, `runs` holds all runs, and `record` the confirmation seeds used and notes on what was cut short.
     """
 
     def __init__(self, prepared: Prepared, keeping: Keeping, show: Observer) -> None:
@@ -40,7 +40,7 @@ class Study:
         )
 
     def run(self) -> None:
-        """Trains all of it."""
+        """Tunes, selects and confirms."""
         self._tune()
         if not self._record.confirmation_seeds:
             return
@@ -63,9 +63,9 @@ class Study:
         self._record = replace(self._record, tuning_seeds=seeds)
 
     def _parts(self, entries: Sequence[RunSpec], of: str) -> list[list[RunSpec]]:
-        """Under a budget, the clock is asked between the first round's seeds: it may go without the last of them.
+        """Splits the coarse round by seed under a budget, so that its last seeds can be dropped.
 
-        A later round is whole or not at all: a rate tried with fewer seeds than the others would win by luck.
+        Later rounds run with all seeds or not at all: a rate tried with fewer seeds than the others could win by luck.
         """
         if not (self._clock.limited and of == "coarse"):
             return [list(entries)]
@@ -73,7 +73,7 @@ class Study:
         return [[entry for entry in entries if entry.seed == seed] for seed in seeds]
 
     def _train_if_affordable(self, entries: Sequence[RunSpec], of: str) -> bool:
-        """Trains a part of a round, unless too little time would be left to confirm; the first part in any case."""
+        """Trains a part of a round, unless that leaves too little time to confirm; always trains the first part."""
         needed = len(entries) + self._final_runs()
         if self.runs and self._clock.affords(needed) < needed:
             seed = f"seed {entries[0].seed} of " if of == "coarse" else ""
@@ -96,7 +96,7 @@ class Study:
         return self._design.finals * min(LOOK, self._design.confirm_seeds)
 
     def _confirm(self, chosen: Mapping[str, Choice | None]) -> None:
-        """In looks of a few seeds: until all have run, a look finds the ranking settled, or time is up."""
+        """Confirms in batches of `LOOK` seeds, until all have run, the ranking is settled, or time is up."""
         planned = len(self._record.confirmation_seeds)
         most = max(planned, MOST_SEEDS) if self._clock.limited else planned
         seeds = confirmation_seeds(self._design.base_seed, most)
@@ -112,12 +112,12 @@ class Study:
         self.notes += _about_seeds(done, planned, settled=settled)
 
     def _affordable(self, look: Sequence[int], *, first: bool) -> Sequence[int]:
-        """The seeds of a look that still fit; of the first at least two."""
+        """The seeds of a batch that still fit the budget; at least two of the first batch."""
         each = self._design.finals
         return look[: max(2 if first else 0, self._clock.affords(len(look) * each) // each)]
 
     def _settled(self, looks: int) -> bool:
-        """Whether nothing ties with the first any more, the looks sharing one error rate."""
+        """Whether nothing ties with the first, at `ERROR_RATE` divided by the number of interim checks (Bonferroni)."""
         return not any(row.tied for row in leaderboard(self._record, self.runs, 1 - ERROR_RATE / looks)[1:])
 
     def _finals(self, chosen: Mapping[str, Choice | None], seed: int) -> list[RunSpec]:

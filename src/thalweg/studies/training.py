@@ -1,4 +1,4 @@
-"""Training the configurations that a study asks for, and their records."""
+"""Trains the configurations of a study and records the runs."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One configuration of one contender, to be trained with one seed."""
+    """One configuration of one contender with one seed, to be trained."""
 
     contender: Contender
     given: Mapping[str, Any]
@@ -41,12 +41,12 @@ class RunSpec:
 def train_entries(
     plan: Plan, entries: Sequence[RunSpec], stage: str, first: int, keeping: Keeping, show: Observer
 ) -> list[RunRecord]:
-    """Trains those that are not kept already; `keeping` receives runs as they finish.
+    """Trains the entries that `keeping` does not store yet; `keeping` receives runs as they finish.
 
-    first: the place of the first entry in the study's course. Returns the runs in the entries' order.
+    first: index of the first entry in the study's sequence of runs. Returns the runs in the entries' order.
 
     Raises:
-        InputError: where a kept run is not what the study asks for at its place.
+        InputError: where a stored run does not match the entry at its index.
     """
     measurements = len(plan.job.workload.milestones)
     show.stage(stage, len(entries), plan.job.workload.total_steps, measurements)

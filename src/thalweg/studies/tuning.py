@@ -1,4 +1,4 @@
-"""What a contender tries next, by what its runs showed so far."""
+"""Tuners: propose a contender's next configurations from its runs so far."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -14,19 +14,19 @@ FINE = 2 * ((FINE_PER_DECADE - 1) // PER_DECADE)  # configurations of a fine rou
 
 
 class Tuner(Protocol):
-    """One contender's way through its cap."""
+    """Proposes one contender's configurations, within its cap."""
 
     contender: Contender
     notes: list[str]
 
     def next(self, runs: Sequence[RunRecord]) -> tuple[Round, list[Configuration]]:
-        """The configurations to try next, given its tuning runs so far; none where it is done."""
+        """The next round and its configurations, given the tuning runs so far; empty when done."""
 
 
 class GridTuner:
-    """A coarse grid of learning rates; further while the best lies on an edge; then finely around the best.
+    """Grid search: coarse learning rates, extended while the best lies on an edge, then refined around the best.
 
-    Rates that the user gave are tried exactly and once. `cap` is counted in configurations.
+    The user's learning rates are tried exactly, without extension or refinement. cap: number of configurations.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class GridTuner:
         return self._taken("fine", self._around_the_best(tried) if self._fine else [])
 
     def _taken(self, of: Round, configurations: list[Configuration]) -> tuple[Round, list[Configuration]]:
-        """As many as the cap leaves."""
+        """The configurations that the cap still allows; deducts them from it."""
         taken = configurations[: max(0, self._left)]
         self._left -= len(taken)
         return of, taken
 
     def _beyond_an_edge(self, tried: Sequence[Point]) -> list[Configuration]:
         best, line = self._best(tried)
-        if best is None:  # nothing survived: the rates are too high
+        if best is None:  # no rate finished with every seed: they are too high
             rates = beyond(_rates(line), above=False)
         elif best is line[0] or best is line[-1]:
             rates = beyond(_rates(line), above=best is line[-1])
@@ -88,7 +88,7 @@ class GridTuner:
         return [{**self._others(best), self._rate: rate} for rate in found if rate not in rates]
 
     def _best(self, tried: Sequence[Point]) -> tuple[Point | None, list[Point]]:
-        """The best mean, and everything that differs from it in the learning rate only, ascending."""
+        """The point with the best mean, and all points that share its other hyperparameters, in ascending rate."""
         able = [p for p in tried if p.eligible]
         best = max(able, key=lambda p: self._sign * p.metric.mean, default=None)
         others = self._others(best or tried[0])
@@ -107,7 +107,7 @@ class GridTuner:
 
 
 def cap_of(contenders: Sequence[Contender], rates: Sequence[float] | None, per_decade: int, *, fine: bool) -> int:
-    """Configurations that every contender may try: what the one with the largest grid needs."""
+    """Number of configurations allowed per contender: the need of the one with the largest grid."""
     grids = max(len(c.configurations(rates, per_decade)) for c in contenders)
     free = rates is None and any(c.has_own_grid for c in contenders)
     return grids + (EXTENSIONS + FINE * fine if free else 0)

@@ -1,4 +1,4 @@
-"""The contracts as checks that others can run: `check_rule(recipe, oracle)` on one's own update rule."""
+"""The contract of update rules as runnable checks: `check_rule(recipe, oracle)` tests your own rule."""
 
 from thalweg.testing.rules import CHECKS, Case, cases, check_rule
 

@@ -1,4 +1,4 @@
-"""Checks of what a rule computes: against its oracle, and between the ways to execute it."""
+"""Numerical checks of a rule: against its oracle, and between executions."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ ROUNDING = 1e-12  # 300 steps of ten roundings of 1.1e-16 each, all in one direc
 
 
 def check_oracle(case: Case) -> None:
-    """Compiled and reference stay within 1e-12 of the float64 oracle over 100 or 300 steps."""
+    """The compiled pass and the reference stay within 1e-12 of the float64 oracle over 100 or 300 steps."""
     task = _task(case, 0)
     expected = _expected(case, task)
     for name in ("reference", "compiled"):
@@ -45,7 +45,7 @@ def check_float32(case: Case) -> None:
 
 
 def check_maximize(case: Case) -> None:
-    """`maximize` is the negated gradient, bitwise: in the rule itself and in what was traced of it."""
+    """`maximize` equals the negated gradient, bitwise: in the rule itself and in its trace."""
     task = problem(case.rate, seed=3, steps=50)
     negated = Problem(task.start, -task.gradients, task.rates)
     upward = {**case.values, "maximize": not case.values["maximize"]}
@@ -56,7 +56,7 @@ def check_maximize(case: Case) -> None:
 
 
 def check_clip_value(case: Case) -> None:
-    """`clip_value` is the clipped gradient, bitwise: in the rule itself and in what was traced of it."""
+    """`clip_value` equals the clipped gradient, bitwise: in the rule itself and in its trace."""
     task, limit = problem(case.rate, seed=7, steps=50), 0.125
     clipped = Problem(task.start, task.gradients.clip(-limit, limit), task.rates)
     limited = {**case.values, "clip_value": limit}
@@ -67,7 +67,7 @@ def check_clip_value(case: Case) -> None:
 
 
 def check_mask(case: Case) -> None:
-    """Where the mask is 1 a masked step is the plain one, bitwise; where it is 0 the parameter is 0."""
+    """Where the mask is 1, a masked step equals the unmasked one, bitwise (compiled: to 1e-12); where 0, p is 0."""
     task = problem(case.rate, seed=8, steps=20)
     gradients = torch.tensor(task.gradients)
     trained = torch.arange(len(task.start)) % 3 > 0
@@ -84,9 +84,9 @@ def check_mask(case: Case) -> None:
 
 
 def check_bfloat16(case: Case) -> None:
-    """Held in bfloat16, the states too or not, the compiled pass rounds as the reference does: once, at the end.
+    """With bfloat16 parameters and bfloat16 or float32 states, compiled and reference round alike: once, at the end.
 
-    From the same state a step differs by at most one step of bfloat16, where float32 rounds to another side.
+    From the same state, results differ by at most one bfloat16 ulp, where float32 results round to different sides.
     """
     task = problem(case.rate, seed=9, steps=20)
     for of_states in (torch.bfloat16, torch.float32):
@@ -103,7 +103,7 @@ def check_bfloat16(case: Case) -> None:
 
 
 def _task(case: Case, seed: int) -> Problem:
-    """300 steps at the published defaults, a third of that at every other setting."""
+    """300 steps at the published defaults, 100 at every other setting."""
     return problem(case.rate, seed=seed, steps=300 if case.label == "defaults" else 100)
 
 
@@ -113,7 +113,7 @@ def _expected(case: Case, task: Problem) -> Array:
 
 
 def _assert_close(what: str, task: Problem, actual: Array, expected: Array) -> None:
-    """Every element within ROUNDING of the largest value that it took."""
+    """Asserts every element within `ROUNDING` of expected, relative to the largest magnitude that the element took."""
     assert np.isfinite(expected).all(), f"{what}: what is expected is not finite."
     scale = np.maximum(np.abs(expected).max(axis=0), np.abs(task.start))
     error = np.where(np.isnan(actual), np.inf, np.abs(actual - expected)) / scale

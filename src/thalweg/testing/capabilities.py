@@ -1,7 +1,7 @@
-"""What people do with an optimizer, tried with every class of `thalweg.optim`.
+"""Common uses of an optimizer, tested with every class of `thalweg.optim`.
 
-Each capability is a function of a class. It raises where the class lacks it, and returns a text where the class says no
-for a reason. `python -m thalweg.testing.capabilities` prints the table.
+Each capability is a function of a class. It raises if the class lacks the capability, and returns a reason if the class
+refuses it by design. `python -m thalweg.testing.capabilities` prints the table.
 """
 
 import copy
@@ -34,7 +34,7 @@ def _gradients(p: Tensor) -> Iterator[Tensor]:
 def _trained(
     cls: Any, dtype: torch.dtype = torch.float64, start: Tensor | None = None, **options: Any
 ) -> tuple[Tensor, Any]:
-    """A parameter after some steps, and its optimizer."""
+    """A parameter after `STEPS` steps, and its optimizer."""
     p = nn.Parameter(_start(dtype) if start is None else start)
     optimizer = cls([p], **options)
     for gradient in _gradients(p):
@@ -86,7 +86,7 @@ def _groups(cls: Any) -> None:
 
 
 def _distributed(cls: Any) -> None:
-    """Its state dict is made by a step with a rate and gradients of 0, which must move nothing."""
+    """Resumes bitwise: torch creates the state dict by a step with zero rate and gradients, which must move nothing."""
     from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 
     ends: list[list[Tensor]] = []
@@ -134,14 +134,14 @@ def _copies(cls: Any) -> None:
 def _dtypes(cls: Any) -> None:
     exact, _ = _trained(cls)
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        off = 2 * STEPS * torch.finfo(dtype).eps  # of each step the parameter's rounding, and the gradient's
+        off = 2 * STEPS * torch.finfo(dtype).eps  # per step, the rounding of the parameter and of the gradient
         _close(_trained(cls, dtype)[0].double(), exact, off)
     for dtype in (torch.complex64, torch.complex128):
         assert _trained(cls, dtype)[0].is_complex()
 
 
 def _moves(cls: Any) -> None:
-    """Steps of an eighth of bfloat16's unit go as far as in float32."""
+    """Steps of 2**-10, an eighth of bfloat16's ulp at 1, move the parameter on average as far as in float32."""
     start = torch.full((64, 64), 1.0)
     wide, _ = _trained(cls, torch.float32, start.clone(), lr=2**-10)
     for rounding in ("stochastic", "compensated"):
@@ -233,11 +233,11 @@ CAPABILITIES: Mapping[str, Capability] = {
     "`differentiable`": _differentiable,
     "`torch.func`": _functional,
 }
-"""What is tried → how."""
+"""Capability → its check."""
 
 
 def table() -> str:
-    """Capability × optimizer in Markdown, each cell as it was found just now. Raises what a check raises."""
+    """Runs every check: capability × optimizer as a Markdown table. Raises if a check does."""
     notes: list[str] = []
     lines = [f"| | {' | '.join(CAPABILITIES)} |", f"|---{'|:---:' * len(CAPABILITIES)}|"]
     for name, cls in drop_ins().items():

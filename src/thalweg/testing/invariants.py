@@ -1,4 +1,4 @@
-"""Checks of how a rule behaves: pure, elementwise, row by row, resumable, still without a gradient, strict."""
+"""Behavioral checks of a rule: pure, elementwise, independent rows, resumable, still at zero gradient, strict."""
 
 import math
 from dataclasses import replace
@@ -17,13 +17,13 @@ from thalweg.testing.settings import Case, oracle_arguments
 from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, measured, problem
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (7,), (2, 3, 4))
-DECAYING = 40  # steps without a gradient
-CONSTANT = 60  # steps with one gradient: averages that forget half at each step have settled
+DECAYING = 40  # steps with a zero gradient
+CONSTANT = 60  # steps with a constant gradient: enough for averages with decay 0.5 to converge
 DTYPES = (torch.float32, torch.float64)
 
 
 def check_pure(case: Case) -> None:
-    """The rule on tensors modifies nothing it is given, and gives the same outputs for the same inputs."""
+    """The rule modifies none of its input tensors, and returns the same outputs for the same inputs."""
     run, g = _after(case, steps=3), torch.tensor(problem(case.rate, seed=4).gradients[0])
     before = run.copy()
     outputs = [_called(run, gradient) for gradient in (g, g.clone())]
@@ -35,7 +35,7 @@ def check_pure(case: Case) -> None:
 
 
 def check_shapes(case: Case) -> None:
-    """Tensors of any shape keep shape and dtype, and every element fares as it would alone."""
+    """Outputs have the shape and dtype of the parameter, and an element's step does not depend on the others."""
     for dtype in DTYPES:
         for shape in SHAPES:
             run, g = _after(case, steps=2, shape=shape, dtype=dtype), _normal(shape, dtype)
@@ -48,7 +48,7 @@ def check_shapes(case: Case) -> None:
 
 
 def check_rows(case: Case) -> None:
-    """Many rows with hyperparameters of their own, in one call, fare as each alone: bitwise."""
+    """Rows with different hyperparameters, stepped in one call, equal the same rows stepped one by one, bitwise."""
     together = [_after(case, steps=2, scale=scale) for scale in (1.0, 0.3, 0.7, 0.1)]
     alone = [run.copy() for run in together]
     gradients = torch.tensor(problem(case.rate, seed=5, steps=4).gradients)
@@ -60,7 +60,7 @@ def check_rows(case: Case) -> None:
 
 
 def check_resume(case: Case) -> None:
-    """A run whose state is saved at a random step and restored into fresh tensors goes on bitwise equal."""
+    """A run copied into fresh tensors at a random step continues bitwise equal."""
     gradients = torch.tensor(problem(case.rate, seed=6, steps=20).gradients)
     split = int(np.random.default_rng(list(str(case).encode())).integers(1, 20))
     for name in ("reference", "compiled"):
@@ -75,9 +75,9 @@ def check_resume(case: Case) -> None:
 
 
 def check_zero_gradient(case: Case) -> None:
-    """Zero gradients from the start move nothing but what decays; after a history they keep everything finite.
+    """With zero gradients from the start only weight decay moves the parameter; after other steps all stays finite.
 
-    A rule that declares that it does not rest moves as its oracle does without gradients.
+    A rule with `rests=False` moves as its oracle does at zero gradients.
     """
     for dtype in DTYPES:
         for name in ("reference", "compiled"):
@@ -87,13 +87,14 @@ def check_zero_gradient(case: Case) -> None:
                 for run in (fresh, moved):
                     _step_without_gradient(case, run, name)
                 expected = _rested(case, start, done)
-                roundings = done if case.recipe.rule.rests else 4 * done  # half an ulp each: two, or what it computes
+                # half an ulp each: two per step, or eight for a rule that computes a move of its own
+                roundings = done if case.recipe.rule.rests else 4 * done
                 if expected is not None:
                     _assert_close(fresh.p, expected, f"{case}: zero gradients move it ({name}, {dtype}).", roundings)
 
 
 def check_constant_gradient(case: Case) -> None:
-    """A gradient that never changes keeps everything finite, though rounding may turn a difference of 0 negative."""
+    """A constant gradient keeps all values finite, though rounding may turn a difference of 0 negative."""
     for dtype in DTYPES:
         for name in ("reference", "compiled"):
             run = _after(case, steps=0, dtype=dtype)
@@ -104,7 +105,7 @@ def check_constant_gradient(case: Case) -> None:
 
 
 def check_refusals(case: Case) -> None:
-    """Every hyperparameter refuses NaN, what lies outside its range, and other types, by name, range and value."""
+    """Every hyperparameter rejects NaN, values out of range and other types, naming itself, range and value."""
     for h in case.recipe.hyperparameters.values():
         for value in _unacceptable(h):
             _check_refused(case, h, value)
@@ -118,7 +119,7 @@ def _after(
     dtype: torch.dtype = torch.float64,
     scale: float = 1.0,
 ) -> Run:
-    """A run after some steps. `scale` multiplies its hyperparameters where their ranges allow it."""
+    """A run after `steps` reference steps. `scale` multiplies its hyperparameters where their ranges allow it."""
     declared = case.recipe.hyperparameters.values()
     scaled = {
         h.name: case.values[h.name] * scale for h in declared if h.range and case.values[h.name] * scale in h.range
@@ -134,10 +135,10 @@ def _normal(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Tensor
 
 
 def _called(run: Run, g: Tensor) -> dict[str, Any]:
-    """What one direct call of the composed rule on tensors returns, by name."""
+    """The outputs of one direct call of the composed step on tensors, by name."""
     scalars = run.scalars() | measured(run.structure, g)
     if AGREEMENT in run.structure.measured:
-        scalars[AGREEMENT] = 0.5  # whatever it is
+        scalars[AGREEMENT] = 0.5  # any share will do
     program = trace(run.structure)
     states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in run.structure.states}
     states.update(zip(program.states, run.states, strict=True))
@@ -146,7 +147,7 @@ def _called(run: Run, g: Tensor) -> dict[str, Any]:
 
 
 def _check_elementwise(case: Case, run: Run, g: Tensor) -> None:
-    """The step of one element does not depend on the others."""
+    """Asserts that the last element's step does not depend on the others."""
     whole = run.copy()
     advance(EXECUTIONS["compiled"], [whole], [g])
     if g.numel():
@@ -158,7 +159,7 @@ def _check_elementwise(case: Case, run: Run, g: Tensor) -> None:
 
 
 def _assert_close(actual: Tensor, expected: Tensor, message: str, roundings: int) -> None:
-    """Equal up to that many roundings of a number near 1, the size of the parameters here."""
+    """Asserts equality up to `roundings` ulps of a number near 1, the magnitude of the parameters here."""
     tolerance = roundings * torch.finfo(expected.dtype).eps
     torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance, msg=message)
 
@@ -170,10 +171,10 @@ def _step_without_gradient(case: Case, run: Run, name: str) -> None:
 
 
 def _rested(case: Case, start: Run, steps: int) -> Tensor | None:
-    """The parameter after so many steps without gradients, where theory or the oracle says so.
+    """The expected parameter after `steps` zero gradients, by theory or the oracle; `None` if neither predicts it.
 
-    Coupled decay is a gradient, a penalty of the rule's own is its own affair, and a rule that averages its parameter
-    with where it has been goes back there after the first step.
+    Theory predicts none with coupled decay, which is a gradient, with a penalty of the rule's own, nor, after the
+    first step, with decoupled decay in a rule that averages past parameters and so moves back to them.
     """
     if any(h.is_penalty and case.values[h.name] for h in case.recipe.rule.hyperparameters.values()):
         return None
@@ -181,19 +182,19 @@ def _rested(case: Case, start: Run, steps: int) -> Tensor | None:
         return _moved(case, start)[steps - 1] if case.oracle else None
     decay = float(case.values["weight_decay"])
     if not decay:
-        return start.p.clone()  # what follows: two roundings a step, half an ulp each
+        return start.p.clone()  # the decay below: two roundings per step, half an ulp each
     known = case.values["decoupled_weight_decay"] and (steps == 1 or not _reads_parameter(start))
     return start.p * (1 - case.rate * decay) ** steps if known else None
 
 
 def _reads_parameter(run: Run) -> bool:
-    """Whether the rule itself reads the parameter, from which the composed step subtracts once."""
+    """Whether the rule itself reads the parameter: the composed step alone reads it once, to subtract the update."""
     undecayed = replace(run.structure, absent=run.structure.absent | {"weight_decay"})
     return sum(instruction.arguments.count("p") for instruction in trace(undecayed).body) > 1
 
 
 def _moved(case: Case, start: Run) -> Tensor:
-    """Where the oracle is after each of DECAYING steps without gradients."""
+    """The oracle's parameters after each of `DECAYING` steps with zero gradients, `[DECAYING, n]`."""
     assert case.oracle is not None
     gradients, rates = np.zeros((DECAYING, *start.p.shape)), np.full(DECAYING, case.rate)
     path = case.oracle(start.p.double().numpy(), gradients, rates, **oracle_arguments(case))

@@ -1,4 +1,4 @@
-"""Checks of what may be done around any rule: each modifier against the plain rule with its arithmetic by hand."""
+"""Checks of the modifiers around a rule: each against the unmodified rule with the modifier's arithmetic by hand."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,13 +18,13 @@ OFF: Mapping[str, float | bool] = {"weight_decay": 0.0, "decoupled_weight_decay"
 
 @dataclass
 class ByHand:
-    """The plain rule's run, with a copy of its parameter before the first step, and what a modifier remembers."""
+    """A run of the unmodified rule, and the state tensors of a modifier, by name."""
 
     run: Run
     remembered: dict[str, Tensor] = field(default_factory=dict)
 
     def plain(self, g: Tensor) -> Tensor:
-        """A step of the plain rule; returns the update that it subtracted."""
+        """Takes a step of the unmodified rule and returns the update that it subtracted."""
         before = self.run.p.clone()
         advance(EXECUTIONS["reference"], [self.run], [g])
         return before - self.run.p
@@ -35,7 +35,7 @@ Hand = Callable[[ByHand, Tensor], None]
 
 @dataclass(frozen=True)
 class Modifier:
-    """A modifier's options, and one step of the plain rule with its arithmetic around."""
+    """A modifier's options, and `hand`: one step of the unmodified rule with the modifier's arithmetic."""
 
     options: Mapping[str, float | bool]
     hand: Hand
@@ -86,7 +86,7 @@ def _averaged(twin: ByHand, g: Tensor) -> None:
 
 MODIFIERS: tuple[Modifier, ...] = (
     Modifier({"clip_tensor_norm": 0.5}, _clipped_by_norm),
-    Modifier({"clip_global_norm": 0.5}, _clipped_by_norm),  # of an only parameter
+    Modifier({"clip_global_norm": 0.5}, _clipped_by_norm),  # of a single parameter, whose norm is the global one
     Modifier({"centralize": True}, _centralized),
     Modifier({"clip_adaptive": 0.05}, _adaptively_clipped),
     Modifier({"independent_weight_decay": True, "weight_decay": 0.02}, _decayed_independently),
@@ -94,14 +94,14 @@ MODIFIERS: tuple[Modifier, ...] = (
     Modifier({"lookahead_steps": 5}, _lookahead),
     Modifier({"ema_decay": 0.9}, _averaged),
 )
-"""Every modifier by itself."""
+"""Each modifier by itself."""
 
 EVERYTHING: Mapping[str, float | bool] = {
     **{name: value for modifier in MODIFIERS for name, value in modifier.options.items()},
     "clip_global_norm": 1.0,
     "clip_value": 0.2,
 }
-"""All at once."""
+"""The options of all modifiers at once."""
 
 
 def everything(case: Case) -> Case:
@@ -110,7 +110,7 @@ def everything(case: Case) -> Case:
 
 
 def check_modifier(case: Case, modifier: Modifier) -> None:
-    """In every execution, parameter and averages stay within 1e-12 of the plain rule with the modifier by hand."""
+    """In every execution, parameter and averages stay within 1e-12 of the modifier computed by hand."""
     task = problem(case.rate, seed=10, steps=STEPS)
     start, gradients = (torch.tensor(x).reshape(-1, *SHAPE) for x in (task.start, task.gradients))
     values = {**case.values, **OFF}

@@ -1,4 +1,4 @@
-"""What every update rule promises, as checks: run `check_rule` on your own."""
+"""The contract of update rules as checks: run `check_rule` on your own."""
 
 from collections.abc import Callable
 
@@ -27,10 +27,10 @@ from thalweg.testing.settings import Case, Oracle, cases
 Check = Callable[[Case], None]
 
 ORACLE_CHECKS: tuple[Check, ...] = (check_oracle, check_float32)
-"""Those that need an oracle."""
+"""Checks that need an oracle."""
 
 FORMULA_CHECKS: tuple[Check, ...] = (*ORACLE_CHECKS, check_compiled_equals_reference)
-"""What each further convention of a rule is put to: its formula is what differs there."""
+"""Checks of each further convention of a rule, which differs in its formula only."""
 
 CHECKS: tuple[Check, ...] = (
     *ORACLE_CHECKS,
@@ -47,7 +47,7 @@ CHECKS: tuple[Check, ...] = (
     check_constant_gradient,
     check_refusals,
 )
-"""All of them. Each takes one `Case` and raises `AssertionError` with a sentence that says what is wrong."""
+"""All checks. Each takes one `Case` and raises `AssertionError` with a sentence that names the fault."""
 
 MODIFIED_CHECKS: tuple[Check, ...] = (
     check_compiled_equals_reference,
@@ -56,7 +56,7 @@ MODIFIED_CHECKS: tuple[Check, ...] = (
     check_resume,
     check_constant_gradient,
 )
-"""Those that hold with every modifier at once, too."""
+"""Checks that also hold with every modifier at once."""
 
 __all__ = [
     "CHECKS",
@@ -72,14 +72,14 @@ __all__ = [
 
 
 def check_rule(recipe: Recipe, oracle: Oracle | None = None) -> None:
-    """Runs every check on every setting of an optimizer, and its defaults with each modifier.
+    """Runs every check on every setting of an optimizer, and its defaults with each modifier and with all.
 
     Args:
-        recipe: the optimizer, such as `Recipe(preset)` for what the `rule` decorator returned.
-        oracle: a slow float64 transcription of its paper; without one, `ORACLE_CHECKS` are left out.
+        recipe: the optimizer, such as `Recipe(preset)` of the `Preset` that the `rule` decorator returned.
+        oracle: a slow float64 transcription of its paper; without one, `ORACLE_CHECKS` are skipped.
 
     Raises:
-        AssertionError: the first broken promise, in words.
+        AssertionError: the first violation, in a sentence.
     """
     every = cases(recipe, oracle)
     for case in every:

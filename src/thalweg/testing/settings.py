@@ -13,9 +13,8 @@ from thalweg.rules.hyperparameters import Hyperparameter
 Oracle = Callable[..., Array]
 """`oracle(parameter [n], gradients [steps, n], rates [steps], **hyperparameters)` → the parameters `[steps, n]`.
 
-It takes every hyperparameter of the rule but the learning rate, of the composed step's `ORACLE_OPTIONS`, and
-`convention` where the rule distinguishes several. It works
-in float64 and imports nothing of thalweg.
+It takes every hyperparameter of the rule but the learning rate, the `ORACLE_OPTIONS` of the composed step, and
+`convention` if the formula is not torch's. It computes in float64 and imports nothing from thalweg.
 """
 
 ORACLE_OPTIONS = ("weight_decay", "decoupled_weight_decay", "maximize")
@@ -23,7 +22,7 @@ ORACLE_OPTIONS = ("weight_decay", "decoupled_weight_decay", "maximize")
 
 @dataclass(frozen=True)
 class Case:
-    """One setting of an optimizer: all hyperparameters resolved, and the oracle that knows what is right, if any."""
+    """One setting of an optimizer: all hyperparameters resolved, and the oracle of the expected values, if any."""
 
     recipe: Recipe
     values: dict[str, float | bool]
@@ -36,17 +35,17 @@ class Case:
 
     @property
     def rate(self) -> float:
-        """The learning rate, or 1 where the rule has none."""
+        """The learning rate; 1 if the rule has none."""
         return float(self.values[self.recipe.rule.rate]) if self.recipe.rule.rate else 1.0
 
 
 def cases(recipe: Recipe, oracle: Oracle | None = None) -> list[Case]:
-    """The published defaults; then every combination of the rule's flags and switches, at other values; then decay."""
+    """The published defaults, then every combination of the rule's flags and switches at other values, then decay."""
     return [Case(recipe, recipe.resolve(given), label, oracle) for label, given in _settings(recipe)]
 
 
 def oracle_arguments(case: Case) -> Mapping[str, float | bool | str]:
-    """What an oracle takes: the rule's hyperparameters but the learning rate, some options, and whose formula."""
+    """The arguments of an oracle: the rule's hyperparameters but the learning rate, some options, the convention."""
     rule = case.recipe.rule
     own = [h.name for h in rule.hyperparameters.values() if h.name != rule.rate and not h.initially]
     given: dict[str, float | bool | str] = {name: case.values[name] for name in (*own, *ORACLE_OPTIONS)}
@@ -65,7 +64,7 @@ def _settings(recipe: Recipe) -> Iterator[tuple[str, dict[str, float | bool]]]:
         off = {h.name: False if h.is_flag else 0.0 for h, c in zip(choices, chosen, strict=True) if not c}
         switched: dict[str, float | bool] = {"weight_decay": 0.0, "decoupled_weight_decay": False, **on, **off}
         allowed = [s for s in ({**switched, **others}, switched) if not contradiction({**recipe.defaults, **s})]
-        if allowed:  # where other values contradict the flags, the defaults may not
+        if allowed:  # the other values may contradict the flags where the defaults do not
             full = allowed[0]
             yield " ".join(on) or "plain", full
     decay = other_value(recipe, recipe.hyperparameters["weight_decay"])
@@ -74,7 +73,7 @@ def _settings(recipe: Recipe) -> Iterator[tuple[str, dict[str, float | bool]]]:
 
 
 def other_value(recipe: Recipe, h: Hyperparameter) -> float:
-    """A valid number other than the default: the middle of what is worth searching."""
+    """A valid number other than the default: the middle of the search range, on its scale."""
     if h.name == recipe.rule.rate:
         return math.sqrt(math.prod(recipe.rule.rates))
     assert h.range is not None

@@ -1,4 +1,4 @@
-"""What theory says of a rule: which changes of its task leave its steps as they are."""
+"""Symmetries of a rule: changes of the problem under which its steps are invariant."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ from thalweg.recipes.catalogue import Recipe
 from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
 
 FLOORS = ("eps", "initial_accumulator_value")
-"""Hyperparameters that are compared with the gradient's size, and must be 0 for that size not to matter."""
+"""Hyperparameters that are compared with the gradient's magnitude, and must be 0 for scale invariance."""
 
 SCALE = 2.0**7  # a power of two scales every number of a trajectory without rounding
 
 
 def is_scale_free(recipe: Recipe) -> bool:
-    """Whether gradients of another unit, all scaled alike, lead along the same path, to the last bits.
+    """Whether scaling all gradients by a constant leaves the trajectory unchanged, to a relative 1e-12.
 
-    Of Adam and its kin, of Adagrad and of rules by sign it should be so, where nothing such as ε is compared with the
-    gradient's size: that is set to 0.
+    Expected of Adam-like rules, of Adagrad and of sign-based rules, once ε and other values that are compared with the
+    gradient's magnitude (`FLOORS`) are 0.
     """
     floors = {name: 0.0 for name in FLOORS if name in recipe.hyperparameters}
     values = recipe.resolve({**floors, "weight_decay": 0.0})

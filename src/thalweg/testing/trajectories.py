@@ -1,4 +1,4 @@
-"""A parameter in training by hand: gradients that try a rule's limits, and steps by any execution."""
+"""Trajectories of a parameter under prescribed gradients, stepped by any execution."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ Execution = Callable[[StepVariant, Sequence[Elements], Array, Mapping[str, Array
 
 @dataclass(frozen=True)
 class Problem:
-    """What drives a trajectory: a start `[n]`, gradients `[steps, n]`, and a learning rate that changes `[steps]`.
+    """The input of a trajectory: a start `[n]`, gradients `[steps, n]`, and a changing learning rate `[steps]`.
 
-    Start and gradients are float32 numbers held as float64, so that every precision is given the same task.
+    Start and gradients are float32 numbers stored as float64, so that every precision gets the same problem.
     """
 
     start: Array
@@ -58,12 +58,12 @@ class Run:
     t: int = 0
 
     def copy(self) -> "Run":
-        """The same run in tensors of its own."""
+        """A copy of the run with tensors of its own."""
         states = tuple(s.clone() for s in self.states)
         return Run(self.structure, dict(self.values), self.p.clone(), states, dict(self.row_states), self.t)
 
     def scalars(self) -> dict[str, float]:
-        """The row values of the run's next step, flags left out."""
+        """The row values of the run's next step, without flags."""
         numbers = {name: float(v) for name, v in self.values.items() if not isinstance(v, bool)}
         return {"t": float(self.t + 1), **numbers, **self.row_states}
 
@@ -75,7 +75,7 @@ class Run:
 
 
 def begin(recipe: Recipe, values: Values, p: Tensor, rate: float | None = None) -> Run:
-    """A run before its first step, in a copy of `p`. `rate`: the learning rate it begins with."""
+    """A run before its first step, on a copy of `p`. `rate`: the initial learning rate."""
     structure = recipe.structure(values)
     program = trace(structure)
     numbers = dict(values)
@@ -88,7 +88,7 @@ def begin(recipe: Recipe, values: Values, p: Tensor, rate: float | None = None) 
 
 
 def measured(structure: StepVariant, g: Tensor) -> dict[str, float]:
-    """What the structure needs to be measured of the gradient of an only parameter."""
+    """The gradient norms that the step variant needs, for a single parameter."""
     if not structure.measured:
         return {}
     (norm,) = norms([g])
@@ -98,7 +98,7 @@ def measured(structure: StepVariant, g: Tensor) -> dict[str, float]:
 def advance(
     execution: Execution, runs: Sequence[Run], gradients: Sequence[Tensor], rates: Sequence[float] | None = None
 ) -> None:
-    """One step of several runs of one structure in one call."""
+    """Takes one step of several runs of one step variant in one call. `rates`: new learning rates, one per run."""
     rate = runs[0].structure.rule.rate
     if rate is not None and rates is not None:
         for run, value in zip(runs, rates, strict=True):
@@ -130,7 +130,7 @@ def trajectory(
 def _stacked(
     structure: StepVariant, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """`stacked.update` called as the other executions are. Rows of one shape."""
+    """`stacked.update` as an `Execution`: stacks rows of one shape, updates, copies the results back."""
     program = trace(structure)
     elements = _stack(program, rows)
     if AGREEMENT in program.measured:
@@ -147,7 +147,7 @@ def _stacked(
 def _carry_out(
     program: Program, elements: Mapping[str, Tensor], which: Array, values: Mapping[str, Array]
 ) -> tuple[dict[str, Array], Tensor]:
-    """The new row states, and what is counted."""
+    """The new row states, and the number of agreeing elements per row, for cautious updates."""
     columns, after = table(program, values)
     active = torch.ones(len(which), dtype=torch.bool)
     return after, stacked.update(program, torch.from_numpy(columns[which]).to(elements["p"].dtype), active, elements)

@@ -1,4 +1,4 @@
-"""Accuracy, as the loss reads outputs and targets."""
+"""Accuracy that reads outputs and targets as the loss does."""
 
 from dataclasses import dataclass
 
@@ -67,7 +67,7 @@ class Accuracy:
 
 
 def require_one_shape(metric: str, outputs: Tensor, targets: Tensor) -> None:
-    """Outputs `[samples, 1]` and targets `[samples]` would broadcast to all pairs, silently."""
+    """Requires equal shapes: outputs `[samples, 1]` and targets `[samples]` would silently broadcast to all pairs."""
     if outputs.shape != targets.shape:
         raise InputError(
             f"{metric} compares outputs with targets one by one, got shapes {list(outputs.shape)} and"

@@ -1,4 +1,4 @@
-"""The workloads that come with the package, by name. Listing them imports neither torch nor scikit-learn."""
+"""The built-in workloads, by name. Listing them imports neither torch nor scikit-learn."""
 
 import ast
 import importlib
@@ -24,10 +24,10 @@ class _Factory(NamedTuple):
 
 
 def _found() -> dict[str, _Factory]:
-    """Every public function of this folder that is annotated `-> Workload`, by its name with dashes.
+    """Every public function of this folder annotated `-> Workload`, by its name with dashes.
 
-    Read from the source, because importing it takes seconds: torch and scikit-learn come with it. The quoted
-    annotations of this file are strings there, so `load` is not found.
+    Parsed from the source, because importing torch and scikit-learn takes seconds. Quoted annotations, as in this
+    file, are strings to `ast`, so `load` is not found.
     """
     found = {}
     for path in Path(__file__).parent.glob("*.py"):
@@ -53,10 +53,10 @@ def workload_names() -> tuple[str, ...]:
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> "Workload":
-    """The workload of that name; `data_dir` is where its files lie, and unused by a workload without files.
+    """The built-in workload `name`; `data_dir` is the directory of its files, unused by a workload without files.
 
     Raises:
-        InputError: where the name is unknown, with the nearest known ones, or the data cannot be read.
+        InputError: the name is unknown (the message suggests the closest ones), or the data cannot be read.
     """
     if name not in WORKLOADS:
         raise InputError(f"Unknown workload {shown(name)}. {suggest(name, WORKLOADS)}")

@@ -1,4 +1,4 @@
-"""What a workload is made of, as hashes: whether two studies, or a study and its resumption, train the same."""
+"""Content hashes of a workload: whether two studies, or a study and its resumption, train the same problem."""
 
 import functools
 import hashlib
@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from thalweg.workloads.workload import Workload
 
-DEEPEST = 4  # values within each other
+DEEPEST = 4  # levels of nested values that are hashed
 
 
 def content(workload: Workload, model: nn.Module) -> Mapping[str, str]:
-    """Hashes of its data, its model and its loss, 16 hexadecimal digits each.
+    """Hashes of the workload's data, model and loss, 16 hexadecimal digits each.
 
-    model: as the workload makes it for the study's first seed. It counts with its values, its structure and the source
-    of its classes; functions count with their source, or their byte code where there is none, and what they close over.
+    model: the workload's model for the study's first seed. Hashed are its values, its structure and the source of its
+    classes; of functions the source, or the byte code if there is none, and the values they close over.
     """
     splits = (workload.train, workload.validation, workload.test)
     data = [t for split in splits if split is not None for t in (*split.inputs, split.targets)]
@@ -43,18 +43,18 @@ def _digest(*parts: str) -> str:
 
 
 def _printed(module: nn.Module) -> str:
-    """Its structure as it prints it, without addresses, which are others in every process."""
+    """The module's `repr` without memory addresses, which differ between processes."""
     try:
         return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(module))
-    except Exception as error:  # whatever somebody's extra_repr raises
+    except Exception as error:  # a user's extra_repr may raise anything
         return f"{type(module).__qualname__} {type(error).__qualname__}"
 
 
 def _states(module: nn.Module, depth: int = DEEPEST) -> list[str]:
-    """Its parameters and buffers, which are trained, what else it saves where it can, and what its modules hold."""
+    """Its state dict (only parameters and buffers if that fails), its frozen parameters, its modules' attributes."""
     try:
         saved = [f"{name} {_tensor(value)}" for name, value in module.state_dict().items()]
-    except Exception:  # whatever somebody's get_extra_state raises
+    except Exception:  # a user's get_extra_state may raise anything
         saved = [f"{n} {_tensor(t)}" for n, t in (*module.named_parameters(), *module.named_buffers())]
     frozen = [name for name, p in module.named_parameters() if not p.requires_grad]
     held = [f"{name} {_attributes(m, depth)}" for name, m in module.named_modules()]
@@ -65,12 +65,12 @@ OF_MODULES = frozenset(vars(nn.Module()))
 
 
 def _attributes(module: nn.Module, depth: int) -> list[str]:
-    """What a module holds beside parameters, buffers and modules."""
+    """A module's attributes other than parameters, buffers and submodules."""
     return [f"{k} {_value(v, depth - 1)}" for k, v in vars(module).items() if k not in OF_MODULES]
 
 
 def _tensor(value: Any) -> str:
-    """Shape, dtype and every bit."""
+    """Shape, dtype and a hash of every bit; `repr` of a value that is no tensor."""
     if not isinstance(value, Tensor):
         return repr(value)
     memory = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
@@ -78,7 +78,7 @@ def _tensor(value: Any) -> str:
 
 
 def _described(function: Any, depth: int = DEEPEST) -> list[str]:
-    """A callable's source, and the values that it carries with it."""
+    """A callable's source, and the values bound to it: arguments of a partial, closure, attributes."""
     if isinstance(function, functools.partial):
         held = [_value(v, depth) for v in (*function.args, *sorted(function.keywords.items()))]
         return ["partial", *_described(function.func, depth), *held]
@@ -102,10 +102,10 @@ def _is_filled(cell: Any) -> bool:
 
 
 def _value(value: Any, depth: int = DEEPEST) -> str:
-    """What a function closes over, or an object holds; where a value says nothing but its address, its class."""
+    """A closure value or an attribute as text: its content, or its class if it has none to read."""
     try:
         return _told(value, depth)
-    except Exception:  # whatever somebody's object raises when it is looked at
+    except Exception:  # a user's object may raise anything when it is inspected
         return type(value).__qualname__
 
 
@@ -129,7 +129,7 @@ def _told(value: Any, depth: int) -> str:
 
 
 def _held(value: Any, depth: int) -> list[tuple[str, str]]:
-    """The attributes of an object of the user's."""
+    """The attributes of a user's object."""
     held = getattr(value, "__dict__", None)
     return [(str(k), _value(v, depth)) for k, v in held.items()] if isinstance(held, dict) else []
 
@@ -143,5 +143,5 @@ def _source(thing: Callable[..., Any] | type) -> str:
 
 
 def _constants(code: Any) -> list[str]:
-    """A code object's constants; functions inside it by theirs, whose addresses differ from run to run."""
+    """A code object's constants; inner functions by their code, since the address in their `repr` differs by run."""
     return [f"{c.co_code.hex()} {_constants(c)}" if inspect.iscode(c) else repr(c) for c in code.co_consts]

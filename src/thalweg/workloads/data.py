@@ -1,4 +1,4 @@
-"""Data as users have it: tensors, arrays, tables or lists, made into tensors or refused in one sentence."""
+"""User data as tensors: converts tensors, arrays, tables and lists, or refuses them in one sentence."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 from thalweg.errors import InputError, first_line
 
-NUMBERS = "biufc"  # numpy's kinds of dtype that are numbers
+NUMBERS = "biufc"  # NumPy's numeric dtype kinds
 
 
 def paired(name: str, data: Any) -> tuple[tuple[Tensor, ...], Tensor]:
-    """(inputs, targets) of a split. Raises `InputError` where they are no finite numbers in dense tensors."""
+    """(inputs, targets) of a split. Raises `InputError` unless they are dense tensors of finite numbers."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise InputError(f"{name} must be a pair (X, y) of tensors, got {kind(data)}.")
     # A list is data, as torch reads it: [[1, 2], [3, 4]] is two samples and not two inputs.
@@ -26,7 +26,7 @@ def paired(name: str, data: Any) -> tuple[tuple[Tensor, ...], Tensor]:
 
 
 def kind(value: Any) -> str:
-    """What arrived, for an error message: its class, and the length of a tuple or list."""
+    """A value's class for an error message, with the length of a tuple or list."""
     length = f" of length {len(value)}" if isinstance(value, tuple | list) else ""
     return f"{type(value).__name__}{length}"
 
@@ -34,7 +34,7 @@ def kind(value: Any) -> str:
 def _tensor(name: str, part: str, data: Any) -> Tensor:
     try:
         tensor = torch.as_tensor(_native(data)).detach()
-    except Exception as error:  # whatever the class of the data raises
+    except Exception as error:  # the class of the data may raise anything
         raise InputError(f"{name} must hold tensors or arrays, got {kind(data)} ({first_line(error)}).") from None
     if tensor.ndim == 0:
         raise InputError(f"{name} must hold tensors of shape [samples, …], got a single number.")
@@ -48,7 +48,7 @@ def _tensor(name: str, part: str, data: Any) -> Tensor:
 
 
 def _native(data: Any) -> Any:
-    """Arrays and tables as torch can take them: in memory order, in this machine's byte order, writable."""
+    """Arrays and tables as torch accepts them: without negative strides, in native byte order, writable."""
     if isinstance(data, Tensor) or not hasattr(data, "__array__"):
         return data
     array = np.asarray(data)

@@ -13,11 +13,11 @@ from thalweg.workloads.workload import Split, Workload
 
 
 def digits() -> Workload:
-    """1,797 handwritten digits, 10 classes, for an MLP 64-100-100-100-10 of He-normal hidden layers.
+    """1,797 handwritten digits, 10 classes, for an MLP 64-100-100-100-10 with He-normal hidden layers.
 
     Inputs are `[samples, 64]` float32 pixels in [0, 1], targets `[samples]` int64. The splits of
     60, 20 and 20 % (1,077, 360 and 360 samples) are stratified by class and drawn with seed 0. The target of
-    0.95 is ours.
+    0.95 is our choice.
     """
     data = load_digits()
     samples = ((data.data / 16).astype(np.float32), data.target.astype(np.int64))
@@ -41,7 +41,7 @@ _Samples = tuple[np.ndarray, np.ndarray]  # pixels [samples, 64] and classes [sa
 
 
 def _divided(samples: _Samples, share: float) -> tuple[_Samples, _Samples]:
-    """The samples without a stratified `share` of them, and that share."""
+    """Splits off a share in (0, 1), stratified by class: (remaining samples, the share)."""
     x, y = samples
     x_rest, x_share, y_rest, y_share = train_test_split(x, y, test_size=share, stratify=y, random_state=0)
     return (x_rest, y_rest), (x_share, y_share)

@@ -1,7 +1,7 @@
 """Reader for IDX, the file format of MNIST: a big-endian header, then `uint8` values.
 
 The header is two zero bytes, a type byte (0x08: uint8), the rank, and one 32-bit length for every dimension.
-What it announces is never allocated: the body is read in chunks, so memory follows the file, not the header.
+The announced size is never allocated: the body is read in chunks, so memory follows the file, not the header.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from thalweg.errors import InputError
 
 _Stream: TypeAlias = BufferedReader | gzip.GzipFile
-_CHUNK = 1 << 20  # bytes asked for at once
+_CHUNK = 1 << 20  # bytes per read
 _UINT8 = 0x08
 
 
 def find_idx(directory: Path, name: str) -> Path:
-    """The file `name` or `name.gz` of a directory; the plain one where both exist.
+    """The file `name` or `name.gz` of a directory; the uncompressed one if both exist.
 
     Raises:
-        InputError: where neither is a readable file.
+        InputError: neither is a readable file.
     """
     plain, zipped = candidates = directory / name, directory / f"{name}.gz"
     try:
@@ -48,11 +48,11 @@ def find_idx(directory: Path, name: str) -> Path:
 def read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
     """The values of an IDX file of `uint8`, in a new array of `rank` dimensions (3: images, 1: labels).
 
-    Whether the file is gzipped is read from its first bytes: browsers unzip downloads and keep their names.
+    Gzip is detected by its first bytes, not by the name: browsers unzip downloads and keep their names.
 
     Raises:
-        InputError: where the file cannot be read, is truncated or damaged, holds another type or rank than
-            asked for, holds nothing, or goes on after its last value.
+        InputError: the file cannot be read, is truncated or damaged, has another type or rank than expected, is
+            empty, or has trailing bytes.
     """
     try:
         with path.open("rb") as file:
@@ -82,7 +82,7 @@ def _parse(path: Path, stream: _Stream, rank: int) -> NDArray[np.uint8]:
 
 
 def _shape(path: Path, stream: _Stream, rank: int) -> tuple[int, ...]:
-    """The lengths that the header announces, after checks of everything else it says."""
+    """The shape in the header, after checks of its other fields."""
     zero, kind, found_rank = struct.unpack(">HBB", magic := _take(path, stream, 4, "header"))
     if zero:
         raise InputError(f"{path} is no IDX file: its magic number 0x{magic.hex()} does not start with 0x0000.")
@@ -99,10 +99,10 @@ def _shape(path: Path, stream: _Stream, rank: int) -> tuple[int, ...]:
 
 
 def _take(path: Path, stream: _Stream, count: int, part: str) -> bytearray:
-    """The next `count` bytes, which belong to the `part` of the file that the error names."""
+    """The next `count` bytes; `part` is what the error calls them."""
     taken = bytearray()
-    with contextlib.suppress(EOFError):  # a gzip file cut short; what came before the cut is counted
-        # read1 and not read: read allocates all it is asked for, and drops what precedes a cut.
+    with contextlib.suppress(EOFError):  # a truncated gzip file; the bytes before the cut are counted
+        # read1 instead of read, which allocates the requested size and drops the bytes before a cut.
         while len(taken) < count and (chunk := stream.read1(min(_CHUNK, count - len(taken)))):
             taken += chunk
     if len(taken) < count:

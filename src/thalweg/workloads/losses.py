@@ -1,4 +1,4 @@
-"""What is known of a loss that is torch's: its direction, the label that it passes over, how its outputs are read."""
+"""Properties of torch's losses: direction, ignored label, and how outputs are read."""
 
 import functools
 from collections.abc import Callable
@@ -7,32 +7,32 @@ from typing import Any
 import torch.nn.functional as F
 from torch import nn
 
-IGNORED = -100  # the label that torch's losses pass over unless told another
+IGNORED = -100  # torch's default `ignore_index`
 CLASSES = (F.cross_entropy, F.nll_loss)
 CLASS_MODULES = (nn.CrossEntropyLoss, nn.NLLLoss)
 BINARY: tuple[tuple[Any, type[nn.Module], float], ...] = (
     (F.binary_cross_entropy_with_logits, nn.BCEWithLogitsLoss, 0.0),
     (F.binary_cross_entropy, nn.BCELoss, 0.5),
 )
-"""Function, module, and the output above which the answer is yes: a logit's or a probability's."""
+"""Function, module, and decision threshold: of a logit 0, of a probability 0.5."""
 
 LOSSES = tuple(
     getattr(F, name)
     for name in sorted(vars(F))
     if (name.endswith(("_loss", "cross_entropy", "_with_logits")) or name == "kl_div") and not name.startswith("_")
 )
-"""torch's losses among the functions: the lower, the better. `cosine_similarity` and the distances are none."""
+"""torch's functional losses, of which lower is better; `cosine_similarity` and the distances are not among them."""
 
 
 def function_of(loss: Any) -> Any:
-    """The function in a `functools.partial`."""
+    """Unwraps `functools.partial`."""
     while isinstance(loss, functools.partial):
         loss = loss.func
     return loss
 
 
 def is_torchs(function: Any) -> bool:
-    """Whether it is one of torch's losses, or a module that computes one as torch does."""
+    """Whether it is a loss function of torch, or a module with the `forward` of one of torch's loss modules."""
     function = function_of(function)
     if isinstance(function, nn.Module):
         return type(function).forward.__module__ == "torch.nn.modules.loss"
@@ -40,12 +40,12 @@ def is_torchs(function: Any) -> bool:
 
 
 def is_over_classes(loss: Any) -> bool:
-    """Whether its outputs are scores of classes along the second dimension, and its targets may be their numbers."""
+    """Whether outputs are class scores along the second dimension, and targets may be class indices."""
     return function_of(loss) in CLASSES or isinstance(loss, CLASS_MODULES)
 
 
 def ignored_label(loss: Callable[..., Any]) -> int | None:
-    """The label that it passes over: its `ignore_index`, an attribute or a bound argument, or torch's; else `None`."""
+    """The loss's `ignore_index`: a bound argument, an attribute, or torch's default; `None` if it has none."""
     bound = loss.keywords if isinstance(loss, functools.partial) else {}
     named = bound.get("ignore_index", getattr(loss, "ignore_index", None))
     if isinstance(named, int):
@@ -54,6 +54,6 @@ def ignored_label(loss: Callable[..., Any]) -> int | None:
 
 
 def threshold(loss: Any) -> float | None:
-    """Of a loss of one output for two classes, the output above which it stands for the second; else `None`."""
+    """The decision threshold on the output of a binary loss; `None` for any other loss."""
     function = function_of(loss)
     return next((above for f, module, above in BINARY if function is f or isinstance(loss, module)), None)

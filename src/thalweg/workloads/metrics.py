@@ -1,4 +1,4 @@
-"""What is measured on a split: a function of all its outputs and targets, and which way is better."""
+"""Metrics of a split: a function of all its outputs and targets, and the direction that is better."""
 
 import copy
 import functools
@@ -19,23 +19,22 @@ from thalweg.workloads.accuracy import Accuracy, require_one_shape
 Function = Callable[[Any, Tensor], Any]
 UNNAMED = "metric"
 FUNCTIONS = (FunctionType, BuiltinFunctionType)
-TURN = threading.RLock()  # held while a function of the user's runs: what it closes over is one for all threads
+TURN = threading.RLock()  # held while a user's function runs: all threads share its closure
 
 
 @dataclass(frozen=True, init=False)
 class Metric:
     """`function(outputs, targets)` → number over a whole split, such as `Metric(rmse, higher_is_better=False)`.
 
-    name: how reports call it; the function's own where there is none. It may also stand first: `Metric("rmse", rmse,
-        False)`.
-    higher_is_better: how to compare. It may be left out of what says so itself, by an attribute of that name (as
-        torchmetrics' do), and of torch's losses; of others it is `None` then, and nothing is trained.
+    name: the name in reports; by default the function's. It may also come first: `Metric("rmse", rmse, False)`.
+    higher_is_better: the direction. Optional for functions with an attribute of that name (as torchmetrics' have) and
+        for torch's losses; for others it is `None` then, and nothing is trained.
     vectorized: whether `torch.vmap` may call the function for many models at once.
 
-    An object is never called itself: every call has a copy of it, reset where it has a `reset`.
+    An object is never called directly: every call uses a copy of it, reset if it has a `reset`.
 
     Raises:
-        InputError: where the function is none, or a class, or the name is no text of one line.
+        InputError: the function is not callable, or a class, or the name is no text of one line.
     """
 
     name: str
@@ -74,7 +73,7 @@ class Metric:
 
     @property
     def maximized(self) -> bool:
-        """Whether higher is better. Raises `InputError` where that is not known."""
+        """Whether higher is better. Raises `InputError` if that is unknown."""
         if self.higher_is_better is not None:
             return self.higher_is_better
         name = name_of(self.function)
@@ -85,15 +84,15 @@ class Metric:
         )
 
     def fresh(self) -> Function:
-        """What to call once, in one thread: a copy of an object, a function in its turn.
+        """A callable for one call in one thread: a copy of an object, a user's function behind a lock.
 
-        Raises `InputError` where an object cannot be copied.
+        Raises `InputError` if an object cannot be copied.
         """
         if _is_pure(self.function):
             return self.function
         try:
-            copied: Function = _copied(self.function)  # a function is its own copy
-        except Exception as error:  # whatever copying somebody's object raises
+            copied: Function = _copied(self.function)  # deepcopy returns a function itself
+        except Exception as error:  # copying a user's object may raise anything
             raise InputError(
                 f"The metric {self.name!r} cannot be copied ({first_line(error).rstrip('.')}), and every call needs an"
                 " object of its own: give a function, or an object that copy.deepcopy copies."
@@ -108,7 +107,7 @@ OUTPUTS = {"y_pred", "y_score", "y_prob", "y_proba", "pred", "preds", "predictio
 
 
 def require_outputs_first(function: Any, what: str) -> None:
-    """Raises `InputError` where a function's names say that it takes targets first, as scikit-learn's do."""
+    """Raises `InputError` if a function's argument names show that targets come first, as in scikit-learn."""
     try:
         names = [p.name for p in inspect.signature(function).parameters.values()][:2]
     except (TypeError, ValueError):
@@ -122,7 +121,7 @@ def require_outputs_first(function: Any, what: str) -> None:
 
 
 def direction(function: Any, loss: Any = None) -> bool | None:
-    """Whether higher is better, where a function says so or is a loss; `None` where that is not known.
+    """Whether higher is better, by the function's attribute; `False` for a loss; `None` if unknown.
 
     loss: the workload's own, of which lower is better.
     """
@@ -135,12 +134,12 @@ def direction(function: Any, loss: Any = None) -> bool | None:
 
 
 def _is_one(a: Any, b: Any) -> bool:
-    """A method is another object every time that it is named."""
+    """Identity, but equality for methods: every access creates a new method object."""
     return a is b or (isinstance(a, MethodType) and isinstance(b, MethodType) and a == b)
 
 
 def name_of(function: Any) -> str:
-    """A function's name, or the class of an object; `UNNAMED` of a lambda, or of what has none to print."""
+    """A function's name, or an object's class; `UNNAMED` for a lambda or an unprintable name."""
     function = losses.function_of(function)
     name = OneLine().read(getattr(function, "__name__", type(function).__name__))
     return UNNAMED if name is None or name == "<lambda>" else name
@@ -156,7 +155,7 @@ def _in_turn(function: Function, outputs: Any, targets: Tensor) -> Any:
 
 
 def _copied(function: Any) -> Any:
-    """Parameters of a network that measures are shared: nothing trains them."""
+    """A reset deep copy that shares the parameters of a network used as metric, since nothing trains them."""
     inner = losses.function_of(function)
     shared = {id(p): p for p in inner.parameters()} if isinstance(inner, nn.Module) else {}
     copied = copy.deepcopy(function, shared)
@@ -190,16 +189,16 @@ METRICS = {
 
 
 def metric_named(name: str) -> Metric:
-    """The metric of that name. Raises `InputError` with the nearest known names."""
+    """The metric of that name. Raises `InputError` with the closest known names."""
     if name not in METRICS:
         raise InputError(f"Unknown metric {shown(name)}. {suggest(name, METRICS)}")
     return METRICS[name]
 
 
 def metric_of(given: Any, loss: Any) -> Metric | None:
-    """A workload's metric, given by its name, as a `Metric` or as a callable; `None` where it is none of these.
+    """A workload's metric from a name, a `Metric` or a callable; `None` for anything else.
 
-    Accuracy goes by the workload's loss. Raises `InputError` where there is no metric of that name.
+    Accuracy reads outputs as the workload's loss does. Raises `InputError` for an unknown name.
     """
     if isinstance(given, str):
         given = metric_named(given)

@@ -1,4 +1,4 @@
-"""Fully connected networks of rectified linear units, and the initialisations they start from."""
+"""Fully connected ReLU networks and their initialisations."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,8 +7,8 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Standard deviation of a standard normal distribution cut at ±2. Keras divides by it, so that the weights
-# have the asked deviation after the cut.
+# Standard deviation of a standard normal distribution truncated at ±2. Keras divides by it, so that the weights
+# have the requested deviation after truncation.
 _STD_OF_CUT_NORMAL = 0.87962566103423978
 
 
@@ -20,7 +20,7 @@ def he_normal(weight: Tensor) -> None:
 def he_truncated_normal(weight: Tensor) -> None:
     """Fills `weight` `[outputs, inputs]`, in place, as Keras's `he_normal` does.
 
-    The distribution is normal with deviation s = √(2 / inputs) / 0.8796, cut at ±2s: √(2 / inputs) is left.
+    A normal distribution of deviation s = √(2 / inputs) / 0.8796, truncated at ±2s, which leaves √(2 / inputs).
     """
     std = math.sqrt(2 / weight.shape[1]) / _STD_OF_CUT_NORMAL
     nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST, read from files the user has, with the networks of textbooks."""
+"""MNIST and Fashion-MNIST, read from the user's files, with textbook networks."""
 
 import os
 from functools import partial
@@ -25,13 +25,13 @@ def mnist(data_dir: str | os.PathLike[str] | None = None) -> Workload:
     The model is the MLP 784-100-100-100-10 of Hands-On Machine Learning, chapter 11, with He-normal hidden
     layers truncated as Keras does. Inputs are `[samples, 28, 28]` float32 pixels in [0, 1], targets
     `[samples]` int64. The first 55,000 training images train, the last 5,000 validate. The target of 0.97 is
-    ours.
+    our choice.
 
     Args:
-        data_dir: the directory that holds `mnist/`; by default the environment variable THALWEG_DATA.
+        data_dir: the directory that contains `mnist/`; by default the environment variable THALWEG_DATA.
 
     Raises:
-        InputError: where no directory is given, a file is missing or unusable, or the sizes are not MNIST's.
+        InputError: no directory is given, a file is missing or unusable, or the sizes are not MNIST's.
     """
     return _mlp_workload("mnist", data_dir, target=0.97)
 
@@ -39,7 +39,7 @@ def mnist(data_dir: str | os.PathLike[str] | None = None) -> Workload:
 def fashion_mnist(data_dir: str | os.PathLike[str] | None = None) -> Workload:
     """70,000 pictures of clothes, 28×28, 10 classes, from the four IDX files in `data_dir/fashion-mnist`.
 
-    Everything else is as in `mnist`, except the target of 0.87, which is ours too.
+    Everything else is as in `mnist`, except the target of 0.87, also our choice.
     """
     return _mlp_workload("fashion-mnist", data_dir, target=0.87)
 
@@ -49,7 +49,7 @@ def mnist_cnn(data_dir: str | os.PathLike[str] | None = None) -> Workload:
 
     The model is `CNN`: two convolutions of 3×3, batch norm after every layer and pool. The first 48,000 training
     images train, the last 12,000 (Keras's `validation_split=0.2`) validate, in batches of 250 for 5 epochs. Inputs,
-    targets and errors are those of `mnist`. The target of 0.985 is ours.
+    targets and errors are those of `mnist`. The target of 0.985 is our choice.
     """
     return _workload(
         "mnist-cnn", "mnist", data_dir, validation=12_000, model=CNN, batch_size=250, epochs=5, target=0.985
@@ -64,7 +64,7 @@ def _mlp_workload(name: str, data_dir: str | os.PathLike[str] | None, target: fl
 def _workload(
     name: str, images: str, data_dir: str | os.PathLike[str] | None, *, validation: int, **training: Any
 ) -> Workload:
-    """The workload on the files in `images/`, of whose training images the last `validation` validate."""
+    """The workload on the files in `images/`; the last `validation` training images are the validation split."""
     folder = _directory(name, images, data_dir) / images
     whole = _read(folder, "train", _TRAINING)
     first = _TRAINING - validation
@@ -90,7 +90,7 @@ def _directory(name: str, images: str, data_dir: str | os.PathLike[str] | None) 
 
 
 def _read(folder: Path, part: str, count: int) -> Split:
-    """The `count` images of one part, `[count, 28, 28]` in [0, 1], and their classes `[count]`."""
+    """The images of one part, `[count, 28, 28]` float32 in [0, 1], and their classes, `[count]` int64."""
     images_path = find_idx(folder, f"{part}-images-idx3-ubyte")
     labels_path = find_idx(folder, f"{part}-labels-idx1-ubyte")
     images, labels = read_idx(images_path, rank=3), read_idx(labels_path, rank=1)

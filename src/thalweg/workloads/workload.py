@@ -13,12 +13,12 @@ from thalweg.workloads.data import kind, paired
 from thalweg.workloads.metrics import Metric, metric_of, require_outputs_first
 
 Inputs = tuple[Tensor, ...]
-MOST_MEASUREMENTS = 1_000_000  # of a run: each is kept
+MOST_MEASUREMENTS = 1_000_000  # per run: all are stored
 
 
-@dataclass(frozen=True, eq=False)  # two splits are equal where they are one: tensors have no truth value
+@dataclass(frozen=True, eq=False)  # compared by identity: `==` of tensors has no single truth value
 class Split:
-    """Samples of one split: `inputs`, each `[samples, …]`, given to the model in order, and `targets`."""
+    """Samples of one split: `inputs`, each `[samples, …]`, passed to the model in order, and `targets`."""
 
     inputs: Inputs
     targets: Tensor
@@ -27,7 +27,7 @@ class Split:
         return len(self.targets)
 
     def head(self, samples: int) -> "Split":
-        """The first samples, at most so many."""
+        """The first `samples` samples, or all if there are fewer."""
         return Split(tuple(x[:samples] for x in self.inputs), self.targets[:samples])
 
     def to(self, device: torch.device) -> "Split":
@@ -39,28 +39,28 @@ class Workload:
     """A training problem on which optimizers are compared.
 
     Args:
-        name: how reports call it.
+        name: the name in reports.
         model: a factory; every call returns a freshly initialised `nn.Module` (drawing on the global random states of
             torch, Python and NumPy, which are seeded before each call). A module may keep state in Python: it is then
             called at every step, run by run.
         train: `(X, y)`; `X` is a tensor `[samples, …]` or, for a model with several inputs, a tuple of them.
         validation: `(X, y)`; tuning and selection read it.
-        test: `(X, y)`; read only by the confirmation runs. `None` where there is none.
+        test: `(X, y)`; read only by the confirmation runs. `None` if there is none.
         loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch.
         metric: `"accuracy"`, `"mse"`, `"mae"`, or `Metric(function, higher_is_better=…)` of your own `function(outputs,
-            targets)` → number; the function alone where its direction is known: with an attribute
-            `higher_is_better`, the loss itself, and torch's losses. Accuracy reads outputs as the loss does: it goes
-            by the sign of a single logit under binary cross entropy, and passes over the loss's `ignore_index`.
-        batch_size: samples per step, at least 1. The short last batch of an epoch is kept.
-        drop_last: whether it is left out instead; every epoch leaves out other samples.
+            targets)` → number; a bare function suffices if its direction is known, by an attribute
+            `higher_is_better`, as the loss itself or as one of torch's losses. Accuracy reads outputs as the loss
+            does: by the sign of a single logit under binary cross entropy, without labels equal to `ignore_index`.
+        batch_size: samples per step, at least 1. The short last batch of an epoch is used.
+        drop_last: whether to drop that batch instead; every epoch drops different samples.
         epochs: passes over the training data, at least 1.
         steps: optimizer steps of a run, in place of `epochs`; `None` for whole epochs.
         evaluate_every: how often the validation split is evaluated: `"epoch"`, or a number of steps; also at the end.
         target: value of the validation metric whose first crossing counts as "reached"; `None` for no target.
 
     Raises:
-        InputError: where a split is empty, its lengths differ, a number is out of range, or the model, the
-            loss or the metric is not what it should be.
+        InputError: a split is empty, its lengths differ, a number is out of range, or the model, the loss or the
+            metric is invalid.
     """
 
     name: str
@@ -104,13 +104,13 @@ class Workload:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of an epoch, the short last one counted where it is kept."""
+        """Batches per epoch, including the short last one unless `drop_last`."""
         whole, rest = divmod(len(self.train), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     @property
     def total_steps(self) -> int:
-        """Steps of a run."""
+        """Optimizer steps per run."""
         return self.steps or self.epochs * self.steps_per_epoch
 
     @property
@@ -120,7 +120,7 @@ class Workload:
 
     @property
     def milestones(self) -> list[int]:
-        """The steps after which a run is measured; the last is its end."""
+        """The steps after which a run is measured, in ascending order; the last is `total_steps`."""
         every, total = self.measuring_interval, self.total_steps
         return [*range(every, total, every), total]
 
@@ -150,7 +150,7 @@ def _split(name: str, data: Any) -> Split:
 
 
 def _require_alike(splits: Mapping[str, Split | None]) -> None:
-    """That all splits have as many inputs."""
+    """Requires all splits to have the same number of inputs."""
     counts = {name: len(split.inputs) for name, split in splits.items() if split is not None}
     other = next((name for name, count in counts.items() if count != counts["train"]), None)
     if other:

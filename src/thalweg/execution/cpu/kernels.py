@@ -11,18 +11,18 @@ from thalweg.recipes.trace import Program
 
 @cache
 def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = False) -> Function:
-    """The compiled pass of a program for streams held as `source` says: a function of the address of a frame.
+    """The compiled pass of a program, `storage` as in `source.kernel`: a function of the address of a frame.
 
     The frame's int64 numbers: the address of a counter at 0, how many parts, blocks and rows, and the addresses of
-        table: `[lines, columns]`, float64 where that is the storage and float32 elsewhere,
+        table: `[lines, columns]`, float64 for float64 storage, else float32,
         which: int64 `[rows]`, each row's line in the table,
-        active: bool `[lines]`; the rows of an inactive line are left as they are,
-        pointers: int64 `[streams, rows]`, where a row's gradient, parameter and states (and rest, and scales) begin,
-        blocks: int64 `[3, blocks]`, the row that a block is part of, its first element there, its length,
+        active: bool `[lines]`; the rows of an inactive line are left unchanged,
+        pointers: int64 `[streams, rows]`, of a row's gradient, parameter and states (and residual, and scales),
+        blocks: int64 `[3, blocks]`, each block's row, first element in that row, and length,
         bounds: int64 `[parts + 1]`; part i is the blocks from bounds[i] to bounds[i + 1],
-        keys: int64 `[rows]`, for rounding by chance,
-        counts: int64 `[rows]`, to which each row's elements that are counted are added;
-    and, where states are in 8 bits, the addresses of what decodes and encodes a block of them.
+        keys: int64 `[rows]`, for stochastic rounding,
+        counts: int64 `[rows]`, to which each row's count of elements is added;
+    and, with 8-bit states, the addresses of `decode_block` and `encode_block`.
 
     Several threads may call it with one frame: each takes the next part until none is left.
     """
@@ -30,32 +30,32 @@ def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = Fal
 
 
 def scalars(dtype: str) -> Any:
-    """`read(addresses, out, more)` and `write(addresses, values)` of single numbers held as `dtype`.
+    """`read(addresses, out, more)` and `write(addresses, values)` of single numbers of a dtype.
 
-    Addresses are int64 `[n]`; out and values float64 `[n]`. Reading adds `more` first, and tells if all are the same.
+    Addresses are int64 `[n]`; out and values float64 `[n]`. Reading adds `more` first; returns whether all are equal.
     """
     return module(source.scalars(dtype))
 
 
 def codes() -> Any:
-    """`decode(codes, scales, out, n)` and `encode(numbers, codes, scales, n)` at addresses, and `…_block` in C."""
+    """`decode(codes, scales, out, n)` and `encode(numbers, codes, scales, n)` of addresses; `…_block` of each, in C."""
     return module(source.codes())
 
 
 @cache
 def addresses() -> Function:
-    """A check of tensors' memory: a function of the address of a frame, whose first number is 0 where all fit.
+    """A check of tensors' memory: a function of the address of a frame, whose first number becomes 0 if all pass.
 
-    All must look as they did and have the memory that they claim. The first of them, which are kept, must be where they
-    were; the others are read, and may not overlap what is written.
-    The frame's int64 numbers: the answer, the number of tensors, of those kept, of written stretches, and 1 where
-    `looks` is to be filled in (but for the bytes); then the addresses of
-        functions: int64, as `addresses.ASKED` says,
+    All must have the recorded layout and enough memory. The first of them, which are written, must have their recorded
+    data pointers; the others are read, and may not overlap a written address range.
+    The frame's int64 numbers: the result, the numbers of tensors, of written tensors and of written ranges, and 1 to
+    record `looks` (without the bytes); then the addresses of
+        functions: int64, those of `data_pointers.ASKED`,
         handles: int64 `[n]`, each tensor's handle in C,
-        addresses: int64 `[n]`, where each begins, which is filled in; one that is there already fits what is written,
-        looks: int64, for each its dtype, kind of device, number of dimensions, bytes of an element, bytes from its
-            first element to behind its last, and each dimension's size and stride,
-        answers: int64, one for each function, to write on,
-        begins, reached: int64, of the written stretches, ascending, and the furthest end up to each.
+        addresses: int64 `[n]`, the data pointers, updated in place; an unchanged one is not checked for overlap again,
+        looks: int64, for each its dtype, device type, number of dimensions, bytes per element, bytes from its first
+            element to the end of its last, and each dimension's size and stride,
+        answers: int64, a buffer with one number for each function,
+        begins, reached: int64, of the written ranges, ascending, and the furthest end up to each.
     """
     return Function(module(source.addresses()).check.address)

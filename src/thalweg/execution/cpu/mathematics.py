@@ -1,9 +1,9 @@
-"""The text of powers, exponentials, cube roots and logarithms of float32, for Numba to compile.
+"""Numba source of powers, exponentials, cube roots and logarithms of float32.
 
-A library's function is called for one number at a time; arithmetic is vectorized. Exponentials and cube roots stay in
-float32, of which a vector holds twice as many as of float64, with what is left over where that counts; powers and
-logarithms are made in float64 and rounded once. Results are within 0.52 units of the last place; exponentials below
-the normal numbers, which are rounded twice, within 0.76.
+A library function is called for one number at a time; arithmetic is vectorized. Exponentials and cube roots stay in
+float32, of which a vector holds twice as many as of float64, with error terms where they count; powers and logarithms
+are computed in float64 and rounded once. Results are within 0.52 units in the last place; subnormal exponentials,
+which are rounded twice, within 0.76.
 """
 
 MATHEMATICS = '''

@@ -1,4 +1,4 @@
-"""A pass over rows on the CPU: all in one call, whatever their sizes, read and written once."""
+"""A pass over rows on the CPU: all in one call, whatever their sizes, every element read and written once."""
 
 import numpy as np
 import torch
@@ -9,21 +9,21 @@ from thalweg.execution.storage.dtypes import STORAGE, Storage
 from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
-PARALLEL = 1 << 16  # elements from which several threads pay
+PARALLEL = 1 << 16  # elements from which multithreading pays
 PART = 1 << 15  # elements that a thread takes at once
 
 
 class CpuPass:
-    """A step made ready for rows whose sizes and dtypes stay. What changes is filled in before each call.
+    """A step prepared for rows of fixed sizes and dtypes. The arrays but `counts` are filled in before each call.
 
-    storage: the dtypes of a row's streams. sizes: elements of each row. lines: of the table, at most. stochastic:
-        whether a bfloat16 parameter is rounded stochastically.
+    storage: the dtypes of a row's streams. sizes: elements of each row. lines: the most that the table may have.
+        stochastic: whether bfloat16 parameters and states are rounded stochastically.
 
-    pointers: int64 `[streams, rows]`, where each begins in memory.
-    which: int64 `[rows]`, the table's line that each row uses; 0 unless filled in.
-    active: bool `[lines]`; rows of a line that is not active are left as they are. All are unless filled in.
-    keys: int64 `[rows]`, of `rounding.keys`, where it is by chance.
-    counts: int64 `[rows]`, what a program that counts elements has found.
+    pointers: int64 `[streams, rows]`, the data pointers.
+    which: int64 `[rows]`, the table line that each row uses; 0 by default.
+    active: bool `[lines]`; rows of an inactive line are left unchanged. All are active by default.
+    keys: int64 `[rows]`, from `rounding.keys`, for stochastic rounding.
+    counts: int64 `[rows]`, the element counts of the last call, if the program counts.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class CpuPass:
 
 
 def _cut(sizes: Array) -> tuple[Array, Array]:
-    """Rows in parts of PART elements: blocks (row, first element, length) `[3, blocks]`, and the parts' bounds.
+    """Splits rows into parts of PART elements: blocks (row, first element, length) `[3, blocks]`, and parts' bounds.
 
-    A block of 8-bit codes is in one part: a row is cut where one ends.
+    A row is cut only where a block of 8-bit codes ends, so that no such block spans two parts.
     """
     ends = np.concatenate([[0], np.cumsum(sizes)])
     part = PART if ends[-1] >= PARALLEL else max(1, ends[-1])

@@ -1,6 +1,6 @@
-"""The text of what encodes and decodes numbers in 8 bits, for Numba to compile.
+"""Numba source of block-wise encoding to 8-bit codes and decoding.
 
-It is arithmetic alone, without tables, so that the compiler makes vectors of it.
+It is pure arithmetic, without lookup tables, so that the compiler vectorizes it.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def _carried_out(typing_context, function, a, b, c, d):
 
 
 """
-"""What a pass needs to have blocks decoded and encoded, by functions that are compiled once and not with every pass."""
+"""Intrinsics with which a pass calls `decode_block` and `encode_block`, compiled once instead of with every pass."""
 
 BLOCKS = """
 @intrinsic
@@ -176,7 +176,7 @@ def encode(numbers, codes, scales, n):
 
 
 def blocks_of_codes() -> str:
-    """What decodes and encodes a block of numbers held in 8 bits."""
+    """Generates the source of functions that decode and encode a block of 8-bit numbers."""
     constants: list[str] = []
     many = len(decades(positive=True))
     for sign, positive in (("p", True), ("s", False)):
@@ -194,7 +194,7 @@ def blocks_of_codes() -> str:
 
 
 def _levels(sign: str, many: int) -> Sequence[str]:
-    """From `number`, which is a code and 1, to `level`."""
+    """Source lines from `number`, which is code + 1, to `level`."""
     c = f"_{sign}_"
     each = [f"{c}start[{k}] + {c}width[{k}] * number" for k in range(many)]
     higher = [f"level = {text} if number >= {c}count[{k}] else level" for k, text in enumerate(each) if k]
@@ -203,7 +203,7 @@ def _levels(sign: str, many: int) -> Sequence[str]:
 
 
 def _codes(sign: str, many: int, some: str) -> Sequence[str]:
-    """From `share` to `number`, which is a code and 1. some: what is not coded as 0."""
+    """Source lines from `share` to `number`, which is code + 1. some: the condition for a code other than 0."""
     c = f"_{sign}_"
     lines = [
         f"number = {c}slope[0] * share + {c}offset[0]",

@@ -1,4 +1,4 @@
-"""Single numbers here and there in memory, such as every parameter's step, read and written in one call."""
+"""Gather and scatter of single numbers in memory, such as every parameter's step, in one call."""
 
 from collections.abc import Mapping
 
@@ -17,17 +17,17 @@ def accepts(dtype: torch.dtype) -> bool:
 
 
 class Singles:
-    """Numbers of one dtype at `addresses` in the CPU's memory, int64 `[n]`. `values`: what was read last, float64."""
+    """Numbers of one dtype at `addresses` in CPU memory, int64 `[n]`. `values`: those read last, float64 `[n]`."""
 
     def __init__(self, dtype: torch.dtype, addresses: Array) -> None:
         self._compiled, self._addresses = kernels.scalars(HELD[dtype]), addresses
         self.values = np.zeros(len(addresses))
 
     def read(self, more: float = 0.0) -> bool:
-        """Reads them into `values`, after adding `more` to each in its place; says whether all are then the same."""
+        """Adds `more` to each in place, then reads them into `values`; returns whether all are then equal."""
         same: bool = self._compiled.read(self._addresses, self.values, more)
         return same
 
     def write(self, values: Array) -> None:
-        """Puts `values`, float64 `[n]`, there, rounded to the dtype."""
+        """Writes `values`, float64 `[n]`, to the addresses, rounded to the dtype."""
         self._compiled.write(self._addresses, values)

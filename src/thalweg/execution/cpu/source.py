@@ -1,8 +1,7 @@
-"""A program as the Python source of one function over memory, for Numba to compile.
+"""Code generation for Numba: a program as the Python source of one function over memory.
 
-No literal, division by a row value or power of a row value reaches the loop, and nothing but pointers: arrays would
-double the time that compiling takes. Whatever is not a state begins with an underscore, so that a state may have any
-name.
+The loop has no literals, no divisions by a row value and no powers of one, and only pointers, as arrays would double
+the compile time. Names that are not a state's begin with an underscore, so that a state may have any name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,16 +37,16 @@ EXPRESSIONS = {
 }
 
 VECTORIZED = {"pow": "_power({0}, {1})", "cbrt": "_cbrt({0})", "exp": "_exp({0})", "log": "_log({0})"}
-"""Of float32, in place of a library's."""
+"""Vectorized functions of float32, from `MATHEMATICS`, in place of a library's."""
 
 
 def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = False) -> str:
-    """The kernel's source for streams (gradient, parameter, states) held as `storage` says.
+    """Generates the kernel's source. storage: the dtype of each stream (gradient, parameter, states).
 
-    Each is "float32", "float64" or "bfloat16"; float64 stands alone. A stream more, "int16", is what a bfloat16
-    parameter leaves over. A state may be "uint8", in 8 bits: then the scales of each such state are the last streams.
-    stochastic: what is "bfloat16", but for the gradient, is rounded stochastically. Of an output that is no stream, the
-    elements that are not 0 are counted.
+    Each is "float32", "float64" or "bfloat16"; float64 mixes with no other. An additional stream, "int16", is the
+    residual of a bfloat16 parameter. A state may be "uint8" (8-bit quantized): then the scales of each such state are
+    the last streams. stochastic: "bfloat16" streams but the gradient are rounded stochastically. Of an output that is
+    no stream, the nonzero elements are counted.
     """
     from thalweg import __version__
 
@@ -76,13 +75,13 @@ def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = Fal
 
 
 def _parts(program: Program, *, coded: bool, double: bool) -> str:
-    """The functions that the loop calls."""
+    """Source of the functions that the loop calls."""
     needs = not double and any(instruction.op in VECTORIZED for instruction in program.body)
     return (MATHEMATICS if needs else "") + (CALLS if coded else "")
 
 
 def _loop(program: Program, held: Mapping[str, str], depth: int, bounds: str) -> str:
-    """Over the elements within the bounds."""
+    """Source of the loop over the elements within the bounds."""
     streams, changed = [*held], [(name, value) for name, value in program.outputs.items() if name != value]
     inner = [f"{s} = {_loaded(s, held[s])}" for s in streams if s != "_rest"]
     double = "float64" in held.values()
@@ -93,7 +92,7 @@ def _loop(program: Program, held: Mapping[str, str], depth: int, bounds: str) ->
 
 
 def _blockwise(program: Program, held: Mapping[str, str], coded: Sequence[str]) -> str:
-    """The same a block at a time, whose states in 8 bits are decoded before and encoded after."""
+    """Source of the loop, a block at a time: 8-bit states are decoded before a block and encoded after it."""
     scale, n = f"_{{0}}_scales + _first // {BLOCK} * 4", "_end - _first"
     before = [f"_carried_out(_frame[12], _{s}_codes + _first, {scale.format(s)}, _{s}_numbers, {n})" for s in coded]
     changed = [s for s in coded if program.outputs.get(s, s) != s]
@@ -104,21 +103,21 @@ def _blockwise(program: Program, held: Mapping[str, str], coded: Sequence[str]) 
 
 
 def scalars(dtype: str) -> str:
-    """The source of what reads and writes single numbers held as `dtype`."""
+    """Generates the source of functions that read and write single numbers of a dtype."""
     from thalweg import __version__
 
     return SCALARS.format(version=__version__, pointer=POINTER, dtype=dtype)
 
 
 def codes() -> str:
-    """The source of what encodes and decodes numbers held in 8 bits."""
+    """Generates the source of functions that encode and decode 8-bit numbers."""
     from thalweg import __version__
 
     return CODES.format(version=__version__, pointer=POINTER, blocks=blocks_of_codes(), block=BLOCK)
 
 
 def addresses() -> str:
-    """The source of what asks torch where tensors begin in memory."""
+    """Generates the source of the check of tensors' memory, through torch's C interface."""
     from thalweg import __version__
 
     return ADDRESSES.format(version=__version__, pointer=POINTER)

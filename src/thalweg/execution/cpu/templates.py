@@ -1,4 +1,4 @@
-"""Texts of the modules that are written for Numba to compile."""
+"""Source templates of the modules that Numba compiles."""
 
 POINTER = """def pointer_to(held):
     @intrinsic

@@ -1,6 +1,6 @@
-"""Compiled functions on several threads: those of torch's own OpenMP pool, so that the two never wait for each other.
+"""Multithreaded calls of compiled functions, on torch's own OpenMP threads, so that the two never wait for each other.
 
-A pool of one's own loses a core for about a millisecond after every operation of torch, whose threads go on spinning.
+A separate pool loses a core for about a millisecond after every torch operation, as torch's threads go on spinning.
 """
 
 import ctypes
@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # a call releases Python's lock
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # a call releases the GIL
 
 
 class Function:
-    """A compiled function that takes the address of its arguments, which several threads may share."""
+    """A compiled function of the address of its arguments, which several threads may share."""
 
     def __init__(self, address: int) -> None:
         self._address, self._call = address, _PROTOTYPE(address)
@@ -30,7 +30,7 @@ class Function:
 
 @cache
 def _openmp() -> Any:
-    """`GOMP_parallel` of the library that torch has loaded: (function, argument, threads, flags). None without one."""
+    """`GOMP_parallel` of torch's OpenMP library: (function, argument, threads, flags); `None` if there is none."""
     try:
         fork = ctypes.CDLL(None).GOMP_parallel
     except (AttributeError, OSError, TypeError):  # other systems

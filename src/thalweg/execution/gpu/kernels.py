@@ -1,4 +1,4 @@
-"""Programs as Triton kernels. Their source lies with that of the CPU's; Triton keeps what it compiles on disk."""
+"""Programs compiled by Triton. The source is cached with that of the CPU's; Triton caches its binaries on disk."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +19,7 @@ WARPS = 4
 
 @cache
 def trouble(device: torch.device) -> str:
-    """Why no kernel can be compiled for a device; empty where one was, to try it."""
+    """The reason why no kernel can be compiled for a device; empty if a trial kernel runs."""
     try:
         kernel, there = module(TRIAL, compiler="triton").trial, torch.zeros(1, device=device)
         with current(device):
@@ -32,7 +32,7 @@ def trouble(device: torch.device) -> str:
 
 
 def current(device: torch.device) -> AbstractContextManager[Any]:
-    """Within it, the device is the one that kernels are launched on."""
+    """A context in which kernels are launched on the device."""
     if device.type == "cpu":  # Triton's interpreter
         return nullcontext()
     made: AbstractContextManager[Any] = torch.get_device_module(device).device(device)
@@ -41,20 +41,20 @@ def current(device: torch.device) -> AbstractContextManager[Any]:
 
 @cache
 def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = False) -> Any:
-    """The kernel of a program for streams held as `source.kernel` says."""
+    """The compiled kernel of a program, with `storage` as in `source.kernel`."""
     return module(source.kernel(program, storage, stochastic=stochastic), compiler="triton").step
 
 
 def launch(kernel: Any, blocks: int, arguments: Sequence[Tensor], rows: int) -> None:
-    """Runs it on the current stream.
+    """Launches a kernel on the current stream.
 
     The arguments are tensors on the device:
-        table: `[lines, columns]`, float64 where that is the storage and float32 elsewhere,
+        table: `[lines, columns]`, float64 for float64 storage, else float32,
         which: int64 `[rows]`, each row's line in the table,
-        active: int64 `[lines]`; the rows of a line at 0 are left as they are,
-        pointers: int64 `[streams, rows]`, where a row's gradient, parameter and states (and rest) begin,
-        keys: int64 `[rows]`, for rounding by chance,
-        counts: int64 `[rows]`, to which each row's elements that are counted are added,
-        blocks: int64 `[blocks, 3]`, the row that a block is part of, its first element there, its length.
+        active: int64 `[lines]`; the rows of a line at 0 are left unchanged,
+        pointers: int64 `[streams, rows]`, of a row's gradient, parameter and states (and residual),
+        keys: int64 `[rows]`, for stochastic rounding,
+        counts: int64 `[rows]`, to which each row's count of elements is added,
+        blocks: int64 `[blocks, 3]`, each block's row, first element in that row, and length.
     """
     kernel[(blocks,)](*arguments, rows, num_warps=WARPS, enable_fp_fusion=True)

@@ -19,10 +19,10 @@ from thalweg.recipes.trace import Program
 
 
 class GpuPass:
-    """See `compiled.Pass`. What changes lies in one buffer, which is copied to the device before each call.
+    """See `compiled.Pass`. The arrays filled in lie in one buffer, which is copied to the device before each call.
 
-    Made while a graph of kernels is recorded, it is that graph's own, which must keep it; a pass with blocks of the
-    same sizes must have been made before.
+    A pass created during CUDA graph capture belongs to that graph, whose owner must keep it alive; a pass over rows of
+    the same sizes must have been created before capture.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class GpuPass:
 
     @property
     def counts(self) -> Array:
-        """Waits for the device, where the program counts at all."""
+        """Element counts of the last call; synchronizes with the device if the program counts."""
         there = self.counts_there
         return there.cpu().numpy() if self._counting else np.zeros(len(there), np.int64)
 
@@ -63,13 +63,13 @@ class GpuPass:
         self._launch()
 
     def send(self) -> None:
-        """What is filled in goes to the device."""
+        """Copies the arrays filled in to the device."""
         self._frame.send()
 
     def follow(self, columns: Tensor, active: Tensor | None = None, keys: Tensor | None = None) -> None:
-        """Steps every row by what is on the device: columns `[lines, columns]`, active `[lines]`, keys `[rows]`.
+        """Steps every row by tensors on the device: columns `[lines, columns]`, active `[lines]`, keys `[rows]`.
 
-        It can be recorded: nothing is waited for. A pass of before is then to be sent, afterwards, what the CPU knows.
+        Capturable: it never synchronizes. After capture, call `send()` on a pass created before it.
         """
         if self._frame.recorded or not recording(self._blocks.device):
             self._frame.send()
@@ -90,16 +90,16 @@ class GpuPass:
             arguments = (held.view(self._real), which, active, pointers, keys, self.counts_there, self._blocks)
             device = self._blocks.device
             if (self._kernel, device) not in _LAUNCHED:
-                refuse_recording(device)  # it is yet to be compiled
+                refuse_recording(device)  # it is not compiled yet
                 _LAUNCHED.add((self._kernel, device))
             with kernels.current(device):
                 kernels.launch(self._kernel, len(self._blocks), arguments, len(self.which))
 
 
 class Frame:
-    """Arrays of 64-bit numbers in one buffer, `arrays`, and the same on the device, `there`, at multiples of 16 bytes.
+    """Host arrays of 64-bit numbers in one buffer, `arrays`, and their device copies, `there`, aligned to 16 bytes.
 
-    The last may have garbage on the device until it is written there.
+    The device copy of the last is undefined until it is written on the device.
     """
 
     def __init__(self, device: torch.device, shapes: Sequence[tuple[int, ...]]) -> None:
@@ -115,39 +115,39 @@ class Frame:
         self.recorded = recording(device)
 
     def send(self) -> None:
-        """What the arrays hold now; they may change at once."""
+        """Copies the arrays to the device; they may be changed right after the call."""
         if not self.recorded:
             self._there.copy_(at_rest(torch.from_numpy(self._host), self._there.device), non_blocking=True)
             return
-        self._there.zero_()  # no copy from memory that may change can be recorded, but numbers in calls of kernels
+        self._there.zero_()  # capture cannot record a copy from memory that may change, but records kernel arguments
         numbers, some = self._there[: self._fixed].unbind(), np.flatnonzero(self._host[: self._fixed]).tolist()
         torch._foreach_add_([numbers[i] for i in some], self._host[some].tolist())
 
 
 _LAUNCHED: set[Any] = set()
-"""(kernel, device) of those that are compiled and loaded."""
+"""(kernel, device) pairs of the kernels that are compiled and loaded."""
 
 
 def at_rest(x: Tensor, device: torch.device) -> Tensor:
-    """A copy that a transfer to the device can read whenever it likes; itself where none is under way."""
+    """A pinned copy, which an asynchronous transfer may read at any time; the tensor itself for other than CUDA."""
     return x.pin_memory() if device.type == "cuda" else x
 
 
 def recording(device: torch.device) -> bool:
-    """Whether what is launched now is recorded as a graph, to be launched later."""
+    """Whether launches on the device are being captured in a CUDA graph."""
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 @lru_cache(maxsize=64)
 def sent(numbers: tuple[int, ...], device: torch.device) -> Tensor:
-    """Numbers on a device, int64. No copy can be recorded: those of a recorded step have been sent by one before."""
+    """Numbers on a device, int64, cached: capture cannot record the copy, so an earlier step must have made it."""
     refuse_recording(device)
     return torch.tensor(numbers, dtype=torch.int64, device=device)
 
 
 @lru_cache(maxsize=64)
 def _blocks(sizes: tuple[int, ...], device: torch.device) -> Tensor:
-    """(row, first element, length) of each, int64 `[blocks, 3]`; none crosses a row."""
+    """(row, first element, length) of each block, int64 `[blocks, 3]`; no block spans two rows."""
     refuse_recording(device)
     each = np.array(sizes, np.int64)
     counts = -(-each // BLOCK)
@@ -158,13 +158,13 @@ def _blocks(sizes: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def refuse_from_the_cpu(device: torch.device) -> None:
-    """Raises `InputError` while a graph is recorded, of a step whose numbers come from the CPU."""
+    """Raises `InputError` during CUDA graph capture of a step whose row values come from the CPU."""
     if recording(device):
         raise InputError("A CUDA graph records an optimizer's step with capturable=True only: give it that.")
 
 
 def refuse_recording(device: torch.device) -> None:
-    """Raises `InputError` while a graph is recorded."""
+    """Raises `InputError` during CUDA graph capture."""
     if recording(device):
         raise InputError(
             "A CUDA graph cannot record the first step of its kind: take one before, with equal parameters and options."

@@ -1,4 +1,4 @@
-"""Row values on a device: the table made by torch's operators, in float64, so that nothing waits for a number."""
+"""Row values on a device: the table computed by torch operators, in float64, without synchronization."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,10 +23,10 @@ OF_ROWS: Mapping[str, Any] = {**OPERATIONS, "mod": torch.remainder, "kept": _kep
 def table(
     program: Program, values: Mapping[str, Tensor | float], t: Tensor, rows: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """As `recipes.rows.table`, on the device of `t`.
+    """As `recipes.row_table.table`, on the device of `t`.
 
     Args:
-        values: hyperparameters, row states and what is measured: numbers, or float64 tensors that broadcast to
+        values: hyperparameters, row states and measured values: numbers, or float64 tensors that broadcast to
             `[…, rows]`.
         t: the step, float64, 0-d or `[rows]`.
 

@@ -1,7 +1,7 @@
-"""A program as the Triton source of one kernel over memory.
+"""Code generation for Triton: a program as the source of one kernel over memory.
 
-As on the CPU, no literal reaches the elements, and whatever is not a state begins with an underscore. Divisions and
-square roots are those that round correctly; bfloat16 is bits here, so that all roundings are the CPU's.
+As on the CPU, elementwise code has no literals, and names that are not a state's begin with an underscore. Divisions
+and square roots are correctly rounded; bfloat16 is handled as bits, so that every rounding equals the CPU's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,18 +34,18 @@ EXPRESSIONS = {
 }
 
 BLOCK = 1024
-"""Elements that a program of the kernel takes."""
+"""Elements per program instance of the kernel."""
 
 HELD = {"float32": "float32", "float64": "float64", "bfloat16": "uint16", "by chance": "uint16", "halves": "uint16"}
 HELD |= {"int16": "int16"}
 
 
 def kernel(program: Program, storage: Sequence[str], *, stochastic: bool = False) -> str:
-    """The kernel's source for streams (gradient, parameter, states) held as `storage` says.
+    """Generates the kernel's source. storage: the dtype of each stream (gradient, parameter, states).
 
-    Each is "float32", "float64" or "bfloat16"; float64 stands alone. A stream more, "int16", is what a bfloat16
-    parameter leaves over. stochastic: what is "bfloat16", but for the gradient, is rounded stochastically. Of an output
-    that is no stream, the elements that are not 0 are counted.
+    Each is "float32", "float64" or "bfloat16"; float64 mixes with no other. An additional stream, "int16", is the
+    residual of a bfloat16 parameter. stochastic: "bfloat16" streams but the gradient are rounded stochastically. Of an
+    output that is no stream, the nonzero elements are counted.
     """
     from thalweg import __version__
 
@@ -67,7 +67,7 @@ def kernel(program: Program, storage: Sequence[str], *, stochastic: bool = False
 
 
 def _read(program: Program, held: Mapping[str, str]) -> list[str]:
-    """Columns, places and elements."""
+    """Source lines that load the columns, the data pointers and the elements."""
     lines = [f"_k{j} = _tl.load(_k + {j})" for j in range(len(program.columns))]
     for j, (stream, kind) in enumerate(held.items()):
         begin = f"_tl.load(_pointers + {j} * _rows + _r).to(_tl.pointer_type(_tl.{HELD[kind]}))"
@@ -82,7 +82,7 @@ def _line(instruction: Instruction) -> str:
 
 
 def _written(program: Program, held: Mapping[str, str]) -> list[str]:
-    """New elements in the place of the old ones, and what is counted."""
+    """Source lines that store new elements in place, and add up the counts."""
     changed = [(name, value) for name, value in program.outputs.items() if name != value]
     lines = [line for name, value in changed if name in held for line in _stored(name, value, held)]
     for value in program.counted:

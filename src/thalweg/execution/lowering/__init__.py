@@ -1,1 +1,1 @@
-"""From a traced program to what runs: operators, sources, modules."""
+"""Lowering of a traced program to torch operators, generated source and compiled modules."""

@@ -1,7 +1,7 @@
-"""Modules of generated source, kept on disk for whoever compiles them.
+"""Modules of generated source, cached on disk for the compilers.
 
-A source lies in a file named by its own hash: compilers' caches notice changed files, not changed functions inlined
-from elsewhere.
+Each file is named by the hash of its source: compilers' caches notice changed files, not changed functions inlined from
+other files.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from typing import Any
 
 @cache
 def module(text: str, compiler: str = "numba") -> Any:
-    """The module of a kernel source, imported from its place in the cache folder."""
+    """Imports a kernel source as a module, from its file in the cache folder, which is written if missing."""
     version = importlib.import_module(compiler).__version__
     digest = hashlib.sha256(f"{version}\n{text}".encode()).hexdigest()[:20]
     path = _folder() / f"kernel_{digest}.py"
@@ -53,5 +53,5 @@ def _write(path: Path, text: str) -> None:
 
 
 def indented(depth: int, lines: Sequence[str]) -> str:
-    """Lines of source, so many levels deep."""
+    """Lines of source, indented by `depth` levels."""
     return "\n".join(f"{'    ' * depth}{line}" for line in lines)

@@ -32,11 +32,11 @@ OPERATIONS: Mapping[str, Any] = {
 
 
 def update(program: Program, columns: Tensor, active: Tensor, elements: Mapping[str, Tensor]) -> Tensor:
-    """Steps all rows in place. Returns how many elements of each are not 0 in outputs that are no state, `[rows]`.
+    """Steps all rows in place. Returns the number of nonzero elements in each one's counted outputs, `[rows]`.
 
     Args:
         columns: `[rows, len(program.columns)]`, the row values in the elements' dtype and on their device.
-        active: `[rows]`, bool; a row that is not active is left as it is.
+        active: `[rows]`, bool; an inactive row is left unchanged.
         elements: `g`, `p` and the program's states, each `[rows, …]`.
     """
     known: dict[str, Tensor] = dict(elements)

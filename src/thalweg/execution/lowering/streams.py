@@ -1,4 +1,4 @@
-"""The streams of a compiled pass by name, for whoever writes its source."""
+"""The streams of a compiled pass by name, for code generation."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ from thalweg.recipes.trace import Program
 
 
 def ways(program: Program, storage: Sequence[str], *, stochastic: bool) -> dict[str, str]:
-    """Stream → the way it is held: gradient, parameter, states, and the rest of a compensated parameter.
+    """Stream → storage kind: gradient, parameter, states, and the residual of a compensated parameter.
 
-    That is what `storage` says, but "by chance" for what is rounded so, and "halves" for a parameter with a rest.
-    Scales of states in 8 bits, last in the storage, are no streams of their own.
+    The kind is that in `storage`, or "by chance" for stochastic rounding, or "halves" for a parameter with a residual.
+    Scales of 8-bit states, last in the storage, are not listed.
     """
     streams = ("g", "p", *program.states, *(["_rest"] if "int16" in storage else []))
     held = dict(zip(streams, storage, strict=False))

@@ -1,1 +1,1 @@
-"""Forms in which numbers are held in memory, and how they are rounded into them."""
+"""Storage formats of parameters and states, and rounding to them."""

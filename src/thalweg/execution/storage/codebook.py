@@ -1,31 +1,31 @@
-"""States in 8 bits: blocks of 256 numbers, each number a code of 8 bits, each block with a scale in float32.
+"""Codebook of 8-bit quantized state: blocks of 256 numbers, an 8-bit code per number, a float32 scale per block.
 
-Dettmers et al. 2021, "8-bit Optimizers via Block-wise Quantization" (arXiv:2110.02861), with its dynamic codes: of
-leading zeros a power of ten, of the bits behind them a linear fraction. Level i of the 2**k in the k-th decade below 1
-lies at 0.1 + 0.9 (i + 1/2) / 2**k of it; beside them are 0 and 1. A block without negative numbers has seven decades,
-which is told by the sign of its scale, another six and a sign. Without sign a number above 0 never becomes 0, as a
-second moment of 0 would divide the update by ε alone.
+Dettmers et al. 2021, "8-bit Optimizers via Block-wise Quantization" (arXiv:2110.02861), with its dynamic codes: leading
+zeros encode a power of ten, the bits after them a linear fraction. Level i of the 2**k in the k-th decade below 1 lies
+at 0.1 + 0.9 (i + 1/2) / 2**k of it; 0 and 1 are levels too. A block without negative numbers has seven decades and a
+positive scale; any other has six, a sign bit, and a negative scale. Without sign a number above 0 never becomes 0, as
+with a second moment of 0 the update would be divided by ε alone.
 
-Departure from the paper: with sign, the least level gives its place to -1, so that what is largest in a block stays.
+Departure from the paper: with sign, -1 replaces the smallest level, so that the largest number of a block is exact.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 BLOCK = 256
-SMALLEST = 4096  # elements from which a parameter's states are held so: below, the scales and codes save nothing
+SMALLEST = 4096  # elements from which a parameter's states are quantized: below, the scales and codes save nothing
 
 
 def blocks_of(elements: int) -> int:
-    """How many blocks hold that many elements; the last may be short."""
+    """The number of blocks for so many elements; the last may be short."""
     return -(-elements // BLOCK)
 
 
 @dataclass(frozen=True)
 class Decade:
-    """Codes from `count` - 1 to 2 `count` - 2, for shares from `begin` of a block's largest number on.
+    """Codes `count` - 1 to 2 `count` - 2, for shares (absolute value over the largest of the block) from `begin` on.
 
-    A share's code is one less than slope · share + offset, rounded down; a level is start + width (code + 1).
+    The code of a share is ⌊slope · share + offset⌋ - 1; the level of a code is start + width (code + 1).
     """
 
     count: int
@@ -37,7 +37,7 @@ class Decade:
 
 
 def decades(*, positive: bool) -> Sequence[Decade]:
-    """From the least on; shares below the first's `begin` are 0."""
+    """The decades in ascending order; shares below the first's `begin` are 0."""
     many, found, last = 6 + positive, [], 0.0
     for k in range(1, many + 1):
         count, power = 2**k, 10.0 ** (k - many)
@@ -50,5 +50,5 @@ def decades(*, positive: bool) -> Sequence[Decade]:
 
 
 def one(*, positive: bool) -> float:
-    """The share from which a number is the block's largest."""
+    """The share from which a number is coded as the block's largest."""
     return (1 + 1 - 0.45 / decades(positive=positive)[-1].count) / 2

@@ -12,11 +12,11 @@ STORAGE: Mapping[torch.dtype, str] = {
     torch.int16: "int16",
     torch.uint8: "uint8",
 }
-"""What a row's tensors may be held in. float64 stands alone; the others mix, and are computed in float32.
+"""Dtypes of a row's tensors, with names. float64 mixes with no other; the others mix, and are computed in float32.
 
-int16 is for the rest of a bfloat16 parameter alone, uint8 for states in 8 bits.
+int16 is only for the residual of a bfloat16 parameter, uint8 only for 8-bit states.
 """
 
 Storage = tuple[torch.dtype, ...]
 Streams = Sequence[Tensor]
-"""One row's tensors: gradient, parameter, states, the rest of a compensated parameter, scales of states in 8 bits."""
+"""One row's tensors: gradient, parameter, states, the residual of a compensated parameter, scales of 8-bit states."""

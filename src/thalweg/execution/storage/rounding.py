@@ -1,10 +1,10 @@
-"""How a parameter is stored that has fewer bits than it is computed in: bfloat16 and float16, computed in float32.
+"""Rounding of low-precision parameters: bfloat16 and float16, computed in float32.
 
 To the nearest, a step of less than half a unit in the last place is lost, and so is every one after it. Stochastic
-rounding keeps it on average: a value goes up with the chance that is its share of the way. The chance is a hash of
-seed, step, parameter and element, so that it is the same however the step is carried out, and when it is repeated.
-Compensation keeps what rounding leaves over, `rest`, in int16, and adds it before the next step: the two are the
-float32 value, bit for bit (with float16, but for what is smaller than 2**-40).
+rounding keeps it on average: a value is rounded up with a probability equal to its fraction of a unit. The random bits
+are a hash of seed, step, parameter and element, hence the same on every backend and in every rerun. Compensation stores
+the residual of rounding, `rest`, in int16, and adds it before the next step: parameter and residual are the float32
+value, bit for bit (with float16, except for parts smaller than 2**-40).
 """
 
 from typing import Any, Literal
@@ -15,11 +15,11 @@ from torch import Tensor
 Rounding = Literal["stochastic", "compensated", "nearest"]
 
 LOW = (torch.bfloat16, torch.float16)
-"""What is computed in float32 and rounded when it is stored."""
+"""Low-precision dtypes: computed in float32, rounded when stored."""
 
 
 def upcast(x: Tensor) -> Tensor:
-    """As it is computed with."""
+    """Low precision as float32; other dtypes unchanged."""
     return x.float() if x.dtype in LOW else x
 
 
@@ -28,18 +28,18 @@ WORD = 0xFFFFFFFF
 
 
 def keys(seed: int, t: Any, places: Any) -> Any:
-    """64-bit keys of parameters at these places at their steps: int64 arrays `[n]`, or 0-d tensors."""
+    """64-bit keys of stochastic rounding, by seed, step `t` and parameter index: int64 arrays `[n]`, or 0-d tensors."""
     key = _mixed(t * 0 + seed)
     return _mixed(_mixed(key ^ t) ^ places)
 
 
 def stream_key(stream: int) -> int:
-    """What is added to the key of a parameter's row for its state number `stream`, from 1; 0 for itself."""
+    """Offset from a row's key to that of its state number `stream`, from 1; 0 for the parameter."""
     return stream * 0x632BE59BD9B4E019 & 0x7FFFFFFFFFFFFFFF
 
 
 def _mixed(x: Any) -> Any:
-    """Steele, Lea & Flood 2014, SplitMix (doi:10.1145/2714064.2660195), in int64 that wraps around."""
+    """SplitMix (Steele, Lea & Flood 2014, doi:10.1145/2714064.2660195), in int64 that wraps around."""
     x = x + -0x61C8864680B583EB
     x = (x ^ _shifted(x, 30)) * -0x40A7B892E31B1A47
     x = (x ^ _shifted(x, 27)) * -0x6B2FB644ECCEEE15
@@ -47,12 +47,12 @@ def _mixed(x: Any) -> Any:
 
 
 def _shifted(x: Any, bits: int) -> Any:
-    """To the right, as if it had no sign."""
+    """Logical (unsigned) right shift."""
     return x >> bits & (1 << 64 - bits) - 1
 
 
 def random_bits(key: Any, like: Tensor) -> Tensor:
-    """A number of 16 bits for each element, int64 in the tensor's shape; elements count in the order of memory."""
+    """16 random bits for each element, int64 in the tensor's shape; elements are numbered in memory order."""
     low, high = key & WORD, (key >> 32) & WORD
     x = torch.arange(like.numel(), device=like.device) & WORD ^ low
     x = (x ^ x >> 16) * FIRST & WORD
@@ -61,13 +61,13 @@ def random_bits(key: Any, like: Tensor) -> Tensor:
 
 
 def _laid(flat: Tensor, like: Tensor) -> Tensor:
-    """Values in the order of memory, in the shape of a tensor."""
+    """Reshapes values in memory order to the shape of a tensor."""
     dense = torch.empty_like(like).stride() == like.stride()
     return flat.as_strided(like.shape, like.stride()) if dense else flat.view(like.shape)
 
 
 def stochastic(x: Tensor, dtype: torch.dtype, key: Any) -> Tensor:
-    """float32 to bfloat16 or float16, up or down by chance; NaN and infinity stay."""
+    """Stochastic rounding of float32 to bfloat16 or float16; NaN and infinity stay."""
     if dtype is torch.bfloat16:
         word = x.view(torch.int32) + random_bits(key, x).int()
         rounded = (word & ~0xFFFF).view(torch.float32)
@@ -79,15 +79,15 @@ def stochastic(x: Tensor, dtype: torch.dtype, key: Any) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """float16's unit in the last place of float32 numbers; 2**-24 at least."""
+    """float16's unit in the last place, at float32 numbers; 2**-24 at least."""
     exponent = torch.where(x == 0, -13, torch.frexp(x).exponent).clamp(min=-13)
     return torch.ldexp(torch.ones_like(x), exponent - 11)
 
 
 def merge(p: Tensor, rest: Tensor) -> Tensor:
-    """The float32 value of a parameter and its rest.
+    """The float32 value of a parameter and its residual.
 
-    Beside 0 no rest is negative: such a one is left from a value that somebody has overwritten.
+    A negative residual of a bfloat16 parameter at 0 is ignored: it is left from a value that somebody has overwritten.
     """
     if p.dtype is torch.bfloat16:
         rest = torch.where(p == 0, rest.clamp(min=0), rest)
@@ -97,7 +97,10 @@ def merge(p: Tensor, rest: Tensor) -> Tensor:
 
 
 def split(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """float32 as the nearest parameter of a dtype and the rest: the lower half of its bits, or parts of a unit."""
+    """Splits float32 into the nearest value of a dtype and its residual.
+
+    The residual is the lower half of the bits (bfloat16), or counts 2**-16 of a unit in the last place (float16).
+    """
     if dtype is torch.bfloat16:
         word = torch.where(x.isnan(), torch.nan, x).view(torch.int32)
         top = word + 0x8000 & ~0xFFFF

@@ -1,1 +1,1 @@
-"""What meets torch and others: spelling, hooks, devices, loss scaling, sparse and spread tensors."""
+"""Interoperation with torch and others: signatures, hooks, devices, loss scaling, sparse and sharded tensors."""

@@ -1,4 +1,4 @@
-"""The default device of torch, which its users set, and which must not decide where steps are counted."""
+"""Keeps torch's default device, which users set, from deciding where step counts are created."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -9,10 +9,10 @@ _PLAIN: AbstractContextManager[Any] = nullcontext()
 
 
 def on_cpu_by_default() -> AbstractContextManager[Any]:
-    """A context in which tensors of no stated device are made on the CPU, whatever the user's default is.
+    """A context that creates tensors of no stated device on the CPU, whatever the user's default device is.
 
-    A step's numbers belong there. States are made where their parameter is.
+    Step counts and row states belong there; elementwise states are created on their parameter's device.
     """
-    if not torch._C._len_torch_function_stack():  # a default device is such a mode
+    if not torch._C._len_torch_function_stack():  # a default device is a torch function mode
         return _PLAIN
     return _PLAIN if torch.get_default_device().type == "cpu" else torch.device("cpu")

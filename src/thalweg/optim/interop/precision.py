@@ -1,4 +1,4 @@
-"""What a drop-in holds in how many bits: its parameters' rounding, and its states."""
+"""Precision of a drop-in: rounding of low-precision parameters, and the dtype of states."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from thalweg.execution.storage.rounding import LOW, Rounding, keys
 from thalweg.options.kinds import Integer, Kind, OneOf
 from thalweg.recipes.row_table import Array
 
-MOST = 2.0**24  # that float32 counts to: steps beyond are counted in float64
+MOST = 2.0**24  # float32 counts to here: later steps are counted in float64
 
 KINDS: Mapping[str, Kind] = {
     "rounding": OneOf(get_args(Rounding)),
@@ -39,12 +39,12 @@ MEANINGS: Mapping[str, str] = {
         "        of a gradient above 1.8e19) makes NaN of its block"
     ),
 }
-"""In a few words, for `help`."""
+"""A short description of each argument, for `help`."""
 
 
 @dataclass(frozen=True)
 class Precision:
-    """A param group's choices. number: the group's place in the optimizer."""
+    """A param group's precision settings. number: the group's index in the optimizer."""
 
     rounding: str
     seed: int
@@ -57,9 +57,9 @@ class Precision:
         return cls(rounding, seed, dtype, number)
 
     def chances(self, params: Sequence[Tensor]) -> bool:
-        """Whether anything of the parameters is rounded by chance, which goes by their steps: these are counted then.
+        """Whether stochastic rounding applies to the parameters or their states (it needs step counts).
 
-        That is the parameter, unless it is compensated, and any state in as few bits.
+        Unless rounding is to the nearest, it applies to low-precision states, and to parameters if not compensated.
         """
         if self.rounding == "nearest":
             return False
@@ -68,34 +68,34 @@ class Precision:
         return states or (low and self.rounding == "stochastic")
 
     def compensates(self, p: Tensor) -> bool:
-        """Whether what rounding leaves over is kept."""
+        """Whether the parameter has a residual of compensated rounding."""
         return self.rounding == "compensated" and p.dtype in LOW
 
     def keys(self, t: Array, places: Array) -> Array:
-        """The keys of parameters at these places in their group at their steps, int64 `[n]`."""
+        """Stochastic rounding keys of parameters at these indices in their group, at steps `t`, int64 `[n]`."""
         made: Array = keys(self.seed, t.astype(np.int64), places + (self.number << 32))
         return made
 
     def key(self, t: Tensor, place: Any) -> Tensor:
-        """The key of one parameter at its step, a 0-d tensor, as a 0-d int64 tensor; of several, `[n]`."""
+        """`keys` of tensors: a 0-d int64 tensor for one parameter and its 0-d step, `[n]` for several."""
         made: Tensor = keys(self.seed, t.long(), place + (self.number << 32))
         return made
 
     def in_8_bits(self, p: Tensor) -> bool:
-        """Whether its states are: weights are not, nor the states of a small parameter, or one with gaps in memory."""
+        """Whether its states, except weights, are quantized: not for a small parameter, or one with gaps in memory."""
         if self.state_dtype != "8bit" or p.numel() < SMALLEST or p.dtype not in (torch.float32, *LOW):
             return False
         return torch.empty_like(p).stride() == p.stride()
 
     def dtype(self, p: Tensor, *, weights: bool) -> torch.dtype:
-        """What an elementwise state of a parameter begins in; weights: one that holds such."""
+        """The dtype in which an elementwise state is created. weights: whether the state holds weights."""
         if self.state_dtype == "bfloat16" and not p.is_complex() and not weights:
             return torch.bfloat16
         return torch.float32 if p.dtype in LOW and self.state_dtype != "parameter" else p.dtype
 
 
 def check(owner: str, group: Mapping[str, Any]) -> dict[str, Any]:
-    """The choices of a group as they are kept. Raises `InputError` with what there is to choose from."""
+    """A group's precision settings, validated. Raises `InputError` with the values that are accepted."""
     given = {name: group.get(name, default) for name, default in PRECISION.items()}
     dtype = given["state_dtype"]
     if isinstance(dtype, torch.dtype):

@@ -1,4 +1,4 @@
-"""Parameters that are spread over machines (DTensors, as FSDP2 makes them): each machine steps its part."""
+"""Sharded parameters (DTensors, as FSDP2 creates them): each rank steps its local shard."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -15,19 +15,19 @@ from thalweg.optim.interop.precision import Precision
 
 
 def spread(x: Any) -> bool:
-    """Whether the tensor is."""
-    module = sys.modules.get("torch.distributed.tensor")  # whoever has one has imported it
+    """Whether the tensor is a DTensor."""
+    module = sys.modules.get("torch.distributed.tensor")  # a DTensor exists only after this import
     return module is not None and isinstance(x, module.DTensor)
 
 
 def part(x: Any) -> Tensor:
-    """This machine's part, in its memory; a tensor that is not spread is its own."""
+    """This rank's shard, in the same memory; a plain tensor is returned as it is."""
     found: Tensor = x.to_local() if spread(x) else x
     return found
 
 
 def require_whole(params: Sequence[Tensor], precision: Precision) -> None:
-    """Raises `InputError` where states in 8 bits are asked for: their blocks are not the machines' parts."""
+    """Raises `InputError` for sharded parameters with 8-bit states, whose blocks do not follow the shards."""
     if precision.state_dtype == "8bit" and any(map(spread, params)):
         raise InputError(
             "state_dtype='8bit' is for parameters that are whole on a machine, and got one that is spread over several"
@@ -36,12 +36,12 @@ def require_whole(params: Sequence[Tensor], precision: Precision) -> None:
 
 
 def elements(whole: Elements) -> Elements:
-    """This machine's part of a row. Raises what torch does where the gradient cannot be laid as the parameter is."""
+    """This rank's shard of a row. Raises as torch does where the gradient cannot be sharded as the parameter is."""
     p: Any = whole.p
     if not spread(p):
         return whole
     g: Any = whole.g
-    if spread(g) and g.placements != p.placements:  # such as one that is yet to be summed
+    if spread(g) and g.placements != p.placements:  # such as a partial one, yet to be summed
         g = g.redistribute(p.device_mesh, p.placements)
     rest = None if whole.rest is None else part(whole.rest)
     states = tuple(map(part, whole.states))
@@ -50,7 +50,7 @@ def elements(whole: Elements) -> Elements:
 
 
 def norm(x: Any) -> Tensor:
-    """What has the norm of the whole: that norm, of a tensor that is spread."""
+    """The global norm of a DTensor, 0-d; a plain tensor is returned as it is. Both have the whole tensor's norm."""
     if not spread(x):
         found: Tensor = x
         return found
@@ -59,7 +59,7 @@ def norm(x: Any) -> Tensor:
 
 
 def _share(p: Any) -> Callable[[Any], Tensor]:
-    """The mean of a whole tensor, of whose elements the machines have those that they have of `p`, by their sums."""
+    """Returns a function from this rank's sum over a tensor sharded like `p` to that tensor's global mean."""
 
     def mean(of_part: Any) -> Tensor:
         total = torch.as_tensor(of_part, device=part(p).device).double()
@@ -73,7 +73,7 @@ def _share(p: Any) -> Callable[[Any], Tensor]:
 
 
 def _of_the_part(p: Any) -> int:
-    """What tells the chances of one part from those of another; copies of a part have the same."""
+    """The shard's stream key for stochastic rounding; replicas of a shard have the same."""
     found = 0
     for dimension, placement in enumerate(p.placements):
         if not placement.is_replicate():

@@ -22,7 +22,7 @@ HINTS: Mapping[str, bool | None] = {
 
 
 WHOLLY_TENSORS = ("capturable", "differentiable")
-"""Those by which a step is operations on tensors alone."""
+"""Hints that make a step pure tensor operations."""
 
 
 def group_defaults(recipe: Recipe) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def signature(recipe: Recipe) -> inspect.Signature:
 
 
 def bind(recipe: Recipe, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The group defaults that a call asks for. Raises `InputError` for a name the optimizer does not have."""
+    """The group defaults of a call. Raises `InputError` for arguments that the optimizer does not take."""
     known = group_defaults(recipe.under(kwargs.get(CONVENTION, recipe.convention)))
     for name in kwargs:
         if name not in known:

@@ -1,4 +1,4 @@
-"""Sparse gradients: a step of the rows that they touch, and of no others."""
+"""Sparse gradients: a step updates only those rows of the tensor that they touch."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +16,7 @@ WHOLE = ("centralize", "clip_adaptive", "cautious")
 
 
 def require(owner: str, structure: StepVariant, *, in_8_bits: bool) -> None:
-    """Raises `InputError` where a step of some rows only is not what the rule or its options mean."""
+    """Raises `InputError` where the rule or its options do not allow a step of some rows only."""
     if structure.rule.dense:
         raise InputError(
             f"{owner} takes dense gradients only, as {structure.rule.dense}; create the embedding with sparse=False."
@@ -33,7 +33,7 @@ def require(owner: str, structure: StepVariant, *, in_8_bits: bool) -> None:
 
 
 def touched(elements: Elements) -> tuple[Elements, Callable[[], None]]:
-    """The rows that a coalesced gradient touches, as tensors of their own, and what puts them back after the step."""
+    """Copies of the rows that a coalesced gradient touches, and a function that writes them back after the step."""
     where = tuple(elements.g.indices())
     held = (elements.p, *elements.states, *([] if elements.rest is None else [elements.rest]))
     p, *others = rows = [tensor.detach()[where] for tensor in held]
@@ -47,13 +47,13 @@ def touched(elements: Elements) -> tuple[Elements, Callable[[], None]]:
 
 
 def steps_every_row(structure: StepVariant, program: Program, *, first: bool) -> bool:
-    """Whether this step is of the rows without a gradient, too: those with momentum go on, as in torch's class."""
+    """Whether this step also updates rows without a gradient: those with momentum go on, as in torch's class."""
     switch = structure.rule.every_row_with
     return bool(switch and switch not in structure.absent) or (first and begins(program))
 
 
 def begins(program: Program) -> bool:
-    """Whether the first step is not like the others, so that every row must see it."""
+    """Whether the first step differs from later ones, so that every row must take it."""
     return any(_asks_for_first(symbol) for symbol in (*program.columns, *program.row_updates.values()))
 
 
@@ -64,12 +64,12 @@ def _asks_for_first(symbol: Symbol) -> bool:
 
 
 def coalesced(gradient: Tensor) -> Tensor:
-    """With each row once, where it is sparse; dense, where it has no sparse dimensions."""
+    """A sparse gradient with duplicate rows summed, or dense if it has no sparse dimensions; a dense one as it is."""
     if gradient.is_sparse and gradient.sparse_dim() == 0:
         return gradient.to_dense()
     return gradient.coalesce() if gradient.is_sparse else gradient
 
 
 def values_of(gradient: Tensor) -> Tensor:
-    """The numbers of a gradient that are not 0 by construction."""
+    """The stored values of a sparse gradient; a dense one as it is."""
     return gradient.values() if gradient.is_sparse else gradient

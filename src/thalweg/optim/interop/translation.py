@@ -1,4 +1,4 @@
-"""`translate`: one optimizer's hyperparameters from the terms of one convention into another's."""
+"""`translate`: converts an optimizer's hyperparameters from one convention to another."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +17,10 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     },
     "optax": {"lr": "learning_rate", "beta1": "b1", "beta2": "b2", "beta3": "b3", "alpha": "decay"},
 }  # fmt: skip
-"""Our name of a hyperparameter → the library's, where it has another; `Rule.spelled` has the exceptions."""
+"""Our name of a hyperparameter → the library's, where it differs; `Rule.spelled` has the exceptions."""
 
 MODIFIERS: Values = {name: h.default for name, h in OPTIONS.items() if "weight_decay" not in name}
-"""What we have for every optimizer and libraries have elsewhere, or by other formulas: norms without torch's 1e-6."""
+"""Options of every optimizer here; libraries have them elsewhere, or by other formulas (norms without torch's 1e-6)."""
 
 FIXED: Mapping[str, Values] = {
     "keras": {
@@ -33,18 +33,18 @@ FIXED: Mapping[str, Values] = {
         "t_alpha": 0.0, "t_beta3": 0.0,
     },
 }  # fmt: skip
-"""What a library does not let its users choose, with the value that it has there."""
+"""Hyperparameters that a library does not expose, with their fixed values."""
 
 
 def names(by: Recipe) -> Mapping[str, str]:
-    """Our name → the library's, of those hyperparameters of an optimizer that the library calls otherwise."""
+    """Our name → the library's, for an optimizer's hyperparameters that the library names differently."""
     own = {ours: several(theirs)[0] for ours, theirs in by.rule.spelled.get(by.convention, {}).items()}
     every = {**NAMES.get(by.convention, {}), **own}
     return {ours: theirs for ours, theirs in every.items() if ours in by.hyperparameters}
 
 
 def repeated(by: Recipe) -> Mapping[str, str]:
-    """Arguments that the library has beside → the hyperparameter whose value they must have, for us to compute it."""
+    """Additional arguments of the library → the hyperparameter whose value they must equal (we have one for both)."""
     spelled = by.rule.spelled.get(by.convention, {})
     return {further: ours for ours, theirs in spelled.items() for further in several(theirs)[1:]}
 
@@ -57,16 +57,16 @@ def several(theirs: str | tuple[str, ...]) -> tuple[str, ...]:
 def translate(
     name: str, hyperparameters: Mapping[str, Any], source: str, target: str, *, constant_rate: bool = False
 ) -> Values:
-    """The hyperparameters with which `target` takes the very steps that `source` takes with these.
+    """Hyperparameters with which `target` takes exactly the steps that `source` takes with these.
 
     Args:
         name: an optimizer of the catalogue, `"rmsprop"`.
-        hyperparameters: in the source's spelling (`{"learning_rate": 1e-3, "rho": 0.9}` for Keras) or in ours; what
-            is left out has the source's default.
+        hyperparameters: in the source's spelling (`{"learning_rate": 1e-3, "rho": 0.9}` for Keras) or in ours; those
+            left out have the source's default.
         source, target: `"torch"`, `"keras"`, `"optax"` or `"paper"`. The torch convention is that of `thalweg.optim`,
             whose classes take the result as keyword arguments.
-        constant_rate: whether the learning rate never changes. Momentum with the rate inside of its buffer and
-            outside of it are the same then, and only then.
+        constant_rate: whether the learning rate never changes. Only then is momentum with the rate inside its buffer
+            the same as with the rate outside.
 
     Returns:
         every hyperparameter of the optimizer in the target's spelling.
@@ -90,7 +90,7 @@ def translate(
 
 
 def _ours(by: Recipe, given: Mapping[str, Any]) -> Values:
-    """The values under our names, those that the library fixes included."""
+    """The values under our names, including those that the library fixes."""
     ours = {theirs: ours for ours, theirs in names(by).items()}
     fixed = {key: value for key, value in FIXED.get(by.convention, {}).items() if key in by.hyperparameters}
     alike = repeated(by)
@@ -106,7 +106,7 @@ def _ours(by: Recipe, given: Mapping[str, Any]) -> Values:
 
 
 def _spelled(by: Recipe, values: Values) -> Values:
-    """Under the library's names. Raises `InputError` for what it does not let one choose."""
+    """The values under the library's names. Raises `InputError` for a value that the library cannot have."""
     theirs = names(by)
     shadowed = {name: by.defaults[name] for name in theirs.values() if name in values and name not in theirs}
     fixed = {**FIXED.get(by.convention, {}), **shadowed}
@@ -121,7 +121,7 @@ def _spelled(by: Recipe, values: Values) -> Values:
 
 
 def _of_drop_in(by: Recipe, values: Values) -> Values:
-    """As our class takes it: `betas` in place of beta1 and beta2."""
+    """Arguments of our class: `betas` in place of beta1 and beta2."""
     if by.drop_in is None:
         return values
     tuples = {name: tuple(values[member] for member in members) for name, members in by.rule.tuples.items()}

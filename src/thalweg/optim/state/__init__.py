@@ -1,1 +1,1 @@
-"""What an optimizer keeps of each parameter: made, loaded, checked."""
+"""Optimizer state of each parameter: created, loaded, checked."""

@@ -1,4 +1,4 @@
-"""Training weights and those to evaluate by, changing places."""
+"""Swapping of trained and averaged weights."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ from thalweg.recipes.options import EMA
 
 @contextmanager
 def swapped(recipe: Recipe, groups: Iterable[Mapping[str, Any]], all_states: Mapping[Any, Any]) -> Iterator[None]:
-    """Parameters hold what they are evaluated by until it ends. Raises `InputError` where that is what they hold.
+    """Swaps averaged weights into the parameters, and back on exit. Raises `InputError` where there are no averages.
 
-    They stay the tensors they are, in their place in memory. One that was not stepped yet is its own average.
+    Values change in place: tensors and storages stay. A parameter that was not stepped yet is its own average.
     """
     averages = dict(pair for group in groups for pair in _averages(recipe, group, all_states))
     if not averages:
@@ -33,7 +33,7 @@ def swapped(recipe: Recipe, groups: Iterable[Mapping[str, Any]], all_states: Map
 
 @torch.no_grad()
 def _averages(recipe: Recipe, group: Mapping[str, Any], all_states: Mapping[Any, Any]) -> list[tuple[Tensor, Tensor]]:
-    """Those parameters of a group that have been stepped, and what they are evaluated by."""
+    """The parameters of a group that have been stepped, each with its averaged weights."""
     values = recipe.resolve(hyperparameters(recipe, group))
     structure = recipe.structure(values)
     if not structure.averages:

@@ -1,4 +1,4 @@
-"""What a checkpoint says of which parameter: by name where both have names, else by place, or it is refused."""
+"""Matches a checkpoint to parameters, by name where both have names, else by order; refuses what does not match."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -18,21 +18,21 @@ from thalweg.recipes.catalogue import Recipe, recipes
 
 Groups = Sequence[Mapping[str, Any]]
 
-FEW = 4  # names in one sentence
+FEW = 4  # names in one message, at most
 OF_THIS_RUN = ("foreach", "fused")
-"""Arguments that say how a step is carried out, and nothing of what it computes."""
+"""Arguments that affect how a step runs, not what it computes."""
 
 WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
-"""What torch's wrappers add to names, wherever the wrapped module stands in the model."""
+"""Prefixes that torch's wrappers add to names, at any depth of the model."""
 
 PARALLEL = "module."
-"""What data-parallel wrappers put before every name."""
+"""The prefix that data-parallel wrappers add to every name."""
 
 
 def matched(recipe: Recipe, groups: Groups, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """The checkpoint with its groups and parameters in the order of the optimizer's.
+    """The checkpoint with its groups and parameters in the optimizer's order.
 
-    Raises `InputError` where names, groups, shapes or states are not the optimizer's.
+    Raises `InputError` where names, groups, shapes or states do not match the optimizer's.
     """
     saved: Groups = checkpoint["param_groups"]
     if _named(groups) and _named(saved):
@@ -48,7 +48,7 @@ def matched(recipe: Recipe, groups: Groups, checkpoint: Mapping[str, Any]) -> di
 
 
 def require_checkpoint(checkpoint: Any) -> None:
-    """Raises `InputError` for what no optimizer has saved."""
+    """Raises `InputError` unless it has the structure of an optimizer's `state_dict()`."""
     whole = isinstance(checkpoint, Mapping) and {"state", "param_groups"} <= checkpoint.keys()
     groups = checkpoint["param_groups"] if whole else None
     in_order = isinstance(groups, list | tuple) and all(isinstance(g, Mapping) and "params" in g for g in groups)
@@ -61,21 +61,21 @@ def require_checkpoint(checkpoint: Any) -> None:
 
 
 def _merged(recipe: Recipe, group: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
-    """A saved group, with what it says nothing of as this optimizer was asked for.
+    """A saved group, with this optimizer's values for keys that it lacks.
 
-    How a step is to be carried out stays this optimizer's own choice; `capturable` travels to where graphs are.
+    Arguments of how a step runs stay this optimizer's; `capturable` is loaded only on a GPU, which has CUDA graphs.
     """
     own = {key: value for key, value in group.items() if key in group_defaults(recipe)}
     on_gpu = any(dispatch.on_gpu(p.device) for p in group["params"])
     hints = (*OF_THIS_RUN, *(() if on_gpu else ("capturable",)))
-    kept = [name for name, value in recipe.preset.defaults.items() if value is True]  # what makes AdamW of Adam
+    kept = [name for name, value in recipe.preset.defaults.items() if value is True]  # such as AdamW's decoupled decay
     began = {h.name: saved[f"initial_{h.initially}"] for h in recipe.hyperparameters.values()
              if h.initially and h.name not in saved and f"initial_{h.initially}" in saved}  # fmt: skip
     return {**own, **saved, **began, **{name: own[name] for name in (*hints, *kept) if name in own}}
 
 
 def _named(groups: Groups) -> bool:
-    """Whether every parameter has a name of its own; those of two models may share some."""
+    """Whether all parameters have distinct names; parameters of two models may share some."""
     each = all(len(group.get("param_names", ())) == len(group["params"]) for group in groups)
     return each and len({*_names(groups)}) == sum(len(group["params"]) for group in groups)
 
@@ -98,7 +98,7 @@ def _by_name(groups: Groups, saved: Groups) -> Groups:
 
 
 def _to_match(saved: Sequence[str], own: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Each name to the name that the parameter has in both: as it is, or without what wrappers of the model add."""
+    """Saved and own names, each → the name common to both: unchanged, or without the prefixes of wrappers."""
     if set(saved) == set(own):
         return {name: name for name in saved}, {name: name for name in own}
     bare_saved, bare_own = _unwrapped(saved), _unwrapped(own)
@@ -138,7 +138,7 @@ def _require_as_many(groups: Groups, saved: Groups) -> None:
 
 
 def require_like(recipe: Recipe, name: str, p: Tensor, state: Mapping[str, Any]) -> None:
-    """Raises `InputError` where the saved state of a parameter is another optimizer's, or of another size."""
+    """Raises `InputError` where the saved state of a parameter is another optimizer's, or has another shape."""
     own = own_states(recipe)
     strange = [
         key

@@ -1,4 +1,4 @@
-"""Whether a parameter, its gradient and its state fit each other: whoever holds them may have changed any of them."""
+"""Checks that a parameter, its gradient and its state match: a user may have changed any of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from thalweg.optim.state.state import REST, Needs
 
 @dataclass(frozen=True)
 class NamedParameter:
-    """A parameter as messages name it."""
+    """A parameter with the names of itself and its optimizer, for messages."""
 
     owner: str
     name: str
@@ -39,7 +39,7 @@ class NamedParameter:
 
 
 def require(of: NamedParameter, gradient: Tensor, state: Mapping[str, Any], needs: Needs) -> None:
-    """Raises `InputError` with the parameter's name where the three do not fit each other, or have no memory."""
+    """Raises `InputError` with the parameter's name where the three do not match, or have no memory."""
     require_gradient(of, gradient)
     _require_whole(of, state, needs)
     for name in needs.program.states:
@@ -53,7 +53,7 @@ def require(of: NamedParameter, gradient: Tensor, state: Mapping[str, Any], need
 
 
 def require_gradient(of: NamedParameter, gradient: Tensor) -> None:
-    """Raises `InputError` where a gradient is not the parameter's, or one of them has no memory."""
+    """Raises `InputError` where a gradient does not match the parameter, or one of them has no memory."""
     p = of.tensor
     if isinstance(gradient, MaskedTensor):
         raise of.refused("its gradient is masked; give it g.to_tensor(0), or what the masked elements are to be")
@@ -74,7 +74,7 @@ def require_gradient(of: NamedParameter, gradient: Tensor) -> None:
 
 
 def _require_whole(of: NamedParameter, state: Mapping[str, Any], needs: Needs) -> None:
-    """That no state of the rule is missing beside others: it would begin anew in the middle of a run."""
+    """Raises `InputError` where only some states of the rule exist: the others would restart within a run."""
     missing = needs.missing(state)
     if missing:
         raise of.refused(
@@ -150,7 +150,7 @@ def _require_apart(of: NamedParameter, name: str, tensor: Tensor) -> None:
 
 
 def _require_memory(of: NamedParameter, name: str, tensor: Tensor) -> None:
-    """That what is reached has not been freed. What never had memory (meta, fake, lazily zero) goes the general way."""
+    """Raises `InputError` for freed memory. What never had any (meta, fake, lazily zero) takes the general path."""
     usual = (
         type(tensor) in PLAIN
         and tensor.layout == torch.strided

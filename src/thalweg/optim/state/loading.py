@@ -1,4 +1,4 @@
-"""State out of a checkpoint as this optimizer would have made it: in its dtype, the parameter's layout, new memory."""
+"""Converts a checkpoint's state to what this optimizer creates: its dtype, the parameter's layout, new memory."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,22 +18,22 @@ from thalweg.rules.states import State
 
 
 def own_states(recipe: Recipe) -> dict[str, State]:
-    """Every state that some setting of the optimizer has, by name."""
+    """The states that the optimizer has under any setting, by name."""
     return {state.name: state for state in (*recipe.rule.states, *STATES.values())}
 
 
 def restored(
     recipe: Recipe, saved: Mapping[str, Any], p: Tensor, precision: Precision, *, to_device: bool
 ) -> dict[str, Any]:
-    """A parameter's state from a checkpoint. What the optimizer does not know is copied as it is.
+    """A parameter's state from a checkpoint. Unknown entries are copied as they are.
 
-    to_device: whether the count of steps goes to the parameter's device, for a capturable step.
+    to_device: whether the step count and row states go to the parameter's device, for a capturable step.
     """
     known, state = own_states(recipe), dict[str, Any]()
     for name, value in saved.items():
         declared = known.get(name)
         if name.endswith(SCALES) and name.removesuffix(SCALES) in known:
-            continue  # with its codes
+            continue  # loaded with the codes
         if name == "step":
             state[name] = _number(value, _step_dtype(value), p.device if to_device else None)
         elif declared and declared.per_row and _is_number(value):
@@ -46,7 +46,7 @@ def restored(
 
 
 def copied(value: Any, device: torch.device) -> Any:
-    """A value of a kind that only its owner knows: its tensors copied to the device, in the dtypes that they have."""
+    """A copy of an unknown value, its tensors on the device and in their own dtypes."""
     if isinstance(value, Tensor):
         return value.detach().to(device, copy=True)
     if type(value) is dict:
@@ -57,7 +57,7 @@ def copied(value: Any, device: torch.device) -> Any:
 def _elementwise(
     name: str, declared: State | None, value: Tensor, scales: Tensor | None, p: Tensor, precision: Precision
 ) -> dict[str, Tensor]:
-    """The state, and its scales where it is held in 8 bits. Without a declaration it is the residual, in int16."""
+    """The state, with its scales if it is quantized. Without a declaration it is the residual, in int16."""
     weights = declared is None or declared.holds_weights
     if type(p) not in PLAIN or type(value) not in PLAIN or value.layout != torch.strided:
         return {name: value.to(value.dtype if declared is None else precision.dtype(p, weights=weights), copy=True)}
@@ -75,7 +75,7 @@ def _elementwise(
 
 
 def _like(p: Tensor, value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """The values in memory of their own, laid out as the parameter."""
+    """A copy of the values, in the parameter's layout and on its device."""
     return torch.empty_like(p, dtype=dtype or value.dtype, requires_grad=False).copy_(value.detach())
 
 
@@ -94,7 +94,7 @@ def _step_dtype(value: Any) -> torch.dtype:
 
 
 def _row_dtype(declared: State, value: Any, p: Tensor) -> torch.dtype:
-    """float32, and float64 where the optimizer would make that, or torch's cast of a float64 parameter's state has."""
+    """float64 where the optimizer creates that, or torch has cast a float64 parameter's state to it; else float32."""
     if declared.double or torch.get_default_dtype() == torch.float64:
         return torch.float64
     cast = isinstance(value, Tensor) and value.dtype == torch.float64 and p.dtype == torch.float64

@@ -1,4 +1,4 @@
-"""States of a parameter held in 8 bits: codes by the state's own name, and scales beside them."""
+"""Quantized states, in 8 bits: codes under the state's own name, scales under that name plus `SCALES`."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -11,21 +11,21 @@ from thalweg.execution import quantization
 from thalweg.execution.storage.codebook import blocks_of
 
 SCALES = "_scales"
-"""What follows a state's name in that of its scales."""
+"""Suffix of a state's name in the name of its scales."""
 
 
 def scales(state: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Tensor, ...]:
-    """Of those of the states that are held in 8 bits."""
+    """The scales of those states that are quantized."""
     return tuple(state[name + SCALES] for name in held(state, names))
 
 
 def held(states: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the states that are held in 8 bits."""
+    """The names of those states that are quantized."""
     return tuple(name for name in names if name + SCALES in states)
 
 
 def filled(name: str, p: Tensor, value: float) -> dict[str, Tensor]:
-    """A state that begins as one number, and its scales."""
+    """A quantized state filled with one number, and its scales."""
     codes, scale = quantization.encode(torch.full((1,), value, dtype=torch.float32, device="cpu"))
     return {
         name: torch.full_like(p, int(codes), dtype=torch.uint8, memory_format=torch.preserve_format),
@@ -34,9 +34,9 @@ def filled(name: str, p: Tensor, value: float) -> dict[str, Tensor]:
 
 
 def lay(state: MutableMapping[str, Any], names: tuple[str, ...], p: Tensor) -> None:
-    """Puts states held in 8 bits into the parameter's layout, where that has changed: a block is of what lies together.
+    """Requantizes states in the parameter's layout, where that has changed: blocks follow the order of memory.
 
-    Raises `InputError` where the parameter has come to have gaps in memory.
+    Raises `InputError` where the parameter now has gaps in memory.
     """
     for name in held(state, names):
         codes = state[name]

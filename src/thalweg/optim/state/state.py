@@ -18,12 +18,12 @@ from thalweg.rules.states import PARAMETER, State
 States = MutableMapping[Any, Any]
 
 REST = "compensation"
-"""The state that holds what rounding leaves over."""
+"""The name of the state that holds the residual of compensated rounding."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What state the steps of a param group need, by its structure, hyperparameters and precision."""
+    """The state that steps of a param group need, by step variant, hyperparameters and precision."""
 
     structure: StepVariant
     values: Mapping[str, Any]
@@ -39,11 +39,11 @@ class Needs:
         return bool(own) or self.counts(params) or any(map(self.precision.compensates, params))
 
     def row_dtype(self, state: Mapping[str, Any]) -> torch.dtype | None:
-        """The dtype of what a parameter keeps one number of beside its step; `None` where it keeps nothing such."""
+        """The dtype of a parameter's row states, one number each; `None` where it has none."""
         return next((state[name].dtype for name in self.program.row_states), None)
 
     def missing(self, state: Mapping[str, Any]) -> str:
-        """A state of the rule that is not there beside others of the rule that are; empty where all or none are."""
+        """A state of the rule that is missing while others exist; empty where all or none exist."""
         rule = self.structure.rule
         own = [s.name for s in rule.states if s.name in (*self.program.states, *self.program.row_states)]
         own += ["step"] if rule.counts_steps else []
@@ -51,18 +51,18 @@ class Needs:
         return next((name for name in own if state.get(name) is None), "") if present else ""
 
     def counts(self, params: Sequence[Tensor]) -> bool:
-        """Whether steps are counted: for the rule, or for the chances of rounding."""
+        """Whether steps are counted: for the rule, or for stochastic rounding."""
         return self.structure.counts_steps or self.precision.chances(params)
 
     def create(self, all_states: States, params: Sequence[Tensor]) -> None:
-        """Gives every parameter the state that a first step would, but for what begins as the parameter."""
+        """Creates every parameter's state as a first step would, except states that start as the parameter."""
         counted = self.counts(params)
         for p in params:
             self._start_counting(all_states[p], fresh=True, counted=counted)
             self._create(all_states[p], p, early=True)
 
     def ensure(self, state: States, p: Tensor, *, counted: bool) -> bool:
-        """Creates what is missing of a parameter's state. Says whether none of the rule's was there."""
+        """Creates a parameter's missing state. Returns whether none of the rule's existed."""
         kept = (*self.program.states, *self.program.row_states)
         fresh = all(state.get(s.name) is None for s in self.structure.rule.states if s.name in kept)
         self._start_counting(state, fresh=fresh, counted=counted)
@@ -70,13 +70,13 @@ class Needs:
         return fresh
 
     def _start_counting(self, state: States, *, fresh: bool, counted: bool) -> None:
-        """A rule that counts no steps itself takes a state that is there for a step behind it."""
+        """Starts the step count at 0, or at 1 where a rule without a count has state: that means a step was taken."""
         if counted and "step" not in state:
             start = 0.0 if fresh or self.structure.rule.counts_steps else 1.0
             state["step"] = torch.tensor(start, dtype=scalar_dtype())
 
     def _create(self, state: States, p: Tensor, *, early: bool) -> None:
-        """early: before the parameter's first step, when its value may still change."""
+        """Creates missing state. early: before the parameter's first step, when its value may still change."""
         missing = {name for name in (*self.program.states, *self.program.row_states) if state.get(name) is None}
         for declared in self.structure.states if missing else ():
             if declared.name in missing and not (early and declared.initial == PARAMETER):
@@ -86,31 +86,31 @@ class Needs:
 
 
 def adopt(recipe: Recipe, all_states: States) -> None:
-    """Brings loaded state into the layout: steps kept as numbers by old checkpoints become tensors."""
+    """Converts loaded state to the layout: step counts that old checkpoints hold as numbers become tensors."""
     for state in all_states.values():
         if "step" in state and not isinstance(state["step"], Tensor):
             state["step"] = torch.tensor(float(state["step"]), dtype=scalar_dtype())
 
 
 def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: Precision) -> dict[str, Tensor]:
-    """The state, and its scales where it is held in 8 bits."""
+    """The initial state, with its scales if it is quantized."""
     name, start, dtype = declared.name, declared.first(values, p), precision.dtype(p, weights=declared.holds_weights)
     if declared.initial == PARAMETER:
         start = start if torch.is_grad_enabled() else start.detach()
         return {name: start.to(dtype, copy=True, memory_format=torch.preserve_format)}
     row = torch.float64 if declared.double else scalar_dtype()
-    if isinstance(start, Tensor) and start.requires_grad:  # a rate that autograd follows, in a differentiable step
+    if isinstance(start, Tensor) and start.requires_grad:  # a learning rate that autograd follows
         whole = start.to(row) if declared.per_row else start.to(dtype) + torch.zeros_like(p, dtype=dtype)
         return {name: torch.complex(whole, whole) if p.is_complex() and not declared.per_row else whole}
     if declared.per_row:
         return {name: torch.tensor(float(start), dtype=row)}
     if precision.in_8_bits(p) and not declared.holds_weights:
         return quantized_state.filled(name, p, float(start))
-    start = float(start)  # a learning rate may stand in a tensor
+    start = float(start)  # a learning rate may be a tensor
     fill = complex(start, start) if p.is_complex() else start
     return {name: torch.full_like(p, fill, dtype=dtype, memory_format=torch.preserve_format)}
 
 
 def scalar_dtype() -> torch.dtype:
-    """What a count of steps is held in, as by torch."""
+    """The dtype of step counts, as in torch."""
     return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32

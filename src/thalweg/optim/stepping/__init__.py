@@ -1,1 +1,1 @@
-"""One step of an optimizer: values read, gradients gathered, memory checked, passes made."""
+"""One step of an optimizer: values read, gradients gathered, memory checked, passes run."""

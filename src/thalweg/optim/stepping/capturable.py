@@ -1,6 +1,6 @@
-"""The steps of a param group on a GPU by one kernel that takes every number from the device: for CUDA graphs.
+"""Capturable steps of a param group on a GPU: one kernel that reads every number from the device, for CUDA graphs.
 
-What a step needs of the CPU, it has been sent before; so a graph may record it, and repeat it with other gradients, and
+All that a step needs from the CPU was sent before it, so a graph can capture it and replay it with other gradients, and
 another learning rate in a tensor.
 """
 
@@ -23,9 +23,9 @@ from thalweg.recipes.trace import Program, trace_agreement
 
 @dataclass(frozen=True)
 class CapturableRow:
-    """A parameter's elements, its state, and its place in the group.
+    """A parameter's elements, its state, and its index in the group (`place`).
 
-    measured: row values, 0-d float64 on the device. by_kernel: whether `Kernels` are to step it.
+    measured: row values, 0-d float64 on the device. by_kernel: whether `Kernels` steps it.
     """
 
     elements: Elements
@@ -36,19 +36,19 @@ class CapturableRow:
 
 
 def suits(elements: Elements) -> bool:
-    """Whether a kernel can take the row: what is whole on a GPU, in memory that a compiled pass takes."""
+    """Whether a kernel can step the row: on a GPU, not sharded, in memory that a compiled pass accepts."""
     return dispatch.on_gpu(elements.p.device) and dispatch.accepts(*elements.tensors, scales=elements.scales)
 
 
 class Kernels:
-    """What the steps of one param group have made so far. No part of what is copied or pickled with an optimizer."""
+    """The passes of one param group, cached between its steps. Not copied or pickled with the optimizer."""
 
     def __init__(self) -> None:
         self._made: dict[Any, Any] = {}
         self._recorded: list[Any] = []
 
     def step(self, needs: Needs, group: Sequence[CapturableRow], found_inf: Tensor | None) -> None:
-        """One step of rows of one device and storage. found_inf: 0, or nothing changes."""
+        """Steps rows of one device and storage, in place. found_inf: unless 0, nothing changes."""
         states, device = [row.state for row in group], group[0].elements.p.device
         going = None if found_inf is None else (found_inf.to(device) == 0).reshape(())
         t = torch.stack([state["step"] for state in states]).double() + 1
@@ -80,7 +80,7 @@ class Kernels:
         return share
 
     def _keys(self, needs: Needs, group: Sequence[CapturableRow], t: Tensor) -> Tensor | None:
-        """The chances of this step, int64 `[rows]`."""
+        """Stochastic rounding keys of this step, int64 `[rows]`; `None` where nothing is rounded stochastically."""
         if not needs.precision.chances([row.elements.p for row in group]):
             return None
         return needs.precision.key(t, self._sent(tuple(row.place for row in group), t.device))
@@ -92,7 +92,7 @@ class Kernels:
         return there
 
     def _pass(self, program: Program, group: Sequence[CapturableRow], needs: Needs | None) -> Any:
-        """One that knows these rows' places in memory. A graph that is recorded has its own."""
+        """A pass with the data pointers of these rows. A graph that is being captured gets its own."""
         streams = [row.elements.streams for row in group]
         held, device = tuple(t.dtype for t in streams[0]), streams[0][1].device
         sizes = np.array([row[1].numel() for row in streams])
@@ -112,7 +112,7 @@ class Kernels:
 
 
 def _there(values: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """Numbers, and tensors on the device."""
+    """The values, tensors moved to the device. Raises `InputError` where a capture would need such a move."""
     away = [name for name, v in values.items() if isinstance(v, Tensor) and v.device != device]
     if away and passes.recording(device):
         raise InputError(f"A CUDA graph reads {away[0]} from the parameters' device: put the tensor on {device}.")
@@ -120,7 +120,7 @@ def _there(values: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def alike(group: Sequence[CapturableRow], needs: Needs) -> list[list[CapturableRow]]:
-    """Those of one device and storage together, row states included."""
+    """Rows grouped by device, storage, and dtype of row states."""
     by_dtype: dict[Any, list[CapturableRow]] = {}
     for row in group:
         by_dtype.setdefault(needs.row_dtype(row.state), []).append(row)

@@ -1,4 +1,4 @@
-"""Failures that say nothing: each is told once, by a warning with a name of its own that `warnings` can filter."""
+"""Silent failures: each is reported once, by a warning of its own class that `warnings` can filter."""
 
 import sys
 import warnings
@@ -18,22 +18,22 @@ from thalweg.recipes.trace import trace
 
 Groups = Sequence[Mapping[str, Any]]
 
-SAMPLE = 1024  # elements of a parameter, at most, that are looked at
-PARAMETERS = 16  # of a group, at most, that are looked at
-LOOKED_AT = 2  # the step: the first may move nothing, and an average of one gradient says little
-MOST = 0.5  # the share of elements from which it is told
+SAMPLE = 1024  # elements of a parameter to inspect, at most
+PARAMETERS = 16  # parameters of a group to inspect, at most
+LOOKED_AT = 2  # the step to inspect: the first may move nothing, and an average of one gradient says little
+MOST = 0.5  # the share of elements above which to warn
 
 
 class OptimizerWarning(UserWarning):
-    """What all of these are."""
+    """Base class of the optimizers' warnings."""
 
 
 class LostUpdates(OptimizerWarning):
-    """Most elements that have a gradient did not move: their steps are smaller than their rounding."""
+    """Most elements with a gradient did not move: their steps are below the resolution of their dtype."""
 
 
 class EpsilonDominates(OptimizerWarning):
-    """ε, and not the gradients that were seen, decides how far most elements go."""
+    """ε, and not the gradients, determines the step size of most elements."""
 
 
 class ZeroLearningRate(OptimizerWarning):
@@ -41,25 +41,25 @@ class ZeroLearningRate(OptimizerWarning):
 
 
 class CoupledDecay(OptimizerWarning):
-    """weight_decay is a part of the gradient, which an adaptive optimizer divides by the gradient's own size."""
+    """weight_decay is added to the gradient, which an adaptive optimizer divides by the gradient's own size."""
 
 
 class SlowStep(OptimizerWarning):
-    """Steps take the general way, in place of the compiled pass that was prepared for the step before."""
+    """Steps take the general path instead of a compiled pass prepared at an earlier step."""
 
 
 _told: set[tuple[str, type[OptimizerWarning]]] = set()
 
 
 def tell(owner: str, kind: type[OptimizerWarning], sentence: str) -> None:
-    """Warns, once in a process for each optimizer."""
+    """Warns, once per process for each optimizer and kind."""
     if (owner, kind) not in _told:
         _told.add((owner, kind))
         warnings.warn(f"{owner}: {sentence}", kind, stacklevel=_depth())
 
 
 def _depth() -> int:
-    """How far up the first frame outside of Thalweg and torch is."""
+    """The stack level of the first frame outside of Thalweg and torch."""
     frame, depth = sys._getframe(1), 1
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("thalweg", "torch", "contextlib"):
         frame, depth = frame.f_back, depth + 1
@@ -67,7 +67,7 @@ def _depth() -> int:
 
 
 def tell_coupled_decay(recipe: Recipe, group: Mapping[str, Any]) -> None:
-    """Where an adaptive optimizer is asked for L2."""
+    """Warns where an adaptive optimizer gets L2 weight decay."""
     values = hyperparameters(recipe, group)
     decay = values.get("weight_decay")
     beside = values.get("decoupled_weight_decay") or values.get("independent_weight_decay")
@@ -80,7 +80,7 @@ def tell_coupled_decay(recipe: Recipe, group: Mapping[str, Any]) -> None:
 
 
 class SilentFailures:
-    """Looks at the first two steps of an optimizer."""
+    """Inspects the first two steps of an optimizer."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe, self._owner, self._steps = recipe, class_name(recipe), 0
@@ -88,11 +88,11 @@ class SilentFailures:
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to look at."""
+        """Whether both steps have been inspected."""
         return self._steps >= LOOKED_AT
 
     def before(self, groups: Groups, values_of: Sequence[Mapping[str, Any]], states: Mapping[Any, Any]) -> None:
-        """Looks ahead of a step. values_of: each group's hyperparameters as plain numbers."""
+        """Inspects gradients and state before a step. values_of: each group's hyperparameters as plain numbers."""
         self._steps += 1
         if self._steps == 1:
             self._tell_zero_rate(groups, values_of)
@@ -104,7 +104,7 @@ class SilentFailures:
                         self._meant.append((p, _sampled(p).clone(), meant))
 
     def after(self, groups: Groups, values_of: Sequence[Mapping[str, Any]], states: Mapping[Any, Any]) -> None:
-        """Looks behind it, at what moved."""
+        """Inspects what moved, after the step."""
         if self._steps == LOOKED_AT:
             self._tell_lost()
             self._meant = []
@@ -135,7 +135,7 @@ class SilentFailures:
             )  # fmt: skip
 
     def _tell_epsilon(self, group: Mapping[str, Any], values: Mapping[str, Any], states: Mapping[Any, Any]) -> None:
-        """Whether half of ε makes steps half as long again, or longer: the next step, or a first one."""
+        """Warns where half of ε makes steps over 1.5 times as long: the next step, or a first one."""
         if not values.get("eps") or not _in_numbers(values, group):
             return
         plain = {**values, **{name: option.default for name, option in OPTIONS.items()}}
@@ -154,7 +154,7 @@ class SilentFailures:
             )  # fmt: skip
 
     def _known(self, values: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
-        """Whether all the state is there that a step with these values needs."""
+        """Whether the state has all that a step with these values needs."""
         program = trace(structure_of(self._recipe, values))
         return all(name in state for name in (*program.states, *program.row_states))
 
@@ -163,9 +163,9 @@ class SilentFailures:
         return half.abs() > 1.5 * whole.abs()
 
     def _update(self, p: Tensor, g: Tensor, state: Mapping[str, Any], values: Mapping[str, Any]) -> Tensor:
-        """The step of the elements looked at, with that state, or from the beginning where it is empty."""
+        """The step of the inspected elements with that state, or a first step where it is empty."""
         structure = structure_of(self._recipe, values)
-        program, old = trace(structure), _sampled(p).double()  # so that nothing is lost here
+        program, old = trace(structure), _sampled(p).double()  # float64: nothing is lost here
         first = {s.name: torch.as_tensor(s.first(values, old)) for s in structure.states}
         held = {name: _sampled(state[name]).double() if state else first[name] for name in program.states}
         held |= {name: state.get(name, first[name]) for name in program.row_states}
@@ -176,7 +176,7 @@ class SilentFailures:
 
 
 def _watched(group: Mapping[str, Any]) -> list[tuple[Tensor, Tensor]]:
-    """Some parameters, and their gradients, whose elements can be looked at as they are."""
+    """A sample of the parameters, with their gradients, whose elements can be read as they are."""
     found = [(p, p.grad) for p in group["params"] if p.grad is not None and _plain(p) and _plain(p.grad)]
     return found[:: 1 + len(found) // PARAMETERS]
 
@@ -187,16 +187,16 @@ def _plain(x: Tensor) -> bool:
 
 
 def _in_numbers(values: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
-    """Whether its step can be repeated on a few elements: no tensors to differentiate, no codes."""
+    """Whether a step can be repeated on a few elements: no quantized states, no lookahead."""
     return group.get("state_dtype") != "8bit" and not values.get("lookahead_steps")
 
 
 def _may_lose(p: Tensor, group: Mapping[str, Any]) -> bool:
-    """Whether what rounding takes off a step of it is lost."""
+    """Whether rounding errors of its steps are lost: in float32 and wider, or with rounding to the nearest."""
     return p.dtype not in LOW or group.get("rounding") == "nearest"
 
 
 def _sampled(x: Tensor) -> Tensor:
-    """The first elements, in the order of the tensor's dimensions, whatever lies where in memory."""
+    """The first elements, in the order of the tensor's dimensions, whatever its strides."""
     rows = 1 + SAMPLE // max(1, x[0].numel()) if x.ndim else 1
     return x.detach()[:rows].reshape(-1)[:SAMPLE] if x.ndim else x.detach().reshape(1)

@@ -1,7 +1,7 @@
-"""A param group made ready to be stepped again: what must be looked up of every parameter, in few calls.
+"""The fast path: steps a param group again from prepared passes, with few calls for all parameters.
 
-The general way, `update.py`, costs over ten times as much a parameter. This one looks at everything that may have
-changed since (which parameters have gradients, their types and layouts, every address) and steps aside where it did.
+The general path, `general_path.py`, costs over ten times as much per parameter. This one checks everything that may
+have changed since (which parameters have gradients, their types and layouts, every data pointer), and falls back if so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,13 +28,13 @@ from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.row_table import Ahead, Array, table
 from thalweg.recipes.trace import Program, trace_agreement
 
-LATER = np.array([2.0])  # stands for the step of a rule that only asks whether it is the first
+LATER = np.array([2.0])  # the step number for rules that only ask whether it is the first
 
 _dtype = attrgetter("dtype")
 
 
 class FastPath:
-    """Parameters of one structure that have their state already. Raises `Unsuited` where their memory is not plain."""
+    """Parameters of one step variant, with their state. Raises `Unsuited` where their memory is not plain."""
 
     def __init__(self, work: Work, all_states: States) -> None:
         params, gradients = work.params, work.gradients
@@ -62,7 +62,7 @@ class FastPath:
             self._counting_passes = _passes(self._counting, rows)
 
     def _rows(self, gradients: Sequence[Tensor], states: Sequence[States]) -> list[tuple[Tensor, ...]]:
-        """Each parameter's streams: its gradient, itself, its states, the residual and the scales that there are."""
+        """Each parameter's streams: gradient, parameter, states, then residual and scales if it has them."""
         names, rows = self._program.states, []
         for i, (g, p) in enumerate(zip(gradients, self._params, strict=True)):
             state = states[i] if states else {}
@@ -74,7 +74,7 @@ class FastPath:
         return rows
 
     def _singles(self, work: Work, states: Sequence[States]) -> list[list[Tensor]]:
-        """The counts of steps, where there are any, and each row state: one number for each parameter."""
+        """The step counts, if any, and each row state: one number per parameter."""
         names = [*(["step"] if work.counted else []), *self._program.row_states]
         of_rows = [state[name] for state in states for name in self._program.row_states]
         if len({*map(id, self._params)}) < len(self._params) or Stretches(map(stretch_of, of_rows)).met:
@@ -86,9 +86,9 @@ class FastPath:
         return singles
 
     def fits(self, all_states: States, version: int, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> bool:
-        """Whether a step of these may `run`: all is as it was but for the gradients, which look as they did.
+        """Whether `run` may step these: all is unchanged, except for the gradients' values and addresses.
 
-        version: of the state dicts; while it stays, each parameter has the dict that it had. gradients: plain tensors.
+        version: of the state dicts; while it stays, each parameter has the same dict. gradients: plain tensors.
         """
         if not (_same(params, self._params) and self._state_is_as_before(all_states, version)):
             return False
@@ -99,7 +99,7 @@ class FastPath:
         return True
 
     def run(self, values: Values, measured: Mapping[str, Array]) -> None:
-        """One step of what was found to fit. measured: row values measured on the gradients."""
+        """Steps what `fits` accepted. measured: row values measured on the gradients."""
         gradients = self._begins
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else LATER
@@ -119,19 +119,19 @@ class FastPath:
         _carry_out(self._passes, columns, which, gradients)
 
     def _require_counts(self, t: Array) -> None:
-        """Raises `InputError` where a count of steps was below 0, and sets all back."""
+        """Raises `InputError` where a step count was below 0, after resetting all counts."""
         if self._steps is not None and (t < 1).any():
             self._steps.read(more=-1.0)
             raise InputError(f"A parameter's count of steps must be 0 or more, got {self._steps.values.min():g}.")
 
     def _widen(self, t: Array) -> None:
-        """Holds counts that float32 would stop at in float64, from the next step on."""
+        """Widens step counts to float64, from the next step on, where float32 would stop counting."""
         for count, state in zip(t.tolist(), self._states, strict=False):
             if count >= MOST - 1:
                 state["step"] = state["step"].double()
 
     def _draw(self, t: Array) -> None:
-        """The chances of this step."""
+        """Sets the stochastic rounding keys of this step."""
         keys = self.precision.keys(t, self._places)
         for index, step in self._passes:
             step.keys[:] = keys[index]
@@ -139,9 +139,9 @@ class FastPath:
     def _anew(
         self, values: Values, t: Array, alike: bool, measured: Mapping[str, Array], gradients: Array
     ) -> tuple[Array, Array | None]:
-        """The table, one line for each parameter unless all are alike, and the row states moved on."""
+        """The table of row values, one line per parameter unless all are alike. Updates the row states."""
         held = self._row_states.values()
-        same = [singles.read() for singles in held]  # each of them, whatever the others say
+        same = [singles.read() for singles in held]  # reads every one: no short circuit
         alike = alike and all(same) and not any(map(np.ndim, measured.values()))
         before = {name: s.values[:1] if alike else s.values for name, s in self._row_states.items()}
         now = {**before, **measured, "t": t[:1] if alike else t}
@@ -168,23 +168,23 @@ class FastPath:
         return {name: values[name] for name in self._program.inputs}
 
     def _state_is_as_before(self, all_states: States, version: int) -> bool:
-        """Whether every state dict, and all in it that a step reads, is the object that it was."""
+        """Whether every state dict, and all in it that a step reads, is still the same object."""
         moved = version != self._version and self._states
         if moved and not _same([*map(all_states.get, self._params)], self._states):
             return False
         self._version = version
         try:
             return _same(self._own_of(self._states), self._held)
-        except KeyError:  # something that a step reads was taken out
+        except KeyError:  # something that a step reads was removed
             return False
 
 
-class Unsuited(Exception):  # noqa: N818 - no error: the general way takes over
-    """These parameters cannot be made ready: why, as a clause, or nothing where that is their nature."""
+class Unsuited(Exception):  # noqa: N818 - no error: the general path takes over
+    """These parameters cannot take the fast path: the reason as a clause, or empty for sparse gradients."""
 
 
 def _reader(program: Program, states: Sequence[States]) -> Callable[[Sequence[States]], list[Any]]:
-    """Reads all that a step needs of parameters' states, where others may keep more."""
+    """Returns a reader of all that a step needs from parameters' states, which may hold more."""
     own = ("step", *program.states, *program.row_states, REST, *(name + SCALES for name in program.states))
     names = [name for name in own if any(name in state for state in states)]
     if not all(name in state for name in names for state in states):  # not all have residuals, or scales
@@ -197,7 +197,7 @@ def _reader(program: Program, states: Sequence[States]) -> Callable[[Sequence[St
 def _passes(
     program: Program, rows: Sequence[tuple[Tensor, ...]], *, stochastic: bool = False
 ) -> list[tuple[Array, compiled.Pass]]:
-    """One pass for each combination of dtypes, with the indices of its rows."""
+    """One pass per combination of device and dtypes, with the indices of its rows."""
     made = []
     for (device, held), index in dispatch.together(rows):
         chosen = [rows[r] for r in index]
@@ -211,7 +211,7 @@ def _passes(
 def _carry_out(
     passes: Sequence[tuple[Array, compiled.Pass]], columns: Array, which: Array | None, gradients: Array
 ) -> None:
-    """which: the table's line of each parameter; all have the first without. gradients: where they begin in memory."""
+    """Runs the passes. which: each parameter's line of the table, by default the first. gradients: data pointers."""
     for index, step in passes:
         step.which[:] = 0 if which is None else which[index]
         step.pointers[0] = gradients[index]
@@ -219,7 +219,7 @@ def _carry_out(
 
 
 def _single(value: Any) -> bool:
-    """Whether it is one number in memory that `scalars` can read."""
+    """Whether it is a CPU tensor of one number that `scalars` can read."""
     return isinstance(value, Tensor) and value.numel() == 1 and value.is_cpu and scalars.accepts(value.dtype)
 
 

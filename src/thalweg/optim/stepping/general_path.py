@@ -1,4 +1,4 @@
-"""One param group's step whatever its tensors look like: layouts, devices, complex numbers, states yet to be made."""
+"""The general path: steps a param group of any layouts, devices or dtypes, and creates missing state."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from thalweg.recipes.trace import Program
 
 @dataclass(frozen=True)
 class Work:
-    """Parameters to step. owner: the optimizer's name, for messages. places: of the parameters in their group."""
+    """Parameters to step. owner: the optimizer's name, for messages. places: the parameters' indices in their group."""
 
     owner: str
     needs: Needs
@@ -47,8 +47,9 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One parameter at its step `t`, `order` among those stepped. after: what is left to do with its elements.
+    """One parameter at its step `t`. order: its index among those stepped.
 
+    after: after the step, writes back the tensor rows that a sparse gradient touches.
     obstacle: why no compiled pass takes it; empty where one does.
     """
 
@@ -61,7 +62,7 @@ class _Row:
 
 
 def require(work: Work, group: Mapping[str, Any], all_states: states.States) -> None:
-    """Raises `InputError` where tensors do not fit each other, naming the parameter. Nothing is created or changed."""
+    """Raises `InputError` where tensors do not match, naming the parameter. Nothing is created or changed."""
     keeps = work.needs.keeps(work.params)
     for p, g, place in zip(work.params, work.gradients, work.places, strict=True):
         state = all_states.get(p, {}) if keeps else {}
@@ -69,13 +70,13 @@ def require(work: Work, group: Mapping[str, Any], all_states: states.States) -> 
 
 
 def update(work: Work, all_states: states.States, measured: Mapping[str, Array]) -> str:
-    """One step, in place, of parameters that `require` found in order. Returns why torch's operators made some of it.
+    """Steps in place what `require` accepted. Returns why torch's operators stepped some of it; empty if none.
 
     measured: row values measured on the gradients, `[parameters]` or one for all.
     """
     keeps = work.needs.keeps(work.params)
     rows = [_row(work, all_states[p] if keeps else {}, order) for order, p in enumerate(work.params)]
-    rows = [row for row in rows if not row.elements.p.is_meta]  # nothing to compute; its state has its shapes
+    rows = [row for row in rows if not row.elements.p.is_meta]  # nothing to compute; its state has the right shapes
     for batch in overlap.batches([row.elements.streams for row in rows]):
         buckets: dict[Any, list[_Row]] = {}
         for row in (rows[i] for i in batch):
@@ -91,7 +92,7 @@ def update(work: Work, all_states: states.States, measured: Mapping[str, Array])
 def _row(work: Work, state: states.States, order: int) -> _Row:
     p, gradient = work.params[order], work.gradients[order].resolve_conj().resolve_neg()
     for name in ("step", *work.program.row_states):
-        if name in state and not state[name].is_cpu:  # moved there with a checkpoint: numbers are read here
+        if name in state and not state[name].is_cpu:  # moved with a checkpoint; read on the CPU
             state[name] = state[name].cpu()
     t = _stepped(work, state, p)
     quantized_state.lay(state, work.program.states, p)
@@ -109,7 +110,7 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
 
 
 def _laid(elements: Elements) -> Elements:
-    """Real, and the gradient in the parameter's layout."""
+    """The elements as real numbers, the gradient in the parameter's layout."""
     g, p, kept = elements.g, elements.p, elements.states
     if p.is_complex():  # as pairs of real numbers: elementwise rules treat the two parts alike, as torch does
         g, p, kept = torch.view_as_real(g), torch.view_as_real(p), tuple(map(torch.view_as_real, kept))
@@ -119,12 +120,12 @@ def _laid(elements: Elements) -> Elements:
 
 
 def _stepped(work: Work, state: states.States, p: Tensor) -> float:
-    """The number of the step that a parameter takes now; one that nobody counts is the first or a later one."""
+    """Counts a parameter's step and returns its number; without a count, 1 for the first and 2 for later ones."""
     fresh = work.needs.ensure(state, p, counted=work.counted)
     if not work.counted:
         return 1.0 if fresh else 2.0
     if state["step"].item() >= MOST - 1:
-        state["step"] = state["step"].double()  # float32 would stop here
+        state["step"] = state["step"].double()  # float32 stops counting here
     state["step"] += 1
     return float(state["step"].item())
 
@@ -136,7 +137,7 @@ def _key(work: Work, p: Tensor, t: float, order: int) -> int | None:
 
 
 def _update(work: Work, rows: Sequence[_Row], measured: Mapping[str, Array]) -> None:
-    """Rows of one executor; those with the same row values share one line of the table."""
+    """Steps rows of one executor; those with the same row values share one line of the table."""
     program, values = work.program, work.needs.values
     module: Any = reference if rows[0].obstacle else compiled
     if program.row_states or program.measured:
@@ -144,7 +145,7 @@ def _update(work: Work, rows: Sequence[_Row], measured: Mapping[str, Array]) -> 
     else:
         t, which = np.unique([row.t for row in rows], return_inverse=True)
     numbers = [name for name, value in values.items() if not isinstance(value, bool)]
-    read = program.inputs if module is compiled else numbers  # the rule itself takes even those it does not use
+    read = program.inputs if module is compiled else numbers  # the reference takes even unused ones
     arrays = {name: np.full(len(t), values[name]) for name in read} | {"t": t}
     arrays |= {name: np.array([row.state[name].item() for row in rows]) for name in program.row_states}
     for name, value in measured.items():

@@ -1,4 +1,4 @@
-"""One step of an optimizer: its param groups' gradients gathered, all checked, then each group stepped."""
+"""One step of an optimizer: gathers the gradients of its param groups, checks all, then steps each group."""
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter, is_
@@ -32,14 +32,14 @@ Measured = Mapping[str, Array]
 """Row values measured on the gradients: `[parameters]` or one for all."""
 
 NOTHING: Measured = {}
-PATIENCE = 10  # steps in a row that are prepared anew before it is told
-PATTERNS = 16  # of parameters with a gradient that stay prepared: experts are reached by some batches only
+PATIENCE = 10  # consecutive steps that are prepared anew before a warning
+PATTERNS = 16  # sets of parameters with a gradient that stay prepared: batches reach different experts
 
 _gradient = attrgetter("grad")
 
 
 class OptimizerStep:
-    """The updates of an optimizer's param groups."""
+    """Steps an optimizer's param groups."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -57,12 +57,12 @@ class OptimizerStep:
     ) -> None:
         """Steps every parameter that has a gradient, in place.
 
-        unscaled: divides all gradients by a loss's scale, and returns those that are to be taken in place of `p.grad`.
-        Raises `InputError`, before anything changes, where one cannot be stepped as it is.
+        unscaled: divides all gradients by a loss's scale, and returns those to use instead of `p.grad`.
+        Raises `InputError`, before anything changes, where a parameter cannot be stepped as it is.
         """
         while len(self._groups) < len(groups):
             self._groups.append(ParamGroupStep(self._recipe, len(self._groups)))
-        del self._groups[len(groups) :]  # with what they keep of parameters that were taken out
+        del self._groups[len(groups) :]  # frees references to removed parameters
         updates = self._groups
         try:
             if watch.done and not unscaled and self._ready(updates, groups, all_states):
@@ -79,7 +79,7 @@ class OptimizerStep:
     def _ready(
         self, updates: "Sequence[ParamGroupStep]", groups: Sequence[Mapping[str, Any]], all_states: states.States
     ) -> bool:
-        """Whether all steps are prepared and read no gradients ahead: most are."""
+        """Whether all groups can take the fast path and none needs whole gradients first (most steps)."""
         if dispatch.watched():
             return False
         version = self._version_of(all_states)
@@ -123,7 +123,7 @@ class OptimizerStep:
             watch.after(groups, values_of, all_states)
 
     def _version_of(self, all_states: states.States) -> int:
-        """Another number whenever a parameter has another state dict than at the last step."""
+        """A number that changes whenever a parameter has another state dict than at the last step."""
         owned = [*all_states, *all_states.values()]
         if not (all_states is self._states and len(owned) == len(self._owned) and all(map(is_, owned, self._owned))):
             self._states, self._owned, self._version = all_states, owned, self._version + 1
@@ -131,7 +131,7 @@ class OptimizerStep:
 
 
 def _measured(updates: "Sequence[ParamGroupStep]") -> list[Measured]:
-    """What each group needs measured; a norm of all gradients is that of all groups."""
+    """The row values that each group needs measured; the global norm is over all groups."""
     if not any(update.measured for update in updates):
         return [NOTHING] * len(updates)
     everyone = any(GLOBAL_NORM in update.measured for update in updates)
@@ -141,9 +141,9 @@ def _measured(updates: "Sequence[ParamGroupStep]") -> list[Measured]:
 
 
 class ParamGroupStep:
-    """The updates of one param group. Keeps what was made ready for earlier steps, to make the next one quicker.
+    """Steps one param group. Caches the fast paths of earlier steps.
 
-    measured: the row values that it needs to be measured on gradients.
+    measured: the row values that must be measured on gradients.
     """
 
     def __init__(self, recipe: Recipe, number: int) -> None:
@@ -163,14 +163,14 @@ class ParamGroupStep:
         return self._reading.values
 
     def read(self, group: Mapping[str, Any]) -> bool:
-        """Reads the hyperparameters. Says if whole gradients are read ahead. Raises `InputError` as `Reading`."""
+        """Reads the hyperparameters; returns whether the step needs whole gradients first. Raises as `Reading`."""
         if self._reading.update(group):
             self._transforms = self._reading.structure.transforms
             self.measured = tuple(name for name in self._reading.structure.measured if name in OF_GRADIENTS)
         return bool(self.measured) or self._transforms
 
     def gather(self, group: Mapping[str, Any]) -> bool:
-        """Takes the parameters of the group that have a gradient, and the gradients. Says if all of these are plain."""
+        """Collects the group's parameters with a gradient, and the gradients. Returns whether these are all plain."""
         self._group, params = group, group["params"]
         if type(params) is not list:
             params = [*params]
@@ -184,7 +184,7 @@ class ParamGroupStep:
         return plain
 
     def transform(self, finer: Finer) -> None:
-        """Puts finer gradients in the place of what was gathered, and transforms them where that is asked for."""
+        """Replaces gathered gradients by finer ones, and applies whole-tensor transforms, where there are any."""
         if finer:
             self._gradients = [finer.get(p, g) for p, g in zip(self._params, self._gradients, strict=True)]
         if self._transforms or self.measured:
@@ -209,7 +209,7 @@ class ParamGroupStep:
         ]
 
     def fits(self, all_states: states.States, version: int) -> bool:
-        """Whether what was prepared still fits what was gathered, all plain. version: of the state dicts."""
+        """Whether a prepared fast path fits the gathered gradients, all plain. version: of the state dicts."""
         reading, ready = self._reading, self._patterns.get(self._places)
         same = ready and ready.precision == reading.precision and ready.structure == reading.structure
         if not (ready and same and ready.fits(all_states, version, self._params, self._gradients)):
@@ -218,7 +218,7 @@ class ParamGroupStep:
         return True
 
     def check(self, all_states: states.States, version: int) -> None:
-        """Whether what was prepared still fits; else checks and creates all that the general way needs.
+        """Selects the prepared fast path if it fits; else checks and creates what the general path needs.
 
         version: of the state dicts. Raises `InputError` where a parameter cannot be stepped as it is.
         """
@@ -226,7 +226,7 @@ class ParamGroupStep:
         if plain and self.fits(all_states, version):
             return
         if self._places in self._patterns or len(self._group["params"]) != self._many:
-            self._patterns.clear()  # of tensors that are used no more
+            self._patterns.clear()  # their tensors are no longer used
         self._prepared, self._many = None, len(self._group["params"])
         self._require_dense(self._gradients)
         reading = self._reading
@@ -237,7 +237,7 @@ class ParamGroupStep:
         general_path.require(self._general, self._group, all_states)
 
     def step(self, all_states: states.States, measured: Measured) -> str:
-        """One step of what was gathered and checked. Returns what is to be told of it."""
+        """Steps what was gathered and checked. Returns the text of a `SlowStep` warning, or an empty string."""
         if self._general is None:
             self.run(measured)
             return ""
@@ -247,18 +247,18 @@ class ParamGroupStep:
         return told
 
     def run(self, measured: Measured) -> None:
-        """One step of what fits as it was prepared."""
+        """Steps by the fast path that fits."""
         assert self._prepared is not None
         self._prepared.run(self._reading.values, measured)
         increment_version(self._params)  # so that autograd notices a step between a forward and its backward pass
         self.release()
 
     def release(self) -> None:
-        """Lets go of what was gathered."""
+        """Drops the references to what was gathered."""
         self._params, self._gradients, self._general = [], [], None
 
     def _step_generally(self, work: Work, all_states: states.States, measured: Measured) -> str:
-        """Whatever they look like; and makes the next such step ready."""
+        """Steps by the general path, and prepares the fast path for the next such step. Returns as `step`."""
         obstacle = general_path.update(work, all_states, measured)
         if obstacle:
             return f"{obstacle}, so torch's operators make its step, at several times its cost."
@@ -269,7 +269,7 @@ class ParamGroupStep:
         return reason and f"{reason}, so that each step is prepared anew, at several times its cost."
 
     def _prepare(self, work: Work, all_states: states.States) -> str:
-        """Why it cannot be made ready; empty where it is, or where that is its nature."""
+        """Prepares the fast path. Returns why it cannot; empty if it did, or for sparse gradients."""
         if len(self._patterns) == PATTERNS:
             self._patterns.clear()
         try:
@@ -279,7 +279,7 @@ class ParamGroupStep:
         return ""
 
     def _require_readable(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-        """What is read ahead of the step's own checks."""
+        """Checks gradients that are read before the step's own checks. Raises `InputError` as these do."""
         self._require_dense(gradients)
         for place, p, g in zip(self._places, params, gradients, strict=True):
             fitting.require_gradient(fitting.NamedParameter.of(class_name(self._recipe), self._group, place, p), g)

@@ -18,7 +18,7 @@ from thalweg.recipes.compose import StepVariant
 from thalweg.rules.hyperparameters import Hyperparameter
 
 OTHERS = {*PRECISION, CONVENTION}
-"""What is read beside hyperparameters."""
+"""Keys that are read in addition to hyperparameters."""
 
 CONSTANT = {float, int, bool, str, NoneType}
 """Types whose values cannot change while they are the same object."""
@@ -27,7 +27,8 @@ CONSTANT = {float, int, bool, str, NoneType}
 class Reading:
     """The hyperparameters of one param group as plain numbers.
 
-    values: by the rule's names. structure, precision: what follows from them. number: the group's place.
+    values: by the rule's names. structure: the step variant that they need. precision: that of parameters and states.
+    number: the group's index.
     """
 
     values: dict[str, float | bool]
@@ -43,7 +44,7 @@ class Reading:
         self._read: dict[str, Any] = {}
 
     def update(self, group: Mapping[str, Any]) -> bool:
-        """Reads them; says whether any changed. Raises `InputError` for a value that is out of its range."""
+        """Reads them; returns whether any changed. Raises `InputError` for a value that is out of its range."""
         given = self._given_in(group)
         if self._constant and all(map(is_, given, self._given)):
             return False
@@ -61,7 +62,7 @@ class Reading:
 
     def _given_in(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
         try:
-            given: tuple[Any, ...] = self._each(group)  # as torch asks, so that a group may compute its values
+            given: tuple[Any, ...] = self._each(group)  # indexed as by torch, so that a group may compute its values
         except KeyError:
             return tuple(map(group.get, self._names))
         return given
@@ -82,16 +83,16 @@ class Reading:
         structure = self._recipe.structure(values) if anew else self.structure
         precise = first or not PRECISION.keys().isdisjoint(changed)
         precision = Precision.of(check(owner, {**self._read, **changed}), self._number) if precise else self.precision
-        self.values, self.structure, self.precision = values, structure, precision  # all, or none where one is refused
+        self.values, self.structure, self.precision = values, structure, precision  # all, or none if one is refused
 
     def _structural(self, name: str, new: float | bool) -> bool:
-        """Whether the new value needs another structure than the old one."""
+        """Whether the new value needs another step variant than the old one."""
         h, old = self._recipe.hyperparameters[name], self.values[name]
         return old != new if h.is_flag else h.switch and (old == 0) != (new == 0)
 
 
 def plain(value: Any) -> Any:
-    """A hyperparameter's value at this time as Python's own numbers, those of a sequence or an array as a tuple.
+    """A hyperparameter's current value as Python numbers, a tuple for a sequence or an array.
 
     A tensor of one element is a number, whatever its dimensions.
     """
@@ -109,13 +110,13 @@ def plain(value: Any) -> Any:
 
 
 def kept(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as a param group keeps them: Python's numbers for NumPy's, tuples for sequences; tensors, lists stay."""
+    """Values as a param group stores them: NumPy's as Python numbers, sequences as tuples; tensors and lists stay."""
     return {name: _kept(value, several=name in recipe.rule.tuples) for name, value in given.items()}
 
 
 def _kept(value: Any, *, several: bool) -> Any:
     if isinstance(value, list) and all(type(v) in CONSTANT for v in value):
-        return value  # which its user may change in its place
+        return value  # its user may change it in place
     if several and (members := in_sequence(value)):
         return tuple(
             _kept(member, several=False) for member in (plain(value) if isinstance(value, Tensor) else members)
@@ -124,7 +125,7 @@ def _kept(value: Any, *, several: bool) -> Any:
 
 
 def checked(recipe: Recipe, h: Hyperparameter, value: Any) -> Any:
-    """A value for a step of tensor operations: a tensor stays one, unread where reading it would wait or be traced.
+    """A value for a traceable step: a tensor stays one, and is not read where that would synchronize or be traced.
 
     Raises `InputError` for a value that can be read and is out of its range.
     """

@@ -1,8 +1,8 @@
-"""Steps as operations on tensors alone: for autograd through them, CUDA graphs, `torch.compile` and `torch.func`.
+"""Steps as pure tensor operations: for autograd through them, CUDA graphs, `torch.compile` and `torch.func`.
 
 Numbers that change (the step, a learning rate in a tensor) stay tensors, so that nothing waits for a device and nothing
-is computed anew in Python. On a GPU one kernel steps a group (`followed.py`); elsewhere it is slower than the compiled
-pass. Where autograd follows, and in `functional`, bfloat16 and float16 are rounded to the nearest.
+is recomputed in Python. On a GPU one kernel steps a group (`capturable.py`); elsewhere it is slower than the compiled
+pass. Under autograd, and in `functional`, bfloat16 and float16 are rounded to the nearest.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ Values = Mapping[str, Any]
 
 
 def structure_of(recipe: Recipe, values: Values) -> StepVariant:
-    """What the values need; one that is a tensor may take any value, so that its part is there."""
+    """The step variant that the values need. A tensor may take any value, so its part is always included."""
     return recipe.structure({name: 1.0 if isinstance(v, Tensor) else v for name, v in values.items()})
 
 
@@ -54,11 +54,11 @@ def after(
     """One parameter and its states after the step. Pure.
 
     Args:
-        g, p: real, in the dtype that is computed in; g as `measures.made` leaves it.
+        g, p: real, in the compute dtype; g as `reductions.transform_gradient` returns it.
         held: its states and row states.
         t: the step, 0-d float64.
         values: numbers, flags and 0-d tensors. measured: norms, by `measures_of`.
-        share: makes of a sum over the elements the mean of the tensor that they are of, where that is larger.
+        share: turns a sum over the elements into the mean of the whole tensor, where they are a shard of it.
     """
     known = {**values, **measured}
     row_states = {s.name: held[s.name].double() for s in structure.rule.states if s.per_row and s.name in held}
@@ -71,13 +71,13 @@ def after(
 
 
 def measures_of(structure: StepVariant, g: Tensor, together: Tensor | None) -> dict[str, Tensor]:
-    """The norms that a step needs, 0-d float64: the gradient's own, and `together`, that of all."""
+    """The norms that a step needs, 0-d float64: the gradient's own, and `together`, the global one."""
     found = {GRADIENT_NORM: _norm(g)} if GRADIENT_NORM in structure.measured else {}
     return found if together is None else {**found, GLOBAL_NORM: together.to(g.device)}
 
 
 def norm_of(gradients: Sequence[Tensor]) -> Tensor:
-    """Of all together, 0-d float64."""
+    """The global norm of the gradients, 0-d float64."""
     norms = torch.stack([_norm(g).to(gradients[0].device) for g in gradients])
     return _norm(norms)
 
@@ -89,7 +89,7 @@ def _norm(g: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _TraceableGroup:
-    """A param group at this step. params: those with a gradient, by their place in the group."""
+    """A param group at this step. params: those with a gradient, by index in the group."""
 
     needs: Needs
     params: Mapping[int, Tensor]
@@ -104,10 +104,10 @@ def update(
     unscaled: Callable[[], Finer] | None = None,
     found_inf: Tensor | None = None,
 ) -> None:
-    """Steps every parameter that has a gradient, in place; under `torch.enable_grad`, so that autograd follows.
+    """Steps every parameter that has a gradient, in place; differentiably under `torch.enable_grad`.
 
-    kernels: what each group's steps have made. unscaled: divides all gradients by a loss's scale, and returns those
-    that are to be taken in place of `p.grad`. found_inf: 0, or nothing changes.
+    kernels: each group's cache. unscaled: divides all gradients by a loss's scale, and returns those to use instead of
+    `p.grad`. found_inf: unless 0, nothing changes.
     """
     found = [_read(recipe, group, number, all_states) for number, group in enumerate(groups)]
     finer = unscaled() if unscaled else NONE_FINER
@@ -127,7 +127,7 @@ def update(
 
 
 def _gathered(group: _TraceableGroup, finer: Finer) -> _TraceableGroup:
-    """With the gradients, transformed where asked for."""
+    """The group with its gradients, transformed where asked for."""
     structure, values = group.needs.structure, group.needs.values
     given = {i: finer[p] if p in finer else cast(Tensor, p.grad) for i, p in group.params.items()}
     own = {
@@ -138,7 +138,7 @@ def _gathered(group: _TraceableGroup, finer: Finer) -> _TraceableGroup:
 
 
 def _read(recipe: Recipe, group: Mapping[str, Any], number: int, all_states: states.States) -> _TraceableGroup:
-    """Without gradients yet. Raises `InputError` where a parameter, its gradient and its state do not fit."""
+    """Reads a group, without gradients yet. Raises `InputError` where parameter, gradient and state do not match."""
     given = hyperparameters(recipe, group)
     values = {name: checked(recipe, recipe.hyperparameters[name], value) for name, value in given.items()}
     structure = structure_of(recipe, values)
@@ -157,7 +157,7 @@ def _read(recipe: Recipe, group: Mapping[str, Any], number: int, all_states: sta
 
 
 def _require_followable(owner: str, params: Sequence[Tensor], precision: Precision) -> None:
-    """Raises `InputError` where autograd could not follow a step."""
+    """Raises `InputError` where autograd cannot differentiate a step."""
     if any(p.is_leaf and p.requires_grad for p in params):
         raise InputError(
             f"{owner} with differentiable=True steps results of operations, such as p.clone(), that autograd can"
@@ -168,12 +168,12 @@ def _require_followable(owner: str, params: Sequence[Tensor], precision: Precisi
 
 
 def _row(group: _TraceableGroup, place: int, state: states.States, together: Tensor | None) -> CapturableRow:
-    """A parameter about to be stepped; its state is there, and on its device."""
+    """A row ready to be stepped: creates its state, and moves step count and row states to its device."""
     p, needs = group.params[place], group.needs
     program, g = needs.program, group.gradients[place]
     if "step" not in state:
         refuse_recording(p.device)
-    needs.ensure(state, p, counted=True)  # if this is the first step, only a count tells a graph
+    needs.ensure(state, p, counted=True)  # only by a count can a graph know the first step
     for name in ("step", *program.row_states):
         state[name] = state[name].to(p.device)
     rest = state[states.REST] if needs.precision.compensates(p) else None
@@ -197,7 +197,7 @@ def _update(group: _TraceableGroup, row: CapturableRow, found_inf: Tensor | None
     held = dict(zip(program.states, of_elements, strict=True)) | {s: state[s] for s in program.row_states}
     with rows_held_in(needs.row_dtype(state)):
         new, moved = after(needs.structure, g, before, held, count.double(), needs.values, row.measured, elements.share)
-    if torch.is_grad_enabled():  # and the states, too
+    if torch.is_grad_enabled():  # the states stay in its graph, too
         p.copy_(_like(new, p))
         state.update({name: _like(moved[name], state[name]) for name in held}, step=count)
         return
@@ -221,6 +221,6 @@ def _real(x: Any) -> Tensor:
 
 
 def _like(value: Tensor, old: Tensor) -> Tensor:
-    """A new value in the dtype of the old one, complex where that is."""
+    """The new value in the dtype of the old one, complex if that is."""
     value = torch.as_tensor(value, device=old.device)
     return (torch.view_as_complex(value) if old.is_complex() else value).to(old.dtype)

@@ -1,1 +1,1 @@
-"""Who carries a plan out: threads, each with its part of the members."""
+"""Execution of a plan on worker threads, each with part of the members."""

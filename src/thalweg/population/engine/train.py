@@ -1,4 +1,4 @@
-"""Training members on worker threads: one sub-population a core at a time, results as they come."""
+"""Training of members on worker threads: one sub-population per core at a time, results as they finish."""
 
 import queue
 import threading
@@ -22,23 +22,23 @@ from thalweg.population.updates.members import Member, Trained
 
 @dataclass(frozen=True)
 class Measured:
-    """So many runs finished one more epoch."""
+    """Progress: `runs` runs finished one more epoch."""
 
     runs: int
 
 
 @dataclass(frozen=True)
 class Finished:
-    """These members are trained: index among the members → outcome."""
+    """Outcomes of trained members, by index among the members."""
 
     outcomes: dict[int, Trained]
 
 
 @dataclass(frozen=True)
 class _Halved:
-    """These members cannot train at once: parts of them come in their place.
+    """Members that cannot train at once, split into `parts` that replace them.
 
-    For want of memory or by a fault of one, halves; because the program is not what the model does, each by the loop.
+    Halves after a lack of memory or an error of one member; single members, for the loop, after a `Disagreement`.
     """
 
     parts: tuple[list[int], ...]
@@ -56,11 +56,11 @@ def train(
     *,
     live: bool = True,
 ) -> Generator[Measured | Finished, None, None]:
-    """Trains all members but those `done`, yielding progress and outcomes as they come, in no promised order.
+    """Trains all members but those `done`, yielding progress and outcomes as they come, in no guaranteed order.
 
-    Members train with those that they would train with if none were done: the same numbers to the last bit.
-    Closing the iterator stops training at the next step. The thread count is left as it was found.
-    live: whether populations are held to the live model through their first epoch.
+    Members are grouped as if none were done, which keeps results bit-identical. Closing the iterator stops training at
+    the next step. torch's thread count is restored.
+    live: whether populations are compared with the live model during their first epoch.
     """
     events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
     watch = TrainingControl(lambda runs: events.put(Measured(runs)), threading.Event(), live=live)
@@ -91,7 +91,7 @@ def train(
 
 
 def _one_thread() -> None:
-    """Cores are taken by sub-populations, so operators inside one use a single thread."""
+    """Limits operators to one thread each: sub-populations occupy the cores."""
     torch.set_num_threads(1)
 
 
@@ -103,18 +103,18 @@ def _work(
     events: "queue.SimpleQueue[_Event]",
 ) -> None:
     try:
-        with np.errstate(all="ignore"):  # what overflows is found where it diverges
+        with np.errstate(all="ignore"):  # overflow is detected as divergence
             outcomes = _trained(plan, members, watch)
         events.put(Finished(dict(zip(part, outcomes, strict=True))))
     except StopTraining:
         pass
     except Disagreement as error:
         plan.distrust(str(error))
-        watch.checkpoint.discard()  # that of the population
+        watch.checkpoint.discard()  # the population's
         events.put(_Halved(tuple([i] for i in part)))
     except InputError as error:
         events.put(error)
-    except BaseException as error:  # SystemExit too: whoever waits for this part must hear of it
+    except BaseException as error:  # SystemExit too: `train` waits for an event of every part
         events.put(_instead(plan, part, members, watch, error))
 
 
@@ -128,7 +128,7 @@ def _trained(plan: Plan, members: list[Member], watch: TrainingControl) -> list[
 def _instead(
     plan: Plan, part: list[int], members: list[Member], watch: TrainingControl, error: BaseException
 ) -> _Event:
-    """What comes of members that could not train at once: halves, and in the end the one whose fault it was."""
+    """The event for members that failed: halves; for a single member, its run by the loop, or the error."""
     if len(part) > 1:
         middle = len(part) // 2
         return _Halved((part[:middle], part[middle:]))
@@ -136,7 +136,7 @@ def _instead(
         return InputError("There is not enough memory for a single run: free some, or make the model or batch smaller.")
     if plan.why_loop or members[0].alone:
         return users_fault(plan.job.workload, error)
-    watch.checkpoint.discard()  # that of the population
+    watch.checkpoint.discard()  # the population's
     try:
         return Finished({part[0]: train_by_loop(plan.job, members[0], watch, "it failed in a population")})
     except BaseException as again:

@@ -1,1 +1,1 @@
-"""What is found out of a model before it is trained, and how it is then trained."""
+"""Inspection of a model before training, and the plan of its execution."""

@@ -1,4 +1,4 @@
-"""Which is quickest: the plain loop, or a population, its convolutions grouped or unfolded."""
+"""Timing of the backends: the plain loop, or a population with grouped or unfolded convolutions."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,23 +13,23 @@ from thalweg.population.training.loop import gradients_of
 from thalweg.population.training.verification import disagreement, first_batches
 
 REPEATS = 9
-PATIENCE = 1.0  # seconds after which no further call is timed
-NARROW = 2  # members to time: that width is traced already, and a wider population only gains
-MARGIN = 1.5  # noise, and what a wider population gains, before the loop is preferred
-CONVOLVING = 4  # members to time where a convolution is: there a wider population may also lose, so no margin is given
+PATIENCE = 1.0  # seconds of timed calls after which no further one is timed
+NARROW = 2  # members to time: that width is traced already, and a wider population is only faster per run
+MARGIN = 1.5  # factor for noise and a wider population's gain before the loop is preferred
+CONVOLVING = 4  # members to time with convolutions: a wider population may also be slower, so without margin
 
 
 def verified(job: Job, programs: Mapping[str, GradientProgram], seed: int) -> tuple[dict[str, GradientProgram], str]:
-    """The programs that agree with the loop, by name, and why none may be used where none does."""
+    """Returns (programs that agree with the loop, by name; why none may be used, empty if any agrees)."""
     reasons = {name: disagreement(job, program, seed) for name, program in programs.items()}
     agreeing = {name: program for name, program in programs.items() if not reasons[name]}
     return agreeing, "" if agreeing else next(iter(reasons.values()))
 
 
 def quickest(job: Job, programs: Mapping[str, GradientProgram], seed: int, width: int) -> tuple[str, str]:
-    """(name of the quickest program, why the loop is the better choice all the same: empty where it is not).
+    """Returns (name of the fastest program, why the loop is preferred to it; empty if it is not).
 
-    A model without convolutions has one program, whose name is empty.
+    A model without convolutions has one program, with an empty name.
     """
     members, margin = (NARROW, MARGIN) if "" in programs else (max(NARROW, min(CONVOLVING, width)), 1.0)
     together = {name: time_together(job, program, seed, members) for name, program in programs.items()}
@@ -42,7 +42,7 @@ def quickest(job: Job, programs: Mapping[str, GradientProgram], seed: int, width
 
 
 def time_together(job: Job, program: GradientProgram, seed: int, members: int) -> float:
-    """Seconds of the program per run and step."""
+    """Seconds of the vectorized program per run and step."""
     model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
     seeds = [seed] * members
     stacked = stack({seed: model}, seeds, set(job.trained), program.output_major)
@@ -50,13 +50,13 @@ def time_together(job: Job, program: GradientProgram, seed: int, members: int) -
 
 
 def time_alone(job: Job, seed: int) -> float:
-    """Seconds of the loop per run and step."""
+    """Seconds of the plain loop per run and step."""
     model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
     return _seconds(lambda: gradients_of(job, model, batch, seed, 1), job.device)
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    """The best of some calls on one thread, as the workers run them, each until the device is done."""
+    """The minimum over some calls on one thread, as in the workers, each synchronized with the device."""
     wait = partial(torch.get_device_module(device).synchronize, device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

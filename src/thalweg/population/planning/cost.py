@@ -1,4 +1,4 @@
-"""The cost of one step of the user's model, counted rather than timed: a plan must not depend on what else runs."""
+"""The cost of one step of the user's model, counted, not timed: a plan must not depend on the machine's load."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from torch.utils.flop_counter import flop_registry
 
 
 class OperationCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts, within it, the cost of all calls.
+    """Counts the cost of all calls within the context.
 
     operations: additions and multiplications of matrix products and convolutions. activations: bytes of new tensors
-    on the way forward, about as many as are kept for the way back.
+    in the forward pass, about as many as are saved for backward.
     """
 
     supports_higher_order_operators = True
@@ -44,5 +44,5 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def _memory(tensor: Tensor) -> int:
-    """Where its memory begins; 0 for one that has none of its own, such as a sparse one."""
+    """The storage's data pointer; 0 for a tensor without strided storage, such as a sparse one."""
     return 0 if tensor.layout is not torch.strided else tensor.untyped_storage().data_ptr()

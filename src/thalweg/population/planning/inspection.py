@@ -1,4 +1,4 @@
-"""The look at the user's own code before anything trains: what is wrong with it is said at once."""
+"""Inspection of the user's code before training, which reports its errors at once."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,14 +36,13 @@ from thalweg.population.training.loop import gradients_of
 from thalweg.population.training.verification import first_batches
 from thalweg.workloads.workload import Split, Workload
 
-FEW = 4  # samples that tell whether a large model gives the same loss twice
+FEW = 4  # samples to test whether a large model gives the same loss twice
 
 
 def inspect(job: Job, seed: int) -> Job:
-    """The job with what some calls of the user's own code show: what it trains, whether it draws, what it keeps.
+    """Returns the job with findings from some calls of the user's code: parameters trained, random draws, state kept.
 
-    Raises `InputError` where the model, the loss or the metric does not run on every split, or is not what it
-    should be.
+    Raises `InputError` if the model, the loss or the metric fails on a split or violates a requirement.
     """
     with _blamed(job.workload):
         model, other = (build(job.workload, seed, job.device) for _ in range(2))
@@ -60,11 +59,11 @@ def inspect(job: Job, seed: int) -> Job:
     before, drawn = fingerprints(job.workload, model), Drawn(seed)
     of_other = fingerprints(job.workload, other)
     job, loss = _counted(job, model, first, seed, drawn)
-    shared = changed(of_other, fingerprints(job.workload, other))  # by calling the first
+    shared = changed(of_other, fingerprints(job.workload, other))  # by calls of the first model
     _require_own_loss(job.workload, (other, third))
     losses = _of_few(job, other, first, seed, drawn) if job.large else [loss, _again(job, other, first, seed, drawn)]
     with drawn:
-        if len(last[1]) != len(first[1]):  # of a large model forward only: what a last batch breaks, it breaks there
+        if len(last[1]) != len(first[1]):  # large models forward only, where a last batch would fail
             (_forward if job.large else _stepped)(job, model, last, seed)
         _require_measurable(job, model, seed)
     job = replace(job, random=drawn.here, outside=drawn.outside)
@@ -103,7 +102,7 @@ def inspect(job: Job, seed: int) -> Job:
 
 
 def _reads_gradients(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> bool:
-    """Whether its answers are others while its parameters have gradients."""
+    """Whether the outputs change while the parameters have gradients."""
     with drawn:
         _stepped(job, model, batch, seed)
     with_gradients = _answers(job, model, batch, drawn)
@@ -112,13 +111,13 @@ def _reads_gradients(job: Job, model: nn.Module, batch: Batch, seed: int, drawn:
 
 
 def _mixes_samples(job: Job, model: nn.Module, batch: Batch, seed: int) -> bool:
-    """Whether its answers to samples depend on the others that it gets, as far as that can be told."""
+    """Whether a sample's outputs depend on the rest of the batch; False if random, or fixed to one batch size."""
     drawn, half = Drawn(seed), len(batch[1]) // 2
     if not half:
         return False
     try:
         whole, part = _answers(job, model, batch, drawn), _answers(job, model, _head(Split(*batch), half), drawn)
-    except InputError:  # a model for batches of one size
+    except InputError:  # the model takes one batch size only
         return False
     if drawn.here or drawn.outside:
         return False
@@ -140,7 +139,7 @@ def _alike_tensors(ours: list[Tensor], theirs: list[Tensor]) -> bool:
 
 
 def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> tuple[Job, float]:
-    """The job with what one evaluation and one step show and cost, and the loss of that step."""
+    """Returns (the job with findings and costs of one evaluation and one step, the loss of that step)."""
     held = _buffers(model)
     with drawn:
         outputs = _evaluated(job, model, "train", batch)
@@ -156,7 +155,7 @@ def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) 
 
 
 def _by_samples(job: Job, model: nn.Module, outputs: Any, batch: Batch, drawn: Drawn) -> bool:
-    """Whether all that the model returns are tensors `[samples, …]`, and the same of fewer samples beside them."""
+    """Whether all output tensors are `[samples, …]`, and all else is the same for one sample fewer."""
     if not _of_samples(outputs, len(batch[1])):
         return False
     fewer = len(batch[1]) - 1
@@ -165,7 +164,7 @@ def _by_samples(job: Job, model: nn.Module, outputs: Any, batch: Batch, drawn: D
     try:
         with drawn:
             others = _evaluated(job, model, "train", _head(Split(*batch), fewer))
-    except InputError:  # a model for batches of one size
+    except InputError:  # the model takes one batch size only
         return True
     beside = [[x for x in tree_leaves(of) if not isinstance(x, Tensor)] for of in (outputs, others)]
     shapes = [[o.shape[1:] for o in _tensors(of)] for of in (outputs, others)]
@@ -173,7 +172,7 @@ def _by_samples(job: Job, model: nn.Module, outputs: Any, batch: Batch, drawn: D
 
 
 def _by_samples_of_two(job: Job, model: nn.Module, drawn: Drawn) -> bool:
-    """The same by two samples, where batches have one."""
+    """Answers `_by_samples` with two samples, where batches have one."""
     two = _head(job.workload.train, 2)
     if len(two[1]) < 2:
         return False
@@ -187,7 +186,7 @@ def _buffers(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _written(before: Mapping[str, Tensor], model: nn.Module) -> str:
-    """The name of a buffer that is another now; empty where none is."""
+    """The name of a buffer that has changed; empty if none has."""
     after = dict(model.named_buffers())
     return next((name for name in (*before, *after) if not _same(before.get(name), after.get(name))), "")
 
@@ -207,19 +206,19 @@ def _tensors(outputs: Any) -> list[Tensor]:
 
 
 def _again(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> float:
-    """The loss of a new model's first step."""
+    """The loss of an unused model's first step."""
     with drawn:
         return _stepped(job, model, batch, seed)[0]
 
 
 def _of_few(job: Job, other: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> list[float]:
-    """Losses of two new large models, on a few samples, which tell as much."""
+    """First losses of two new large models on `FEW` samples, enough to compare them."""
     few = _head(Split(*batch), FEW)
     return [_again(job, model, few, seed, drawn) for model in (build(job.workload, seed, job.device), other)]
 
 
 def _read(job: Job, model: nn.Module, kept: str, shared: str, losses: list[float]) -> tuple[str, tuple[str, ...]]:
-    """Why the loop alone can train the model, empty where that is not so; and what the record notes."""
+    """Returns (why only the plain loop can train the model, else empty; notes for the record)."""
     notes: tuple[str, ...] = (reasons.of_shared(shared),) if shared else ()
     if job.only_loop:
         return job.only_loop, notes
@@ -240,13 +239,13 @@ def _read(job: Job, model: nn.Module, kept: str, shared: str, losses: list[float
 
 
 def _alike(model: nn.Module, other: nn.Module) -> bool:
-    """Whether two models start from equal parameters, of which there are some."""
+    """Whether two models, each with at least one parameter, start from equal ones."""
     theirs = dict(other.named_parameters())
     return all(name in theirs and torch.equal(p, theirs[name]) for name, p in model.named_parameters())
 
 
 def _stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float, frozenset[str]]:
-    """The loss of a batch, and the parameters that it reaches."""
+    """The loss of a batch, and the names of the parameters it depends on. Raises `InputError` if there are none."""
     with _blamed(job.workload, model, "train", batch), GENERATOR, warnings.catch_warnings():
         warnings.filterwarnings("error", message="Using a target size")  # torch broadcasts them to all pairs
         loss, gradients = gradients_of(job, model, batch, seed, 1)
@@ -263,7 +262,7 @@ def _forward(job: Job, model: nn.Module, batch: Batch, seed: int) -> None:
 
 
 def _evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:
-    """The outputs in evaluation mode."""
+    """The outputs in evaluation mode; training mode is set afterwards."""
     with _blamed(job.workload, model, split, batch), torch.no_grad():
         model.eval()
         outputs = model(*batch[0])
@@ -276,9 +275,9 @@ def _evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:
 
 
 def _require_measurable(job: Job, model: nn.Module, seed: int) -> None:
-    """Loss and metric over the validation split; of the test split only that the model runs on its first samples.
+    """Computes loss and metric over the validation split; on the test split, runs the model on the first samples only.
 
-    A large model is put to some of the validation split, too: all of it may take minutes.
+    A large model sees one batch of the validation split: all of it may take minutes.
     """
     workload, evaluator = job.workload, Evaluator(job, model, live=True)
     split = workload.validation.head(workload.batch_size) if job.large else workload.validation
@@ -315,7 +314,7 @@ def _require_trainable(workload: Workload, model: nn.Module) -> None:
 
 
 def _require_own_loss(workload: Workload, others: Iterable[nn.Module]) -> None:
-    """That a step of one model leaves no gradients with others, which the loss then has of an earlier `model()`."""
+    """Raises `InputError` if a step of one model leaves gradients in others, whose parameters the loss then uses."""
     if any(p.grad is not None for other in others for p in other.parameters()):
         raise InputError(
             f"The loss of {workload.name!r} reaches parameters of another model than the one in training, such as the"
@@ -324,7 +323,7 @@ def _require_own_loss(workload: Workload, others: Iterable[nn.Module]) -> None:
 
 
 def _require_own_buffers(model: nn.Module, other: nn.Module, versions: Mapping[str, int]) -> None:
-    """That no buffer which changes as a model is called belongs to two of them: each run would change the others."""
+    """Raises `InputError` if two models share a buffer that calls change: each run would change the others'."""
     theirs = {storage_of(buffer) for buffer in other.buffers() if buffer.numel()} - {0}
     for name, buffer in model.named_buffers():
         if storage_of(buffer) in theirs and name in versions and buffer._version != versions[name]:
@@ -335,7 +334,7 @@ def _require_own_buffers(model: nn.Module, other: nn.Module, versions: Mapping[s
 
 
 def _require_new(model: nn.Module, other: nn.Module) -> None:
-    """That two calls of the factory share nothing that is trained, and start alike."""
+    """Raises `InputError` if two calls of `model()` share trained parameters or differ in shapes or initial values."""
     ours = {name: p for name, p in model.named_parameters() if p.requires_grad}
     theirs = dict(other.named_parameters())
     if {p.data_ptr() for p in ours.values() if p.numel()} & {p.data_ptr() for p in theirs.values()}:
@@ -367,7 +366,7 @@ def _head(split: Split, samples: int) -> Batch:
 def _blamed(
     workload: Workload, model: nn.Module | None = None, split: str = "", batch: Batch | None = None
 ) -> Iterator[None]:
-    """What the user's code raises within, as one sentence, with what it was given."""
+    """Re-raises exceptions of the user's code as `InputError`, one sentence with dtypes and shapes of its data."""
     try:
         yield
     except InputError:
@@ -383,7 +382,7 @@ def _blamed(
 
 
 def _facts(model: nn.Module, split: str, batch: Batch) -> str:
-    """`"in train, X is float64 [32, 4], y int64 [32], the parameters float32"`, and what to do where dtypes differ."""
+    """`"in train, X is float64 [32, 4], y int64 [32], the parameters float32"`, and advice if dtypes differ."""
     inputs = " and ".join(_described(x) for x in batch[0])
     dtypes = {p.dtype for p in model.parameters() if p.is_floating_point()}
     held = " and ".join(sorted(_name(dtype) for dtype in dtypes))

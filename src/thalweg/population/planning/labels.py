@@ -1,4 +1,4 @@
-"""Classes as targets: whether there are as many as the model has outputs, and whether accuracy can tell them."""
+"""Checks of class labels: within the model's outputs, and suitable for accuracy."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from thalweg.workloads.workload import Split, Workload
 
 
 def require_labels(workload: Workload, outputs: Any) -> None:
-    """That every label is one of the classes that the model has `outputs` for.
+    """Raises `InputError` if a label is no class of the model's `outputs`, or accuracy cannot be computed from them.
 
-    Outside of them, accuracy counts wrong in silence, and on a GPU cross entropy ends the process.
+    For such a label accuracy would silently be wrong, and on a GPU cross entropy would end the process.
     """
     accuracy = _accuracy(workload)
     if not isinstance(outputs, Tensor):
@@ -31,7 +31,7 @@ def require_labels(workload: Workload, outputs: Any) -> None:
 
 
 def one_class_notes(workload: Workload) -> tuple[str, ...]:
-    """A sentence for every split on which a constant answer would be right everywhere."""
+    """A sentence for every split but train that holds one class only: a constant answer is always right."""
     accuracy = _accuracy(workload)
     if accuracy is None:
         return ()
@@ -53,7 +53,7 @@ def _splits(workload: Workload) -> dict[str, Split]:
 
 
 def _require_told(workload: Workload, accuracy: Accuracy, outputs: Tensor) -> None:
-    """That accuracy can tell right answers from wrong ones on every split."""
+    """Raises `InputError` if accuracy cannot tell right answers from wrong ones on some split."""
     if accuracy.is_binary:
         _require_one_output(outputs)
         _require_binary(workload)
@@ -81,7 +81,7 @@ def _require_told(workload: Workload, accuracy: Accuracy, outputs: Tensor) -> No
 
 
 def _require_one_reading(workload: Workload, outputs: Tensor) -> None:
-    """That it is known along which dimension the classes lie."""
+    """Raises `InputError` if the dimension of the classes is ambiguous."""
     if outputs.ndim > 2 and outputs.shape[1] == outputs.shape[-1] and not losses.is_over_classes(workload.loss):
         raise InputError(
             f"accuracy cannot tell classes from places in outputs {list(outputs.shape)} under a loss of your own: give"

@@ -1,4 +1,4 @@
-"""What members hold in memory, what there is, and how many fit at once."""
+"""Memory per member, available memory, and the number of members that fit at once."""
 
 import resource
 import sys
@@ -11,19 +11,19 @@ from thalweg.execution.dispatch import on_gpu
 from thalweg.population.training.evaluation import evaluation_bytes
 from thalweg.population.training.job import Job
 
-WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, caches cost more than that saves
-WIDTH_ON_GPU = 256  # the same where a step is one launch for all, and no cache is there to be left
-SHARE = 0.5  # of the free memory, where no limit is given
-ASSUMED = 4 << 30  # bytes of free memory where the system does not tell
-COMPILER = 190 << 20  # bytes of Numba and LLVM with the first kernel
-CHECKED = 4  # members, as modules and stacked, that a check holds
-COPIES = 5  # tensors of the parameters' size that a member holds: itself, its gradient, up to three states
+WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, cache misses cost more than that saves
+WIDTH_ON_GPU = 256  # the same on a GPU: a step is one launch for all, and caches hardly matter
+SHARE = 0.5  # of the free memory, if no limit is given
+ASSUMED = 4 << 30  # bytes of free memory if the system does not report it
+COMPILER = 190 << 20  # bytes of Numba and LLVM, loaded with the first kernel
+CHECKED = 4  # members that a check holds, as modules and stacked
+COPIES = 5  # tensors of the parameters' size per member: parameter, gradient, up to three states
 
 
 def width(job: Job, workers: int, member: int, limit: int | None) -> int:
-    """Members at once on each worker, at most WIDTH. Raises `InputError` where the limit has no room for one."""
+    """Members at once per worker, up to `WIDTH` or `WIDTH_ON_GPU`. Raises `InputError` if `limit` fits none."""
     room, most = _room(job.device, limit), WIDTH_ON_GPU if on_gpu(job.device) else WIDTH
-    live = 2 * job.model_bytes + job.activation_bytes  # of the live model with its gradients, beside the population
+    live = 2 * job.model_bytes + job.activation_bytes  # the live model with its gradients, besides the population
     beside = {count: max(live, evaluation_bytes(job, count)) for count in range(1, most + 1)}
     takes = {count: workers * (count * member + beside[count]) for count in beside}
     fits = sum(bytes_taken <= room for bytes_taken in takes.values())
@@ -37,12 +37,12 @@ def width(job: Job, workers: int, member: int, limit: int | None) -> int:
 
 
 def member(job: Job, activations: int) -> int:
-    """Bytes that one member holds: its model in all its copies, and what a step computes in between."""
+    """Bytes per member: `COPIES` of its model, and the activations of a step."""
     return COPIES * job.model_bytes + max(activations, job.activation_bytes)
 
 
 def no_room_to_check(job: Job, limit: int | None) -> str:
-    """Why a program cannot be checked within the memory there is; empty where it can."""
+    """Why a program cannot be checked within the available memory; empty if it can."""
     needed, room = CHECKED * member(job, 0), _room(job.device, limit)
     if needed <= room:
         return ""
@@ -54,7 +54,7 @@ def megabytes(size: float) -> str:
 
 
 def _room(device: torch.device, limit: int | None) -> int:
-    """Bytes that members may take: of the limit, what the process does not hold yet; a share of what is free."""
+    """Bytes available to members: `limit` less what the process holds, if free; without one, `SHARE` of free memory."""
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
         return min(int(SHARE * free), limit or free)
@@ -62,21 +62,21 @@ def _room(device: torch.device, limit: int | None) -> int:
 
 
 def coming() -> int:
-    """Bytes that the compiler of the kernels will hold, once it is loaded."""
+    """Bytes that the kernel compiler will take; 0 once it is loaded."""
     return 0 if "numba" in sys.modules else COMPILER
 
 
 def held() -> int:
-    """Bytes of memory that this process holds."""
+    """Resident memory of this process in bytes."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except (OSError, IndexError):  # not Linux: the most that it ever held, in kilobytes but on macOS
+    except (OSError, IndexError):  # not Linux: the peak instead, in kilobytes except on macOS
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak << 10
 
 
 def _free() -> int:
-    """Bytes that can be had without swapping."""
+    """Bytes available without swapping."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))

@@ -1,4 +1,4 @@
-"""How a workload's runs will be executed, decided once before training: together or by the loop, how many at once."""
+"""How a workload's runs are executed, decided once before training: vectorized or by the loop, how many at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,17 +22,18 @@ from thalweg.population.updates.members import Member
 from thalweg.workloads.workload import Workload
 
 Execution = Literal["auto", "population", "loop"]
-FEW = 24  # members of one seed below which seeds share a population: a narrow one costs more than batches of its own
-LEAST = 4  # members that a population is not cut below to busy another worker
+FEW = 24  # members of one seed below which seeds share a population: narrowness costs more than separate batches
+LEAST = 4  # members below which a population is not split to occupy another worker
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`reason` says why the loop is used; empty where members train together.
+    """Programs, widths and memory of the chosen execution. `reason`: why the loop is used; empty if vectorized.
 
-    `convolutions` says how those are computed together, "grouped" or "unfolded"; empty where the model has none.
-    `member` is how many bytes each holds, `evaluation` how many each worker does while it evaluates. `fallback` says
-    whether a population was not to be had, rather than not worth it.
+    `shared` and `mixed`: programs for one batch of all members and for a batch each. `width`: members at once on each
+    worker. `convolutions`: their vectorized form, "grouped" or "unfolded"; empty if the model has none. `member`:
+    bytes per member. `evaluation`: bytes per evaluating worker. `fallback`: whether a population was impossible, not
+    just slower.
     """
 
     job: Job
@@ -48,15 +49,15 @@ class Plan:
 
     @property
     def why_loop(self) -> str:
-        """Why the loop is used, by the plan or because the live model showed it since; else empty."""
+        """Why the loop is used, by the plan or after a `Disagreement`; else empty."""
         return self.reason or self.shared.distrusted or self.mixed.distrusted
 
     def distrust(self, reason: str) -> None:
-        """Whatever trains from here on goes through the loop."""
+        """Uses the loop for all training from here on."""
         self.shared.distrusted = self.mixed.distrusted = reason
 
     def memory(self, runs: int) -> int:
-        """Bytes that so many runs hold at once."""
+        """Peak bytes of `runs` runs."""
         return min(runs, self.width * self.workers) * self.member + min(runs, self.workers) * self.evaluation
 
     def describe(self) -> dict[str, Any]:
@@ -70,7 +71,7 @@ class Plan:
         return {**facts, **convolutions, **updates, "bytes_per_run": self.member, "bytes_evaluating": self.evaluation}
 
     def populations(self, members: Sequence[Member]) -> list[list[int]]:
-        """Indices of the members that train together: of one seed where it has enough, grouped by structure."""
+        """Indices of the members of each population: of one seed if any has `FEW`, grouped by step variant."""
         if self.why_loop:
             return [[i] for i in range(len(members))]
         alone = [[i] for i, member in enumerate(members) if member.alone]
@@ -93,8 +94,8 @@ def make_plan(
 ) -> Plan:
     """Checks the program against the loop on three batches, and chooses.
 
-    memory: bytes that the process may hold. Raises `InputError` where the model itself does not run, or the memory
-    has no room for one run of each worker.
+    memory: bytes that the process may hold. Raises `InputError` if the model itself does not run, if the memory is too
+    small for one run per worker, or if `execution="population"` is impossible.
     """
     whole = inspect(Job(workload, device, frozenset(), **job), seed)
     workers = 1 if whole.shared_state else workers
@@ -120,7 +121,7 @@ def make_plan(
 
 
 def _unchecked(job: Job, execution: Execution, memory: int | None) -> str:
-    """Why the loop is used without a look at the program: a check would cost more than a population could gain."""
+    """Why the loop is used without checking the program, where that costs more than a population gains; else empty."""
     if execution == "loop":
         return "asked for"
     if job.only_loop or execution == "population":
@@ -131,7 +132,7 @@ def _unchecked(job: Job, execution: Execution, memory: int | None) -> str:
 def remade(
     workload: Workload, seed: int, recorded: Mapping[str, Any], *, device: torch.device, clip_norm: float | None
 ) -> Plan:
-    """The plan that a record describes, neither checked nor measured again. Raises `InputError` as `make_plan`."""
+    """The plan that a record describes, without checks or timing. Raises `InputError` as `make_plan`."""
     whole = inspect(Job(workload, device, frozenset(), clip_norm=clip_norm), seed)
     name = recorded.get("convolutions", "")
     programs = _programs(whole, seed, unfolded=name == "unfolded")
@@ -144,7 +145,7 @@ def _shared(programs: Mapping[str, tuple[GradientProgram, GradientProgram]]) -> 
 
 
 def _programs(job: Job, seed: int, *, unfolded: bool) -> tuple[GradientProgram, GradientProgram]:
-    """For members that see one batch, and for members that each see their own."""
+    """Programs (shared, mixed): one batch for all members, and a batch for each member."""
     models = [build(job.workload, seed, job.device) for _ in range(2)]
     shared, mixed = (
         GradientProgram(job.workload, model, shared=s, unfolded=unfolded)
@@ -154,7 +155,7 @@ def _programs(job: Job, seed: int, *, unfolded: bool) -> tuple[GradientProgram, 
 
 
 def _untraced(job: Job, model: nn.Module) -> tuple[GradientProgram, GradientProgram]:
-    """Those of a plan that uses the loop: one model for both, as neither is traced."""
+    """Programs of a plan that uses the loop: one model for both, as neither is traced."""
     return GradientProgram(job.workload, model, shared=True), GradientProgram(job.workload, model, shared=False)
 
 
@@ -167,7 +168,7 @@ def _sorted(members: Sequence[Member], chosen: Sequence[int], *, by_seed: bool =
 
 
 def _parts(of_seed: list[int], width: int, workers: int, seeds: int) -> list[list[int]]:
-    """Equal parts of at most `width`, in a number that shares out among the workers unless they would get small."""
+    """Equal parts of at most `width`; over all seeds a multiple of `workers`, unless parts would fall below `LEAST`."""
     count = -(-len(of_seed) // width)
     while count * seeds % workers and len(of_seed) >= LEAST * (count + 1):
         count += 1

@@ -1,4 +1,4 @@
-"""Whether a metric answers alike when it is asked again: one that keeps what it was given would mix the runs."""
+"""A check that a metric depends on its arguments only: one that accumulates over calls would mix the runs."""
 
 import math
 from typing import Any
@@ -11,20 +11,20 @@ from thalweg.population.program.randomness import SeededRandomness
 from thalweg.population.training.pieces import number
 from thalweg.workloads.metrics import Metric
 
-CLOSE = 1e-6  # relative: sums may be added in another order
+CLOSE = 1e-6  # relative: the order of summation may vary
 
 
 def require_repeatable(metric: Metric, outputs: Any, targets: Tensor) -> None:
-    """Raises `InputError` where a metric gives another number for the same, once it saw half of it in between.
+    """Raises `InputError` if a metric's value for the same arguments changes after a call with half of them.
 
-    Of an object every call has a copy; a function that keeps something in a closure or a global has one for all.
+    An object is copied for every call; state in a function's closure or in a global is shared by all calls.
     """
     half = len(targets) // 2
     try:
         before = _asked(metric, outputs, targets)
         _asked(metric, tree_map(lambda o: o[:half], outputs), targets[:half])
         after = _asked(metric, outputs, targets)
-    except Exception:  # not made for as few samples: what fails on a whole split is said elsewhere
+    except Exception:  # it may not take so few samples; errors on a whole split are reported elsewhere
         return
     if not (math.isclose(before, after, rel_tol=CLOSE) or (math.isnan(before) and math.isnan(after))):
         raise InputError(
@@ -35,6 +35,6 @@ def require_repeatable(metric: Metric, outputs: Any, targets: Tensor) -> None:
 
 
 def _asked(metric: Metric, outputs: Any, targets: Tensor) -> float:
-    """Whatever it draws of torch is drawn alike."""
+    """The metric's value, with the same torch random numbers at each call."""
     with SeededRandomness(0, 0):
         return number(metric, outputs, targets)

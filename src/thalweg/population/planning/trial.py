@@ -1,4 +1,4 @@
-"""Other libraries' optimizers, tried on the model's own parameters before anything trains."""
+"""Trial of other libraries' optimizers on the model's own parameters before training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,10 +17,10 @@ from thalweg.recipes.imported import Imported
 
 
 def require_imported(job: Job, recipe: Imported, given: Sequence[Mapping[str, Any]], label: str, seed: int) -> None:
-    """That the class takes the model's parameters with all that it is `given`, and is stepped as it has to be.
+    """Constructs the optimizer with all `given` hyperparameters in turn, and tests a step of the first.
 
-    Raises `InputError` where it does not take them, or where its step runs with a closure only and does not say so.
-    A step that fails in any case ends its own runs, with its reason on record.
+    Raises `InputError` if it rejects the parameters or values, or if its step needs a closure although its signature
+    makes it optional. A step that fails either way ends its own runs in training, with the reason recorded.
     """
     owner = f"{label}, for {job.workload.name!r},"
     for values in given:
@@ -36,7 +36,7 @@ def require_imported(job: Job, recipe: Imported, given: Sequence[Mapping[str, An
 
 
 def _failure(job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, *, by_closure: bool) -> str:
-    """What one step raises; empty where it runs. Its model is its own: a constructor may leave hooks on parameters."""
+    """The error of one step; empty if it runs. Uses a new model: a constructor may leave hooks on parameters."""
     model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
     optimizer = recipe.of(_trained(job, model), values, recipe.path)
     try:
@@ -46,7 +46,7 @@ def _failure(job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, *
             else:
                 gradients_of(job, model, batch, seed, 1)
                 optimizer.step()
-    except (Exception, SystemExit) as error:  # whatever somebody's step raises
+    except (Exception, SystemExit) as error:  # another library's step may raise anything
         return raised(error)
     return ""
 

@@ -1,7 +1,7 @@
-"""Convolutions as matrix products: the input unfolded into the windows that the kernel sees.
+"""Convolutions as matrix products: the input is unfolded into the windows of the kernel (im2col).
 
-Stacking members turns a convolution into a grouped one. Some kernels for those are slow; a matrix product never is,
-but the windows take `kernel` times the input's memory. Which is quicker depends on the model, so both are measured.
+Stacking members turns a convolution into a grouped one, for which some kernels are slow. A matrix product never is, but
+the windows take `kernel` times the input's memory. Which is faster depends on the model, so both are measured.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ Padding = str | int | Sequence[int]
 
 
 def has_convolutions(model: nn.Module) -> bool:
-    """Whether the model holds a layer for which there are two ways."""
+    """Whether the model has a layer that can be computed either way."""
     return any(isinstance(module, nn.Conv1d | nn.Conv2d) for module in model.modules())
 
 
 class Unfolded(TorchFunctionMode):
-    """A context in which `F.conv1d` and `F.conv2d` of one group on batches are `convolve`; the rest is torch's."""
+    """Context that replaces `F.conv1d` and `F.conv2d` of one group on batches by `convolve`."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -40,7 +40,7 @@ def _covered(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> bool:
-    """One group and a batch. What torch refuses is left to torch, which says why."""
+    """Whether it is one group on a batch. Arguments that torch refuses go to torch, which says why."""
     dims = weight.ndim - 2
     if groups != 1 or input.ndim != weight.ndim or input.shape[1] != weight.shape[1]:
         return False
@@ -58,8 +58,8 @@ def convolve(
 ) -> Tensor:
     """`input` `[batch, in, *size]` and `weight` `[out, in, *kernel]` → `[batch, out, *windows]`, as torch's.
 
-    One product of `[out, in × kernel]` and `[in × kernel, batch × windows]`: the batch lies beside the windows, so that
-    a stack of members is one product each, and a batch that all members share is unfolded once.
+    One product of `[out, in × kernel]` and `[in × kernel, batch × windows]`: batch and windows share an axis, so that a
+    stack takes one product per member, and a batch that all members share is unfolded once.
     """
     kernel = weight.shape[2:]
     dims = len(kernel)
@@ -73,7 +73,7 @@ def convolve(
 
 
 def _windows(x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> Tensor:
-    """`x` `[in, batch, *size]` → `[in, kernel, batch, *windows]`: the input as each element of the kernel meets it."""
+    """`x` `[in, batch, *size]` → `[in, kernel, batch, *windows]`: the inputs of each kernel element."""
     spatial = list(zip(x.shape[2:], kernel, strides, dilations, strict=True))
     counts = [(size - d * (k - 1) - 1) // s + 1 for size, k, s, d in spatial]
 
@@ -86,7 +86,7 @@ def _windows(x: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations
 
 
 def _padding(padding: Padding, kernel: Sequence[int], dilations: Sequence[int]) -> list[tuple[int, int]]:
-    """(before, after) in each direction; of an odd total, torch's 'same' puts more after."""
+    """(before, after) per spatial dimension; torch's 'same' puts the odd element of a total after."""
     if padding == "same":
         totals = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
         return [(total // 2, total - total // 2) for total in totals]
@@ -98,10 +98,10 @@ def _padding(padding: Padding, kernel: Sequence[int], dilations: Sequence[int]) 
 def _pad(x: Tensor, padding: Sequence[tuple[int, int]]) -> Tensor:
     if not any(map(any, padding)):
         return x
-    return F.pad(x, [p for both in reversed(padding) for p in both])  # the last direction first
+    return F.pad(x, [p for both in reversed(padding) for p in both])  # the last dimension first
 
 
 def _each(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
-    """One value a direction."""
+    """One value per spatial dimension."""
     given = (value,) if isinstance(value, int) else tuple(value)
     return given * dims if len(given) == 1 else given

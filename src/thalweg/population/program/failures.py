@@ -1,4 +1,4 @@
-"""Exceptions out of a user's model, loss or metric, as sentences; and those by which training changes its course."""
+"""Exceptions of a user's model, loss or metric as sentences, and those that make training fall back to the loop."""
 
 import os
 from pathlib import Path
@@ -11,20 +11,20 @@ from thalweg.workloads.workload import Workload
 NOT_THE_USERS = tuple(f"{path}{os.sep}" for path in (Path(torch.__file__).parent, Path(__file__).parents[2]))
 
 
-class Disagreement(Exception):  # noqa: N818 - not an error: the loop trains what the program cannot
-    """A traced program does not compute what the live model does; says what showed it."""
+class Disagreement(Exception):  # noqa: N818 - not an error: the plain loop is the fallback
+    """Raised when a traced program does not compute what the live model does; the message says how it showed."""
 
 
 def users_fault(workload: Workload, error: BaseException, given: str = "") -> InputError:
-    """An exception out of the user's model, loss or metric as one sentence, with the user's line it came from.
+    """An exception of the user's model, loss or metric as one sentence, with the user's line that raised it.
 
-    given: what the code was given, where that is known.
+    given: a description of the code's inputs, if known.
     """
     return InputError(f"The workload {workload.name!r} cannot be trained: {raised(error, given)}.")
 
 
 def raised(error: BaseException, given: str = "") -> str:
-    """What an exception says, in one line, and the user's line that it came from."""
+    """The exception's type and message in one line, with the user's line that raised it."""
     place = _users_line(error)
     behind = "; ".join(filter(None, (f"raised at {place}" if place else "", given)))
     said = ": ".join(filter(None, (type(error).__name__, first_line(error).rstrip("."))))
@@ -32,14 +32,14 @@ def raised(error: BaseException, given: str = "") -> str:
 
 
 def exhausted(error: BaseException) -> bool:
-    """Whether an allocation failed."""
+    """Whether the error is a failed allocation (out of memory)."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _users_line(error: BaseException) -> str:
-    """`"file:line"` of the innermost call that is neither torch's nor ours; empty where there is none."""
+    """`"file:line"` of the innermost frame outside torch and Thalweg; empty if there is none."""
     trace, place = error.__traceback__, ""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename

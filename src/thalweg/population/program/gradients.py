@@ -1,4 +1,4 @@
-"""The gradient of every member as one traced program."""
+"""The gradients of all members as one traced program."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -27,14 +27,14 @@ Made = tuple[dict[str, Tensor | Product], Tensor, dict[str, Tensor]]
 
 
 def whole(gradients: Mapping[str, Tensor | Product], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All of them as tensors."""
+    """All gradients as tensors: deferred ones are materialized."""
     return {n: g.like(parameters[n]) if isinstance(g, Product) else g for n, g in gradients.items()}
 
 
 def of_member(
     gradients: Mapping[str, Tensor | Product], parameters: Mapping[str, Tensor], member: int
 ) -> dict[str, Tensor]:
-    """Those of one member as tensors, without the leading dimension."""
+    """The gradients of one member as tensors, without the leading dimension."""
     place = slice(member, member + 1)
     return {n: _sliced(g, place).like(parameters[n][place])[0] if isinstance(g, Product) else g[member]
             for n, g in gradients.items()}  # fmt: skip
@@ -46,40 +46,40 @@ def _sliced(product: Product, place: slice) -> Product:
 
 
 def _allow_fallback(allowed: bool) -> None:
-    """Whether vmap may run an operation without a batching rule member by member."""
+    """Sets whether vmap may loop over the members for an operation without a batching rule."""
     torch._C._functorch._set_vmap_fallback_enabled(allowed)  # type: ignore[attr-defined]
 
 
 class GradientProgram:
-    """Gradients, losses `[members]` and new buffers of a stack for a batch, traced once per width and batch shape.
+    """Gradients, losses `[members]` and new buffers of a stack for a batch; one trace per member count and batch shape.
 
-    Tracing needs `model`; what is traced is a pure function and serves several threads.
+    Tracing needs `model`; the traced graph is a pure function and serves several threads.
 
     shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
     unfolded: whether convolutions are traced as matrix products rather than as grouped convolutions.
-    output_major: weights that multiply the batch itself, found in tracing; quickest as `[members, out, in]` in memory.
-    trusted: whether the live model agreed through a first epoch. distrusted: where it did not, why.
-    unrecorded: why steps with it cannot be recorded on a GPU, once that was tried.
-    activations: bytes that a step computes for one member between parameters and gradients; 0 before it was traced.
+    output_major: weights that multiply the batch itself, found in tracing; fastest as `[members, out, in]` in memory.
+    trusted: whether the live model agreed through a first epoch. distrusted: the reason if it did not.
+    unrecorded: why its steps cannot be captured as a CUDA graph; empty until a capture fails.
+    activations: peak bytes per member that a step computes between parameters and gradients; 0 before tracing.
     """
 
     def __init__(self, workload: Workload, model: nn.Module, *, shared: bool, unfolded: bool = False) -> None:
         self._workload, self._model, self.shared, self._unfolded = workload, model, shared, unfolded
         self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
         self.output_major: set[str] = set()
-        self._drawn_like: set[int] = set()  # parameters, by their place
+        self._drawn_like: set[int] = set()  # indices of parameters whose layout orders random draws
         self.activations, self.unrecorded = 0, ""
         self.trusted, self.distrusted = False, ""
 
     def of(self, workload: Workload, model: nn.Module) -> "GradientProgram":
-        """The same way of computing, for another workload."""
+        """A new program with the same options, for another workload."""
         return GradientProgram(workload, model, shared=self.shared, unfolded=self._unfolded)
 
     def __call__(self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int) -> Made:
         inputs, targets = batch
         arguments = [*stack.parameters.values(), *stack.buffers.values(), *inputs, targets]
         for i in self._drawn_like:
-            arguments[i] = arguments[i].contiguous()  # as it is already, where it was stacked since
+            arguments[i] = arguments[i].contiguous()  # a no-op if it was stacked after tracing
         key = (stack.members, *(a.shape for a in (*inputs, targets)))
         if key not in self._traced:
             with GENERATOR:
@@ -94,10 +94,10 @@ class GradientProgram:
         return gradients, losses, dict(zip(stack.buffers, rest[len(stack.parameters) :], strict=True))
 
     def _trace(self, stack: Stack, arguments: list[Tensor]) -> tuple[GraphModule, RandomSites]:
-        """Traces on clones, since running a model may change it; an operation without a batching rule is an error."""
+        """Traces on clones, since a forward pass may write to them. Operations without a batching rule raise."""
         _allow_fallback(False)
         try:
-            with GENERATOR, torch.random.fork_rng(devices=[]):  # tracing draws too
+            with GENERATOR, torch.random.fork_rng(devices=[]):  # tracing draws random numbers too
                 clones = [a.clone(memory_format=torch.preserve_format) for a in arguments]
                 graph = make_fx(self._stacked(stack))(*clones)
                 own = {storage_of(t) for t in (*self._model.parameters(), *self._model.buffers())}
@@ -114,7 +114,7 @@ class GradientProgram:
         return graph, RandomSites(graph, stack.members)
 
     def _keep_order(self, graph: GraphModule, stack: Stack) -> None:
-        """Weights that random numbers are drawn like stay as the model has them, so that the order is its own."""
+        """Keeps the model's layout for weights that random numbers are drawn like, which orders the draws."""
         places = {node: i for i, node in enumerate(n for n in graph.graph.nodes if n.op == "placeholder")}
         names = [*stack.parameters]
         drawn = {i for node in graphs.drawn_like(graph) if (i := places[node]) < len(names)}
@@ -122,7 +122,7 @@ class GradientProgram:
         self.output_major |= {names[i] for i in drawn}
 
     def _rearrange(self, graph: GraphModule, stack: Stack, arguments: list[Tensor]) -> None:
-        """Products in their fastest form; large gradients are left to be made where they are used."""
+        """Rewrites products into their fastest form; defers large gradients to where they are used."""
         places = {node: i for i, node in enumerate(n for n in graph.graph.nodes if n.op == "placeholder")}
         names = [*stack.parameters]
         weights = (places[node] for node in matmul_passes.share(graph))

@@ -1,4 +1,4 @@
-"""Cleaning a traced graph: what vmap writes that computes nothing, or nothing new, is taken out."""
+"""FX passes that clean a traced graph: they remove the no-ops and duplicates that vmap leaves."""
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,7 +20,7 @@ _LAYOUT = {
         "unsqueeze", "squeeze", "_to_copy", "lift_fresh_copy", "empty_like", "zeros_like", "ones_like", "full_like",
     )
 }  # fmt: skip
-"""Operations beside pointwise ones whose result lies in memory as what they are given does."""
+"""Operations, other than pointwise ones, whose result takes its memory layout from their input."""
 
 _LIKE: Mapping[Any, float] = {ops.aten.zeros_like.default: 0, ops.aten.ones_like.default: 1}
 _FRESH = {ops.aten.bmm.default, ops.aten.add.Tensor, ops.aten.add_.Tensor, *matmul_passes.FRESH}
@@ -44,13 +44,13 @@ _BINDINGS: Mapping[Any, Callable[..., Any]] = {
     ops.aten.view.default: Tensor.view,
     ops.aten.where.self: torch.where,
 }
-"""The same operations as Python callables that take less time to call: the graph runs every step."""
+"""Python callables of the same operations with less overhead: the graph runs every step."""
 
 
 def clean(module: GraphModule) -> GraphModule:
-    """The same program without what repeats, and with what depends on no input computed once.
+    """Removes no-ops, common subexpressions and dead code, and folds constants; returns the module.
 
-    Where an operation writes into its arguments, equal nodes may hold different values: such a graph keeps them all.
+    With in-place operations, equal nodes may hold different values: such a graph keeps its constants and duplicates.
     """
     graph = module.graph
     for node in graph.nodes:
@@ -65,9 +65,9 @@ def clean(module: GraphModule) -> GraphModule:
 
 
 def obstacle(module: GraphModule, registered: Collection[int]) -> str:
-    """Why the graph is not what the model does for every batch; empty where nothing of it says so.
+    """Reason why the graph does not hold for every batch; empty if it shows none.
 
-    registered: where the memory of the model's own parameters and buffers begins: none of them is a constant.
+    registered: data pointers of the model's own parameters and buffers, none of which may be a constant.
     """
     for node in module.graph.nodes:
         if node.op == "get_attr" and storage_of(getattr(module, str(node.target))) in registered:
@@ -80,7 +80,7 @@ def obstacle(module: GraphModule, registered: Collection[int]) -> str:
 
 
 def drawn_like(module: GraphModule) -> set[Node]:
-    """The inputs whose layout in memory decides in which order a random operation draws."""
+    """Inputs whose memory layout decides the order in which a random operation draws."""
     random = [n for n in module.graph.nodes if n.op == "call_function" and is_random(n.target)]
     waiting, seen = [argument for node in random for argument in node.all_input_nodes], set[Node]()
     while waiting:
@@ -94,7 +94,7 @@ def drawn_like(module: GraphModule) -> set[Node]:
 
 
 def _by_integers(node: Node) -> bool:
-    """Whether it indexes by numbers, so that its shape is known."""
+    """Whether the node indexes by integers, not masks, so that its shape is known."""
     if node.target is not torch.ops.aten.index.Tensor:
         return False
     indices = [index for index in node.args[1] if isinstance(index, Node)]  # type: ignore[union-attr]
@@ -107,7 +107,7 @@ def writes(module: GraphModule) -> bool:
 
 
 def measure(module: GraphModule, arguments: Sequence[Tensor]) -> None:
-    """Brings every node's `val` up to date: shapes and strides, without computing."""
+    """Updates every node's `val` (shapes and strides) with fake tensors, without computing."""
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 
@@ -115,10 +115,10 @@ def measure(module: GraphModule, arguments: Sequence[Tensor]) -> None:
 
 
 def computed(module: GraphModule) -> int:
-    """The most bytes that what the graph computes holds at once: each tensor from its making to its last use."""
+    """Peak bytes of the tensors that the graph computes, each live from its computation to its last use."""
     places = {node: i for i, node in enumerate(module.graph.nodes)}
     sizes: dict[int, int] = {}
-    lives: dict[int, tuple[int, int]] = {}  # of a storage, which views share: first and last place
+    lives: dict[int, tuple[int, int]] = {}  # by storage, which views share: first and last node
     for node, place in places.items():
         value = node.meta.get("val")
         if node.op == "call_function" and isinstance(value, Tensor):
@@ -133,7 +133,7 @@ def computed(module: GraphModule) -> int:
 
 
 def finish(module: GraphModule) -> None:
-    """Reuses memory and binds operations; the last to be done to a graph whose `val`s are those it will have."""
+    """Reuses memory and binds operations. The last pass; needs current `val`s."""
     _reuse(module)
     for node in module.graph.nodes:
         node.target = _BINDINGS.get(node.target, node.target) if node.op == "call_function" else node.target
@@ -141,7 +141,7 @@ def finish(module: GraphModule) -> None:
 
 
 def _equal_to(node: Node) -> Node | None:
-    """The earlier node that this one merely repeats."""
+    """The earlier node that this one only repeats; `None` if it computes anything."""
     if node.op != "call_function" or not node.args or not isinstance(node.args[0], Node):
         return None
     source = node.args[0]
@@ -157,7 +157,7 @@ def _equal_to(node: Node) -> Node | None:
 
 
 def _keep_constants(module: GraphModule) -> None:
-    """What has no tensor among its arguments, or takes only a shape from it, becomes a constant."""
+    """Folds nodes that have no tensor argument, or take only its shape, into constants."""
     for node in list(module.graph.nodes):
         if node.op != "call_function" or not _repeatable(node):
             continue
@@ -175,7 +175,7 @@ def _keep_constants(module: GraphModule) -> None:
 
 
 def _merge(module: GraphModule) -> None:
-    """Nodes that compute the same from the same become one."""
+    """Eliminates common subexpressions."""
     seen: dict[str, Node] = {}
     for node in module.graph.nodes:
         if node.op != "call_function" or not _repeatable(node):
@@ -186,7 +186,7 @@ def _merge(module: GraphModule) -> None:
 
 
 def _reuse(module: GraphModule) -> None:
-    """Elementwise operations write over a product that nothing else reads: memory is what a step waits for."""
+    """Lets elementwise operations overwrite a product that nothing else reads: a step is bound by memory."""
     for node in module.graph.nodes:
         if node.target is ops.aten.add.Tensor and not node.kwargs and _spent(node.args[1], node):
             node.target, node.args = ops.aten.add_.Tensor, (node.args[1], node.args[0])
@@ -198,7 +198,7 @@ def _reuse(module: GraphModule) -> None:
 
 
 def _spent(value: Any, node: Node) -> bool:
-    """Whether `value` is memory of its own that `node`, laid out alike, is the only one to read."""
+    """Whether `value` owns its memory, has the layout and dtype of `node`, and is read by `node` only."""
     if not (isinstance(value, Node) and value.target in _FRESH and len(value.users) == 1):
         return False
     own, made = value.meta.get("val"), node.meta.get("val")
@@ -212,7 +212,7 @@ def _repeatable(node: Node) -> bool:
 
 
 def _writes(node: Node) -> bool:
-    """Whether the operation writes into its arguments: it stays, used or not."""
+    """Whether the operation writes into its arguments: such a node is never dead code."""
     schema = getattr(node.target, "_schema", None)
     return schema is not None and schema.is_mutable
 

@@ -1,4 +1,4 @@
-"""The user's loss, held to what it must be."""
+"""The user's loss, checked to be one real number."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from thalweg.workloads.workload import Workload
 
 
 def mean_loss(workload: Workload, outputs: Any, targets: Tensor) -> Tensor:
-    """The loss as a tensor without dimensions. Raises `InputError` where it is anything but one real number."""
+    """The loss as a 0-dimensional tensor. Raises `InputError` unless it is one floating-point number."""
     loss: Any = workload.loss(outputs, targets)
     if isinstance(loss, Tensor) and loss.numel() == 1 and loss.is_floating_point():
         return loss if loss.ndim == 0 else loss.reshape(())

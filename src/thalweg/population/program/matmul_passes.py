@@ -1,8 +1,8 @@
-"""Matrix products of a traced graph, in the form that a CPU multiplies fastest.
+"""FX passes that rewrite a traced graph's matrix products into the form that a CPU multiplies fastest.
 
-Where members see one batch, vmap expands it to `[members, …]` and multiplies member by member. Here each such product
-becomes one: the members' matrices stacked, times the batch. It comes out transposed in memory, `[members, out, batch]`,
-and the products that meet it in an elementwise operation are turned likewise.
+Where members share one batch, vmap expands it to `[members, …]` and multiplies member by member. Here each such product
+becomes one: the members' matrices stacked, times the batch. Its result is transposed in memory,
+`[members, out, batch]`, and the products that meet it in an elementwise operation are transposed likewise.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from torch.fx import Graph, GraphModule, Node
 _BMM, _EXPAND, _TRANSPOSE = ops.aten.bmm.default, ops.aten.expand.default, ops.aten.transpose.int
 _MEETING = {ops.aten.threshold_backward.default, ops.aten.tanh_backward.default, ops.aten.sigmoid_backward.default}
 _MEETING |= {ops.aten.gelu_backward.default, ops.aten.mul.Tensor}
-LARGE = 1 << 15  # elements of one member's gradient from which it is not kept, but made when it is used
+LARGE = 1 << 15  # elements per member from which a gradient is deferred: materialized when used
 
 
 def shared(x: Tensor, each: Tensor) -> Tensor:
@@ -26,26 +26,26 @@ def shared(x: Tensor, each: Tensor) -> Tensor:
 
 
 def turned(a: Tensor, b: Tensor) -> Tensor:
-    """`torch.bmm(a, b)` that lies transposed in memory."""
+    """`torch.bmm(a, b)`, transposed in memory."""
     return torch.bmm(b.transpose(1, 2), a.transpose(1, 2)).transpose(1, 2)
 
 
 FRESH = {shared, turned}
-"""Those whose result is memory of its own."""
+"""Functions whose result shares no memory with an input."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """A gradient that is a matrix product, not made yet: left `[members, r, b]`, right `[members, b, c]` or `[b, c]`.
+    """A deferred gradient: the matrix product of left `[members, r, b]` and right `[members, b, c]` or `[b, c]`.
 
-    It lies in memory as `[members, r, c]`, like the parameter.
+    Its layout in memory is `[members, r, c]`, like the parameter's.
     """
 
     left: Tensor
     right: Tensor
 
     def into(self, out: Tensor, members: slice) -> None:
-        """Makes it for some members, in `out`: contiguous, of so many members' size."""
+        """Computes the product of some members into `out`, contiguous and of these members' size."""
         left = self.left[members]
         count, rows, inner = left.shape
         if self.right.ndim == 2:
@@ -54,7 +54,7 @@ class Product:
             torch.bmm(left, self.right[members], out=out.view(count, rows, -1))
 
     def like(self, parameter: Tensor) -> Tensor:
-        """The whole gradient, `[members, …]` as the parameter and in its memory layout."""
+        """The materialized gradient, in the parameter's shape `[members, …]` and memory layout."""
         out = torch.empty_like(parameter)
         memory = out if out.is_contiguous() else out.transpose(1, 2)
         self.into(memory, slice(None))
@@ -62,7 +62,7 @@ class Product:
 
 
 def share(module: GraphModule) -> set[Node]:
-    """Makes one product of those with a shared matrix; returns the weights, if inputs, that want to lie as they are."""
+    """Merges products by a shared matrix into one; returns the input weights that are fastest output-major."""
     graph, weights = module.graph, set()
     for node in list(graph.nodes):
         if node.target is not _BMM or not _is_shared(node.args[0]):
@@ -75,7 +75,10 @@ def share(module: GraphModule) -> set[Node]:
 
 
 def turn(module: GraphModule) -> None:
-    """Products that meet something transposed in memory are made transposed as well. Needs fresh `val`s."""
+    """Computes products transposed if an elementwise operation combines them with a transposed tensor.
+
+    Needs current `val`s.
+    """
     for node in list(module.graph.nodes):
         if node.target not in _MEETING or len(node.all_input_nodes) != 2:
             continue
@@ -87,7 +90,7 @@ def turn(module: GraphModule) -> None:
 
 
 def defer(module: GraphModule, parameters: int) -> None:
-    """Leaves large products among the gradients (the first outputs) to be made: `(left, right)` stands in for each."""
+    """Defers large products among the gradients (the first outputs): each becomes `(left, right)`."""
     (output,) = (node for node in module.graph.nodes if node.op == "output")
     inputs = [node for node in module.graph.nodes if node.op == "placeholder"][:parameters]
     returned = list(output.args[0])
@@ -100,7 +103,7 @@ def defer(module: GraphModule, parameters: int) -> None:
 
 
 def _factors(graph: Graph, gradient: Node) -> tuple[Node, Node] | None:
-    """Left and right of the product that the gradient is in memory, where it is one."""
+    """(left, right) of a gradient that is a product in its memory layout; `None` for any other."""
     turned_over = gradient.target is _TRANSPOSE and {d % 3 for d in gradient.args[1:]} == {1, 2}  # type: ignore[operator]
     product = gradient.args[0] if turned_over else gradient
     if not isinstance(product, Node):
@@ -112,12 +115,12 @@ def _factors(graph: Graph, gradient: Node) -> tuple[Node, Node] | None:
 
 
 def _is_shared(node: Any) -> bool:
-    """Whether it is one matrix for all members."""
+    """Whether the node is one matrix, expanded over the members."""
     return isinstance(node, Node) and node.target is _EXPAND and node.args[0].meta["val"].ndim == 2  # type: ignore[union-attr]
 
 
 def _lies_turned(node: Node, product: Node) -> bool:
-    """Whether it is of the product's shape, and transposed in memory."""
+    """Whether the node has the product's shape and is transposed in memory."""
     value = node.meta["val"]
     same = value.shape == product.meta["val"].shape
     differs = value.stride() != product.meta["val"].stride()

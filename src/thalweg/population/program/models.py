@@ -14,14 +14,14 @@ from thalweg.population.program.randomness import PythonRandomness
 from thalweg.workloads.workload import Workload
 
 BUILDING = threading.local()
-"""Whether this thread is within `model()`, while which no other can build one."""
+"""`now`: whether this thread is within `model()`; meanwhile no other thread can build a model."""
 
 
 def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
     """A seed's model on a device, in training mode."""
     try:
         model = made(workload, seed)
-        model.to(device)  # whatever these return: somebody may have overridden them
+        model.to(device)  # return values are ignored: the user may have overridden these
         model.train()
         return model
     except InputError:
@@ -33,7 +33,7 @@ def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
 def made(workload: Workload, seed: int) -> nn.Module:
     """`torch.manual_seed(seed); random.seed(seed); numpy.random.seed(seed); model()`.
 
-    The random state of all three is left as it was found.
+    The random state of all three is restored.
     """
     with PythonRandomness(seed), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -61,14 +61,14 @@ def _checked(workload: Workload) -> nn.Module:
 
 
 def forget_gradients(model: nn.Module) -> None:
-    """Without `zero_grad`, which somebody may have overridden."""
+    """Sets all gradients to `None`, without `zero_grad`, which the user may have overridden."""
     for p in model.parameters():
         p.grad = None
 
 
 @dataclass
 class Stack:
-    """Models stacked: every tensor `[members, …]`. `parameters` are trained; `buffers` are whatever else they hold."""
+    """Stacked models: every tensor is `[members, …]`. `parameters` are trained; `buffers` are all other tensors."""
 
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
@@ -78,7 +78,7 @@ class Stack:
         return len(next(iter(self.parameters.values())))
 
     def keep(self, index: Tensor) -> "Stack":
-        """The chosen members, each tensor in the memory layout it had."""
+        """The members at `index`, each tensor in its memory layout."""
         return Stack(
             {name: like(p, p[index]) for name, p in self.parameters.items()},
             {name: b[index] for name, b in self.buffers.items()},
@@ -90,7 +90,7 @@ def stack(
 ) -> Stack:
     """One copy of its seed's model per member. Parameters outside `trained` count as buffers.
 
-    Weights of linear layers are laid out as `input_major` does, but for those named in `output_major`.
+    Weights of linear layers are laid out by `input_major`, except those named in `output_major`.
     """
     states = {seed: state(model) for seed, model in model_of_seed.items()}
     transposed = {
@@ -117,7 +117,7 @@ def state(model: nn.Module) -> dict[str, Tensor]:
 def input_major(weight: Tensor) -> Tensor:
     """A linear weight `[members, out, in]` laid out in memory as `[members, in, out]`.
 
-    Small batches multiply with it as it lies, several times faster where the input is wide.
+    Small batches multiply by it in this layout, several times faster where the input is wide.
     """
     return weight.transpose(1, 2).contiguous().transpose(1, 2)
 

@@ -1,4 +1,4 @@
-"""A walk through everything that is reachable from a value of Python, put into one digest."""
+"""Digest of everything that is reachable from a Python value."""
 
 import argparse
 import array
@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-MOST_NODES = 20_000  # values looked at for one name
-MOST_BYTES = 16 << 20  # of tensors and arrays that are read for one name; others count by their place and version
-DEEPEST = 100  # values within each other
+MOST_NODES = 20_000  # values visited per name
+MOST_BYTES = 16 << 20  # of tensors and arrays hashed per name; of further ones, id and version
+DEEPEST = 100  # levels of nesting
 FOREIGN = sys.stdlib_module_names - {"types"} | {"torch", "numpy", "thalweg"}
-"""Packages whose functions and objects keep no state of the user's, but for the kinds named below."""
+"""Packages whose functions and objects hold no user state, except for the types in `KINDS`."""
 
 
 def is_foreign(module: str | None) -> bool:
@@ -36,20 +36,20 @@ def is_foreign(module: str | None) -> bool:
 
 
 def storage_of(tensor: Tensor) -> int:
-    """Where a tensor's memory begins; 0 for one without memory of its own."""
+    """Data pointer of a tensor's storage; 0 for a tensor without storage."""
     try:
         return tensor.untyped_storage().data_ptr()
-    except Exception:  # a tensor without memory of its own
+    except Exception:  # a tensor without storage
         return 0
 
 
 class Walk:
-    """Everything that is reachable from a value, put into one digest."""
+    """Hashes everything reachable from a value. refers, cut: whether it reached a registered tensor, a limit."""
 
     def __init__(self, registered: set[int], modules: set[int]) -> None:
         self._registered, self._modules = registered, modules
         self._hash = blake2b(digest_size=16)
-        self._seen: dict[int, Any] = {}  # the values themselves, so that no id is given out again
+        self._seen: dict[int, Any] = {}  # holds the values, so that no id is reused
         self._bytes, self._depth = 0, 0
         self.refers, self.cut = False, False
 
@@ -71,13 +71,13 @@ class Walk:
             self._depth += 1
             try:
                 self._enter(value)
-            except Exception as error:  # whatever somebody's object raises when it is looked at
+            except Exception as error:  # inspecting a user's object may raise anything
                 self._note(type(error).__qualname__)
             finally:
                 self._depth -= 1
 
     def _enter(self, value: Any) -> None:
-        """Notes a value that may hold others, by the first kind that it is of."""
+        """Hashes a value that may hold others, by the first type in `KINDS` that matches."""
         for kind, enter in KINDS:
             if isinstance(value, kind):
                 enter(self, value)
@@ -112,11 +112,11 @@ class Walk:
         self._note(tuple(tensor.shape), tensor.dtype)
         try:
             self._memory(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy(), tensor)
-        except Exception:  # one without values
+        except Exception:  # a tensor without values
             self._note(id(tensor), getattr(tensor, "_version", 0))
 
     def _users_module(self, module: types.ModuleType) -> None:
-        """What a module of the user's holds by itself: numbers, lists and the like, but no functions and classes."""
+        """Hashes the data of a user's Python module (numbers, lists and the like), not its functions and classes."""
         name = getattr(module, "__name__", "")
         if is_foreign(name) or "site-packages" in str(getattr(module, "__file__", "")):
             return
@@ -140,13 +140,13 @@ class Walk:
             self._hash.update(data.data)
 
     def _module(self, module: nn.Module) -> None:
-        """A module that is registered nowhere counts with its tensors and class; a registered one has its own names."""
+        """Hashes an unregistered module with its tensors and class; a registered one has names of its own."""
         if id(module) not in self._modules:
             self._items(vars(module))
             self._visit(type(module))
 
     def _function(self, function: types.FunctionType) -> None:
-        """What it closes over, its defaults and attributes, and what it reads of its module's globals."""
+        """Hashes a function's closure, defaults, attributes, and the globals and environment that it reads."""
         self._note(function.__module__, function.__qualname__)
         if is_foreign(function.__module__):
             return
@@ -173,19 +173,19 @@ class Walk:
         self._visit(method.__func__)
 
     def _bound(self, method: Any) -> None:
-        """A builtin function, or a method of a builtin object."""
+        """Hashes a builtin function, or a method of a builtin object."""
         self._note(method.__qualname__)
         if not isinstance(method.__self__, types.ModuleType | type(None)):
             self._visit(method.__self__)
 
     def _generator(self, generator: Generator[Any, Any, Any]) -> None:
-        frame: Any = generator.gi_frame  # type: ignore[attr-defined]  # of Python's own, as KINDS says
+        frame: Any = generator.gi_frame  # type: ignore[attr-defined]  # a generator, by `KINDS`
         self._note(frame is None or frame.f_lasti)
         if frame is not None:
             self._items(dict(frame.f_locals))
 
     def _iterator(self, value: Any) -> None:
-        """What it comes from and how far it is, as it is pickled; nothing where it cannot be."""
+        """Hashes an iterator's source and position as they are pickled; nothing if they cannot be."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -212,7 +212,7 @@ def _slots(cls: type) -> Iterable[str]:
 
 
 def _plain_attributes(value: Any) -> list[tuple[str, Any]]:
-    """Numbers and texts that somebody has put on an object of another library."""
+    """Numbers and strings that the user has set on an object of another library."""
     held = getattr(value, "__dict__", None)
     return (
         [(k, v) for k, v in held.items() if isinstance(v, bool | int | float | str)] if isinstance(held, dict) else []
@@ -256,4 +256,4 @@ KINDS: tuple[tuple[Any, Callable[[Walk, Any], None]], ...] = (
     ((Sequence, deque, KeysView, ValuesView, ItemsView), Walk._each),
     ((set, frozenset), Walk._set),
 )
-"""Kinds of values and how each is noted, the first that fits."""
+"""Types, and how a value of each is hashed; the first match applies."""

@@ -17,15 +17,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from thalweg.workloads.metrics import TURN
 
 GENERATOR = TURN
-"""Held by whoever uses what is one for all threads: torch's default generator, Python's and NumPy's, the filters of
-warnings, the tracer, functions of the user's. It is one lock, so that no two wait for each other."""
+"""Lock on process-global state: torch's default generator, Python's and NumPy's, the warning filters, the tracer, the
+user's functions. It is a single lock, so that threads cannot deadlock."""
 
 
 SEEDING = ("manual_seed", "seed")  # functions of torch that seed its generator
 
 
 def mix(seed: int, step: int, site: int) -> int:
-    """A 63-bit number that any change of seed, step or call site changes throughout."""
+    """A 63-bit BLAKE2 hash of seed, step and call site."""
     digest = hashlib.blake2b(f"{seed}/{step}/{site}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
@@ -35,7 +35,7 @@ def is_random(operation: Any) -> bool:
 
 
 class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Within it, every random operation of one model draws from (seed, step, its place in the order of calls)."""
+    """Dispatch mode that seeds each random operation of one model by (seed, step, number of the call)."""
 
     supports_higher_order_operators = True
 
@@ -53,7 +53,7 @@ class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _in_checkpoint() -> bool:
-    """Whether a block under `torch.utils.checkpoint` is computed again, in a backward pass."""
+    """Whether `torch.utils.checkpoint` is recomputing a block, in a backward pass."""
     frame: Any = sys._getframe() if torch._C._current_graph_task_id() != -1 else None
     while frame is not None and frame.f_globals.get("__name__") != "torch.utils.checkpoint":
         frame = frame.f_back
@@ -62,9 +62,9 @@ def _in_checkpoint() -> bool:
 
 @contextmanager
 def seeded(seed: int, step: int, *, random: bool, outside: bool = False) -> Iterator[None]:
-    """`SeededRandomness` where the model draws at all; it costs every operation a visit to Python.
+    """Applies `SeededRandomness` if the model is `random`: it costs every operation a Python dispatch.
 
-    outside: whether its code draws from Python's or NumPy's generators too, which are then seeded for this step.
+    outside: whether its code draws from Python's or NumPy's generators, which are then seeded for this step.
     """
     elsewhere = PythonRandomness(mix(seed, step, 0)) if outside else nullcontext()
     with elsewhere, SeededRandomness(seed, step) if random else nullcontext():
@@ -72,9 +72,9 @@ def seeded(seed: int, step: int, *, random: bool, outside: bool = False) -> Iter
 
 
 class PythonRandomness:
-    """Within it, Python's and NumPy's global generators begin from a seed; afterwards they are as they were.
+    """Context that seeds Python's and NumPy's global generators, and restores them on exit.
 
-    One thread at a time: there is one of each for all. `drew` says, afterwards, whether either was drawn from.
+    One thread at a time, since they are process-global. `drew` says, on exit, whether either was drawn from.
     """
 
     def __init__(self, seed: int) -> None:
@@ -96,18 +96,18 @@ class PythonRandomness:
 
 
 class DrawsLate(Exception):  # noqa: N818 - not an error: the run begins again, seeded
-    """A run drew random numbers, though nothing did before training."""
+    """Raised when a run draws random numbers, though nothing drew any before training."""
 
 
 class Undrawn:
-    """Watches that nobody draws from the global generators: those of torch, of Python and of NumPy."""
+    """Detects draws from the global generators of torch, Python and NumPy."""
 
     def __init__(self) -> None:
-        with GENERATOR:  # whoever holds it puts them back
+        with GENERATOR:  # its holders restore the generators before they release it
             self._torch, self._others = torch.default_generator.get_state(), _others()
 
     def drawn(self, *, quickly: bool) -> bool:
-        """Whether somebody did, since; quickly: from torch's alone. They are put back then."""
+        """Whether a generator was drawn from since construction; if so, restores all. quickly: check torch's only."""
         if torch.equal(torch.default_generator.get_state(), self._torch) and (quickly or _others() == self._others):
             return False
         with GENERATOR:
@@ -124,10 +124,10 @@ def _others() -> tuple[Any, Any]:
 
 
 class Drawn:
-    """Contexts, one after the other, that each begin all random numbers anew; which of them were drawn in any.
+    """Reusable context that seeds all generators on each entry and records which were drawn from in any use.
 
-    here: torch's. outside: Python's or NumPy's. recomputed: whether any in a block that is computed again. reseeded:
-    whether somebody seeded torch's generator.
+    here: torch's. outside: Python's or NumPy's. recomputed: any in a recomputed block (activation checkpointing).
+    reseeded: whether the code seeded torch's generator.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Why a model has to be called at every step, and what the record says of it, in words."""
+"""Reasons why a model must be called at every step (the plain loop), and notes for the record, as sentences."""
 
 import math
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ FROZEN_MODE = (
     " train() where they are to stay in it."
 )
 CHANGING = "which parameters the loss depends on changes from batch to batch"
-SAME = 1e-4  # relative: losses of equal weights, batches and seeds differ by rounding at most
+SAME = 1e-4  # relative tolerance: losses of equal weights, batches and seeds differ by rounding only
 
 
 def of_state(name: str) -> str:
-    """The reason where a value of this name changes as the model is called."""
+    """Reason: the value of this name changes when the model is called."""
     return f"its code keeps state between calls ({name} changes), which a traced program would freeze"
 
 
 def of_unseen(name: str) -> str:
-    """The note where more is behind this name than is looked at."""
+    """Note: the fingerprint of this name is incomplete (a limit of the walk was reached)."""
     return (
         f"More is behind {name} than is looked at: where the model's code changes it late in training, a population"
         " does not see that (execution='loop' does)."
@@ -30,7 +30,7 @@ def of_unseen(name: str) -> str:
 
 
 def of_together(samples: int) -> str:
-    """The note where a model's answer to a sample depends on the others that it is evaluated with."""
+    """Note: the output for a sample depends on the other samples of its evaluation batch."""
     return (
         "What the model answers depends on the samples that it gets at once: it is evaluated on up to"
         f" {samples:,} at a time."
@@ -38,27 +38,27 @@ def of_together(samples: int) -> str:
 
 
 def of_reference(name: str) -> str:
-    """The reason where an attribute of this name leads to a parameter."""
+    """Reason: the attribute of this name references a parameter."""
     return f"its attribute {name} leads to a parameter, which a traced program would take for a constant"
 
 
 def of_evaluation(name: str) -> str:
-    """The reason where evaluation changes a buffer of this name."""
+    """Reason: evaluation changes the buffer of this name."""
     return f"its buffer {name} changes as it is evaluated, which a population's evaluation would not keep"
 
 
 def of_seed(name: str) -> str:
-    """The reason where an attribute of a new model of another seed is another."""
+    """Reason: the attribute of this name differs between new models of different seeds."""
     return f"its attribute {name} differs from seed to seed, and a traced program has it of one"
 
 
 def shared(name: str) -> str:
-    """The name, where what changes is not the model's own, so that all runs change it; else empty."""
+    """The name, if the state behind it is not the model's own but shared by all runs; else empty."""
     return name if name.startswith(("the loss", "the metric", "class ")) else ""
 
 
 def of_losses(losses: Sequence[float]) -> str:
-    """The reason where these losses of equal weights, one batch and one seed differ."""
+    """Reason: these losses of equal weights, one batch and one seed differ; empty if they agree or are not finite."""
     first, *others = losses
     if all(math.isclose(first, x, rel_tol=SAME) or not math.isfinite(first + x) for x in others):
         return ""
@@ -73,7 +73,7 @@ IRREPRODUCIBLE = (
 
 
 def of_shared(name: str) -> str:
-    """The note where all runs change what this name stands for."""
+    """Note: all runs change the shared state of this name."""
     return (
         f"Runs share state that they change ({name}), so each depends on those before it and cannot be repeated alone:"
         " keep it in the model."

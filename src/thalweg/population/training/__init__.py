@@ -1,1 +1,1 @@
-"""Many runs trained: vectorized, captured or by the plain loop."""
+"""Training of many runs: vectorized, captured as CUDA graphs, or by the plain loop."""

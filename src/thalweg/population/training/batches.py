@@ -1,4 +1,4 @@
-"""The order of samples: a function of the seed and the epoch alone."""
+"""The order of samples: a function of seed and epoch only."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ Batch = tuple[tuple[Tensor, ...], Tensor]
 
 
 class Order:
-    """The batches of some seeds, one by one: every epoch a new permutation, its short last batch kept or left out."""
+    """The batches of some seeds, one by one: a new permutation per epoch; `drop_last` drops a short last one."""
 
     def __init__(self, seeds: list[int], samples: int, batch_size: int, *, drop_last: bool = False) -> None:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -28,12 +28,12 @@ class Order:
         return index
 
     def state(self) -> Snapshot:
-        """The epoch begun, how far it is, and what draws the next."""
+        """The current epoch's permutations, the position in them, and the generators' states."""
         generators = {f"generator/{i}": g.get_state() for i, g in enumerate(self._generators)}
         return Snapshot({"epoch": self._epoch, **generators} if self._epoch.numel() else {}, {"start": self._start})
 
     def restore(self, state: Snapshot) -> None:
-        """Goes on from a `state`."""
+        """Continues from a `state`."""
         self._start = state.facts["start"]
         if state.tensors:
             self._epoch = state.tensors["epoch"]

@@ -1,4 +1,4 @@
-"""Training that stopped between two steps, on disk: what it takes to go on bit for bit."""
+"""Checkpoints of training between two steps, on disk; resumed runs are bit-identical."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpoint:
-    """Where the training of some members is kept while it goes on, and how often.
+    """The checkpoint file of some members in training.
 
-    path: a file of its own; `None` where nothing is kept. every: seconds between two, above 0.
+    path: a file for these members only; `None` saves nothing. every: seconds between two saves, above 0.
     """
 
     def __init__(self, path: Path | None = None, every: float = 60.0, members: Sequence[Member] = ()) -> None:
@@ -32,15 +32,15 @@ class Checkpoint:
 
     @property
     def kept(self) -> bool:
-        """Whether anything is kept."""
+        """Whether checkpoints are saved."""
         return self._path is not None
 
     def due(self) -> bool:
-        """Whether the last one is old enough."""
+        """Whether the last save was at least `every` seconds ago."""
         return self._path is not None and time.monotonic() - self._last >= self._every
 
     def save(self, state: Snapshot) -> None:
-        """Puts it in place of the one before, at once or not at all. Where that fails, training goes on without."""
+        """Replaces the file atomically. A failure is logged, and training goes on without it."""
         if self._path is None:
             return
         from safetensors import SafetensorError
@@ -55,7 +55,7 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self) -> Snapshot | None:
-        """What was saved last; `None` where nothing was, or it is of other members or another format."""
+        """The last saved state; `None` if there is none, it cannot be read, or members or format differ."""
         if self._path is None or not self._path.exists():
             return None
         from safetensors import SafetensorError, safe_open
@@ -71,21 +71,21 @@ class Checkpoint:
         return Snapshot(tensors, facts) if same else None
 
     def discard(self) -> None:
-        """Removes it, once what it led to is kept elsewhere."""
+        """Deletes the file, once the results are stored elsewhere."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of a stage. folder: where they lie; `None` for none. first: the place of its first run."""
+    """The checkpoints of a stage. folder: their directory; `None` for none. first: index of the stage's first run."""
 
     folder: Path | None = None
     every: float = 60.0
     first: int = 0
 
     def of(self, part: Iterable[int], members: Sequence[Member]) -> Checkpoint:
-        """That of the members at these places of the stage."""
+        """The checkpoint of the members at these indices of the stage."""
         if self.folder is None:
             return Checkpoint()
         places = ",".join(str(self.first + i) for i in sorted(part))
@@ -114,5 +114,5 @@ def _write(path: Path, state: Snapshot, whose: str) -> None:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """On the CPU, in memory of its own and in order, as the format wants it."""
+    """A contiguous copy on the CPU, as safetensors requires."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

@@ -1,4 +1,4 @@
-"""A step of an optimizer that evaluates the batch itself, through a closure, as L-BFGS does."""
+"""Steps of optimizers that evaluate the batch themselves through a closure, as L-BFGS does."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from thalweg.population.updates.clipping import clipped
 
 
 def step_by_closure(optimizer: torch.optim.Optimizer, evaluate: Callable[[], float]) -> float:
-    """Returns the loss of the first evaluation. `evaluate` gives the parameters their gradients each time."""
+    """Steps once; returns the loss of the first evaluation. `evaluate` sets the parameters' gradients each time."""
     losses: list[float] = []
 
     def closure() -> Tensor:
@@ -24,7 +24,7 @@ def step_by_closure(optimizer: torch.optim.Optimizer, evaluate: Callable[[], flo
 
 
 def give(job: Job, model: nn.Module, gradients: Mapping[str, Tensor]) -> None:
-    """Gives the trained parameters these gradients, clipped as the job asks, and the others none."""
+    """Sets the gradients of the trained parameters, clipped to `job.clip_norm`; the others' are `None`."""
     stacked = {name: g[None] for name, g in gradients.items() if name in job.trained}
     if job.clip_norm is not None:
         stacked = clipped(stacked, job.clip_norm)

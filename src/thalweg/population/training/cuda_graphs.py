@@ -1,7 +1,7 @@
-"""Training steps on a GPU that the CPU does not wait for: the second of a shape is recorded as a graph, and repeated.
+"""Asynchronous training steps on a GPU: the second step of a batch shape is captured as a CUDA graph and replayed.
 
-A step is then one launch, however many members and operations it has. Losses, and who diverged, stay on the device
-until they are asked for.
+A step is then one launch, whatever the number of members and operations. Losses and divergence stay on the device
+until they are read.
 """
 
 import logging
@@ -30,14 +30,14 @@ from thalweg.population.updates.updates import PopulationUpdates
 logger = logging.getLogger(__name__)
 
 RECORD = ("cuda",)
-"""Devices whose kernels can be recorded. Elsewhere they are launched one by one, but not waited for either."""
+"""Device types with graph capture. On others kernels are launched one by one, also without synchronization."""
 
 
 @dataclass
 class _Shape:
-    """Steps of batches of one shape. index: the samples of the next. like: the gradients of the first.
+    """Steps of one batch shape. index: the samples of the next step. like: the gradients of the first.
 
-    kept: what the recorded step needs, and nobody else holds.
+    kept: objects that the captured graph uses and nothing else references.
     """
 
     index: Tensor
@@ -66,11 +66,11 @@ class CapturedSteps:
 
     @property
     def reason(self) -> str:
-        """Why no step is recorded, if so."""
+        """Why no step is captured; empty if there is no obstacle."""
         return self._program.unrecorded
 
     def begin(self, first: int, steps: int, active: NDArray[np.bool_]) -> None:
-        """Steps `first`, …, `first + steps - 1` come, of the members that are active."""
+        """Prepares steps `first`, …, `first + steps - 1` of the active members, bool `[members]`."""
         self._first, self._samples, self._noted = first, [], 0
         self._place.zero_()
         self._t.fill_(first)
@@ -78,7 +78,7 @@ class CapturedSteps:
         self._following.begin(first, steps)
 
     def step(self, index: Tensor) -> None:
-        """The next step, with the samples at `index`, `[batch]` or `[members, batch]`."""
+        """Launches the next step on the samples at `index`, `[batch]` or `[members, batch]`."""
         shape = self._shapes.get(index.shape)
         self._samples.append(index.shape[-1])
         if shape is None:  # traces and compiles
@@ -92,7 +92,7 @@ class CapturedSteps:
         shape.repeat()
 
     def notes(self) -> list[tuple[int, NDArray[np.float64], int]]:
-        """(step, losses `[members]`, samples) of the steps since they began, or since this was asked."""
+        """Returns (step, losses `[members]`, samples) of each step since `begin` or the last call; synchronizes."""
         begin, end = self._noted, len(self._samples)
         losses = self._losses[begin:end].cpu().numpy()
         self._following.settle()
@@ -100,7 +100,7 @@ class CapturedSteps:
         return [(self._first + i, losses[i - begin], self._samples[i]) for i in range(begin, end)]
 
     def _carry_out(self, index: Tensor) -> Mapping[str, Gradient]:
-        """One step, by what is on the device; returns the gradients."""
+        """Runs one step with device values only; returns the gradients."""
         batch = batch_at(self._job.workload.train, index)
         made, losses, buffers = self._program(self._stack, batch, self._seeds, 0)
         gradients = within(made, self._job.clip_norm, self._stack.parameters)
@@ -114,7 +114,7 @@ class CapturedSteps:
         return gradients
 
     def _record(self, shape: _Shape) -> Callable[[], object]:
-        """What carries out a step of this shape; recorded where that can be."""
+        """A callable that runs a step of this shape; a captured graph where possible."""
         if self._job.device.type in RECORD and not self.reason:
             own = self._following.own(shape.like)
             try:
@@ -125,22 +125,22 @@ class CapturedSteps:
             except RuntimeError as error:
                 if exhausted(error):
                     raise
-                why = first_line(error.__context__ or error)  # at the end of a recording, torch says that it failed
+                why = first_line(error.__context__ or error)  # torch's last error only says that capture failed
                 self._program.unrecorded = f"its steps are launched one by one: {why}"
                 logger.warning("A training step cannot be recorded as a CUDA graph: %s", why)
             finally:
-                self._following.own(shape.like)  # for whoever comes next
+                self._following.own(shape.like)  # new passes for later steps: the graph owns these
         return lambda: self._carry_out(shape.index)
 
 
 def record(step: Callable[[], object], device: torch.device) -> Callable[[], object]:
-    """What repeats, in one launch, the kernels that the step launches; recording them carries none out."""
+    """Captures the step as a CUDA graph and returns its replay, one launch; capture itself runs no kernel."""
     graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(device)
-    stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own may be another device's
+    stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's default may be on another device
     try:
         with torch.cuda.device(device), torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             step()
     except BaseException:
-        torch.cuda.set_stream(before)  # which torch leaves as it is where a recording fails at its end
+        torch.cuda.set_stream(before)  # torch does not restore it if capture fails at its end
         raise
     return graph.replay

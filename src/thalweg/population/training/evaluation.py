@@ -1,7 +1,7 @@
 """Losses and metrics of members on a split, in evaluation mode.
 
-The model sees the same chunks of samples however many runs are evaluated at once: one whose answers depend on the
-whole batch would else be measured otherwise. Members are what is cut where memory asks for it.
+Chunks of samples do not depend on how many runs are evaluated at once, as outputs may depend on the whole batch. To
+save memory, members are split instead.
 """
 
 import math
@@ -21,24 +21,24 @@ from thalweg.population.training.job import Job
 from thalweg.population.training.pieces import Sums, measured, piecewise
 from thalweg.workloads.workload import Split
 
-CHUNK, CHUNK_ON_GPU = 256, 1024  # samples in one forward pass, at most
-CHUNK_ELEMENTS, LEAST = 1 << 20, 16  # numbers of all inputs in one, and samples that it has all the same
-SAMPLES_AT_ONCE = 4096  # samples × members in one forward pass: more leave the caches
-SAMPLES_ON_GPU = 1 << 18  # the same where there are hardly any
-MADE_OF_OUTPUTS = 5  # tensors of the outputs' size that are held: they, in pieces and joined, and what a loss makes
-ALIKE = 1e-2  # by which a member's metric and loss may differ together and alone, by rounding
-OUTPUTS, OUTPUTS_ON_GPU = 8 << 20, 1 << 30  # bytes of outputs that are held at once, of more than one member
+CHUNK, CHUNK_ON_GPU = 256, 1024  # samples per forward pass, at most
+CHUNK_ELEMENTS, LEAST = 1 << 20, 16  # input elements per forward pass, at most; samples, at least
+SAMPLES_AT_ONCE = 4096  # samples × members per forward pass: more exceed the caches
+SAMPLES_ON_GPU = 1 << 18  # the same on a GPU, which hardly depends on caches
+MADE_OF_OUTPUTS = 5  # tensors of the outputs' size held at once: chunks, their concatenation, temporaries of the loss
+ALIKE = 1e-2  # tolerance, relative and absolute, between vectorized and single evaluation of a member: rounding
+OUTPUTS, OUTPUTS_ON_GPU = 8 << 20, 1 << 30  # bytes of outputs held at once, if of more than one member
 
 
 class Unjoinable(Exception):  # noqa: N818 - not an error: the split is evaluated in one pass then
-    """Outputs of parts of a split that do not make one of the whole."""
+    """Outputs of chunks that cannot be concatenated into those of the split."""
 
 
 class Evaluator:
-    """Evaluates stacks of one model, or the model itself. One thread uses it at a time.
+    """Evaluates stacks of one model, or the model itself. Not thread-safe.
 
-    live: whether the model is the one that is trained, and is put back into training mode. Otherwise its own tensors
-    and mode are of no account.
+    live: whether the model is the one in training, which is put back into training mode. Otherwise its own tensors and
+    mode do not matter.
     """
 
     def __init__(self, job: Job, model: nn.Module, *, live: bool = False) -> None:
@@ -56,7 +56,7 @@ class Evaluator:
     def together(
         self, stack: Stack, split: Split, seeds: Sequence[int], step: int, *, loss: bool = False
     ) -> tuple[list[float], list[float]]:
-        """(metric of each member, loss of each member if asked for) over the whole split."""
+        """Returns (metrics, losses if `loss`), one per member, over the whole split; vectorized where possible."""
         tensors = {**stack.parameters, **stack.buffers}
         if not self._one_by_one:
             try:
@@ -68,7 +68,7 @@ class Evaluator:
                 if exhausted(error) and self._members_at_once(split) > 1:
                     self._at_once, self._outputs = self._at_once // 8, self._outputs // 8
                     return self.together(stack, split, seeds, step, loss=loss)
-                self._one_by_one = True  # random, or without a batching rule, in evaluation only; or wrong, as it says
+                self._one_by_one = True  # random or without a vmap rule in evaluation; a user's error is raised below
         each = [
             self.alone({name: t[m].contiguous() for name, t in tensors.items()}, split, seed, step, loss=loss)
             for m, seed in enumerate(seeds)
@@ -78,8 +78,8 @@ class Evaluator:
     def _agrees(
         self, tensors: Mapping[str, Tensor], split: Split, seed: int, step: int, found: tuple[list[float], list[float]]
     ) -> bool:
-        """Whether the first member alone is measured as it was together; asked once of each split."""
-        self._checked[id(split)] = split  # held, so that its id stays its own
+        """Whether single evaluation of the first member agrees with the vectorized one; checked once per split."""
+        self._checked[id(split)] = split  # referenced, so that its id is not reused
         own = {name: t[0].contiguous() for name, t in tensors.items()}
         metric, loss = self.alone(own, split, seed, step, loss=bool(found[1]))
         ours, theirs = [metric, loss][: 1 + bool(found[1])], [values[0] for values in found if values]
@@ -91,7 +91,7 @@ class Evaluator:
     def alone(
         self, tensors: Mapping[str, Tensor] | None, split: Split, seed: int, step: int, *, loss: bool = False
     ) -> tuple[float, float]:
-        """(metric, loss if asked for, else NaN) of one model with these tensors, or with its own where `None`."""
+        """Returns (metric, loss if `loss`, else NaN) of one model with these tensors; `None`: its own."""
         with torch.no_grad(), seeded(seed, -step, random=self._job.random, outside=self._job.outside):
             self._model.eval()
             try:
@@ -129,7 +129,7 @@ class Evaluator:
         return metrics, losses
 
     def _members_at_once(self, split: Split) -> int:
-        """By the samples that are passed through the model together, and by the outputs that are held meanwhile."""
+        """Members per forward pass, limited by samples × members and by the bytes of outputs held meanwhile."""
         samples = min(self._chunk, len(split))
         held = (samples if self._divides(split) else len(split)) * self._job.output_bytes
         return max(1, min(self._at_once // samples, self._outputs // max(1, held)))
@@ -137,11 +137,11 @@ class Evaluator:
     def _measured(
         self, outputs: Iterator[Any], split: Split, members: int, loss: bool
     ) -> tuple[list[float], list[float]]:
-        """(metrics, losses if asked for) of outputs `[members, chunk, …]`, chunk by chunk."""
+        """Returns (metrics, losses if `loss`) of outputs `[members, chunk, …]`, chunk by chunk."""
         if self._divides(split):
             sums = Sums(self._workload, members, loss=loss)
             for targets in torch.split(split.targets, self._sizes(split)):
-                sums.add(next(outputs), targets)  # nothing holds a piece while the next is made
+                sums.add(next(outputs), targets)  # no reference to a chunk remains while the next is computed
             return sums.metrics, sums.losses
         return measured(self._workload, _join(list(outputs)), split.targets, members, loss=loss)
 
@@ -149,26 +149,26 @@ class Evaluator:
         return self._pieces is not None and self._pieces(split.targets)
 
     def _sizes(self, split: Split) -> list[int]:
-        """Samples of each chunk: none of one sample, which batch norm would refuse, where the split has more."""
+        """Samples of each chunk; no chunk of one sample, which batch norm refuses, if the split has more."""
         sizes = [self._chunk] * (len(split) // self._chunk)
         rest = len(split) % self._chunk
         return [*sizes[:-1], sizes[-1] + 1] if rest == 1 and sizes else [*sizes, *([rest] if rest else [])]
 
     def _chunks(self, split: Split) -> Iterator[tuple[Tensor, ...]]:
-        """Copies: a model may write into its inputs."""
+        """Yields cloned inputs: a model may write into them."""
         for xs in zip(*(torch.split(x, self._sizes(split)) for x in split.inputs), strict=True):
             yield tuple(x.clone() for x in xs)
 
 
 def evaluation_bytes(job: Job, members: int) -> int:
-    """Bytes that one worker holds while it evaluates so many: outputs, of at least one member at once, and what loss
-    and metric make of them."""
+    """Bytes that one worker holds while it evaluates `members`: outputs of at least one member at once, and temporaries
+    of loss and metric."""
     one, most = outputs_of_one(job), OUTPUTS_ON_GPU if on_gpu(job.device) else OUTPUTS
     return MADE_OF_OUTPUTS * max(one, min(members * one, most))
 
 
 def outputs_of_one(job: Job) -> int:
-    """Bytes of the outputs of one member that have to be there at once: of a chunk, or of a whole split."""
+    """Bytes of one member's outputs held at once: of a chunk, or of a whole split if it is not `piecewise`."""
     able = piecewise(job.workload)
     splits = [s for s in (job.workload.train, job.workload.validation, job.workload.test) if s is not None]
     samples = (min(chunk_size(job), len(s)) if able and able(s.targets) else len(s) for s in splits)
@@ -176,7 +176,7 @@ def outputs_of_one(job: Job) -> int:
 
 
 def chunk_size(job: Job) -> int:
-    """Samples in one forward pass of evaluation, by the data alone; all, where outputs are not by samples."""
+    """Samples per forward pass of evaluation, whatever the number of members; all if outputs are not `[samples, …]`."""
     if job.whole_outputs:
         return max(len(s) for s in (job.workload.train, job.workload.validation, job.workload.test) if s is not None)
     most, elements = (CHUNK_ON_GPU, CHUNK_ELEMENTS << 4) if on_gpu(job.device) else (CHUNK, CHUNK_ELEMENTS)
@@ -185,7 +185,7 @@ def chunk_size(job: Job) -> int:
 
 
 def output_bytes(outputs: Any, samples: int) -> int:
-    """Of what a model returned for so many samples, the bytes of one."""
+    """Bytes per sample of a model's outputs for `samples` samples."""
     tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
     return sum(t.numel() * t.element_size() for t in tensors) // max(1, samples)
 
@@ -202,7 +202,7 @@ def _join(parts: list[Any]) -> Any:
             return torch.cat(pieces, 1)
         if any(piece is not pieces[0] and repr(piece) != repr(pieces[0]) for piece in pieces):
             raise Unjoinable
-        if not isinstance(pieces[0], bool | int | float | str | None):  # that of one piece says nothing of the others
+        if not isinstance(pieces[0], bool | int | float | str | None):  # it may hold for this chunk only
             raise Unjoinable
         return pieces[0]
 

@@ -1,4 +1,4 @@
-"""What is noted of members while they train, and which of them still do."""
+"""Curves of members in training, and which of them have diverged."""
 
 from dataclasses import astuple
 
@@ -10,12 +10,12 @@ from thalweg.population.updates.snapshot import Snapshot
 from thalweg.records.types import Measurement
 
 Floats = NDArray[np.float64]
-LISTS = ("initial_loss", "diverged_at", "test", "best_test")  # of one value a member
+LISTS = ("initial_loss", "diverged_at", "test", "best_test")  # one value per member
 UNKNOWN = Start(None, 0.0)
 
 
 class History:
-    """Curves of `members` runs. `active` says which have not diverged; the others are noted no further."""
+    """Curves of `members` runs. `active`, bool `[members]`: not diverged; diverged runs are recorded no further."""
 
     def __init__(self, members: int, *, higher_is_better: bool) -> None:
         self.active = np.ones(members, np.bool_)
@@ -30,7 +30,7 @@ class History:
         self._sum, self._samples = np.zeros(members), 0
 
     def batch(self, step: int, losses: Floats, samples: int) -> None:
-        """Notes the losses `[members]` of a batch, before its update. A loss that is not finite ends its run."""
+        """Records the losses `[members]` of a batch, before its update. A non-finite loss ends its run."""
         if step == 1:
             self.initial_loss = [float(x) if np.isfinite(x) else None for x in losses]
         finite = np.isfinite(losses)
@@ -40,13 +40,13 @@ class History:
         self._samples += samples
 
     def end(self, members: NDArray[np.bool_], step: int) -> None:
-        """These members diverged at this step, unless they had before."""
+        """Marks these members as diverged at `step`, unless they had before."""
         for m in np.flatnonzero(members & self.active):
             self.diverged_at[m] = step
         self.active &= ~members
 
     def measure(self, step: int, validation_metric: Floats, validation_loss: Floats) -> NDArray[np.bool_]:
-        """Notes a measurement after `step`; says which members' validation metric is their best so far."""
+        """Records a measurement after `step`; returns which members' validation metric is their best so far."""
         train = self._sum / max(self._samples, 1)
         for m in np.flatnonzero(self.active):
             values = float(train[m]), _finite(validation_loss[m]), _finite(validation_metric[m])
@@ -58,7 +58,7 @@ class History:
         return improved
 
     def state(self) -> Snapshot:
-        """All that was noted; floats come back from JSON as they were."""
+        """Everything recorded; floats survive JSON exactly."""
         facts = {name: getattr(self, name) for name in LISTS} | {
             "starts": [astuple(start) for start in self.starts],
             "measured": [[astuple(m) for m in of] for of in self.measured],
@@ -70,7 +70,7 @@ class History:
         return Snapshot({}, facts)
 
     def restore(self, state: Snapshot) -> None:
-        """Goes on from a `state`."""
+        """Continues from a `state`."""
         facts = state.facts
         for name in LISTS:
             setattr(self, name, facts[name])
@@ -80,7 +80,7 @@ class History:
         self._best, self._sum, self._samples = np.array(facts["best"]), np.array(facts["sum"]), facts["samples"]
 
     def tested(self, metric: Floats, improved: NDArray[np.bool_]) -> None:
-        """Notes the test metric of this measurement: as the last, and as the best where it is the best."""
+        """Records the test metric of this measurement as `test`, and as `best_test` where `improved`."""
         for m in np.flatnonzero(self.active):
             self.test[m] = _finite(metric[m])
             if improved[m]:

@@ -1,4 +1,4 @@
-"""What every run of a study shares."""
+"""Settings and facts that every run of a workload shares."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,29 +8,30 @@ import torch
 
 from thalweg.workloads.workload import Workload
 
-LARGE, LARGE_BYTES = 3e9, 64 << 20  # of a step's operations and of a model, beyond which runs have nothing to share
+LARGE, LARGE_BYTES = 3e9, 64 << 20  # operations of a step and bytes of a model beyond which runs have nothing to share
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to train members on.
+    """Workload, device, options and findings of `inspect`.
 
-    trained: names of the parameters that the loss of a batch reaches, as a population trains them; the loop trains all
-    that require a gradient, each at the steps that reach it. test: whether the test split is evaluated. keep_weights:
-    whether the final parameters and buffers are returned. clip_norm: what the norm of all gradients together may be
-    before the update. random: whether the model draws random numbers, in training or evaluation; outside: whether it
-    draws any from Python's or NumPy's generators.
+    trained: names of the parameters that the loss of a batch depends on, which a population trains; the loop trains
+    all that require a gradient, each at the steps whose loss depends on it. test: whether the test split is evaluated.
+    keep_weights: whether the final parameters and buffers are returned. clip_norm: maximum global norm of the
+    gradients. random: whether the model draws random numbers, in training or evaluation; outside: whether it draws any
+    from Python's or NumPy's generators.
 
-    only_loop: why the model has to be called at every step; empty where it may be traced. shared_state: what all runs
-    change that lies outside of the model. asks_for_parameters: whether the user's code does so in a step.
-    whole_outputs: whether the model returns anything but tensors `[samples, …]`, so that outputs of parts of a split
-    cannot be joined. notes: sentences on the model for the record.
+    only_loop: why the model must be called at every step; empty if it may be traced. shared_state: name of state
+    outside of the model that all runs change. asks_for_parameters: whether the user's code reads parameters itself in
+    a step. whole_outputs: whether the model returns anything but tensors `[samples, …]`, so that outputs of chunks
+    cannot be concatenated. notes: sentences on the model for the record.
 
-    operations: of one step's products and convolutions. model_bytes: of parameters and buffers. activation_bytes: of
-    what a step of the loop makes on its way forward. output_bytes: of what the model returns for one sample.
+    operations: additions and multiplications of one step's matrix products and convolutions. model_bytes: of
+    parameters and buffers. activation_bytes: of tensors made in the loop's forward pass. output_bytes: of the outputs
+    for one sample.
 
-    built: fingerprints of the first seed's model, as it was built, which those of other seeds must have.
-    starts: seed → where its training starts, once that is measured.
+    built: fingerprints of the first seed's newly built model, which models of other seeds must share.
+    starts: seed → its `Start`, once measured.
     """
 
     workload: Workload
@@ -55,7 +56,7 @@ class Job:
 
     @property
     def large(self) -> str:
-        """Why a population has nothing to gain on a CPU, where the arithmetic of one run is all that counts."""
+        """Why a population gains nothing on a CPU, where a large model's arithmetic dominates; empty if it may."""
         if self.device.type != "cpu":
             return ""
         if self.operations > LARGE:

@@ -1,6 +1,6 @@
-"""The live model beside a population through its first epoch: whether the traced program still does what it does.
+"""Comparison of the traced program with the user's live model during a population's first epoch.
 
-Python state that changes late, and lies where no fingerprint reaches, shows here and nowhere earlier.
+Python state that changes late, and that no fingerprint reaches, is detected here and nowhere earlier.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from thalweg.population.training.loop import gradients_of
 from thalweg.population.training.verification import Expected, close, difference
 
 DISTANCES = (1, 2, 3, 10, 100)
-"""Calls at which gradients and buffers are compared, too; so are they at the last. Losses are at every call."""
+"""Calls at which gradients and buffers are compared as well, as at the last call. Losses are compared at every call."""
 
-SHARE = 0.05  # of the population's steps that are called for the whole first epoch
-FEWEST = 100  # steps that are called where that is too much
+SHARE = 0.05  # of the population's member steps: the whole first epoch is compared if it is no more
+FEWEST = 100  # steps to compare if it is more
 
 
 class LiveModel:
-    """One member's model, called with every batch of it. Raises `Disagreement` where the program does otherwise."""
+    """The model of one member, called with each of its batches. Raises `Disagreement` if the program differs."""
 
     def __init__(self, job: Job, program: GradientProgram, seed: int, members: int) -> None:
         self._job, self._program, self._seed = job, program, seed
@@ -40,18 +40,18 @@ class LiveModel:
 
     @property
     def follows(self) -> bool:
-        """Whether it is still called."""
+        """Whether calls are left."""
         return self._calls < self._last
 
     def call(self, stack: Stack, seeds: Sequence[int], going: Sequence[bool], index: Tensor, step: int) -> bool:
-        """Calls it on the next batch of the first member of its seed that still trains; whether to `compare` it then.
+        """Runs the next batch of the first active member of its seed; returns whether to `compare` afterwards.
 
-        seeds, going: of each member in the stack, and whether it still trains. index: the samples that the members see,
-        `[batch]` or `[members, batch]`.
+        seeds, going: seed of each member in the stack, and whether it is active. index: the members' samples, `[batch]`
+        or `[members, batch]`.
         """
         own = (m for m, (seed, goes) in enumerate(zip(seeds, going, strict=True)) if goes and seed == self._seed)
         self._member = next(own, -1)
-        if self._member < 0:  # it shows nothing any more
+        if self._member < 0:  # no member is left to compare with
             self._last = self._calls
             return False
         self._calls += 1
@@ -66,21 +66,21 @@ class LiveModel:
         return True
 
     def _become(self, stack: Stack) -> None:
-        """Sets it to its member."""
+        """Copies the member's parameters and buffers into the model."""
         with torch.no_grad():
             for name, tensor in state(self._model).items():
                 held = stack.parameters[name] if name in stack.parameters else stack.buffers[name]
                 tensor.copy_(held[self._member])
 
     def _look(self) -> None:
-        """Notes its loss, gradients and buffers, and whether its code has changed what it holds."""
+        """Computes loss, gradients and buffers. Raises `Disagreement` if the model's Python state has changed."""
         self._expected = self._given(self._batch, self._step)
         name = changed(self._before, fingerprints(self._job.workload, self._model))
         if name:
             raise Disagreement(of_state(name))
 
     def compare(self, stack: Stack, made: Made) -> None:
-        """With what the program gives for the same stack."""
+        """Compares with the program's results on the same stack. Raises `Disagreement` if float64 differs too."""
         if self._expected is None:
             agrees = close(made[1][self._member], torch.tensor(self._loss, dtype=torch.float64))
             found = "" if agrees else "the loss"
@@ -102,7 +102,7 @@ class LiveModel:
         return Expected(loss, gradients, state(self._model))
 
     def _differs_in_double(self, stack: Stack) -> bool:
-        """In float32 some unit may lie within rounding of ReLU's kink, where gradients jump."""
+        """Whether they differ in float64 too: float32 may round across ReLU's kink, where gradients jump."""
         floats = [t for t in state(self._model).values() if t.is_floating_point()]
         if any(t.dtype != torch.float32 for t in floats):
             return True
@@ -135,7 +135,7 @@ class LiveModel:
 
 
 def _calls(job: Job, members: int) -> int:
-    """Steps to call it at: the first epoch, or fewer where that would be a large part of the training."""
+    """Number of steps to compare: the first epoch, or `FEWEST` if that is too large a share of the training."""
     epoch, total = job.workload.steps_per_epoch, job.workload.total_steps
     cheap = epoch <= SHARE * total * members
     return min(total, epoch if cheap else min(epoch, FEWEST))

@@ -1,4 +1,4 @@
-"""The parameters of the model that the plain loop trains, whatever its own code does to them in between."""
+"""The parameters of a model in the plain loop, even if its own code replaces their `.data`."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,9 +8,9 @@ from thalweg.execution.overlap import Stretches, bounds, stretch_of
 
 
 class LiveParameters:
-    """A model's floating-point parameters, those that require no gradient yet among them.
+    """A model's floating-point parameters, including those that require no gradient yet.
 
-    stacked: each as `[1, …]`, in the memory that the updates step: the parameter's own while its code leaves it there.
+    stacked: each as `[1, …]`, the memory that updates write: the parameter's own until the model's code replaces it.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -20,12 +20,12 @@ class LiveParameters:
         self.stacked = {name: p.detach()[None] for name, p in self._given.items()}
 
     def chosen(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The gradients `[1, …]` of the parameters that were there at first: an optimizer knows no others."""
+        """The gradients `[1, …]` of the original parameters: an optimizer knows no others."""
         now = dict(self._model.named_parameters())
         return {n: g[None] for n, g in gradients.items() if n in self._given and now[n] is self._given[n]}
 
     def require_known(self, gradients: Iterable[str]) -> None:
-        """That an optimizer which was given those that required a gradient at first knows all that have one now."""
+        """Raises `RuntimeError` if a parameter has a gradient but required none when the optimizer was created."""
         later = next((name for name in gradients if name not in self._trained), None)
         if later:
             raise RuntimeError(
@@ -33,7 +33,7 @@ class LiveParameters:
             )
 
     def fetch(self) -> dict[str, nn.Parameter]:
-        """Those whose `.data` the model's code has replaced, by name, their values put where the updates step."""
+        """Copies parameters whose `.data` the model's code replaced into `stacked`; returns them by name."""
         moved = {name: p for name, p in self._given.items() if not _is_at(p, self.stacked[name])}
         for name, p in moved.items():
             if p.shape != self.stacked[name].shape[1:]:
@@ -45,13 +45,13 @@ class LiveParameters:
         return moved
 
     def put(self, moved: Mapping[str, nn.Parameter]) -> None:
-        """The values after a step, to where the model's code has them."""
+        """Copies the values after a step back into the parameters that `fetch` returned."""
         for name, p in moved.items():
             p.detach().copy_(self.stacked[name][0])
 
 
 def share_memory(model: nn.Module) -> bool:
-    """Whether a parameter lies in the memory of another, or of a buffer: weights that were tied by `.data`."""
+    """Whether a parameter overlaps another or a buffer in memory: weights tied by `.data`."""
     parameters = Stretches(map(stretch_of, model.parameters()))
     buffers = bounds([*map(stretch_of, model.buffers())])
     return parameters.met or bool(parameters.meet(*buffers).any())

@@ -1,4 +1,4 @@
-"""The plain loop: one member, the user's model as it is. What the tensor program is checked by, and its fallback."""
+"""The plain loop: one member with the user's model as it is. Reference and fallback of the tensor program."""
 
 import time
 from contextlib import AbstractContextManager
@@ -35,9 +35,9 @@ from thalweg.recipes.imported import Imported
 def gradients_of(
     job: Job, model: nn.Module, batch: Batch, seed: int, step: int, optimizer: torch.optim.Optimizer | None = None
 ) -> tuple[float, dict[str, Tensor]]:
-    """Loss and gradients of one batch by autograd, dense ones; parameters that the loss does not reach have none.
+    """Loss and dense gradients of one batch by autograd; parameters that the loss does not depend on have none.
 
-    optimizer: another library's, whose own `zero_grad` may keep what it accumulates.
+    optimizer: another library's; its own `zero_grad` may keep accumulated gradients.
     """
     inputs, targets = batch
     if optimizer is None:
@@ -59,8 +59,8 @@ def _dense(gradient: Tensor) -> Tensor:
 def train_by_loop(job: Job, member: Member, watch: TrainingControl, reason: str) -> Trained:
     """Trains one member by the plain loop; `reason` says why, for the record.
 
-    What the model, the loss, the metric or another library's optimizer raises ends this run and no other. One that
-    draws random numbers, though nothing did before training, begins again with these seeded.
+    An exception of the model, the loss, the metric or another library's optimizer ends this run only. A run that draws
+    random numbers, though none were drawn before training, restarts with these seeded.
     """
     with torch.no_grad():
         run = _Loop(job, member, watch)
@@ -111,7 +111,7 @@ class _Loop:
             self.shown += 1
 
     def train_between(self, start: int, end: int) -> None:
-        """The steps after `start` to `end`, the first of which may be behind already."""
+        """Trains steps `start + 1` to `end`; after a checkpoint, those that are left."""
         if isinstance(self._optimizer, PartialUpdates):
             self._optimizer.plan(start + 1, end - start)
         while self._step < end:
@@ -125,7 +125,7 @@ class _Loop:
         self.curves.end(np.array([broken]), self._step)
 
     def _require_undrawn(self, *, quickly: bool) -> None:
-        """Raises `DrawsLate` where somebody drew from a global generator that this run does not seed."""
+        """Raises `DrawsLate` if a global generator that this run does not seed was used; `quickly`: torch's only."""
         if self._undrawn is not None and self._undrawn.drawn(quickly=quickly):
             raise DrawsLate
 
@@ -154,12 +154,12 @@ class _Loop:
             self._optimizer.step()
 
     def _seeded_step(self) -> AbstractContextManager[None]:
-        """What an optimizer draws in a step goes on where no call of the model does."""
+        """Seeds random numbers of an optimizer's step from a stream that no call of the model uses."""
         seed = mix(self._member.seed, self._step, 0)
         return seeded(seed, self._step, random=self._job.random, outside=self._job.outside)
 
     def _train_by_closure(self, batch: Batch) -> None:
-        """Every evaluation is of the same batch, with the same dropout."""
+        """Evaluates the same batch with the same dropout at every call of the closure."""
         assert not isinstance(self._optimizer, PartialUpdates)
 
         def evaluate() -> float:
@@ -179,7 +179,7 @@ class _Loop:
             self.curves.tested(np.array([self._evaluator.alone(tensors, workload.test, seed, self._step)[0]]), improved)
 
     def _state(self) -> Snapshot | None:
-        """All that the run is; `None` where some of it lies where this cannot see it."""
+        """Full state of the run; `None` if some of it is out of a checkpoint's reach."""
         optimizer = self._optimizer
         updates = optimizer.state() if isinstance(optimizer, PartialUpdates) else packed(optimizer)
         if updates is None or changed(self._before, fingerprints(self._job.workload, self._model)):
@@ -191,7 +191,7 @@ class _Loop:
         return joined(parts, step=self._step, seconds=self._spent())
 
     def restore(self, saved: Snapshot | None) -> None:
-        """Goes on from where a checkpoint was taken; `None` to begin."""
+        """Continues from a checkpoint; `None` starts anew."""
         if saved is None:
             return
         self._step, self._seconds = saved.facts["step"], saved.facts["seconds"]
@@ -204,7 +204,7 @@ class _Loop:
             unpack(self._optimizer, saved.part("updates"))
 
     def _spent(self) -> float:
-        """Seconds of training, those before a checkpoint counted."""
+        """Seconds of training, including those before a checkpoint."""
         return self._seconds + time.perf_counter() - self._began
 
     def outcome(self, execution: str, failure: str) -> Trained:
@@ -234,7 +234,7 @@ class _Loop:
         return 2 * own + sum(x.numel() * x.element_size() for x in held)
 
     def _averaged(self) -> dict[str, Tensor] | None:
-        """The model's tensors with averaged weights in them; `None` where its own are what it is evaluated by."""
+        """The model's tensors with averaged weights; `None` if it is evaluated with its own."""
         averages = isinstance(self._optimizer, PartialUpdates) and self._optimizer.averages
         return self._evaluated() if averages else None
 
@@ -247,7 +247,7 @@ class _Loop:
 
 
 def _shapes(model: nn.Module) -> list[tuple[str, Any]]:
-    """What of a model's tensors a checkpoint does not hold: which there are, their shapes, and which are trained."""
+    """Names, shapes and `requires_grad` of a model's tensors, which a checkpoint does not hold."""
     named = [*model.named_parameters(), *model.named_buffers()]
     return [(name, (tensor.shape, tensor.requires_grad)) for name, tensor in named]
 

@@ -1,4 +1,4 @@
-"""Loss and metric of outputs: of all at once, or as sums over pieces where both are means over samples."""
+"""Loss and metric of outputs: all at once, or accumulated over chunks where both are means over samples."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +18,7 @@ from thalweg.workloads.metrics import Metric, mae, mse
 from thalweg.workloads.workload import Workload
 
 MEANS = (mse, mae)
-"""Metrics that are means over samples; accuracy is one where no label is passed over."""
+"""Metrics that are means over samples; accuracy is one if no label is ignored."""
 
 LABELLED = (F.cross_entropy, F.nll_loss, nn.CrossEntropyLoss, nn.NLLLoss)
 LOSSES = (
@@ -26,13 +26,13 @@ LOSSES = (
     F.binary_cross_entropy_with_logits, nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss,
     nn.BCEWithLogitsLoss,
 )  # fmt: skip
-"""Losses, or classes of them, that are means over samples as torch makes them."""
+"""torch's losses, functions and classes, that are means over samples by default."""
 
 
 def piecewise(workload: Workload) -> Callable[[Tensor], bool] | None:
-    """Says of targets whether loss and metric over them are means over samples; `None` where they never are.
+    """A predicate of targets: whether loss and metric are means over their samples; `None` if they never are.
 
-    Labels that the loss passes over, and weights of classes, make the mean of a piece count otherwise.
+    Ignored labels and class weights give the mean of a chunk another weight than its number of samples.
     """
     loss: Any = workload.loss
     kind, metric = type(loss) if isinstance(loss, nn.Module) else loss, workload.metric.function
@@ -50,14 +50,14 @@ def _has(targets: Tensor, label: int | None) -> bool:
 
 
 class Sums:
-    """Metrics, and losses if asked for, of some members over pieces of a split."""
+    """Accumulates metrics, and losses if `loss`, of some members over chunks of a split."""
 
     def __init__(self, workload: Workload, members: int, *, loss: bool) -> None:
         self._workload, self._members, self._loss = workload, members, loss
         self._samples, self._sums = 0, [[0.0] * members, [0.0] * members]
 
     def add(self, outputs: Any, targets: Tensor) -> None:
-        """Of outputs `[members, piece, …]`."""
+        """Adds a chunk with outputs `[members, samples, …]`."""
         values = measured(self._workload, outputs, targets, self._members, loss=self._loss)
         self._samples += len(targets)
         for sums, more in zip(self._sums, values, strict=True):
@@ -75,8 +75,8 @@ class Sums:
 def measured(
     workload: Workload, outputs: Any, targets: Tensor, members: int, *, loss: bool
 ) -> tuple[list[float], list[float]]:
-    """(metrics, losses if asked for) of outputs `[members, samples, …]`."""
-    targets = targets.clone()  # the user's code may work on what it is given
+    """Returns (metrics, losses if `loss`) of outputs `[members, samples, …]`."""
+    targets = targets.clone()  # the user's code may modify its arguments in place
     losses: list[float] = []  # before the metric, for the same reason
     if loss and members == 1:
         losses = [float(mean_loss(workload, _member(outputs, 0), targets))]

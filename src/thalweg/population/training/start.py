@@ -1,4 +1,4 @@
-"""Where training begins: the validation loss before the first update, and how much batches differ in it."""
+"""The start of training: validation loss before the first update, and its standard deviation over batches."""
 
 import math
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from thalweg.population.training.evaluation import Evaluator
 from thalweg.population.training.job import Job
 from thalweg.workloads.workload import Split, Workload
 
-BATCHES = 16  # at most, whose losses tell how much they differ
+BATCHES = 16  # at most, for the standard deviation of the loss over batches
 
 
 @dataclass(frozen=True)
 class Start:
     """One seed's start, in evaluation mode.
 
-    loss: over the validation split; `None` where it is not finite, or too little is known to judge by it.
-    spread: standard deviation of the loss of batches from the validation split.
+    loss: over the validation split; `None` if a loss is not finite or cannot be measured on batches.
+    spread: standard deviation of the loss over batches of the validation split.
     """
 
     loss: float | None
@@ -33,7 +33,7 @@ UNKNOWN = Start(None, 0.0)
 
 
 def start_of(job: Job, seed: int) -> Start:
-    """A seed's start, measured once: by a model of its own, so that the one that is trained is called no more often."""
+    """A seed's start, measured once, on a separate model: the trained one gets no additional calls."""
     if seed not in job.starts:
         model = build(job.workload, seed, job.device)
         job.starts[seed] = _measured(job.workload, Evaluator(job, model), state(model), seed)
@@ -42,12 +42,12 @@ def start_of(job: Job, seed: int) -> Start:
 
 
 def _measured(workload: Workload, evaluator: Evaluator, tensors: Mapping[str, Tensor], seed: int) -> Start:
-    """The start of a model with these tensors, which are its initial ones."""
+    """The start of a model with these initial tensors."""
     try:
         whole, *losses = [
             evaluator.alone(tensors, s, seed, 0, loss=True)[1] for s in (workload.validation, *batches(workload))
         ]
-    except Exception:  # a loss may not take as few samples: nothing is judged then
+    except Exception:  # a loss may fail on so few samples: the start is unknown then
         return UNKNOWN
     if len(losses) < 2 or not all(map(math.isfinite, (whole, *losses))):
         return UNKNOWN
@@ -55,7 +55,7 @@ def _measured(workload: Workload, evaluator: Evaluator, tensors: Mapping[str, Te
 
 
 def batches(workload: Workload) -> list[Split]:
-    """Up to `BATCHES` of the validation split, of one size, spread over all of it whatever its order."""
+    """Up to `BATCHES` batches of one size, each strided over the whole validation split, which may be sorted."""
     split, size = workload.validation, _size(workload)
     stride = len(split) // size
     indices = [torch.arange(i, size * stride, stride) for i in range(min(BATCHES, stride))]
@@ -63,10 +63,10 @@ def batches(workload: Workload) -> list[Split]:
 
 
 def _size(workload: Workload) -> int:
-    """Samples of such a batch: half of the split where it holds fewer than two whole ones."""
+    """Samples per such batch: half of the split if it holds fewer than two full batches."""
     return max(1, min(workload.batch_size, len(workload.validation) // 2))
 
 
 def _shrinkage(workload: Workload) -> float:
-    """From the spread of batches of that size to the spread of whole ones."""
+    """Factor from the standard deviation over batches of `_size` to that over full ones."""
     return math.sqrt(_size(workload) / workload.batch_size)

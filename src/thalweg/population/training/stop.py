@@ -1,4 +1,4 @@
-"""How training reports to its caller, and is told to stop."""
+"""Progress reports, checkpoints and cancellation of training."""
 
 import threading
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from thalweg.population.updates.snapshot import Snapshot
 
 
 class StopTraining(Exception):  # noqa: N818 - not an error, like StopIteration
-    """Training was told to stop before its end."""
+    """Training was stopped before its end."""
 
 
 @dataclass(frozen=True)
 class TrainingControl:
-    """How training reports to its caller: `progress(runs)` at each measurement of so many runs, and `stop`.
+    """The caller's side of training: `progress(runs)` is called at each measurement of so many runs; `stop` ends it.
 
-    checkpoint: where these members' training is kept. live: whether a population has its live model called beside it.
+    checkpoint: that of these members. live: whether a population is compared with its live model in the first epoch.
     """
 
     progress: Callable[[int], None]
@@ -25,7 +25,7 @@ class TrainingControl:
     live: bool = True
 
     def check(self, state: Callable[[], Snapshot | None]) -> None:
-        """Between two steps: keeps the state where it is time to, and raises `StopTraining` where told to stop."""
+        """Call between two steps: saves a checkpoint if due or at `stop`; raises `StopTraining` at `stop`."""
         stop = self.stop.is_set()
         if self.checkpoint.kept and (stop or self.checkpoint.due()):
             now = state()

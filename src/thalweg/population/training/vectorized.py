@@ -1,4 +1,4 @@
-"""Training members as one tensor program."""
+"""Training of members as one vectorized tensor program."""
 
 import time
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from thalweg.workloads.workload import Split
 def train_vectorized(
     job: Job, members: Sequence[Member], program: GradientProgram, watch: TrainingControl
 ) -> list[Trained]:
-    """Trains members that stand grouped by structure; returns their outcomes in that order."""
+    """Trains members that are grouped by step variant; returns their outcomes in that order."""
     with torch.no_grad():
         run = _Vectorized(job, members, program, watch)
         run.restore(watch.checkpoint.load())
@@ -49,7 +49,7 @@ def train_vectorized(
                 watch.progress(len(members))
                 shown += len(members)
         except Disagreement:
-            watch.progress(-shown)  # they begin again
+            watch.progress(-shown)  # the runs start over
             raise
         return run.outcomes()
 
@@ -72,17 +72,17 @@ class _Vectorized:
         self._shared = len(models) == 1
         self._seed_index = torch.tensor([list(models).index(seed) for seed in self._seeds])
         self._curves = History(len(members), higher_is_better=job.workload.metric.maximized)
-        self._here = np.arange(len(members))  # which members the stack still holds, in its order
+        self._here = np.arange(len(members))  # the members in the stack, in its order
         self._recorded: CapturedSteps | None = None
         self.step, self._seconds = 0, 0.0
         self._began = time.perf_counter()
 
     def begin(self) -> None:
-        """Notes where training starts."""
+        """Measures the start of each member."""
         self._curves.starts = [start_of(self._job, seed) for seed in self._seeds]
 
     def train(self, start: int, end: int) -> None:
-        """The steps after `start` to `end`, the first of which may be behind already."""
+        """Trains steps `start + 1` to `end`; after a checkpoint, those that are left."""
         if not len(self._here):
             self.step = end
             return
@@ -108,7 +108,7 @@ class _Vectorized:
         self._end_members_with_broken_parameters()
 
     def _recording(self) -> CapturedSteps | None:
-        """Steps that stay on the device, where all of a step can."""
+        """The capturable steps; `None` if any part of a step needs the CPU."""
         possible = on_gpu(self._job.device) and not self._job.random and self._updates.can_follow
         if possible and self._recorded is None:
             seeds = [self._seeds[m] for m in self._here]
@@ -116,7 +116,7 @@ class _Vectorized:
         return self._recorded
 
     def _note(self) -> None:
-        """Notes the losses of steps that stayed on the device."""
+        """Records the losses of capturable steps, which are still on the device."""
         for step, losses, samples in self._recorded.notes() if self._recorded is not None else ():
             self._curves.batch(step, self._everyone(losses), samples)
 
@@ -135,17 +135,17 @@ class _Vectorized:
         return self._program(self._stack, batch, [self._seeds[m] for m in self._here], self.step)
 
     def _called(self, index: Tensor) -> bool:
-        """Calls the live model where it is followed; whether to compare it with the program then."""
+        """Calls the live model while its calls last; returns whether to compare it with the program."""
         if self._program.distrusted:
             raise Disagreement(self._program.distrusted)
         if self._live is None or not self._live.follows:
-            self._live = None  # its memory goes back
+            self._live = None  # frees its memory
             return False
         seeds, going = [self._seeds[m] for m in self._here], self._curves.active[self._here]
         return self._live.call(self._stack, seeds, going.tolist(), index, self.step)
 
     def _everyone(self, values: Tensor | np.ndarray | list[float]) -> np.ndarray:
-        """Values of the members that are still here, among NaN for those that left."""
+        """Scatters values of the members in the stack to `[all members]`, with NaN for those released."""
         out = np.full(self._count, np.nan)
         out[self._here] = values.double().cpu().numpy() if isinstance(values, Tensor) else values
         return out
@@ -174,13 +174,13 @@ class _Vectorized:
         return self._evaluator.together(evaluated, split, seeds, self.step, loss=loss)
 
     def release(self) -> None:
-        """Gives back what diverged members hold, once they are a quarter of those here."""
+        """Frees the memory of diverged members once they are a quarter of the stack."""
         going = np.flatnonzero(self._curves.active[self._here])
         if len(self._here) and len(going) <= 0.75 * len(self._here):
             self._hold(going)
 
     def _hold(self, index: NDArray[np.int64]) -> None:
-        """Only the members at these places of the stack stay."""
+        """Keeps only the members at these indices of the stack."""
         if len(index) < len(self._here):
             self._here = self._here[index]
             self._stack = self._stack.keep(torch.from_numpy(index).to(self._job.device)) if len(index) else self._stack
@@ -199,7 +199,7 @@ class _Vectorized:
         return joined(parts, step=self.step, here=self._here.tolist(), seconds=self._spent())
 
     def restore(self, state: Snapshot | None) -> None:
-        """Goes on from where a checkpoint was taken; `None` to begin."""
+        """Continues from a checkpoint; `None` starts anew."""
         if state is None:
             return
         self._hold(np.array(state.facts["here"], np.int64))
@@ -210,7 +210,7 @@ class _Vectorized:
             part.restore(state.part(name))
 
     def _spent(self) -> float:
-        """Seconds of training, those before a checkpoint counted."""
+        """Seconds of training, including those before a checkpoint."""
         return self._seconds + time.perf_counter() - self._began
 
     def outcomes(self) -> list[Trained]:
@@ -241,7 +241,7 @@ class _Vectorized:
         ]
 
     def _of(self, member: int, held: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Copies of what a member has of tensors `[members here, …]`; nothing where it left."""
+        """Copies of a member's slices of tensors `[members in the stack, …]`; empty if it was released."""
         place = np.flatnonzero(self._here == member)
         if not len(place):
             return {}

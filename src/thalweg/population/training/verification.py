@@ -18,13 +18,13 @@ from thalweg.population.training.loop import gradients_of
 from thalweg.workloads.workload import Split, Workload
 
 SCALES = (1.0, 1.25)  # two members whose weights differ, so that control flow on values shows
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # of the largest element
-ROUNDING = 1e-4  # of the model's largest gradient: below it a gradient is rounding, as a bias's before batch norm
-DOUBLED = 32  # samples of a batch in float64
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # relative to the largest element
+ROUNDING = 1e-4  # of the model's largest gradient; a smaller one is rounding, as of a bias before batch norm
+DOUBLED = 32  # samples per batch in float64
 
 
 def first_batches(workload: Workload, count: int) -> list[tuple[tuple[Tensor, ...], Tensor]]:
-    """The first batches in the data's order; the last of three is as short as the last of an epoch."""
+    """The first batches (at most 3) in the data's order; the third is as short as the last of an epoch."""
     n, size = len(workload.train), workload.batch_size
     last = min(size, n) if workload.drop_last else n % size or size
     sizes = [min(size, n), min(size, n), last][:count]
@@ -33,11 +33,11 @@ def first_batches(workload: Workload, count: int) -> list[tuple[tuple[Tensor, ..
 
 
 def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
-    """Why the program must not be used; empty where it agrees with the loop.
+    """Why the program must not be used; empty if it agrees with the plain loop.
 
-    Of a large model, some unit of some sample lies within rounding of ReLU's kink, where gradients jump: a difference
-    is one only if it remains in float64. What code makes of the parameters that it asks for may be too little to show
-    elsewhere.
+    In a large model, some unit of some sample lies within rounding of ReLU's kink, where gradients jump: a difference
+    counts only if it remains in float64. If the user's code asks for parameters itself, float64 is compared in any
+    case: the effect may be too small for float32.
     """
     try:
         with GENERATOR, warnings.catch_warnings():
@@ -50,13 +50,13 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
             return reason
     except Disagreement as error:
         return str(error)
-    except Exception as error:  # whatever tracing raises means that this model cannot be traced
+    except Exception as error:  # any exception means that this model cannot be traced
         text = str(error).strip().split("\n")[0]
         return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]})"
 
 
 def _in_double(job: Job, program: GradientProgram, seed: int) -> tuple[Job, GradientProgram]:
-    """The same in float64, on smaller batches: convolutions in float64 are an order of magnitude slower."""
+    """Job and program in float64, with smaller batches: convolutions in float64 are an order of magnitude slower."""
     workload = job.workload
     size = min(workload.batch_size, DOUBLED)
     first = slice(3 * size + min(len(workload.train) % workload.batch_size, size - 1))  # an epoch's last may be short
@@ -71,7 +71,7 @@ def _double(data: Tensor) -> Tensor:
 
 
 def _compare(job: Job, program: GradientProgram, seed: int) -> str:
-    """Three steps of plain gradient descent by both, losses, gradients and buffers compared at each."""
+    """The first difference in losses, gradients or buffers over three steps of plain gradient descent; else empty."""
     models = [build(job.workload, seed, job.device) for _ in SCALES]
     with torch.no_grad():
         for model, scale in zip(models, SCALES, strict=True):
@@ -100,7 +100,7 @@ def _compare(job: Job, program: GradientProgram, seed: int) -> str:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a model gives for a batch; its buffers are those after it."""
+    """Loss and gradients of a model on a batch, and its buffers afterwards."""
 
     loss: float
     gradients: Mapping[str, Tensor]
@@ -110,7 +110,7 @@ class Expected:
 def difference(
     job: Job, expected: Expected, loss: Tensor, gradients: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
 ) -> str:
-    """What one member's program computes otherwise than its model; empty where they agree."""
+    """The first result in which a member of the program differs from its model, or `CHANGING`; empty if they agree."""
     if set(expected.gradients) != set(job.trained):
         return CHANGING
     pairs = [("the loss", loss, torch.tensor(expected.loss, dtype=torch.float64))]
@@ -126,7 +126,7 @@ def _at(tensors: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
 
 
 def close(ours: Tensor, theirs: Tensor, least: float = 1e-6) -> bool:
-    """Whether two tensors agree, by the largest element or by `least` where all are smaller."""
+    """Whether two tensors agree within `TOLERANCE`, relative to the largest element or to `least` if that is larger."""
     tolerance = TOLERANCE.get(ours.dtype, TOLERANCE[torch.float32])
     ours, theirs = ours.detach().double(), theirs.detach().double().to(ours.device)
     scale = max(1e-6, least, float(theirs.abs().max()))

@@ -1,1 +1,1 @@
-"""The update of all members at once, and what they are."""
+"""The vectorized update of all members, and their definition."""

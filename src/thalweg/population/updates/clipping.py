@@ -1,4 +1,4 @@
-"""Norms of every member's gradients, and clipping by the common one."""
+"""Norms of every member's gradients, and clipping by the global norm."""
 
 from collections.abc import Mapping
 
@@ -18,11 +18,11 @@ def norms(gradients: Mapping[str, Tensor]) -> Tensor:
 def within(
     gradients: Mapping[str, Tensor | Product], limit: float | None, parameters: Mapping[str, Tensor]
 ) -> Mapping[str, Tensor | Product]:
-    """`clipped` where there is a limit, of whole gradients."""
+    """`clipped` with all gradients materialized; unchanged if `limit` is `None`."""
     return gradients if limit is None else clipped(whole(gradients, parameters), limit)
 
 
 def clipped(gradients: Mapping[str, Tensor], limit: float) -> dict[str, Tensor]:
-    """Gradients `[members, …]` whose norm over all parameters is at most `limit`, member by member."""
+    """Gradients `[members, …]`, each member's scaled to a norm over all parameters of at most `limit`."""
     factor = norm_factor(torch.linalg.vector_norm(norms(gradients), dim=0), limit)
     return {name: g * factor.view(-1, *[1] * (g.ndim - 1)) for name, g in gradients.items()}

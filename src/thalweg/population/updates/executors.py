@@ -1,4 +1,4 @@
-"""How the members of one structure are stepped: by compiled passes, or in torch's operators on other devices."""
+"""Executors for the members of one step variant: compiled passes, or torch's operators on other devices and dtypes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,12 +25,12 @@ def executor(
     *,
     each: bool = False,
 ) -> Any:
-    """What steps the members at `place` of the whole stack; `parameters` and `states` are theirs.
+    """A callable that steps the members at `place` of the full stack, with these `parameters` and `states`.
 
-    It takes columns `[members, columns]`, or `[parameters, members, columns]` where what is measured of a tensor is
-    among them, or `each` parameter has its own; then all gradients must be made. What is active is `[members]`, or
-    `[parameters, members]`. It returns what the program counts, `[parameters, members]`, of the
-    parameters whose gradients are.
+    It takes columns `[members, columns]`; or `[parameters, members, columns]` if values measured per tensor are among
+    them or `each` parameter has its own, and then no gradient may be deferred. `active` is `[members]` or
+    `[parameters, members]`. It returns the program's counts, `[parameters, members]`, of the parameters whose
+    gradients are not deferred.
     """
     same = len({p.dtype for p in parameters.values()}) == 1
     if same and all(dispatch.accepts(p) for p in parameters.values()):
@@ -39,9 +39,9 @@ def executor(
 
 
 class _Compiled:
-    """One kernel call for all parameters of all members; large gradients are made and used up piece by piece.
+    """One kernel call for all parameters of all members; deferred gradients are materialized and used piece by piece.
 
-    follows: whether it can step by what is on the device.
+    follows: whether it is capturable, stepping by device values.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class _Compiled:
     def follow(
         self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], columns: Tensor, active: Tensor
     ) -> Tensor:
-        """The same on a GPU, by what is there: columns and active, int64, as tensors; so are the counts."""
+        """Capturable step on a GPU: columns, active (int64) and the returned counts are device tensors."""
         whole, pieces = self._parts(gradients)
         counts = columns.new_zeros((0, len(active))) if whole is None else whole.follow(bases, columns, active)
         for piece in pieces:
@@ -81,11 +81,11 @@ class _Compiled:
         return counts
 
     def ready(self, gradients: Mapping[str, Gradient]) -> None:
-        """Makes ready whatever steps with gradients like these need."""
+        """Prepares the passes for steps with gradients like these."""
         self._parts(gradients)
 
     def send(self) -> None:
-        """What the CPU knows of the members' places in memory goes to the device, for a step that was recorded."""
+        """Sends the members' data pointers from the CPU to the device, for a captured step."""
         for whole, pieces in self._prepared.values():
             if whole is not None:
                 whole.step.send()
@@ -114,7 +114,7 @@ class _Compiled:
 
 
 class _Stacked:
-    """The same in torch's operators, for other devices and dtypes."""
+    """Steps by torch's operators, for other devices and dtypes."""
 
     follows = False
 

@@ -1,4 +1,4 @@
-"""The state of PyTorch's own optimizers, as tensors and facts."""
+"""The state of PyTorch's own optimizers, as tensors and JSON data."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from thalweg.population.updates.snapshot import Snapshot
 
 
 def packed(optimizer: torch.optim.Optimizer) -> Snapshot | None:
-    """Its state; `None` where it may keep some elsewhere (any but PyTorch's own classes), or not as numbers."""
+    """Its state; `None` if some may lie elsewhere (any class but PyTorch's own), or is neither tensor nor JSON data."""
     if not type(optimizer).__module__.startswith("torch.optim"):
         return None
     tensors: dict[str, Tensor] = {}
@@ -21,7 +21,7 @@ def packed(optimizer: torch.optim.Optimizer) -> Snapshot | None:
 
 
 def unpack(optimizer: torch.optim.Optimizer, state: Snapshot) -> None:
-    """Goes on from what `packed` gave."""
+    """Loads a state from `packed`."""
     saved = _values(state.facts, state.tensors)
     optimizer.load_state_dict(saved)
     ours = [p for group in optimizer.param_groups for p in group["params"]]
@@ -30,7 +30,7 @@ def unpack(optimizer: torch.optim.Optimizer, state: Snapshot) -> None:
 
 
 def _facts(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
-    """Plain data of JSON; tensors are put aside under their path. Raises `TypeError` for anything else."""
+    """The value as JSON data; tensors go to `tensors` by their path. Raises `TypeError` for anything else."""
     if isinstance(value, Tensor):
         tensors[path] = value
         return {"tensor": path}
@@ -47,7 +47,7 @@ def _facts(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
 def _values(facts: Any, tensors: dict[str, Tensor]) -> Any:
     ((kind, inside),) = facts.items()
     if kind == "tensor":
-        return tensors[inside].clone()  # where torch lays it: sums over it depend on that in their last digit
+        return tensors[inside].clone()  # to an address of torch's allocator: the last digit of sums depends on it
     if kind == "items":
         return {key: _values(value, tensors) for key, value in inside}
     if kind == "value":

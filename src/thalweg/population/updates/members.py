@@ -1,4 +1,4 @@
-"""What goes into a population and what comes out of it."""
+"""Input and output of a population: the runs to train, and their results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from thalweg.records.types import Measurement
 
 @dataclass(frozen=True)
 class Member:
-    """One run to train: an optimizer with all its hyperparameters (as its `resolve` gives them), and a seed.
+    """One run to train: an optimizer with all its hyperparameters (from its `resolve`), and a seed.
 
     Its initial weights are those of `torch.manual_seed(seed); random.seed(seed); numpy.random.seed(seed); model()`, and
     every epoch's batches follow `torch.randperm(n, generator=order)` with one
@@ -28,7 +28,7 @@ class Member:
 
     @property
     def alone(self) -> str:
-        """Why it cannot train in a population; empty where it can."""
+        """Reason why it trains in the plain loop and cannot be vectorized; empty if it can."""
         return f"{self.recipe.path} is another library's" if isinstance(self.recipe, Imported) else ""
 
     @property
@@ -38,14 +38,14 @@ class Member:
 
     @property
     def copies(self) -> int:
-        """Tensors of the parameters' size: parameters, gradients, each elementwise state, what a step makes of both."""
+        """Number of parameter-sized tensors: parameters, gradients, elementwise states, transformed gradients."""
         structure = self.structure
         return 2 + len(trace(structure).states) + structure.transforms
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training a member gave. See `records.types.RunRecord` for the fields they share."""
+    """Result of training a member. See `records.types.RunRecord` for the fields they share."""
 
     curve: tuple[Measurement, ...]
     initial_loss: float | None
@@ -59,4 +59,4 @@ class Trained:
     memory: int
     execution: str
     failure: str = ""
-    weights: Mapping[str, Tensor] = field(default_factory=dict)  # parameters and buffers at the end, where asked for
+    weights: Mapping[str, Tensor] = field(default_factory=dict)  # final parameters and buffers, if requested

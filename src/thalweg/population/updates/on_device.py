@@ -1,4 +1,4 @@
-"""The updates of a population on a GPU by what is there, so that they can be recorded and repeated."""
+"""Updates of a population on a GPU by device values, so that a CUDA graph can capture and replay them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,35 +14,35 @@ from thalweg.population.updates.updates import Group, PopulationUpdates
 
 
 class OnDeviceUpdates:
-    """The updates of all members, as `Updates`, at most so many steps between two times that they begin."""
+    """`PopulationUpdates` driven by device values; at most `most` steps per `begin`."""
 
     def __init__(self, updates: PopulationUpdates, most: int, device: torch.device) -> None:
         self._updates = updates
         self._groups = [_Group(group, most, device) for group in updates.groups]
 
     def begin(self, first: int, steps: int) -> None:
-        """Steps `first`, …, `first + steps - 1` come."""
+        """Sends the row values of steps `first`, …, `first + steps - 1`, and the row states, to the device."""
         for group in self._groups:
             group.begin(first, steps)
 
     def step(self, place: Tensor, t: Tensor, gradients: Mapping[str, Gradient], active: Tensor) -> None:
-        """Step `t`, float64 `[1]`, of the active members, int64; `place`, of those that come, int64 `[1]`."""
+        """Takes step `t`, float64 `[1]`. place: steps since `begin`, int64 `[1]`. active: int64 `[members]`."""
         laid, bases = self._updates.laid(gradients)
         for group in self._groups:
             group.step(place, t, laid, bases, active)
 
     def send(self) -> None:
-        """For a step that was recorded: sends what the CPU knows of places in memory, the last gradients' too."""
+        """Sends data pointers, those of the last gradients too, from the CPU to the device, for a captured step."""
         for group in self._groups:
             group.send()
 
     def settle(self) -> None:
-        """Brings back what the steps have changed of what the CPU holds."""
+        """Copies the row states that the steps have changed back to the CPU."""
         for group in self._groups:
             group.settle()
 
     def own(self, gradients: Mapping[str, Gradient]) -> list[Any]:
-        """Gives the next steps, of gradients like these, passes of their own; returns them, for whoever keeps them."""
+        """Builds new passes for the next steps, of gradients like these; a captured graph must keep the result."""
         laid, _ = self._updates.laid(gradients)
         return [group.own(laid) for group in self._groups]
 
@@ -79,7 +79,7 @@ class _Group:
             columns = self._columns.index_select(0, place)[0]
         else:
             columns, after = rows.table(group.program, {**self._values, **measured}, t, self._members)
-            now = {name: value.clone() for name, value in after.items()}  # one may be another as it was
+            now = {name: value.clone() for name, value in after.items()}  # a new value may alias another's old one
             for name, value in now.items():
                 self._values[name].copy_(value)
         group.executor.follow(gradients, bases, columns, active)

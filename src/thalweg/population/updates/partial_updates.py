@@ -1,4 +1,4 @@
-"""The updates of one member whose parameters have gradients at some steps only, as torch skips those that have none."""
+"""Updates of one member whose parameters have gradients at some steps only; like torch, they skip those without."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +14,10 @@ from thalweg.population.updates.updates import PopulationUpdates
 
 
 class PartialUpdates:
-    """`Updates` of the parameters `[1, …]` that a step's gradients name: the others keep value, state and step count.
+    """Updates the parameters `[1, …]` that a step's gradients name: the others keep value, state and step count.
 
-    While every step reaches the same parameters, they share one step count and are stepped as a population's are; from
-    the first other step on, each has a count of its own.
+    While every step has gradients of the same parameters, they share one step count, as in `PopulationUpdates`; from
+    the first step that differs, each has its own.
     """
 
     def __init__(self, member: Member, parameters: Mapping[str, Tensor]) -> None:
@@ -33,13 +33,13 @@ class PartialUpdates:
         return self._updates is not None and any(group.structure.averages for group in self._updates.groups)
 
     def plan(self, first: int, steps: int) -> None:
-        """Steps `first`, …, `first + steps - 1` come."""
+        """Plans steps `first`, …, `first + steps - 1`."""
         self._planned = (first, steps)
         if self._updates is not None and self._counts is None:
             self._updates.plan(first, steps)
 
     def step(self, t: int, gradients: Mapping[str, Tensor], active: Mask) -> None:
-        """Step `t` of the member; its gradients `[1, …]`."""
+        """Takes step `t` of the member, with gradients `[1, …]`."""
         if not gradients:
             return
         if self._updates is None:
@@ -53,17 +53,17 @@ class PartialUpdates:
             self._step_each(gradients, active)
 
     def weights(self) -> dict[str, Tensor]:
-        """What the member is evaluated by, of the parameters that were ever reached."""
+        """Weights to evaluate the member by, of the parameters that ever had a gradient."""
         return {} if self._updates is None else self._updates.weights()
 
     def state(self) -> Snapshot:
-        """The states of all updates, and which parameters they are of."""
+        """The state of the updates, the names of its parameters, and their step counts."""
         counts = None if self._counts is None else self._counts.tolist()
         inner = Snapshot() if self._updates is None else self._updates.state()
         return joined({"updates": inner}, names=self._names, counts=counts)
 
     def restore(self, state: Snapshot) -> None:
-        """Goes on from a `state` of the same member."""
+        """Continues from a `state` of the same member."""
         if not state.facts["names"]:
             return
         counts = state.facts["counts"]
@@ -79,7 +79,7 @@ class PartialUpdates:
             self._updates.plan(*self._planned)
 
     def _separate(self, steps: int) -> None:
-        """Counts steps of every parameter from here on; so many are behind those that were stepped so far."""
+        """Switches to a step count per parameter: `steps` for those stepped so far, 0 for the others."""
         before, stepped = self._updates, set(self._names)
         assert before is not None
         self._begin(list(self._parameters), each=True)

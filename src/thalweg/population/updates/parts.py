@@ -1,4 +1,4 @@
-"""Parts of a population's step: parameters whose gradients are there, and pieces of those that are made when used."""
+"""Parts of a population's step: parameters with materialized gradients, and pieces of those with deferred ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from thalweg.recipes.trace import Program
 Mask = NDArray[np.bool_]
 Gradient = Tensor | Product
 Stacks = Mapping[str, Tensor]
-PIECE = 1 << 20  # elements of gradients made at once: few calls, and little memory
+PIECE = 1 << 20  # elements of deferred gradients materialized at once: few calls, little memory
 PIECE_ON_GPU = 1 << 26  # the same where a call costs more
 
 
 class Scratch:
-    """Memory for gradients that are made where they are used, over and over the same."""
+    """Scratch memory that all deferred gradients reuse; allocated at the first call."""
 
     def __init__(self, parameters: Stacks) -> None:
         self._like = next(iter(parameters.values()))
@@ -33,21 +33,21 @@ class Scratch:
         self._memory: Tensor | None = None
 
     def __call__(self, elements: int) -> Tensor:
-        """So many elements of it, in one dimension."""
+        """The first `elements` elements, in one dimension."""
         if self._memory is None:
             self._memory = torch.empty(self._size, dtype=self._like.dtype, device=self._like.device)
         return self._memory[:elements]
 
 
 def apart(program: Program) -> bool:
-    """Whether every parameter has row values of its own."""
+    """Whether every parameter has its own row values, because some are measured per tensor."""
     return not OF_TENSORS.isdisjoint(program.measured)
 
 
 class Whole:
-    """Parameters whose gradients are there already: `streams` are the tensors of parameters, then of each state.
+    """One pass over parameters with materialized gradients. streams: tensors of the parameters, then of each state.
 
-    each: whether every parameter has row values of its own in any case.
+    each: whether every parameter has its own row values, even where none is measured per tensor.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Whole:
             self.step.pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
 
     def __call__(self, bases: NDArray[np.int64], columns: Array, active: Mask) -> Array:
-        """What is counted, `[parameters, members]`. bases: where the gradients of the whole stack begin."""
+        """Steps and returns the counts, `[parameters, members]`. bases: data pointers of the full stack's gradients."""
         self.step.pointers[0] = (bases[:, None] + self._in_stack).ravel()
         self.step.active[:] = np.tile(active, self._times) if active.ndim == 1 else active.ravel()
         self.step(columns.reshape(-1, columns.shape[-1]))
@@ -82,7 +82,7 @@ class Whole:
 
 @dataclass(init=False)
 class Piece:
-    """Some members of one parameter whose gradient is made into scratch memory just before it is used."""
+    """Some members of one parameter, whose deferred gradient is materialized in scratch memory just before its use."""
 
     name: str
 
@@ -113,5 +113,5 @@ class Piece:
 
 
 def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
-    """Where each begins in memory, `[n]`."""
+    """Data pointers, int64 `[n]`."""
     return np.array([t.data_ptr() for t in tensors], np.int64)

@@ -1,4 +1,4 @@
-"""The optimizers of a population: per-member hyperparameters and state, one pass a rule and step."""
+"""The optimizers of a population: per-member hyperparameters and state, one pass per step variant and step."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,9 +22,9 @@ from thalweg.recipes.trace import Program, trace
 
 
 class PopulationUpdates:
-    """The updates of all members, which stand grouped by structure. Parameters are stepped in place.
+    """The updates of all members, grouped by consecutive equal step variants. Parameters are updated in place.
 
-    each: whether every parameter goes by a step count of its own.
+    each: whether every parameter has its own step count.
     """
 
     def __init__(self, members: Sequence[Member], parameters: Mapping[str, Tensor], *, each: bool = False) -> None:
@@ -46,25 +46,28 @@ class PopulationUpdates:
             group.plan(first, steps)
 
     def step(self, t: int | Array, gradients: Mapping[str, Gradient], active: Mask) -> None:
-        """Step `t` of every active member; `[parameters, 1]` and `[parameters, members]` where `each` is."""
+        """Takes step `t` of the active members. With `each`: t `[parameters, 1]`, active `[parameters, members]`."""
         aligned, bases = self.laid(gradients)
         for group in self.groups:
             group.step(t, aligned, bases, active[..., group.place])
 
     @property
     def can_follow(self) -> bool:
-        """Whether every group can step by what is on the device."""
+        """Whether every group is capturable, stepping by device values."""
         return all(group.executor.follows for group in self.groups)
 
     def laid(self, gradients: Mapping[str, Gradient]) -> tuple[dict[str, Gradient], NDArray[np.int64]]:
-        """Gradients as the parameters lie, made where a group needs them whole; and where those that are made begin."""
+        """Gradients in the parameters' memory layout, and data pointers of those that are not deferred.
+
+        All are materialized if a group needs whole gradients.
+        """
         if any(group.needs_whole for group in self.groups):
             gradients = whole(gradients, self._parameters)
         aligned = {name: _aligned(gradients[name], p) for name, p in self._parameters.items()}
         return aligned, addresses([g for g in aligned.values() if isinstance(g, Tensor)])
 
     def weights(self) -> dict[str, Tensor]:
-        """What members are evaluated by `[members, …]`: their parameters, or the average that one keeps of them."""
+        """Weights to evaluate by, `[members, …]`: a member's parameters, or the average of them that it keeps."""
         averaging = [group for group in self.groups if group.structure.averages]
         if not averaging:
             return self._parameters
@@ -79,12 +82,12 @@ class PopulationUpdates:
         return joined({str(i): group.state() for i, group in enumerate(self.groups)})
 
     def restore(self, state: Snapshot) -> None:
-        """Goes on from a `state` of the same members."""
+        """Continues from a `state` of the same members."""
         for i, group in enumerate(self.groups):
             group.restore(state.part(str(i)))
 
     def keep(self, index: NDArray[np.int64], parameters: Mapping[str, Tensor]) -> None:
-        """Only the members at `index` stay, in that order; `parameters` are theirs."""
+        """Keeps only the members at `index`, in that order, with these `parameters`."""
         position = 0
         groups = self.groups
         self.groups, self._parameters = [], dict(parameters)
@@ -97,7 +100,7 @@ class PopulationUpdates:
 
 
 class Group:
-    """Members of one structure: their hyperparameters `[m]`, and state in the memory order of the parameters."""
+    """Members of one step variant: their hyperparameters `[m]`, and state in the parameters' memory layout."""
 
     def __init__(
         self,
@@ -125,7 +128,7 @@ class Group:
         self.make_ready()
 
     def make_ready(self) -> None:
-        """Whole gradients are taken out of the stack, so that what is made of them has the members' own places."""
+        """Builds the executors. Whole gradients are sliced from the stack first: members index them from 0."""
         self.needs_whole = self.structure.needs_whole
         own = (self._parameters, self.states, self._scratch)
         self.wholes = WholeTensorUpdates(self.structure, *own, each=self._each) if self.needs_whole else None
@@ -139,14 +142,14 @@ class Group:
         self._columns = None if columns is None else self.executor.cast(columns)
 
     def planned(self, first: int, steps: int) -> Array | None:
-        """The row values of those steps, `[steps, m, columns]`, where they depend on the step's number alone."""
+        """Row values of these steps, `[steps, m, columns]`; `None` unless they depend on the step number only."""
         if self.program.row_states or self.program.measured:
             return None
         t = np.arange(first, first + steps, dtype=np.float64)[:, None]
         return table(self.program, {**self.inputs(), "t": t})[0]
 
     def step(self, t: int | Array, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
-        """`gradients` are the whole stack's, laid out as the parameters; `bases`, where those that are made lie."""
+        """Takes step `t`. `gradients`, `bases`: the full stack's, from `PopulationUpdates.laid`."""
         measured: dict[str, Array] = {}
         if self.wholes is not None:
             own = {name: g[self.place] for name, g in gradients.items() if isinstance(g, Tensor)}
@@ -163,7 +166,7 @@ class Group:
         self.executor(gradients, bases, columns, active)
 
     def evaluated(self) -> dict[str, Tensor]:
-        """What the members are evaluated by `[m, …]`, by the parameter's name."""
+        """Weights to evaluate the members by, `[m, …]`, by parameter name."""
         return {name: self._evaluated(name, p) for name, p in self._parameters.items()}
 
     def _evaluated(self, name: str, p: Tensor) -> Tensor:
@@ -183,7 +186,7 @@ class Group:
         self.values.update({name: np.array(state.facts[name]) for name in self.program.row_states})
 
     def take(self, other: "Group") -> None:
-        """Goes on, where `each` is, from a group of the same member and some of the parameters, of one step count."""
+        """With `each`: copies the state of a group of the same member, some parameters and one step count."""
         for name, of in other.states.items():
             for parameter, tensor in of.items():
                 self.states[name][parameter].copy_(tensor)
@@ -206,7 +209,7 @@ class Group:
         return kept
 
     def _scalars(self) -> list[str]:
-        """Hyperparameters that the program reads, and those that states start from."""
+        """Hyperparameters that the program or a gradient transform reads, or that states start from."""
         starts = [s.source for s in self.structure.rule.states if s.source]
         transforms = [name for name in TRANSFORMS if self.structure.has(name) and not OPTIONS[name].is_flag]
         return [*self.program.inputs, *starts, *transforms]
@@ -216,7 +219,7 @@ class Group:
 
 
 def _filled(parameter: Tensor, start: Tensor | Array | float) -> Tensor:
-    """A tensor like the parameter `[m, …]`, in its memory layout, holding the start: `[m, …]`, `[m]` or one for all."""
+    """A tensor of the parameter's shape `[m, …]` and layout, filled with `start`: `[m, …]`, `[m]` or one for all."""
     if isinstance(start, Tensor):
         return start.clone(memory_format=torch.preserve_format)
     values = torch.from_numpy(np.atleast_1d(start)).to(parameter).view(-1, *[1] * (parameter.ndim - 1))

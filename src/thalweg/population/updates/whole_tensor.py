@@ -1,4 +1,4 @@
-"""What the step of some members needs of whole gradients `[m, …]`, member by member, before the elementwise pass."""
+"""Whole-tensor transforms and measurements of gradients `[m, …]`, per member, before the elementwise pass."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from thalweg.recipes.trace import trace_agreement
 
 
 class WholeTensorUpdates:
-    """Of members of one structure, whose parameters and states these are."""
+    """Transforms and measurements for the members of one step variant, with their parameters and states."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class WholeTensorUpdates:
             self._agree = executor(self._program, place, parameters, states, scratch, each=each)
 
     def gradients(self, gradients: Stacks, values: Mapping[str, Array | Tensor]) -> dict[str, Tensor]:
-        """The members' own gradients, made anew where the structure does so, and laid out as the parameters."""
+        """The members' gradients after the step variant's transforms, if any, in the parameters' memory layout."""
         if not self._structure.transforms:
             return dict(gradients)
         made = {}
@@ -53,7 +53,7 @@ class WholeTensorUpdates:
         return made
 
     def measured(self, gradients: Stacks, values: Mapping[str, Any], active: Mask) -> dict[str, Array]:
-        """Row values by name, `[parameters, m]` or `[m]`. `values`: the step's, but for these."""
+        """Measured row values by name, `[parameters, m]` or `[m]`. `values`: the other inputs of the row values."""
         found: dict[str, Array] = {}
         if self._measured:
             each = norms(gradients).double().cpu().numpy()
@@ -65,19 +65,19 @@ class WholeTensorUpdates:
         return found
 
     def ready(self, gradients: Mapping[str, Any]) -> None:
-        """Makes ready whatever steps with gradients like these need."""
+        """Prepares the passes for steps with gradients like these."""
         if self._cautious:
             self._agree.ready(gradients)
 
     def send(self) -> None:
-        """What the CPU knows of the members' places in memory goes to the device."""
+        """Sends the members' data pointers from the CPU to the device."""
         if self._cautious:
             self._agree.send()
 
     def measured_there(
         self, gradients: Stacks, values: Mapping[str, Tensor], t: Tensor, active: Tensor
     ) -> dict[str, Tensor]:
-        """The same on a GPU, all of it tensors."""
+        """Capturable `measured` on a GPU: all values are device tensors."""
         found: dict[str, Tensor] = {}
         if self._measured:
             each = norms(gradients).double()

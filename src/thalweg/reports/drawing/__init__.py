@@ -1,1 +1,1 @@
-"""Figures' data → what plotly.js draws. Colours are the page's, by name: `@leader 0.2` has that opacity."""
+"""Converts figure data to plotly.js figures. Colours are named in the page's CSS: `@leader 0.2` has opacity 0.2."""

@@ -1,4 +1,4 @@
-"""What all figures share: axes, layout, outlines, and how they are written as JSON."""
+"""Shared parts of all figures: axes, layout, bands, and JSON encoding."""
 
 import html
 import json
@@ -8,15 +8,15 @@ from typing import Any
 
 from thalweg.reports.figures.scales import Scale
 
-Plain = dict[str, Any]  # a trace, a shape, a layout or a whole figure, as plotly.js takes it
+Plain = dict[str, Any]  # a plotly.js trace, shape, layout or figure
 
-LEGIBLE = 11  # pixels; the least that stands on an axis
+LEGIBLE = 11  # font size of axis texts in pixels, the smallest that is legible
 
 
 def layout(
     x: Scale, y: Scale, title: str, left: int, shapes: Sequence[Plain] = (), notes: Sequence[Plain] = ()
 ) -> Plain:
-    """One pair of axes without title, legend or zoom: the page has words for these, and fingers scroll."""
+    """One pair of axes without title, legend or zoom: the page has its own captions, and touch must scroll the page."""
     label = {"font": {"color": "@ink", "size": 12}, "bgcolor": "@raised", "bordercolor": "@line", "align": "left"}
     return {
         "autosize": True,
@@ -51,18 +51,18 @@ def _axis(scale: Scale) -> Plain:
 
 
 def on_axis(scale: Scale, value: float) -> float:
-    """Where plotly.js wants a range or an annotation: in decades on a logarithmic axis. Traces and shapes are not."""
+    """A coordinate of a range or annotation: plotly.js wants log10 on a log axis, unlike for traces and shapes."""
     return math.log10(value) if scale.log else value
 
 
 def points(x: Sequence[float], y: Sequence[float | None], marker: Plain, texts: Sequence[str] = ()) -> Plain:
-    """Markers; with texts they answer to the pointer."""
+    """A scatter trace of markers, with `texts` on hover if given."""
     spoken = {"hoverinfo": "text", "hovertext": list(texts)} if texts else {"hoverinfo": "skip"}
     return {"type": "scatter", "mode": "markers", "x": list(x), "y": list(y), "marker": marker, **spoken}
 
 
 def outline(pieces: Sequence[tuple[Sequence[float], Sequence[float], Sequence[float]]]) -> Plain:
-    """Filled bands, each (x, lower ends, higher ends): along the lower ends and back along the higher."""
+    """Filled bands, each given as (x, lower ends, upper ends), as one closed trace."""
     x: list[float | None] = []
     y: list[float | None] = []
     for along, low, high in pieces:
@@ -72,17 +72,17 @@ def outline(pieces: Sequence[tuple[Sequence[float], Sequence[float], Sequence[fl
 
 
 def plotly_text(name: str) -> str:
-    """Plotly reads a small HTML of its own in texts, and undoes these three escapes."""
+    """Escapes &, < and > for Plotly, which interprets a subset of HTML in texts."""
     return html.escape(name, quote=False)
 
 
 def as_json(figures: Mapping[str, Plain]) -> str:
-    """JSON that can stand in a script element: strict numbers, and no `<` to end it."""
+    """JSON that is safe inside a script element: no NaN or infinity, and `<` escaped."""
     return json.dumps(_strict(figures), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _strict(data: Any) -> Any:
-    """Numbers that JSON has no word for become null."""
+    """Replaces non-finite numbers by `None`, recursively."""
     if isinstance(data, Mapping):
         return {key: _strict(inner) for key, inner in data.items()}
     if isinstance(data, list):

@@ -1,4 +1,4 @@
-"""All optimizers' learning curves in one figure; the page lets each stand out or step back."""
+"""Learning curves of all optimizers in one figure; the page can highlight or dim each."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,17 +8,17 @@ from thalweg.reports.figures import formatting
 from thalweg.reports.figures.curves import Curve, Curves
 from thalweg.reports.figures.scales import Scale
 
-COLOURS = 6  # the page's `@series-0` … `@series-5`; the next optimizers repeat them with another dash
+COLOURS = 6  # the page's `@series-0` … `@series-5`; further optimizers reuse them with another dash pattern
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px")
 
 
 def look(index: int) -> tuple[str, str]:
-    """(colour, dash) of the n-th optimizer where it stands out."""
+    """(colour, dash) of the n-th optimizer when highlighted."""
     return f"series-{index % COLOURS}", DASHES[index // COLOURS % len(DASHES)]
 
 
 def metric_figure(study: StudyRecord, curves: Curves) -> Plain:
-    """The validation metric over training, with the target."""
+    """Figure of the validation metric over training, with the target."""
     texts = [_texts(curves, s.contender, s.metric, lambda v: formatting.value(study, v)) for s in curves.series]
     traces = [t for i, s in enumerate(curves.series) for t in _traces(curves, i, s.metric, texts[i])]
     shapes = [] if curves.target is None else [_target_line(curves.target)]
@@ -27,14 +27,14 @@ def metric_figure(study: StudyRecord, curves: Curves) -> Plain:
 
 
 def loss_figure(curves: Curves) -> Plain:
-    """The training loss over training."""
+    """Figure of the training loss over training."""
     texts = [_texts(curves, s.contender, s.loss, lambda v: f"{v:.4g}") for s in curves.series]
     traces = [t for i, s in enumerate(curves.series) for t in _traces(curves, i, s.loss, texts[i])]
     return {"data": traces, "layout": layout(_axis(curves), curves.loss, curves.unit, 52)}
 
 
 def _traces(curves: Curves, index: int, curve: Curve, texts: Sequence[str]) -> list[Plain]:
-    """Band, mean and end of one curve; `on` and `off` are how they look standing out and stepping back."""
+    """Traces of one curve: band, mean, and divergence mark. `on` and `off` are their styles highlighted and dimmed."""
     if not curve.mean:
         return []
     x = _places(curves, index, len(curve.mean))
@@ -47,7 +47,7 @@ def _traces(curves: Curves, index: int, curve: Curve, texts: Sequence[str]) -> l
 
 
 def _places(curves: Curves, index: int, length: int) -> list[float]:
-    """The measurements' places; where there is only one, optimizers stand side by side around it."""
+    """X values of the measurements; a single measurement is spread horizontally by optimizer."""
     if len(curves.places) > 1:
         return list(curves.places[:length])
     return [curves.places[0] * (0.6 + 0.8 * (index + 0.5) / len(curves.series))]
@@ -78,7 +78,7 @@ def _band(index: int, x: Sequence[float], curve: Curve) -> Plain:
 
 
 def _stop(unit: str, index: int, x: float, curve: Curve) -> Plain:
-    """A cross on the last measurement that every seed reached."""
+    """A cross on the last measurement before a seed diverged."""
 
     def cross(colour: str, size: float) -> Plain:
         return {"marker": {"symbol": "x-thin", "size": size, "line": {"color": colour, "width": 2}}}
@@ -109,14 +109,14 @@ def _target_line(target: float) -> Plain:
 
 
 def _target_note(study: StudyRecord, scale: Scale, target: float) -> Plain:
-    """At the left end, beyond the line, where no curve is at first."""
+    """The target's label at the left end, on the better side of the line, where no curve starts."""
     side = "bottom" if study.higher_is_better else "top"
     place = {"xref": "paper", "x": 0, "xanchor": "left", "y": on_axis(scale, target), "yanchor": side}
     return {**place, "showarrow": False, "bgcolor": "@page 0.75", "text": f"target {formatting.target(study)}"}
 
 
 def _axis(curves: Curves) -> Scale:
-    """Round numbers, at most about eight of them."""
+    """The x axis, with at most about eight ticks at round numbers."""
     first, last = curves.places[0], curves.places[-1]
     if first == last:
         return Scale(0.5 * last, 1.5 * last, False, (last,), (f"{last:.4g}",))

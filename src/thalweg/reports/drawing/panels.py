@@ -1,4 +1,4 @@
-"""One optimizer's metric against the learning rate."""
+"""One panel per optimizer: its metric against the learning rate."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -10,11 +10,11 @@ from thalweg.reports.figures.formatting import rate, value
 from thalweg.reports.figures.scales import Scale
 from thalweg.reports.figures.sweep import Panel, Spot, Sweep
 
-EDGE = 0.05  # how far inside the axis' end marks stand that have no place of their own
+EDGE = 0.05  # distance from the axis' end, as a fraction, of marks for values outside the axis
 
 
 def panel_figure(study: StudyRecord, whole: Sweep, panel: Panel) -> Plain:
-    """Interval, seeds, mean and marks, before the leader's mean as a reference."""
+    """Interval, seeds, mean and marks, in front of the first contender's mean as a reference."""
     lines = [_mean(spots, "@faint", 1.0) for spots in panel.others]
     if panel is not whole.panels[0]:
         lines.append(_mean(whole.panels[0].spots, "@reference", 1.25))
@@ -32,7 +32,7 @@ def _mean(spots: Sequence[Spot], colour: str, width: float) -> Plain:
 
 
 def _band(spots: Sequence[Spot]) -> Plain:
-    """The means' intervals; a rate without one leaves a gap, a rate between two gaps is a stroke."""
+    """Band of the means' intervals; a rate without one leaves a gap, a rate between two gaps is a vertical stroke."""
     pieces = [list(piece) for known, piece in groupby(spots, lambda s: s.low is not None) if known]
     band = outline([([s.rate for s in p], _known(s.low for s in p), _known(s.high for s in p)) for p in pieces])
     return {**band, "fillcolor": "@ink 0.09", "line": {"color": "@ink 0.14", "width": 1}}
@@ -48,7 +48,7 @@ def _seeds(spots: Sequence[Spot]) -> Plain:
 
 
 def _marks(study: StudyRecord, scale: Scale, panel: Panel) -> list[Plain]:
-    """What answers to the pointer, the choice on top."""
+    """Marks with hover texts, the choice on top."""
     inside = [s for s in panel.spots if s.mean is not None and 0 <= scale.fraction(s.mean) <= 1]
     outside = [s for s in panel.spots if s.mean is not None and s not in inside]
     diverged = [s for s in panel.spots if s.diverged]
@@ -72,7 +72,7 @@ def _ring() -> Plain:
 
 
 def _spots(study: StudyRecord, spots: Sequence[Spot], y: float | None, marker: Plain, lead: str = "") -> Plain:
-    """Marks at the spots' means, or all at `y`."""
+    """Marks at the spots' means, or all at `y` if given."""
     heights = [spot.mean if y is None else y for spot in spots]
     return points([s.rate for s in spots], heights, marker, [lead + _text(study, s) for s in spots])
 

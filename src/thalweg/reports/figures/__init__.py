@@ -1,1 +1,1 @@
-"""Figures as data: scales, curves and what is written beside them, before anything is drawn."""
+"""Figures as data: scales, curves and labels, independent of the drawing library."""

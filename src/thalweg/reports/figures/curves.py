@@ -1,4 +1,4 @@
-"""Learning curves as data: validation metric and training loss of the runs that rank, measurement by measurement."""
+"""Learning curves as data: validation metric and training loss of the final runs per measurement."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,14 +11,14 @@ from thalweg.records.types import Measurement, RunRecord, StudyRecord
 from thalweg.reports.figures.finals import finals
 from thalweg.reports.figures.scales import Scale, loss_scale, metric_scale
 
-HIGHLIGHTED = 5  # the recommended, the leader and its ties stand out at first, but not more than so many
+HIGHLIGHTED = 5  # maximum optimizers highlighted when the page opens: the recommended, the first and its ties
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean, lowest and highest over the seeds, per measurement. It ends where the first seed has diverged.
+    """Mean, lowest and highest over seeds, per measurement, up to the first at which a seed has diverged.
 
-    stopped: where that is on the axis, `None` where no seed diverged; seeds: how many runs stand behind it.
+    stopped: that measurement's position on the axis, `None` where no seed diverged. seeds: number of runs.
     """
 
     mean: tuple[float, ...]
@@ -30,7 +30,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Series:
-    """One optimizer's two curves, and whether it stands out when the page opens."""
+    """One optimizer's two curves, and whether it is highlighted when the page opens."""
 
     contender: str
     rank: int
@@ -41,9 +41,9 @@ class Series:
 
 @dataclass(frozen=True)
 class Curves:
-    """All optimizers that have final runs, best first, on shared axes.
+    """Curves of all optimizers with final runs, best first, on shared axes.
 
-    places: where on the axis each measurement stands, in `unit`, "epoch" or "step".
+    places: x values of the measurements in `unit`, "epoch" or "step".
     """
 
     series: tuple[Series, ...]
@@ -55,11 +55,11 @@ class Curves:
 
 
 def curves(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Curves:
-    """Everything that the learning curves show."""
+    """Builds the data of the learning curves."""
     unit, places = _places(study)
     standing = _standing(rows)
     series = tuple(s for row in rows if (s := _series(places, row, finals(study, row, runs), standing)) is not None)
-    late = [(c, len(c.mean) // 8) for c in (s.metric for s in series)]  # the steep beginning may leave the frame
+    late = [(c, len(c.mean) // 8) for c in (s.metric for s in series)]  # the axis may cut off the steep beginning
     shown = [v for c, start in late for bound in (c.mean, c.low, c.high) for v in bound[start:]] + [study.target]
     return Curves(
         series=series,
@@ -72,7 +72,7 @@ def curves(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -
 
 
 def _places(study: StudyRecord) -> tuple[str, tuple[float, ...]]:
-    """Unit of the axis, and each measurement's place: epochs where runs train at least one, else steps."""
+    """Unit and x values of the measurements: epochs where runs train at least one, else steps."""
     steps = (*range(study.evaluate_every, study.steps, study.evaluate_every), study.steps)
     if study.steps < study.steps_per_epoch:
         return "step", tuple(map(float, steps))
@@ -80,7 +80,7 @@ def _places(study: StudyRecord) -> tuple[str, tuple[float, ...]]:
 
 
 def _standing(rows: Sequence[Row]) -> set[str]:
-    """Who stands out when the page opens."""
+    """Contenders highlighted when the page opens."""
     tied = [row for row in rows if row.tied]
     chosen = pick(rows)
     first = [row.contender for row in ([chosen] if chosen else []) + tied if row.validation.count]
@@ -100,7 +100,7 @@ def _series(places: Sequence[float], row: Row, runs: Sequence[RunRecord], standi
 
 
 def curve(runs: Sequence[RunRecord], places: Sequence[float], of: Callable[[Measurement], float | None]) -> Curve:
-    """One quantity of some runs at the measurements' places, over their seeds."""
+    """The curve over seeds of one quantity, `of(measurement)`, which ends at its first missing or non-finite value."""
     values = [[of(m) for m in run.curve] for run in runs]
     columns = [[run[i] if i < len(run) else None for run in values] for i in range(len(places))]
     whole: list[list[float]] = []

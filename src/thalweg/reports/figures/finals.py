@@ -1,4 +1,4 @@
-"""The runs a contender is judged by, as the leaderboard picks them."""
+"""A contender's final runs, as on the leaderboard, and its tuning runs of one configuration."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,12 +9,12 @@ from thalweg.records.types import RunRecord, StudyRecord
 
 
 def finals(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Confirmation runs; in a study without them the tuning runs of the chosen configuration."""
+    """A contender's confirmation runs, or in a study without them the chosen configuration's tuning runs."""
     return final_runs(study, [run for run in runs if run.contender == row.contender], row.choice)
 
 
 def tuned(row: Row, hyperparameters: Mapping[str, Any], runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """A contender's tuning runs of one configuration, one a seed."""
+    """A contender's tuning runs of one configuration, one per seed."""
     return [
         run
         for run in runs

@@ -1,4 +1,4 @@
-"""How numbers and lists of names read in the report."""
+"""Formats numbers for the report."""
 
 import math
 
@@ -29,7 +29,7 @@ def spread(study: StudyRecord, interval: Interval | None) -> tuple[str, str]:
 
 
 def target(study: StudyRecord) -> str:
-    """The study's target, without the decimals it does not need: `95%`."""
+    """The study's target without trailing zeros: `95%`."""
     assert study.target is not None
     return f"{study.target * 100:.4g}%" if is_percent(study) else f"{study.target:.4g}"
 
@@ -43,17 +43,17 @@ def signed(study: StudyRecord, amount: float | None) -> str:
 
 
 def rate(learning_rate: float | None) -> str:
-    """A learning rate as the verdict writes it."""
+    """A learning rate to three digits, as in the verdict."""
     return MISSING if learning_rate is None else f"{learning_rate:.3g}"
 
 
 def power_of_ten(exponent: int) -> str:
-    """`10⁻³`."""
+    """Ten to an integer power: `10⁻³`."""
     return f"10{str(exponent).translate(SUPERSCRIPT)}"
 
 
 def duration(seconds: float) -> str:
-    """`8.4 s`, `2 min 22 s`, `3 h 05 min`."""
+    """Seconds in words: `8.4 s`, `2 min 22 s`, `3 h 05 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -61,7 +61,7 @@ def duration(seconds: float) -> str:
 
 
 def pace(seconds: float | None) -> str:
-    """Seconds of one step: `18.2 µs`, `1.2 ms`, `0.41 s`."""
+    """Seconds per step: `18.2 µs`, `1.2 ms`, `0.41 s`."""
     if seconds is None:
         return MISSING
     if seconds < 1e-3:
@@ -70,7 +70,7 @@ def pace(seconds: float | None) -> str:
 
 
 def memory(size: int) -> str:
-    """Bytes: `1.2 MB`, `640 kB`; a dash where they are not known."""
+    """Bytes: `1.2 MB`, `640.0 kB`; a dash for 0, which means unknown."""
     if not size:
         return MISSING
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -80,5 +80,5 @@ def memory(size: int) -> str:
 
 
 def capital(text: str) -> str:
-    """The first letter large, the rest as it is."""
+    """Capitalizes the first letter only."""
     return text[:1].upper() + text[1:]

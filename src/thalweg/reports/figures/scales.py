@@ -1,4 +1,4 @@
-"""Axes as data: where they end, whether they are logarithmic, where their ticks stand and what these say."""
+"""Axes as data: range, linear or logarithmic, ticks and their labels."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -8,15 +8,15 @@ from thalweg.analysis.formatting import is_percent
 from thalweg.records.types import StudyRecord
 from thalweg.reports.figures.formatting import power_of_ten
 
-REACH = 2.5  # an axis reaches this many upper quartiles of the distance to the best value; farther ones are marked
-WIDE = 50.0  # positive values that span more than this factor stand on a logarithmic axis
-HUGE = 1e100  # values beyond it, infinity among them, stand on no axis
-MARGIN = 0.06  # of the axis, beyond the outermost value
+REACH = 2.5  # range of an axis, in upper quartiles of the distance to the best value; values beyond are outliers
+WIDE = 50.0  # ratio of largest to smallest positive value above which the axis is logarithmic
+HUGE = 1e100  # values of at least this size, including infinity, are not used for an axis
+MARGIN = 0.06  # of the values' range, beyond the outermost value
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One axis. `low` and `high` are in the data's units, also where `log` holds."""
+    """One axis. low, high: in the data's units, also for a logarithmic axis."""
 
     low: float
     high: float
@@ -25,12 +25,12 @@ class Scale:
     labels: tuple[str, ...]
 
     def fraction(self, value: float) -> float:
-        """Where on the axis a value stands: 0 at its low end, 1 at its high end, beyond them outside."""
+        """Position of a value on the axis: 0 at the low end, 1 at the high end, outside [0, 1] beyond them."""
         low, high, at = (self._warp(v) for v in (self.low, self.high, value))
         return (at - low) / (high - low)
 
     def at(self, fraction: float) -> float:
-        """The value that stands at a fraction of the axis."""
+        """The value at a fraction of the axis; inverse of `fraction`."""
         low, high = self._warp(self.low), self._warp(self.high)
         place = low + fraction * (high - low)
         return 10.0**place if self.log else place
@@ -42,7 +42,7 @@ class Scale:
 
 
 def rates_scale(rates: Iterable[float]) -> Scale:
-    """The axis of learning rates, decades labelled."""
+    """The logarithmic axis of learning rates; non-positive rates are ignored."""
     known = sorted({rate for rate in rates if rate > 0})
     first, last = (math.log10(known[0]), math.log10(known[-1])) if known else (-3.0, -1.0)
     spare = max(0.06 * (last - first), 0.5 if last - first < 1 else 0.25)
@@ -50,7 +50,7 @@ def rates_scale(rates: Iterable[float]) -> Scale:
 
 
 def metric_scale(study: StudyRecord, values: Iterable[float | None]) -> Scale:
-    """The axis of the study's metric: all values but far outliers on the bad side."""
+    """The axis of the study's metric; far outliers on the worse side lie outside."""
     finite = _finite(values)
     if is_percent(study):
         low, high = _ends(finite, study.higher_is_better)
@@ -84,7 +84,7 @@ def _finite(values: Iterable[float | None]) -> list[float]:
 
 
 def _ends(values: Sequence[float], higher_is_better: bool) -> tuple[float, float]:
-    """Where an axis ends: at the best value and, on the bad side, at the worst that is no outlier; then a margin."""
+    """(low, high): the best value and, on the worse side, the worst that is no outlier, each plus a margin."""
     if not values:
         return 0.0, 1.0
     sign = 1.0 if higher_is_better else -1.0
@@ -98,13 +98,13 @@ def _ends(values: Sequence[float], higher_is_better: bool) -> tuple[float, float
 
 
 def _linear_scale(low: float, high: float, label: Callable[[float, int], str]) -> Scale:
-    """`label` writes a value with so many decimals."""
+    """A linear axis. label: formats (value, decimals)."""
     ticks, digits = _round_ticks(low, high)
     return Scale(low, high, False, ticks, tuple(label(tick, digits) for tick in ticks))
 
 
 def _round_ticks(low: float, high: float) -> tuple[tuple[float, ...], int]:
-    """Two to six round numbers, and the decimals they need."""
+    """Two to six round tick values, and the decimals they need."""
     least = (high - low) / 5.5
     exponent = math.floor(math.log10(least))
     multiple = next(m for m in (1, 2, 2.5, 5, 10) if m * 10.0**exponent >= least)
@@ -115,7 +115,8 @@ def _round_ticks(low: float, high: float) -> tuple[tuple[float, ...], int]:
 
 
 def _log_scale(low: float, high: float) -> Scale:
-    """Ends are in decades. Decades carry labels, or every second where they are many; below two decades 1, 2, 5 do."""
+    """A logarithmic axis; low, high: log10 of the ends. Ticks are powers of ten, thinned to at most six; below two
+    decades multiples 1, 2, 5 of them; below 0.8 decades evenly spaced round numbers."""
     if high - low < 0.05:
         low, high = low - 0.05, high + 0.05
     if high - low >= 2:

@@ -1,4 +1,4 @@
-"""Small multiples as data: each optimizer's metric at the end of training against the learning rate."""
+"""Learning rate sweeps as data: each optimizer's metric at the end of training against the learning rate."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from thalweg.reports.figures.scales import Scale, metric_scale, rates_scale
 
 @dataclass(frozen=True)
 class Spot:
-    """One learning rate. The mean and its 95% interval exist where every seed has a final metric."""
+    """One learning rate. mean, low, high: mean and 95% interval, `None` unless every seed has a final metric."""
 
     rate: float
     mean: float | None
@@ -27,10 +27,11 @@ class Spot:
 
 @dataclass(frozen=True)
 class Panel:
-    """One optimizer. `spots` are of the chosen setting of whatever else was tuned, `others` of the remaining ones.
+    """One optimizer's panel. spots: with the chosen values of all other hyperparameters. others: one line of spots for
+    each other combination of those.
 
-    plateau: the choice's; shade: the same, widened to be seen.
-    default: the published default rate and its mean metric over the confirmation seeds.
+    plateau: the choice's. shade: the plateau, widened for drawing.
+    default: the published default rate and its mean validation metric over the confirmation seeds.
     """
 
     contender: str
@@ -46,7 +47,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All panels on the same axes, best first; `fixed` names those that were tried without a learning rate."""
+    """All panels on the same axes, best first. fixed: names of optimizers that were run without a learning rate."""
 
     panels: tuple[Panel, ...]
     rates: Scale
@@ -55,7 +56,7 @@ class Sweep:
 
 
 def sweep(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Sweep:
-    """Everything that the panels show."""
+    """Builds the data of the panels."""
     rated = [row for row in rows if any(p.learning_rate is not None for p in row.tried)]
     panels = tuple(_panel(study, row, runs) for row in rated)
     spots = [spot for panel in panels for spot in panel.spots]
@@ -87,7 +88,7 @@ def _panel(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> Panel:
 
 
 def _lines(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> dict[str, tuple[Spot, ...]]:
-    """Spots in ascending rate, by what else was set."""
+    """Spots in ascending rate, keyed by the other hyperparameters."""
     lines: dict[str, tuple[Spot, ...]] = {}
     for point in row.tried:
         if point.learning_rate is not None:
@@ -112,14 +113,14 @@ def _spot(study: StudyRecord, point: Point, rate: float, runs: Sequence[RunRecor
 
 
 def _within(study: StudyRecord, mean: float, bound: float) -> float | None:
-    """An interval's end, inside what the metric can be."""
+    """An interval's end, clipped to [0, 1] for an accuracy (a mean outside widens this); `None` if not finite."""
     if not math.isfinite(bound):
         return None
     return min(max(bound, min(mean, 0.0)), max(mean, 1.0)) if is_percent(study) else bound
 
 
 def _shade(plateau: tuple[float, float], rates: Sequence[float]) -> tuple[float, float]:
-    """The plateau widened by two fifths of the step to the next rate, so that a single rate has a width too."""
+    """The plateau widened by 0.4 of the log-step to the next rate on each side, so that a single rate is visible."""
     ordered = sorted(rates)
     first, last = ordered.index(plateau[0]), ordered.index(plateau[1])
     widest = 10.0**0.5 if len(ordered) < 2 else (ordered[-1] / ordered[0]) ** (1 / (len(ordered) - 1))
@@ -138,5 +139,5 @@ def _default(row: Row, runs: Sequence[RunRecord]) -> tuple[float, float] | None:
 
 
 def _key(point: Point) -> str:
-    """Everything but the learning rate that a configuration sets."""
+    """A hashable key of a configuration's hyperparameters without the learning rate."""
     return repr(sorted(point.others.items()))
