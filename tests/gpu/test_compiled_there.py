@@ -13,7 +13,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from thalweg.recipes.catalogue import recipes
-from thalweg.recipes.execution.gpu import kernels
+from thalweg.execution.gpu import kernels
 from thalweg.recipes.trace import trace, trace_agreement
 from scope import TYPICAL
 

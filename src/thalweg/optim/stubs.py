@@ -11,6 +11,7 @@ import thalweg.optim
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.optimizer import Optimizer
 
+WIDTH = 120  # of a line, as the formatter has it
 HEAD = '''"""Written by `python -m thalweg.optim.stubs`, from the signatures of the classes."""
 
 from typing import Literal
@@ -31,7 +32,14 @@ def _imports() -> str:
     modules: dict[str, list[str]] = {}
     for name in thalweg.optim.__all__:
         modules.setdefault(getattr(thalweg.optim, name).__module__, []).append(name)
-    return "\n".join(f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(modules.items()))
+    return "\n".join(_import(module, sorted(names)) for module, names in sorted(modules.items()))
+
+
+def _import(module: str, names: list[str]) -> str:
+    line = f"from {module} import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return line
+    return f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")"
 
 
 def _exported() -> str:
