@@ -18,6 +18,7 @@ from thalweg.optim.interop.default_device import on_cpu_by_default
 from thalweg.optim.interop.loss_scaling import Finer, unscale
 from thalweg.optim.interop.precision import Precision, check
 from thalweg.optim.interop.signature import CONVENTION, bind, class_name, group_defaults, hyperparameters
+from thalweg.optim.interop.sparse import has_sparse_gradients
 from thalweg.optim.interop.torch_hooks import stepping
 from thalweg.optim.state import state as states
 from thalweg.optim.state.averages import swapped
@@ -28,6 +29,7 @@ from thalweg.optim.stepping.capturable import Kernels
 from thalweg.optim.stepping.diagnostics import SilentFailures, tell_coupled_decay
 from thalweg.optim.stepping.param_group import OptimizerStep
 from thalweg.optim.stepping.reading import kept, plain
+from thalweg.optim.stepping.template import undecayed_groups
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.states import PARAMETER
@@ -186,7 +188,7 @@ class Optimizer(torch.optim.Optimizer):
         for of in (self.defaults, *self.param_groups):
             if of.get("capturable") or of.get("differentiable"):
                 return True
-        return watched and not any(map(_has_sparse_gradients, self.param_groups))
+        return watched and not any(map(has_sparse_gradients, self.param_groups))
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -288,23 +290,6 @@ class Optimizer(torch.optim.Optimizer):
         if group.get("differentiable") and other:
             raise InputError(f"{class_name(recipe)}: differentiable=True and {other} do not go together; keep one.")
         return check(class_name(recipe), group)
-
-
-@contextmanager
-def undecayed_groups(groups: Iterable[dict[str, Any]]) -> Iterator[None]:
-    """Sets `weight_decay` of all groups to 0, and restores it on exit."""
-    before = [(group, group["weight_decay"]) for group in groups]
-    try:
-        for group, _ in before:
-            group["weight_decay"] = 0.0
-        yield
-    finally:
-        for group, decay in before:
-            group["weight_decay"] = decay
-
-
-def _has_sparse_gradients(group: Mapping[str, Any]) -> bool:
-    return any(p.grad is not None and p.grad.is_sparse for p in group["params"])
 
 
 def _set_initial(recipe: Recipe, group: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Sparse gradients: a step updates only those rows of the tensor that they touch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -73,3 +74,8 @@ def coalesced(gradient: Tensor) -> Tensor:
 def values_of(gradient: Tensor) -> Tensor:
     """The stored values of a sparse gradient; a dense one as it is."""
     return gradient.values() if gradient.is_sparse else gradient
+
+
+def has_sparse_gradients(group: Mapping[str, Any]) -> bool:
+    """Whether any parameter of a param group has a sparse gradient."""
+    return any(p.grad is not None and p.grad.is_sparse for p in group["params"])
