@@ -11,6 +11,7 @@ from torch.masked import MaskedTensor
 from thalweg.errors import InputError, shown
 from thalweg.execution import dispatch
 from thalweg.execution.data_pointers import PLAIN, has_memory, reach
+from thalweg.execution.gpu import passes
 from thalweg.execution.overlap import apart
 from thalweg.execution.storage.codebook import BLOCK, blocks_of
 from thalweg.optim.state.quantized_state import SCALES
@@ -137,7 +138,8 @@ def _require_number(of: NamedParameter, name: str, held: Any) -> None:
     if held.is_meta and not of.tensor.is_meta:
         raise of.refused(f"its {name!r} is on meta, where there are no numbers; load it, or remove its state")
     _require_memory(of, f"its {name!r}", held)
-    if name == "step" and type(held) in PLAIN and held.is_cpu and not dispatch.watched() and held < 0:
+    readable = type(held) in PLAIN and held.is_cpu and not (dispatch.watched() or passes.recording(held.device))
+    if name == "step" and readable and held < 0:
         raise of.refused(f"its 'step' must be 0 or more, got {held.item():g}")
 
 
