@@ -45,7 +45,8 @@ def _failure(job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, *
                 step_by_closure(optimizer, lambda: gradients_of(job, model, batch, seed, 1)[0])
             else:
                 gradients_of(job, model, batch, seed, 1)
-                optimizer.step()
+                with torch.enable_grad():
+                    optimizer.step()
     except (Exception, SystemExit) as error:  # another library's step may raise anything
         return raised(error)
     return ""

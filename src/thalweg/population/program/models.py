@@ -31,11 +31,11 @@ def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:
 
 
 def made(workload: Workload, seed: int) -> nn.Module:
-    """`torch.manual_seed(seed); random.seed(seed); numpy.random.seed(seed); model()`.
+    """`torch.manual_seed(seed); random.seed(seed); numpy.random.seed(seed); model()`, with gradients enabled.
 
     The random state of all three is restored.
     """
-    with PythonRandomness(seed), torch.random.fork_rng(devices=[]):
+    with PythonRandomness(seed), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
         BUILDING.now = True
         try:

@@ -17,7 +17,8 @@ def step_by_closure(optimizer: torch.optim.Optimizer, evaluate: Callable[[], flo
         losses.append(evaluate())
         return torch.tensor(losses[-1])
 
-    optimizer.step(closure)  # type: ignore[arg-type]
+    with torch.enable_grad():  # as in a user's loop
+        optimizer.step(closure)  # type: ignore[arg-type]
     if not losses:
         raise RuntimeError("its step takes a closure and does not call it")
     return losses[0]

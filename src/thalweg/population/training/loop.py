@@ -150,7 +150,7 @@ class _Loop:
         self._live.require_known(stacked)
         for name, parameter in self._model.named_parameters() if limit is not None else ():
             parameter.grad = stacked[name][0] if name in stacked else None
-        with self._seeded_step():
+        with self._seeded_step(), torch.enable_grad():  # as in a user's loop
             self._optimizer.step()
 
     def _seeded_step(self) -> AbstractContextManager[None]:
@@ -257,4 +257,5 @@ def _imported(member: Member, model: nn.Module) -> torch.optim.Optimizer | None:
     if not isinstance(member.recipe, Imported):
         return None
     parameters = [p for p in model.parameters() if p.requires_grad]
-    return member.recipe.of(parameters, member.values, member.recipe.path)
+    with torch.enable_grad():
+        return member.recipe.of(parameters, member.values, member.recipe.path)
