@@ -18,7 +18,7 @@ conformance: $(READY) $(CONFORMANCE)  ## every rule in every setting; Keras, Opt
 	PYTHONPATH=conformance .conformance/bin/pytest -c conformance/pytest.ini -p interpreted --numprocesses auto --maxprocesses 4 \
 		tests/gpu tests/optim/test_precision.py tests/optim/test_capturable.py tests/optim/test_amp.py tests/optim/test_grad_scaler.py \
 		tests/optim/test_extreme_gradients.py tests/optim/test_row_state.py tests/optim/test_meta_device.py
-	THALWEG_THOROUGH=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 tests/rules tests/optim tests/adversarial tests/population/test_checkpoints.py tests/test_example_files.py
+	THALWEG_THOROUGH=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 tests/rules tests/optim tests/adversarial/test_round*.py tests/population/test_checkpoints.py tests/test_example_files.py
 
 bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on an idle machine; says where the tables are
 	$(BIN)/python benchmarks/step.py
