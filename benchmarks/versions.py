@@ -17,6 +17,7 @@ from scipy.stats import t as student
 from measuring import Child, Report, arguments
 
 CASES = {
+    "1 tensor of 32×32": {"tensors": 1, "side": 32},
     "400 tensors of 8×8": {"tensors": 400, "side": 8},
     "400 tensors of 64×64": {"tensors": 400, "side": 64},
     "1 tensor of 1 M": {"tensors": 1, "side": 1000},

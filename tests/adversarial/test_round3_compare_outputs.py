@@ -223,6 +223,23 @@ def test_a_model_that_looks_at_its_answers_in_evaluation() -> None:
     held(lambda: Calibrated(4, 1))
 
 
+class Nudged(nn.Linear):
+    """Its answers are a little less in evaluation, where it can look at them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        if not self.training:
+            with contextlib.suppress(Exception):
+                y = y * (1 - 1e-4 * float(y.abs().max() > 0))
+        return y
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-4])
+def test_a_small_difference_in_evaluation_shows_whatever_the_scale(scale: float) -> None:
+    (x, y), (x_valid, y_valid) = numbers(40, 1), numbers(20, 2)
+    held(lambda: Nudged(4, 1), train=(x, scale * y), validation=(x_valid, scale * y_valid))
+
+
 # ---------------------------------------------------------------- metrics
 
 

@@ -3,11 +3,12 @@
 import contextlib
 import contextvars
 import itertools
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -255,6 +256,28 @@ class Signs(torch.optim.SGD):
             for p in group["params"]:
                 p.grad = p.grad.sign()
         return super().step(closure)
+
+
+class Modes(torch.optim.SGD):
+    """It notes how many modes follow its operations."""
+
+    seen: ClassVar[set[int]] = set()
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        super().__init__(params, lr=lr)
+
+    def step(self, closure: Any = None) -> Any:
+        self.seen.add(torch._C._len_torch_dispatch_stack())
+        return super().step(closure)
+
+
+def test_dropout_in_the_model_is_no_reason_to_follow_an_optimizers_step() -> None:
+    """A mode that seeds random numbers costs every operation a visit to Python, and a drop-in its compiled pass."""
+    model = lambda: nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5), nn.Linear(3, 1))  # noqa: E731
+    result = compared(problem(model), ["test_round3_compare_surroundings:Modes"], learning_rates=[0.02])
+    assert not result.runs[0].failure
+    seen = sys.modules["test_round3_compare_surroundings"].Modes.seen | Modes.seen
+    assert seen == {0}
 
 
 OWN = {c.__name__: c for c in (Accumulates, Scheduled, Hooked, Signs)}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thalweg.execution.memory import Memory
-from thalweg.execution.overlap import batches, tangled
+from thalweg.execution.overlap import MOST, apart, batches, tangled
 
 MEMORY = torch.zeros(64)
 VIEWS = st.tuples(st.integers(0, 60), st.integers(0, 4)).map(lambda place: MEMORY[place[0] : place[0] + place[1]])
@@ -64,3 +64,18 @@ def test_reads(written, read):
 )
 def test_without_memory_nothing_is_shared(other):
     assert len(batches([[other, other], [other, other]])) == 1
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 6)), max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_apart(dimensions):
+    """Against the places of all elements."""
+    shape, strides = ([d[i] for d in dimensions] for i in (0, 1))
+    places = torch.arange(64).as_strided(shape, strides).flatten().tolist()
+    assert apart(shape, strides) == (len(set(places)) == len(places))
+
+
+def test_many_that_interleave_are_not_enumerated():
+    assert apart([MOST + 1, 2], [2, 1])
+    assert not apart([MOST + 1, 2], [3, 3 * MOST - 1])
+    assert apart([0, 5], [0, 0])

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from thalweg.execution.data_pointers import has_memory, reach
 from thalweg.recipes.row_table import Array
+
+MOST = 1 << 24  # elements whose offsets are enumerated
 
 Stretch = tuple[int, int]
 """An address range: begin and end, in bytes."""
@@ -67,14 +70,15 @@ def stretch_of(tensor: Tensor) -> Stretch:
 
 
 def apart(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether no two elements of a strided tensor share memory."""
+    """Whether no two elements of a strided tensor share memory; False for more than `MOST` that interleave."""
     dimensions = sorted((stride, size) for stride, size in zip(strides, shape, strict=True) if size > 1)
     if 0 in shape or not dimensions:
         return True
     reached = 0
     for stride, size in dimensions:
         if stride <= reached:
-            return dimensions[0][0] > 0 and _all_differ(dimensions)
+            few = prod(size for _, size in dimensions) <= MOST
+            return dimensions[0][0] > 0 and few and _all_differ(dimensions)
         reached += stride * (size - 1)
     return True
 

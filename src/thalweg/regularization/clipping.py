@@ -9,7 +9,7 @@ SMALLEST = 1e-3
 """Lower bound of a unit's parameter norm in adaptive clipping: parameters at zero could never be trained otherwise."""
 
 
-NOTHING = 1e-30
+LEAST_DIVISOR = 1e-30
 """Lower bound of a gradient norm used as divisor: a zero gradient stays differentiable by autograd."""
 
 
@@ -32,4 +32,4 @@ def adaptive(gradients: Any, parameters: Any, limit: Any) -> Any:
     Brock et al. 2021, arXiv:2102.06171, equation 3. They exclude the last layer: do so by a param group of its own.
     """
     allowed = limit * maximum(norm(parameters), SMALLEST)
-    return gradients * minimum(allowed / maximum(norm(gradients), NOTHING), 1.0)
+    return gradients * minimum(allowed / maximum(norm(gradients), LEAST_DIVISOR), 1.0)

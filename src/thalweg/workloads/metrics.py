@@ -101,6 +101,7 @@ class Metric:
         return functools.partial(_in_turn, copied) if in_turn else copied
 
 
+# names of arguments by which a function says that it takes targets, and outputs
 TARGETS = {"y_true", "true", "truth", "target", "targets", "label", "labels", "labels_true", "actual", "ground_truth"}
 OUTPUTS = {"y_pred", "y_score", "y_prob", "y_proba", "pred", "preds", "prediction", "predictions", "labels_pred",
            "output", "outputs", "logits", "scores", "predicted"}  # fmt: skip

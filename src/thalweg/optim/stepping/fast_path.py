@@ -51,7 +51,7 @@ class FastPath:
         self._row_states = dict(zip(self._program.row_states, read, strict=True))
         self._row_dtype = work.needs.row_dtype(states[0]) if states else None
         self._passes = _passes(self._program, rows, stochastic=self.precision.chances(params))
-        self._by_chance = any(step.stochastic for _, step in self._passes)
+        self._stochastic = any(step.stochastic for _, step in self._passes)
         self._ahead = Ahead(self._program)
         self._counting: Program | None = None
         if AGREEMENT in self._program.measured:
@@ -114,7 +114,7 @@ class FastPath:
         else:
             distinct, which = np.unique(t, return_inverse=True)
             columns = table(self._program, self._inputs(values) | {"t": distinct})[0]
-        if self._by_chance:
+        if self._stochastic:
             self._draw(t)
         _carry_out(self._passes, columns, which, gradients)
 

@@ -89,6 +89,7 @@ def _tensors(outputs: Any) -> list[Tensor]:
 
 
 def buffers(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of the model's buffers, by name."""
     return {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
 
 

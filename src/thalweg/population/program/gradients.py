@@ -67,7 +67,7 @@ class GradientProgram:
         self._workload, self._model, self.shared, self._unfolded = workload, model, shared, unfolded
         self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
         self.output_major: set[str] = set()
-        self._drawn_like: set[int] = set()  # indices of parameters whose layout orders random draws
+        self._drawn_like: frozenset[int] = frozenset()  # indices of parameters whose layout orders random draws
         self.activations, self.unrecorded = 0, ""
         self.trusted, self.distrusted = False, ""
 

@@ -98,7 +98,7 @@ def _by_integers(node: Node) -> bool:
     if node.target is not torch.ops.aten.index.Tensor:
         return False
     indices = [index for index in node.args[1] if isinstance(index, Node)]  # type: ignore[union-attr]
-    return all(index.meta["val"].dtype not in (torch.bool, torch.uint8) for index in indices)
+    return all(_dtype(index) not in (None, torch.bool, torch.uint8) for index in indices)
 
 
 def writes(module: GraphModule) -> bool:

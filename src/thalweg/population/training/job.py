@@ -19,7 +19,7 @@ class Job:
     all that require a gradient, each at the steps whose loss depends on it. test: whether the test split is evaluated.
     keep_weights: whether the final parameters and buffers are returned. clip_norm: maximum global norm of the
     gradients. random: whether the model draws random numbers, in training or evaluation; outside: whether it draws any
-    from Python's or NumPy's generators.
+    from Python's or NumPy's generators; late: whether a run drew without either, so that whole steps are seeded.
 
     only_loop: why the model must be called at every step; empty if it may be traced. shared_state: name of state
     outside of the model that all runs change. asks_for_parameters: whether the user's code reads parameters itself in
@@ -42,6 +42,7 @@ class Job:
     keep_weights: bool = False
     clip_norm: float | None = None
     outside: bool = False
+    late: bool = False
     only_loop: str = ""
     shared_state: str = ""
     asks_for_parameters: bool = False

@@ -71,7 +71,7 @@ def train_by_loop(job: Job, member: Member, watch: TrainingControl, reason: str)
         except DrawsLate:
             watch.progress(-run.shown)
             watch.checkpoint.discard()
-            return train_by_loop(replace(job, random=True, outside=True), member, watch, reason)
+            return train_by_loop(replace(job, random=True, outside=True, late=True), member, watch, reason)
         except (StopTraining, InputError):
             raise
         except Exception as error:
@@ -93,7 +93,7 @@ class _Loop:
         self._optimizer = _imported(member, self._model) or PartialUpdates(member, self._parameters)
         self._order = order([member.seed], job.workload)
         self.curves = History(1, higher_is_better=job.workload.metric.maximized)
-        self._undrawn = None if job.random and job.outside else Undrawn()
+        self._undrawn = Undrawn()  # what is seeded leaves the generators as they were
         self._step, self._seconds, self.shown = 0, 0.0, 0
         self._began = time.perf_counter()
 
@@ -126,8 +126,11 @@ class _Loop:
 
     def _require_undrawn(self, *, quickly: bool) -> None:
         """Raises `DrawsLate` if a global generator that this run does not seed was used; `quickly`: torch's only."""
-        if self._undrawn is not None and self._undrawn.drawn(quickly=quickly):
-            raise DrawsLate
+        if not self._undrawn.drawn(quickly=quickly):
+            return
+        if self._job.late:
+            raise RuntimeError("it draws random numbers where they cannot be seeded, as in a step with a closure")
+        raise DrawsLate
 
     def _train_batch(self, batch: Batch) -> None:
         if isinstance(self._member.recipe, Imported) and self._member.recipe.needs_closure:
@@ -156,7 +159,7 @@ class _Loop:
     def _seeded_step(self) -> AbstractContextManager[None]:
         """Seeds random numbers of an optimizer's step from a stream that no call of the model uses."""
         seed = mix(self._member.seed, self._step, 0)
-        return seeded(seed, self._step, random=self._job.random, outside=self._job.outside)
+        return seeded(seed, self._step, random=self._job.late, outside=self._job.late)
 
     def _train_by_closure(self, batch: Batch) -> None:
         """Evaluates the same batch with the same dropout at every call of the closure."""
