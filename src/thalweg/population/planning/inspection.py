@@ -78,7 +78,7 @@ def inspect(job: Job, seed: int) -> Job:
         notes += (reasons.of_unseen(name),)
     if not job.large and reads_gradients(job, model, first, seed, drawn):
         reason = reason or reasons.GRADIENTS
-    if mixes_samples(job, model, first, seed):
+    if mixes_samples(job, model, head(Split(*first), FEW) if job.large else first, seed):
         notes += (reasons.of_together(chunk_size(job)),)
     asks = reaches_parameters(job.workload, model)
     facts: dict[str, Any] = {
