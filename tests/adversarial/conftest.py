@@ -7,7 +7,7 @@ import pytest
 
 from scope import THOROUGH
 
-ROUNDS, SHARE = "test_round", 3
+ROUNDS, SHARE = "test_round", 6
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def populations_wherever_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of the later rounds a third, the same at every run and in every process; `make conformance` repeats all."""
+    """Of the later rounds a sixth, the same at every run and in every process; `make conformance` repeats all."""
     chosen = [arg.partition("::")[0] for arg in config.args]
     named = any(Path(arg).name.startswith(ROUNDS) for arg in chosen)  # whoever asks for a file gets all of it
     left = [item for item in items if not (THOROUGH or named) and _is_left(item)]
