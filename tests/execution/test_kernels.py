@@ -12,7 +12,7 @@ import torch
 from small_rules import recipe_of
 from thalweg.execution import compiled
 from thalweg.execution.cpu import source
-from thalweg.execution.lowering import codegen_cache, stacked
+from thalweg.execution.lowering import codegen_cache
 from thalweg.recipes.catalogue import recipe
 from thalweg.recipes.row_table import table
 from thalweg.recipes.trace import trace
@@ -53,22 +53,18 @@ def files(folder):
     return sorted(path.name for path in folder.glob("*") if path.name != "__pycache__")
 
 
-@pytest.mark.parametrize("execution", ["compiled", "stacked"])
-def test_a_row_that_is_not_active_is_left_as_it_is(execution):
+def test_a_row_that_is_not_active_is_left_as_it_is():
     """[rows, elements]; the first row would become NaN."""
     adam = recipe("adam")
     program = trace(adam.structure(adam.resolve({})))
     values = {h: np.array([float(v)] * 3) for h, v in adam.defaults.items() if h in program.inputs} | {"t": 1.0}
-    columns, active = table(program, values)[0], np.array([False, True, True])
+    columns, active = table(program.update, values)[0], np.array([False, True, True])
     elements = {name: torch.ones(3, 4, dtype=torch.float64) for name in ("g", "p", *program.states)}
     elements["g"][0] = torch.nan
-    if execution == "stacked":
-        stacked.update(program, torch.tensor(columns), torch.tensor(active), elements)
-    else:
-        step = compiled.prepare(program, torch.device("cpu"), (torch.float64,) * len(elements), np.full(3, 4), 3)
-        step.pointers[:] = [[row.data_ptr() for row in elements[name]] for name in elements]
-        step.which[:], step.active[:] = np.arange(3), active
-        step(columns)
+    step = compiled.prepare(program.update, torch.device("cpu"), (torch.float64,) * len(elements), np.full(3, 4), 3)
+    step.pointers[:] = [[row.data_ptr() for row in elements[name]] for name in elements]
+    step.which[:], step.active[:] = np.arange(3), active
+    step(columns)
     for name in ("p", *program.states):
         assert elements[name][0].tolist() == [1.0] * 4
         assert elements[name].isfinite().all()
@@ -137,7 +133,7 @@ def test_where_nothing_can_be_written(tmp_path, monkeypatch, cache):
 def test_the_source_has_no_literals():
     made = scaled(lambda g, p: 0.125 * g + 3)
     program = trace(made.structure(made.resolve({})))
-    body = source.kernel(program, ("float32",) * 2).partition("for _i in range")[2].rpartition("_part")[0]
+    body = source.kernel(program.update, ("float32",) * 2).partition("for _i in range")[2].rpartition("_part")[0]
     assert "0.125" not in body
     assert "3" not in body.replace("_x3", "").replace("_k3", "")
 

@@ -1,10 +1,9 @@
 """What a rule may compute can be carried out everywhere: each arithmetic knows each operation."""
 
 from thalweg.execution.cpu import source as on_cpu
-from thalweg.execution.gpu import rows as rows_on_gpu
 from thalweg.execution.gpu import source as on_gpu
-from thalweg.execution.lowering import stacked
-from thalweg.recipes import row_table
+from thalweg.execution.lowering import device_table, stacked
+from thalweg.recipes import row_line, row_table
 
 
 def test_operations_of_elements():
@@ -12,4 +11,4 @@ def test_operations_of_elements():
 
 
 def test_operations_of_rows():
-    assert row_table.OPERATIONS.keys() == rows_on_gpu.OF_ROWS.keys() >= stacked.OPERATIONS.keys()
+    assert row_table.OPERATIONS.keys() == device_table.OF_ROWS.keys() == row_line.EXPRESSIONS.keys() >= stacked.OPERATIONS.keys()

@@ -14,14 +14,14 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from thalweg.recipes.catalogue import recipes
 from thalweg.execution.gpu import kernels
-from thalweg.recipes.trace import trace, trace_agreement
+from thalweg.recipes.trace import trace
 from scope import TYPICAL
 
-def compiled(program, storage, stochastic=False):
+def compiled(stage, storage, stochastic=False):
     table = "*fp64" if "float64" in storage else "*fp32"
-    names = ("_which", "_active", "_pointers", "_keys", "_counts", "_blocks")
-    signature = {"_table": table, **dict.fromkeys(names, "*i64"), "_rows": "i32"}
-    source = ASTSource(kernels.kernel(program, storage, stochastic=stochastic), signature)
+    names = ("_which", "_active", "_pointers", "_keys", "_partials", "_blocks")
+    signature = {"_table": table, **dict.fromkeys(names, "*i64"), "_partials": "*fp64", "_rows": "i32"}
+    source = ASTSource(kernels.kernel(stage, storage, stochastic=stochastic), signature)
     made = triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options={"enable_fp_fusion": True})
     assert made.asm["cubin"]
     return made.asm["ptx"]
@@ -29,14 +29,15 @@ def compiled(program, storage, stochastic=False):
 for name, recipe in recipes().items():
     program = trace(recipe.structure(recipe.resolve({})))
     states = len(program.states)
-    ptx = compiled(program, ("float32",) * (2 + states))
+    ptx = compiled(program.update, ("float32",) * (2 + states))
     assert len(re.findall("ld.global.v4", ptx)) >= 2 + states, f"{name} does not read in vectors"
     assert "approx" not in re.sub("(ex2|lg2|rcp).approx", "", ptx), f"{name} divides or takes roots approximately"
     if name in TYPICAL:
-        compiled(program, ("float64",) * (2 + states))
-        compiled(program, ("bfloat16",) * 2 + ("float32",) * states, stochastic=True)
-        compiled(program, ("bfloat16",) * 2 + ("float32",) * states + ("int16",))
-        compiled(trace_agreement(recipe.structure(recipe.resolve({"cautious": True}))), ("float32",) * (2 + states))
+        compiled(program.update, ("float64",) * (2 + states))
+        compiled(program.update, ("bfloat16",) * 2 + ("float32",) * states, stochastic=True)
+        compiled(program.update, ("bfloat16",) * 2 + ("float32",) * states + ("int16",))
+        cautious = trace(recipe.structure(recipe.resolve({"cautious": True})))
+        compiled(cautious.reductions[0], ("float32",) * (2 + states))
 print("compiled")
 """
 

@@ -115,7 +115,7 @@ def test_rows():
     recipe = recipe_of(r)
     program = trace(recipe.structure(recipe.resolve({})))
     a, b = np.array(PAIRS).T
-    columns, _ = table(program, {"t": 1.0, "lr": a, "other": b})
+    columns, _ = table(program.update, {"t": 1.0, "lr": a, "other": b})
     np.testing.assert_array_equal(columns, EXPECTED)
 
 
@@ -144,7 +144,7 @@ def test_powers_of_numbers_tensors_and_rows(exponent):
         return (power(lr, other) * g,)
 
     program = trace((made := recipe_of(r)).structure(made.resolve({})))
-    columns, _ = table(program, {"t": 1.0, "lr": np.array(BASES), "other": exponent})
+    columns, _ = table(program.update, {"t": 1.0, "lr": np.array(BASES), "other": exponent})
     assert_raised(torch.tensor(columns[:, 0]), exponent)
 
 

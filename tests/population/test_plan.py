@@ -1,4 +1,4 @@
-"""How members are put together, and the executors that step them."""
+"""How members are put together, and the rows that step them."""
 
 import itertools
 

@@ -11,7 +11,7 @@ from thalweg.population.program import matmul_passes
 from thalweg.population.program.gradients import GradientProgram, whole
 from thalweg.population.program.models import build, stack
 from thalweg.population.training.verification import first_batches
-from thalweg.population.updates import executors, parts
+from thalweg.population.updates import member_rows, parts
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.workload import Workload
@@ -106,7 +106,7 @@ def test_whatever_needs_whole_gradients_gets_them(monkeypatch: pytest.MonkeyPatc
     options = {"clip_norm": 0.1, "keep_weights": True}
     alone = train_all(wide(), chosen, execution="loop", **options)
     clipped = train_all(wide(), chosen, execution="population", **options)
-    monkeypatch.setattr(executors.dispatch, "obstacle", refused)
+    monkeypatch.setattr(member_rows.dispatch, "obstacle", refused)
     stacked = train_all(wide(), chosen, execution="population", **options)
     plain = train_all(wide(), chosen, execution="population", keep_weights=True)
     for a, b, c in zip(alone, clipped, stacked, strict=True):

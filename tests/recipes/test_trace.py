@@ -70,12 +70,12 @@ def test_rules_of_one_name_are_different_structures():
         return recipe_of(r)
 
     one, two = make(1.0), make(2.0)
-    assert program(one).columns[0].key != program(two).columns[0].key
+    assert program(one).update.columns[0].key != program(two).update.columns[0].key
 
 
 def test_table_broadcasts_steps_over_rows():
     rows = {"lr": np.array([0.1, 0.2]), "beta1": np.array([0.9, 0.8]), "beta2": np.array([0.99, 0.9]), "eps": 1e-8}
-    adam = program(recipe("adam"))
+    adam = program(recipe("adam")).update
     many, _ = table(adam, {**rows, "t": np.arange(1.0, 4.0)[:, None]})
     assert many.shape == (3, 2, len(adam.columns))
     for i in range(3):

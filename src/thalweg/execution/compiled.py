@@ -1,28 +1,31 @@
-"""The compiled pass: every row in one call, on the CPU or on a GPU."""
+"""Rows stepped by compiled passes, every row in one call for each device and dtype, on the CPU or on a GPU."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from thalweg.execution import driver
 from thalweg.execution.cpu import passes as cpu
 from thalweg.execution.dispatch import on_gpu, together
+from thalweg.execution.elements import Elements
 from thalweg.execution.gpu import passes as gpu
-from thalweg.execution.reference import Elements, shares
-from thalweg.execution.storage.dtypes import Storage, Streams
+from thalweg.execution.storage.dtypes import Storage
+from thalweg.execution.whole import constrain_rows
 from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.options import AGREEMENT
 from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Program, trace, trace_agreement
+from thalweg.recipes.trace import Program, Stage, trace
 
 
 class Pass(Protocol):
-    """A step prepared for rows of fixed sizes and dtypes. The arrays below are filled in before each call.
+    """A stage prepared for rows of fixed sizes and dtypes. The arrays below are filled in before each call.
 
     pointers: int64 `[streams, rows]`, the data pointers.
     which: int64 `[rows]`, the table line that each row uses; 0 by default.
-    active: `[lines]`; rows of an inactive line are left unchanged. All are active by default.
+    active: `[rows]`; an inactive row is left unchanged. All are active by default.
     keys: int64 `[rows]`, from `rounding.keys`, for stochastic rounding.
     stochastic: whether anything is rounded stochastically.
     """
@@ -33,16 +36,15 @@ class Pass(Protocol):
     keys: Array
     stochastic: bool
 
-    @property
-    def counts(self) -> Array:
-        """Element counts of the last call, int64 `[rows]`, if the program counts."""
-
     def __call__(self, columns: Array) -> None:
-        """Steps every row in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
+        """Passes over every row, in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
+
+    def sums(self) -> Array:
+        """Each row's sums of the last call, float64 `[reductions, rows]`: of squares, for a norm."""
 
 
 def prepare(
-    program: Program, device: torch.device, storage: Storage, sizes: Array, lines: int, *, stochastic: bool = False
+    stage: Stage, device: torch.device, storage: Storage, sizes: Array, lines: int, *, stochastic: bool = False
 ) -> Pass:
     """Prepares a pass over rows on a device.
 
@@ -50,40 +52,155 @@ def prepare(
         stochastic: whether bfloat16 parameters and states are rounded stochastically.
     """
     rounded = storage[2:] if torch.int16 in storage else storage[1:]  # no gradient, no compensated parameter
-    stochastic = stochastic and torch.bfloat16 in rounded
+    stochastic = stochastic and torch.bfloat16 in rounded and not stage.reductions
     if on_gpu(device):
-        return gpu.GpuPass(program, device, storage, sizes, lines, stochastic=stochastic)
-    return cpu.CpuPass(program, storage, sizes, lines, stochastic=stochastic)
+        return gpu.GpuPass(stage, device, storage, sizes, lines, stochastic=stochastic)
+    return cpu.CpuPass(stage, storage, sizes, lines, stochastic=stochastic)
+
+
+@dataclass(frozen=True)
+class SameStorage:
+    """Rows of one device and storage, that one pass can step.
+
+    index: their places among all rows. sizes: elements of each. pointers: int64 `[streams, rows]`.
+    """
+
+    index: slice | Array
+    device: torch.device
+    storage: Storage
+    sizes: Array
+    pointers: Array
+
+
+class CompiledRows:
+    """Rows prepared for passes, in a grid of the given shape: `[rows]`, or `[parameters, members]`.
+
+    Row values are NumPy arrays that broadcast to the grid. They have at most `lines` different lines.
+
+    gradients: int64 `[rows]`, the data pointers of the gradients, which may change from step to step.
+    active: bool `[rows]`. keys: int64 `[rows]`, for stochastic rounding.
+    sizes: elements of each row, of the whole tensor where it is sharded.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[SameStorage],
+        shape: tuple[int, ...],
+        lines: int,
+        *,
+        row_dtype: torch.dtype | None = None,
+        stochastic: bool = False,
+    ) -> None:
+        self._parts, self._shape, self._count, self._most = parts, shape, prod(shape), lines
+        self.row_dtype, self._stochastic = row_dtype, stochastic
+        self._made: dict[Stage, list[tuple[slice | Array, Pass]]] = {}
+        self._laid: dict[Stage, tuple[int, ...]] = {}
+        self.gradients, self.sizes = np.zeros(self._count, np.int64), np.ones(self._count, np.int64)
+        for part in parts:
+            self.gradients[part.index], self.sizes[part.index] = part.pointers[0], np.maximum(part.sizes, 1)
+        self.active: Array | None = None
+        self.keys: Array | None = None
+
+    def table(self, stage: Stage, values: driver.Values) -> tuple[Any, dict[str, Any]]:
+        return table(stage, values, self.row_dtype)
+
+    def reduce(self, stage: Stage, columns: Array) -> dict[str, Array]:
+        self.update(stage, columns)
+        sums = np.zeros((len(stage.reductions), self._count))
+        for index, made in self._made[stage]:
+            sums[:, index] = made.sums()
+        return self.finished(stage, self.combined(sums))
+
+    def combined(self, sums: Array) -> Array:
+        """Sums over whole tensors, `[reductions, rows]`, where these rows are shards of them."""
+        return sums
+
+    def finished(self, stage: Stage, sums: Array) -> dict[str, Array]:
+        """What a stage measures, by name, from sums `[reductions, rows]`."""
+        found = {}
+        for reduction, each in zip(stage.reductions, sums, strict=True):
+            value = (each / self.sizes if reduction.op == "mean" else np.sqrt(each)).reshape(self._shape)
+            found[reduction.name] = driver.joint_norm(value) if reduction.shared else value
+        return found
+
+    def update(self, stage: Stage, columns: Array) -> None:
+        lines = columns.shape[:-1]
+        flat = columns.reshape(prod(lines), columns.shape[-1])
+        for index, made in self.laid(stage, lines):
+            made.pointers[0] = self.gradients[index]
+            if self.active is not None:
+                made.active[:] = self.active[index]
+            if self.keys is not None and made.stochastic:
+                made.keys[:] = self.keys[index]
+            made(flat)
+
+    def constrain(self, values: driver.Values) -> None:
+        raise NotImplementedError
+
+    def prepared(self, stage: Stage) -> list[tuple[slice | Array, Pass]]:
+        """The stage's passes, with the places of their rows."""
+        if stage not in self._made:
+            self._made[stage] = [(part.index, self._pass(stage, part)) for part in self._parts]
+        return self._made[stage]
+
+    def _pass(self, stage: Stage, part: SameStorage) -> Pass:
+        made = prepare(stage, part.device, part.storage, part.sizes, self._most, stochastic=self._stochastic)
+        made.pointers[:] = part.pointers
+        return made
+
+    def laid(self, stage: Stage, lines: tuple[int, ...]) -> list[tuple[slice | Array, Pass]]:
+        """`prepared`, every row with its line of a table of this shape."""
+        passes = self.prepared(stage)
+        if self._laid.get(stage) != lines:
+            each = np.broadcast_to(np.arange(prod(lines)).reshape(lines), self._shape).reshape(-1)
+            for index, made in passes:
+                made.which[:] = each[index]
+            self._laid[stage] = lines
+        return passes
+
+
+def parts_of(rows: Sequence[Any]) -> list[SameStorage]:
+    """Rows, each a sequence of tensors (its streams), by device and storage, in an order in which they can be stepped."""
+    found = []
+    for (device, storage), index in together(rows):
+        chosen = [rows[r] for r in index]
+        sizes = np.array([row[1].numel() for row in chosen], np.int64)
+        pointers = np.array([[t.data_ptr() for t in row] for row in chosen], np.int64).T
+        every = slice(0, len(rows)) if len(index) == len(rows) else index
+        found.append(SameStorage(every, device, storage, sizes, pointers))
+    return found
+
+
+class CompiledElements(CompiledRows):
+    """Rows given as `Elements`, each of which must pass `dispatch.accepts`."""
+
+    def __init__(
+        self,
+        structure: StepVariant,
+        rows: Sequence[Elements],
+        *,
+        row_dtype: torch.dtype | None = None,
+        stochastic: bool = False,
+    ) -> None:
+        keys = [row.key for row in rows if row.key is not None]
+        parts, count = parts_of([row.streams for row in rows]), len(rows)
+        super().__init__(parts, (count,), count, row_dtype=row_dtype, stochastic=stochastic or bool(keys))
+        self._structure, self._rows = structure, rows
+        self.keys = np.array(keys, np.int64) if keys else None
+        self.sizes = np.array([row.size for row in rows], np.int64)
+
+    def combined(self, sums: Array) -> Array:
+        for r, row in enumerate(self._rows):
+            if row.shards is not None:
+                sums[:, r] = row.shards.total(torch.from_numpy(sums[:, r].copy())).numpy()
+        return sums
+
+    def constrain(self, values: driver.Values) -> None:
+        constrain_rows(self._structure, self._rows, values)
 
 
 def update(
-    structure: StepVariant, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
+    structure: StepVariant, rows: Sequence[Elements], values: driver.Values, measured: driver.Values | None = None
 ) -> dict[str, Array]:
-    """Steps every row in place; returns the new row states `[distinct]`. Each row must pass `dispatch.accepts`."""
-    program = trace(structure)
-    streams = [row.streams for row in rows]
-    if AGREEMENT in program.measured:
-        columns = table(counting := trace_agreement(structure), values)[0]
-        values = {**values, AGREEMENT: shares(_carry_out(counting, streams, which, columns).tolist(), rows)}
-    columns, after = table(program, values)
-    chances = [row.key for row in rows if row.key is not None]
-    _carry_out(program, streams, which, columns, np.array(chances, np.int64) if chances else None)
-    return after
-
-
-def _carry_out(
-    program: Program, rows: Sequence[Streams], which: Array, columns: Array, keys: Array | None = None
-) -> Array:
-    """Steps the rows; returns the count of each, int64 `[rows]`. keys: `[rows]`, for stochastic rounding."""
-    counts = np.zeros(len(rows), np.int64)
-    for (device, storage), index in together(rows):
-        chosen = [rows[r] for r in index]
-        sizes = np.array([row[1].numel() for row in chosen])
-        step = prepare(program, device, storage, sizes, len(columns), stochastic=keys is not None)
-        step.pointers[:] = np.array([[t.data_ptr() for t in row] for row in chosen], np.int64).T
-        step.which[:] = which[index]
-        if keys is not None:
-            step.keys[:] = keys[index]
-        step(columns)
-        counts[index] = step.counts
-    return counts
+    """Steps every row in place; returns the new row states `[rows]`. Each row must pass `dispatch.accepts`."""
+    return driver.carry_out(trace(structure), CompiledElements(structure, rows), values, measured)

@@ -16,6 +16,7 @@ from thalweg.numerics.functions import (
     sqrt,
     where,
 )
+from thalweg.numerics.reductions import global_norm, mean, norm
 
 __all__ = [
     "Value",
@@ -23,10 +24,13 @@ __all__ = [
     "cbrt",
     "clip",
     "exp",
+    "global_norm",
     "lerp",
     "log",
     "maximum",
+    "mean",
     "minimum",
+    "norm",
     "power",
     "round_to_default_dtype",
     "sign",

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.execution.reductions import transform_gradient
+from thalweg.execution.driver import carry_out, measure_shared
+from thalweg.execution.elements import Elements
 from thalweg.execution.storage.rounding import upcast
-from thalweg.optim.stepping.traceable import after, measures_of, norm_of, structure_of
+from thalweg.execution.whole import transform_gradient
+from thalweg.optim.stepping.traceable import TensorRow, structure_of
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.options import GLOBAL_NORM
 from thalweg.recipes.trace import trace
 from thalweg.rules.contract import Preset
 from thalweg.rules.hyperparameters import unknown
@@ -66,14 +67,12 @@ def functional(
         _require_alike(parameters, gradients=gradients, states=states)
         for name, p in parameters.items():
             _require_fitting(name, p, gradients[name], states[name], structure)
-        seen = {
-            name: upcast(transform_gradient(structure, gradients[name], p, values)) for name, p in parameters.items()
-        }
-        together = norm_of([*seen.values()]) if GLOBAL_NORM in structure.measured and seen else None
-        moved = {
-            name: _moved(structure, seen[name], p, states[name], values, together) for name, p in parameters.items()
-        }
-        return {name: p for name, (p, _) in moved.items()}, {name: state for name, (_, state) in moved.items()}
+        jobs = [_row(structure, gradients[name], p, states[name], values) for name, p in parameters.items()]
+        measured = measure_shared(jobs) if any(job.program.shared for job in jobs) else [None] * len(jobs)
+        after = [carry_out(job.program, job, job.values, known) for job, known in zip(jobs, measured, strict=True)]
+        moved = {name: job.p.to(p.dtype) for (name, p), job in zip(parameters.items(), jobs, strict=True)}
+        new = [_new_states(job, rows, states[name]) for name, job, rows in zip(parameters, jobs, after, strict=True)]
+        return moved, dict(zip(parameters, new, strict=True))
 
     return Functional(init, update)
 
@@ -131,15 +130,19 @@ def _require_fitting(name: str, p: Tensor, gradient: Any, states: Mapping[str, A
             )
 
 
-def _moved(
-    structure: StepVariant, g: Tensor, p: Tensor, states: Tensors, values: Mapping[str, Any], together: Tensor | None
-) -> tuple[Tensor, dict[str, Tensor]]:
+def _row(structure: StepVariant, gradient: Tensor, p: Tensor, states: Tensors, values: Mapping[str, Any]) -> TensorRow:
     if p.is_complex():
         raise InputError("functional takes real parameters only, got complex ones; use view_as_real on them.")
-    t = states["step"] + 1
-    held = {name: value for name, value in states.items() if name != "step"}
-    new, now = after(structure, g, upcast(p), held, t, values, measures_of(structure, g, together))
-    return new.to(p.dtype), {"step": t, **{name: torch.as_tensor(now[name], device=p.device) for name in held}}
+    program = trace(structure)
+    g = upcast(transform_gradient(structure, gradient, p, values))
+    elements = Elements(g, upcast(p), tuple(states[name] for name in program.states), has_units=p.ndim > 1)
+    return TensorRow(structure, elements, values, states["step"] + 1, {name: states[name] for name in program.row_states})
+
+
+def _new_states(row: TensorRow, row_states: Mapping[str, Tensor], before: Tensors) -> dict[str, Tensor]:
+    rows = {name: new.reshape(()) for name, new in row_states.items()}
+    now: dict[str, Tensor] = {**before, **row.states, **rows, "step": before["step"] + 1}
+    return now
 
 
 def _require_alike(parameters: Tensors, **others: Mapping[str, Any]) -> None:

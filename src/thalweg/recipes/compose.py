@@ -6,40 +6,34 @@
 4. weight decay: coupled, on the gradient that the rule sees, or decoupled, on the parameter that it sees
 5. the rule, and cautious masking of its update
 6. subtraction of the update
-7. averages of the weights: lookahead, which changes them, then the moving average, which does not
-8. the mask, on the parameter and its averages
+7. constraints of whole parameters (`constrain`): the largest norm of a unit
+8. averages of the weights: lookahead, which changes them, then the moving average, which does not
+9. the mask, on the parameter and its averages
 
-Stages 3 to 8 are elementwise: one pass. The norms are row values, measured after `transform_gradients`; a sign changes
-no norm, and of a transformed gradient only the sign, so that it may be applied later. The fraction of elements that a
-cautious step moves is a row value too, measured by a pass of its own (`agreement`). Clipping by
-`compare(clip_norm=…)` comes before all this.
+Stages 3 to 6 are elementwise, one pass, with stages 8 and 9 in the same pass where nothing is constrained. Where a
+formula has a reduction (`numerics.reductions`), such as a gradient's norm or the mean of an indicator, `trace` cuts it:
+a pass that measures it comes before. Norms are of the gradients after `transform_gradients`; a sign changes no norm,
+and of a transformed gradient only the sign, so that it may be applied later. Clipping by `compare(clip_norm=…)` comes
+before all this.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from thalweg.numerics import Value, where
+from thalweg.numerics import Value, global_norm, norm
 from thalweg.options.declared import CONVENTIONS
-from thalweg.recipes.options import (
-    AGREEMENT,
-    EMA,
-    GLOBAL_NORM,
-    GRADIENT_NORM,
-    MASK,
-    MEASURED,
-    OPTIONS,
-    SLOW,
-    STATES,
-    TRANSFORMS,
-)
-from thalweg.regularization import averaging, caution, clipping, decay, masks, units
+from thalweg.recipes.options import CONSTRAINTS, EMA, MASK, OPTIONS, SLOW, STATES, TRANSFORMS
+from thalweg.regularization import averaging, caution, clipping, constraints, decay, masks, units
 from thalweg.rules.contract import Rule
 from thalweg.rules.hyperparameters import Hyperparameter
 from thalweg.rules.states import State
 
 Values = Mapping[str, Value]
+
+GRADIENT = "gradient"
+"""The global norm of the gradients, which all param groups share: those that do not clip by it add to it, too."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +69,9 @@ class StepVariant:
         return any(self.has(option) for option in TRANSFORMS)
 
     @property
-    def measured(self) -> tuple[str, ...]:
-        """The row values to be measured before the step."""
-        return tuple(name for option, name in MEASURED.items() if self.has(option))
-
-    @property
-    def needs_whole(self) -> bool:
-        """Whether it needs whole gradients before the elementwise step."""
-        return self.transforms or bool(self.measured)
+    def constrains(self) -> bool:
+        """Whether `constrain` may change its parameters."""
+        return any(self.has(option) for option in CONSTRAINTS)
 
     @property
     def counts_steps(self) -> bool:
@@ -102,11 +91,16 @@ def transform_gradients(structure: StepVariant, gradients: Any, parameters: Any,
     return gradients
 
 
-def agreement(structure: StepVariant, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values) -> Value:
-    """1 for an element that a cautious step moves, else 0; `step` takes its mean as a row value."""
-    p = _decayed(structure, p, hyperparameters)
-    g, update, _ = _proposed(structure, g, p, states, t, hyperparameters)
-    return where(caution.agrees(update, g), 1.0, 0.0)
+def constrain(
+    structure: StepVariant, parameters: Any, hyperparameters: Values, norm: Callable[[Any], Any] = units.norm
+) -> Any:
+    """Constrains whole parameters `[rows, …]` after the update; hyperparameters as in `transform_gradients`.
+
+    norm: the norms of units, in a shape that broadcasts with the parameters.
+    """
+    if structure.has("max_norm"):
+        parameters = constraints.max_norm(parameters, hyperparameters["max_norm"], norm)
+    return parameters
 
 
 def step(
@@ -114,14 +108,17 @@ def step(
 ) -> tuple[Value, dict[str, Value]]:
     """One step of one parameter: (new parameter, new states by name). Pure; takes numbers, tensors or symbols.
 
-    `hyperparameters` holds the numeric ones of rule and options, and the measured row values; flags and absent switches
-    come from the step variant.
+    `hyperparameters` holds the numeric ones of rule and options; flags and absent switches come from the step variant.
+    A constrained step ends before the constraint: `close` comes after it.
     """
     p = _decayed(structure, p, hyperparameters)
     g, update, after = _proposed(structure, g, p, states, t, hyperparameters)
     if structure.has("cautious"):
-        update = caution.cautious(update, g, hyperparameters[AGREEMENT])
-    return _averaged(structure, p - update, after, states, t, hyperparameters)
+        update = caution.cautious(update, g)
+    if structure.constrains:
+        return p - update, after
+    p, averages = close(structure, p - update, states, t, hyperparameters)
+    return p, {**after, **averages}
 
 
 def _proposed(
@@ -136,10 +133,12 @@ def _proposed(
 
 def _gradient_for_rule(structure: StepVariant, g: Value, p: Value, hyperparameters: Values) -> Value:
     """The gradient that the rule sees."""
+    clips_norm = structure.has("clip_global_norm") or structure.has("clip_tensor_norm")
+    factor = _norm_factor(structure, g, hyperparameters) if clips_norm else 1.0
     if structure.has("maximize"):
         g = -g
-    if structure.has("clip_global_norm") or structure.has("clip_tensor_norm"):
-        g = _norm_factor(structure, hyperparameters) * g
+    if clips_norm:
+        g = factor * g
     if structure.has("clip_value"):
         g = clipping.by_value(g, hyperparameters["clip_value"])
     if structure.has("weight_decay") and not _is_decoupled(structure):
@@ -147,15 +146,13 @@ def _gradient_for_rule(structure: StepVariant, g: Value, p: Value, hyperparamete
     return g
 
 
-def _norm_factor(structure: StepVariant, hyperparameters: Values) -> Value:
+def _norm_factor(structure: StepVariant, g: Value, hyperparameters: Values) -> Value:
     """The factor that limits first the global norm of all gradients, then that of the tensor's own."""
     factor: Value = 1.0
     if structure.has("clip_global_norm"):
-        factor = clipping.norm_factor(hyperparameters[GLOBAL_NORM], hyperparameters["clip_global_norm"])
+        factor = clipping.norm_factor(global_norm(g, GRADIENT), hyperparameters["clip_global_norm"])
     if structure.has("clip_tensor_norm"):
-        factor = factor * clipping.norm_factor(
-            factor * hyperparameters[GRADIENT_NORM], hyperparameters["clip_tensor_norm"]
-        )
+        factor = factor * clipping.norm_factor(factor * norm(g), hyperparameters["clip_tensor_norm"])
     return factor
 
 
@@ -174,10 +171,10 @@ def _decayed(structure: StepVariant, p: Value, hyperparameters: Values) -> Value
     return decay.decoupled(p, hyperparameters[rate] if rate else 1.0, strength)
 
 
-def _averaged(
-    structure: StepVariant, p: Value, after: dict[str, Value], states: Values, t: Value, hyperparameters: Values
+def close(
+    structure: StepVariant, p: Value, states: Values, t: Value, hyperparameters: Values
 ) -> tuple[Value, dict[str, Value]]:
-    """The parameter and its averages, all masked if there is a mask; the other states unchanged."""
+    """The end of a step: (parameter, averages by name), all masked if there is a mask."""
     averages: dict[str, Value] = {}
     if structure.has("lookahead_steps"):
         every, share = hyperparameters["lookahead_steps"], hyperparameters["lookahead_alpha"]
@@ -188,7 +185,7 @@ def _averaged(
         mask = states[MASK.name]
         p, averages = masks.masked(p, mask), {name: masks.masked(x, mask) for name, x in averages.items()}
         averages[MASK.name] = mask
-    return p, {**after, **averages}
+    return p, averages
 
 
 def evaluated(structure: StepVariant, p: Value, states: Values, hyperparameters: Values) -> Value:

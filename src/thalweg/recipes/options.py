@@ -31,6 +31,7 @@ DECLARED: tuple[tuple[str, Any, float | bool, str], ...] = (
         False,
         "move only the elements whose update goes down the gradient, further for the others",
     ),
+    ("max_norm", Limit, 0.0, "the largest norm of each unit's incoming weights, where a parameter has units"),
     ("maximize", Flag, False, "ascend instead of descend"),
     ("masked", Flag, False, "hold elements at zero where the state `mask` is 0"),
 )
@@ -55,17 +56,5 @@ STATES: Mapping[str, State] = {"lookahead_steps": SLOW, "ema_decay": EMA, "maske
 TRANSFORMS = ("centralize", "clip_adaptive")
 """Options that transform whole gradients, before the elementwise step."""
 
-GRADIENT_NORM, GLOBAL_NORM, AGREEMENT = "gradient_norm", "global_norm", "agreement"
-
-MEASURED: Mapping[str, str] = {
-    "clip_tensor_norm": GRADIENT_NORM,
-    "clip_global_norm": GLOBAL_NORM,
-    "cautious": AGREEMENT,
-}
-"""Option → the row value that it needs, measured on whole tensors before the elementwise step."""
-
-OF_GRADIENTS = frozenset({GRADIENT_NORM, GLOBAL_NORM})
-"""The row values measured on gradients only. Agreement needs the rule."""
-
-OF_TENSORS = frozenset({GRADIENT_NORM, AGREEMENT})
-"""The row values measured for each tensor separately."""
+CONSTRAINTS = ("max_norm",)
+"""Options that constrain whole parameters, after the elementwise step."""

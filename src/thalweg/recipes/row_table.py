@@ -1,6 +1,7 @@
 """Row values: the step, the hyperparameters and what depends on them alone, in float64 with NumPy."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -8,15 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from thalweg.numerics.functions import row_dtype
+from thalweg.numerics.functions import row_dtype as current_row_dtype
+from thalweg.numerics.functions import rows_held_in
 from thalweg.numerics.symbol import Symbol
-from thalweg.recipes.trace import Program
+from thalweg.recipes.trace import Stage
 
 Array = NDArray[Any]
 
 
 def _kept(x: Array) -> Array:
-    single = row_dtype() == torch.float32
+    single = current_row_dtype() == torch.float32
     return np.asarray(x, np.float32 if single else np.float64).astype(np.float64)
 
 
@@ -44,20 +46,24 @@ OPERATIONS: Mapping[str, Any] = {
 }
 
 
-def table(program: Program, values: Mapping[str, Any]) -> tuple[Array, dict[str, Array]]:
-    """The program's columns and new row states for given row values.
+def table(
+    stage: Stage, values: Mapping[str, Any], row_dtype: torch.dtype | None = None
+) -> tuple[Array, dict[str, Array]]:
+    """The stage's columns and new row states for given row values.
 
     Args:
-        values: `t`, hyperparameters and row states by name: numbers or float64 arrays that broadcast with each other,
-            such as `[rows]`, or `[steps, 1]` with `[rows]` for many steps at once (without row state).
+        values: `t`, hyperparameters, row states and reductions by name: numbers or float64 arrays that broadcast with
+            each other, such as `[rows]`, or `[steps, 1]` with `[rows]` for many steps at once (without row state).
+        row_dtype: of row states; by default that of `numerics.functions.row_dtype`.
 
     Returns:
-        columns, float64 `[…, len(program.columns)]`, and each row state's new value.
+        columns, float64 `[…, len(stage.columns)]`, and each row state's new value.
     """
-    found = _expressions(program)(values)
-    columns, after = found[: len(program.columns)], found[len(program.columns) :]
+    with rows_held_in(row_dtype) if row_dtype else nullcontext():
+        found = _expressions(stage)(values)
+    columns, after = found[: len(stage.columns)], found[len(stage.columns) :]
     shape = np.broadcast_shapes(*(np.shape(v) for v in values.values()))
-    return _side_by_side(columns, shape), dict(zip(program.row_updates, map(np.asarray, after), strict=True))
+    return _side_by_side(columns, shape), dict(zip(stage.row_updates, map(np.asarray, after), strict=True))
 
 
 def _side_by_side(columns: Sequence[Array], shape: tuple[int, ...]) -> Array:
@@ -68,8 +74,8 @@ def _side_by_side(columns: Sequence[Array], shape: tuple[int, ...]) -> Array:
 
 
 @cache
-def _expressions(program: Program) -> "_Expressions":
-    return _Expressions([*program.columns, *program.row_updates.values()])
+def _expressions(stage: Stage) -> "_Expressions":
+    return _Expressions([*stage.columns, *stage.row_updates.values()])
 
 
 class _Expressions:
@@ -114,29 +120,3 @@ def evaluate(
             arguments = (evaluate(a, leaf, operations, known) for a in symbol.args)
             known[symbol.key] = operations[symbol.op](*arguments)
     return known[symbol.key]
-
-
-class Ahead:
-    """The single table line of each step, computed for `STEPS` steps at once: hyperparameters rarely change."""
-
-    STEPS = 32
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._values: Mapping[str, Any] = {}
-        self._first = 0.0
-        self._lines: Array = np.empty((0, 1, len(program.columns)))
-
-    def __call__(self, values: Mapping[str, Any], t: float) -> Array:
-        """The line of step t, `[1, len(program.columns)]`, for a program without row state.
-
-        values: compared by identity, hence never to be changed in place.
-        """
-        ahead = t - self._first
-        if values is not self._values or not (0 <= ahead < len(self._lines) and ahead.is_integer()):
-            steps = np.arange(t, t + self.STEPS)[:, None]
-            columns = _expressions(self._program)({name: values[name] for name in self._program.inputs} | {"t": steps})
-            self._lines, self._first, self._values = _side_by_side(columns, steps.shape), t, values
-            ahead = 0.0
-        line: Array = self._lines[int(ahead)]
-        return line

@@ -1,12 +1,13 @@
-"""One symbolic call of a composed step → row expressions and a straight-line program over elements."""
+"""One symbolic call of a composed step → row expressions and straight-line programs over elements, in stages."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
+from thalweg.numerics.reductions import REDUCTIONS, global_norm
 from thalweg.numerics.symbol import Symbol, element, lift, row
-from thalweg.recipes.compose import StepVariant, agreement, step
-from thalweg.recipes.options import AGREEMENT, OPTIONS
+from thalweg.recipes.compose import GRADIENT, StepVariant, close, step
+from thalweg.recipes.options import OPTIONS
 
 
 @dataclass(frozen=True)
@@ -18,84 +19,113 @@ class Instruction:
     arguments: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Reduction:
+    """A row value that a stage measures. name: under which later stages read it. op: one of `REDUCTIONS`.
+
+    value: the local name of what is reduced. shared: the name under which param groups share it, if they do.
+    """
+
+    name: str
+    op: str
+    value: str
+    shared: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One pass over the elements: it measures reductions, or writes the parameter and its states.
+
+    states: all states of the program, in the rule's order; they are the streams that a pass is given.
+    columns: the row expressions that elements need, one table column each.
+    body: instructions in order. outputs: `p` or a state → the local name of its new value.
+    row_updates: row state → its new value, a row expression.
+    """
+
+    states: tuple[str, ...]
+    columns: tuple[Symbol, ...]
+    body: tuple[Instruction, ...]
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    reductions: tuple[Reduction, ...] = ()
+    row_updates: Mapping[str, Symbol] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """The traced computation of a step variant, ready to be executed or emitted.
 
     states, row_states: those that exist under this step variant, in the rule's order.
-    inputs: the hyperparameters that it reads. measured: the row values that it reads and that need whole tensors.
-    columns: the row expressions that elements need, one table column each.
-    row_updates: row state → its new value, a row expression.
-    body: instructions in order. outputs: `p` and each state → the name that holds its new value.
+    inputs: the hyperparameters that it reads.
+    reductions: the stages that measure, in order; a later one may read what an earlier one measured.
+    update: the elementwise stage. constrained: whether a constraint follows it.
+    closing: the elementwise stage after the constraint; `None` if there is nothing to do.
     """
 
     states: tuple[str, ...]
     row_states: tuple[str, ...]
     inputs: tuple[str, ...]
-    measured: tuple[str, ...]
-    columns: tuple[Symbol, ...]
-    row_updates: Mapping[str, Symbol]
-    body: tuple[Instruction, ...]
-    outputs: Mapping[str, str]
+    reductions: tuple[Stage, ...]
+    update: Stage
+    constrained: bool = False
+    closing: Stage | None = None
 
     @property
-    def counted(self) -> tuple[str, ...]:
-        """Names of the outputs that are neither the parameter nor a state: their nonzero elements are counted."""
-        return tuple(value for name, value in self.outputs.items() if name != "p" and name not in self.states)
+    def shared(self) -> frozenset[str]:
+        """Names of the reductions that param groups share. All are in the first stage."""
+        first = self.reductions[0].reductions if self.reductions else ()
+        return frozenset(reduction.shared for reduction in first if reduction.shared)
+
+    @property
+    def per_tensor(self) -> bool:
+        """Whether every parameter tensor has row values of its own, because some are measured for each."""
+        return any(not r.shared for stage in self.reductions for r in stage.reductions)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages, in order."""
+        return (*self.reductions, self.update, *([] if self.closing is None else [self.closing]))
 
 
 @cache
 def trace(structure: StepVariant) -> Program:
     """Traces a step variant, once each; the rule runs with symbols for everything but its flags."""
-    rule, leaves, rest = structure.rule, _state_leaves(structure), _rest(structure)
-    p, after = step(structure, element("g"), element("p"), leaves, row("t"), rest)
-    updates = {name: lift(value) for name, value in after.items()}
-    alive = [s for s in structure.states if _exists(s.name, leaves[s.name], lift(p), updates)]
-    elements = {"p": lift(p)} | {s.name: updates[s.name] for s in alive if not s.per_row}
-    row_updates = {s.name: updates[s.name] for s in alive if s.per_row}
-    _refuse_elements(rule.name, row_updates)
-    return _program(structure, tuple(name for name in elements if name != "p"), elements, row_updates)
+    leaves, rest, t = _state_leaves(structure), {name: row(name) for name in _numeric(structure)}, row("t")
+    p, new = step(structure, element("g"), element("p"), leaves, t, rest)
+    closed = close(structure, element("p"), leaves, t, rest) if structure.constrains else (element("p"), {})
+    updates = {name: lift(value) for name, value in {**new, **closed[1]}.items()}
+    roots = (lift(p), lift(closed[0]))
+    alive = [s for s in structure.states if _exists(s.name, leaves[s.name], roots, updates)]
+    states, row_states = ([s.name for s in alive if s.per_row is per_row] for per_row in (False, True))
+    _refuse_elements(structure.rule.name, {name: updates[name] for name in row_states})
+    emitted = _Stages(structure.rule.name, tuple(states), [roots[0], *updates.values()])
+    closing = {"p": roots[1], **{name: updates[name] for name in states if name in closed[1]}}
+    update = {"p": roots[0], **{name: updates[name] for name in states if name not in closing}}
+    read = {leaf.name for root in (*roots, *updates.values()) for leaf in _leaves(root)}
+    changed = any(symbol.key != element(name).key for name, symbol in closing.items())
+    return Program(
+        states=tuple(states),
+        row_states=tuple(row_states),
+        inputs=tuple(name for name in _numeric(structure) if name in read),
+        reductions=emitted.reductions,
+        update=emitted.stage(update, {name: updates[name] for name in row_states}),
+        constrained=structure.constrains,
+        closing=emitted.stage(closing, {}) if structure.constrains and changed else None,
+    )
 
 
 @cache
-def trace_agreement(structure: StepVariant) -> Program:
-    """Traces the measurement of `agreement` for a cautious step: one counted output, no parameter or state changed."""
-    of_step = trace(structure)
-    symbol = agreement(structure, element("g"), element("p"), _state_leaves(structure), row("t"), _rest(structure))
-    program = _program(structure, of_step.states, {AGREEMENT: lift(symbol)}, {})
-    return replace(program, row_states=of_step.row_states)
+def gradient_norm(states: tuple[str, ...]) -> Stage:
+    """The stage that measures the norm of a gradient, for param groups that only add to the global norm."""
+    (stage,) = _Stages("", states, [global_norm(element("g"), GRADIENT)]).reductions
+    return stage
 
 
 def _state_leaves(structure: StepVariant) -> dict[str, Symbol]:
     return {s.name: (row if s.per_row else element)(s.name) for s in structure.states}
 
 
-def _rest(structure: StepVariant) -> dict[str, Symbol]:
-    """Symbols of the numeric hyperparameters and of the measured row values."""
-    return {name: row(name) for name in (*_numeric(structure), *structure.measured)}
-
-
 def _numeric(structure: StepVariant) -> list[str]:
     return [h.name for h in (*structure.rule.hyperparameters.values(), *OPTIONS.values()) if not h.is_flag]
-
-
-def _program(
-    structure: StepVariant, states: tuple[str, ...], elements: Mapping[str, Symbol], row_updates: Mapping[str, Symbol]
-) -> Program:
-    """Emits the program of expressions. elements: output (`p`, a state or a counted one) → its new value."""
-    emitter = _Emitter()
-    outputs = {name: emitter.place(symbol) for name, symbol in elements.items()}
-    read = {leaf.name for root in (*elements.values(), *row_updates.values()) for leaf in _leaves(root)}
-    return Program(
-        states=states,
-        row_states=tuple(row_updates),
-        inputs=tuple(name for name in _numeric(structure) if name in read),
-        measured=tuple(name for name in structure.measured if name in read),
-        columns=tuple(emitter.columns),
-        row_updates=row_updates,
-        body=tuple(emitter.body),
-        outputs=outputs,
-    )
 
 
 def _refuse_elements(rule: str, row_updates: Mapping[str, Symbol]) -> None:
@@ -104,21 +134,74 @@ def _refuse_elements(rule: str, row_updates: Mapping[str, Symbol]) -> None:
             raise TypeError(f"The row state {name!r} of {rule} has one value a row and may not depend on elements.")
 
 
-def _exists(name: str, leaf: Symbol, p: Symbol, updates: Mapping[str, Symbol]) -> bool:
+def _exists(name: str, leaf: Symbol, roots: Sequence[Symbol], updates: Mapping[str, Symbol]) -> bool:
     """A state exists where the step changes it or something else reads it."""
-    others = [p, *(symbol for other, symbol in updates.items() if other != name)]
-    return updates[name].key != leaf.key or any(leaf.key == x.key for root in others for x in _leaves(root))
+    others = [*roots, *(symbol for other, symbol in updates.items() if other != name)]
+    changed = name in updates and updates[name].key != leaf.key
+    return changed or any(leaf.key == x.key for root in others for x in _leaves(root))
 
 
 def _leaves(root: Symbol) -> Iterator[Symbol]:
-    seen, stack = set(), [root]
+    return (symbol for symbol in _all([root]) if symbol.op in ("element", "row"))
+
+
+def _all(roots: Iterable[Symbol]) -> Iterator[Symbol]:
+    """Every symbol in the expressions, once."""
+    seen, stack = set(), [*roots]
     while stack:
         symbol = stack.pop()
         if symbol.key not in seen:
             seen.add(symbol.key)
             stack.extend(symbol.args)
-            if symbol.op in ("element", "row"):
-                yield symbol
+            yield symbol
+
+
+class _Stages:
+    """Expressions cut at their reductions, which become row values that earlier stages measure."""
+
+    def __init__(self, rule: str, states: tuple[str, ...], roots: Sequence[Symbol]) -> None:
+        self._states, self._depths = states, dict[int, int]()
+        self._cut: dict[int, Symbol] = {}
+        found = [symbol for symbol in _all(roots) if symbol.op in REDUCTIONS]
+        by_depth: dict[int, list[Symbol]] = {}
+        for symbol in found:
+            by_depth.setdefault(self._depth(symbol), []).append(symbol)
+        if any(symbol.name and depth > 1 for depth, of in by_depth.items() for symbol in of):
+            raise TypeError(f"A global norm in {rule} may not depend on another reduction.")
+        self._names = {symbol.key: f"@{i}" for i, symbol in enumerate(found)}
+        self.reductions = tuple(self._reducing(by_depth[depth]) for depth in sorted(by_depth))
+
+    def _depth(self, symbol: Symbol) -> int:
+        """The number of stages that must have measured before the symbol's value is known."""
+        if symbol.key not in self._depths:
+            inside = max(map(self._depth, symbol.args), default=0)
+            self._depths[symbol.key] = inside + (symbol.op in REDUCTIONS)
+        return self._depths[symbol.key]
+
+    def _reducing(self, symbols: Sequence[Symbol]) -> Stage:
+        emitter = _Emitter()
+        reductions = tuple(
+            Reduction(self._names[s.key], s.op, emitter.place(self._known(s.args[0])), str(s.name)) for s in symbols
+        )
+        return Stage(self._states, tuple(emitter.columns), tuple(emitter.body), reductions=reductions)
+
+    def stage(self, elements: Mapping[str, Symbol], row_updates: Mapping[str, Symbol]) -> Stage:
+        """The stage that writes new elements (`p`, states). Its reductions are row values."""
+        emitter = _Emitter()
+        outputs = {name: emitter.place(self._known(symbol)) for name, symbol in elements.items()}
+        rows = {name: self._known(symbol) for name, symbol in row_updates.items()}
+        return Stage(self._states, tuple(emitter.columns), tuple(emitter.body), outputs, row_updates=rows)
+
+    def _known(self, symbol: Symbol) -> Symbol:
+        """The expression with row values in place of reductions."""
+        if symbol.key not in self._cut:
+            if symbol.op in REDUCTIONS:
+                new = row(self._names[symbol.key])
+            else:
+                arguments = tuple(map(self._known, symbol.args))
+                new = Symbol(symbol.op, *arguments, name=symbol.name, row=symbol.row) if arguments else symbol
+            self._cut[symbol.key] = new
+        return self._cut[symbol.key]
 
 
 class _Emitter:

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from thalweg.execution import compiled, reference
-from thalweg.execution.lowering import stacked
-from thalweg.execution.reductions import chosen, norms, transform_gradient
-from thalweg.execution.reference import Elements, shares
+from thalweg.execution.elements import Elements
+from thalweg.execution.whole import transform_gradient
 from thalweg.recipes.catalogue import Recipe, Values
-from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.options import AGREEMENT
-from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Program, trace, trace_agreement
+from thalweg.recipes.compose import StepVariant, constrain
+from thalweg.recipes.compose import close as closed
+from thalweg.recipes.compose import step as composed
+from thalweg.recipes.row_table import Array
+from thalweg.recipes.trace import trace
 
-Execution = Callable[[StepVariant, Sequence[Elements], Array, Mapping[str, Array]], dict[str, Array]]
+Execution = Callable[[StepVariant, Sequence[Elements], Mapping[str, Array]], dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,6 @@ def begin(recipe: Recipe, values: Values, p: Tensor, rate: float | None = None) 
     return Run(structure, numbers, p.clone(), states, {name: float(first[name]) for name in program.row_states})
 
 
-def measured(structure: StepVariant, g: Tensor) -> dict[str, float]:
-    """The gradient norms that the step variant needs, for a single parameter."""
-    if not structure.measured:
-        return {}
-    (norm,) = norms([g])
-    return {name: float(value) for name, value in chosen(structure.measured, norm, norm).items()}
-
-
 def advance(
     execution: Execution, runs: Sequence[Run], gradients: Sequence[Tensor], rates: Sequence[float] | None = None
 ) -> None:
@@ -106,10 +98,10 @@ def advance(
     gradients = [
         transform_gradient(run.structure, g, run.p, run.values) for run, g in zip(runs, gradients, strict=True)
     ]
-    scalars = [run.scalars() | measured(run.structure, g) for run, g in zip(runs, gradients, strict=True)]
+    scalars = [run.scalars() for run in runs]
     arrays = {name: np.array([s[name] for s in scalars]) for name in scalars[0]}
-    rows = [Elements(g, run.p, run.states) for run, g in zip(runs, gradients, strict=True)]
-    after = execution(runs[0].structure, rows, np.arange(len(rows)), arrays)
+    rows = [Elements(g, run.p, run.states, has_units=run.p.ndim > 1) for run, g in zip(runs, gradients, strict=True)]
+    after = execution(runs[0].structure, rows, arrays)
     for i, run in enumerate(runs):
         run.t += 1
         run.row_states = {name: float(new[i]) for name, new in after.items()}
@@ -127,39 +119,28 @@ def trajectory(
     return np.array(history)
 
 
-def _stacked(
-    structure: StepVariant, rows: Sequence[Elements], which: Array, values: Mapping[str, Array]
-) -> dict[str, Array]:
-    """`stacked.update` as an `Execution`: stacks rows of one shape, updates, copies the results back."""
+def _eager(structure: StepVariant, rows: Sequence[Elements], values: Mapping[str, Array]) -> dict[str, Array]:
+    """The composed step called with tensors, a row at a time: without a trace, independent of every execution."""
     program = trace(structure)
-    elements = _stack(program, rows)
-    if AGREEMENT in program.measured:
-        counts = _carry_out(trace_agreement(structure), elements, which, values)[1]
-        values = {**values, AGREEMENT: shares(counts.tolist(), rows)}
-    after = _carry_out(program, elements, which, values)[0]
-    for i, row in enumerate(rows):
-        row.p.copy_(elements["p"][i])
-        for name, state in zip(program.states, row.states, strict=True):
-            state.copy_(elements[name][i])
+    after = {name: np.array(values[name]) for name in program.row_states}
+    for r, row in enumerate(rows):
+        scalars = {name: float(array[r]) for name, array in values.items()}
+        g, p, *held = (x.clone() for x in row.wide)
+        states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in structure.states}
+        states |= dict(zip(program.states, held, strict=True))
+        p, new = composed(structure, g, p, states, scalars["t"], scalars)
+        if structure.constrains:
+            p = constrain(structure, p[None], scalars)[0] if p.ndim > 1 else p
+            p, averages = closed(structure, p, states, scalars["t"], scalars)
+            new = {**new, **averages}
+        row.store(p, *(torch.zeros_like(p) + new[name] for name in program.states))
+        for name in program.row_states:
+            after[name][r] = new[name]
     return after
 
 
-def _carry_out(
-    program: Program, elements: Mapping[str, Tensor], which: Array, values: Mapping[str, Array]
-) -> tuple[dict[str, Array], Tensor]:
-    """The new row states, and the number of agreeing elements per row, for cautious updates."""
-    columns, after = table(program, values)
-    active = torch.ones(len(which), dtype=torch.bool)
-    return after, stacked.update(program, torch.from_numpy(columns[which]).to(elements["p"].dtype), active, elements)
-
-
-def _stack(program: Program, rows: Sequence[Elements]) -> dict[str, Any]:
-    columns = zip(*((row.g, row.p, *row.states) for row in rows), strict=True)
-    return {name: torch.stack(of) for name, of in zip(("g", "p", *program.states), columns, strict=True)}
-
-
 EXECUTIONS: Mapping[str, Execution] = {
+    "eager": _eager,
     "reference": reference.update,
     "compiled": compiled.update,
-    "stacked": _stacked,
 }

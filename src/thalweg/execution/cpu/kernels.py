@@ -6,27 +6,27 @@ from typing import Any
 from thalweg.execution.cpu import source
 from thalweg.execution.cpu.threads import Function
 from thalweg.execution.lowering.codegen_cache import module
-from thalweg.recipes.trace import Program
+from thalweg.recipes.trace import Stage
 
 
 @cache
-def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = False) -> Function:
-    """The compiled pass of a program, `storage` as in `source.kernel`: a function of the address of a frame.
+def kernel(stage: Stage, storage: tuple[str, ...], *, stochastic: bool = False) -> Function:
+    """The compiled pass of a stage, `storage` as in `source.kernel`: a function of the address of a frame.
 
     The frame's int64 numbers: the address of a counter at 0, how many parts, blocks and rows, and the addresses of
         table: `[lines, columns]`, float64 for float64 storage, else float32,
         which: int64 `[rows]`, each row's line in the table,
-        active: bool `[lines]`; the rows of an inactive line are left unchanged,
+        active: bool `[rows]`; an inactive row is left unchanged, and its partial results too,
         pointers: int64 `[streams, rows]`, of a row's gradient, parameter and states (and residual, and scales),
         blocks: int64 `[3, blocks]`, each block's row, first element in that row, and length,
         bounds: int64 `[parts + 1]`; part i is the blocks from bounds[i] to bounds[i + 1],
         keys: int64 `[rows]`, for stochastic rounding,
-        counts: int64 `[rows]`, to which each row's count of elements is added;
+        partials: float64 `[reductions, blocks]`, each block's sum (of squares, for a norm);
     and, with 8-bit states, the addresses of `decode_block` and `encode_block`.
 
     Several threads may call it with one frame: each takes the next part until none is left.
     """
-    return Function(module(source.kernel(program, storage, stochastic=stochastic)).share.address)
+    return Function(module(source.kernel(stage, storage, stochastic=stochastic)).share.address)
 
 
 def scalars(dtype: str) -> Any:

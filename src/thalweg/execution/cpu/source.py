@@ -1,4 +1,4 @@
-"""Code generation for Numba: a program as the Python source of one function over memory.
+"""Code generation for Numba: a stage as the Python source of one function over memory.
 
 The loop has no literals, no divisions by a row value and no powers of one, and only pointers, as arrays would double
 the compile time. Names that are not a state's begin with an underscore, so that a state may have any name.
@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from thalweg.execution.cpu.mathematics import MATHEMATICS
 from thalweg.execution.cpu.quantization_source import CALLS, CODES, blocks_of_codes
-from thalweg.execution.cpu.templates import ADDRESSES, POINTER, SCALARS, TEMPLATE
+from thalweg.execution.cpu.templates import ADDRESSES, POINTER, REDUCING, SCALARS, TEMPLATE
 from thalweg.execution.lowering.codegen_cache import indented
 from thalweg.execution.lowering.streams import ways
 from thalweg.execution.storage.codebook import BLOCK
 from thalweg.execution.storage.rounding import FIRST, SECOND, stream_key
-from thalweg.recipes.trace import Instruction, Program
+from thalweg.recipes.trace import Instruction, Reduction, Stage
 
 EXPRESSIONS = {
     "add": "{0} + {1}",
@@ -40,17 +40,17 @@ VECTORIZED = {"pow": "_power({0}, {1})", "cbrt": "_cbrt({0})", "exp": "_exp({0})
 """Vectorized functions of float32, from `MATHEMATICS`, in place of a library's."""
 
 
-def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = False) -> str:
+def kernel(stage: Stage, storage: tuple[str, ...], *, stochastic: bool = False) -> str:
     """Generates the kernel's source. storage: the dtype of each stream (gradient, parameter, states).
 
     Each is "float32", "float64" or "bfloat16"; float64 mixes with no other. An additional stream, "int16", is the
     residual of a bfloat16 parameter. A state may be "uint8" (8-bit quantized): then the scales of each such state are
-    the last streams. stochastic: "bfloat16" streams but the gradient are rounded stochastically. Of an output that is
-    no stream, the nonzero elements are counted.
+    the last streams. stochastic: "bfloat16" streams but the gradient are rounded stochastically. Reductions are summed
+    by block, in float64: halves are added until eight numbers are left, so that the order never changes.
     """
     from thalweg import __version__
 
-    held = ways(program, storage, stochastic=stochastic)
+    held = ways(stage, storage, stochastic=stochastic)
     streams = [*held]
     coded, double = [stream for stream, kind in held.items() if kind == "uint8"], "float64" in storage
     places = [f"{s}_ = {_place(j, held[s])}" for j, s in enumerate(streams) if s not in coded]
@@ -62,44 +62,63 @@ def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = Fal
     return TEMPLATE.format(
         version=__version__,
         pointer=POINTER,
-        parts=_parts(program, coded=bool(coded), double=double),
+        parts=_parts(stage, coded=bool(coded), double=double),
         real="float64" if double else "float32",
         itemsize=8 if double else 4,
         first=FIRST,
         second=SECOND,
-        width=len(program.columns),
-        columns=indented(4, ["_counted = 0", *(f"_k{j} = _k[{j}]" for j in range(len(program.columns)))]),
-        places=indented(4, places),
-        loop=_blockwise(program, held, coded) if coded else _loop(program, held, 4, "_n"),
+        width=len(stage.columns),
+        columns=indented(4, [f"_k{j} = _k[{j}]" for j in range(len(stage.columns))]),
+        places=indented(4, [*places, *(f"_v{j} = _numbers()" for j in range(len(stage.reductions)))]),
+        loop=_blockwise(stage, held, coded) if coded or stage.reductions else _loop(stage, held, 4, "_n"),
     )
 
 
-def _parts(program: Program, *, coded: bool, double: bool) -> str:
+def _parts(stage: Stage, *, coded: bool, double: bool) -> str:
     """Source of the functions that the loop calls."""
-    needs = not double and any(instruction.op in VECTORIZED for instruction in program.body)
-    return (MATHEMATICS if needs else "") + (CALLS if coded else "")
+    needs = not double and any(instruction.op in VECTORIZED for instruction in stage.body)
+    reducing = REDUCING.format(block=BLOCK, halves=indented(1, _halves())) if stage.reductions else ""
+    return (MATHEMATICS if needs else "") + (CALLS if coded else "") + reducing
 
 
-def _loop(program: Program, held: Mapping[str, str], depth: int, bounds: str) -> str:
+def _loop(stage: Stage, held: Mapping[str, str], depth: int, bounds: str) -> str:
     """Source of the loop over the elements within the bounds."""
-    streams, changed = [*held], [(name, value) for name, value in program.outputs.items() if name != value]
+    streams, changed = [*held], [(name, value) for name, value in stage.outputs.items() if name != value]
     inner = [f"{s} = {_loaded(s, held[s])}" for s in streams if s != "_rest"]
     double = "float64" in held.values()
-    inner += [_line(instruction, double=double) for instruction in program.body]
-    inner += [line for name, value in changed if name in held for line in _stored(name, value, held[name], streams)]
-    inner += [f"_counted += 1 if {value} != _zero else 0" for value in program.counted]
+    inner += [_line(instruction, double=double) for instruction in stage.body]
+    inner += [line for name, value in changed for line in _stored(name, value, held[name], streams)]
+    inner += [_reduced(j, reduction) for j, reduction in enumerate(stage.reductions)]
     return "\n".join([indented(depth, [f"for _i in range({bounds}):"]), indented(depth + 1, inner)])
 
 
-def _blockwise(program: Program, held: Mapping[str, str], coded: Sequence[str]) -> str:
-    """Source of the loop, a block at a time: 8-bit states are decoded before a block and encoded after it."""
-    scale, n = f"_{{0}}_scales + _first // {BLOCK} * 4", "_end - _first"
+def _reduced(j: int, reduction: Reduction) -> str:
+    """The line that leaves what an element adds to a reduction in its block's numbers."""
+    value = f"numba.float64({reduction.value})"
+    return f"_v{j}[_i - _first] = {value}" + ("" if reduction.op == "mean" else f" * {value}")
+
+
+def _halves() -> list[str]:
+    """Lines that add the upper half of a block's numbers to the lower one, until eight are left."""
+    halves, lines = BLOCK // 2, list[str]()
+    while halves >= 8:
+        lines += [f"for i in range({halves}):", f"    values[i] += values[{halves} + i]"]
+        halves //= 2
+    return lines
+
+
+def _blockwise(stage: Stage, held: Mapping[str, str], coded: Sequence[str]) -> str:
+    """Source of the loop, a block at a time: 8-bit states are decoded before it and encoded after it, sums are added."""
+    scale, n, sums = f"_{{0}}_scales + _first // {BLOCK} * 4", "_end - _first", range(len(stage.reductions))
     before = [f"_carried_out(_frame[12], _{s}_codes + _first, {scale.format(s)}, _{s}_numbers, {n})" for s in coded]
-    changed = [s for s in coded if program.outputs.get(s, s) != s]
+    changed = [s for s in coded if stage.outputs.get(s, s) != s]
     after = [f"_carried_out(_frame[13], _{s}_numbers, _{s}_codes + _first, {scale.format(s)}, {n})" for s in changed]
-    lines = [f"for _first in range(0, _n, {BLOCK}):", f"    _end = min(_first + {BLOCK}, _n)"]
-    loop = _loop(program, held, 5, "_first, _end")
-    return "\n".join([indented(4, lines), indented(5, before), loop, indented(5, after)])
+    after += [f"_sum{j} += _folded(_v{j}, {n})" for j in sums]
+    lines = [*(f"_sum{j} = 0.0" for j in sums), f"for _first in range(0, _n, {BLOCK}):"]
+    loop = _loop(stage, held, 5, "_first, _end")
+    kept = [f"_doubles(_frame[11])[{j} * _blocks + _b] = _sum{j}" for j in sums]
+    end = [f"    _end = min(_first + {BLOCK}, _n)"]
+    return "\n".join([indented(4, [*lines, *end]), indented(5, before), loop, indented(5, after), indented(4, kept)])
 
 
 def scalars(dtype: str) -> str:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from thalweg.errors import first_line
 from thalweg.execution.gpu import source
-from thalweg.execution.gpu.templates import TRIAL
+from thalweg.execution.gpu.templates import FOLD, TRIAL
 from thalweg.execution.lowering.codegen_cache import module
-from thalweg.recipes.trace import Program
+from thalweg.recipes.trace import Stage
 
 WARPS = 4
 
@@ -40,9 +40,9 @@ def current(device: torch.device) -> AbstractContextManager[Any]:
 
 
 @cache
-def kernel(program: Program, storage: tuple[str, ...], *, stochastic: bool = False) -> Any:
-    """The compiled kernel of a program, with `storage` as in `source.kernel`."""
-    return module(source.kernel(program, storage, stochastic=stochastic), compiler="triton").step
+def kernel(stage: Stage, storage: tuple[str, ...], *, stochastic: bool = False) -> Any:
+    """The compiled kernel of a stage, with `storage` as in `source.kernel`."""
+    return module(source.kernel(stage, storage, stochastic=stochastic), compiler="triton").step
 
 
 def launch(kernel: Any, blocks: int, arguments: Sequence[Tensor], rows: int) -> None:
@@ -51,10 +51,22 @@ def launch(kernel: Any, blocks: int, arguments: Sequence[Tensor], rows: int) -> 
     The arguments are tensors on the device:
         table: `[lines, columns]`, float64 for float64 storage, else float32,
         which: int64 `[rows]`, each row's line in the table,
-        active: int64 `[lines]`; the rows of a line at 0 are left unchanged,
+        active: int64 `[rows]`; a row at 0 is left unchanged, and its partial results too,
         pointers: int64 `[streams, rows]`, of a row's gradient, parameter and states (and residual),
         keys: int64 `[rows]`, for stochastic rounding,
-        counts: int64 `[rows]`, to which each row's count of elements is added,
+        partials: float64 `[reductions, blocks]`, each block's sum (of squares, for a norm),
         blocks: int64 `[blocks, 3]`, each block's row, first element in that row, and length.
     """
     kernel[(blocks,)](*arguments, rows, num_warps=WARPS, enable_fp_fusion=True)
+
+
+def fold(partials: Tensor, bounds: Tensor, sums: Tensor) -> None:
+    """Adds each row's partial results in order, on the current stream.
+
+    partials: float64 `[reductions, blocks]`. bounds: int64 `[rows + 1]`, each row's first block, and the end of the
+    last. sums: float64 `[reductions, rows]`, written.
+    """
+    reductions, rows = sums.shape
+    module(FOLD, compiler="triton").fold[(rows, reductions)](
+        partials, bounds, sums, partials.shape[1], rows, num_warps=WARPS
+    )

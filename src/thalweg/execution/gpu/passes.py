@@ -15,7 +15,7 @@ from thalweg.execution.gpu import kernels
 from thalweg.execution.gpu.source import BLOCK
 from thalweg.execution.storage.dtypes import STORAGE, Storage
 from thalweg.recipes.row_table import Array
-from thalweg.recipes.trace import Program
+from thalweg.recipes.trace import Stage
 
 
 class GpuPass:
@@ -27,7 +27,7 @@ class GpuPass:
 
     def __init__(
         self,
-        program: Program,
+        stage: Stage,
         device: torch.device,
         storage: Storage,
         sizes: Array,
@@ -35,26 +35,25 @@ class GpuPass:
         *,
         stochastic: bool = False,
     ) -> None:
-        rows, width = len(sizes), len(program.columns)
+        rows, width = len(sizes), len(stage.columns)
         self._real = torch.float64 if torch.float64 in storage else torch.float32
         self.stochastic = stochastic
-        self._kernel = kernels.kernel(program, tuple(STORAGE[d] for d in storage), stochastic=self.stochastic)
-        words = -(-lines * width * self._real.itemsize // 8)
-        shapes = [(len(storage), rows), (rows,), (rows,), (lines,), (words,)]
+        self._kernel = kernels.kernel(stage, tuple(STORAGE[d] for d in storage), stochastic=self.stochastic)
+        words = max(1, -(-lines * width * self._real.itemsize // 8))
+        shapes = [(len(storage), rows), (rows,), (rows,), (rows,), (words,)]
         self._frame = Frame(device, shapes)
         self.pointers, self.which, self.keys, self.active, held = self._frame.arrays
         self._table = held.view(np.float64 if self._real is torch.float64 else np.float32)
         self._table = self._table[: lines * width].reshape(lines, width)
         self.active[:] = 1
-        self._blocks = _blocks(tuple(sizes.tolist()), device)
-        self.counts_there = torch.zeros(rows, dtype=torch.int64, device=device)
-        self._counting = bool(program.counted)
+        self._blocks, self._bounds = _blocks(tuple(sizes.tolist()), device)
+        self._partials = torch.zeros(len(stage.reductions), len(self._blocks), dtype=torch.float64, device=device)
+        self.sums_there = torch.zeros(len(stage.reductions), rows, dtype=torch.float64, device=device)
 
-    @property
-    def counts(self) -> Array:
-        """Element counts of the last call; synchronizes with the device if the program counts."""
-        there = self.counts_there
-        return there.cpu().numpy() if self._counting else np.zeros(len(there), np.int64)
+    def sums(self) -> Array:
+        """Each row's sums of the last call, float64 `[reductions, rows]`: of squares, for a norm. Synchronizes."""
+        found: Array = self.sums_there.cpu().numpy()
+        return found
 
     def __call__(self, columns: Array) -> None:
         refuse_from_the_cpu(self._blocks.device)
@@ -67,7 +66,7 @@ class GpuPass:
         self._frame.send()
 
     def follow(self, columns: Tensor, active: Tensor | None = None, keys: Tensor | None = None) -> None:
-        """Steps every row by tensors on the device: columns `[lines, columns]`, active `[lines]`, keys `[rows]`.
+        """Passes over every row by tensors on the device: columns `[lines, columns]`, active and keys `[rows]`.
 
         Capturable: it never synchronizes. After capture, call `send()` on a pass created before it.
         """
@@ -75,7 +74,7 @@ class GpuPass:
             self._frame.send()
         _, _, on_keys, on_active, held = self._frame.there
         width = columns.shape[1]
-        held.view(self._real)[: len(columns) * width].view(-1, width).copy_(columns)
+        held.view(self._real)[: len(columns) * width].view(len(columns), width).copy_(columns)
         if active is not None:
             on_active[: len(active)].copy_(active)
         if keys is not None:
@@ -83,17 +82,18 @@ class GpuPass:
         self._launch()
 
     def _launch(self) -> None:
-        if self._counting:
-            self.counts_there.zero_()
+        self._partials.zero_()
         if len(self._blocks):
             pointers, which, keys, active, held = self._frame.there
-            arguments = (held.view(self._real), which, active, pointers, keys, self.counts_there, self._blocks)
+            arguments = (held.view(self._real), which, active, pointers, keys, self._partials, self._blocks)
             device = self._blocks.device
             if (self._kernel, device) not in _LAUNCHED:
                 refuse_recording(device)  # it is not compiled yet
                 _LAUNCHED.add((self._kernel, device))
             with kernels.current(device):
                 kernels.launch(self._kernel, len(self._blocks), arguments, len(self.which))
+                if self._partials.numel():
+                    kernels.fold(self._partials, self._bounds, self.sums_there)
 
 
 class Frame:
@@ -146,15 +146,19 @@ def sent(numbers: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _blocks(sizes: tuple[int, ...], device: torch.device) -> Tensor:
-    """(row, first element, length) of each block, int64 `[blocks, 3]`; no block spans two rows."""
+def _blocks(sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """(row, first element, length) of each block, int64 `[blocks, 3]`, and each row's first block, `[rows + 1]`.
+
+    No block spans two rows.
+    """
     refuse_recording(device)
     each = np.array(sizes, np.int64)
     counts = -(-each // BLOCK)
+    bounds = np.concatenate([[0], np.cumsum(counts)])
     row = np.repeat(np.arange(len(each)), counts)
-    first = (np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)) * BLOCK
+    first = (np.arange(len(row)) - bounds[row]) * BLOCK
     found = np.stack([row, first, np.minimum(BLOCK, each[row] - first)], axis=1).astype(np.int64)
-    return torch.from_numpy(found).to(device)
+    return torch.from_numpy(found).to(device), torch.from_numpy(bounds).to(device)
 
 
 def refuse_from_the_cpu(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Code generation for Triton: a program as the source of one kernel over memory.
+"""Code generation for Triton: a stage as the source of one kernel over memory.
 
 As on the CPU, elementwise code has no literals, and names that are not a state's begin with an underscore. Divisions
 and square roots are correctly rounded; bfloat16 is handled as bits, so that every rounding equals the CPU's.
@@ -10,7 +10,7 @@ from thalweg.execution.gpu.templates import FUNCTIONS, TEMPLATE
 from thalweg.execution.lowering.codegen_cache import indented
 from thalweg.execution.lowering.streams import ways
 from thalweg.execution.storage.rounding import FIRST, SECOND, stream_key
-from thalweg.recipes.trace import Instruction, Program
+from thalweg.recipes.trace import Instruction, Reduction, Stage
 
 EXPRESSIONS = {
     "add": "{0} + {1}",
@@ -40,16 +40,16 @@ HELD = {"float32": "float32", "float64": "float64", "bfloat16": "uint16", "by ch
 HELD |= {"int16": "int16"}
 
 
-def kernel(program: Program, storage: Sequence[str], *, stochastic: bool = False) -> str:
+def kernel(stage: Stage, storage: Sequence[str], *, stochastic: bool = False) -> str:
     """Generates the kernel's source. storage: the dtype of each stream (gradient, parameter, states).
 
     Each is "float32", "float64" or "bfloat16"; float64 mixes with no other. An additional stream, "int16", is the
-    residual of a bfloat16 parameter. stochastic: "bfloat16" streams but the gradient are rounded stochastically. Of an
-    output that is no stream, the nonzero elements are counted.
+    residual of a bfloat16 parameter. stochastic: "bfloat16" streams but the gradient are rounded stochastically.
+    Reductions are summed by block, in float64.
     """
     from thalweg import __version__
 
-    held = ways(program, storage, stochastic=stochastic)
+    held = ways(stage, storage, stochastic=stochastic)
     real = "float64" if "float64" in storage else "float32"
     return TEMPLATE.format(
         version=__version__,
@@ -60,15 +60,15 @@ def kernel(program: Program, storage: Sequence[str], *, stochastic: bool = False
         divided="_a / _b" if real == "float64" else "_tl.div_rn(_a, _b)",
         first=FIRST,
         second=SECOND,
-        width=len(program.columns),
+        width=len(stage.columns),
         begins=" | ".join(f"_tl.load(_pointers + {j} * _rows + _r)" for j in range(len(held))),
-        elements=indented(1, [*_read(program, held), *map(_line, program.body), *_written(program, held)]),
+        elements=indented(1, [*_read(stage, held), *map(_line, stage.body), *_written(stage, held)]),
     )
 
 
-def _read(program: Program, held: Mapping[str, str]) -> list[str]:
+def _read(stage: Stage, held: Mapping[str, str]) -> list[str]:
     """Source lines that load the columns, the data pointers and the elements."""
-    lines = [f"_k{j} = _tl.load(_k + {j})" for j in range(len(program.columns))]
+    lines = [f"_k{j} = _tl.load(_k + {j})" for j in range(len(stage.columns))]
     for j, (stream, kind) in enumerate(held.items()):
         begin = f"_tl.load(_pointers + {j} * _rows + _r).to(_tl.pointer_type(_tl.{HELD[kind]}))"
         lines.append(f"{stream}_ = _place({begin}, _start, _FULL) + _i")
@@ -81,14 +81,20 @@ def _line(instruction: Instruction) -> str:
     return f"{instruction.target} = {EXPRESSIONS[instruction.op].format(*instruction.arguments)}"
 
 
-def _written(program: Program, held: Mapping[str, str]) -> list[str]:
-    """Source lines that store new elements in place, and add up the counts."""
-    changed = [(name, value) for name, value in program.outputs.items() if name != value]
-    lines = [line for name, value in changed if name in held for line in _stored(name, value, held)]
-    for value in program.counted:
-        lines.append(f"_found = _tl.sum(_tl.where(_here & (_tl.broadcast_to({value}, [_BLOCK]) != 0), 1, 0), 0)")
-        lines.append("_tl.atomic_add(_counts + _r, _found.to(_tl.int64))")
-    return lines
+def _written(stage: Stage, held: Mapping[str, str]) -> list[str]:
+    """Source lines that store new elements in place, and the block's share of each reduction."""
+    changed = [(name, value) for name, value in stage.outputs.items() if name != value]
+    stored = [line for name, value in changed for line in _stored(name, value, held)]
+    return [*stored, *(line for j, r in enumerate(stage.reductions) for line in _reduced(j, r))]
+
+
+def _reduced(j: int, reduction: Reduction) -> list[str]:
+    square = "" if reduction.op == "mean" else " * _number"
+    return [
+        f"_number = _tl.broadcast_to({reduction.value}, [_BLOCK]).to(_tl.float64)",
+        f"_sum = _tl.sum(_tl.where(_here, _number{square}, 0.0), 0)",
+        f"_tl.store(_partials + {j} * _tl.num_programs(0) + _tl.program_id(0), _sum)",
+    ]
 
 
 def _stored(stream: str, value: str, held: Mapping[str, str]) -> list[str]:

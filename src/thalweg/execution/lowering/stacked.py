@@ -1,13 +1,13 @@
-"""The traced program on stacked tensors `[rows, …]`, in torch's operators: any device that torch has."""
+"""A traced stage on stacked tensors `[rows, …]`, in torch's operators: any device and dtype, differentiable."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from thalweg.numerics import cbrt, sign
-from thalweg.recipes.trace import Program
+from thalweg.recipes.trace import Stage
 
 OPERATIONS: Mapping[str, Any] = {
     "add": torch.add,
@@ -31,25 +31,34 @@ OPERATIONS: Mapping[str, Any] = {
 }
 
 
-def update(program: Program, columns: Tensor, active: Tensor, elements: Mapping[str, Tensor]) -> Tensor:
-    """Steps all rows in place. Returns the number of nonzero elements in each one's counted outputs, `[rows]`.
+def updated(stage: Stage, columns: Tensor, elements: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The new parameter and states that the stage computes, by name. Pure.
 
     Args:
-        columns: `[rows, len(program.columns)]`, the row values in the elements' dtype and on their device.
-        active: `[rows]`, bool; an inactive row is left unchanged.
+        columns: `[rows, len(stage.columns)]`, the row values in the elements' dtype and on their device.
         elements: `g`, `p` and the program's states, each `[rows, …]`.
     """
+    value = _interpreted(stage, columns, elements)
+    return {name: value(local) for name, local in stage.outputs.items()}
+
+
+def reduced(stage: Stage, columns: Tensor, elements: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the stage measures of each row, float64 `[rows]` by name: a norm, or the sum of a mean. As `updated`."""
+    value = _interpreted(stage, columns, elements)
+    each = {r.name: (r.op, value(r.value).flatten(1)) for r in stage.reductions}
+    return {name: x.sum(1, dtype=torch.float64) if op == "mean" else _norms(x) for name, (op, x) in each.items()}
+
+
+def _norms(x: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
+    return norms
+
+
+def _interpreted(stage: Stage, columns: Tensor, elements: Mapping[str, Tensor]) -> Callable[[str], Tensor]:
+    """Carries out the stage's instructions; returns a function from local names to values of the elements' shape."""
     known: dict[str, Tensor] = dict(elements)
-    by_row = (-1, *[1] * (elements["p"].ndim - 1))
-    known.update({f"_k{j}": columns[:, j].view(by_row) for j in range(columns.shape[1])})
-    for instruction in program.body:
+    shape = elements["p"].shape
+    known.update({f"_k{j}": columns[:, j].view(-1, *[1] * (len(shape) - 1)) for j in range(len(stage.columns))})
+    for instruction in stage.body:
         known[instruction.target] = OPERATIONS[instruction.op](*(known[a] for a in instruction.arguments))
-    going = active.view(by_row)
-    written = {name: known[value] for name, value in program.outputs.items() if name in elements}
-    after = {name: torch.where(going, value, elements[name]) for name, value in written.items()}
-    for name, value in after.items():  # only now: a new state may be an old one, or the old parameter
-        elements[name].copy_(value)
-    counts = [
-        value.expand_as(elements["p"]).flatten(1).count_nonzero(1) for value in map(known.__getitem__, program.counted)
-    ]
-    return sum(counts, torch.zeros_like(active, dtype=torch.int64))
+    return lambda name: known[name].expand(shape)

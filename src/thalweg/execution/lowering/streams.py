@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from thalweg.recipes.trace import Program
+from thalweg.recipes.trace import Stage
 
 
-def ways(program: Program, storage: Sequence[str], *, stochastic: bool) -> dict[str, str]:
+def ways(stage: Stage, storage: Sequence[str], *, stochastic: bool) -> dict[str, str]:
     """Stream → storage kind: gradient, parameter, states, and the residual of a compensated parameter.
 
     The kind is that in `storage`, or "by chance" for stochastic rounding, or "halves" for a parameter with a residual.
     Scales of 8-bit states, last in the storage, are not listed.
     """
-    streams = ("g", "p", *program.states, *(["_rest"] if "int16" in storage else []))
+    streams = ("g", "p", *stage.states, *(["_rest"] if "int16" in storage else []))
     held = dict(zip(streams, storage, strict=False))
     if stochastic:
         held = {stream: "by chance" if kind == "bfloat16" and stream != "g" else kind for stream, kind in held.items()}

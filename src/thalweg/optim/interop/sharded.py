@@ -1,7 +1,7 @@
 """Sharded parameters (DTensors, as FSDP2 creates them): each rank steps its local shard."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.execution.reference import Elements
+from thalweg.execution.elements import Elements
 from thalweg.execution.storage import rounding
 from thalweg.optim.interop.precision import Precision
 
@@ -43,33 +43,24 @@ def elements(whole: Elements) -> Elements:
     g: Any = whole.g
     if spread(g) and g.placements != p.placements:  # such as a partial one, yet to be summed
         g = g.redistribute(p.device_mesh, p.placements)
-    rest = None if whole.rest is None else part(whole.rest)
-    states = tuple(map(part, whole.states))
-    key = None if whole.key is None else whole.key ^ _of_the_part(p)
-    return replace(whole, g=part(g), p=part(p), states=states, rest=rest, key=key, share=_share(p))
+    residual = None if whole.residual is None else part(whole.residual)
+    states, key = tuple(map(part, whole.states)), None if whole.key is None else whole.key ^ _of_the_part(p)
+    return replace(whole, g=part(g), p=part(p), states=states, residual=residual, key=key, shards=ShardsOf(p))
 
 
-def norm(x: Any) -> Tensor:
-    """The global norm of a DTensor, 0-d; a plain tensor is returned as it is. Both have the whole tensor's norm."""
-    if not spread(x):
-        found: Tensor = x
-        return found
-    of_all: Tensor = torch.linalg.vector_norm(rounding.upcast(x)).full_tensor()
-    return of_all
+class ShardsOf:
+    """The shards of a DTensor: see `execution.elements.Shards`."""
 
+    def __init__(self, p: Any) -> None:
+        self._p, self.size = p, p.numel()
 
-def _share(p: Any) -> Callable[[Any], Tensor]:
-    """Returns a function from this rank's sum over a tensor sharded like `p` to that tensor's global mean."""
-
-    def mean(of_part: Any) -> Tensor:
-        total = torch.as_tensor(of_part, device=part(p).device).double()
-        for dimension, placement in enumerate(p.placements):
-            if not placement.is_replicate():
-                torch.distributed.all_reduce(total, group=p.device_mesh.get_group(dimension))
-        share: Tensor = total / max(1, p.numel())
-        return share
-
-    return mean
+    def total(self, x: Any, *, within_units: bool = False) -> Tensor:
+        """The sum over all shards; `within_units`: over those only that hold parts of the same units."""
+        total = torch.as_tensor(x, device=part(self._p).device).double().clone()
+        for dimension, placement in enumerate(self._p.placements):
+            if not (placement.is_replicate() or (within_units and placement.is_shard(0))):
+                torch.distributed.all_reduce(total, group=self._p.device_mesh.get_group(dimension))
+        return total
 
 
 def _of_the_part(p: Any) -> int:

@@ -7,10 +7,11 @@ from typing import Any
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.execution.reference import Elements
+from thalweg.execution.elements import Elements
 from thalweg.numerics.symbol import Symbol
 from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.trace import Program
+from thalweg.recipes.options import OPTIONS
+from thalweg.recipes.trace import Program, trace
 
 EVERYWHERE = ("weight_decay", "lookahead_steps", "ema_decay")
 WHOLE = ("centralize", "clip_adaptive", "cautious")
@@ -36,26 +37,37 @@ def require(owner: str, structure: StepVariant, *, in_8_bits: bool) -> None:
 def touched(elements: Elements) -> tuple[Elements, Callable[[], None]]:
     """Copies of the rows that a coalesced gradient touches, and a function that writes them back after the step."""
     where = tuple(elements.g.indices())
-    held = (elements.p, *elements.states, *([] if elements.rest is None else [elements.rest]))
+    held = (elements.p, *elements.states, *([] if elements.residual is None else [elements.residual]))
     p, *others = rows = [tensor.detach()[where] for tensor in held]
-    rest = None if elements.rest is None else others.pop()
+    residual = None if elements.residual is None else others.pop()
 
     def put_back() -> None:
         for tensor, values in zip(held, rows, strict=True):
             tensor.detach()[where] = values
 
-    return replace(elements, g=elements.g.values(), p=p, states=tuple(others), rest=rest), put_back
+    return replace(elements, g=elements.g.values(), p=p, states=tuple(others), residual=residual), put_back
 
 
 def steps_every_row(structure: StepVariant, program: Program, *, first: bool) -> bool:
-    """Whether this step also updates rows without a gradient: those with momentum go on, as in torch's class."""
+    """Whether this step also updates rows without a gradient.
+
+    Those with momentum go on, as in torch's class; a rule that reduces whole tensors needs all of them.
+    """
     switch = structure.rule.every_row_with
-    return bool(switch and switch not in structure.absent) or (first and begins(program))
+    carried = bool(switch and switch not in structure.absent)
+    return carried or _reduces(structure) or (first and begins(program))
 
 
 def begins(program: Program) -> bool:
     """Whether the first step differs from later ones, so that every row must take it."""
-    return any(_asks_for_first(symbol) for symbol in (*program.columns, *program.row_updates.values()))
+    rows = (symbol for stage in program.stages for symbol in (*stage.columns, *stage.row_updates.values()))
+    return any(map(_asks_for_first, rows))
+
+
+def _reduces(structure: StepVariant) -> bool:
+    """Whether the rule itself, without the options around it, has reductions."""
+    own = structure.flags & structure.rule.hyperparameters.keys()
+    return bool(trace(replace(structure, flags=own, absent=structure.absent | OPTIONS.keys())).reductions)
 
 
 def _asks_for_first(symbol: Symbol) -> bool:

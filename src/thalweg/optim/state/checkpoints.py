@@ -13,7 +13,7 @@ from thalweg.execution.storage.codebook import blocks_of
 from thalweg.optim.interop.signature import class_name, group_defaults
 from thalweg.optim.state.loading import own_states
 from thalweg.optim.state.quantized_state import SCALES
-from thalweg.optim.state.state import REST
+from thalweg.optim.state.state import RESIDUAL
 from thalweg.recipes.catalogue import Recipe, recipes
 
 Groups = Sequence[Mapping[str, Any]]
@@ -154,7 +154,7 @@ def require_like(recipe: Recipe, name: str, p: Tensor, state: Mapping[str, Any])
         number = key == "step" or (key in own and own[key].per_row)
         if number and not (value.numel() == 1 if isinstance(value, Tensor) else isinstance(value, int | float)):
             raise InputError(f"The checkpoint's {key} of parameter {name} must be one number, got {shown(value)}.")
-        elementwise = key == REST or (key in own and not own[key].per_row)
+        elementwise = key == RESIDUAL or (key in own and not own[key].per_row)
         if elementwise and isinstance(value, Tensor) and value.shape != p.shape:
             raise InputError(
                 f"The checkpoint's {key} of parameter {name} has shape {tuple(value.shape)}, the parameter"

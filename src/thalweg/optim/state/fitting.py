@@ -15,7 +15,7 @@ from thalweg.execution.gpu import passes
 from thalweg.execution.overlap import apart
 from thalweg.execution.storage.codebook import BLOCK, blocks_of
 from thalweg.optim.state.quantized_state import SCALES
-from thalweg.optim.state.state import REST, Needs
+from thalweg.optim.state.state import RESIDUAL, Needs
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def require(of: NamedParameter, gradient: Tensor, state: Mapping[str, Any], need
         _require_state(of, name, state)
     for name in ("step", *needs.program.row_states):
         _require_number(of, name, state.get(name))
-    if needs.precision.compensates(of.tensor) and state.get(REST) is not None:
-        _require_like(of, REST, state[REST])
-        if state[REST].dtype != torch.int16:
-            raise of.refused(f"its {REST!r} must be int16, got {_described(state[REST])}")
+    if needs.precision.compensates(of.tensor) and state.get(RESIDUAL) is not None:
+        _require_like(of, RESIDUAL, state[RESIDUAL])
+        if state[RESIDUAL].dtype != torch.int16:
+            raise of.refused(f"its {RESIDUAL!r} must be int16, got {_described(state[RESIDUAL])}")
 
 
 def require_gradient(of: NamedParameter, gradient: Tensor) -> None:

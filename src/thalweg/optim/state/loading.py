@@ -11,7 +11,7 @@ from thalweg.execution.data_pointers import PLAIN
 from thalweg.execution.storage.codebook import blocks_of
 from thalweg.optim.interop.precision import Precision
 from thalweg.optim.state.quantized_state import SCALES
-from thalweg.optim.state.state import REST, scalar_dtype
+from thalweg.optim.state.state import RESIDUAL, scalar_dtype
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import STATES
 from thalweg.rules.states import State
@@ -38,7 +38,7 @@ def restored(
             state[name] = _number(value, _step_dtype(value), p.device if to_device else None)
         elif declared and declared.per_row and _is_number(value):
             state[name] = _number(value, _row_dtype(declared, value, p), p.device if to_device else None)
-        elif isinstance(value, Tensor) and (declared or name == REST) and not p.is_meta:
+        elif isinstance(value, Tensor) and (declared or name == RESIDUAL) and not p.is_meta:
             state |= _elementwise(name, declared, value, saved.get(name + SCALES), p, precision)
         else:
             state[name] = copied(value, p.device)

@@ -17,7 +17,7 @@ from thalweg.rules.states import PARAMETER, State
 
 States = MutableMapping[Any, Any]
 
-REST = "compensation"
+RESIDUAL = "compensation"
 """The name of the state that holds the residual of compensated rounding."""
 
 
@@ -81,8 +81,8 @@ class Needs:
         for declared in self.structure.states if missing else ():
             if declared.name in missing and not (early and declared.initial == PARAMETER):
                 state.update(_initial(declared, p, self.values, self.precision))
-        if self.precision.compensates(p) and state.get(REST) is None:
-            state[REST] = torch.zeros_like(p, dtype=torch.int16, memory_format=torch.preserve_format)
+        if self.precision.compensates(p) and state.get(RESIDUAL) is None:
+            state[RESIDUAL] = torch.zeros_like(p, dtype=torch.int16, memory_format=torch.preserve_format)
 
 
 def adopt(recipe: Recipe, all_states: States) -> None:

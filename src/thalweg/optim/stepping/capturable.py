@@ -11,27 +11,27 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from thalweg.errors import InputError
 from thalweg.execution import compiled, dispatch
-from thalweg.execution.gpu import passes, rows
-from thalweg.execution.reference import Elements
+from thalweg.execution.elements import Elements
+from thalweg.execution.gpu import passes
+from thalweg.execution.lowering.device_table import DeviceRows
+from thalweg.execution.storage.rounding import stream_key
+from thalweg.execution.whole import constrained
 from thalweg.optim.state.state import Needs, States
-from thalweg.recipes.options import AGREEMENT
-from thalweg.recipes.trace import Program, trace_agreement
+from thalweg.recipes.trace import Stage
 
 
 @dataclass(frozen=True)
 class CapturableRow:
-    """A parameter's elements, its state, and its index in the group (`place`).
-
-    measured: row values, 0-d float64 on the device. by_kernel: whether `Kernels` steps it.
-    """
+    """A parameter's elements, its state, and its index in the group (`place`). by_kernel: whether `Kernels` steps it."""
 
     elements: Elements
     state: States
+    p: Tensor
     place: int
-    measured: Mapping[str, Tensor]
     by_kernel: bool = False
 
 
@@ -47,61 +47,27 @@ class Kernels:
         self._made: dict[Any, Any] = {}
         self._recorded: list[Any] = []
 
-    def step(self, needs: Needs, group: Sequence[CapturableRow], found_inf: Tensor | None) -> None:
-        """Steps rows of one device and storage, in place. found_inf: unless 0, nothing changes."""
-        states, device = [row.state for row in group], group[0].elements.p.device
-        going = None if found_inf is None else (found_inf.to(device) == 0).reshape(())
-        t = torch.stack([state["step"] for state in states]).double() + 1
-        held = {name: torch.stack([state[name] for state in states]).double() for name in needs.program.row_states}
-        known: dict[str, Any] = {**_there(needs.values, device), **held}
-        known |= {name: torch.stack([row.measured[name].to(device) for row in group]) for name in group[0].measured}
-        if AGREEMENT in needs.structure.measured:
-            known[AGREEMENT] = self._agreement(trace_agreement(needs.structure), group, known, t)
-        columns, after = rows.table(needs.program, known, t, len(group))
-        active = None if going is None else going.long().expand(len(group))
-        self._pass(needs.program, group, needs).follow(columns, active, self._keys(needs, group, t))
-        self._count(states, going)
-        for name, new in after.items():
-            now = new if going is None else torch.where(going, new, held[name])
-            torch._foreach_copy_([state[name] for state in states], list(now.unbind()))
+    def job(self, needs: Needs, group: Sequence[CapturableRow], found_inf: Tensor | None) -> "KernelStep":
+        """The step of rows of one device and storage, in place. found_inf: unless 0, nothing changes."""
+        return KernelStep(self, needs, group, found_inf)
 
-    def _count(self, states: Sequence[States], going: Tensor | None) -> None:
-        counts = [state["step"] for state in states]
-        torch._foreach_add_(counts, 1 if going is None else going.to(counts[0].dtype))
-
-    def _agreement(
-        self, counting: Program, group: Sequence[CapturableRow], known: Mapping[str, Any], t: Tensor
-    ) -> Tensor:
-        """The share of each row's elements that a cautious step moves, float64 `[rows]`."""
-        step = self._pass(counting, group, None)
-        step.follow(rows.table(counting, known, t, len(group))[0])
-        sizes = self._sent(tuple(max(1, row.elements.p.numel()) for row in group), t.device)
-        share: Tensor = step.counts_there / sizes.double()
-        return share
-
-    def _keys(self, needs: Needs, group: Sequence[CapturableRow], t: Tensor) -> Tensor | None:
-        """Stochastic rounding keys of this step, int64 `[rows]`; `None` where nothing is rounded stochastically."""
-        if not needs.precision.chances([row.elements.p for row in group]):
-            return None
-        return needs.precision.key(t, self._sent(tuple(row.place for row in group), t.device))
-
-    def _sent(self, numbers: tuple[int, ...], device: torch.device) -> Tensor:
+    def sent(self, numbers: tuple[int, ...], device: torch.device) -> Tensor:
+        """Numbers on the device, int64, kept for a graph that is being captured."""
         there = passes.sent(numbers, device)
         if passes.recording(device):
             self._recorded.append(there)
         return there
 
-    def _pass(self, program: Program, group: Sequence[CapturableRow], needs: Needs | None) -> Any:
+    def prepared(self, stage: Stage, group: Sequence[CapturableRow], *, stochastic: bool) -> Any:
         """A pass with the data pointers of these rows. A graph that is being captured gets its own."""
         streams = [row.elements.streams for row in group]
         held, device = tuple(t.dtype for t in streams[0]), streams[0][1].device
         sizes = np.array([row[1].numel() for row in streams])
-        chances = needs is not None and needs.precision.chances([row.elements.p for row in group])
-        key = (program, held, device, tuple(sizes.tolist()), chances)
+        key = (stage, held, device, tuple(sizes.tolist()), stochastic)
         own = passes.recording(device)
         made: Any = None if own else self._made.get(key)
         if made is None:
-            made = compiled.prepare(program, device, held, sizes, len(group), stochastic=chances)
+            made = compiled.prepare(stage, device, held, sizes, len(group), stochastic=stochastic)
             made.which[:] = np.arange(len(group))
             if own:
                 self._recorded.append(made)
@@ -109,6 +75,69 @@ class Kernels:
                 self._made[key] = made
         made.pointers[:] = np.array([[t.data_ptr() for t in row] for row in streams], np.int64).T
         return made
+
+
+class KernelStep(DeviceRows):
+    """One step of rows of one device and storage. A `driver.Job`."""
+
+    def __init__(
+        self, kernels: Kernels, needs: Needs, group: Sequence[CapturableRow], found_inf: Tensor | None
+    ) -> None:
+        super().__init__(len(group))
+        self.program, self._kernels, self._needs, self._group = needs.program, kernels, needs, group
+        self._states, self._device = [row.state for row in group], group[0].elements.p.device
+        self._going = None if found_inf is None else (found_inf.to(self._device) == 0).reshape(())
+        self.row_dtype = needs.row_dtype(group[0].state)
+        t = torch.stack([state["step"] for state in self._states]).double() + 1
+        held = {n: torch.stack([state[n] for state in self._states]).double() for n in needs.program.row_states}
+        self.values: dict[str, Any] = {**_there(needs.values, self._device), **held, "t": t}
+        places = self._kernels.sent(tuple(row.place for row in group), self._device) if self._stochastic else None
+        self._keys = None if places is None else needs.precision.key(t, places)
+
+    @property
+    def rows(self) -> "KernelStep":
+        return self
+
+    @property
+    def _stochastic(self) -> bool:
+        return self._needs.precision.chances([row.elements.p for row in self._group])
+
+    def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Tensor]:
+        step = self._kernels.prepared(stage, self._group, stochastic=False)
+        step.follow(columns)
+        sizes = self._kernels.sent(tuple(row.elements.size for row in self._group), self._device)
+        found = {}
+        for reduction, sums in zip(stage.reductions, step.sums_there.clone(), strict=True):
+            value = sums / sizes.double() if reduction.op == "mean" else sums.sqrt()
+            found[reduction.name] = torch.linalg.vector_norm(value) if reduction.shared else value
+        return found
+
+    def update(self, stage: Stage, columns: Tensor) -> None:
+        active = None if self._going is None else self._going.long().expand(len(self._group))
+        self._kernels.prepared(stage, self._group, stochastic=self._stochastic).follow(columns, active, self._keys)
+
+    def constrain(self, values: Mapping[str, Any]) -> None:
+        structure = self._needs.structure
+        for r, row in enumerate(self._group):
+            elements = row.elements
+            if elements.has_units:
+                key = None if self._keys is None else self._keys[r] + stream_key(1 + len(elements.states))
+                new = constrained(structure, elements, _of_dtype(values, elements.wide_p.dtype))
+                new = new if self._going is None else torch.where(self._going, new, elements.wide_p)
+                elements.store_p(new, key)
+
+    def end(self, after: Mapping[str, Tensor]) -> None:
+        """Counts the step, and writes the new row states."""
+        counts = [state["step"] for state in self._states]
+        torch._foreach_add_(counts, 1 if self._going is None else self._going.to(counts[0].dtype))
+        for name, new in after.items():
+            now = new if self._going is None else torch.where(self._going, new, self.values[name])
+            torch._foreach_copy_([state[name] for state in self._states], list(now.unbind()))
+        increment_version([row.p for row in self._group])
+
+
+def _of_dtype(values: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    return {name: x.to(dtype) if isinstance(x, Tensor) and x.ndim == 0 else x for name, x in values.items()}
 
 
 def _there(values: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from thalweg.execution.data_pointers import PLAIN, has_memory
+from thalweg.execution.driver import carry_out
+from thalweg.execution.elements import Elements
 from thalweg.execution.storage.rounding import LOW
 from thalweg.optim.interop.signature import class_name, hyperparameters
-from thalweg.optim.stepping.traceable import after, measures_of, structure_of
+from thalweg.optim.stepping.traceable import TensorRow, structure_of
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import OPTIONS
 from thalweg.recipes.trace import trace
@@ -168,11 +170,11 @@ class SilentFailures:
         program, old = trace(structure), _sampled(p).double()  # float64: nothing is lost here
         first = {s.name: torch.as_tensor(s.first(values, old)) for s in structure.states}
         held = {name: _sampled(state[name]).double() if state else first[name] for name in program.states}
-        held |= {name: state.get(name, first[name]) for name in program.row_states}
+        row_states = {name: state.get(name, first[name]) for name in program.row_states}
         t = torch.as_tensor(float(LOOKED_AT) if state else 1.0).double()
-        gradient = _sampled(g).double()
-        measured = measures_of(structure, gradient, torch.tensor(1.0))
-        return old - after(structure, gradient, old, held, t, values, measured)[0]
+        row = TensorRow(structure, Elements(_sampled(g).double(), old, tuple(held.values())), values, t, row_states)
+        carry_out(program, row, row.values)
+        return old - row.p
 
 
 def _watched(group: Mapping[str, Any]) -> list[tuple[Tensor, Tensor]]:

@@ -5,6 +5,7 @@ have changed since (which parameters have gradients, their types and layouts, ev
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from operator import attrgetter, is_, itemgetter
 from typing import Any
@@ -13,70 +14,80 @@ import numpy as np
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.execution import compiled, dispatch
+from thalweg.execution import dispatch
+from thalweg.execution.compiled import CompiledElements
 from thalweg.execution.cpu import scalars
 from thalweg.execution.cpu.scalars import Singles
+from thalweg.execution.driver import Rows
+from thalweg.execution.elements import Elements
 from thalweg.execution.memory import Memory
 from thalweg.execution.overlap import Stretches, stretch_of
-from thalweg.numerics.functions import rows_held_in
+from thalweg.execution.whole import constrain_rows
 from thalweg.optim.interop.precision import MOST
 from thalweg.optim.state.quantized_state import SCALES, scales
-from thalweg.optim.state.state import REST, States
+from thalweg.optim.state.state import RESIDUAL, States
 from thalweg.optim.stepping.general_path import Work
 from thalweg.recipes.catalogue import Values
-from thalweg.recipes.options import AGREEMENT
-from thalweg.recipes.row_table import Ahead, Array, table
-from thalweg.recipes.trace import Program, trace_agreement
+from thalweg.recipes.options import CONSTRAINTS
+from thalweg.recipes.row_line import line
+from thalweg.recipes.row_table import Array, table
+from thalweg.recipes.trace import Program, Stage
 
 LATER = np.array([2.0])  # the step number for rules that only ask whether it is the first
 
 _dtype = attrgetter("dtype")
 
 
-class FastPath:
-    """Parameters of one step variant, with their state. Raises `Unsuited` where their memory is not plain."""
+class FastPath(CompiledElements):
+    """Parameters of one step variant, with their state. Raises `Unsuited` where their memory is not plain.
+
+    values: the row values of the step that `begin` began: numbers where all parameters are alike, else arrays.
+    """
 
     def __init__(self, work: Work, all_states: States) -> None:
         params, gradients = work.params, work.gradients
-        self.structure, self.precision = work.needs.structure, work.precision
-        self._program, self._params, self._each = work.program, [*params], np.arange(len(params))
-        self._places, self._version = np.array(work.places), 0
+        self.structure, self.precision, self.program = work.needs.structure, work.precision, work.program
+        self._params, self._places, self._version = [*params], np.array(work.places), 0
         self._states = states = [all_states[p] for p in params] if work.needs.keeps(params) else []
-        self._own_of = _reader(self._program, states)
+        self._own_of = _reader(self.program, states)
         self._held = self._own_of(states)
-        rows, singles = self._rows(gradients, states), self._singles(work, states)
-        self._memory = Memory([*chain(*(row[1:] for row in rows))], gradients, [*chain(*singles)])
+        rows, singles = self._elements(gradients, states), self._singles(work, states)
+        self._memory = Memory([*chain(*(row.streams[1:] for row in rows))], gradients, [*chain(*singles)])
+        if self._memory.shared and (self.program.reductions or self.program.constrained):
+            raise Unsuited("parameters share memory, and are measured one after the other")
+        row_dtype = work.needs.row_dtype(states[0]) if states else None
+        super().__init__(self.structure, rows, row_dtype=row_dtype, stochastic=self.precision.chances(params))
+        self._rows = [replace(row, g=row.p) for row in rows] if self.program.constrained else []  # keeps no gradient
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read.pop(0) if work.counted else None
-        self._row_states = dict(zip(self._program.row_states, read, strict=True))
-        self._row_dtype = work.needs.row_dtype(states[0]) if states else None
-        self._passes = _passes(self._program, rows, stochastic=self.precision.chances(params))
-        self._stochastic = any(step.stochastic for _, step in self._passes)
-        self._ahead = Ahead(self._program)
-        self._counting: Program | None = None
-        if AGREEMENT in self._program.measured:
-            if self._memory.shared:
-                raise Unsuited("parameters share memory, and are cautious one after the other")
-            self._counting = trace_agreement(self.structure)
-            self._sizes = np.array([max(1, p.numel()) for p in params])
-            self._counting_passes = _passes(self._counting, rows)
+        self._row_states = dict(zip(self.program.row_states, read, strict=True))
+        self._read_names = (*self.program.inputs, *(name for name in CONSTRAINTS if self.structure.has(name)))
+        self.values: Mapping[str, Any] = {}
+        self._alike = False
+        for stage in self.program.stages:
+            self.prepared(stage)
 
-    def _rows(self, gradients: Sequence[Tensor], states: Sequence[States]) -> list[tuple[Tensor, ...]]:
-        """Each parameter's streams: gradient, parameter, states, then residual and scales if it has them."""
-        names, rows = self._program.states, []
+    @property
+    def rows(self) -> Rows:
+        return self
+
+    def _elements(self, gradients: Sequence[Tensor], states: Sequence[States]) -> list[Elements]:
+        """Each parameter's tensors."""
+        names, rows = self.program.states, []
         for i, (g, p) in enumerate(zip(gradients, self._params, strict=True)):
             state = states[i] if states else {}
-            rest = (state[REST],) if self.precision.compensates(p) else ()
-            row, of_8_bits = (g, p, *(state[name] for name in names), *rest), scales(state, names)
-            if why := dispatch.obstacle(*row, scales=of_8_bits):
+            residual = state[RESIDUAL] if self.precision.compensates(p) else None
+            held, of_8_bits = tuple(state[name] for name in names), scales(state, names)
+            row = Elements(g, p, held, residual, None, of_8_bits, has_units=p.ndim > 1)
+            if why := dispatch.obstacle(*row.tensors, scales=of_8_bits):
                 raise Unsuited("" if g.is_sparse else why)
-            rows.append((*row, *of_8_bits))
+            rows.append(replace(row, p=p.detach()))
         return rows
 
     def _singles(self, work: Work, states: Sequence[States]) -> list[list[Tensor]]:
         """The step counts, if any, and each row state: one number per parameter."""
-        names = [*(["step"] if work.counted else []), *self._program.row_states]
-        of_rows = [state[name] for state in states for name in self._program.row_states]
+        names = [*(["step"] if work.counted else []), *self.program.row_states]
+        of_rows = [state[name] for state in states for name in self.program.row_states]
         if len({*map(id, self._params)}) < len(self._params) or Stretches(map(stretch_of, of_rows)).met:
             raise Unsuited("parameters are listed twice, or share their state")
         singles = [[state[name] for state in states] for name in names]
@@ -86,7 +97,7 @@ class FastPath:
         return singles
 
     def fits(self, all_states: States, version: int, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> bool:
-        """Whether `run` may step these: all is unchanged, except for the gradients' values and addresses.
+        """Whether these may be stepped: all is unchanged, except for the gradients' values and addresses.
 
         version: of the state dicts; while it stays, each parameter has the same dict. gradients: plain tensors.
         """
@@ -95,28 +106,38 @@ class FastPath:
         begins = self._memory.begins(gradients)
         if begins is None:
             return False
-        self._begins = begins
+        self.gradients = begins
         return True
 
-    def run(self, values: Values, measured: Mapping[str, Array]) -> None:
-        """Steps what `fits` accepted. measured: row values measured on the gradients."""
-        gradients = self._begins
+    def begin(self, hyperparameters: Values) -> None:
+        """Begins a step of what `fits` accepted: counts it, and gathers its row values."""
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else LATER
         if not 1 <= t[0] < MOST - 1 or not (alike or (t.min() >= 1 and t.max() < MOST - 1)):
             self._require_counts(t)
             self._widen(t)
-        if self._row_states or self._program.measured:
-            with rows_held_in(self._row_dtype):
-                columns, which = self._anew(values, t, alike, measured, gradients)
-        elif alike:
-            columns, which = self._ahead(values, float(t[0])), None
-        else:
-            distinct, which = np.unique(t, return_inverse=True)
-            columns = table(self._program, self._inputs(values) | {"t": distinct})[0]
         if self._stochastic:
-            self._draw(t)
-        _carry_out(self._passes, columns, which, gradients)
+            self.keys = self.precision.keys(t, self._places)
+        for singles in self._row_states.values():
+            alike = singles.read() and alike  # reads every one
+        found = {"t": t, **{name: singles.values for name, singles in self._row_states.items()}}
+        now = {name: float(of[0]) for name, of in found.items()} if alike else found
+        inputs = {name: hyperparameters[name] for name in self._read_names}
+        self.values, self._alike = {**inputs, **now}, alike
+
+    def table(self, stage: Stage, values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        measured = self.program.per_tensor and stage is not self.program.reductions[0]
+        return (line if self._alike and not measured else table)(stage, values, self.row_dtype)
+
+    def constrain(self, values: Mapping[str, Any]) -> None:
+        keys = [None] * len(self._rows) if self.keys is None else self.keys.tolist()
+        rows = [replace(row, key=key) for row, key in zip(self._rows, keys, strict=True)]
+        constrain_rows(self.structure, rows, values)
+
+    def end(self, after: Mapping[str, Any]) -> None:
+        """Writes the new row states."""
+        for name, new in after.items():
+            self._row_states[name].write(np.broadcast_to(new, len(self._params)).astype(np.float64))
 
     def _require_counts(self, t: Array) -> None:
         """Raises `InputError` where a step count was below 0, after resetting all counts."""
@@ -129,43 +150,6 @@ class FastPath:
         for count, state in zip(t.tolist(), self._states, strict=False):
             if count >= MOST - 1:
                 state["step"] = state["step"].double()
-
-    def _draw(self, t: Array) -> None:
-        """Sets the stochastic rounding keys of this step."""
-        keys = self.precision.keys(t, self._places)
-        for index, step in self._passes:
-            step.keys[:] = keys[index]
-
-    def _anew(
-        self, values: Values, t: Array, alike: bool, measured: Mapping[str, Array], gradients: Array
-    ) -> tuple[Array, Array | None]:
-        """The table of row values, one line per parameter unless all are alike. Updates the row states."""
-        held = self._row_states.values()
-        same = [singles.read() for singles in held]  # reads every one: no short circuit
-        alike = alike and all(same) and not any(map(np.ndim, measured.values()))
-        before = {name: s.values[:1] if alike else s.values for name, s in self._row_states.items()}
-        now = {**before, **measured, "t": t[:1] if alike else t}
-        if self._counting is not None:
-            now[AGREEMENT] = self._agreement(self._counting, values, now, None if alike else self._each, gradients)
-            alike = False
-        columns, after = table(self._program, self._inputs(values) | now)
-        for name, singles in self._row_states.items():
-            singles.write(np.broadcast_to(after[name], len(self._params)).copy())
-        return columns, None if alike else self._each
-
-    def _agreement(
-        self, counting: Program, values: Values, now: Mapping[str, Array], which: Array | None, gradients: Array
-    ) -> Array:
-        """The share of each parameter's elements that a cautious step moves, `[n]`."""
-        columns = table(counting, {**{name: values[name] for name in counting.inputs}, **now})[0]
-        _carry_out(self._counting_passes, columns, which, gradients)
-        counts = np.zeros(len(self._params))
-        for index, step in self._counting_passes:
-            counts[index] = step.counts
-        return np.asarray(counts / self._sizes)
-
-    def _inputs(self, values: Values) -> dict[str, Any]:
-        return {name: values[name] for name in self._program.inputs}
 
     def _state_is_as_before(self, all_states: States, version: int) -> bool:
         """Whether every state dict, and all in it that a step reads, is still the same object."""
@@ -185,37 +169,13 @@ class Unsuited(Exception):  # noqa: N818 - no error: the general path takes over
 
 def _reader(program: Program, states: Sequence[States]) -> Callable[[Sequence[States]], list[Any]]:
     """Returns a reader of all that a step needs from parameters' states, which may hold more."""
-    own = ("step", *program.states, *program.row_states, REST, *(name + SCALES for name in program.states))
+    own = ("step", *program.states, *program.row_states, RESIDUAL, *(name + SCALES for name in program.states))
     names = [name for name in own if any(name in state for state in states)]
     if not all(name in state for name in names for state in states):  # not all have residuals, or scales
         return lambda of: [state.get(name) for state in of for name in names]
     if len(names) < 2:
         return lambda of: [*map(itemgetter(*names), of)] if names else []
     return lambda of: [*chain.from_iterable(map(itemgetter(*names), of))]
-
-
-def _passes(
-    program: Program, rows: Sequence[tuple[Tensor, ...]], *, stochastic: bool = False
-) -> list[tuple[Array, compiled.Pass]]:
-    """One pass per combination of device and dtypes, with the indices of its rows."""
-    made = []
-    for (device, held), index in dispatch.together(rows):
-        chosen = [rows[r] for r in index]
-        sizes = np.array([row[1].numel() for row in chosen])
-        step = compiled.prepare(program, device, held, sizes, len(rows), stochastic=stochastic)
-        step.pointers[:] = np.array([[*map(Tensor.data_ptr, row)] for row in chosen]).T
-        made.append((index, step))
-    return made
-
-
-def _carry_out(
-    passes: Sequence[tuple[Array, compiled.Pass]], columns: Array, which: Array | None, gradients: Array
-) -> None:
-    """Runs the passes. which: each parameter's line of the table, by default the first. gradients: data pointers."""
-    for index, step in passes:
-        step.which[:] = 0 if which is None else which[index]
-        step.pointers[0] = gradients[index]
-        step(columns)
 
 
 def _single(value: Any) -> bool:

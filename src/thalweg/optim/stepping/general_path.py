@@ -9,14 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.execution import compiled, dispatch, overlap, reference
-from thalweg.execution.reference import Elements
-from thalweg.numerics.functions import rows_held_in
+from thalweg.execution import dispatch, overlap
+from thalweg.execution.compiled import CompiledElements
+from thalweg.execution.driver import Rows
+from thalweg.execution.elements import Elements
+from thalweg.execution.reference import ReferenceRows
 from thalweg.optim.interop import sharded, sparse
 from thalweg.optim.interop.precision import MOST, Precision
 from thalweg.optim.state import fitting, quantized_state
 from thalweg.optim.state import state as states
 from thalweg.optim.state.state import Needs
+from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
@@ -47,7 +50,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One parameter at its step `t`. order: its index among those stepped.
+    """One parameter at its step `t`.
 
     after: after the step, writes back the tensor rows that a sparse gradient touches.
     obstacle: why no compiled pass takes it; empty where one does.
@@ -56,9 +59,40 @@ class _Row:
     elements: Elements
     t: float
     state: states.States
-    order: int
     after: Callable[[], None] | None = None
     obstacle: str = ""
+
+
+class GeneralStep:
+    """Parameters that one executor steps, with equal dtypes of row states. A `driver.Job`."""
+
+    def __init__(self, needs: Needs, rows: Sequence[_Row], row_dtype: torch.dtype | None) -> None:
+        self.program, self._needs, self._rows = needs.program, needs, rows
+        of: Any = ReferenceRows if rows[0].obstacle else CompiledElements
+        self.rows: Rows = of(needs.structure, [row.elements for row in rows], row_dtype=row_dtype)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The row values, `[rows]`, at this moment: an earlier job may have stepped the same parameters."""
+        own = (*self.program.inputs, *self._constraints())
+        found: dict[str, Any] = {name: self._needs.values[name] for name in own}
+        found |= {name: np.array([row.state[name].item() for row in self._rows]) for name in self.program.row_states}
+        return {**found, "t": np.array([row.t for row in self._rows])}
+
+    def begin(self, hyperparameters: Mapping[str, Any]) -> None:
+        """Nothing: the steps are counted already."""
+
+    def end(self, after: Mapping[str, Array]) -> None:
+        """Writes the new row states, and rows of sparse tensors."""
+        for name, new in after.items():
+            for row, value in zip(self._rows, np.broadcast_to(new, len(self._rows)).tolist(), strict=True):
+                row.state[name].fill_(value)
+        for row in self._rows:
+            if row.after:
+                row.after()
+
+    def _constraints(self) -> list[str]:
+        return [name for name in CONSTRAINTS if self._needs.structure.has(name)]
 
 
 def require(work: Work, group: Mapping[str, Any], all_states: states.States) -> None:
@@ -69,24 +103,20 @@ def require(work: Work, group: Mapping[str, Any], all_states: states.States) -> 
         fitting.require(fitting.NamedParameter.of(work.owner, group, place, p), g, state, work.needs)
 
 
-def update(work: Work, all_states: states.States, measured: Mapping[str, Array]) -> str:
-    """Steps in place what `require` accepted. Returns why torch's operators stepped some of it; empty if none.
-
-    measured: row values measured on the gradients, `[parameters]` or one for all.
-    """
+def jobs(work: Work, all_states: states.States) -> tuple[list[GeneralStep], str]:
+    """The jobs that step what `require` accepted, in order; and why torch's operators step some, empty if none."""
     keeps = work.needs.keeps(work.params)
     rows = [_row(work, all_states[p] if keeps else {}, order) for order, p in enumerate(work.params)]
     rows = [row for row in rows if not row.elements.p.is_meta]  # nothing to compute; its state has the right shapes
+    found = []
     for batch in overlap.batches([row.elements.streams for row in rows]):
         buckets: dict[Any, list[_Row]] = {}
         for row in (rows[i] for i in batch):
             kind = work.needs.row_dtype(row.state), not row.obstacle, row.elements.p.dtype, row.elements.key is not None
             buckets.setdefault(kind, []).append(row)
-        for (row_dtype, *_), bucket in buckets.items():
-            with rows_held_in(row_dtype):
-                _update(work, bucket, measured)
+        found += [GeneralStep(work.needs, bucket, row_dtype) for (row_dtype, *_), bucket in buckets.items()]
     obstacle = next((row.obstacle for row in rows if row.obstacle and row.after is None), "")
-    return "" if dispatch.watched() else obstacle
+    return found, "" if dispatch.watched() else obstacle
 
 
 def _row(work: Work, state: states.States, order: int) -> _Row:
@@ -97,16 +127,17 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
     t = _stepped(work, state, p)
     quantized_state.lay(state, work.program.states, p)
     held = tuple([state[name] for name in work.program.states])
-    rest = state[states.REST] if work.precision.compensates(p) else None
+    residual = state[states.RESIDUAL] if work.precision.compensates(p) else None
     if gradient.is_sparse and sparse.steps_every_row(work.needs.structure, work.program, first=t == 1):
         gradient = gradient.to_dense()
     scales = quantized_state.scales(state, work.program.states)
-    elements, after = Elements(gradient, p, held, rest, _key(work, p, t, order), scales), None
+    key, has_units = _key(work, p, t, order), p.ndim > 1
+    elements, after = Elements(gradient, p, held, residual, key, scales, has_units=has_units), None
     if gradient.is_sparse:
         elements, after = sparse.touched(elements)
     elements = _laid(sharded.elements(elements))
     obstacle = dispatch.obstacle(*elements.tensors, scales=elements.scales)
-    return _Row(elements, t, state, order, after, obstacle)
+    return _Row(elements, t, state, after, obstacle)
 
 
 def _laid(elements: Elements) -> Elements:
@@ -134,26 +165,3 @@ def _key(work: Work, p: Tensor, t: float, order: int) -> int | None:
     if not work.precision.chances([p]):
         return None
     return int(work.precision.keys(np.array([t]), np.array([work.places[order]]))[0])
-
-
-def _update(work: Work, rows: Sequence[_Row], measured: Mapping[str, Array]) -> None:
-    """Steps rows of one executor; those with the same row values share one line of the table."""
-    program, values = work.program, work.needs.values
-    module: Any = reference if rows[0].obstacle else compiled
-    if program.row_states or program.measured:
-        t, which = np.array([row.t for row in rows]), np.arange(len(rows))
-    else:
-        t, which = np.unique([row.t for row in rows], return_inverse=True)
-    numbers = [name for name, value in values.items() if not isinstance(value, bool)]
-    read = program.inputs if module is compiled else numbers  # the reference takes even unused ones
-    arrays = {name: np.full(len(t), values[name]) for name in read} | {"t": t}
-    arrays |= {name: np.array([row.state[name].item() for row in rows]) for name in program.row_states}
-    for name, value in measured.items():
-        arrays[name] = np.broadcast_to(value, len(work.params))[[row.order for row in rows]]
-    after = module.update(work.needs.structure, [row.elements for row in rows], which.astype(np.int64), arrays)
-    for name, new in after.items():
-        for row, value in zip(rows, new.tolist(), strict=True):
-            row.state[name].fill_(value)
-    for row in rows:
-        if row.after:
-            row.after()

@@ -1,17 +1,18 @@
 """One step of an optimizer: gathers the gradients of its param groups, checks all, then steps each group."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from operator import attrgetter, is_
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from thalweg.execution import dispatch
 from thalweg.execution.data_pointers import PLAIN
-from thalweg.execution.reductions import chosen, norm_of, norms, transform_gradient
+from thalweg.execution.driver import carry_out, measure_shared
+from thalweg.execution.whole import transform_gradient
 from thalweg.optim.interop import sharded, sparse
 from thalweg.optim.interop.default_device import on_cpu_by_default
 from thalweg.optim.interop.loss_scaling import NONE_FINER, Finer
@@ -25,15 +26,11 @@ from thalweg.optim.stepping.fast_path import FastPath, Unsuited
 from thalweg.optim.stepping.general_path import Work
 from thalweg.optim.stepping.reading import Reading
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.options import GLOBAL_NORM, OF_GRADIENTS
-from thalweg.recipes.row_table import Array
 
-Measured = Mapping[str, Array]
-"""Row values measured on the gradients: `[parameters]` or one for all."""
-
-NOTHING: Measured = {}
 PATIENCE = 10  # consecutive steps that are prepared anew before a warning
 PATTERNS = 16  # sets of parameters with a gradient that stay prepared: batches reach different experts
+
+UNGUARDED = nullcontext()
 
 _gradient = attrgetter("grad")
 
@@ -47,6 +44,7 @@ class OptimizerStep:
         self._states: states.States | None = None
         self._owned: list[Any] = []  # parameters, then their states
         self._version = 0
+        self._watched: list[Mapping[str, Any]] = []
 
     def step(
         self,
@@ -63,42 +61,47 @@ class OptimizerStep:
         while len(self._groups) < len(groups):
             self._groups.append(ParamGroupStep(self._recipe, len(self._groups)))
         del self._groups[len(groups) :]  # frees references to removed parameters
-        updates = self._groups
         try:
-            if watch.done and not unscaled and self._ready(updates, groups, all_states):
-                for update in updates:
-                    update.run(NOTHING)
-            else:
-                with torch.no_grad(), on_cpu_by_default():
-                    self._step(updates, groups, all_states, watch, unscaled)
+            ready = watch.done and not unscaled and self._ready(groups, all_states)
+            with UNGUARDED if ready else _guarded():
+                if not ready:
+                    self._gather(groups, all_states, watch, unscaled)
+                jobs: list[Any] = [job for update in self._groups for job in update.jobs(all_states)]
+                measured = measure_shared(jobs) if any(job.program.shared for job in jobs) else [None] * len(jobs)
+                for job, known in zip(jobs, measured, strict=True):
+                    job.end(carry_out(job.program, job.rows, job.values, known))
+                told = [update.finish(all_states) for update in self._groups]
+                if self._watched:
+                    watch.after(groups, self._watched, all_states)
         except BaseException:
-            for update in updates:
+            for update in self._groups:
                 update.release()
             raise
+        for sentence in filter(None, told):
+            tell(class_name(self._recipe), SlowStep, sentence)
 
-    def _ready(
-        self, updates: "Sequence[ParamGroupStep]", groups: Sequence[Mapping[str, Any]], all_states: states.States
-    ) -> bool:
-        """Whether all groups can take the fast path and none needs whole gradients first (most steps)."""
+    def _ready(self, groups: Sequence[Mapping[str, Any]], all_states: states.States) -> bool:
+        """Whether all groups can take the fast path and none transforms whole gradients first (most steps)."""
+        self._watched = []
         if dispatch.watched():
             return False
         version = self._version_of(all_states)
-        for update, group in zip(updates, groups, strict=True):
+        for update, group in zip(self._groups, groups, strict=True):
             if update.read(group):
                 return False
             if not (update.gather(group) and update.fits(all_states, version)):
                 return False
         return True
 
-    def _step(
+    def _gather(
         self,
-        updates: "Sequence[ParamGroupStep]",
         groups: Sequence[Mapping[str, Any]],
         all_states: states.States,
         watch: SilentFailures,
         unscaled: Callable[[], Finer] | None,
     ) -> None:
-        version, finer = self._version_of(all_states), NONE_FINER
+        """Gathers and checks what each group steps."""
+        updates, version, finer = self._groups, self._version_of(all_states), NONE_FINER
         for update, group in zip(updates, groups, strict=True):
             update.read(group)
             update.gather(group)
@@ -110,17 +113,11 @@ class OptimizerStep:
                 update.gather(group)
         for update in updates:
             update.transform(finer)
-        measured = _measured(updates)
         for update in updates:
             update.check(all_states, version)
-        values_of = [] if watch.done else [update.values for update in updates]
-        if values_of:
-            watch.before(groups, values_of, all_states)
-        told = [update.step(all_states, of_gradients) for update, of_gradients in zip(updates, measured, strict=True)]
-        for sentence in filter(None, told):
-            tell(class_name(self._recipe), SlowStep, sentence)
-        if values_of:
-            watch.after(groups, values_of, all_states)
+        self._watched = [] if watch.done else [update.values for update in updates]
+        if self._watched:
+            watch.before(groups, self._watched, all_states)
 
     def _version_of(self, all_states: states.States) -> int:
         """A number that changes whenever a parameter has another state dict than at the last step."""
@@ -130,21 +127,15 @@ class OptimizerStep:
         return self._version
 
 
-def _measured(updates: "Sequence[ParamGroupStep]") -> list[Measured]:
-    """The row values that each group needs measured; the global norm is over all groups."""
-    if not any(update.measured for update in updates):
-        return [NOTHING] * len(updates)
-    everyone = any(GLOBAL_NORM in update.measured for update in updates)
-    each = [update.norms() if everyone or update.measured else np.zeros(0) for update in updates]
-    together = norm_of(np.concatenate(each))
-    return [chosen(update.measured, own, together) for update, own in zip(updates, each, strict=True)]
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Without gradients, and with new tensors on the CPU by default."""
+    with torch.no_grad(), on_cpu_by_default():
+        yield
 
 
 class ParamGroupStep:
-    """Steps one param group. Caches the fast paths of earlier steps.
-
-    measured: the row values that must be measured on gradients.
-    """
+    """Steps one param group. Caches the fast paths of earlier steps."""
 
     def __init__(self, recipe: Recipe, number: int) -> None:
         self._recipe, self._reading = recipe, Reading(recipe, number)
@@ -155,7 +146,7 @@ class ParamGroupStep:
         self._params: list[Tensor] = []
         self._gradients: list[Tensor] = []
         self._places: Sequence[int] = ()
-        self.measured: tuple[str, ...] = ()
+        self._obstacle = ""
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -163,11 +154,10 @@ class ParamGroupStep:
         return self._reading.values
 
     def read(self, group: Mapping[str, Any]) -> bool:
-        """Reads the hyperparameters; returns whether the step needs whole gradients first. Raises as `Reading`."""
+        """Reads the hyperparameters; returns whether the step transforms whole gradients first. Raises as `Reading`."""
         if self._reading.update(group):
             self._transforms = self._reading.structure.transforms
-            self.measured = tuple(name for name in self._reading.structure.measured if name in OF_GRADIENTS)
-        return bool(self.measured) or self._transforms
+        return self._transforms
 
     def gather(self, group: Mapping[str, Any]) -> bool:
         """Collects the group's parameters with a gradient, and the gradients. Returns whether these are all plain."""
@@ -187,18 +177,9 @@ class ParamGroupStep:
         """Replaces gathered gradients by finer ones, and applies whole-tensor transforms, where there are any."""
         if finer:
             self._gradients = [finer.get(p, g) for p, g in zip(self._params, self._gradients, strict=True)]
-        if self._transforms or self.measured:
-            self._gradients = [*map(sparse.coalesced, self._gradients)]
         if self._transforms:
-            self._gradients = self._made(self._params, self._gradients)
-
-    def norms(self) -> Array:
-        """The norm of each gradient, `[n]`."""
-        self._require_readable(self._params, self._gradients)
-        real = [not g.is_meta for g in self._gradients]  # on meta there is nothing to measure
-        each = np.zeros(len(real))
-        each[real] = norms([sharded.norm(sparse.values_of(g)) for g in self._gradients if not g.is_meta])
-        return each
+            gradients = [*map(sparse.coalesced, self._gradients)]
+            self._gradients = self._made(self._params, gradients)
 
     def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_readable(params, gradients)
@@ -236,32 +217,30 @@ class ParamGroupStep:
         self._general = Work(class_name(self._recipe), needs, self._params, self._gradients, self._places)
         general_path.require(self._general, self._group, all_states)
 
-    def step(self, all_states: states.States, measured: Measured) -> str:
-        """Steps what was gathered and checked. Returns the text of a `SlowStep` warning, or an empty string."""
+    def jobs(self, all_states: states.States) -> Sequence[Any]:
+        """What steps the parameters that were gathered and checked, begun: the fast path if it fits."""
         if self._general is None:
-            self.run(measured)
-            return ""
-        told = self._step_generally(self._general, all_states, measured)
-        increment_version(self._params)
-        self.release()
-        return told
+            assert self._prepared is not None
+            self._prepared.begin(self._reading.values)
+            return (self._prepared,)
+        jobs, self._obstacle = general_path.jobs(self._general, all_states)
+        return jobs
 
-    def run(self, measured: Measured) -> None:
-        """Steps by the fast path that fits."""
-        assert self._prepared is not None
-        self._prepared.run(self._reading.values, measured)
+    def finish(self, all_states: states.States) -> str:
+        """Ends the step. Returns the text of a `SlowStep` warning, or an empty string."""
+        told = "" if self._general is None else self._finish_generally(self._general, all_states)
         increment_version(self._params)  # so that autograd notices a step between a forward and its backward pass
         self.release()
+        return told
 
     def release(self) -> None:
         """Drops the references to what was gathered."""
         self._params, self._gradients, self._general = [], [], None
 
-    def _step_generally(self, work: Work, all_states: states.States, measured: Measured) -> str:
-        """Steps by the general path, and prepares the fast path for the next such step. Returns as `step`."""
-        obstacle = general_path.update(work, all_states, measured)
-        if obstacle:
-            return f"{obstacle}, so torch's operators make its step, at several times its cost."
+    def _finish_generally(self, work: Work, all_states: states.States) -> str:
+        """Prepares the fast path for the next such step. Returns as `finish`."""
+        if self._obstacle:
+            return f"{self._obstacle}, so torch's operators make its step, at several times its cost."
         self._anew += 1
         reason = self._prepare(work, all_states) if self._params and not dispatch.watched() else ""
         if not reason and self._anew == PATIENCE:

@@ -11,13 +11,15 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import increment_version
 
 from thalweg.errors import InputError
+from thalweg.execution.driver import carry_out, measure_shared
+from thalweg.execution.elements import Elements
 from thalweg.execution.gpu.passes import refuse_recording
-from thalweg.execution.reductions import transform_gradient
-from thalweg.execution.reference import Elements
-from thalweg.execution.storage.rounding import upcast
+from thalweg.execution.lowering import stacked
+from thalweg.execution.lowering.device_table import DeviceRows
+from thalweg.execution.reference import finished
+from thalweg.execution.whole import constrained, transform_gradient
 from thalweg.numerics.functions import rows_held_in
 from thalweg.optim.interop import sharded
 from thalweg.optim.interop.loss_scaling import NONE_FINER, Finer
@@ -29,9 +31,8 @@ from thalweg.optim.state.state import Needs
 from thalweg.optim.stepping.capturable import CapturableRow, Kernels, alike, suits
 from thalweg.optim.stepping.reading import checked
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.compose import StepVariant, agreement
-from thalweg.recipes.compose import step as composed
-from thalweg.recipes.options import AGREEMENT, GLOBAL_NORM, GRADIENT_NORM
+from thalweg.recipes.compose import StepVariant
+from thalweg.recipes.trace import Stage, trace
 
 Values = Mapping[str, Any]
 
@@ -41,50 +42,49 @@ def structure_of(recipe: Recipe, values: Values) -> StepVariant:
     return recipe.structure({name: 1.0 if isinstance(v, Tensor) else v for name, v in values.items()})
 
 
-def after(
-    structure: StepVariant,
-    g: Tensor,
-    p: Tensor,
-    held: Values,
-    t: Tensor,
-    values: Values,
-    measured: Mapping[str, Tensor],
-    share: Callable[[Tensor], Tensor] | None = None,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """One parameter and its states after the step. Pure.
+class TensorRow(DeviceRows):
+    """One parameter, stepped by torch's operators without changing a tensor. A `driver.Job`.
 
-    Args:
-        g, p: real, in the compute dtype; g as `reductions.transform_gradient` returns it.
-        held: its states and row states.
-        t: the step, 0-d float64.
-        values: numbers, flags and 0-d tensors. measured: norms, by `measures_of`.
-        share: turns a sum over the elements into the mean of the whole tensor, where they are a shard of it.
+    p: the new parameter, once stepped. states: its new states by name.
     """
-    known = {**values, **measured}
-    row_states = {s.name: held[s.name].double() for s in structure.rule.states if s.per_row and s.name in held}
-    present = {**{s.name: 0.0 for s in structure.states}, **held, **row_states}
-    if AGREEMENT in structure.measured:
-        agrees = agreement(structure, g, p, present, t, known)
-        known[AGREEMENT] = share(agrees.sum()) if share else agrees.mean()
-    moved: tuple[Tensor, dict[str, Tensor]] = composed(structure, g, p, present, t, known)
-    return moved
 
+    def __init__(self, structure: StepVariant, elements: Elements, values: Values, t: Tensor, row_states: Values) -> None:
+        super().__init__(1)
+        self.program, self._structure, self._elements = trace(structure), structure, elements
+        self.values = {**values, **{name: x.double().reshape(1) for name, x in row_states.items()}, "t": t.reshape(1)}
+        g, p, *states = elements.wide
+        self._known = {"g": g[None], "p": p[None]} | {
+            name: x[None] for name, x in zip(self.program.states, states, strict=True)
+        }
 
-def measures_of(structure: StepVariant, g: Tensor, together: Tensor | None) -> dict[str, Tensor]:
-    """The norms that a step needs, 0-d float64: the gradient's own, and `together`, the global one."""
-    found = {GRADIENT_NORM: _norm(g)} if GRADIENT_NORM in structure.measured else {}
-    return found if together is None else {**found, GLOBAL_NORM: together.to(g.device)}
+    @property
+    def rows(self) -> "TensorRow":
+        return self
 
+    @property
+    def p(self) -> Tensor:
+        return self._known["p"][0]
 
-def norm_of(gradients: Sequence[Tensor]) -> Tensor:
-    """The global norm of the gradients, 0-d float64."""
-    norms = torch.stack([_norm(g).to(gradients[0].device) for g in gradients])
-    return _norm(norms)
+    @property
+    def states(self) -> dict[str, Tensor]:
+        return {name: self._known[name][0] for name in self.program.states}
 
+    def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Tensor]:
+        found = stacked.reduced(stage, self._of(columns), self._known)
+        each = {r.name: finished(r.op, found[r.name], self._elements) for r in stage.reductions}
+        shared = {r.name for r in stage.reductions if r.shared}
+        return {name: x[0] if name in shared else x for name, x in each.items()}
 
-def _norm(g: Tensor) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(upcast(sharded.norm(g)))
-    return norm.double()
+    def update(self, stage: Stage, columns: Tensor) -> None:
+        self._known |= stacked.updated(stage, self._of(columns), self._known)
+
+    def constrain(self, values: Values) -> None:
+        own = {name: x.to(self.p.dtype) if isinstance(x, Tensor) else x for name, x in values.items()}
+        now = replace(self._elements, p=self.p, residual=None)
+        self._known["p"] = constrained(self._structure, now, own)[None]
+
+    def _of(self, columns: Tensor) -> Tensor:
+        return columns.to(self._known["p"].dtype)
 
 
 @dataclass(frozen=True)
@@ -112,18 +112,16 @@ def update(
     found = [_read(recipe, group, number, all_states) for number, group in enumerate(groups)]
     finer = unscaled() if unscaled else NONE_FINER
     found = [_gathered(group, finer) for group in found]
-    everything = [g for group in found for g in group.gradients.values()]
-    needed = any(GLOBAL_NORM in group.needs.structure.measured for group in found)
-    together = norm_of(everything) if needed and everything else None
+    jobs: list[Any] = []
     for number, group in enumerate(found):
-        rows = [_row(group, place, all_states[group.params[place]], together) for place in group.params]
-        for of_one_kernel in alike([row for row in rows if row.by_kernel], group.needs):
-            with rows_held_in(group.needs.row_dtype(of_one_kernel[0].state)):
-                kernels[number].step(group.needs, of_one_kernel, found_inf)
-        for row in rows:
-            if not row.by_kernel:
-                _update(group, row, found_inf)
-        increment_version([group.params[row.place] for row in rows if row.by_kernel])
+        rows = [_row(group, place, all_states[group.params[place]]) for place in group.params]
+        by_kernel = alike([row for row in rows if row.by_kernel], group.needs)
+        jobs += [kernels[number].job(group.needs, of_one, found_inf) for of_one in by_kernel]
+        jobs += [_TensorStep(group, row, found_inf) for row in rows if not row.by_kernel]
+    measured = measure_shared(jobs) if any(job.program.shared for job in jobs) else [None] * len(jobs)
+    for job, known in zip(jobs, measured, strict=True):
+        with rows_held_in(job.row_dtype):
+            job.end(carry_out(job.program, job.rows, job.values, known))
 
 
 def _gathered(group: _TraceableGroup, finer: Finer) -> _TraceableGroup:
@@ -167,7 +165,7 @@ def _require_followable(owner: str, params: Sequence[Tensor], precision: Precisi
         raise InputError(f"{owner} with differentiable=True holds no states in 8 bits, in any group.")
 
 
-def _row(group: _TraceableGroup, place: int, state: states.States, together: Tensor | None) -> CapturableRow:
+def _row(group: _TraceableGroup, place: int, state: states.States) -> CapturableRow:
     """A row ready to be stepped: creates its state, and moves step count and row states to its device."""
     p, needs = group.params[place], group.needs
     program, g = needs.program, group.gradients[place]
@@ -176,39 +174,47 @@ def _row(group: _TraceableGroup, place: int, state: states.States, together: Ten
     needs.ensure(state, p, counted=True)  # only by a count can a graph know the first step
     for name in ("step", *program.row_states):
         state[name] = state[name].to(p.device)
-    rest = state[states.REST] if needs.precision.compensates(p) else None
+    residual = state[states.RESIDUAL] if needs.precision.compensates(p) else None
     p_before = p.clone() if torch.is_grad_enabled() else p  # autograd needs it as it was
     quantized_state.lay(state, program.states, p)
     kept, scales = tuple(_real(state[name]) for name in program.states), quantized_state.scales(state, program.states)
-    elements = Elements(g, _real(p_before), kept, rest, None, scales)
-    measured = measures_of(needs.structure, g, together)
+    elements = Elements(g, _real(p_before), kept, residual, None, scales, has_units=p.ndim > 1)
     if torch.is_grad_enabled():
-        return CapturableRow(elements, state, place, measured)
+        return CapturableRow(elements, state, p, place)
     if suits(elements):
-        return CapturableRow(elements, state, place, measured, by_kernel=True)
+        return CapturableRow(elements, state, p, place, by_kernel=True)
     elements = replace(elements, key=_key(group, p, state["step"] + 1, place))
-    return CapturableRow(sharded.elements(elements), state, place, measured)
+    return CapturableRow(sharded.elements(elements), state, p, place)
 
 
-def _update(group: _TraceableGroup, row: CapturableRow, found_inf: Tensor | None) -> None:
-    elements, state, needs, p = row.elements, row.state, group.needs, group.params[row.place]
-    program, (g, before, *of_elements) = needs.program, elements.wide
-    count = state["step"] + 1
-    held = dict(zip(program.states, of_elements, strict=True)) | {s: state[s] for s in program.row_states}
-    with rows_held_in(needs.row_dtype(state)):
-        new, moved = after(needs.structure, g, before, held, count.double(), needs.values, row.measured, elements.share)
-    if torch.is_grad_enabled():  # the states stay in its graph, too
-        p.copy_(_like(new, p))
-        state.update({name: _like(moved[name], state[name]) for name in held}, step=count)
-        return
-    if found_inf is not None:
-        going = found_inf == 0
-        new, count = torch.where(going, new, before), torch.where(going, count, state["step"])
-        moved = {name: torch.where(going, torch.as_tensor(moved[name]), held[name]) for name in held}
-    elements.store(new, [moved[name] for name in program.states])
-    state["step"].copy_(count)
-    for name in program.row_states:
-        state[name].copy_(moved[name])
+class _TensorStep(TensorRow):
+    """One parameter of a param group; its new values are stored at the end."""
+
+    def __init__(self, group: _TraceableGroup, row: CapturableRow, found_inf: Tensor | None) -> None:
+        self._group, self._row, self._found_inf = group, row, found_inf
+        self._count = row.state["step"] + 1
+        needs, held = group.needs, {name: row.state[name] for name in group.needs.program.row_states}
+        self.row_dtype = needs.row_dtype(row.state)
+        super().__init__(needs.structure, row.elements, needs.values, self._count.double(), held)
+        self._before = dict(self._known)
+
+    def end(self, after: Mapping[str, Tensor]) -> None:
+        """Stores the new parameter, states and row states; all as before where `found_inf` is not 0."""
+        state, p, rows = self._row.state, self._row.p, {name: x.reshape(()) for name, x in after.items()}
+        if torch.is_grad_enabled():  # the states stay in its graph, too
+            p.copy_(_like(self.p, p))
+            moved = {**self.states, **rows}
+            state.update({name: _like(moved[name], state[name]) for name in moved}, step=self._count)
+            return
+        if self._found_inf is not None:
+            going = self._found_inf == 0
+            self._known = {n: torch.where(going, x, self._before[n]) for n, x in self._known.items()}
+            rows = {name: torch.where(going, x, state[name].to(x)) for name, x in rows.items()}
+            self._count = torch.where(going, self._count, state["step"])
+        self._elements.store(self.p, *self.states.values())
+        state["step"].copy_(self._count)
+        for name, new in rows.items():
+            state[name].copy_(new)
 
 
 def _key(group: _TraceableGroup, p: Tensor, count: Tensor, place: int) -> Any:

@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.execution.gpu import rows
+from thalweg.execution.driver import carry_out
+from thalweg.execution.lowering.device_table import DeviceRows
 from thalweg.population.updates.parts import Gradient, addresses
 from thalweg.population.updates.updates import Group, PopulationUpdates
+from thalweg.recipes.trace import Stage
 
 
 class OnDeviceUpdates:
@@ -47,9 +49,12 @@ class OnDeviceUpdates:
         return [group.own(laid) for group in self._groups]
 
 
-class _Group:
+class _Group(DeviceRows):
+    """The members of one step variant as `driver.Rows` whose row values are on the device."""
+
     def __init__(self, group: Group, most: int, device: torch.device) -> None:
-        self._group, self._members = group, group.place.stop - group.place.start
+        super().__init__(group.place.stop - group.place.start)
+        self._group = group
         self._values = {name: torch.from_numpy(v).to(device) for name, v in group.values.items()}
         one = group.planned(1, 1)
         shape = None if one is None else (most, *one.shape[1:])
@@ -69,34 +74,38 @@ class _Group:
         bases: NDArray[np.int64],
         active: Tensor,
     ) -> None:
-        group, measured, active = self._group, {}, active[self._group.place]
-        if group.wholes is not None:
-            own = {name: g[group.place] for name, g in gradients.items() if isinstance(g, Tensor)}
-            own = group.wholes.gradients(own, self._values)
-            measured = group.wholes.measured_there(own, self._values, t, active)
-            gradients, bases = own, addresses(list(own.values()))
-        if self._columns is not None:
-            columns = self._columns.index_select(0, place)[0]
-        else:
-            columns, after = rows.table(group.program, {**self._values, **measured}, t, self._members)
-            now = {name: value.clone() for name, value in after.items()}  # a new value may alias another's old one
-            for name, value in now.items():
-                self._values[name].copy_(value)
-        group.executor.follow(gradients, bases, columns, active)
+        group, self._place, self._active = self._group, place, active[self._group.place]
+        if group.structure.transforms:
+            gradients = group.transformed(gradients, self._values)
+            bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
+        group.rows.give(gradients, bases, None)
+        after = carry_out(group.program, self, {**self._values, "t": t})
+        now = {name: value.clone() for name, value in after.items()}  # a new value may alias another's old one
+        for name, value in now.items():
+            self._values[name].copy_(value)
+
+    def table(self, stage: Stage, values: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        if self._columns is None:
+            return super().table(stage, values)
+        return self._columns.index_select(0, self._place)[0], {}
+
+    def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Tensor]:
+        return self._group.rows.follow(stage, columns, self._active)
+
+    def update(self, stage: Stage, columns: Tensor) -> None:
+        self._group.rows.follow(stage, columns, self._active)
+
+    def constrain(self, values: Mapping[str, Any]) -> None:
+        self._group.rows.constrain(values, self._active.bool())
 
     def send(self) -> None:
-        self._group.executor.send()
-        if self._group.wholes is not None:
-            self._group.wholes.send()
+        self._group.rows.send()
 
     def settle(self) -> None:
         for name in self._group.program.row_states:
             self._group.values[name] = self._values[name].cpu().numpy()
 
     def own(self, gradients: Mapping[str, Gradient]) -> Any:
-        group = self._group
-        group.make_ready()
-        group.executor.ready(gradients)
-        if group.wholes is not None:
-            group.wholes.ready(gradients)
-        return group.executor, group.wholes
+        self._group.make_ready()
+        self._group.rows.ready(gradients)
+        return self._group.rows

@@ -1,7 +1,6 @@
 """Parts of a population's step: parameters with materialized gradients, and pieces of those with deferred ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.execution import compiled, dispatch
+from thalweg.execution import dispatch
+from thalweg.execution.compiled import CompiledRows, SameStorage
 from thalweg.population.program.matmul_passes import Product
-from thalweg.recipes.options import OF_TENSORS
 from thalweg.recipes.row_table import Array
-from thalweg.recipes.trace import Program
+from thalweg.recipes.trace import Stage
 
 Mask = NDArray[np.bool_]
 Gradient = Tensor | Product
@@ -39,77 +38,64 @@ class Scratch:
         return self._memory[:elements]
 
 
-def apart(program: Program) -> bool:
-    """Whether every parameter has its own row values, because some are measured per tensor."""
-    return not OF_TENSORS.isdisjoint(program.measured)
+class Whole(CompiledRows):
+    """Parameters with materialized gradients, in a grid `[parameters, members]`.
 
-
-class Whole:
-    """One pass over parameters with materialized gradients. streams: tensors of the parameters, then of each state.
-
-    each: whether every parameter has its own row values, even where none is measured per tensor.
+    streams: tensors `[members, …]` of the parameters, then of each state. place: the members in the gradients' stack.
     """
 
-    def __init__(
-        self, program: Program, place: slice, streams: Sequence[Sequence[Tensor]], *, each: bool = False
-    ) -> None:
-        first = streams[0][0]
-        members = len(first)
+    def __init__(self, place: slice, streams: Sequence[Sequence[Tensor]], lines: int) -> None:
+        first, count, members = streams[0][0], len(streams[0]), len(streams[0][0])
         lengths = np.array([p[0].numel() for p in streams[0]], np.int64)
         stride = (lengths * first.element_size())[:, None]
-        self._in_stack = (np.arange(members) + place.start) * stride
-        self._times = len(lengths) if each or apart(program) else 1
-        lines, sizes = self._times * members, np.repeat(lengths, members)
-        self.step: Any = compiled.prepare(program, first.device, (first.dtype,) * (1 + len(streams)), sizes, lines)
-        self.step.which[:] = np.resize(np.arange(lines), len(sizes))
+        self._in_stack, self._parameters = (np.arange(members) + place.start) * stride, count
+        pointers = np.zeros((1 + len(streams), count * members), np.int64)
         for i, tensors in enumerate(streams, 1):
-            self.step.pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
+            pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
+        storage, sizes = (first.dtype,) * (1 + len(streams)), np.repeat(lengths, members)
+        part = SameStorage(slice(None), first.device, storage, sizes, pointers)
+        super().__init__([part], (count, members), lines)
 
-    def __call__(self, bases: NDArray[np.int64], columns: Array, active: Mask) -> Array:
-        """Steps and returns the counts, `[parameters, members]`. bases: data pointers of the full stack's gradients."""
-        self.step.pointers[0] = (bases[:, None] + self._in_stack).ravel()
-        self.step.active[:] = np.tile(active, self._times) if active.ndim == 1 else active.ravel()
-        self.step(columns.reshape(-1, columns.shape[-1]))
-        counts: Array = self.step.counts.reshape(-1, active.shape[-1])
-        return counts
+    def give(self, bases: NDArray[np.int64], active: Mask | None) -> None:
+        """Sets the gradients, by the data pointers of the full stack's, and the members that are stepped."""
+        self.gradients = (bases[:, None] + self._in_stack).ravel()
+        if active is not None:
+            self.active = np.tile(active, self._parameters) if active.ndim == 1 else active.ravel()
 
-    def follow(self, bases: NDArray[np.int64], columns: Tensor, active: Tensor) -> Tensor:
-        self.step.pointers[0] = (bases[:, None] + self._in_stack).ravel()
-        self.step.follow(columns.reshape(-1, columns.shape[-1]), active.repeat(self._times))
-        counts: Tensor = self.step.counts_there.view(-1, len(active))
-        return counts
+    def follow(self, stage: Stage, columns: Tensor, active: Tensor) -> Any:
+        """Passes by values on the device, without synchronization. Returns the pass."""
+        ((_, made),) = self.laid(stage, tuple(columns.shape[:-1]))
+        made.pointers[0] = self.gradients
+        made.follow(columns.reshape(-1, columns.shape[-1]), active.repeat(self._parameters))  # type: ignore[attr-defined]
+        return made
 
 
-@dataclass(init=False)
-class Piece:
+class Piece(CompiledRows):
     """Some members of one parameter, whose deferred gradient is materialized in scratch memory just before its use."""
 
-    name: str
-
-    def __init__(
-        self, program: Program, name: str, members: slice, first: int, tensors: Sequence[Tensor], scratch: Scratch
-    ) -> None:
+    def __init__(self, name: str, members: slice, first: int, tensors: Sequence[Tensor], scratch: Scratch) -> None:
         self.name, self._members = name, members
         self._in_stack = slice(first + members.start, first + members.stop)
         count, size = members.stop - members.start, tensors[0][0].numel()
         self._memory = scratch(count * size)
-        held, sizes = (tensors[0].dtype,) * (1 + len(tensors)), np.full(count, size)
-        self.step: Any = compiled.prepare(program, tensors[0].device, held, sizes, count)
-        self.step.which[:] = np.arange(count)
         starts = [self._memory.data_ptr(), *(t[members.start].data_ptr() for t in tensors)]
         steps = np.arange(count) * size * tensors[0].element_size()
-        self.step.pointers[:] = np.array(starts, np.int64)[:, None] + steps
+        pointers = np.array(starts, np.int64)[:, None] + steps
+        storage = (tensors[0].dtype,) * (1 + len(tensors))
+        part = SameStorage(slice(None), tensors[0].device, storage, np.full(count, size), pointers)
+        super().__init__([part], (count,), count)
 
-    def __call__(self, gradient: Product, columns: Array, active: Mask) -> None:
-        going = active[self._members]
-        if going.any():
+    def step(self, stage: Stage, gradient: Product, columns: Array, active: Mask) -> None:
+        self.active = active[self._members]
+        if self.active.any():
             gradient.into(self._memory, self._in_stack)
-            self.step.active[:] = going
-            self.step(columns[self._members])
+            self.update(stage, columns[self._members])
 
-    def follow(self, gradient: Product, columns: Tensor, active: Tensor) -> None:
+    def follow(self, stage: Stage, gradient: Product, columns: Tensor, active: Tensor) -> None:
+        """`step` by values on the device, without synchronization."""
         gradient.into(self._memory, self._in_stack)
-        self.step.follow(columns[self._members], active[self._members])
+        ((_, made),) = self.laid(stage, (len(columns[self._members]),))
+        made.follow(columns[self._members], active[self._members])  # type: ignore[attr-defined]
 
 
 def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:

@@ -1,22 +1,23 @@
 """The optimizers of a population: per-member hyperparameters and state, one pass per step variant and step."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thalweg.execution.driver import carry_out
 from thalweg.population.program.gradients import whole
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.program.models import like
-from thalweg.population.updates.executors import executor
+from thalweg.population.updates.member_rows import member_rows
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
 from thalweg.population.updates.snapshot import Snapshot, copied, joined
-from thalweg.population.updates.whole_tensor import WholeTensorUpdates
-from thalweg.recipes.compose import StepVariant, evaluated
-from thalweg.recipes.options import OPTIONS, TRANSFORMS
+from thalweg.recipes.compose import StepVariant, evaluated, transform_gradients
+from thalweg.recipes.options import CONSTRAINTS, OPTIONS, TRANSFORMS
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, trace
 
@@ -54,7 +55,7 @@ class PopulationUpdates:
     @property
     def can_follow(self) -> bool:
         """Whether every group is capturable, stepping by device values."""
-        return all(group.executor.follows for group in self.groups)
+        return all(group.rows.follows for group in self.groups)
 
     def laid(self, gradients: Mapping[str, Gradient]) -> tuple[dict[str, Gradient], NDArray[np.int64]]:
         """Gradients in the parameters' memory layout, and data pointers of those that are not deferred.
@@ -128,42 +129,44 @@ class Group:
         self.make_ready()
 
     def make_ready(self) -> None:
-        """Builds the executors. Whole gradients are sliced from the stack first: members index them from 0."""
-        self.needs_whole = self.structure.needs_whole
+        """Builds the rows. Transformed gradients are the members' own, sliced from the stack: they begin at 0."""
+        self.needs_whole = self.structure.transforms or bool(self.program.reductions)
+        source = slice(0, self.place.stop - self.place.start) if self.structure.transforms else self.place
         own = (self._parameters, self.states, self._scratch)
-        self.wholes = WholeTensorUpdates(self.structure, *own, each=self._each) if self.needs_whole else None
-        source = slice(0, self.place.stop - self.place.start) if self.needs_whole else self.place
-        self.executor = executor(self.program, source, *own, each=self._each)
-        self._columns: Array | None = None
+        self.rows = member_rows(self.structure, self.program, source, *own, each=self._each)
+        self._columns: Any = None
 
     def plan(self, first: int, steps: int) -> None:
         self._first = first
         columns = self.planned(first, steps)
-        self._columns = None if columns is None else self.executor.cast(columns)
+        self._columns = None if columns is None else self.rows.cast(columns)
 
     def planned(self, first: int, steps: int) -> Array | None:
         """Row values of these steps, `[steps, m, columns]`; `None` unless they depend on the step number only."""
-        if self.program.row_states or self.program.measured:
+        if self.program.row_states or self.needs_whole or self.program.closing is not None:
             return None
         t = np.arange(first, first + steps, dtype=np.float64)[:, None]
-        return table(self.program, {**self.inputs(), "t": t})[0]
+        return table(self.program.update, {**self.inputs(), "t": t})[0]
 
     def step(self, t: int | Array, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
         """Takes step `t`. `gradients`, `bases`: the full stack's, from `PopulationUpdates.laid`."""
-        measured: dict[str, Array] = {}
-        if self.wholes is not None:
-            own = {name: g[self.place] for name, g in gradients.items() if isinstance(g, Tensor)}
-            own = self.wholes.gradients(own, self.values)
-            measured = self.wholes.measured(own, {**self.values, "t": np.asarray(t, np.float64)}, active)
-            gradients, bases = own, addresses(list(own.values()))
-        if self._columns is not None:
-            columns = self._columns[t - self._first]
-        else:
-            raw, after = table(self.program, {**self.inputs(), **measured, "t": np.asarray(t, np.float64)})
-            going = active if self._each else True
-            self.values.update({n: np.where(going, value, self.values[n]) for n, value in after.items()})
-            columns = self.executor.cast(raw)
-        self.executor(gradients, bases, columns, active)
+        if self.structure.transforms:
+            gradients = self.transformed(gradients, self.values)
+            bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
+        self.rows.give(gradients, bases, active)
+        self.rows.planned = None if self._columns is None else self._columns[t - self._first]
+        after = carry_out(self.program, self.rows, {**self.values, "t": np.asarray(t, np.float64)})
+        going = active if self._each else True
+        self.values.update({n: np.where(going, value, self.values[n]) for n, value in after.items()})
+
+    def transformed(self, gradients: Mapping[str, Gradient], values: Mapping[str, Any]) -> dict[str, Gradient]:
+        """The members' own gradients after the step variant's transforms, in the parameters' memory layout."""
+        made: dict[str, Gradient] = {}
+        for name, p in self._parameters.items():
+            limits = {n: torch.as_tensor(values[n]).to(p).view(-1, *[1] * (p.ndim - 1)) for n in TRANSFORMS if n in values}
+            g = transform_gradients(self.structure, _own(gradients[name], self.place), p, limits)
+            made[name] = g if g.stride() == p.stride() else like(p, g)
+        return made
 
     def evaluated(self) -> dict[str, Tensor]:
         """Weights to evaluate the members by, `[m, …]`, by parameter name."""
@@ -209,10 +212,11 @@ class Group:
         return kept
 
     def _scalars(self) -> list[str]:
-        """Hyperparameters that the program or a gradient transform reads, or that states start from."""
+        """Hyperparameters that the program, a transform or a constraint reads, or that states start from."""
         starts = [s.source for s in self.structure.rule.states if s.source]
-        transforms = [name for name in TRANSFORMS if self.structure.has(name) and not OPTIONS[name].is_flag]
-        return [*self.program.inputs, *starts, *transforms]
+        options = (*TRANSFORMS, *CONSTRAINTS)
+        whole = [name for name in options if self.structure.has(name) and not OPTIONS[name].is_flag]
+        return [*self.program.inputs, *starts, *whole]
 
     def inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
@@ -231,3 +235,9 @@ def _aligned(gradient: Gradient, parameter: Tensor) -> Gradient:
     if isinstance(gradient, Product) or gradient.stride() == parameter.stride():
         return gradient
     return like(parameter, gradient)
+
+
+def _own(gradient: Gradient, place: slice) -> Tensor:
+    """Some members' slice of a materialized gradient."""
+    assert isinstance(gradient, Tensor)
+    return gradient[place]

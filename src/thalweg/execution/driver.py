@@ -1,0 +1,105 @@
+"""The driver of a step: reductions in order, the elementwise update, constraints. Nothing else carries a step out.
+
+A *row* is one parameter tensor (of a drop-in) or one parameter of one member (of a population). *Row values* have one
+number a row, or one that several rows share: the step, hyperparameters, row states, reductions. `Rows` hold the tensors
+and compute on them, in compiled passes or by torch's operators; row values are NumPy arrays, or tensors where nothing
+may wait for a device.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.recipes.compose import GRADIENT
+from thalweg.recipes.trace import Program, Stage, gradient_norm
+
+Values = Mapping[str, Any]
+"""Row values by name."""
+
+
+class Rows(Protocol):
+    """The rows of one step variant, and how stages are carried out on them."""
+
+    def table(self, stage: Stage, values: Values) -> tuple[Any, dict[str, Any]]:
+        """The stage's columns `[…, columns]`, and new row states by name."""
+
+    def reduce(self, stage: Stage, columns: Any) -> dict[str, Any]:
+        """What the stage measures, by name. A shared reduction is combined over these rows."""
+
+    def update(self, stage: Stage, columns: Any) -> None:
+        """Writes what the stage computes: parameters and states."""
+
+    def constrain(self, values: Values) -> None:
+        """Constrains whole parameters."""
+
+
+def measure(stage: Stage, rows: Rows, values: Values) -> dict[str, Any]:
+    """The row values that a stage measures."""
+    return rows.reduce(stage, rows.table(stage, values)[0])
+
+
+def carry_out(program: Program, rows: Rows, values: Values, measured: Values | None = None) -> dict[str, Any]:
+    """Steps every row in place; returns the new row states.
+
+    measured: what the first stage measures, where several groups of rows share it.
+    """
+    if program.reductions:
+        first, *later = program.reductions
+        values = {**values, **(measure(first, rows, values) if measured is None else measured)}
+        for stage in later:
+            values = {**values, **measure(stage, rows, values)}
+    columns, after = rows.table(program.update, values)
+    rows.update(program.update, columns)
+    if program.constrained:
+        rows.constrain(values)
+        if program.closing is not None:
+            rows.update(program.closing, rows.table(program.closing, values)[0])
+    return after
+
+
+class Job(Protocol):
+    """Rows to step, with their program and row values."""
+
+    @property
+    def program(self) -> Program: ...
+
+    @property
+    def rows(self) -> Rows: ...
+
+    @property
+    def values(self) -> Values: ...
+
+
+def measure_shared(jobs: Sequence[Job]) -> list[dict[str, Any] | None]:
+    """What the first stage of each job measures, shared reductions combined over all jobs.
+
+    `None` for a job that shares none. Every job adds to the global norm of the gradients.
+    """
+    names = frozenset[str]().union(*(job.program.shared for job in jobs))
+    found: list[dict[str, Any] | None] = []
+    parts: dict[str, list[Any]] = {name: [] for name in names}
+    for job in jobs:
+        shares = bool(job.program.shared)
+        stage = job.program.reductions[0] if shares else gradient_norm(job.program.states)
+        if shares or GRADIENT in names:
+            measured = measure(stage, job.rows, job.values)
+            for reduction in (r for r in stage.reductions if r.shared):
+                parts[reduction.shared].append(measured[reduction.name])
+        found.append(measured if shares else None)
+    whole = {name: joint_norm(of) for name, of in parts.items()}
+    for job, measured_of in zip(jobs, found, strict=True):
+        if measured_of is not None:
+            first = job.program.reductions[0].reductions
+            measured_of.update({r.name: whole[r.shared] for r in first if r.shared})
+    return found
+
+
+def joint_norm(norms: Any) -> Any:
+    """The norm of everything, from the norms of its parts: a sequence of numbers, tensors or arrays `[…]`."""
+    if len(norms) and isinstance(norms[0], Tensor):
+        return torch.linalg.vector_norm(torch.stack([*norms]), dim=0)
+    found = np.sqrt(np.square(np.asarray(norms, np.float64)).sum(axis=0))
+    return found if found.ndim else float(found)

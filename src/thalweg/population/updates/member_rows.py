@@ -1,0 +1,215 @@
+"""The members of one step variant as rows: in compiled passes, or by torch's operators on other devices and dtypes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from thalweg.execution import dispatch, driver
+from thalweg.execution.lowering import stacked
+from thalweg.population.program.matmul_passes import Product
+from thalweg.population.updates.parts import Gradient, Mask, Piece, Scratch, Stacks, Whole
+from thalweg.recipes.compose import StepVariant, constrain
+from thalweg.recipes.options import CONSTRAINTS
+from thalweg.recipes.row_table import Array, table
+from thalweg.recipes.trace import Program, Stage
+
+Values = driver.Values
+
+
+class MemberRows:
+    """Rows `[parameters, members]` of one step variant: the members at `place` of the full stack.
+
+    Row values are arrays that broadcast to `[parameters, members]`. `each`: whether every parameter has its own step.
+    """
+
+    def __init__(
+        self,
+        structure: StepVariant,
+        program: Program,
+        place: slice,
+        parameters: Stacks,
+        states: Mapping[str, Stacks],
+        *,
+        each: bool,
+    ) -> None:
+        self._structure, self._program, self._place = structure, program, place
+        self._parameters, self._states = parameters, states
+        self._per_parameter = each or program.per_tensor
+        self.planned: Array | Tensor | None = None
+        self._gradients: Mapping[str, Gradient] = {}
+        self._active: Mask = np.ones(0, np.bool_)
+
+    def give(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
+        """Sets the next step's gradients, with data pointers of those not deferred, and `active`, as in `step`."""
+        self._gradients, self._active = gradients, active
+
+    def table(self, stage: Stage, values: Values) -> tuple[Any, dict[str, Any]]:
+        """The stage's columns: the planned ones of this step, where there are any."""
+        return table(stage, values) if self.planned is None else (self.planned, {})
+
+    def constrain(self, values: Values, active: Tensor | None = None) -> None:
+        """Constrains the parameters of active members. active: bool `[members]`, by default those given."""
+        for i, p in enumerate(self._parameters.values()):
+            if p.ndim > 2:
+                by_row = (-1, *[1] * (p.ndim - 1))
+                limits = {n: torch.as_tensor(values[n]).to(p).view(by_row) for n in CONSTRAINTS if n in values}
+                going = (self._going(i).to(p.device) if active is None else active).view(by_row)
+                p.copy_(torch.where(going, constrain(self._structure, p, limits), p))
+
+    def _going(self, parameter: int) -> Tensor:
+        """Whether each member's parameter is stepped, bool `[members]`."""
+        return torch.from_numpy(self._active if self._active.ndim == 1 else self._active[parameter])
+
+
+class CompiledMembers(MemberRows):
+    """One kernel call for all parameters of all members; deferred gradients are materialized and used piece by piece."""
+
+    def __init__(self, *given: Any, scratch: Scratch, each: bool) -> None:
+        super().__init__(*given, each=each)
+        self._scratch = scratch
+        self._streams = [self._parameters, *self._states.values()]
+        self.follows = dispatch.on_gpu(next(iter(self._parameters.values())).device)
+        self._prepared: dict[frozenset[str], tuple[Whole | None, list[Piece]]] = {}
+
+    def cast(self, columns: Array) -> Array:
+        return columns
+
+    def give(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask | None) -> None:
+        self._gradients, self._active = gradients, active  # type: ignore[assignment]
+        self._whole, self._pieces = self._parts(gradients)
+        if self._whole is not None:
+            self._whole.give(bases, active)
+
+    def reduce(self, stage: Stage, columns: Array) -> dict[str, Array]:
+        assert self._whole is not None, "a reduction needs materialized gradients"
+        return self._whole.reduce(stage, columns)
+
+    def update(self, stage: Stage, columns: Array) -> None:
+        if self._whole is not None:
+            self._whole.update(stage, columns)
+        for piece in self._pieces:
+            piece.step(stage, self._product(piece), columns, self._active)
+
+    def follow(self, stage: Stage, columns: Tensor, active: Tensor) -> dict[str, Tensor]:
+        """`reduce` or `update` on a GPU by values on the device: columns, and active, int64 `[members]`."""
+        made = None if self._whole is None else self._whole.follow(stage, columns, active)
+        for piece in self._pieces:
+            piece.follow(stage, self._product(piece), columns, active)
+        if made is None or not stage.reductions:
+            return {}
+        sums = made.sums_there.view(len(stage.reductions), -1, len(active))
+        sizes = sums.new_tensor([max(1, p[0].numel()) for p in self._parameters.values()])[:, None]
+        found = {}
+        for reduction, each in zip(stage.reductions, sums.unbind(), strict=True):
+            value = each / sizes if reduction.op == "mean" else each.sqrt()
+            found[reduction.name] = torch.linalg.vector_norm(value, dim=0) if reduction.shared else value
+        return found
+
+    def ready(self, gradients: Mapping[str, Gradient]) -> None:
+        """Prepares the passes for steps with gradients like these."""
+        whole, pieces = self._parts(gradients)
+        for rows in ([] if whole is None else [whole]) + pieces:
+            for stage in self._program.stages:
+                rows.prepared(stage)
+
+    def send(self) -> None:
+        """Sends the members' data pointers from the CPU to the device, for a captured step."""
+        for whole, pieces in self._prepared.values():
+            for rows in ([] if whole is None else [whole]) + pieces:
+                for stage in self._program.stages:
+                    for _, made in rows.prepared(stage):
+                        made.send()  # type: ignore[attr-defined]
+
+    def _product(self, piece: Piece) -> Product:
+        gradient = self._gradients[piece.name]
+        assert isinstance(gradient, Product)
+        return gradient
+
+    def _parts(self, gradients: Mapping[str, Gradient]) -> "tuple[Whole | None, list[Piece]]":
+        late = frozenset(name for name, g in gradients.items() if isinstance(g, Product))
+        if late not in self._prepared:
+            self._prepared[late] = self._prepare(late)
+        return self._prepared[late]
+
+    def _prepare(self, late: frozenset[str]) -> "tuple[Whole | None, list[Piece]]":
+        names = [name for name in self._streams[0] if name not in late]
+        streams = [[of[n] for n in names] for of in self._streams]
+        members = len(next(iter(self._parameters.values())))
+        lines = members * (len(names) if self._per_parameter else 1)
+        whole = Whole(self._place, streams, lines) if names else None
+        return whole, [piece for name in self._streams[0] if name in late for piece in self._of(name)]
+
+    def _of(self, name: str) -> "list[Piece]":
+        tensors = [of[name] for of in self._streams]
+        members, size = len(tensors[0]), tensors[0][0].numel()
+        count = max(1, self._scratch.piece // size)
+        parts = [slice(start, min(start + count, members)) for start in range(0, members, count)]
+        return [Piece(name, part, self._place.start, tensors, self._scratch) for part in parts]
+
+
+class StackedMembers(MemberRows):
+    """Steps by torch's operators, for other devices and dtypes."""
+
+    follows = False
+
+    def cast(self, columns: Array) -> Tensor:
+        return torch.from_numpy(columns).to(next(iter(self._parameters.values())).device)
+
+    def table(self, stage: Stage, values: Values) -> tuple[Tensor, dict[str, Any]]:
+        columns, after = super().table(stage, values)
+        return columns if isinstance(columns, Tensor) else self.cast(columns), after
+
+    def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Array]:
+        found: dict[str, list[Array]] = {reduction.name: [] for reduction in stage.reductions}
+        for i, (name, p) in enumerate(self._parameters.items()):
+            measured = stacked.reduced(stage, self._columns(columns, i).to(p.dtype), self._elements(name))
+            for reduction in stage.reductions:
+                value = measured[reduction.name].cpu().numpy()
+                found[reduction.name].append(value / max(1, p[0].numel()) if reduction.op == "mean" else value)
+        shared = {reduction.name for reduction in stage.reductions if reduction.shared}
+        return {name: driver.joint_norm(of) if name in shared else np.stack(of) for name, of in found.items()}
+
+    def update(self, stage: Stage, columns: Tensor) -> None:
+        for i, (name, p) in enumerate(self._parameters.items()):
+            elements = self._elements(name)
+            going = self._going(i).to(p.device).view(-1, *[1] * (p.ndim - 1))
+            new = stacked.updated(stage, self._columns(columns, i).to(p.dtype), elements)
+            kept = {n: torch.where(going, value, elements[n]) for n, value in new.items()}
+            for n, value in kept.items():  # only now: a new state may be an old one, or the old parameter
+                elements[n].copy_(value)
+
+    def _columns(self, columns: Tensor, parameter: int) -> Tensor:
+        members = len(next(iter(self._parameters.values())))
+        return columns.expand(len(self._parameters), members, columns.shape[-1])[parameter]
+
+    def _elements(self, name: str) -> dict[str, Tensor]:
+        p = self._parameters[name]
+        return {"g": self._made(self._gradients[name], p), "p": p, **{s: of[name] for s, of in self._states.items()}}
+
+    def _made(self, gradient: Gradient, p: Tensor) -> Tensor:
+        if isinstance(gradient, Tensor):
+            return gradient[self._place]
+        right = gradient.right if gradient.right.ndim == 2 else gradient.right[self._place]
+        return Product(gradient.left[self._place], right).like(p)
+
+
+def member_rows(
+    structure: StepVariant,
+    program: Program,
+    place: slice,
+    parameters: Stacks,
+    states: Mapping[str, Stacks],
+    scratch: Scratch,
+    *,
+    each: bool = False,
+) -> CompiledMembers | StackedMembers:
+    """The rows of the members at `place` of the full stack, with these `parameters` and `states`."""
+    given: Sequence[Any] = (structure, program, place, parameters, states)
+    same = len({p.dtype for p in parameters.values()}) == 1
+    if same and all(dispatch.accepts(p) for p in parameters.values()):
+        return CompiledMembers(*given, scratch=scratch, each=each)
+    return StackedMembers(*given, each=each)
