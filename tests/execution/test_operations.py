@@ -11,4 +11,9 @@ def test_operations_of_elements():
 
 
 def test_operations_of_rows():
-    assert row_table.OPERATIONS.keys() == device_table.OF_ROWS.keys() == row_line.EXPRESSIONS.keys() >= stacked.OPERATIONS.keys()
+    assert (
+        row_table.OPERATIONS.keys()
+        == device_table.OF_ROWS.keys()
+        == row_line.EXPRESSIONS.keys()
+        >= stacked.OPERATIONS.keys()
+    )

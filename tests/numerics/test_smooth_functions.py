@@ -76,5 +76,5 @@ def test_rows(name):
         return (FUNCTIONS[name](lr) * g,)
 
     recipe = recipe_of(r)
-    columns, _ = table(trace(recipe.structure(recipe.resolve({}))), {"lr": np.array(VALUES), "t": 1.0})
+    columns, _ = table(trace(recipe.structure(recipe.resolve({}))).update, {"lr": np.array(VALUES), "t": 1.0})
     assert_near(torch.tensor(columns[:, 0]), name)

@@ -12,7 +12,9 @@ from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Decay, Rate
 from thalweg.testing import cases
 
-PROGRAMS = [(str(case), trace(case.recipe.structure(case.values))) for r in recipes().values() for case in cases(r)]
+PROGRAMS = [
+    (str(case), trace(case.recipe.structure(case.values)).update) for r in recipes().values() for case in cases(r)
+]
 every_program = pytest.mark.parametrize("program", [p for _, p in PROGRAMS], ids=[name for name, _ in PROGRAMS])
 
 
@@ -23,7 +25,7 @@ def body_of(formula):
         return (formula(g, p, lr, beta),)
 
     recipe = recipe_of(r)
-    program = trace(recipe.structure(recipe.resolve({})))
+    program = trace(recipe.structure(recipe.resolve({}))).update
     return [(i.op, i.arguments) for i in program.body], program.columns
 
 

@@ -5,9 +5,9 @@ import torch
 
 import thalweg.optim
 from thalweg.errors import InputError
-from thalweg.execution import compiled
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.interop.sparse import begins
+from thalweg.optim.stepping import general_path
 from thalweg.recipes.trace import trace
 
 LAZY = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.dense}
@@ -90,9 +90,11 @@ def test_touched_rows_take_the_dense_step_and_the_others_none(name):
 
 def test_only_touched_rows_are_worked_on(monkeypatch):
     sizes = []
-    update = compiled.update
+    build = general_path.GeneralStep
     monkeypatch.setattr(
-        compiled, "update", lambda s, rows, *rest: sizes.extend(r.p.shape for r in rows) or update(s, rows, *rest)
+        general_path,
+        "GeneralStep",
+        lambda needs, rows, *rest: sizes.extend(r.elements.p.shape for r in rows) or build(needs, rows, *rest),
     )
     embedding = torch.nn.EmbeddingBag(100_000, 3, sparse=True, mode="sum")
     optimizer = thalweg.optim.Adam(embedding.parameters())

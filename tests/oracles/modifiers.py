@@ -3,8 +3,8 @@
 Slow float64 on one parameter tensor of any shape, which is all that its optimizer trains. In order: maximize; gradient
 centralization (Yong et al. 2020, arXiv:2004.01461); adaptive clipping (Brock et al. 2021, arXiv:2102.06171); clipping
 by the norm of all gradients, of each tensor's, and by value (Pascanu et al. 2013, arXiv:1211.5063); weight decay; the
-rule; caution (Liang et al. 2024, arXiv:2411.16085, as in the authors' code); Lookahead (Zhang et al. 2019,
-arXiv:1907.08610); the average of the weights.
+rule; caution (Liang et al. 2024, arXiv:2411.16085, as in the authors' code); the largest norm of a unit's weights
+(Srebro & Shraibman 2005); Lookahead (Zhang et al. 2019, arXiv:1907.08610); the average of the weights.
 """
 
 import numpy as np
@@ -55,6 +55,12 @@ def clipped(g: np.ndarray, limit: float) -> np.ndarray:
     return g * min(1.0, limit / (norm(g) + 1e-6))
 
 
+def limited(theta: np.ndarray, largest: float) -> np.ndarray:
+    if theta.ndim < 2:
+        return theta
+    return np.stack([unit * largest / norm(unit) if norm(unit) > largest else unit for unit in theta])
+
+
 def trajectory(
     rule: Momentum | Adam,
     parameter: np.ndarray,
@@ -71,6 +77,7 @@ def trajectory(
     decoupled_weight_decay: bool = False,
     independent_weight_decay: bool = False,
     cautious: bool = False,
+    max_norm: float = 0.0,
     lookahead_steps: int = 0,
     lookahead_alpha: float = 0.5,
     ema_decay: float = 0.0,
@@ -96,6 +103,7 @@ def trajectory(
         elif decoupled_weight_decay:
             theta = theta - eta * weight_decay * theta
         theta = theta - update
+        theta = limited(theta, max_norm) if max_norm else theta
         if lookahead_steps and t % lookahead_steps == 0:
             theta = phi = phi + lookahead_alpha * (theta - phi)
         average = ema_decay * average + (1 - ema_decay) * theta

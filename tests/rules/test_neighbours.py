@@ -132,7 +132,7 @@ def _apart(first: np.ndarray, second: np.ndarray) -> float:
 
 def _path(name: str, given: Given, task: Problem) -> np.ndarray:
     made = recipe(name)
-    return trajectory(EXECUTIONS["stacked"], made, made.resolve(given), task)
+    return trajectory(EXECUTIONS["reference"], made, made.resolve(given), task)
 
 
 def _written(given: Given) -> str:

@@ -17,7 +17,7 @@ from thalweg.execution.storage.dtypes import Storage
 from thalweg.execution.whole import constrain_rows
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Program, Stage, trace
+from thalweg.recipes.trace import Stage, trace
 
 
 class Pass(Protocol):
@@ -160,7 +160,7 @@ class CompiledRows:
 
 
 def parts_of(rows: Sequence[Any]) -> list[SameStorage]:
-    """Rows, each a sequence of tensors (its streams), by device and storage, in an order in which they can be stepped."""
+    """Rows, each its streams, by device and storage, in an order in which they can be stepped."""
     found = []
     for (device, storage), index in together(rows):
         chosen = [rows[r] for r in index]

@@ -60,7 +60,7 @@ def carry_out(program: Program, rows: Rows, values: Values, measured: Values | N
     return after
 
 
-class Job(Protocol):
+class StepJob(Protocol):
     """Rows to step, with their program and row values."""
 
     @property
@@ -73,7 +73,7 @@ class Job(Protocol):
     def values(self) -> Values: ...
 
 
-def measure_shared(jobs: Sequence[Job]) -> list[dict[str, Any] | None]:
+def measure_shared(jobs: Sequence[StepJob]) -> list[dict[str, Any] | None]:
     """What the first stage of each job measures, shared reductions combined over all jobs.
 
     `None` for a job that shares none. Every job adds to the global norm of the gradients.

@@ -21,9 +21,7 @@ from thalweg.recipes.trace import Stage, trace
 class ReferenceRows:
     """Rows of any layouts, devices and dtypes. Row values are NumPy arrays: `[rows]`, or one number for all."""
 
-    def __init__(
-        self, structure: StepVariant, rows: Sequence[Elements], row_dtype: torch.dtype | None = None
-    ) -> None:
+    def __init__(self, structure: StepVariant, rows: Sequence[Elements], row_dtype: torch.dtype | None = None) -> None:
         self._structure, self._rows, self._row_dtype = structure, rows, row_dtype
 
     def table(self, stage: Stage, values: driver.Values) -> tuple[Array, dict[str, Array]]:

@@ -136,7 +136,9 @@ def _row(structure: StepVariant, gradient: Tensor, p: Tensor, states: Tensors, v
     program = trace(structure)
     g = upcast(transform_gradient(structure, gradient, p, values))
     elements = Elements(g, upcast(p), tuple(states[name] for name in program.states), has_units=p.ndim > 1)
-    return TensorRow(structure, elements, values, states["step"] + 1, {name: states[name] for name in program.row_states})
+    return TensorRow(
+        structure, elements, values, states["step"] + 1, {name: states[name] for name in program.row_states}
+    )
 
 
 def _new_states(row: TensorRow, row_states: Mapping[str, Tensor], before: Tensors) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,6 +33,8 @@ from thalweg.optim.stepping.template import undecayed_groups
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.states import PARAMETER
+
+DECAYED = nullcontext()
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -97,36 +99,30 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if self._is_template():
-            with undecayed_groups(self.param_groups):
-                self._step()
-        else:
-            self._step()
-        return loss
-
-    def _step(self) -> None:
         try:
-            if self._on_tensors():
-                with torch.no_grad(), on_cpu_by_default():
+            with undecayed_groups(self.param_groups) if self._is_template() else DECAYED:
+                if self._on_tensors():
                     self._step_on_tensors()
-            elif not self._overflowed():
-                self._step_in_passes()
+                elif not self._overflowed():
+                    updates, watch = self._in_passes()
+                    updates.step(self.param_groups, self.state, watch, self._unscaling())
         except BaseException:
             for of_scaler in ("grad_scale", "found_inf"):  # a `GradScaler` removes them only after a complete step
                 self.__dict__.pop(of_scaler, None)
             raise
+        return loss
 
-    def _step_in_passes(self) -> None:
-        """Steps in place with `OptimizerStep`, and warns of silent failures."""
+    def _in_passes(self) -> tuple[OptimizerStep, SilentFailures]:
+        """The steps in compiled passes, and their warnings, both created at the first; neither is pickled or copied."""
         own = self.__dict__
-        watch, updates = own.get("_watch"), own.get("_updates")  # neither is pickled or copied
+        watch, updates = own.get("_watch"), own.get("_updates")
         if watch is None or updates is None:
             watch = own.setdefault("_watch", SilentFailures(self._recipe))
             updates = own.setdefault("_updates", OptimizerStep(self._recipe))
         if not watch.done:
             for p in (p for group in self.param_groups for p in group["params"]):
                 refuse_from_the_cpu(p.device)
-        updates.step(self.param_groups, self.state, watch, self._unscaling())
+        return updates, watch
 
     def _is_template(self) -> bool:
         """Whether torch asks for a state dict's template: by a step with a rate of 0, gradients of 0 and no state yet.
@@ -154,7 +150,7 @@ class Optimizer(torch.optim.Optimizer):
     def _step_on_tensors(self) -> None:
         kernels = self.__dict__.setdefault("_kernels", defaultdict(Kernels))  # like `_updates`
         unscaled, found_inf = self._unscaling(), self.__dict__.get("found_inf")
-        with torch.set_grad_enabled(self.defaults["differentiable"]):
+        with on_cpu_by_default(), torch.set_grad_enabled(self.defaults["differentiable"]):
             traceable.update(self._recipe, self.param_groups, self.state, kernels, unscaled, found_inf)
 
     @property

@@ -19,7 +19,7 @@ from thalweg.rules.signature import Spelling
 Values = Mapping[str, float | bool]
 
 LIBRARY: Mapping[str, Values] = {"keras": {"decoupled_weight_decay": True}}
-"""Defaults that a convention sets for every optimizer."""
+"""Defaults that a convention sets for every optimizer whose weight decay is not part of its formula."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,14 @@ class Recipe:
     @cached_property
     def hyperparameters(self) -> dict[str, Hyperparameter]:
         """The rule's, then the options of a composed step."""
-        return {**self.rule.hyperparameters, **OPTIONS}
+        own = self.rule.hyperparameters
+        return {**own, **{name: h for name, h in OPTIONS.items() if name not in own}}
 
     @cached_property
     def defaults(self) -> dict[str, float | bool | None]:
         preset = self.preset
-        own = {**preset.defaults, **LIBRARY.get(self.convention, {}), **preset.conventions.get(self.convention, {})}
+        common = {} if self.rule.owns_decay else LIBRARY.get(self.convention, {})
+        own = {**preset.defaults, **common, **preset.conventions.get(self.convention, {})}
         return {name: own.get(name, h.default) for name, h in self.hyperparameters.items()}
 
     @property
@@ -100,6 +102,10 @@ class Recipe:
     def require_consistent(self, values: Values, owner: str) -> None:
         """Raises `InputError` if values that are each in range contradict each other."""
         wrong = self.rule.contradiction(values)
+        if self.rule.owns_decay and (values["decoupled_weight_decay"] or values["independent_weight_decay"]):
+            wrong = (
+                "its weight_decay is part of its formula, neither decoupled nor independent; give weight_decay alone"
+            )
         if wrong:
             raise InputError(f"{owner}: {wrong}.")
 

@@ -54,6 +54,11 @@ class StepVariant:
         return option in self.flags if OPTIONS[option].is_flag else option not in self.absent
 
     @property
+    def decays(self) -> bool:
+        """Whether weight decay is applied around the rule, not by it."""
+        return self.has("weight_decay") and not self.rule.owns_decay
+
+    @property
     def states(self) -> tuple[State, ...]:
         """All states that may exist: the rule's, then those of the options."""
         return (*self.rule.states, *(state for option, state in STATES.items() if self.has(option)))
@@ -141,7 +146,7 @@ def _gradient_for_rule(structure: StepVariant, g: Value, p: Value, hyperparamete
         g = factor * g
     if structure.has("clip_value"):
         g = clipping.by_value(g, hyperparameters["clip_value"])
-    if structure.has("weight_decay") and not _is_decoupled(structure):
+    if structure.decays and not _is_decoupled(structure):
         g = decay.coupled(g, p, hyperparameters["weight_decay"])
     return g
 
@@ -163,7 +168,7 @@ def _is_decoupled(structure: StepVariant) -> bool:
 
 def _decayed(structure: StepVariant, p: Value, hyperparameters: Values) -> Value:
     """The parameter after decoupled or independent weight decay. Of both, independent takes precedence."""
-    if not (structure.has("weight_decay") and _is_decoupled(structure)):
+    if not (structure.decays and _is_decoupled(structure)):
         return p
     strength, rate = hyperparameters["weight_decay"], structure.rule.rate
     if structure.has("independent_weight_decay"):

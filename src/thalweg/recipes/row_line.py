@@ -11,7 +11,7 @@ import torch
 from thalweg.numerics.functions import row_dtype as current_row_dtype
 from thalweg.numerics.functions import rows_held_in
 from thalweg.numerics.symbol import Symbol
-from thalweg.recipes.row_table import Array, table
+from thalweg.recipes.row_table import Array, cube_root, exponential, logarithm, power, table
 from thalweg.recipes.trace import Stage
 
 Function = Callable[..., tuple[float, ...]]
@@ -40,9 +40,7 @@ EXPRESSIONS: Mapping[str, str] = {
 }
 
 
-def line(
-    stage: Stage, values: Mapping[str, Any], row_dtype: torch.dtype | None = None
-) -> tuple[Array, dict[str, Any]]:
+def line(stage: Stage, values: Mapping[str, Any], row_dtype: torch.dtype | None = None) -> tuple[Array, dict[str, Any]]:
     """As `row_table.table`, for numbers: columns `[1, columns]`, and one number for each row state."""
     function, names = _function(stage)
     given = [values[name] for name in names]
@@ -63,9 +61,8 @@ def _function(stage: Stage) -> tuple[Function, list[str]]:
     """The stage's columns and row updates as one function of numbers, and the names of its arguments."""
     writer = _Writer()
     results = [writer.place(symbol) for symbol in (*stage.columns, *stage.row_updates.values())]
-    source = [f"def line({', '.join(writer.arguments.values())}):", *writer.lines, f"    return ({', '.join(results)},)"]
-    if not results:
-        source[-1] = "    return ()"
+    returned = f"    return ({''.join(f'{result}, ' for result in results)})"
+    source = [f"def line({', '.join(writer.arguments.values())}):", *writer.lines, returned]
     namespace = dict(FUNCTIONS)
     exec("\n".join(source), namespace)  # of symbols only: no name or text of a user's is in it
     return namespace["line"], [*writer.arguments]
@@ -86,7 +83,8 @@ class _Writer:
 
     def _written(self, symbol: Symbol) -> str:
         if symbol.op == "literal":
-            return f"_number({str(symbol.name)!r})" if not math.isfinite(float(symbol.name)) else repr(float(symbol.name))
+            number = float(symbol.name)
+            return repr(number) if math.isfinite(number) else f"_number('{number}')"
         if symbol.op == "row":
             return self.arguments.setdefault(str(symbol.name), f"_a{len(self.arguments)}")
         arguments = [self.place(argument) for argument in symbol.args]
@@ -111,11 +109,11 @@ def _kept(x: float) -> float:
 
 
 FUNCTIONS: Mapping[str, Any] = {
-    "_power": math.pow,
+    "_power": power,
     "_sqrt": math.sqrt,
-    "_cbrt": math.cbrt,
-    "_exp": math.exp,
-    "_log": math.log,
+    "_cbrt": cube_root,
+    "_exp": exponential,
+    "_log": logarithm,
     "_sign": _sign,
     "_largest": _largest,
     "_smallest": _smallest,

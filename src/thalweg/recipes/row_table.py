@@ -1,5 +1,6 @@
 """Row values: the step, the hyperparameters and what depends on them alone, in float64 with NumPy."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
@@ -22,19 +23,63 @@ def _kept(x: Array) -> Array:
     return np.asarray(x, np.float32 if single else np.float64).astype(np.float64)
 
 
+def _by_libm(function: Callable[..., float]) -> Callable[..., Array]:
+    """A function of arrays that rounds as `row_line` does, number by number: NumPy's own differ in the last place."""
+    each = np.frompyfunc(function, function.__code__.co_argcount, 1)
+
+    def applied(*arguments: Array) -> Array:
+        return np.asarray(each(*map(_collapsed, arguments)), np.float64)
+
+    return applied
+
+
+def _collapsed(x: Array) -> Array:
+    """The number of an array of equal ones; the array itself if they differ."""
+    same = x.size > 1 and bool((x == x.flat[0]).all())
+    return x.reshape(-1)[0] if same else x
+
+
+def power(x: float, y: float) -> float:
+    """xʸ; NaN for a negative number to a fraction, infinite where it is too large or a division by 0."""
+    try:
+        return math.pow(x, y)
+    except OverflowError:
+        return -math.inf if x < 0 and y % 2 == 1 else math.inf
+    except ValueError:
+        return math.nan if x else math.inf
+
+
+def exponential(x: float) -> float:
+    """eˣ, infinite where it is too large."""
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
+def logarithm(x: float) -> float:
+    """ln x: -infinite at 0, NaN of a negative number."""
+    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
+
+
+def cube_root(x: float) -> float:
+    """∛x."""
+    return math.cbrt(x)
+
+
 OPERATIONS: Mapping[str, Any] = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
     "div": np.divide,
-    "pow": np.power,
+    "pow": _by_libm(power),
     "mod": np.mod,
     "neg": np.negative,
     "abs": np.abs,
     "sqrt": np.sqrt,
-    "cbrt": np.cbrt,
-    "exp": np.exp,
-    "log": np.log,
+    "cbrt": _by_libm(cube_root),
+    "exp": _by_libm(exponential),
+    "log": _by_libm(logarithm),
     "sign": np.sign,
     "max": np.maximum,
     "min": np.minimum,

@@ -125,7 +125,8 @@ def _state_leaves(structure: StepVariant) -> dict[str, Symbol]:
 
 
 def _numeric(structure: StepVariant) -> list[str]:
-    return [h.name for h in (*structure.rule.hyperparameters.values(), *OPTIONS.values()) if not h.is_flag]
+    declared = {**OPTIONS, **structure.rule.hyperparameters}
+    return [name for name, h in declared.items() if not h.is_flag]
 
 
 def _refuse_elements(rule: str, row_updates: Mapping[str, Symbol]) -> None:

@@ -59,6 +59,11 @@ class Rule:
     dense: str = ""
     every_row_with: str = ""
 
+    @property
+    def owns_decay(self) -> bool:
+        """Whether weight decay is part of its formula, and not of the composed step."""
+        return "weight_decay" in self.hyperparameters
+
     def __call__(self, *args: Value, **hyperparameters: Value) -> Any:
         return self.function(*args, **hyperparameters)
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.recipes.compose import step
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Hyperparameter
 from thalweg.testing.settings import Case, oracle_arguments
-from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, problem
+from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, called, problem
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (7,), (2, 3, 4))
 DECAYING = 40  # steps with a zero gradient
@@ -143,7 +142,7 @@ def _called(run: Run, g: Tensor) -> dict[str, Any]:
     program = trace(run.structure)
     states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in run.structure.states}
     states.update(zip(program.states, run.states, strict=True))
-    p, after = step(run.structure, g, run.p, states, scalars["t"], scalars)
+    p, after = called(run.structure, g, run.p, states, scalars)
     return {"parameter": p} | {name: after[name] for name in (*program.states, *program.row_states)}
 
 

@@ -84,6 +84,13 @@ def _averaged(twin: ByHand, g: Tensor) -> None:
     average += 0.1 * (twin.run.p - average)
 
 
+def _max_normed(twin: ByHand, g: Tensor) -> None:
+    twin.plain(g)
+    for unit in twin.run.p:
+        size = float(unit.square().sum()) ** 0.5
+        unit *= 1.5 / size if size > 1.5 else 1.0
+
+
 MODIFIERS: tuple[Modifier, ...] = (
     Modifier({"clip_tensor_norm": 0.5}, _clipped_by_norm),
     Modifier({"clip_global_norm": 0.5}, _clipped_by_norm),  # of a single parameter, whose norm is the global one
@@ -93,6 +100,7 @@ MODIFIERS: tuple[Modifier, ...] = (
     Modifier({"cautious": True}, _cautious),
     Modifier({"lookahead_steps": 5}, _lookahead),
     Modifier({"ema_decay": 0.9}, _averaged),
+    Modifier({"max_norm": 1.5}, _max_normed),
 )
 """Each modifier by itself."""
 
@@ -106,11 +114,14 @@ EVERYTHING: Mapping[str, float | bool] = {
 
 def everything(case: Case) -> Case:
     """The case with every modifier at once."""
-    return Case(case.recipe, {**case.values, **EVERYTHING}, f"{case.label}, modified")
+    own = {"independent_weight_decay": False, "weight_decay": 0.02} if case.recipe.rule.owns_decay else {}
+    return Case(case.recipe, {**case.values, **EVERYTHING, **own}, f"{case.label}, modified")
 
 
 def check_modifier(case: Case, modifier: Modifier) -> None:
     """In every execution, parameter and averages stay within 1e-12 of the modifier computed by hand."""
+    if case.recipe.rule.owns_decay and "weight_decay" in modifier.options:
+        return
     task = problem(case.rate, seed=10, steps=STEPS)
     start, gradients = (torch.tensor(x).reshape(-1, *SHAPE) for x in (task.start, task.gradients))
     values = {**case.values, **OFF}

@@ -13,8 +13,9 @@ from thalweg.rules.hyperparameters import Hyperparameter
 Oracle = Callable[..., Array]
 """`oracle(parameter [n], gradients [steps, n], rates [steps], **hyperparameters)` → the parameters `[steps, n]`.
 
-It takes every hyperparameter of the rule but the learning rate, the `ORACLE_OPTIONS` of the composed step, and
-`convention` if the formula is not torch's. It computes in float64 and imports nothing from thalweg.
+It takes every hyperparameter of the rule but the learning rate, the `ORACLE_OPTIONS` of the composed step (where weight
+decay is part of the rule, no `decoupled_weight_decay`), and `convention` if the formula is not torch's. It computes in
+float64 and imports nothing from thalweg.
 """
 
 ORACLE_OPTIONS = ("weight_decay", "decoupled_weight_decay", "maximize")
@@ -48,7 +49,8 @@ def oracle_arguments(case: Case) -> Mapping[str, float | bool | str]:
     """The arguments of an oracle: the rule's hyperparameters but the learning rate, some options, the convention."""
     rule = case.recipe.rule
     own = [h.name for h in rule.hyperparameters.values() if h.name != rule.rate and not h.initially]
-    given: dict[str, float | bool | str] = {name: case.values[name] for name in (*own, *ORACLE_OPTIONS)}
+    options = [name for name in ORACLE_OPTIONS if not (rule.owns_decay and name == "decoupled_weight_decay")]
+    given: dict[str, float | bool | str] = {name: case.values[name] for name in (*own, *options)}
     return given | {"convention": case.recipe.formula} if case.recipe.formula != CONVENTIONS[0] else given
 
 
@@ -67,6 +69,8 @@ def _settings(recipe: Recipe) -> Iterator[tuple[str, dict[str, float | bool]]]:
         if allowed:  # the other values may contradict the flags where the defaults do not
             full = allowed[0]
             yield " ".join(on) or "plain", full
+    if recipe.rule.owns_decay:
+        return
     decay = other_value(recipe, recipe.hyperparameters["weight_decay"])
     yield "coupled", {**full, "weight_decay": decay, "decoupled_weight_decay": False}
     yield "decoupled", {**full, "weight_decay": decay, "decoupled_weight_decay": True}

@@ -128,15 +128,23 @@ def _eager(structure: StepVariant, rows: Sequence[Elements], values: Mapping[str
         g, p, *held = (x.clone() for x in row.wide)
         states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in structure.states}
         states |= dict(zip(program.states, held, strict=True))
-        p, new = composed(structure, g, p, states, scalars["t"], scalars)
-        if structure.constrains:
-            p = constrain(structure, p[None], scalars)[0] if p.ndim > 1 else p
-            p, averages = closed(structure, p, states, scalars["t"], scalars)
-            new = {**new, **averages}
+        p, new = called(structure, g, p, states, scalars)
         row.store(p, *(torch.zeros_like(p) + new[name] for name in program.states))
         for name in program.row_states:
             after[name][r] = new[name]
     return after
+
+
+def called(
+    structure: StepVariant, g: Tensor, p: Tensor, states: Mapping[str, Any], scalars: Mapping[str, float]
+) -> tuple[Tensor, dict[str, Any]]:
+    """One direct call of the composed step, of its constraint and of its end: (parameter, states by name)."""
+    p, new = composed(structure, g, p, states, scalars["t"], scalars)
+    if not structure.constrains:
+        return p, new
+    p = constrain(structure, p[None], scalars)[0] if p.ndim > 1 else p
+    p, averages = closed(structure, p, states, scalars["t"], scalars)
+    return p, {**new, **averages}
 
 
 EXECUTIONS: Mapping[str, Execution] = {

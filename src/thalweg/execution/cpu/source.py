@@ -108,7 +108,7 @@ def _halves() -> list[str]:
 
 
 def _blockwise(stage: Stage, held: Mapping[str, str], coded: Sequence[str]) -> str:
-    """Source of the loop, a block at a time: 8-bit states are decoded before it and encoded after it, sums are added."""
+    """Source of the loop, a block at a time: around it 8-bit states are decoded and encoded, and sums added."""
     scale, n, sums = f"_{{0}}_scales + _first // {BLOCK} * 4", "_end - _first", range(len(stage.reductions))
     before = [f"_carried_out(_frame[12], _{s}_codes + _first, {scale.format(s)}, _{s}_numbers, {n})" for s in coded]
     changed = [s for s in coded if stage.outputs.get(s, s) != s]

@@ -45,7 +45,7 @@ def updated(stage: Stage, columns: Tensor, elements: Mapping[str, Tensor]) -> di
 def reduced(stage: Stage, columns: Tensor, elements: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What the stage measures of each row, float64 `[rows]` by name: a norm, or the sum of a mean. As `updated`."""
     value = _interpreted(stage, columns, elements)
-    each = {r.name: (r.op, value(r.value).flatten(1)) for r in stage.reductions}
+    each = {r.name: (r.op, value(r.value).reshape(len(elements["p"]), -1)) for r in stage.reductions}
     return {name: x.sum(1, dtype=torch.float64) if op == "mean" else _norms(x) for name, (op, x) in each.items()}
 
 

@@ -23,7 +23,8 @@ def require(owner: str, structure: StepVariant, *, in_8_bits: bool) -> None:
         raise InputError(
             f"{owner} takes dense gradients only, as {structure.rule.dense}; create the embedding with sparse=False."
         )
-    moving = next((option for option in EVERYWHERE if structure.has(option)), None)
+    own = structure.rule.hyperparameters
+    moving = next((option for option in EVERYWHERE if structure.has(option) and option not in own), None)
     whole = next((option for option in WHOLE if structure.has(option)), None)
     why = "acts on rows that have no gradient, too" if moving else "needs whole gradients"
     option = moving or whole or ("state_dtype='8bit'" if in_8_bits else None)
@@ -66,8 +67,8 @@ def begins(program: Program) -> bool:
 
 def _reduces(structure: StepVariant) -> bool:
     """Whether the rule itself, without the options around it, has reductions."""
-    own = structure.flags & structure.rule.hyperparameters.keys()
-    return bool(trace(replace(structure, flags=own, absent=structure.absent | OPTIONS.keys())).reductions)
+    own = structure.flags.intersection(structure.rule.hyperparameters)
+    return bool(trace(replace(structure, flags=own, absent=structure.absent.union(OPTIONS))).reductions)
 
 
 def _asks_for_first(symbol: Symbol) -> bool:

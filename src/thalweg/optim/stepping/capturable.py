@@ -26,7 +26,7 @@ from thalweg.recipes.trace import Stage
 
 @dataclass(frozen=True)
 class CapturableRow:
-    """A parameter's elements, its state, and its index in the group (`place`). by_kernel: whether `Kernels` steps it."""
+    """A parameter with its elements, state, and index in the group. by_kernel: whether `KernelStep` steps it."""
 
     elements: Elements
     state: States
@@ -78,7 +78,7 @@ class Kernels:
 
 
 class KernelStep(DeviceRows):
-    """One step of rows of one device and storage. A `driver.Job`."""
+    """One step of rows of one device and storage. A `driver.StepJob`."""
 
     def __init__(
         self, kernels: Kernels, needs: Needs, group: Sequence[CapturableRow], found_inf: Tensor | None

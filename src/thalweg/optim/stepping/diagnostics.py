@@ -73,7 +73,8 @@ def tell_coupled_decay(recipe: Recipe, group: Mapping[str, Any]) -> None:
     values = hyperparameters(recipe, group)
     decay = values.get("weight_decay")
     beside = values.get("decoupled_weight_decay") or values.get("independent_weight_decay")
-    if recipe.rule.scale_free and not beside and not isinstance(decay, Tensor) and decay:
+    separate = recipe.rule.scale_free and not recipe.rule.owns_decay
+    if separate and not beside and not isinstance(decay, Tensor) and decay:
         tell(
             class_name(recipe), CoupledDecay,
             "weight_decay is added to the gradient, whose size this optimizer divides out again: what has large"

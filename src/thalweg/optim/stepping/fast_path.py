@@ -57,7 +57,9 @@ class FastPath(CompiledElements):
             raise Unsuited("parameters share memory, and are measured one after the other")
         row_dtype = work.needs.row_dtype(states[0]) if states else None
         super().__init__(self.structure, rows, row_dtype=row_dtype, stochastic=self.precision.chances(params))
-        self._rows = [replace(row, g=row.p) for row in rows] if self.program.constrained else []  # keeps no gradient
+        self._rows = (
+            [replace(row, g=row.p, p=row.p.detach()) for row in rows] if self.program.constrained else []
+        )  # keeps no gradient
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read.pop(0) if work.counted else None
         self._row_states = dict(zip(self.program.row_states, read, strict=True))
@@ -81,7 +83,7 @@ class FastPath(CompiledElements):
             row = Elements(g, p, held, residual, None, of_8_bits, has_units=p.ndim > 1)
             if why := dispatch.obstacle(*row.tensors, scales=of_8_bits):
                 raise Unsuited("" if g.is_sparse else why)
-            rows.append(replace(row, p=p.detach()))
+            rows.append(row)
         return rows
 
     def _singles(self, work: Work, states: Sequence[States]) -> list[list[Tensor]]:

@@ -64,7 +64,7 @@ class _Row:
 
 
 class GeneralStep:
-    """Parameters that one executor steps, with equal dtypes of row states. A `driver.Job`."""
+    """Parameters that one executor steps, with equal dtypes of row states. A `driver.StepJob`."""
 
     def __init__(self, needs: Needs, rows: Sequence[_Row], row_dtype: torch.dtype | None) -> None:
         self.program, self._needs, self._rows = needs.program, needs, rows

@@ -43,12 +43,14 @@ def structure_of(recipe: Recipe, values: Values) -> StepVariant:
 
 
 class TensorRow(DeviceRows):
-    """One parameter, stepped by torch's operators without changing a tensor. A `driver.Job`.
+    """One parameter, stepped by torch's operators without changing a tensor. A `driver.StepJob`.
 
     p: the new parameter, once stepped. states: its new states by name.
     """
 
-    def __init__(self, structure: StepVariant, elements: Elements, values: Values, t: Tensor, row_states: Values) -> None:
+    def __init__(
+        self, structure: StepVariant, elements: Elements, values: Values, t: Tensor, row_states: Values
+    ) -> None:
         super().__init__(1)
         self.program, self._structure, self._elements = trace(structure), structure, elements
         self.values = {**values, **{name: x.double().reshape(1) for name, x in row_states.items()}, "t": t.reshape(1)}

@@ -43,9 +43,14 @@ class MemberRows:
         self._gradients: Mapping[str, Gradient] = {}
         self._active: Mask = np.ones(0, np.bool_)
 
-    def give(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
-        """Sets the next step's gradients, with data pointers of those not deferred, and `active`, as in `step`."""
-        self._gradients, self._active = gradients, active
+    def give(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask | None) -> None:
+        """Sets the next step's gradients, the data pointers of those not deferred, and who is active.
+
+        active: bool `[members]` or `[parameters, members]`; `None` where it is given on the device.
+        """
+        self._gradients = gradients
+        if active is not None:
+            self._active = active
 
     def table(self, stage: Stage, values: Values) -> tuple[Any, dict[str, Any]]:
         """The stage's columns: the planned ones of this step, where there are any."""
@@ -66,7 +71,7 @@ class MemberRows:
 
 
 class CompiledMembers(MemberRows):
-    """One kernel call for all parameters of all members; deferred gradients are materialized and used piece by piece."""
+    """One kernel call for all parameters of all members; deferred gradients are materialized piece by piece."""
 
     def __init__(self, *given: Any, scratch: Scratch, each: bool) -> None:
         super().__init__(*given, each=each)
@@ -79,7 +84,7 @@ class CompiledMembers(MemberRows):
         return columns
 
     def give(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask | None) -> None:
-        self._gradients, self._active = gradients, active  # type: ignore[assignment]
+        super().give(gradients, bases, active)
         self._whole, self._pieces = self._parts(gradients)
         if self._whole is not None:
             self._whole.give(bases, active)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from thalweg.execution.driver import carry_out
 from thalweg.execution.lowering.device_table import DeviceRows
+from thalweg.population.updates.member_rows import CompiledMembers
 from thalweg.population.updates.parts import Gradient, addresses
 from thalweg.population.updates.updates import Group, PopulationUpdates
 from thalweg.recipes.trace import Stage
@@ -60,6 +61,11 @@ class _Group(DeviceRows):
         shape = None if one is None else (most, *one.shape[1:])
         self._columns = None if shape is None else torch.zeros(shape, dtype=torch.float64, device=device)
 
+    @property
+    def _rows(self) -> CompiledMembers:
+        assert isinstance(self._group.rows, CompiledMembers)
+        return self._group.rows
+
     def begin(self, first: int, steps: int) -> None:
         for name in self._group.program.row_states:
             self._values[name].copy_(torch.from_numpy(self._group.values[name]))
@@ -78,7 +84,7 @@ class _Group(DeviceRows):
         if group.structure.transforms:
             gradients = group.transformed(gradients, self._values)
             bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
-        group.rows.give(gradients, bases, None)
+        self._rows.give(gradients, bases, None)
         after = carry_out(group.program, self, {**self._values, "t": t})
         now = {name: value.clone() for name, value in after.items()}  # a new value may alias another's old one
         for name, value in now.items():
@@ -90,16 +96,16 @@ class _Group(DeviceRows):
         return self._columns.index_select(0, self._place)[0], {}
 
     def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Tensor]:
-        return self._group.rows.follow(stage, columns, self._active)
+        return self._rows.follow(stage, columns, self._active)
 
     def update(self, stage: Stage, columns: Tensor) -> None:
-        self._group.rows.follow(stage, columns, self._active)
+        self._rows.follow(stage, columns, self._active)
 
     def constrain(self, values: Mapping[str, Any]) -> None:
-        self._group.rows.constrain(values, self._active.bool())
+        self._rows.constrain(values, self._active.bool())
 
     def send(self) -> None:
-        self._group.rows.send()
+        self._rows.send()
 
     def settle(self) -> None:
         for name in self._group.program.row_states:
@@ -107,5 +113,5 @@ class _Group(DeviceRows):
 
     def own(self, gradients: Mapping[str, Gradient]) -> Any:
         self._group.make_ready()
-        self._group.rows.ready(gradients)
-        return self._group.rows
+        self._rows.ready(gradients)
+        return self._rows

@@ -163,7 +163,9 @@ class Group:
         """The members' own gradients after the step variant's transforms, in the parameters' memory layout."""
         made: dict[str, Gradient] = {}
         for name, p in self._parameters.items():
-            limits = {n: torch.as_tensor(values[n]).to(p).view(-1, *[1] * (p.ndim - 1)) for n in TRANSFORMS if n in values}
+            limits = {
+                n: torch.as_tensor(values[n]).to(p).view(-1, *[1] * (p.ndim - 1)) for n in TRANSFORMS if n in values
+            }
             g = transform_gradients(self.structure, _own(gradients[name], self.place), p, limits)
             made[name] = g if g.stride() == p.stride() else like(p, g)
         return made
