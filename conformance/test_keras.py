@@ -10,7 +10,7 @@ from thalweg.recipes.catalogue import recipe, recipes
 CLASSES = {
     "sgd": "SGD", "adagrad": "Adagrad", "adadelta": "Adadelta", "rmsprop": "RMSprop", "adam": "Adam",
     "adamw": "AdamW", "adamax": "Adamax", "nadam": "Nadam", "lion": "Lion", "ftrl": "Ftrl",
-    "schedule_free_adamw": "ScheduleFreeAdamW",
+    "schedule_free_adamw": "ScheduleFreeAdamW", "lamb": "Lamb",
 }  # fmt: skip
 """Our name → Keras's, for each that both have."""
 
@@ -29,6 +29,7 @@ OWN = {
         {"weight_decay": 0.1, "l1": 10.0, "l2": 3.0, "lr": 1.0},
     ),
     "schedule_free_adamw": ({"beta1": 0.7, "beta2": 0.98, "eps": 1e-4},),
+    "lamb": ({"beta1": 0.7, "beta2": 0.98, "eps": 1e-4, "weight_decay": 0.1},),
 }  # fmt: skip
 PRESETS = {"amsgrad", "momentum", "nesterov"}
 """Of those, and compared as their settings."""
@@ -55,7 +56,7 @@ def made(name, setting):
 
 
 def test_nothing_that_both_have_is_forgotten():
-    whole_tensors = {"Adafactor", "Lamb", "Muon"}
+    whole_tensors = {"Adafactor", "Muon"}
     wrappers = {"LossScaleOptimizer", "MultiOptimizer", "Optimizer", "OptimizerMap"}
     third_party = {"adabound", "amsbound"}  # of keras-adabound
     public = {name for name in dir(keras.optimizers) if name[0].isupper()}

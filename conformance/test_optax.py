@@ -37,6 +37,11 @@ OWN = {
     "signum": ({"momentum": 0.7},),
     "schedule_free_sgd": ({"momentum": 0.7, "weight_decay": 0.1},),
     "schedule_free_adamw": ({**MOMENTS, "decay": 0.1},),
+    "lars": (
+        {"momentum": 0.7, "weight_decay": 0.1, "nesterov": True},
+        {"trust_coefficient": 0.1, "eps": 1e-3, "momentum": 0.0},
+    ),
+    "lamb": ({**MOMENTS, "weight_decay": 0.1},),
 }
 """Each that both have → settings beside the defaults which, together, vary every hyperparameter."""
 
@@ -57,7 +62,7 @@ EXPECTED_DIFFERENT = {
 """Those that compute something else than paper and authors, so that our formula is not Optax's → what."""
 
 EXEMPT = {
-    **dict.fromkeys(("adafactor", "fromage", "galore", "lamb", "lars", "muon", "novograd", "sm3"), "whole tensors"),
+    **dict.fromkeys(("adafactor", "fromage", "galore", "muon", "novograd", "sm3"), "whole tensors"),
     **dict.fromkeys(
         ("cocob", "dadapt_adamw", "dog", "dowg", "momo", "momo_adam", "prodigy"), "estimates the rate of all tensors"
     ),

@@ -14,7 +14,7 @@ from thalweg.workloads.workload import Workload
 
 EVERYTHING = {
     "centralize": True, "clip_adaptive": 0.1, "clip_global_norm": 0.2, "clip_tensor_norm": 0.15, "clip_value": 0.05,
-    "weight_decay": 0.01, "cautious": True, "lookahead_steps": 4, "ema_decay": 0.8,
+    "weight_decay": 0.01, "cautious": True, "max_norm": 0.9, "lookahead_steps": 4, "ema_decay": 0.8,
 }  # fmt: skip
 """Every modifier of an optimizer at once."""
 

@@ -15,7 +15,7 @@ from thalweg.recipes.catalogue import recipe, recipes
 SHAPES = ((3, 4), (6,), (), (2, 3, 2))
 EVERYTHING = {
     "centralize": True, "clip_adaptive": 0.2, "clip_global_norm": 3.0, "clip_tensor_norm": 2.0, "clip_value": 1.0,
-    "weight_decay": 0.1, "cautious": True, "lookahead_steps": 3, "ema_decay": 0.5,
+    "weight_decay": 0.1, "cautious": True, "max_norm": 1.2, "lookahead_steps": 3, "ema_decay": 0.5,
 }  # fmt: skip
 SINGLE = [{name: value} for name, value in EVERYTHING.items()]
 

@@ -39,11 +39,22 @@ every = [
     {}, {"cautious": True}, {"weight_decay": 0.1, "ema_decay": 0.9}, {"lookahead_steps": 2},
     {"clip_global_norm": 0.1}, {"clip_tensor_norm": 0.1}, {"centralize": True}, {"clip_adaptive": 0.1},
     {"capturable": True}, {"capturable": True, "cautious": True, "clip_tensor_norm": 0.1},
+    {"max_norm": 0.4, "ema_decay": 0.9}, {"max_norm": 0.4, "capturable": True},
 ]
-for name in ("AdamW", "SGD", "NAdam"):
-    for options in every if name == "AdamW" else every[:2]:
+of = {"AdamW": every, "LARS": [{}, {"weight_decay": 0.1, "capturable": True}], "LAMB": [{}, {"weight_decay": 0.1}]}
+for name in ("AdamW", "SGD", "NAdam", "LARS", "LAMB"):
+    for options in of.get(name, every[:2]):
         found, expected = (trained(name, sharded, **options) for sharded in (True, False))
         torch.testing.assert_close(found, expected)  # sums are in another order
+shard, distribute = torch.distributed.tensor.Shard(1), torch.distributed.tensor.distribute_tensor
+torch.manual_seed(1)
+whole = torch.randn(4, 6)
+for options in ({}, {"capturable": True}):  # spread along the inputs: no part has a unit's norm
+    parts = nn.Parameter(distribute(whole.clone(), mesh, [shard]))
+    parts.grad = torch.zeros_like(parts)
+    thalweg.optim.SGD([parts], max_norm=1.5, **options).step()
+    limited = whole * (1.5 / whole.norm(dim=1, keepdim=True)).clamp(max=1)
+    torch.testing.assert_close(parts.full_tensor(), limited)
 dist.destroy_process_group()
 """
 )

@@ -127,5 +127,6 @@ MODIFIED = (
     {"clip_global_norm": 0.5, "cautious": True},
     {"clip_adaptive": 0.01, "centralize": True, "clip_tensor_norm": 1.0},
     {"lookahead_steps": 2, "ema_decay": 0.9, "clip_value": 0.3},
+    {"max_norm": 0.9, "ema_decay": 0.8},
 )
 """Arguments of any class: every modifier, some together."""

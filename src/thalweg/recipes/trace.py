@@ -125,7 +125,8 @@ def _state_leaves(structure: StepVariant) -> dict[str, Symbol]:
 
 
 def _numeric(structure: StepVariant) -> list[str]:
-    declared = {**OPTIONS, **structure.rule.hyperparameters}
+    own = structure.rule.hyperparameters
+    declared = {**own, **{name: h for name, h in OPTIONS.items() if name not in own}}
     return [name for name, h in declared.items() if not h.is_flag]
 
 
