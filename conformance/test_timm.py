@@ -33,7 +33,11 @@ OURS = {
 def theirs(name, setting):
     given = {"trust_coeff" if key == "trust_coefficient" else key: value for key, value in setting.items()}
     if name == "lamb":
-        given |= {"betas": (given.pop("beta1", 0.9), given.pop("beta2", 0.999)), "max_grad_norm": None}
+        given |= {
+            "betas": (given.pop("beta1", 0.9), given.pop("beta2", 0.999)),
+            "max_grad_norm": None,
+            "weight_decay": given.get("weight_decay", 0.0),
+        }
     return {**given, "always_adapt": True}
 
 

@@ -44,6 +44,11 @@ def exp(x: Value) -> Value:
         return math.inf
 
 
+def cos(x: Value) -> Value:
+    """cos x, elementwise, of a number or a tensor: schedules have it, rules do not."""
+    return x.cos() if hasattr(x, "cos") else math.cos(x)
+
+
 def log(x: Value) -> Value:
     """ln x, elementwise: -infinity at 0, NaN for a negative element."""
     if hasattr(x, "log"):

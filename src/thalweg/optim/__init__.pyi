@@ -8,7 +8,6 @@ from torch.optim.optimizer import ParamsT
 from thalweg.optim.classes import drop_in
 from thalweg.optim.functional import Functional, functional
 from thalweg.optim.group_keys import UnknownGroupKey
-from thalweg.optim.groups import grouped, layerwise, undecayed
 from thalweg.optim.interop.translation import translate
 from thalweg.optim.optimizer import Optimizer
 from thalweg.optim.stepping.diagnostics import (
@@ -18,6 +17,7 @@ from thalweg.optim.stepping.diagnostics import (
     OptimizerWarning,
     ZeroLearningRate,
 )
+from thalweg.workloads.parameter_groups import grouped, layerwise, undecayed
 
 __all__ = [
     "ADOPT",

@@ -14,6 +14,9 @@ from thalweg.optim.interop.translation import NAMES, several
 from thalweg.optim.stepping.diagnostics import OptimizerWarning, tell
 from thalweg.recipes.catalogue import Recipe
 
+OWN = ("params", "param_names", "schedules", "schedule_step")
+"""Keys that torch or the optimizer itself writes."""
+
 NEAR = 0.8  # difflib's ratio from which a key counts as a misspelt name
 
 
@@ -33,7 +36,7 @@ def check_keys(recipe: Recipe, known: Iterable[str], group: Mapping[str, Any]) -
     Raises `InputError` for another library's name of a hyperparameter, or the rule's.
     """
     names = [*known]
-    unknown = [str(key) for key in group if key not in names and key not in ("params", "param_names")]
+    unknown = [str(key) for key in group if key not in names and key not in OWN]
     elsewhere = _elsewhere(recipe)
     for key in unknown:
         if key in elsewhere:

@@ -24,7 +24,7 @@ from thalweg.optim.state import state as states
 from thalweg.optim.state.averages import swapped
 from thalweg.optim.state.checkpoints import matched, require_checkpoint
 from thalweg.optim.state.loading import restored
-from thalweg.optim.stepping import traceable
+from thalweg.optim.stepping import scheduling, traceable
 from thalweg.optim.stepping.capturable import Kernels
 from thalweg.optim.stepping.diagnostics import SilentFailures, tell_coupled_decay
 from thalweg.optim.stepping.param_group import OptimizerStep
@@ -74,6 +74,7 @@ class Optimizer(torch.optim.Optimizer):
         param_group.update({**own, **self._checked(self.defaults | own)})
         super().add_param_group(param_group)
         group = self.param_groups[-1]
+        scheduling.begin(self.recipe, group)
         self._require_dense(group)
         tell_coupled_decay(self._recipe, group)
         _set_initial(self.recipe, group)
@@ -99,9 +100,12 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        scheduled = [group for group in self.param_groups if scheduling.SCHEDULES in group]
+        for group in scheduled:
+            scheduling.heed(self.recipe, group)
         try:
             with undecayed_groups(self.param_groups) if self._is_template() else DECAYED:
-                if self._on_tensors():
+                if on_tensors := self._on_tensors():
                     self._step_on_tensors()
                 elif not self._overflowed():
                     updates, watch = self._in_passes()
@@ -110,6 +114,9 @@ class Optimizer(torch.optim.Optimizer):
             for of_scaler in ("grad_scale", "found_inf"):  # a `GradScaler` removes them only after a complete step
                 self.__dict__.pop(of_scaler, None)
             raise
+        if scheduled and (on_tensors or not self._overflowed()):
+            for group in scheduled:
+                scheduling.advance(self.recipe, group, found_inf=self.__dict__.get("found_inf"))
         return loss
 
     def _in_passes(self) -> tuple[OptimizerStep, SilentFailures]:
@@ -222,7 +229,11 @@ class Optimizer(torch.optim.Optimizer):
         """As torch's, with NumPy scalars as Python numbers, so that `torch.load` reads it with `weights_only=True`."""
         for group in self.param_groups:
             group.update({key: value.item() for key, value in group.items() if isinstance(value, np.generic)})
-        return super().state_dict()
+        state_dict = super().state_dict()
+        for packed, group in zip(state_dict["param_groups"], self.param_groups, strict=True):
+            if scheduling.SCHEDULES in group:
+                packed[scheduling.SCHEDULES] = scheduling.as_text(group)
+        return state_dict
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Loads a checkpoint of this class or of torch's of the same name.
@@ -234,6 +245,7 @@ class Optimizer(torch.optim.Optimizer):
         Raises `InputError` for a checkpoint of another convention, or of other parameters.
         """
         seen: dict[str, Any] = {}
+        scheduled = [dict(group.get(scheduling.SCHEDULES, {})) for group in self.param_groups]
 
         def match(_: torch.optim.Optimizer, given: dict[str, Any]) -> dict[str, Any]:
             require_checkpoint(given)
@@ -243,6 +255,8 @@ class Optimizer(torch.optim.Optimizer):
             return seen
 
         def restore(_: torch.optim.Optimizer) -> None:
+            for group, own in zip(self.param_groups, scheduled, strict=True):
+                scheduling.restore(self.recipe, group, own)
             for number, (group, saved) in enumerate(zip(self.param_groups, seen["param_groups"], strict=True)):
                 precision, to_device = Precision.of(group, number), bool(group.get("capturable"))
                 for p, index in zip(group["params"], saved["params"], strict=True):

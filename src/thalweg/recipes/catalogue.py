@@ -10,11 +10,13 @@ from typing import Any
 import thalweg.rules
 from thalweg.errors import InputError, shown, suggest
 from thalweg.options.declared import CONVENTIONS
+from thalweg.options.kinds import as_number
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import OPTIONS
 from thalweg.rules.contract import Preset, Rule
 from thalweg.rules.hyperparameters import Hyperparameter, unknown
 from thalweg.rules.signature import Spelling
+from thalweg.schedules import Schedule, as_schedule
 
 Values = Mapping[str, float | bool]
 
@@ -94,8 +96,9 @@ class Recipe:
         for name, h in self.hyperparameters.items():
             value = given.get(name, self.defaults[name])
             if value is None and h.initially:
-                value = h.check_initial(owner, values[h.initially])
-            values[name] = h.check(owner, value)
+                source = values[h.initially]
+                value = h.check_initial(owner, source.base if isinstance(source, Schedule) else source)
+            values[name] = checked(h, owner, value)
         self.require_consistent(values, owner)
         return values
 
@@ -133,6 +136,31 @@ class Recipe:
     def formula(self) -> str:
         """The convention whose formula it computes: several may share one."""
         return self.convention if self.convention in self.rule.formulas else CONVENTIONS[0]
+
+
+SAMPLED = 1000
+"""Steps of a schedule whose values are checked, beside the first and the last."""
+
+
+def checked(h: Hyperparameter, owner: str, value: Any) -> Any:
+    """A hyperparameter's value: a number or flag in its range, or a schedule whose values are.
+
+    Raises `InputError` with the name, the range and the value.
+    """
+    schedule = as_schedule(value)
+    if schedule is None:
+        return h.check(owner, value)
+    if h.range is None or h.range.whole or h.initially:
+        raise InputError(f"The {h.name!r} of {owner} takes no schedule; got {schedule}.")
+    last = schedule.steps
+    for step in sorted({*range(0, last, 1 + last // SAMPLED), last, 0}):
+        number = as_number(schedule(step))
+        if number is None or number not in h.range:
+            raise InputError(
+                f"The {h.name!r} of {owner} must be a number in {h.range} at every step, and {schedule} is"
+                f" {shown(schedule(step))} at step {step}."
+            )
+    return schedule
 
 
 def in_sequence(value: Any) -> Sequence[Any]:

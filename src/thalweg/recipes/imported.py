@@ -84,10 +84,8 @@ class Imported:
                 refusals.append(refusal)
         raise refusals[-1]
 
-    def of(
-        self, parameters: Sequence[torch.nn.Parameter], given: Mapping[str, Any], owner: str
-    ) -> torch.optim.Optimizer:
-        """The optimizer of these parameters. Raises `InputError` if the class rejects them or the arguments."""
+    def of(self, parameters: Sequence[Any], given: Mapping[str, Any], owner: str) -> torch.optim.Optimizer:
+        """The optimizer of parameters, or of param groups. Raises `InputError` if the class rejects something."""
         try:
             return self.optimizer(list(parameters), **given)
         except (Exception, SystemExit) as error:  # whatever a third-party constructor raises

@@ -28,10 +28,11 @@ def content(workload: Workload, model: nn.Module) -> Mapping[str, str]:
     own = {type(m) for m in model.modules() if not type(m).__module__.startswith("torch.")}
     sources = [_source(c) for c in sorted(own, key=lambda c: c.__qualname__)]
     metric = (workload.metric.name, str(workload.metric.higher_is_better), *_described(workload.metric.function))
+    own_parameters = [_value(workload.parameters)] if workload.parameters else []
     return {
         "data": _digest(*map(_tensor, data)),
         "model": _digest(_printed(model), *sources, *_states(model)),
-        "loss": _digest(*_described(workload.loss), *metric),
+        "loss": _digest(*_described(workload.loss), *metric, *own_parameters),
     }
 
 

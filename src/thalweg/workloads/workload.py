@@ -1,6 +1,6 @@
 """A workload: the data, the model, the loss, the metric and the target of one training problem."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -53,6 +53,9 @@ class Workload:
             does: by the sign of a single logit under binary cross entropy, without labels equal to `ignore_index`.
         batch_size: samples per step, at least 1. The short last batch of an epoch is used.
         drop_last: whether to drop that batch instead; every epoch drops different samples.
+        parameters: hyperparameters of single parameters, as `thalweg.optim.grouped` takes them: names or patterns →
+            hyperparameters, several of these, or a function of the model that returns them, such as `undecayed`.
+            `Scaled(0.1)` is a tenth of what the other parameters have.
         epochs: passes over the training data, at least 1.
         steps: optimizer steps of a run, in place of `epochs`; `None` for whole epochs.
         evaluate_every: how often the validation split is evaluated: `"epoch"`, or a number of steps; also at the end.
@@ -76,6 +79,7 @@ class Workload:
     evaluate_every: int | Literal["epoch"] = "epoch"
     target: float | None = None
     drop_last: bool = False
+    parameters: Any = ()
 
     def __post_init__(self) -> None:
         for split in ("train", "validation", "test"):
@@ -100,6 +104,11 @@ class Workload:
             raise InputError(f"loss must be a callable loss(outputs, targets), got {kind(self.loss)}.")
         require_outputs_first(self.loss, "loss")
 
+        if not (callable(self.parameters) or isinstance(self.parameters, Mapping | Sequence)):
+            raise InputError(
+                "parameters must be rules {name or pattern: hyperparameters}, several of these, or a function of the"
+                f" model that returns them, got {kind(self.parameters)}."
+            )
         _require_alike({name: getattr(self, name) for name in ("train", "validation", "test")})
 
     @property
@@ -123,6 +132,12 @@ class Workload:
         """The steps after which a run is measured, in ascending order; the last is `total_steps`."""
         every, total = self.measuring_interval, self.total_steps
         return [*range(every, total, every), total]
+
+    def parameters_of(self, model: nn.Module) -> list[Mapping[str, Mapping[str, Any]]]:
+        """The rules for a model's groups of parameters."""
+        found = self.parameters(model) if callable(self.parameters) else self.parameters
+        several = [found] if isinstance(found, Mapping) else list(found)
+        return [rules for rules in several if rules]
 
     def _require_an_end(self) -> None:
         steps, measurements = self.total_steps, self.total_steps // self.measuring_interval

@@ -26,6 +26,7 @@ from thalweg.population.training.start import start_of
 from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.clipping import clipped
 from thalweg.population.updates.foreign_state import packed, unpack
+from thalweg.population.updates.hyperparameters import groups_of, parameter_groups
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.partial_updates import PartialUpdates
 from thalweg.population.updates.snapshot import Snapshot, copied, joined
@@ -90,12 +91,23 @@ class _Loop:
         self._evaluator = Evaluator(job, self._model, live=True)
         self._live = LiveParameters(self._model)
         self._parameters = self._live.stacked
-        self._optimizer = _imported(member, self._model) or PartialUpdates(member, self._parameters)
+        self._optimizer = self._imported() or self._own()
         self._order = order([member.seed], job.workload)
         self.curves = History(1, higher_is_better=job.workload.metric.maximized)
         self._undrawn = Undrawn()  # what is seeded leaves the generators as they were
         self._step, self._seconds, self.shown = 0, 0.0, 0
         self._began = time.perf_counter()
+
+    def _own(self) -> PartialUpdates:
+        return PartialUpdates(self._member, self._parameters, groups_of(self._job.workload, self._model))
+
+    def _imported(self) -> torch.optim.Optimizer | None:
+        """Another library's optimizer over the parameters that require a gradient; `None` for one of ours."""
+        recipe, values = self._member.recipe, self._member.values
+        if not isinstance(recipe, Imported):
+            return None
+        with torch.enable_grad():
+            return recipe.of(parameter_groups(self._job.workload, self._model, values), values, recipe.path)
 
     def train(self) -> None:
         milestones = self._job.workload.milestones
@@ -253,12 +265,3 @@ def _shapes(model: nn.Module) -> list[tuple[str, Any]]:
     """Names, shapes and `requires_grad` of a model's tensors, which a checkpoint does not hold."""
     named = [*model.named_parameters(), *model.named_buffers()]
     return [(name, (tensor.shape, tensor.requires_grad)) for name, tensor in named]
-
-
-def _imported(member: Member, model: nn.Module) -> torch.optim.Optimizer | None:
-    """Another library's optimizer over the parameters that require a gradient; `None` for one of ours."""
-    if not isinstance(member.recipe, Imported):
-        return None
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    with torch.enable_grad():
-        return member.recipe.of(parameters, member.values, member.recipe.path)

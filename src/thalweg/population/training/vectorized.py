@@ -24,6 +24,7 @@ from thalweg.population.training.live import LiveModel
 from thalweg.population.training.start import start_of
 from thalweg.population.training.stop import TrainingControl
 from thalweg.population.updates.clipping import within
+from thalweg.population.updates.hyperparameters import groups_of
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.snapshot import Snapshot, copied, joined
 from thalweg.population.updates.updates import PopulationUpdates
@@ -64,7 +65,8 @@ class _Vectorized:
         if job.built and other:
             raise Disagreement(of_seed(other))
         self._stack = stack(models, self._seeds, set(job.trained), program.output_major)
-        self._updates = PopulationUpdates(members, self._stack.parameters)
+        groups = groups_of(job.workload, next(iter(models.values())))
+        self._updates = PopulationUpdates(members, self._stack.parameters, groups)
         self._evaluator = Evaluator(job, next(iter(models.values())))
         follows = watch.live and not program.trusted
         self._live = LiveModel(job, program, self._seeds[0], len(members)) if follows else None

@@ -11,6 +11,7 @@ from torch import Tensor
 from thalweg.execution import dispatch, driver
 from thalweg.execution.lowering import stacked
 from thalweg.population.program.matmul_passes import Product
+from thalweg.population.updates.hyperparameters import limits_of
 from thalweg.population.updates.parts import Gradient, Mask, Piece, Scratch, Stacks, Whole
 from thalweg.recipes.compose import StepVariant, constrain
 from thalweg.recipes.options import CONSTRAINTS
@@ -60,9 +61,8 @@ class MemberRows:
         """Constrains the parameters of active members. active: bool `[members]`, by default those given."""
         for i, p in enumerate(self._parameters.values()):
             if p.ndim > 2:
-                by_row = (-1, *[1] * (p.ndim - 1))
-                limits = {n: torch.as_tensor(values[n]).to(p).view(by_row) for n in CONSTRAINTS if n in values}
-                going = (self._going(i).to(p.device) if active is None else active).view(by_row)
+                limits = limits_of(values, CONSTRAINTS, p, i)
+                going = (self._going(i).to(p.device) if active is None else active).view(-1, *[1] * (p.ndim - 1))
                 p.copy_(torch.where(going, constrain(self._structure, p, limits), p))
 
     def _going(self, parameter: int) -> Tensor:
@@ -86,6 +86,7 @@ class CompiledMembers(MemberRows):
     def give(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask | None) -> None:
         super().give(gradients, bases, active)
         self._whole, self._pieces = self._parts(gradients)
+        self._early = [i for i, g in enumerate(gradients.values()) if not isinstance(g, Product)]
         if self._whole is not None:
             self._whole.give(bases, active)
 
@@ -95,15 +96,16 @@ class CompiledMembers(MemberRows):
 
     def update(self, stage: Stage, columns: Array) -> None:
         if self._whole is not None:
-            self._whole.update(stage, columns)
+            self._whole.update(stage, columns[self._early] if columns.ndim == 3 else columns)
         for piece in self._pieces:
-            piece.step(stage, self._product(piece), columns, self._active)
+            piece.step(stage, self._product(piece), self._for(columns, piece), self._active)
 
     def follow(self, stage: Stage, columns: Tensor, active: Tensor) -> dict[str, Tensor]:
         """`reduce` or `update` on a GPU by values on the device: columns, and active, int64 `[members]`."""
-        made = None if self._whole is None else self._whole.follow(stage, columns, active)
+        early = columns[self._early] if columns.ndim == 3 else columns
+        made = None if self._whole is None else self._whole.follow(stage, early, active)
         for piece in self._pieces:
-            piece.follow(stage, self._product(piece), columns, active)
+            piece.follow(stage, self._product(piece), self._for(columns, piece), active)
         if made is None or not stage.reductions:
             return {}
         sums = made.sums_there.view(len(stage.reductions), -1, len(active))
@@ -128,6 +130,10 @@ class CompiledMembers(MemberRows):
                 for stage in self._program.stages:
                     for _, made in rows.prepared(stage):
                         made.send()  # type: ignore[attr-defined]
+
+    def _for(self, columns: Any, piece: Piece) -> Any:
+        """The columns of a piece's parameter."""
+        return columns[[*self._parameters].index(piece.name)] if columns.ndim == 3 else columns
 
     def _product(self, piece: Piece) -> Product:
         gradient = self._gradients[piece.name]

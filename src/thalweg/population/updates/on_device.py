@@ -60,6 +60,8 @@ class _Group(DeviceRows):
         one = group.planned(1, 1)
         shape = None if one is None else (most, *one.shape[1:])
         self._columns = None if shape is None else torch.zeros(shape, dtype=torch.float64, device=device)
+        during = group.hyperparameters.during(1, 1) if self._columns is None else {}
+        self._during = {name: torch.zeros((most, *x.shape[1:]), device=device).double() for name, x in during.items()}
 
     @property
     def _rows(self) -> CompiledMembers:
@@ -71,6 +73,9 @@ class _Group(DeviceRows):
             self._values[name].copy_(torch.from_numpy(self._group.values[name]))
         if self._columns is not None:
             self._columns[:steps].copy_(torch.from_numpy(self._group.planned(first, steps)))
+        during = self._group.hyperparameters.during(first, steps) if self._during else {}
+        for name, array in during.items():
+            self._during[name][:steps].copy_(torch.from_numpy(array))
 
     def step(
         self,
@@ -81,6 +86,8 @@ class _Group(DeviceRows):
         active: Tensor,
     ) -> None:
         group, self._place, self._active = self._group, place, active[self._group.place]
+        for name, values in self._during.items():
+            self._values[name].copy_(values.index_select(0, place)[0])
         if group.structure.transforms:
             gradients = group.transformed(gradients, self._values)
             bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])

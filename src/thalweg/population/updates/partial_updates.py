@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.population.updates.hyperparameters import Groups
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot, joined
-from thalweg.population.updates.updates import PopulationUpdates
+from thalweg.population.updates.updates import NO_GROUPS, PopulationUpdates
 
 
 class PartialUpdates:
@@ -20,8 +21,8 @@ class PartialUpdates:
     the first step that differs, each has its own.
     """
 
-    def __init__(self, member: Member, parameters: Mapping[str, Tensor]) -> None:
-        self._member, self._parameters = member, dict(parameters)
+    def __init__(self, member: Member, parameters: Mapping[str, Tensor], groups: Groups = NO_GROUPS) -> None:
+        self._member, self._parameters, self._groups = member, dict(parameters), groups
         self._updates: PopulationUpdates | None = None
         self._names: list[str] = []
         self._counts: Any = None  # int64 [parameters, 1], once each has its own
@@ -35,7 +36,7 @@ class PartialUpdates:
     def plan(self, first: int, steps: int) -> None:
         """Plans steps `first`, …, `first + steps - 1`."""
         self._planned = (first, steps)
-        if self._updates is not None and self._counts is None:
+        if self._updates is not None:
             self._updates.plan(first, steps)
 
     def step(self, t: int, gradients: Mapping[str, Tensor], active: Mask) -> None:
@@ -50,7 +51,7 @@ class PartialUpdates:
         if self._counts is None:
             self._updates.step(t, gradients, active)
         else:
-            self._step_each(gradients, active)
+            self._step_each(t, gradients, active)
 
     def weights(self) -> dict[str, Tensor]:
         """Weights to evaluate the member by, of the parameters that ever had a gradient."""
@@ -74,9 +75,9 @@ class PartialUpdates:
 
     def _begin(self, names: list[str], *, each: bool = False) -> None:
         self._names = names
-        self._updates = PopulationUpdates([self._member], {name: self._parameters[name] for name in names}, each=each)
-        if not each:
-            self._updates.plan(*self._planned)
+        parameters = {name: self._parameters[name] for name in names}
+        self._updates = PopulationUpdates([self._member], parameters, self._groups, each=each)
+        self._updates.plan(*self._planned)
 
     def _separate(self, steps: int) -> None:
         """Switches to a step count per parameter: `steps` for those stepped so far, 0 for the others."""
@@ -87,9 +88,9 @@ class PartialUpdates:
         self._counts = np.array([[steps * (name in stepped)] for name in self._names], np.int64)
         self._updates.groups[0].take(before.groups[0])
 
-    def _step_each(self, gradients: Mapping[str, Tensor], active: Mask) -> None:
+    def _step_each(self, t: int, gradients: Mapping[str, Tensor], active: Mask) -> None:
         present = np.array([[name in gradients] for name in self._names])
         self._counts += present
         whole = {n: gradients[n] if n in gradients else torch.zeros_like(self._parameters[n]) for n in self._names}
         assert self._updates is not None
-        self._updates.step(np.maximum(self._counts, 1), whole, present & active)
+        self._updates.step(np.maximum(self._counts, 1), whole, present & active, t)

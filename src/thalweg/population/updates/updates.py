@@ -12,6 +12,7 @@ from thalweg.execution.driver import carry_out
 from thalweg.population.program.gradients import whole
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.program.models import like
+from thalweg.population.updates.hyperparameters import Groups, Hyperparameters, limits_of, structure_of
 from thalweg.population.updates.member_rows import member_rows
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
@@ -21,23 +22,31 @@ from thalweg.recipes.options import CONSTRAINTS, OPTIONS, TRANSFORMS
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, trace
 
+NO_GROUPS: Groups = {}
+
 
 class PopulationUpdates:
     """The updates of all members, grouped by consecutive equal step variants. Parameters are updated in place.
 
-    each: whether every parameter has its own step count.
+    groups: hyperparameters of single parameters. each: whether every parameter has its own step count.
     """
 
-    def __init__(self, members: Sequence[Member], parameters: Mapping[str, Tensor], *, each: bool = False) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        parameters: Mapping[str, Tensor],
+        groups: Groups = NO_GROUPS,
+        *,
+        each: bool = False,
+    ) -> None:
         self.groups: list[Group] = []
         self._parameters, self._scratch = dict(parameters), Scratch(parameters)
-        start = 0
+        structures, start = [structure_of(member, groups) for member in members], 0
         while start < len(members):
-            structure = members[start].structure
             stop = start
-            while stop < len(members) and members[stop].structure == structure:
+            while stop < len(members) and structures[stop] == structures[start]:
                 stop += 1
-            own = (structure, members[start:stop], slice(start, stop), parameters, self._scratch)
+            own = (structures[start], members[start:stop], slice(start, stop), parameters, groups, self._scratch)
             self.groups.append(Group(*own, each=each))
             start = stop
 
@@ -46,11 +55,14 @@ class PopulationUpdates:
         for group in self.groups:
             group.plan(first, steps)
 
-    def step(self, t: int | Array, gradients: Mapping[str, Gradient], active: Mask) -> None:
-        """Takes step `t` of the active members. With `each`: t `[parameters, 1]`, active `[parameters, members]`."""
+    def step(self, t: int | Array, gradients: Mapping[str, Gradient], active: Mask, step: int | None = None) -> None:
+        """Takes step `t` of the active members.
+
+        With `each`: t `[parameters, 1]`, active `[parameters, members]`, and `step`, that of the run.
+        """
         aligned, bases = self.laid(gradients)
         for group in self.groups:
-            group.step(t, aligned, bases, active[..., group.place])
+            group.step(t, aligned, bases, active[..., group.place], step)
 
     @property
     def can_follow(self) -> bool:
@@ -109,21 +121,26 @@ class Group:
         members: Sequence[Member],
         place: slice,
         parameters: Mapping[str, Tensor],
+        groups: Groups,
         scratch: Scratch,
         *,
         each: bool = False,
     ) -> None:
         self.structure, self.place, self._scratch, self._each = structure, place, scratch, each
         self.program: Program = trace(structure)
-        self.values: dict[str, Array] = {
-            name: np.array([float(m.values[name]) for m in members]) for name in self._scalars()
-        }
+        self.hyperparameters = Hyperparameters(self._scalars(), members, [*parameters], groups)
+        self.values: dict[str, Array] = dict(self.hyperparameters.fixed)
+        self._first, self._during = 1, dict[str, Array]()
         declared = {s.name: s for s in structure.states}
         for name in self.program.row_states:
-            self.values[name] = np.full(len(members), declared[name].first(self.values, None))
+            first = np.asarray(declared[name].first(self.values, None), np.float64)
+            self.values[name] = np.broadcast_to(first, (*first.shape[:-1], len(members))).copy()
         self._parameters = {name: p[place] for name, p in parameters.items()}
         self.states = {
-            name: {p_name: _filled(p, declared[name].first(self.values, p)) for p_name, p in self._parameters.items()}
+            name: {
+                p_name: _filled(p, _of(declared[name].first(self.values, p), i))
+                for i, (p_name, p) in enumerate(self._parameters.items())
+            }
             for name in self.program.states
         }
         self.make_ready()
@@ -133,23 +150,44 @@ class Group:
         self.needs_whole = self.structure.transforms or bool(self.program.reductions)
         source = slice(0, self.place.stop - self.place.start) if self.structure.transforms else self.place
         own = (self._parameters, self.states, self._scratch)
-        self.rows = member_rows(self.structure, self.program, source, *own, each=self._each)
+        each = self._each or self.hyperparameters.per_parameter
+        self.rows = member_rows(self.structure, self.program, source, *own, each=each)
         self._columns: Any = None
 
     def plan(self, first: int, steps: int) -> None:
-        self._first = first
+        self._first, self._during = first, self.hyperparameters.during(first, steps)
         columns = self.planned(first, steps)
         self._columns = None if columns is None else self.rows.cast(columns)
 
     def planned(self, first: int, steps: int) -> Array | None:
         """Row values of these steps, `[steps, m, columns]`; `None` unless they depend on the step number only."""
-        if self.program.row_states or self.needs_whole or self.program.closing is not None:
+        if self.program.row_states or self.needs_whole or self.program.closing is not None or self._each:
             return None
-        t = np.arange(first, first + steps, dtype=np.float64)[:, None]
-        return table(self.program.update, {**self.inputs(), "t": t})[0]
+        t = np.arange(first, first + steps, dtype=np.float64)
+        t = t[:, None, None] if self.hyperparameters.per_parameter else t[:, None]
+        return table(self.program.update, {**self.inputs(), **self.changing(first, steps), "t": t})[0]
 
-    def step(self, t: int | Array, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask) -> None:
-        """Takes step `t`. `gradients`, `bases`: the full stack's, from `PopulationUpdates.laid`."""
+    def changing(self, first: int, steps: int) -> dict[str, Array]:
+        """The hyperparameters that change with the step, `[steps, …]` as those that do not."""
+        found = self.hyperparameters.during(first, steps)
+        per_parameter = self.hyperparameters.per_parameter
+        return {name: x[:, None] if per_parameter and x.ndim == 2 else x for name, x in found.items()}
+
+    def step(
+        self,
+        t: int | Array,
+        gradients: Mapping[str, Gradient],
+        bases: NDArray[np.int64],
+        active: Mask,
+        step: int | None = None,
+    ) -> None:
+        """Takes step `t`. `gradients`, `bases`: the full stack's, from `PopulationUpdates.laid`.
+
+        step: the run's step, where parameters have their own.
+        """
+        if self._during:
+            place = (step or int(np.max(t))) - self._first
+            self.values.update({name: array[place] for name, array in self._during.items()})
         if self.structure.transforms:
             gradients = self.transformed(gradients, self.values)
             bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
@@ -162,10 +200,8 @@ class Group:
     def transformed(self, gradients: Mapping[str, Gradient], values: Mapping[str, Any]) -> dict[str, Gradient]:
         """The members' own gradients after the step variant's transforms, in the parameters' memory layout."""
         made: dict[str, Gradient] = {}
-        for name, p in self._parameters.items():
-            limits = {
-                n: torch.as_tensor(values[n]).to(p).view(-1, *[1] * (p.ndim - 1)) for n in TRANSFORMS if n in values
-            }
+        for i, (name, p) in enumerate(self._parameters.items()):
+            limits = limits_of(values, TRANSFORMS, p, i)
             g = transform_gradients(self.structure, _own(gradients[name], self.place), p, limits)
             made[name] = g if g.stride() == p.stride() else like(p, g)
         return made
@@ -203,7 +239,9 @@ class Group:
         kept = object.__new__(Group)
         kept.structure, kept.program, kept.place = self.structure, self.program, place
         kept._scratch, kept._each = self._scratch, self._each
-        kept.values = {name: array[inside] for name, array in self.values.items()}
+        kept.values = {name: array[..., inside] for name, array in self.values.items()}
+        kept.hyperparameters = self.hyperparameters.keep(inside)
+        kept._first, kept._during = self._first, {name: x[..., inside] for name, x in self._during.items()}
         kept._parameters = {name: p[place] for name, p in parameters.items()}
         index = torch.from_numpy(inside)
         kept.states = {
@@ -222,6 +260,11 @@ class Group:
 
     def inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
+
+
+def _of(start: Any, parameter: int) -> Any:
+    """A state's start for one parameter, where groups of parameters have their own."""
+    return start[parameter] if isinstance(start, np.ndarray) and start.ndim == 2 else start
 
 
 def _filled(parameter: Tensor, start: Tensor | Array | float) -> Tensor:

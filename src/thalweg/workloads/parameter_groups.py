@@ -3,6 +3,7 @@
 import difflib
 import fnmatch
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +23,17 @@ _PER_UNIT = (
 
 
 _WEIGHTED = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.modules.conv._ConvNd)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A multiple of the hyperparameter that the other parameters have, in `Workload(parameters=…)`."""
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.factor < float("inf"):
+            raise InputError(f"Scaled needs a factor above 0, got {shown(self.factor)}.")
 
 
 def grouped(model: nn.Module, *rules: Rules) -> list[dict[str, Any]]:
@@ -69,29 +81,33 @@ def undecayed(model: nn.Module, *, embeddings: bool = False) -> dict[str, dict[s
     return {name: {"weight_decay": 0.0} for name, p in model.named_parameters() if of_units(p) or id(p) in inside}
 
 
-def layerwise(model: nn.Module, lr: float, *, decay: float, layers: str | None = None) -> dict[str, dict[str, Any]]:
+def layerwise(
+    model: nn.Module, lr: float | None = None, *, decay: float, layers: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Learning rates that fall towards the input: `lr` after the layers, `lr·decay` in the last one, and so on.
 
     Parameters before the layers have the smallest rate, one factor `decay` below the first layer's.
 
     Args:
-        lr: above 0. decay: in (0, 1].
+        lr: above 0; `None` for multiples of the run's own (`Scaled`), in a workload. decay: in (0, 1].
         layers: the name of the `ModuleList` or `Sequential` that contains them; by default the one with the most
             layers. Layers without parameters that require a gradient do not count.
 
     Raises:
         InputError: a value out of its range, or no such module.
     """
-    if not lr > 0 or not 0 < decay <= 1:
+    if not (lr is None or lr > 0) or not 0 < decay <= 1:
         raise InputError(f"layerwise needs lr above 0 and decay in (0, 1], got {shown(lr)} and {shown(decay)}.")
     stack = _stack(model, layers)
     prefix = f"{stack}." if stack else ""
     depths = {f"{prefix}{child}.": i + 1 for i, child in enumerate(_layers(model.get_submodule(stack)))}
-    rates, depth = {}, 0
+    rates: dict[str, dict[str, Any]] = {}
+    depth = 0
     for name in (name for name, p in model.named_parameters() if p.requires_grad):
         inside = next((d for layer, d in depths.items() if name.startswith(layer)), None)
         depth = inside or (len(depths) + 1 if depth else 0)
-        rates[name] = {"lr": lr * decay ** (len(depths) + 1 - depth)}
+        factor = decay ** (len(depths) + 1 - depth)
+        rates[name] = {"lr": Scaled(factor) if lr is None else lr * factor}
     return rates
 
 
