@@ -49,6 +49,7 @@ def prepare(
     plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm, memory=limit)
     require_imports(design, plan)
     pace = measure(plan, design)
+    plan = replace(plan, models=None)  # training begins with models of its own
     spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
     if budget is not None:
         design, workload, given_up = fit(design, workload, pace, budget - spent)

@@ -1,17 +1,18 @@
 """The check before training: the tensor program against the plain loop, on three batches."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from thalweg.population.program.failures import Disagreement
 from thalweg.population.program.gradients import GradientProgram, whole
-from thalweg.population.program.models import build, stack, state
+from thalweg.population.program.models import stack, state
 from thalweg.population.program.randomness import GENERATOR
 from thalweg.population.program.reasons import CHANGING
+from thalweg.population.program.trial_models import TrialModels
 from thalweg.population.training.batches import take
 from thalweg.population.training.job import Job
 from thalweg.population.training.loop import gradients_of
@@ -32,8 +33,8 @@ def first_batches(workload: Workload, count: int) -> list[tuple[tuple[Tensor, ..
     return [(tuple(take(x, i) for x in workload.train.inputs), take(workload.train.targets, i)) for i in indices]
 
 
-def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
-    """Why the program must not be used; empty if it agrees with the plain loop.
+def disagreement(job: Job, program: GradientProgram, models: TrialModels, seed: int) -> str:
+    """Why the program must not be used; empty if it agrees with the plain loop, which trains two of the `models`.
 
     In a large model, some unit of some sample lies within rounding of ReLU's kink, where gradients jump: a difference
     counts only if it remains in float64. If the user's code asks for parameters itself, float64 is compared in any
@@ -42,11 +43,11 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
     try:
         with GENERATOR, warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")
-            reason = _compare(job, program, seed)
+            reason = _compare(job, program, models.reset(), seed)
             if not reason and job.asks_for_parameters:
-                reason = _compare(*_in_double(job, program, seed), seed)
+                reason = _compare_in_double(job, program, models, seed)
             elif reason:
-                reason = reason if _compare(*_in_double(job, program, seed), seed) else ""
+                reason = reason if _compare_in_double(job, program, models, seed) else ""
             return reason
     except Disagreement as error:
         return str(error)
@@ -55,24 +56,32 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
         return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]})"
 
 
-def _in_double(job: Job, program: GradientProgram, seed: int) -> tuple[Job, GradientProgram]:
-    """Job and program in float64, with smaller batches: convolutions in float64 are an order of magnitude slower."""
+def _compare_in_double(job: Job, program: GradientProgram, models: TrialModels, seed: int) -> str:
+    """`_compare` in float64, with smaller batches: convolutions in float64 are an order of magnitude slower."""
     workload = job.workload
     size = min(workload.batch_size, DOUBLED)
     first = slice(3 * size + min(len(workload.train) % workload.batch_size, size - 1))  # an epoch's last may be short
     inputs = tuple(_double(x[first]) for x in workload.train.inputs)
     train = Split(inputs, _double(workload.train.targets[first]))
-    doubled = replace(workload, batch_size=size, train=train, model=lambda: workload.model().double())
-    return replace(job, workload=doubled), program.of(doubled, build(doubled, seed, job.device))
+    doubled = replace(workload, batch_size=size, train=train)
+    plain = models.reset()
+    try:
+        for model in (*plain, models.tracing):
+            model.double()
+        return _compare(replace(job, workload=doubled), program.of(doubled, models.tracing), plain, seed)
+    finally:
+        models.reset()
 
 
 def _double(data: Tensor) -> Tensor:
     return data.double() if data.is_floating_point() else data
 
 
-def _compare(job: Job, program: GradientProgram, seed: int) -> str:
-    """The first difference in losses, gradients or buffers over three steps of plain gradient descent; else empty."""
-    models = [build(job.workload, seed, job.device) for _ in SCALES]
+def _compare(job: Job, program: GradientProgram, models: Sequence[nn.Module], seed: int) -> str:
+    """The first difference in losses, gradients or buffers over three steps of plain gradient descent; else empty.
+
+    models: one for each of `SCALES`, as built.
+    """
     with torch.no_grad():
         for model, scale in zip(models, SCALES, strict=True):
             for p in model.parameters():
