@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from thalweg.population.planning.timings import key_of, timed
 from thalweg.population.program.gradients import GradientProgram, whole
 from thalweg.population.program.models import stack
 from thalweg.population.program.trial_models import TrialModels
@@ -13,6 +14,7 @@ from thalweg.population.training.job import Job
 from thalweg.population.training.loop import gradients_of
 from thalweg.population.training.verification import disagreement, first_batches
 
+LOOP = "loop"  # the name of the plain loop's timing
 REPEATS = 9
 PATIENCE = 1.0  # seconds of timed calls after which no further one is timed
 NARROW = 2  # members to time: that width is traced already, and a wider population is only faster per run
@@ -34,11 +36,16 @@ def quickest(
 ) -> tuple[str, str]:
     """Returns (name of the fastest program, why the loop is preferred to it; empty if it is not).
 
-    A model without convolutions has one program, with an empty name.
+    Timings are kept per machine. A model without convolutions has one program, with an empty name.
     """
     members, margin = (NARROW, MARGIN) if "" in programs else (max(NARROW, min(CONVOLVING, width)), 1.0)
-    together = {name: time_together(job, program, models, seed, members) for name, program in programs.items()}
-    alone = time_alone(job, models, seed)
+
+    def measure() -> dict[str, float]:
+        together = {name: time_together(job, program, models, seed, members) for name, program in programs.items()}
+        return {**together, LOOP: time_alone(job, models, seed)}
+
+    seconds = timed(key_of(job, models.tracing, members), (*programs, LOOP), measure)
+    alone, together = seconds[LOOP], {name: seconds[name] for name in programs}
     name = min(together, key=lambda name: together[name])
     if together[name] <= margin * alone:
         return name, ""
