@@ -16,10 +16,26 @@ from thalweg.studies.protocol import CONFIRMATION_OFFSET
 
 TIME = Quantity("seconds", "a time", {"s": 1.0, "min": 60.0}, '"90s"')
 SIGNATURE = inspect.signature(thalweg.compare).parameters
-TAKEN = (
-    "OPTIMIZERS LEARNING_RATES CONVENTION SEEDS CONFIRM_SEEDS BASE_SEED EPOCHS STEPS TUNE TRIALS CLIP_NORM BUDGET MEMORY"
-    " PROGRESS OUT DEVICE DATA_DIR CHECKPOINT_EVERY"
-).split()
+TAKEN = [
+    "OPTIMIZERS",
+    "LEARNING_RATES",
+    "CONVENTION",
+    "SEEDS",
+    "CONFIRM_SEEDS",
+    "BASE_SEED",
+    "EPOCHS",
+    "STEPS",
+    "TUNE",
+    "TRIALS",
+    "CLIP_NORM",
+    "BUDGET",
+    "MEMORY",
+    "PROGRESS",
+    "OUT",
+    "DEVICE",
+    "DATA_DIR",
+    "CHECKPOINT_EVERY",
+]
 OF_COMPARISON: dict[str, declared.Option] = {of.name: of for of in (getattr(declared, name) for name in TAKEN)}
 
 
