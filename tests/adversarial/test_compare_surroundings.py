@@ -176,7 +176,7 @@ def test_two_checks_at_once_leave_the_filters_of_warnings(monkeypatch: pytest.Mo
     """The second begins before the first has ended, and ends after it."""
     begun, ended = threading.Event(), threading.Event()
 
-    def compares(job: Any, program: Any, models: Any, seed: int) -> str:
+    def compares(job: Any, program: Any, models: Any, seed: int, keep: Any) -> str:
         if seed == 0:
             begun.wait(5)
         else:

@@ -17,25 +17,9 @@ from thalweg.studies.protocol import CONFIRMATION_OFFSET
 TIME = Quantity("seconds", "a time", {"s": 1.0, "min": 60.0}, '"90s"')
 SIGNATURE = inspect.signature(thalweg.compare).parameters
 TAKEN = [
-    "OPTIMIZERS",
-    "LEARNING_RATES",
-    "CONVENTION",
-    "SEEDS",
-    "CONFIRM_SEEDS",
-    "BASE_SEED",
-    "EPOCHS",
-    "STEPS",
-    "TUNE",
-    "TRIALS",
-    "CLIP_NORM",
-    "BUDGET",
-    "MEMORY",
-    "PROGRESS",
-    "OUT",
-    "DEVICE",
-    "DATA_DIR",
-    "CHECKPOINT_EVERY",
-]
+    "OPTIMIZERS", "LEARNING_RATES", "CONVENTION", "SEEDS", "CONFIRM_SEEDS", "BASE_SEED", "EPOCHS", "STEPS", "TUNE",
+    "TRIALS", "CLIP_NORM", "BUDGET", "MEMORY", "PROGRESS", "OUT", "DEVICE", "DATA_DIR", "CHECKPOINT_EVERY",
+]  # fmt: skip
 OF_COMPARISON: dict[str, declared.Option] = {of.name: of for of in (getattr(declared, name) for name in TAKEN)}
 
 

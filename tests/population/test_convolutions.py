@@ -156,7 +156,7 @@ def test_unfolded_programs_hold_no_convolution() -> None:
         u: plan._programs(found.job, found.models, unfolded=u) for u in (False, True)
     }.items():
         backend.verified(found.job, {"": shared}, found.models, 0)
-        code = "".join(graph.code for graph, _ in shared._traced.values())
+        code = "".join(graph.code for graph, *_ in shared.traces.graphs.values())
         assert code
         assert ("convolution" in code) is not unfolded
 

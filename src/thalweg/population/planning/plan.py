@@ -104,6 +104,8 @@ def make_plan(
     names = names[:1] if reason else names
     programs = {name: _programs(whole, models, unfolded=name == "unfolded") for name in names}
     usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), models, seed)
+    for shared, mixed in programs.values():
+        mixed.keep(shared.key)
     holds = {name: needs.member(whole, usable[name].activations if name in usable else 0) for name in programs}
     widths = {name: needs.width(whole, workers, holds[name], memory) for name in usable or programs}
     name, fallback = next(iter(widths)), bool(reason) and reason not in ("asked for", whole.large)
