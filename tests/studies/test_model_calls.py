@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 import thalweg
 from problems import points, tiny
+from thalweg.population.planning import memory
 from thalweg.population.planning.inspection import inspect
+from thalweg.population.planning.plan import make_plan
 from thalweg.population.planning.trial import rehearsal
 from thalweg.population.program.models import build, state
 from thalweg.population.program.trial_models import replica
@@ -204,3 +206,20 @@ def test_what_is_timed_on_a_few_samples_is_not_the_start_of_a_run(monkeypatch: p
     run = thalweg.compare(workload, **options, progress=False, budget=60.0).runs[0]
     model, (x, y) = build(workload, 0, CPU).eval(), (workload.validation.inputs[0], workload.validation.targets)
     assert run.initial_validation_loss == pytest.approx(F.cross_entropy(model(x), y).item(), rel=1e-5)
+
+
+def test_a_large_model_that_is_asked_to_train_as_a_population_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thalweg.population.training.job.LARGE_BYTES", 10)
+    assert make_plan(tiny(), 0, device=CPU, workers=1, execution="population").reason == ""
+    large = make_plan(tiny(), 0, device=CPU, workers=1)
+    assert large.reason == large.job.large
+    assert large.models is not None
+    assert large.models.bytes == 2 * large.job.model_bytes, "a large model is not held twice"
+
+
+def test_what_is_freed_before_training_is_room_for_runs() -> None:
+    job, models = inspect(Job(tiny(), CPU, frozenset()), 0)
+    assert models.bytes == 5 * job.model_bytes
+    limit = 2 << 30
+    widths = [memory.width(job, 1, 40 << 20, limit, freed) for freed in (0, 200 << 20)]
+    assert widths[0] < widths[1] <= widths[0] + 6

@@ -42,14 +42,15 @@ from thalweg.workloads.workload import Split
 FEW = 4  # samples to test whether a large model gives the same loss twice
 
 
-def inspect(job: Job, seed: int) -> tuple[Job, TrialModels]:
+def inspect(job: Job, seed: int, *, resettable: bool = False) -> tuple[Job, TrialModels]:
     """Returns the job with findings from some calls of the user's code (parameters trained, random draws, state kept),
     and the models that were built for it.
 
-    Raises `InputError` if the model, the loss or the metric fails on a split or violates a requirement.
+    resettable: whether the models are put back later even if they are large. Raises `InputError` if the model, the loss
+    or the metric fails on a split or violates a requirement.
     """
     with blamed(job.workload):
-        job, models, drawn_by_seed, notes_on_models = _built(job, seed)
+        job, models, drawn_by_seed, notes_on_models = _built(job, seed, resettable)
     model, other, third = models.first, models.second, models.tracing
     first, _, last = batches_of(job.workload)
     versions = {name: buffer._version for name, buffer in model.named_buffers() if not buffer.is_inference()}
@@ -84,7 +85,7 @@ def inspect(job: Job, seed: int) -> tuple[Job, TrialModels]:
     return replace(job, only_loop=reason, shared_state=shared, asks_for_parameters=asks, notes=notes), models
 
 
-def _built(job: Job, seed: int) -> tuple[Job, TrialModels, str, tuple[str, ...]]:
+def _built(job: Job, seed: int, resettable: bool) -> tuple[Job, TrialModels, str, tuple[str, ...]]:
     """Returns (the job with facts of new models, the models, an attribute that differs by seed, notes on them).
 
     These are the only calls of `model()` before training.
@@ -103,7 +104,7 @@ def _built(job: Job, seed: int) -> tuple[Job, TrialModels, str, tuple[str, ...]]
     count = sum(p.numel() for p in model.parameters())
     facts: dict[str, Any] = {"built": built, "parameters": count, "content": model_content(model)}
     job = replace(job, building=building, model_bytes=size, **facts)
-    models = TrialModels(model, other, third, resettable=not job.large)
+    models = TrialModels(model, other, third, resettable=resettable or not job.large)
     return job, models, changed(built, as_built(third)) or _reshaped(model, third), notes
 
 

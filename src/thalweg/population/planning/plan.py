@@ -97,7 +97,7 @@ def make_plan(
     memory: bytes that the process may hold. Raises `InputError` if the model itself does not run, if the memory is too
     small for one run per worker, or if `execution="population"` is impossible.
     """
-    whole, models = inspect(Job(workload, device, frozenset(), **job), seed)
+    whole, models = inspect(Job(workload, device, frozenset(), **job), seed, resettable=execution == "population")
     workers = 1 if whole.shared_state else workers
     reason = _unchecked(whole, execution, memory)
     names = ("grouped", "unfolded") if has_convolutions(models.tracing) else ("",)
@@ -107,7 +107,7 @@ def make_plan(
     for shared, mixed in programs.values():
         mixed.keep(shared.key)
     holds = {name: needs.member(whole, usable[name].activations if name in usable else 0) for name in programs}
-    widths = {name: needs.width(whole, workers, holds[name], memory) for name in usable or programs}
+    widths = {name: needs.width(whole, workers, holds[name], memory, models.bytes) for name in usable or programs}
     name, fallback = next(iter(widths)), bool(reason) and reason not in ("asked for", whole.large)
     if usable and (execution == "auto" or len(usable) > 1):
         name, slower = quickest(whole, usable, models, seed, min(widths.values()))

@@ -21,6 +21,12 @@ class TrialModels:
         self.first, self.second, self.tracing = first, second, tracing
         self._initial = [InitialTensors(m) for m in (first, second, tracing)] if resettable else []
 
+    @property
+    def bytes(self) -> int:
+        """Bytes that are freed when training begins: all but the model that programs are traced with."""
+        copies = [t for initial in self._initial for t in initial.copies]
+        return sum(t.numel() * t.element_size() for t in (*copies, *_tensors(self.first), *_tensors(self.second)))
+
     def reset(self) -> tuple[nn.Module, nn.Module]:
         """`first` and `second` with the tensors that they were built with, without gradients, in training mode."""
         assert self._initial, "large models are not kept twice"
@@ -46,8 +52,12 @@ class InitialTensors:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._registered = [(m, dict(m._parameters), dict(m._buffers)) for m in model.modules()]
-        unique = {id(t): t for t in (*model.parameters(), *model.buffers())}
+        unique = {id(t): t for t in _tensors(model)}
         self._tensors = [_Initial(t, t.data, t.detach().clone(), t.requires_grad) for t in unique.values()]
+
+    @property
+    def copies(self) -> list[Tensor]:
+        return [of.values for of in self._tensors]
 
     def restore(self) -> None:
         """Registers the same tensors, in their memory, with their values and dtypes."""
@@ -78,6 +88,10 @@ class _Initial:
         self.memory.copy_(self.values)
         if self.tensor.requires_grad != self.trained:
             self.tensor.requires_grad_(self.trained)
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
 
 
 def _same_memory(a: Tensor, b: Tensor) -> bool:
