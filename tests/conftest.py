@@ -34,6 +34,12 @@ def no_log_of_another_test() -> Iterator[None]:
         logging.root.removeHandler(handler)
 
 
+@pytest.fixture(autouse=True)
+def no_timing_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test makes of timings is not kept for others, nor for the user of this machine."""
+    monkeypatch.setattr("thalweg.population.planning.timings.folder", lambda: None)
+
+
 @pytest.fixture
 def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails a test in which a run is trained: what is refused must be refused before."""

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,7 @@ def test_two_checks_at_once_leave_the_filters_of_warnings(monkeypatch: pytest.Mo
     """The second begins before the first has ended, and ends after it."""
     begun, ended = threading.Event(), threading.Event()
 
-    def compares(job: Any, program: Any, seed: int) -> str:
+    def compares(job: Any, program: Any, models: Any, seed: int, keep: Any) -> str:
         if seed == 0:
             begun.wait(5)
         else:
@@ -184,14 +185,16 @@ def test_two_checks_at_once_leave_the_filters_of_warnings(monkeypatch: pytest.Mo
         return ""
 
     def first() -> None:
-        verification.disagreement(None, None, 0)  # type: ignore[arg-type]
+        verification.disagreement(None, None, SimpleNamespace(reset=tuple), 0)  # type: ignore[arg-type]
         ended.set()
 
     monkeypatch.setattr(verification, "_compare", compares)
     with warnings.catch_warnings():
         before = list(warnings.filters)
         threads = [threading.Thread(target=first)]
-        threads += [threading.Thread(target=verification.disagreement, args=(None, None, 1))]
+        threads += [
+            threading.Thread(target=verification.disagreement, args=(None, None, SimpleNamespace(reset=tuple), 1))
+        ]
         for thread in threads:
             thread.start()
             time.sleep(0.05)

@@ -72,9 +72,9 @@ def test_a_model_that_writes_into_its_inputs_leaves_the_data_alone() -> None:
 
 def test_building_a_model_is_not_taken_for_drawing_in_training() -> None:
     cpu = torch.device("cpu")
-    assert not inspect(Job(workload(), cpu, frozenset()), 0).random
+    assert not inspect(Job(workload(), cpu, frozenset()), 0)[0].random
     noisy = net(lambda m, x: m.layer(torch.dropout(x, 0.5, m.training)))
-    assert inspect(Job(workload(model=noisy), cpu, frozenset()), 0).random
+    assert inspect(Job(workload(model=noisy), cpu, frozenset()), 0)[0].random
 
 
 def test_a_validation_split_of_one_class_is_noted() -> None:

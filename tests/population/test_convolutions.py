@@ -151,9 +151,12 @@ def test_a_population_with_batch_norm_is_the_loop(way: str, seeds: int, monkeypa
 
 def test_unfolded_programs_hold_no_convolution() -> None:
     found = make_plan(convolving(), 0, device=CPU, workers=1)
-    for unfolded, (shared, _) in {u: plan._programs(found.job, 0, unfolded=u) for u in (False, True)}.items():
-        backend.verified(found.job, {"": shared}, 0)
-        code = "".join(graph.code for graph, _ in shared._traced.values())
+    assert found.models is not None
+    for unfolded, (shared, _) in {
+        u: plan._programs(found.job, found.models, unfolded=u) for u in (False, True)
+    }.items():
+        backend.verified(found.job, {"": shared}, found.models, 0)
+        code = "".join(graph.code for graph, *_ in shared.traces.graphs.values())
         assert code
         assert ("convolution" in code) is not unfolded
 
@@ -188,7 +191,7 @@ def test_a_population_that_is_asked_for_takes_the_quicker_of_its_ways(monkeypatc
 
 
 def test_a_way_that_disagrees_with_the_loop_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend, "disagreement", lambda job, program, seed: "wrong" if program._unfolded else "")
+    monkeypatch.setattr(backend, "disagreement", lambda job, program, *_: "wrong" if program._unfolded else "")
     assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).describe()["convolutions"] == "grouped"
     monkeypatch.setattr(backend, "disagreement", lambda *_: "wrong")
     assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).reason == "wrong"
@@ -199,7 +202,7 @@ def test_a_way_that_disagrees_with_the_loop_is_not_taken(monkeypatch: pytest.Mon
 def test_convolutions_are_timed_at_four_members(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two members say little about how a grouped convolution does when there are many."""
     widths = []
-    monkeypatch.setattr(backend, "time_together", lambda job, program, seed, members: widths.append(members) or 0.0)
+    monkeypatch.setattr(backend, "time_together", lambda *of: widths.append(of[-1]) or 0.0)
     make_plan(convolving(), 0, device=CPU, workers=1)
     make_plan(tiny(), 0, device=CPU, workers=1)
     assert widths == [4, 4, 2]

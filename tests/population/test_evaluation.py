@@ -27,7 +27,7 @@ LARGE = {"validation": points(700, 2, torch.float64), "test": None}  # two chunk
 
 def measured(workload: Workload, seeds: int = 3) -> list[tuple[float, float]]:
     """(metric, loss) of some seeds' models at once, and that each alone gives the same."""
-    job = inspect(Job(workload, CPU, frozenset()), 0)
+    job, _ = inspect(Job(workload, CPU, frozenset()), 0)
     models = {seed: build(workload, seed, CPU) for seed in range(seeds)}
     stacked = stack(models, list(models), set(job.trained))
     evaluator = Evaluator(job, build(workload, 0, CPU))
@@ -142,7 +142,7 @@ def test_outputs_are_held_for_as_many_members_as_fit(metric: Any, monkeypatch: p
     """Of a chunk where loss and metric go by pieces, else of the whole split; one member at least, as is counted."""
     monkeypatch.setattr(evaluation, "OUTPUTS", 4_000_000)
     workload, held = wide(metric=metric), []
-    job = inspect(Job(workload, CPU, frozenset()), 0)
+    job, _ = inspect(Job(workload, CPU, frozenset()), 0)
     assert job.output_bytes == 3200
     one = 3200 * (256 if metric == "accuracy" else 600)
     assert evaluation_bytes(job, 1) == 5 * one

@@ -227,21 +227,29 @@ def test_averaged_weights_are_evaluated_in_the_live_model() -> None:
     assert outcome.curve[-1].validation_loss == pytest.approx(F.cross_entropy(model.eval()(x), y).item(), rel=1e-9)
 
 
-@pytest.mark.parametrize("calls", [5, 15])
+class Hidden(nn.Module):
+    """Its answers change after some training calls, which it counts where no fingerprint reaches."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.out, self.hidden, self.calls = nn.Linear(6, 3), queue.SimpleQueue[int](), calls
+        self.hidden.put(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.hidden.put(n := self.hidden.get() + self.training)
+        return self.out(x) * (1.0 if n <= self.calls else 0.1)
+
+
+@pytest.mark.parametrize("calls", [2, 5])
+def test_what_no_fingerprint_reaches_shows_beside_a_new_models_trace(calls: int) -> None:
+    """The models that a program is compared with have been called before; the one that was traced has not."""
+    assert planned(problem(lambda: Hidden(calls))).reason.startswith("traced, the loss differs from the plain loop's")
+
+
+@pytest.mark.parametrize("calls", [10, 15])
 def test_what_no_fingerprint_reaches_shows_beside_the_population(calls: int) -> None:
     """It is trained again by the loop from its first step; progress is told once."""
-
-    class Hidden(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.out, self.hidden = nn.Linear(6, 3), queue.SimpleQueue[int]()
-            self.hidden.put(0)
-
-        def forward(self, x: Tensor) -> Tensor:
-            self.hidden.put(n := self.hidden.get() + self.training)
-            return self.out(x) * (1.0 if n <= calls else 0.1)
-
-    workload, chosen = problem(Hidden), members(3)
+    workload, chosen = problem(lambda: Hidden(calls)), members(3)
     assert planned(workload).reason == ""
     progress, outcomes = finished(workload, chosen, execution="population")
     assert progress == 3 * workload.epochs

@@ -16,6 +16,7 @@ from small_rules import recipe_of
 from thalweg.population.planning import memory
 from thalweg.population.planning.inspection import inspect
 from thalweg.population.planning.plan import make_plan
+from thalweg.population.planning.trial import FEW
 from thalweg.population.program import gradients
 from thalweg.population.training import job
 from thalweg.population.training.job import Job
@@ -23,6 +24,7 @@ from thalweg.rules.hyperparameters import Rate
 from thalweg.studies.budget import measure
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design
+from thalweg.studies.progress import Silent
 
 CPU = torch.device("cpu")
 QUICK: dict[str, Any] = {
@@ -116,7 +118,7 @@ def test_a_large_model_is_not_traced(limit: str, said: str, untraced: None, monk
 
 def test_operations_are_counted_and_not_timed() -> None:
     """Of a batch of 16: forward two products, backward the same for each weight, and once for what lies between."""
-    found = inspect(Job(tiny(), CPU, frozenset()), 0)
+    found, _ = inspect(Job(tiny(), CPU, frozenset()), 0)
     first, second = 2 * 16 * 6 * 16, 2 * 16 * 16 * 3
     assert found.operations == 2 * first + 3 * second
     assert found.model_bytes == 4 * (6 * 16 + 16 + 16 * 3 + 3)
@@ -140,7 +142,7 @@ def test_the_pace_of_a_large_model_by_a_few_steps(operations: float, monkeypatch
     monkeypatch.setattr(nn.Linear, "forward", noted)
     design = Design(contenders(["sgd", "adam"]), None, seeds=1, confirm_seeds=1, base_seed=0)
     pace = measure(plan, design)
-    assert sum(steps) <= 2 * 16 * (5 + 3 * 2 + 2)
+    assert sum(steps) <= 2 * (16 * (5 + 3 * 2 + 2) + FEW)
     assert pace.per_step > 0
     assert pace.per_measurement == pytest.approx(pace.per_step * 3300 / (3 * 16))
 
@@ -162,8 +164,35 @@ def test_a_budget_that_is_too_short_says_which_would_do() -> None:
 
 
 def test_what_checking_took_is_part_of_what_is_foreseen() -> None:
-    expected = thalweg.compare(tiny(epochs=1), **QUICK).study.plan["expected"]
+    expected = thalweg.compare(tiny(epochs=1), **QUICK, budget=60.0).study.plan["expected"]
     assert 0 < expected["preparing"] <= expected["seconds"]
+
+
+class OnTerminal(Silent):
+    """Somebody watches."""
+
+    on_terminal = True
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def plan(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.mark.parametrize("asked", [{"budget": 60.0}, {"memory": "8GB"}, {"progress": True}, {}])
+def test_how_long_it_takes_is_measured_where_it_is_asked_for(
+    asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a budget, a limit on memory, or somebody at a terminal: nobody else waits for it."""
+    caplog.set_level(logging.INFO, "thalweg")
+    show = OnTerminal()
+    monkeypatch.setattr("thalweg.api.comparison.Live", lambda: show)
+    plan = thalweg.compare(tiny(epochs=1), **{**QUICK, **asked}).study.plan
+    assert ("pace" in plan) is ("seconds" in plan["expected"]) is bool(asked)
+    said = " ".join([*caplog.messages, *show.said])
+    assert (r" of checks, up to " in said) is not bool(asked)
+    assert (r" of them for checks, up to " in said) is bool(asked)
 
 
 def test_the_advice_after_an_error_names_what_must_be_given_again(

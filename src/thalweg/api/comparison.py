@@ -96,7 +96,7 @@ def compare(
     every, files = options.CHECKPOINT_EVERY.check(checkpoint_every), options.DATA_DIR.check(data_dir)
     trained = problem(load(workload, files) if isinstance(workload, str) else workload, epochs, steps)
     show = Live() if shows else Logged()
-    prepared = checked(lambda: prepare(design, trained, place, **limits), show)
+    prepared = checked(lambda: prepare(design, trained, place, **limits, shown=show.on_terminal), show)
     asked = {
         "workload": workload if isinstance(workload, str) else None,
         "data_dir": None if files is None else str(files.absolute()),

@@ -4,7 +4,6 @@
 parsing, its defaults and its help from them. Nothing here imports torch.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,12 +121,3 @@ EVALUATE_EVERY = Option(
     "evaluate_every", Integer(1, MOST_STEPS), "epoch", "Steps between measurements", otherwise="epoch"
 )
 TARGET = Option("target", Number(), None, "Value of the metric that counts as reached", optional=True)
-
-
-def of_comparison() -> Mapping[str, Option]:
-    """The options that `compare` takes, by name."""
-    taken = (
-        OPTIMIZERS, LEARNING_RATES, CONVENTION, SEEDS, CONFIRM_SEEDS, BASE_SEED, EPOCHS, STEPS, TUNE, TRIALS, CLIP_NORM,
-        BUDGET, MEMORY, PROGRESS, OUT, DEVICE, DATA_DIR, CHECKPOINT_EVERY,
-    )  # fmt: skip
-    return {option.name: option for option in taken}

@@ -1,41 +1,37 @@
 """The lock of a study: one process at a time runs it. The system releases it when the process ends, also by a crash."""
 
 import os
-import time
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from thalweg.errors import InputError
 
-try:
-    import fcntl
-except ImportError:  # Windows: no locking
-    fcntl = None  # type: ignore[assignment]
+PATIENCE = 1.0  # seconds for which a lock is tried: `running` holds it for a moment to test it
 
 
 class Lock:
     """Acquired by the constructor, released by `close`. Raises `InputError` if another process holds it."""
 
     def __init__(self, folder: Path, study: int) -> None:
+        self._lock = FileLock(folder / "lock", PATIENCE, thread_local=False)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / "lock").open("a+")
+            self._lock.acquire(poll_interval=0.1)
+            (folder / "process").write_text(str(os.getpid()))
+        except Timeout:
+            raise InputError(
+                f"Study {study} is running already, in process {_holder(folder)}; see it with thalweg watch {study}."
+            ) from None
         except OSError as error:
+            self.close()
             raise InputError(
                 f"Cannot write to {folder}: {error.strerror}; free some space or choose another."
             ) from None
-        if not _taken_soon(self._file):
-            holder = _holder(self._file)
-            self._file.close()
-            raise InputError(
-                f"Study {study} is running already, in process {holder}; see it with thalweg watch {study}."
-            )
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        self._lock.release()
 
 
 def folder(directory: Path, study: int) -> Path:
@@ -45,31 +41,18 @@ def folder(directory: Path, study: int) -> Path:
 
 def running(folder: Path) -> str | None:
     """The id of the process that runs the study of this folder; `None` if none does."""
+    if not (folder / "lock").exists():
+        return None
     try:
-        with (folder / "lock").open("a+") as file:
-            return None if _taken(file) else _holder(file)
-    except OSError:
+        with FileLock(folder / "lock", 0):
+            return None
+    except Timeout:
+        return _holder(folder)
+    except OSError:  # a lock in a read-only folder cannot be tested
         return None
 
 
-def _taken_soon(file: IO[str]) -> bool:
-    """Tries to lock for a second: `running` holds the lock for a moment to test it."""
-    for _ in range(10):
-        if _taken(file):
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def _taken(file: IO[str]) -> bool:
-    try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _holder(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read() or "unknown"
+def _holder(folder: Path) -> str:
+    with suppress(OSError):
+        return (folder / "process").read_text() or "unknown"
+    return "unknown"

@@ -18,7 +18,7 @@ HEADS = ("tuning runs", "tuning steps", "tuning time", "time per step", "memory"
 
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
     """The section: use of the tuning cap, time per step, memory and failures per optimizer."""
-    lines = [(row.contender, _cells(study, row)) for row in rows]
+    lines = [(row.contender, _cells(row)) for row in rows]
     chosen = pick(rows)
     heads = [*map(heading, HEADS), heading("what went wrong", "words")]
     table = board("What each optimizer cost", heads, lines, chosen.contender if chosen else None)
@@ -53,7 +53,7 @@ def _meaning() -> str:
     )
 
 
-def _cells(study: StudyRecord, row: Row) -> list[Markup]:
+def _cells(row: Row) -> list[Markup]:
     spent = row.spent
     return [
         stacked(f"{spent.runs:,}", _rest(spent.unspent_runs)),

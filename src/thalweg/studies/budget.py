@@ -9,6 +9,7 @@ from functools import cache, partial
 from thalweg.errors import InputError, counted
 from thalweg.population.engine.train import train
 from thalweg.population.planning.plan import Plan
+from thalweg.population.planning.trial import rehearsal
 from thalweg.population.updates.members import Member
 from thalweg.studies.design import Design
 from thalweg.studies.protocol import tuning_seeds
@@ -54,11 +55,21 @@ def measure(plan: Plan, design: Design) -> Pace:
     """Measures the pace: trains the first round's first populations, one per worker, for a few steps; in the plain
     loop, one run per worker.
 
-    Timings are cached, since each run of a large network ends with a slow evaluation.
+    Timings are cached, since each run of a large network ends with a slow evaluation. Replicas of a model are trained:
+    the calls of `model()` that runs need are added at their measured time.
     """
     members = _first_round(design)
     parts = plan.populations(members)[: plan.workers]
-    probed = [members[i] for i in sorted(i for part in parts for i in (part if plan.width > 1 else part[:1]))]
+    parts = parts if plan.width > 1 else [part[:1] for part in parts]
+    probed = [members[i] for i in sorted(i for part in parts for i in part)]
+    built = sum(len({members[i].seed for i in part}) for part in parts)
+    assert plan.models is not None, "before training"
+    rehearsed = replace(plan, job=rehearsal(plan.job, plan.models, design.base_seed))
+    pace = _of_steps(rehearsed, design, probed)
+    return replace(pace, per_run=pace.per_run + plan.job.building * built / len(probed))
+
+
+def _of_steps(plan: Plan, design: Design, probed: Sequence[Member]) -> Pace:
     if plan.job.large:
         return _on_few_samples(plan, probed)
     seconds = cache(partial(_taken, plan, probed))

@@ -3,11 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-import torch
-
 from thalweg.errors import InputError
 from thalweg.population.planning.plan import Plan
-from thalweg.population.program.models import build
 from thalweg.records.types import StudyRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.environment import environment
@@ -104,7 +101,6 @@ def require_feasible(design: Design) -> None:
 
 def describe(design: Design, workload: Workload, plan: Plan, seconds: float | None = None) -> StudyRecord:
     """The study's record before it begins. seconds: time cap of tuning one contender."""
-    model = build(workload, design.base_seed, torch.device("cpu"))
     splits = {"train": workload.train, "validation": workload.validation, "test": workload.test}
     return StudyRecord(
         workload=workload.name,
@@ -117,7 +113,7 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         batch_size=workload.batch_size,
         drop_last=workload.drop_last,
         samples={name: len(split) for name, split in splits.items() if split is not None},
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=plan.job.parameters,
         contenders=tuple(c.label for c in design.contenders),
         learning_rates=_rates(design),
         refined=FINE_PER_DECADE if design.refines else None,
@@ -127,7 +123,7 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         caps=asdict(design.cap(workload.total_steps, seconds)),
         environment=environment(plan.job.device),
         plan={**plan.describe(), "clip_norm": plan.job.clip_norm},
-        content=content(workload, model),
+        content=content(workload, plan.job.content),
     )
 
 

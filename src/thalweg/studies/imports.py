@@ -11,4 +11,5 @@ def require_imports(design: Design, plan: Plan) -> None:
     for contender in design.contenders:
         if isinstance(contender.recipe, Imported):
             given = contender.configurations(design.learning_rates, design.per_decade)
-            require_imported(plan.job, contender.recipe, given, contender.label, design.base_seed)
+            assert plan.models is not None, "before training"
+            require_imported(plan.job, plan.models, contender.recipe, given, contender.label, design.base_seed)

@@ -5,20 +5,12 @@ import math
 import numbers
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from thalweg.errors import InputError, shown
 from thalweg.options.kinds import OneLine
 
 MOST_COMBINATIONS = 10_000  # per contender's space
-
-
-class Written(NamedTuple):
-    """The parsed parts of `"title = name(hyperparameter=value, …)"`."""
-
-    title: str | None
-    name: str
-    values: dict[str, Any]
 
 
 def split(text: str) -> list[str]:

@@ -36,11 +36,13 @@ def prepare(
     clip_norm: float | None,
     budget: float | None,
     memory: float | None = None,
+    shown: bool = False,
 ) -> Prepared:
     """Checks the workload, plans how its runs are executed, and cuts the study to the budget.
 
-    budget: seconds from now, for the whole study. memory: maximum bytes of the process. Raises `InputError` where the
-    workload does not run, or nothing fits.
+    budget: seconds from now, for the whole study. memory: maximum bytes of the process. shown: whether a person is told
+    how long the study will take, which is measured for that, a budget or a limit on memory alone. Raises `InputError`
+    where the workload does not run, or nothing fits.
     """
     began = time.perf_counter()
     workers = torch.get_num_threads() if device.type == "cpu" else 1
@@ -48,9 +50,10 @@ def prepare(
     limit = None if memory is None else int(memory)
     plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm, memory=limit)
     require_imports(design, plan)
-    pace = measure(plan, design)
+    pace = None if budget is None and memory is None and not shown else measure(plan, design)
+    plan = replace(plan, models=None)  # training begins with models of its own
     spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
-    if budget is not None:
+    if budget is not None and pace is not None:
         design, workload, given_up = fit(design, workload, pace, budget - spent)
         plan = replace(plan, job=replace(plan.job, workload=workload))
         share, clock = budget * plan.workers / len(design.contenders), Clock(began, budget, pace, workload)
@@ -71,21 +74,24 @@ def prepare_again(
 ) -> Prepared:
     """Prepares an interrupted study to resume after `spent` seconds of work, with its recorded plan and pace."""
     plan = remade(workload.to(device), design.base_seed, record.plan, device=device, clip_norm=record.plan["clip_norm"])
-    budget, pace = record.request["budget"], Pace(**record.plan["pace"])
-    clock = Clock(time.perf_counter() - spent, budget, pace if budget else None, plan.job.workload)
+    budget = record.request["budget"]
+    pace = Pace(**record.plan["pace"]) if budget else None
+    clock = Clock(time.perf_counter() - spent, budget, pace, plan.job.workload)
     return Prepared(design, plan, clock, record)
 
 
 def _foreseen(
-    record: StudyRecord, design: Design, plan: Plan, pace: Pace, workload: Workload, spent: float
+    record: StudyRecord, design: Design, plan: Plan, pace: Pace | None, workload: Workload, spent: float
 ) -> StudyRecord:
-    """Adds the expected runs, seconds, and bytes of the members trained at once to the record.
+    """Adds the expected runs, seconds where there is a pace, and bytes of the members trained at once to the record.
 
     spent: seconds of preparation, included in the expected seconds.
     """
     runs = expected_runs(design)
-    seconds = {"seconds": round(spent + pace.of(runs, workload), 1), "preparing": round(spent, 1)}
-    expected = {"runs": runs, **seconds, "bytes": plan.memory(runs)}
+    expected = {"runs": runs, "preparing": round(spent, 1), "bytes": plan.memory(runs)}
+    if pace is None:
+        return replace(record, plan={**record.plan, "expected": expected})
+    expected["seconds"] = round(spent + pace.of(runs, workload), 1)
     return replace(record, plan={**record.plan, "pace": asdict(pace), "expected": expected})
 
 
@@ -95,5 +101,8 @@ def _sentence(record: StudyRecord) -> str:
     how = f"up to {at_once:,} at once on {plan['workers']} threads, {megabytes(expected['bytes'])}"
     updates = f"; updates {plan['updates']}" if "updates" in plan else ""
     loop = f"; by the plain loop: {plan['reason']}" if plan["reason"] else ""
-    seconds = f"{duration(expected['seconds'])}, {duration(expected['preparing'])} of them for checks"
-    return f"plan: about {counted(expected['runs'], 'run')} in {seconds}, {how}{loop}{updates}"
+    checks = duration(expected["preparing"])
+    seconds = (
+        f"in {duration(expected['seconds'])}, {checks} of them for" if "seconds" in expected else f"after {checks} of"
+    )
+    return f"plan: about {counted(expected['runs'], 'run')} {seconds} checks, {how}{loop}{updates}"

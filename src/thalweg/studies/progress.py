@@ -11,7 +11,13 @@ logger = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """Receives the plan, each stage (number of runs, steps per run, measurements per run), and each measurement."""
+    """Receives the plan, each stage (number of runs, steps per run, measurements per run), and each measurement.
+
+    on_terminal: whether a person watches, who is told how long the study will take.
+    """
+
+    @property
+    def on_terminal(self) -> bool: ...
 
     def plan(self, text: str) -> None: ...
 
@@ -27,6 +33,10 @@ class Noted:
 
     def __init__(self, show: Observer, keeping: Keeping) -> None:
         self._show, self._keeping = show, keeping
+
+    @property
+    def on_terminal(self) -> bool:
+        return self._show.on_terminal
 
     def plan(self, text: str) -> None:
         self._show.plan(text)
@@ -48,6 +58,8 @@ class Noted:
 
 class Silent:
     """Shows nothing."""
+
+    on_terminal = False
 
     def plan(self, text: str) -> None:
         pass
@@ -90,6 +102,10 @@ class Live:
             disable=not self._console.is_terminal,
         )
         self._bars.start()
+
+    @property
+    def on_terminal(self) -> bool:
+        return self._console.is_terminal
 
     def plan(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)

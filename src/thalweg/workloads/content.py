@@ -17,23 +17,27 @@ from thalweg.workloads.workload import Workload
 DEEPEST = 4  # levels of nested values that are hashed
 
 
-def content(workload: Workload, model: nn.Module) -> Mapping[str, str]:
-    """Hashes of the workload's data, model and loss, 16 hexadecimal digits each.
+def content(workload: Workload, model: str) -> Mapping[str, str]:
+    """Hashes of the workload's data, model and loss, 16 hexadecimal digits each. model: its `model_content`.
 
-    model: the workload's model for the study's first seed. Hashed are its values, its structure and the source of its
-    classes; of functions the source, or the byte code if there is none, and the values they close over.
+    Of functions the source is hashed, or the byte code if there is none, and the values they close over.
     """
     splits = (workload.train, workload.validation, workload.test)
     data = [t for split in splits if split is not None for t in (*split.inputs, split.targets)]
-    own = {type(m) for m in model.modules() if not type(m).__module__.startswith("torch.")}
-    sources = [_source(c) for c in sorted(own, key=lambda c: c.__qualname__)]
     metric = (workload.metric.name, str(workload.metric.higher_is_better), *_described(workload.metric.function))
     own_parameters = [_value(workload.parameters)] if workload.parameters else []
     return {
         "data": _digest(*map(_tensor, data)),
-        "model": _digest(_printed(model), *sources, *_states(model)),
+        "model": model,
         "loss": _digest(*_described(workload.loss), *metric, *own_parameters),
     }
+
+
+def model_content(model: nn.Module) -> str:
+    """A hash of the values, the structure and the classes' source of a model: a new one of the study's first seed."""
+    own = {type(m) for m in model.modules() if not type(m).__module__.startswith("torch.")}
+    sources = [_source(c) for c in sorted(own, key=lambda c: c.__qualname__)]
+    return _digest(_printed(model), *sources, *_states(model))
 
 
 def _digest(*parts: str) -> str:

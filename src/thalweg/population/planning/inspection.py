@@ -1,5 +1,6 @@
 """Inspection of the user's code before training, which reports its errors at once."""
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from thalweg.population.planning.requirements import (
     require_trainable,
 )
 from thalweg.population.program import reasons
-from thalweg.population.program.models import build, made
+from thalweg.population.program.models import build, made, state
 from thalweg.population.program.python_state import (
     as_built,
     changed,
@@ -30,30 +31,27 @@ from thalweg.population.program.python_state import (
     unseen,
 )
 from thalweg.population.program.randomness import Drawn
+from thalweg.population.program.trial_models import TrialModels
 from thalweg.population.training.batches import Batch
 from thalweg.population.training.evaluation import chunk_size, output_bytes
 from thalweg.population.training.job import Job
 from thalweg.population.training.live_parameters import share_memory
+from thalweg.workloads.content import model_content
 from thalweg.workloads.workload import Split
 
 FEW = 4  # samples to test whether a large model gives the same loss twice
 
 
-def inspect(job: Job, seed: int) -> Job:
-    """Returns the job with findings from some calls of the user's code: parameters trained, random draws, state kept.
+def inspect(job: Job, seed: int, *, resettable: bool = False) -> tuple[Job, TrialModels]:
+    """Returns the job with findings from some calls of the user's code (parameters trained, random draws, state kept),
+    and the models that were built for it.
 
-    Raises `InputError` if the model, the loss or the metric fails on a split or violates a requirement.
+    resettable: whether the models are put back later even if they are large. Raises `InputError` if the model, the loss
+    or the metric fails on a split or violates a requirement.
     """
     with blamed(job.workload):
-        model, other = (build(job.workload, seed, job.device) for _ in range(2))
-        require_trainable(job.workload, model)
-        require_new(model, other)
-        third = made(job.workload, seed + 1)
-        third.to(job.device)
-        alike, evaluates = _alike(model, third), not all(m.training for m in third.modules())
-        third.train()
-        built = as_built(model)
-        drawn_by_seed = changed(built, as_built(third))
+        job, models, drawn_by_seed, notes_on_models = _built(job, seed, resettable)
+    model, other, third = models.first, models.second, models.tracing
     first, _, last = batches_of(job.workload)
     versions = {name: buffer._version for name, buffer in model.named_buffers() if not buffer.is_inference()}
     before, drawn = fingerprints(job.workload, model), Drawn(seed)
@@ -61,7 +59,10 @@ def inspect(job: Job, seed: int) -> Job:
     job, loss = _counted(job, model, first, seed, drawn)
     shared = changed(of_other, fingerprints(job.workload, other))  # by calls of the first model
     require_own_loss(job.workload, (other, third))
-    losses = _of_few(job, other, first, seed, drawn) if job.large else [loss, _again(job, other, first, seed, drawn)]
+    if job.large:
+        losses = _of_few(job, other, model if drawn_by_seed else third, first, seed, drawn)
+    else:
+        losses = [loss, _again(job, other, first, seed, drawn)]
     with drawn:
         if len(last[1]) != len(first[1]):  # large models forward only, where a last batch would fail
             (forward if job.large else stepped)(job, model, last, seed)
@@ -73,7 +74,7 @@ def inspect(job: Job, seed: int) -> Job:
     reason = reason or (reasons.of_seed(drawn_by_seed) if drawn_by_seed else "")
     require_own_seeds(job.workload, drawn)
     require_own_buffers(model, other, versions)
-    notes += (reasons.ALIKE,) * alike + (reasons.FROZEN_MODE,) * evaluates
+    notes += notes_on_models
     if not reason and (name := unseen(job.workload, model)):
         notes += (reasons.of_unseen(name),)
     if not job.large and reads_gradients(job, model, first, seed, drawn):
@@ -81,14 +82,36 @@ def inspect(job: Job, seed: int) -> Job:
     if mixes_samples(job, model, head(Split(*first), FEW) if job.large else first, seed):
         notes += (reasons.of_together(chunk_size(job)),)
     asks = reaches_parameters(job.workload, model)
-    facts: dict[str, Any] = {
-        "only_loop": reason,
-        "shared_state": shared,
-        "asks_for_parameters": asks,
-        "notes": notes,
-        "built": built,
-    }
-    return replace(job, **facts)
+    return replace(job, only_loop=reason, shared_state=shared, asks_for_parameters=asks, notes=notes), models
+
+
+def _built(job: Job, seed: int, resettable: bool) -> tuple[Job, TrialModels, str, tuple[str, ...]]:
+    """Returns (the job with facts of new models, the models, an attribute that differs by seed, notes on them).
+
+    These are the only calls of `model()` before training.
+    """
+    began = time.perf_counter()
+    model, other = (build(job.workload, seed, job.device) for _ in range(2))
+    building = (time.perf_counter() - began) / 2
+    require_trainable(job.workload, model)
+    require_new(model, other)
+    third = made(job.workload, seed + 1)
+    third.to(job.device)
+    notes = (reasons.ALIKE,) * _alike(model, third)
+    notes += (reasons.FROZEN_MODE,) * (not all(m.training for m in third.modules()))
+    third.train()
+    built, size = as_built(model), model_bytes(model)
+    count = sum(p.numel() for p in model.parameters())
+    facts: dict[str, Any] = {"built": built, "parameters": count, "content": model_content(model)}
+    job = replace(job, building=building, model_bytes=size, **facts)
+    models = TrialModels(model, other, third, resettable=resettable or not job.large)
+    return job, models, changed(built, as_built(third)) or _reshaped(model, third), notes
+
+
+def _reshaped(model: nn.Module, other: nn.Module) -> str:
+    """The first parameter or buffer of another shape, or that one of two models lacks; empty if there is none."""
+    ours, theirs = ({name: t.shape for name, t in state(m).items()} for m in (model, other))
+    return next((name for name in (*ours, *theirs) if ours.get(name) != theirs.get(name)), "")
 
 
 def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> tuple[Job, float]:
@@ -100,7 +123,7 @@ def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) 
     if name := written(held, model):
         job = replace(job, only_loop=reasons.of_evaluation(name))
     require_repeatable(job.workload.metric, outputs, batch[1])
-    job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])), model_bytes=model_bytes(model))
+    job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])))
     job = replace(job, whole_outputs=not by_samples(job, model, outputs, batch, drawn))
     with drawn, OperationCount() as cost:
         loss, trained = stepped(job, model, batch, seed)
@@ -113,10 +136,17 @@ def _again(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) ->
         return stepped(job, model, batch, seed)[0]
 
 
-def _of_few(job: Job, other: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> list[float]:
-    """First losses of two new large models on `FEW` samples, enough to compare them."""
-    few = head(Split(*batch), FEW)
-    return [_again(job, model, few, seed, drawn) for model in (build(job.workload, seed, job.device), other)]
+def _of_few(job: Job, other: nn.Module, twin: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> list[float]:
+    """Losses of two large models with the same tensors on `FEW` samples, enough to compare them.
+
+    other: a new model. twin: a model that takes its tensors.
+    """
+    few, theirs = head(Split(*batch), FEW), state(other)
+    with torch.no_grad():
+        for name, tensor in state(twin).items():
+            if not tensor.is_inference():
+                tensor.copy_(theirs[name])
+    return [_again(job, model, few, seed, drawn) for model in (twin, other)]
 
 
 def _read(job: Job, model: nn.Module, kept: str, shared: str, losses: list[float]) -> tuple[str, tuple[str, ...]]:

@@ -20,9 +20,12 @@ CHECKED = 4  # members that a check holds, as modules and stacked
 COPIES = 5  # tensors of the parameters' size per member: parameter, gradient, up to three states
 
 
-def width(job: Job, workers: int, member: int, limit: int | None) -> int:
-    """Members at once per worker, up to `WIDTH` or `WIDTH_ON_GPU`. Raises `InputError` if `limit` fits none."""
-    room, most = _room(job.device, limit), WIDTH_ON_GPU if on_gpu(job.device) else WIDTH
+def width(job: Job, workers: int, member: int, limit: int | None, freed: int = 0) -> int:
+    """Members at once per worker, up to `WIDTH` or `WIDTH_ON_GPU`. Raises `InputError` if `limit` fits none.
+
+    freed: bytes that the process holds until training begins.
+    """
+    room, most = _room(job.device, limit, freed), WIDTH_ON_GPU if on_gpu(job.device) else WIDTH
     live = 2 * job.model_bytes + job.activation_bytes  # the live model with its gradients, besides the population
     beside = {count: max(live, evaluation_bytes(job, count)) for count in range(1, most + 1)}
     takes = {count: workers * (count * member + beside[count]) for count in beside}
@@ -53,12 +56,12 @@ def megabytes(size: float) -> str:
     return f"{size / 1e6:,.0f} MB"
 
 
-def _room(device: torch.device, limit: int | None) -> int:
+def _room(device: torch.device, limit: int | None, freed: int = 0) -> int:
     """Bytes available to members: `limit` less what the process holds, if free; without one, `SHARE` of free memory."""
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
         return min(int(SHARE * free), limit or free)
-    return int(SHARE * _free()) if limit is None else min(limit - held() - coming(), _free())
+    return int(SHARE * _free()) if limit is None else min(limit - held() - coming() + freed, _free())
 
 
 def coming() -> int:

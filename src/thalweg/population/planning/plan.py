@@ -6,7 +6,6 @@ from itertools import groupby, pairwise
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from thalweg.errors import InputError
 from thalweg.execution.dispatch import unreached
@@ -15,7 +14,7 @@ from thalweg.population.planning.backend import quickest, verified
 from thalweg.population.planning.inspection import inspect
 from thalweg.population.program.convolutions import has_convolutions
 from thalweg.population.program.gradients import GradientProgram
-from thalweg.population.program.models import build
+from thalweg.population.program.trial_models import TrialModels
 from thalweg.population.training.evaluation import evaluation_bytes
 from thalweg.population.training.job import Job
 from thalweg.population.updates.members import Member
@@ -33,7 +32,7 @@ class Plan:
     `shared` and `mixed`: programs for one batch of all members and for a batch each. `width`: members at once on each
     worker. `convolutions`: their vectorized form, "grouped" or "unfolded"; empty if the model has none. `member`:
     bytes per member. `evaluation`: bytes per evaluating worker. `fallback`: whether a population was impossible, not
-    just slower.
+    just slower. `models`: for trials and timings until training begins.
     """
 
     job: Job
@@ -46,6 +45,7 @@ class Plan:
     member: int = 0
     evaluation: int = 0
     fallback: bool = False
+    models: TrialModels | None = None
 
     @property
     def why_loop(self) -> str:
@@ -97,27 +97,26 @@ def make_plan(
     memory: bytes that the process may hold. Raises `InputError` if the model itself does not run, if the memory is too
     small for one run per worker, or if `execution="population"` is impossible.
     """
-    whole = inspect(Job(workload, device, frozenset(), **job), seed)
+    whole, models = inspect(Job(workload, device, frozenset(), **job), seed, resettable=execution == "population")
     workers = 1 if whole.shared_state else workers
     reason = _unchecked(whole, execution, memory)
-    model = build(workload, seed, device)
-    names = ("grouped", "unfolded") if has_convolutions(model) else ("",)
-    if reason:
-        programs = {names[0]: _untraced(whole, model)}
-    else:
-        programs = {name: _programs(whole, seed, unfolded=name == "unfolded") for name in names}
-    usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), seed)
+    names = ("grouped", "unfolded") if has_convolutions(models.tracing) else ("",)
+    names = names[:1] if reason else names
+    programs = {name: _programs(whole, models, unfolded=name == "unfolded") for name in names}
+    usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), models, seed)
+    for shared, mixed in programs.values():
+        mixed.keep(shared.key)
     holds = {name: needs.member(whole, usable[name].activations if name in usable else 0) for name in programs}
-    widths = {name: needs.width(whole, workers, holds[name], memory) for name in usable or programs}
+    widths = {name: needs.width(whole, workers, holds[name], memory, models.bytes) for name in usable or programs}
     name, fallback = next(iter(widths)), bool(reason) and reason not in ("asked for", whole.large)
     if usable and (execution == "auto" or len(usable) > 1):
-        name, slower = quickest(whole, usable, seed, min(widths.values()))
+        name, slower = quickest(whole, usable, models, seed, min(widths.values()))
         reason = slower if execution == "auto" else ""
     if execution == "population" and reason:
         raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
     width = 1 if reason else widths[name]
     evaluation = evaluation_bytes(whole, width)
-    return Plan(whole, *programs[name], reason, width, workers, name, holds[name], evaluation, fallback)
+    return Plan(whole, *programs[name], reason, width, workers, name, holds[name], evaluation, fallback, models)
 
 
 def _unchecked(job: Job, execution: Execution, memory: int | None) -> str:
@@ -133,9 +132,9 @@ def remade(
     workload: Workload, seed: int, recorded: Mapping[str, Any], *, device: torch.device, clip_norm: float | None
 ) -> Plan:
     """The plan that a record describes, without checks or timing. Raises `InputError` as `make_plan`."""
-    whole = inspect(Job(workload, device, frozenset(), clip_norm=clip_norm), seed)
+    whole, models = inspect(Job(workload, device, frozenset(), clip_norm=clip_norm), seed)
     name = recorded.get("convolutions", "")
-    programs = _programs(whole, seed, unfolded=name == "unfolded")
+    programs = _programs(whole, models, unfolded=name == "unfolded")
     facts = (recorded["reason"], recorded["width"], recorded["workers"])
     return Plan(whole, *programs, *facts, name, recorded["bytes_per_run"], recorded.get("bytes_evaluating", 0))
 
@@ -144,19 +143,10 @@ def _shared(programs: Mapping[str, tuple[GradientProgram, GradientProgram]]) -> 
     return {name: shared for name, (shared, _) in programs.items()}
 
 
-def _programs(job: Job, seed: int, *, unfolded: bool) -> tuple[GradientProgram, GradientProgram]:
-    """Programs (shared, mixed): one batch for all members, and a batch for each member."""
-    models = [build(job.workload, seed, job.device) for _ in range(2)]
-    shared, mixed = (
-        GradientProgram(job.workload, model, shared=s, unfolded=unfolded)
-        for model, s in zip(models, (True, False), strict=True)
-    )
+def _programs(job: Job, models: TrialModels, *, unfolded: bool) -> tuple[GradientProgram, GradientProgram]:
+    """Programs (shared, mixed): one batch for all members, and a batch for each member. Neither is traced yet."""
+    shared, mixed = (GradientProgram(job.workload, models.tracing, shared=s, unfolded=unfolded) for s in (True, False))
     return shared, mixed
-
-
-def _untraced(job: Job, model: nn.Module) -> tuple[GradientProgram, GradientProgram]:
-    """Programs of a plan that uses the loop: one model for both, as neither is traced."""
-    return GradientProgram(job.workload, model, shared=True), GradientProgram(job.workload, model, shared=False)
 
 
 def _sorted(members: Sequence[Member], chosen: Sequence[int], *, by_seed: bool = True) -> list[int]:

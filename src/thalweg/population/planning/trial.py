@@ -1,28 +1,36 @@
 """Trial of other libraries' optimizers on the model's own parameters before training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from thalweg.errors import InputError
+from thalweg.population.planning.calls import head
 from thalweg.population.program.failures import raised
 from thalweg.population.program.models import build
+from thalweg.population.program.trial_models import TrialModels
 from thalweg.population.training.closures import step_by_closure
 from thalweg.population.training.job import Job
 from thalweg.population.training.loop import gradients_of
 from thalweg.population.training.verification import first_batches
 from thalweg.recipes.imported import Imported
+from thalweg.workloads.workload import Split
+
+FEW = 4  # samples on which a step of a large model is tried
 
 
-def require_imported(job: Job, recipe: Imported, given: Sequence[Mapping[str, Any]], label: str, seed: int) -> None:
+def require_imported(
+    job: Job, models: TrialModels, recipe: Imported, given: Sequence[Mapping[str, Any]], label: str, seed: int
+) -> None:
     """Constructs the optimizer with all `given` hyperparameters in turn, and tests a step of the first.
 
     Raises `InputError` if it rejects the parameters or values, or if its step needs a closure although its signature
     makes it optional. A step that fails either way ends its own runs in training, with the reason recorded.
     """
-    owner = f"{label}, for {job.workload.name!r},"
+    owner, job = f"{label}, for {job.workload.name!r},", rehearsal(job, models, seed)
     for values in given:
         recipe.of(_trained(job, build(job.workload, seed, job.device)), values, owner)
     if recipe.needs_closure:
@@ -35,8 +43,23 @@ def require_imported(job: Job, recipe: Imported, given: Sequence[Mapping[str, An
         )
 
 
+def rehearsal(job: Job, models: TrialModels, seed: int) -> Job:
+    """The job for timings and trials: on replicas of a model, or on new models where steps do not reach a replica's
+    parameters, as of code that holds on to the original's. What is found of them is not kept for the training.
+    """
+    apart = replace(job, built={}, starts={})
+    trial = replace(apart, workload=models.on_replicas(job.workload))
+    batch = first_batches(job.workload, 1)[0]
+    try:
+        model = build(trial.workload, seed, job.device)
+        _, gradients = gradients_of(trial, model, head(Split(*batch), FEW) if job.large else batch, seed, 1)
+    except Exception:  # the user's code may raise anything
+        return apart
+    return trial if set(gradients) == job.trained else apart
+
+
 def _failure(job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, *, by_closure: bool) -> str:
-    """The error of one step; empty if it runs. Uses a new model: a constructor may leave hooks on parameters."""
+    """The error of one step; empty if it runs. Uses new tensors: a constructor may leave hooks on parameters."""
     model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
     optimizer = recipe.of(_trained(job, model), values, recipe.path)
     try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from thalweg.population.program import graph_passes as graphs
 from thalweg.population.program import matmul_passes
 from thalweg.population.program.convolutions import Unfolded
 from thalweg.population.program.failures import Disagreement
+from thalweg.population.program.kept_traces import Trace, TraceKey, Traces, traces_of
 from thalweg.population.program.losses import mean_loss
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.program.models import Stack
@@ -57,19 +57,29 @@ class GradientProgram:
 
     shared: whether all members see one batch (`[batch, …]`) or each its own (`[members, batch, …]`).
     unfolded: whether convolutions are traced as matrix products rather than as grouped convolutions.
-    output_major: weights that multiply the batch itself, found in tracing; fastest as `[members, out, in]` in memory.
+    traces: its graphs, which `keep` shares with other programs of the same workload. activations: peak bytes per member
+    that its last step computed between parameters and gradients; 0 before the first.
     trusted: whether the live model agreed through a first epoch. distrusted: the reason if it did not.
     unrecorded: why its steps cannot be captured as a CUDA graph; empty until a capture fails.
-    activations: peak bytes per member that a step computes between parameters and gradients; 0 before tracing.
     """
 
     def __init__(self, workload: Workload, model: nn.Module, *, shared: bool, unfolded: bool = False) -> None:
         self._workload, self._model, self.shared, self._unfolded = workload, model, shared, unfolded
-        self._traced: dict[Any, tuple[GraphModule, RandomSites]] = {}
-        self.output_major: set[str] = set()
-        self._drawn_like: frozenset[int] = frozenset()  # indices of parameters whose layout orders random draws
+        self.traces = Traces()
+        self.key: TraceKey | None = None
         self.activations, self.unrecorded = 0, ""
         self.trusted, self.distrusted = False, ""
+
+    @property
+    def output_major(self) -> set[str]:
+        """Weights that are fastest as `[members, out, in]` in memory, found in tracing."""
+        return self.traces.output_major
+
+    def keep(self, key: TraceKey | None) -> None:
+        """Takes over the graphs that this process keeps under a key, and keeps those that are traced from now on."""
+        self.key = key
+        if key is not None:
+            self.traces = traces_of(key, self.shared, self._unfolded)
 
     def of(self, workload: Workload, model: nn.Module) -> "GradientProgram":
         """A new program with the same options, for another workload."""
@@ -78,22 +88,23 @@ class GradientProgram:
     def __call__(self, stack: Stack, batch: Batch, seeds: Sequence[int], step: int) -> Made:
         inputs, targets = batch
         arguments = [*stack.parameters.values(), *stack.buffers.values(), *inputs, targets]
-        for i in self._drawn_like:
+        traces = self.traces
+        for i in traces.drawn_like:
             arguments[i] = arguments[i].contiguous()  # a no-op if it was stacked after tracing
-        key = (stack.members, *(a.shape for a in (*inputs, targets)))
-        if key not in self._traced:
+        key = (*stack.parameters, len(stack.buffers), *((a.shape, a.dtype, a.device) for a in arguments))
+        if key not in traces.graphs:
             with GENERATOR:
-                if key not in self._traced:
-                    self._traced[key] = self._trace(stack, arguments)
-                    arguments = [a.contiguous() if i in self._drawn_like else a for i, a in enumerate(arguments)]
-        graph, sites = self._traced[key]
+                if key not in traces.graphs:
+                    traces.graphs[key] = self._trace(stack, arguments)
+                    arguments = [a.contiguous() if i in traces.drawn_like else a for i, a in enumerate(arguments)]
+        graph, sites, self.activations = traces.graphs[key]
         sites.at(seeds, step)
         *rest, losses = graph.forward(*arguments)  # called as a module, it prints what it raises
         made = [Product(*g) if isinstance(g, tuple) else g for g in rest[: len(stack.parameters)]]
         gradients = dict(zip(stack.parameters, made, strict=True))
         return gradients, losses, dict(zip(stack.buffers, rest[len(stack.parameters) :], strict=True))
 
-    def _trace(self, stack: Stack, arguments: list[Tensor]) -> tuple[GraphModule, RandomSites]:
+    def _trace(self, stack: Stack, arguments: list[Tensor]) -> Trace:
         """Traces on clones, since a forward pass may write to them. Operations without a batching rule raise."""
         _allow_fallback(False)
         try:
@@ -109,24 +120,24 @@ class GradientProgram:
             _allow_fallback(True)
         if not graphs.writes(graph):
             self._rearrange(graph, stack, arguments)
-        self.activations = graphs.computed(graph) // stack.members
+        activations = graphs.computed(graph) // stack.members
         graphs.finish(graph)
-        return graph, RandomSites(graph, stack.members)
+        return Trace(graph, RandomSites(graph, stack.members), activations)
 
     def _keep_order(self, graph: GraphModule, stack: Stack) -> None:
         """Keeps the model's layout for weights that random numbers are drawn like, which orders the draws."""
         places = {node: i for i, node in enumerate(n for n in graph.graph.nodes if n.op == "placeholder")}
         names = [*stack.parameters]
         drawn = {i for node in graphs.drawn_like(graph) if (i := places[node]) < len(names)}
-        self._drawn_like |= drawn
-        self.output_major |= {names[i] for i in drawn}
+        self.traces.drawn_like |= drawn
+        self.traces.output_major |= {names[i] for i in drawn}
 
     def _rearrange(self, graph: GraphModule, stack: Stack, arguments: list[Tensor]) -> None:
         """Rewrites products into their fastest form; defers large gradients to where they are used."""
         places = {node: i for i, node in enumerate(n for n in graph.graph.nodes if n.op == "placeholder")}
         names = [*stack.parameters]
         weights = (places[node] for node in matmul_passes.share(graph))
-        self.output_major |= {names[i] for i in weights if i < len(names)}
+        self.traces.output_major |= {names[i] for i in weights if i < len(names)}
         graphs.measure(graph, arguments)
         matmul_passes.turn(graph)
         graphs.measure(graph, arguments)

@@ -3,6 +3,7 @@
 A traced program repeats the first call, so a model that keeps such state has to be called at every step.
 """
 
+import hashlib
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -35,12 +36,22 @@ def unseen(workload: Workload, model: nn.Module) -> str:
     return ""
 
 
-def _walks(workload: Workload, model: nn.Module) -> "Iterable[tuple[str, Any, Walk]]":
+def code_digest(workload: Workload, model: nn.Module) -> bytes:
+    """A digest of the code and the values that a step of a new model reads; empty where it is incomplete."""
+    whole = hashlib.blake2b(digest_size=16)
+    for name, value, walk in _walks(workload, model, code=True):
+        whole.update(name.encode() + walk.digest(_without_ids(name, value)))
+        if walk.cut:
+            return b""
+    return whole.digest()
+
+
+def _walks(workload: Workload, model: nn.Module, *, code: bool = False) -> "Iterable[tuple[str, Any, Walk]]":
     registered = {storage_of(t) for t in (*model.parameters(), *model.buffers())}
     modules = {id(module) for module in model.modules()}
     named = [*_attributes(model), *_classes(model)]
     named += [("the loss", workload.loss), ("the metric", workload.metric.function)]
-    return ((name, value, Walk(registered, modules)) for name, value in named)
+    return ((name, value, Walk(registered, modules, code=code)) for name, value in named)
 
 
 def referred(model: nn.Module) -> str:

@@ -13,7 +13,17 @@ import types
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, ItemsView, Iterable, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    ItemsView,
+    Iterable,
+    KeysView,
+    Mapping,
+    Sequence,
+    ValuesView,
+)
 from datetime import date, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -44,10 +54,13 @@ def storage_of(tensor: Tensor) -> int:
 
 
 class Walk:
-    """Hashes everything reachable from a value. refers, cut: whether it reached a registered tensor, a limit."""
+    """Hashes everything reachable from a value. refers, cut: whether it reached a registered tensor, a limit.
 
-    def __init__(self, registered: set[int], modules: set[int]) -> None:
-        self._registered, self._modules = registered, modules
+    code: whether the code of functions is hashed too, also of those in a user's Python modules.
+    """
+
+    def __init__(self, registered: set[int], modules: set[int], *, code: bool = False) -> None:
+        self._registered, self._modules, self._code = registered, modules, code
         self._hash = blake2b(digest_size=16)
         self._seen: dict[int, Any] = {}  # holds the values, so that no id is reused
         self._bytes, self._depth = 0, 0
@@ -101,9 +114,10 @@ class Walk:
             self._visit(key)
             self._visit(value)
 
-    def _set(self, values: Iterable[Any]) -> None:
-        inner = [Walk(self._registered, self._modules).digest(value) for value in values]
-        self._note(sorted(inner))
+    def _set(self, values: Collection[Any]) -> None:
+        inner = [Walk(self._registered, self._modules, code=self._code) for _ in values]
+        self._note(sorted(walk.digest(value) for walk, value in zip(inner, values, strict=True)))
+        self.cut |= any(walk.cut for walk in inner)
 
     def _tensor(self, tensor: Tensor) -> None:
         if storage_of(tensor) in self._registered:
@@ -116,11 +130,11 @@ class Walk:
             self._note(id(tensor), getattr(tensor, "_version", 0))
 
     def _users_module(self, module: types.ModuleType) -> None:
-        """Hashes the data of a user's Python module (numbers, lists and the like), not its functions and classes."""
+        """Hashes the data of a user's Python module (numbers, lists, …), its functions and classes if `code`."""
         name = getattr(module, "__name__", "")
         if is_foreign(name) or "site-packages" in str(getattr(module, "__file__", "")):
             return
-        code = (types.ModuleType, types.FunctionType, type)
+        code = () if self._code else (types.ModuleType, types.FunctionType, type)
         own = {k: v for k, v in vars(module).items() if not k.startswith("__") and not isinstance(v, code)}
         self._items(own)
 
@@ -150,6 +164,8 @@ class Walk:
         self._note(function.__module__, function.__qualname__)
         if is_foreign(function.__module__):
             return
+        if self._code:
+            self._note(*code_of(function.__code__))
         for cell in function.__closure__ or ():
             self._cell(cell)
         self._each((function.__defaults__, function.__kwdefaults__, vars(function)))
@@ -217,6 +233,12 @@ def _plain_attributes(value: Any) -> list[tuple[str, Any]]:
     return (
         [(k, v) for k, v in held.items() if isinstance(v, bool | int | float | str)] if isinstance(held, dict) else []
     )
+
+
+def code_of(code: types.CodeType) -> list[Any]:
+    """A function's instructions, names and constants, with those of functions inside of it."""
+    inner = [code_of(c) if isinstance(c, types.CodeType) else c for c in code.co_consts]
+    return [code.co_code, code.co_names, code.co_varnames, inner]
 
 
 def names_of(code: types.CodeType) -> set[str]:

@@ -31,6 +31,7 @@ class Job:
     for one sample.
 
     built: fingerprints of the first seed's newly built model, which models of other seeds must share.
+    parameters: numbers in that model's parameters. content: its hash. building: seconds of a call of `model()`.
     starts: seed → its `Start`, once measured.
     """
 
@@ -53,6 +54,9 @@ class Job:
     activation_bytes: int = 0
     output_bytes: int = 0
     built: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    parameters: int = 0
+    content: str = ""
+    building: float = field(default=0.0, compare=False)
     starts: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from thalweg.population.program.models import build, state
 from thalweg.population.training.batches import take
@@ -32,10 +32,14 @@ class Start:
 UNKNOWN = Start(None, 0.0)
 
 
-def start_of(job: Job, seed: int) -> Start:
-    """A seed's start, measured once, on a separate model: the trained one gets no additional calls."""
+def start_of(job: Job, seed: int, model: nn.Module | None = None) -> Start:
+    """A seed's start, measured once.
+
+    model: a new one of this seed that is not trained itself; without one it is built, since the model in training gets
+    no additional calls.
+    """
     if seed not in job.starts:
-        model = build(job.workload, seed, job.device)
+        model = model or build(job.workload, seed, job.device)
         job.starts[seed] = _measured(job.workload, Evaluator(job, model), state(model), seed)
     start: Start = job.starts[seed]
     return start

@@ -38,8 +38,7 @@ def train_vectorized(
     with torch.no_grad():
         run = _Vectorized(job, members, program, watch)
         run.restore(watch.checkpoint.load())
-        if not run.step:
-            run.begin()
+        run.begin()
         milestones, shown = job.workload.milestones, 0
         try:
             for start, end in pairwise([0, *milestones]):
@@ -60,7 +59,7 @@ class _Vectorized:
         self._job, self._program, self._watch = job, program, watch
         self._count, self._members = len(members), members
         self._seeds = [m.seed for m in members]
-        models = {seed: build(job.workload, seed, job.device) for seed in dict.fromkeys(self._seeds)}
+        self._models = models = {seed: build(job.workload, seed, job.device) for seed in dict.fromkeys(self._seeds)}
         other = next((name for m in models.values() if (name := changed(job.built, as_built(m)))), "")
         if job.built and other:
             raise Disagreement(of_seed(other))
@@ -80,8 +79,10 @@ class _Vectorized:
         self._began = time.perf_counter()
 
     def begin(self) -> None:
-        """Measures the start of each member."""
-        self._curves.starts = [start_of(self._job, seed) for seed in self._seeds]
+        """Measures the start of each member, unless a checkpoint holds it; frees the models built."""
+        if not self.step:
+            self._curves.starts = [start_of(self._job, seed, self._models[seed]) for seed in self._seeds]
+        self._models = {}
 
     def train(self, start: int, end: int) -> None:
         """Trains steps `start + 1` to `end`; after a checkpoint, those that are left."""

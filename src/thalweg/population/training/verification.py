@@ -1,18 +1,23 @@
 """The check before training: the tensor program against the plain loop, on three batches."""
 
+import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from thalweg.population.program.failures import Disagreement
 from thalweg.population.program.gradients import GradientProgram, whole
-from thalweg.population.program.models import build, stack, state
+from thalweg.population.program.kept_traces import trace_key
+from thalweg.population.program.models import stack, state
 from thalweg.population.program.randomness import GENERATOR
 from thalweg.population.program.reasons import CHANGING
-from thalweg.population.training.batches import take
+from thalweg.population.program.trial_models import TrialModels
+from thalweg.population.training.batches import Batch, take
 from thalweg.population.training.job import Job
 from thalweg.population.training.loop import gradients_of
 from thalweg.workloads.workload import Split, Workload
@@ -32,8 +37,8 @@ def first_batches(workload: Workload, count: int) -> list[tuple[tuple[Tensor, ..
     return [(tuple(take(x, i) for x in workload.train.inputs), take(workload.train.targets, i)) for i in indices]
 
 
-def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
-    """Why the program must not be used; empty if it agrees with the plain loop.
+def disagreement(job: Job, program: GradientProgram, models: TrialModels, seed: int) -> str:
+    """Why the program must not be used; empty if it agrees with the plain loop, which trains two of the `models`.
 
     In a large model, some unit of some sample lies within rounding of ReLU's kink, where gradients jump: a difference
     counts only if it remains in float64. If the user's code asks for parameters itself, float64 is compared in any
@@ -42,11 +47,11 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
     try:
         with GENERATOR, warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")
-            reason = _compare(job, program, seed)
+            reason = _compare(job, program, models.reset(), seed, partial(_keep, program, models))
             if not reason and job.asks_for_parameters:
-                reason = _compare(*_in_double(job, program, seed), seed)
+                reason = _compare_in_double(job, program, models, seed)
             elif reason:
-                reason = reason if _compare(*_in_double(job, program, seed), seed) else ""
+                reason = reason if _compare_in_double(job, program, models, seed) else ""
             return reason
     except Disagreement as error:
         return str(error)
@@ -55,47 +60,89 @@ def disagreement(job: Job, program: GradientProgram, seed: int) -> str:
         return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]})"
 
 
-def _in_double(job: Job, program: GradientProgram, seed: int) -> tuple[Job, GradientProgram]:
-    """Job and program in float64, with smaller batches: convolutions in float64 are an order of magnitude slower."""
+def _compare_in_double(job: Job, program: GradientProgram, models: TrialModels, seed: int) -> str:
+    """`_compare` in float64, with smaller batches: convolutions in float64 are an order of magnitude slower."""
     workload = job.workload
     size = min(workload.batch_size, DOUBLED)
     first = slice(3 * size + min(len(workload.train) % workload.batch_size, size - 1))  # an epoch's last may be short
     inputs = tuple(_double(x[first]) for x in workload.train.inputs)
     train = Split(inputs, _double(workload.train.targets[first]))
-    doubled = replace(workload, batch_size=size, train=train, model=lambda: workload.model().double())
-    return replace(job, workload=doubled), program.of(doubled, build(doubled, seed, job.device))
+    doubled = replace(workload, batch_size=size, train=train)
+    plain = models.reset()
+    try:
+        for model in (*plain, models.tracing):
+            model.double()
+        program = program.of(doubled, models.tracing)
+        return _compare(replace(job, workload=doubled), program, plain, seed, partial(_keep, program, models))
+    finally:
+        models.reset()
 
 
 def _double(data: Tensor) -> Tensor:
     return data.double() if data.is_floating_point() else data
 
 
-def _compare(job: Job, program: GradientProgram, seed: int) -> str:
-    """The first difference in losses, gradients or buffers over three steps of plain gradient descent; else empty."""
-    models = [build(job.workload, seed, job.device) for _ in SCALES]
+def _compare(
+    job: Job,
+    program: GradientProgram,
+    models: Sequence[nn.Module],
+    seed: int,
+    keep: Callable[[Workload, "Sequence[Expected]"], None] | None = None,
+) -> str:
+    """The first difference in losses, gradients or buffers over three steps of plain gradient descent; else empty.
+
+    models: one for each of `SCALES`, as built. keep: receives the results of the loop, before the program is traced.
+    """
+    batches = [*enumerate(first_batches(job.workload, 3), 1)]
     with torch.no_grad():
         for model, scale in zip(models, SCALES, strict=True):
             for p in model.parameters():
                 p.mul_(scale)
         stacked = stack(dict(enumerate(models)), list(range(len(models))), set(job.trained))
-        for step, batch in enumerate(first_batches(job.workload, 3), 1):
+        expected = {
+            (step, m): _descended(job, model, b, seed, step) for step, b in batches for m, model in enumerate(models)
+        }
+        if keep is not None:
+            keep(job.workload, [*expected.values()])
+        for step, batch in batches:
             made, losses, buffers = program(stacked, batch, [seed] * len(models), step)
             gradients = whole(made, stacked.parameters)
             stacked.buffers = buffers
-            for m, model in enumerate(models):
-                loss, expected = gradients_of(job, model, batch, seed, step)
-                of_model = Expected(loss, expected, state(model))
-                found = difference(job, of_model, losses[m], _at(gradients, m), _at(buffers, m))
+            for m in range(len(models)):
+                found = difference(job, expected[step, m], losses[m], _at(gradients, m), _at(buffers, m))
+                if found == CHANGING:
+                    return found
                 if found:
-                    return (
-                        found if found == CHANGING else f"traced, {found} differs from the plain loop's at batch {step}"
-                    )
-                for name, parameter in model.named_parameters():
-                    if name in expected:
-                        parameter.sub_(0.01 * expected[name])
+                    return f"traced, {found} differs from the plain loop's at batch {step}"
             for name, tensor in stacked.parameters.items():
                 tensor.sub_(0.01 * gradients[name])
     return ""
+
+
+def _descended(job: Job, model: nn.Module, batch: Batch, seed: int, step: int) -> "Expected":
+    """One step of plain gradient descent by the loop, and what it computed."""
+    loss, gradients = gradients_of(job, model, batch, seed, step)
+    expected = Expected(loss, gradients, {name: b.detach().clone() for name, b in _untrained(job, model).items()})
+    for name, parameter in model.named_parameters():
+        if name in gradients:
+            parameter.sub_(0.01 * gradients[name])
+    return expected
+
+
+def _untrained(job: Job, model: nn.Module) -> dict[str, Tensor]:
+    """The buffers of a stack."""
+    return {name: tensor for name, tensor in state(model).items() if name not in job.trained}
+
+
+def _keep(program: GradientProgram, models: TrialModels, workload: Workload, results: "Sequence[Expected]") -> None:
+    """Keeps the program's graphs for the next plan of a workload that computes the same, to the last bit."""
+    digest = hashlib.blake2b(digest_size=16)
+    with suppress(RuntimeError, TypeError):  # tensors without plain memory: nothing is kept
+        for of in results:
+            digest.update(of.loss.hex().encode())
+            for tensor in (*of.gradients.values(), *of.buffers.values()):
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        program.keep(trace_key(workload, models.tracing, digest.digest()))
 
 
 @dataclass(frozen=True)
