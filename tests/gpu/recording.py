@@ -37,11 +37,12 @@ class _Recording(TorchDispatchMode):
         self._own: set[int] = set()
 
     def of(self, step: Callable[[], object]) -> Callable[[], object]:
-        launch = kernels.launch
+        launch, fold = kernels.launch, kernels.fold
         refused = mock.Mock(side_effect=RuntimeError("a copy from memory that may change cannot be recorded"))
         with ExitStack() as stack:
             for owner, name, stand_in in (
                 (kernels, "launch", lambda *given: self._calls.append(lambda: launch(*given))),
+                (kernels, "fold", lambda *given: self._calls.append(lambda: fold(*given))),
                 (passes, "recording", lambda device: True),
                 (dispatch, "watched", lambda: False),  # no mode follows a recording on a GPU
                 (torch, "from_numpy", refused),

@@ -6,7 +6,7 @@ import torch
 from there import DEVICE
 
 from thalweg.execution import compiled
-from thalweg.execution.reference import Elements
+from thalweg.execution.elements import Elements
 from thalweg.recipes.catalogue import recipes
 from thalweg.testing.modifiers import everything
 from thalweg.testing.settings import cases
@@ -17,10 +17,13 @@ CASES = [case for recipe in recipes().values() for case in cases(recipe)]
 CASES += [everything(cases(recipe)[0]) for recipe in recipes().values() if recipe.name == recipe.rule.name]
 
 
-def on_device(structure, rows, which, values):
+def on_device(structure, rows, values):
     """The pass on the device, of rows on the CPU."""
-    moved = [Elements(row.g.to(DEVICE), row.p.to(DEVICE), tuple(s.to(DEVICE) for s in row.states)) for row in rows]
-    after = compiled.update(structure, moved, which, values)
+    moved = [
+        Elements(row.g.to(DEVICE), row.p.to(DEVICE), tuple(s.to(DEVICE) for s in row.states), has_units=row.has_units)
+        for row in rows
+    ]
+    after = compiled.update(structure, moved, values)
     for row, other in zip(rows, moved, strict=True):
         for before, now in zip(row.tensors, other.tensors, strict=True):
             before.copy_(now)

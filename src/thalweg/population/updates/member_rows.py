@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.execution import dispatch, driver
+from thalweg.execution.gpu import passes
 from thalweg.execution.lowering import stacked
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.updates.hyperparameters import limits_of
@@ -79,6 +80,7 @@ class CompiledMembers(MemberRows):
         self._streams = [self._parameters, *self._states.values()]
         self.follows = dispatch.on_gpu(next(iter(self._parameters.values())).device)
         self._prepared: dict[frozenset[str], tuple[Whole | None, list[Piece]]] = {}
+        self._sent: Tensor | None = None
 
     def cast(self, columns: Array) -> Array:
         return columns
@@ -109,12 +111,19 @@ class CompiledMembers(MemberRows):
         if made is None or not stage.reductions:
             return {}
         sums = made.sums_there.view(len(stage.reductions), -1, len(active))
-        sizes = sums.new_tensor([max(1, p[0].numel()) for p in self._parameters.values()])[:, None]
+        sizes = self._sizes()[:, None]
         found = {}
         for reduction, each in zip(stage.reductions, sums.unbind(), strict=True):
             value = each / sizes if reduction.op == "mean" else each.sqrt()
             found[reduction.name] = torch.linalg.vector_norm(value, dim=0) if reduction.shared else value
         return found
+
+    def _sizes(self) -> Tensor:
+        """Elements of each parameter of one member, float64, kept on the device."""
+        if self._sent is None:
+            p, sizes = next(iter(self._parameters.values())), [max(1, p[0].numel()) for p in self._parameters.values()]
+            self._sent = passes.sent(tuple(sizes), p.device).double()
+        return self._sent
 
     def ready(self, gradients: Mapping[str, Gradient]) -> None:
         """Prepares the passes for steps with gradients like these."""
@@ -122,6 +131,8 @@ class CompiledMembers(MemberRows):
         for rows in ([] if whole is None else [whole]) + pieces:
             for stage in self._program.stages:
                 rows.prepared(stage)
+        if self._program.reductions:
+            self._sizes()
 
     def send(self) -> None:
         """Sends the members' data pointers from the CPU to the device, for a captured step."""

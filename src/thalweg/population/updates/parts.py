@@ -1,6 +1,7 @@
 """Parts of a population's step: parameters with materialized gradients, and pieces of those with deferred ones."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -64,9 +65,11 @@ class Whole(CompiledRows):
 
     def follow(self, stage: Stage, columns: Tensor, active: Tensor) -> Any:
         """Passes by values on the device, without synchronization. Returns the pass."""
-        ((_, made),) = self.laid(stage, tuple(columns.shape[:-1]))
+        lines = tuple(columns.shape[:-1])
+        ((_, made),) = self.laid(stage, lines)
         made.pointers[0] = self.gradients
-        made.follow(columns.reshape(-1, columns.shape[-1]), active.repeat(self._parameters))  # type: ignore[attr-defined]
+        flat = columns.reshape(prod(lines), columns.shape[-1])  # which may have no column
+        made.follow(flat, active.repeat(self._parameters))  # type: ignore[attr-defined]
         return made
 
 
