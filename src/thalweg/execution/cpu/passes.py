@@ -53,7 +53,7 @@ class CpuPass:
     def sums(self) -> Array:
         """Each row's sums of the last call, float64 `[reductions, rows]`: of squares, for a norm."""
         rows = len(self.which)
-        found = np.array([np.bincount(self._blocks[0], of, rows) for of in self._partials]).reshape(-1, rows)
+        found = np.array([np.bincount(self._blocks[0], of, rows) for of in self._partials]).reshape(len(self._reductions), rows)
         return np.where(self.active, found, 0.0)
 
 
