@@ -42,7 +42,7 @@ def test_capturable_takes_the_same_steps(cls, options):
 @pytest.mark.parametrize("cls", [thalweg.optim.AdamW, thalweg.optim.NAdam, thalweg.optim.SGD], ids=lambda c: c.__name__)
 @pytest.mark.parametrize("rounding", ["stochastic", "compensated", "nearest"])
 def test_capturable_in_other_dtypes(cls, dtype, rounding):
-    options = {"rounding": rounding, "clip_adaptive": 0.1, "weight_decay": 0.1}
+    options = {"lr": 0.1, "rounding": rounding, "clip_adaptive": 0.3, "weight_decay": 0.1}
     (plain, _), (captured, _) = (path(cls, dtype, capturable=capturable, **options) for capturable in (False, True))
     off = {torch.complex128: 1e-12, torch.float32: 1e-6}.get(dtype, torch.finfo(dtype).eps)
     torch.testing.assert_close(captured, plain, rtol=off, atol=off)

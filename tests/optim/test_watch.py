@@ -36,6 +36,7 @@ def test_the_usual_says_nothing(name, dtype):
     train(drop_ins()[name], p=torch.ones(8, 6, dtype=dtype).t())
 
 
+@pytest.mark.rests("updates are lost")
 @pytest.mark.parametrize("cls", [thalweg.optim.AdamW, thalweg.optim.SGD], ids=lambda c: c.__name__)
 def test_lost_updates(cls):
     p = torch.ones(50, dtype=torch.bfloat16)
@@ -44,6 +45,7 @@ def test_lost_updates(cls):
     train(cls, p=p, lr=1e-3, rounding="nearest")  # told once
 
 
+@pytest.mark.rests("updates are lost")
 def test_lost_updates_in_float32():
     with pytest.warns(LostUpdates):
         train(thalweg.optim.SGD, p=torch.full((50,), 1e6), lr=1e-3)
@@ -92,6 +94,7 @@ def test_decay_beside_the_rule_says_nothing():
     thalweg.optim.Adam([torch.zeros(1)], weight_decay=0.1, convention="keras")
 
 
+@pytest.mark.rests("the learning rate is 0, and whoever watches stands between the step and its caller")
 def test_the_line_that_is_named_is_the_users():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
