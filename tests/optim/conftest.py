@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-import thalweg.optim
 from optim.movement import Movement
 
 
@@ -13,12 +12,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def steps_move(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def steps_move(request: pytest.FixtureRequest) -> Iterator[None]:
     """After the test, every parameter that an optimizer of it stepped must have moved, and its state changed."""
     if request.node.get_closest_marker("rests"):
         yield
         return
     movement = Movement()
-    monkeypatch.setattr(thalweg.optim.Optimizer, "_step", movement.watched(thalweg.optim.Optimizer._step))
-    yield
+    with movement.watched():
+        yield
     assert not (found := movement.complaints()), "\n".join(found)

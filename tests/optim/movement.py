@@ -3,13 +3,17 @@
 Most tests of the drop-ins compare two optimizers that ought to do the same. Both could do nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+import thalweg.optim
 
 SMALLEST_RATE = 1e-7
 Place = tuple[int, int]
@@ -25,6 +29,11 @@ class Steps:
     has_state: bool = False
     counted: bool = False  # whether its state changed
 
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to complain of any more."""
+        return self.moved and (self.counted or not self.has_state)
+
 
 @dataclass
 class Movement:
@@ -32,28 +41,36 @@ class Movement:
 
     optimizers: list[tuple[str, dict[Place, Steps]]] = field(default_factory=list)
     _of: WeakKeyDictionary[Any, dict[Place, Steps]] = field(default_factory=WeakKeyDictionary)
+    _before: "dict[Place, _Before]" = field(default_factory=dict)
 
-    def watched(self, step: Callable[[Any], None]) -> Callable[[Any], None]:
-        """The method `step` of an optimizer, whose effects are noted. What a torch mode traces is left alone."""
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Notes what the steps of Thalweg's optimizers do meanwhile, but for those that a torch mode traces."""
+        before = register_optimizer_step_pre_hook(lambda optimizer, *_: self._begin(optimizer))
+        after = register_optimizer_step_post_hook(lambda optimizer, *_: self._end(optimizer))
+        try:
+            yield
+        finally:
+            before.remove()
+            after.remove()
 
-        def watched_step(optimizer: Any) -> None:
-            if _is_traced():
-                step(optimizer)
-                return
-            before = {at: _Before(p, optimizer.state.get(p, {})) for at, p in _due(optimizer)}
-            step(optimizer)
-            self._note(optimizer, before)
+    def _begin(self, optimizer: Any) -> None:
+        if isinstance(optimizer, thalweg.optim.Optimizer) and not _is_traced():
+            noted = self._of.get(optimizer, {})
+            left = [(at, p) for at, p in _steppable(optimizer) if at not in noted or not noted[at].settled]
+            self._before = {at: _Before(p, optimizer.state.get(p, {})) for at, p in left}
 
-        return watched_step
-
-    def _note(self, optimizer: Any, before: "dict[Place, _Before]") -> None:
+    def _end(self, optimizer: Any) -> None:
+        if not isinstance(optimizer, thalweg.optim.Optimizer) or _is_traced():
+            return
         if optimizer not in self._of:
             self._of[optimizer] = {}
             self.optimizers.append((type(optimizer).__name__, self._of[optimizer]))
-        for (group, position), was in before.items():
-            p = optimizer.param_groups[group]["params"][position]
-            state = optimizer.state.get(p, {})
-            steps = self._of[optimizer].setdefault((group, position), Steps())
+        for place, p in _steppable(optimizer):
+            if not _pushes(p.grad) or place not in self._before:
+                continue
+            state, was = optimizer.state.get(p, {}), self._before[place]
+            steps = self._of[optimizer].setdefault(place, Steps())
             steps.taken += 1
             steps.moved |= not _same(p, was.parameter)
             steps.has_state |= any(isinstance(value, Tensor) for name, value in state.items() if name != "step")
@@ -92,15 +109,15 @@ def _is_traced() -> bool:
     return functions or torch._C._len_torch_dispatch_stack() > 0
 
 
-def _due(optimizer: Any) -> list[tuple[Place, Tensor]]:
-    """The parameters with memory, a gradient that is not 0 and a learning rate that is not 0."""
+def _steppable(optimizer: Any) -> list[tuple[Place, Tensor]]:
+    """The parameters with memory and a learning rate that is not 0."""
     if bool(optimizer.__dict__.get("found_inf", False)):  # a `GradScaler` skips this step
         return []
     return [
         ((i, j), p)
         for i, group in enumerate(optimizer.param_groups)
         for j, p in enumerate(group["params"])
-        if _pushes(p.grad) and not p.is_meta and type(p) in (Tensor, torch.nn.Parameter) and _moves(optimizer, group)
+        if not p.is_meta and type(p) in (Tensor, torch.nn.Parameter) and _moves(optimizer, group)
     ]
 
 
