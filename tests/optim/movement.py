@@ -67,9 +67,10 @@ class Movement:
             self._of[optimizer] = {}
             self.optimizers.append((type(optimizer).__name__, self._of[optimizer]))
         for place, p in _steppable(optimizer):
-            if not _pushes(p.grad) or place not in self._before:
+            was = self._before.get(place)
+            if was is None or not (was.pushed or _pushes(p.grad)):
                 continue
-            state, was = optimizer.state.get(p, {}), self._before[place]
+            state = optimizer.state.get(p, {})
             steps = self._of[optimizer].setdefault(place, Steps())
             steps.taken += 1
             steps.moved |= not _same(p, was.parameter)
@@ -90,9 +91,10 @@ class Movement:
 
 
 class _Before:
-    """A parameter and its state before a step."""
+    """A parameter and its state before a step, and whether it has a gradient yet: a closure may make it."""
 
     def __init__(self, p: Tensor, state: dict[str, Any]) -> None:
+        self.pushed = _pushes(p.grad)
         self.parameter = p.detach().clone()
         self.state = {name: value.detach().clone() for name, value in state.items() if isinstance(value, Tensor)}
 
