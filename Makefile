@@ -10,7 +10,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 # What asks tests/scope.py whether to try everything, or draws at random.
 THOROUGH := tests/rules tests/optim tests/adversarial/test_round*.py tests/population/test_checkpoints.py \
-	tests/cli/test_kill.py tests/test_resume.py tests/inputs/test_fuzz.py tests/test_example_files.py
+	tests/population/test_convolutions.py tests/cli/test_kill.py tests/test_resume.py tests/inputs/test_fuzz.py tests/test_example_files.py
 
 .PHONY: demo test conformance bench docs lint format clean
 

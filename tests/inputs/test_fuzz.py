@@ -60,7 +60,7 @@ def test_options_of_compare(given_options: dict[str, Any]) -> None:
             require_one_sentence(str(error))
 
 
-@held(80)
+@held(40)
 @given(workloads())
 def test_workloads(arguments: dict[str, Any]) -> None:
     with no_hang():
@@ -218,7 +218,7 @@ def test_commands_of_stores(arguments: list[str]) -> None:
 SHORT = ["--no-progress", "--seeds", "1", "--learning-rates", "0.1"]
 
 
-@held(8)
+@held(3)
 @given(
     st.sampled_from(["sgd", "adam(betas=(0.9, 0.99))", "x=torch.optim:SGD", "sgd,torch.optim:LBFGS"]),
     st.sampled_from(["1", "3"]),

@@ -8,7 +8,7 @@ from torch import nn
 
 import thalweg.optim
 from problems import refused
-from scope import sample, typical
+from scope import in_turns, sample, typical
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipes
 
@@ -94,8 +94,9 @@ def test_resumed_bitwise(name, options):
     assert torch.equal(p.detach(), whole)
 
 
-@pytest.mark.parametrize("name", list(typical(drop_ins())))
-@pytest.mark.parametrize("options", [{}, {"cautious": True}, {"capturable": True}], ids=str)
+@pytest.mark.parametrize(
+    ("name", "options"), in_turns(typical(drop_ins()), [{}, {"cautious": True}, {"capturable": True}]), ids=str
+)
 def test_the_kernel_and_the_reference_agree(name, options, monkeypatch):
     """But for numbers on the border of two codes, which ten units in the last place, 1e-6, decide.
 
