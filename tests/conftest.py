@@ -10,9 +10,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from compile_once import share_compilations
+
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several test processes share the cores: none may spin on them
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")  # how busy the machine is, is no test's concern
+if "PYTEST_XDIST_WORKER" in os.environ:
+    share_compilations()
 torch.set_warn_always(True)  # what torch would say once in a process is an error in each test that brings it about
 
 

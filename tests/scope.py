@@ -23,6 +23,15 @@ def typical(classes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: cls for name, cls in classes.items() if sample([cls.recipe.name])}
 
 
+TURNS = 3
+
+
+def in_turns(first: Iterable[Any], second: Iterable[Any]) -> list[tuple[Any, Any]]:
+    """All pairs, or a third of them in which each of the first and each of the second occurs (of three or more)."""
+    seconds = list(enumerate(second))
+    return [(a, b) for i, a in enumerate(first) for j, b in seconds if THOROUGH or (i + j) % TURNS == 0]
+
+
 def crossed(classes: Mapping[str, Any], options: Sequence[Any]) -> list[Any]:
-    """(class, options) of every class with the first options, and of the typical ones with the others."""
-    return [(cls, given) for i, given in enumerate(options) for cls in (typical(classes) if i else classes).values()]
+    """(class, options) of every class with the first options, and of the typical ones with the others in turns."""
+    return [(cls, options[0]) for cls in classes.values()] + in_turns(typical(classes).values(), options[1:])

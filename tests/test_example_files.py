@@ -1,5 +1,6 @@
 """The examples run as they are printed in the README: from their own directory, in a process of their own."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,21 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 EVERY = {"own_optimizer.py": "softsign keeps every promise of a rule", "own_model.py": "Use "}
 
 
-@pytest.mark.parametrize("name", EVERY if THOROUGH else ["own_optimizer.py"])
+@pytest.mark.skipif(not THOROUGH, reason="takes half a minute; THALWEG_THOROUGH=1 runs it")
+@pytest.mark.parametrize("name", EVERY)
 def test_it_runs(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name)], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr
     assert EVERY[name] in done.stdout
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_it_begins(name: str) -> None:
+    """All that it imports and defines is there; what it does is `main`."""
+    facts = runpy.run_path(str(EXAMPLES / name), run_name="imported")
+    assert callable(facts["main"])
 
 
 BROKEN = """

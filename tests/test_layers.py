@@ -1,11 +1,21 @@
 """The rooms of the package and the direction of the arrows between them (design.md), read off the source."""
 
-import ast
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1] / "src" / "thalweg"
+from architecture import (
+    FILES,
+    IMPORTS,
+    MODULES,
+    MOST_FRAMES,
+    OWN,
+    ROOT,
+    ambiguous_classes,
+    circles,
+    folder_arrows,
+    long_files,
+    long_functions,
+    step_cost,
+)
 
 LINES = (
     ("numerics", "errors"),
@@ -25,51 +35,9 @@ LEVEL = {room: level for level, line in enumerate(LINES) for room in line}
 WITHOUT_TORCH = ("records", "analysis", "reports")
 VAGUE = {"utils", "util", "misc", "common", "core", "helpers", "base"}
 
-FILES = sorted(ROOT.rglob("*.py"))
-
-
-def module_of(path):
-    """thalweg/rules/adam.py → thalweg.rules.elementwise.adam"""
-    parts = ("thalweg", *path.relative_to(ROOT).with_suffix("").parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {module_of(path): path for path in FILES}
-
 
 def room_of(module):
     return module.split(".")[1] if "." in module else "thalweg"
-
-
-def imported(module):
-    """What a module imports, anywhere in it: at its top, in functions, under TYPE_CHECKING."""
-    tree = ast.parse(MODULES[module].read_text())
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names} - only_version(tree)
-        elif isinstance(node, ast.ImportFrom):
-            found |= {target for alias in node.names if (target := from_import(module, node, alias.name))}
-    return found - {module}
-
-
-def only_version(tree):
-    """{"thalweg"} where nothing of `import thalweg` is used but the version, which belongs to no room."""
-    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
-    return {"thalweg"} if {node.attr for node in uses if node.value.id == "thalweg"} == {"__version__"} else set()
-
-
-def from_import(module, node, name):
-    """`from a import b`: the module a.b where there is one, else a."""
-    assert node.level == 0, f"{module} imports relatively; write the whole name."
-    if (node.module, name) == ("thalweg", "__version__"):
-        return None
-    inner = f"{node.module}.{name}"
-    return inner if inner in MODULES or not node.module.startswith("thalweg") else node.module
-
-
-IMPORTS = {module: imported(module) for module in MODULES}
-OWN = {module: {name for name in names if name.split(".")[0] == "thalweg"} for module, names in IMPORTS.items()}
 
 
 def arrows():
@@ -119,65 +87,26 @@ def test_rules_never_import_the_optimizers_of_torch():
 
 def test_no_cycles():
     """File by file; a package's own file counts only where it is imported by name."""
-    done, open_modules = set(), []
-
-    def visit(module):
-        assert module not in open_modules, " → ".join([*open_modules[open_modules.index(module) :], module])
-        if module not in done:
-            open_modules.append(module)
-            for other in sorted(OWN[module] & set(MODULES)):
-                visit(other)
-            open_modules.pop()
-            done.add(module)
-
-    for module in MODULES:
-        visit(module)
-
-
-def folder_of(module):
-    """A file straight in the package is a room of its own; `thalweg/__init__.py` offers what others make."""
-    return module if MODULES[module].name == "__init__.py" or "." not in module[8:] else module.rsplit(".", 1)[0]
-
-
-def folder_arrows():
-    """Folder → the folders that its files import from."""
-    found = {}
-    for module in set(MODULES) - {"thalweg"}:
-        others = {folder_of(other) for other in OWN[module] & set(MODULES)}
-        found.setdefault(folder_of(module), set()).update(others - {folder_of(module)})
-    return found
+    assert circles({module: names & set(MODULES) for module, names in OWN.items()}) == []
 
 
 def test_no_cycles_between_folders():
-    arrows, above = folder_arrows(), {}
-
-    def below(folder, path):
-        assert folder not in path, " → ".join([*path[path.index(folder) :], folder])
-        if folder not in above:
-            above[folder] = {other for f in arrows.get(folder, ()) for other in {f, *below(f, [*path, folder])}}
-        return above[folder]
-
-    for folder in arrows:
-        below(folder, [])
-    assert "thalweg.execution.cpu" in above["thalweg.execution"], "the folders were found"
+    arrows = folder_arrows()
+    assert circles(arrows) == []
+    assert "thalweg.execution.cpu" in set().union(*arrows.values()), "the folders were found"
 
 
-MOST_LINES, MOST_OF_A_FUNCTION = 300, 60
+def test_a_circle_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b → c → b"]
 
 
 def test_files_and_functions_are_short():
-    """The bound, not the aim: files near 200 lines and functions near 12 are."""
-    lines = {path.name: len(path.read_text().splitlines()) for path in FILES}
-    assert {name: n for name, n in lines.items() if n > MOST_LINES} == {}
-    functions = [n for path in FILES for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
-    assert {f.name: n for f in functions if (n := code_lines(f)) > MOST_OF_A_FUNCTION} == {}
+    assert long_files() == {}
+    assert long_functions() == {}
 
 
-def code_lines(function):
-    """Without its docstring, which says what every argument is."""
-    first = function.body[0]
-    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    return function.end_lineno - function.lineno + 1 - (first.end_lineno - first.lineno + 1 if documented else 0)
+def test_a_prepared_step_is_a_few_calls_deep():
+    assert 3 <= step_cost().frames <= MOST_FRAMES
 
 
 def test_names_say_what_is_inside():
@@ -187,9 +116,4 @@ def test_names_say_what_is_inside():
 
 def test_a_class_name_has_one_meaning():
     """A protocol and what keeps it may share a name's end, but no two public classes a name."""
-    homes = {}
-    for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                homes.setdefault(node.name, []).append(module)
-    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+    assert ambiguous_classes() == {}

@@ -10,6 +10,7 @@ import torch
 
 import thalweg
 from problems import points, tiny
+from scope import THOROUGH
 from thalweg.errors import Interrupted
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
@@ -68,11 +69,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> thalweg.Result:
     return thalweg.compare(tiny(epochs=1), out=tmp_path_factory.mktemp("whole") / "out", **ASKED)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 3] if THOROUGH else [0])
 def test_it_finds_what_it_would_have_found(
     count: int, whole: thalweg.Result, adds: dict[str, int], tmp_path: Path
 ) -> None:
-    """Stopped at the beginning, within the coarse round, between rounds, before the confirmation."""
+    """Stopped at the beginning, within the coarse round, between rounds, before the confirmation.
+
+    The last three only in thorough runs: `test_stopped_again_and_again` stops at each of them.
+    """
     stop = stop_after(adds, count, tmp_path / "out")
     assert stop.study == 1
     assert (stop.runs == 0) == (count == 0)

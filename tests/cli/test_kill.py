@@ -11,6 +11,7 @@ import pytest
 
 import thalweg
 from cli_process import Program
+from scope import THOROUGH
 
 COMPARE = (
     "compare", "digits", "--optimizers", "sgd,adam", "--epochs", "3", "--seeds", "2", "--confirm-seeds", "2",
@@ -58,7 +59,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("chain", range(4))
+@pytest.mark.parametrize("chain", range(4 if THOROUGH else 1))
 def test_kill_minus_nine(chain: int, whole: Any, tmp_path: Path) -> None:
     """Five kills a chain, one after the other, each of them going on from where the one before struck."""
     luck, out, kills = random.Random(chain), tmp_path / "out", 0

@@ -94,3 +94,9 @@ def test_chances_go_by_the_place_in_memory():
     like = torch.empty(6, 4)
     assert torch.equal(random_bits(5, like).flatten(), random_bits(5, torch.empty(24)))
     assert torch.equal(random_bits(5, like.t()), random_bits(5, like).t())
+
+
+def test_by_chance_what_is_exact_stays():
+    for dtype in (torch.float16, torch.bfloat16):
+        p = (torch.rand(300_000, generator=torch.Generator().manual_seed(0)) + 1).to(dtype)
+        assert all(torch.equal(stochastic(p.float(), dtype, key), p) for key in range(5))

@@ -1,6 +1,6 @@
 """Whatever is given to `compare` or to the command line: it succeeds, or ends in one sentence; it never hangs.
 
-The examples are the same every time. What they found stands by name beside.
+The examples are the same every time, but in a thorough run. What they found stands by name beside.
 """
 
 import io
@@ -18,14 +18,25 @@ from hypothesis import strategies as st
 import thalweg
 from broken_workloads import QUICK, workload
 from fuzzing import no_hang, options, require_one_sentence, workloads
+from scope import THOROUGH
 from thalweg.cli.main import run
 from thalweg.records.store import Store
 
 
 def held(examples: int) -> Any:
-    """So many examples, drawn alike in every run; how long one takes is no measure here."""
+    """So many examples, drawn alike in every run; in a thorough one fresh ones, and twice as many.
+
+    How long one takes is no measure here.
+    """
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-    return settings(max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=quiet)
+    return settings(
+        max_examples=2 * examples if THOROUGH else examples,
+        derandomize=not THOROUGH,
+        print_blob=THOROUGH,
+        database=None,
+        deadline=None,
+        suppress_health_check=quiet,
+    )
 
 
 @pytest.fixture
@@ -49,7 +60,7 @@ def test_options_of_compare(given_options: dict[str, Any]) -> None:
             require_one_sentence(str(error))
 
 
-@held(80)
+@held(40)
 @given(workloads())
 def test_workloads(arguments: dict[str, Any]) -> None:
     with no_hang():
@@ -207,7 +218,7 @@ def test_commands_of_stores(arguments: list[str]) -> None:
 SHORT = ["--no-progress", "--seeds", "1", "--learning-rates", "0.1"]
 
 
-@held(8)
+@held(3)
 @given(
     st.sampled_from(["sgd", "adam(betas=(0.9, 0.99))", "x=torch.optim:SGD", "sgd,torch.optim:LBFGS"]),
     st.sampled_from(["1", "3"]),

@@ -154,6 +154,7 @@ def outcome(setting, stream, change, *, prepared):
             made.optimizer.__dict__.pop("_updates")
         before = [p.detach().clone() for p in made.params[1:]]
         made.optimizer.step()
+        assert not any(map(torch.equal, before, made.params[1:])), "a parameter rests"
     except InputError as error:
         assert all(map(torch.equal, before, made.params[1:])), "another parameter moved before the refusal"
         return f"refused: {error}"

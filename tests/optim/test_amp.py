@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 import thalweg.optim
 from scope import THOROUGH, crossed, typical
@@ -18,7 +19,7 @@ def scaler():
 
 def path(cls, *, scaled, overflow=(), unscaled=False, steps=6, **options):
     generator = torch.Generator().manual_seed(1)
-    params = [torch.nn.Parameter(torch.randn(s, generator=generator)) for s in ((5, 7), (3,))]
+    params = [nn.Parameter(torch.randn(s, generator=generator)) for s in ((5, 7), (3,))]
     optimizer, by = cls(params, **options), scaler()
     for step in range(steps):
         gradients = [torch.randn(p.shape, generator=generator) for p in params]
@@ -64,7 +65,7 @@ def test_a_step_that_overflows_never_was(cls, unscaled, how):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_parameters_in_half_precision(dtype):
     """torch's scaler refuses to unscale gradients in float16, and leaves them to a fused optimizer."""
-    p = torch.nn.Parameter(torch.ones(1000, dtype=dtype))
+    p = nn.Parameter(torch.ones(1000, dtype=dtype))
     optimizer, by = thalweg.optim.AdamW([p], lr=1e-3, weight_decay=0.0, fused=True), scaler()
     for _ in range(100):
         optimizer.zero_grad()
@@ -79,7 +80,7 @@ def test_accumulation():
     ends = []
     for parts in (1, 4):
         torch.manual_seed(0)
-        model = torch.nn.Linear(3, 1).double()
+        model = nn.Linear(3, 1).double()
         optimizer, x = thalweg.optim.Adam(model.parameters(), lr=0.1), torch.randn(8, 3).double()
         for _ in range(5):
             optimizer.zero_grad()
@@ -96,7 +97,7 @@ def test_in_the_backward_pass(dtype):
     ends = []
     for inside in (False, True):
         torch.manual_seed(0)
-        model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).to(dtype)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).to(dtype)
         make = {p: thalweg.optim.AdamW([p], lr=0.1) for p in model.parameters()}
         if inside:
             for p, optimizer in make.items():
@@ -108,3 +109,17 @@ def test_in_the_backward_pass(dtype):
                 p.grad = None
         ends.append([p.detach() for p in model.parameters()])
     assert all(map(torch.equal, *ends))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"clip_global_norm": 1.0}, {"centralize": True}, {"capturable": True}], ids=str
+)
+def test_small_gradients_survive_unscaling_in_float16(options):
+    p = nn.Parameter(torch.zeros(2, 4, dtype=torch.float16))
+    optimizer, scaler = thalweg.optim.Adam([p], lr=1e-2, eps=1e-12, fused=True, **options), torch.amp.GradScaler("cpu")
+    for _ in range(3):
+        optimizer.zero_grad()
+        scaler.scale((p * torch.tensor([2e-8, -2e-8, 2e-8, -2e-8])).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update(65536.0)
+    assert p.abs().min() > 0.02

@@ -3,13 +3,12 @@
 import pytest
 import torch
 
-from scope import typical
+from scope import in_turns, typical
 from thalweg.optim.classes import drop_ins
 from thalweg.testing.capabilities import CAPABILITIES
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
-@pytest.mark.parametrize("name", typical(drop_ins()))
+@pytest.mark.parametrize(("name", "capability"), in_turns(typical(drop_ins()), CAPABILITIES))
 def test_every_optimizer_has_it(name, capability):
     cls = drop_ins()[name]
     said = CAPABILITIES[capability](cls)

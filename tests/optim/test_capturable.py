@@ -42,7 +42,7 @@ def test_capturable_takes_the_same_steps(cls, options):
 @pytest.mark.parametrize("cls", [thalweg.optim.AdamW, thalweg.optim.NAdam, thalweg.optim.SGD], ids=lambda c: c.__name__)
 @pytest.mark.parametrize("rounding", ["stochastic", "compensated", "nearest"])
 def test_capturable_in_other_dtypes(cls, dtype, rounding):
-    options = {"rounding": rounding, "clip_adaptive": 0.1, "weight_decay": 0.1}
+    options = {"lr": 0.1, "rounding": rounding, "clip_adaptive": 0.3, "weight_decay": 0.1}
     (plain, _), (captured, _) = (path(cls, dtype, capturable=capturable, **options) for capturable in (False, True))
     off = {torch.complex128: 1e-12, torch.float32: 1e-6}.get(dtype, torch.finfo(dtype).eps)
     torch.testing.assert_close(captured, plain, rtol=off, atol=off)
@@ -211,3 +211,22 @@ def test_compiled_training_goes_on_as_it_is():
             run(torch.ones(5, 4))
         ends.append(model.weight.detach().clone())
     assert torch.equal(*ends)
+
+
+def test_functional_takes_tensors_wherever_numbers_go():
+    def path(**given):
+        init, update = functional("adabound", gamma=0.1, **given)
+        p, states = {"w": torch.zeros(2)}, init({"w": torch.zeros(2)})
+        for _ in range(20):
+            p, states = update({"w": torch.tensor([100.0, -200.0])}, states, p)
+        return p["w"]
+
+    torch.testing.assert_close(path(lr=torch.tensor(0.1)), path(lr=0.1))
+    with pytest.raises(InputError, match="no hyperparameter 'lrr'"):
+        functional("adam", lrr=torch.tensor(0.1))
+    beta = torch.tensor(0.9, requires_grad=True)
+    init, update = functional("adam", betas=(beta, 0.999))
+    p = {"w": torch.ones(2)}
+    moved, _ = update({"w": torch.tensor([1.0, 2.0])}, update({"w": torch.ones(2)}, init(p), p)[1], p)
+    moved["w"].sum().backward()
+    assert beta.grad is not None

@@ -4,10 +4,11 @@ import io
 
 import pytest
 import torch
+from torch import nn
 
 import thalweg.optim
 from problems import refused
-from scope import sample, typical
+from scope import in_turns, sample, typical
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipes
 
@@ -23,7 +24,7 @@ def path(cls, steps=40, p=None, lr=0.01, **options):
     """A noisy quadratic, whose coordinates differ in size a hundredfold."""
     generator = torch.Generator().manual_seed(1)
     sizes = 10.0 ** torch.linspace(-1, 1, N)
-    p = torch.nn.Parameter(torch.ones(N) if p is None else p)
+    p = nn.Parameter(torch.ones(N) if p is None else p)
     optimizer = cls([p], lr=lr, **options)
     for _ in range(steps):
         p.grad = (sizes * (p.detach() + 0.3 * torch.randn(N, generator=generator))).to(p.dtype)
@@ -65,7 +66,7 @@ def test_memory():
 
 
 def test_small_parameters_keep_their_states_whole():
-    p = torch.nn.Parameter(torch.ones(4095))
+    p = nn.Parameter(torch.ones(4095))
     optimizer = thalweg.optim.Adam([p], state_dtype="8bit")
     p.grad = torch.ones_like(p)
     optimizer.step()
@@ -79,7 +80,7 @@ def test_resumed_bitwise(name, options):
     whole, _ = path(cls, state_dtype="8bit", **options)
     generator = torch.Generator().manual_seed(1)
     sizes = 10.0 ** torch.linspace(-1, 1, N)
-    p = torch.nn.Parameter(torch.ones(N))
+    p = nn.Parameter(torch.ones(N))
     optimizer = cls([p], lr=0.01, state_dtype="8bit", **options)
     for step in range(40):
         if step == 17:
@@ -93,8 +94,9 @@ def test_resumed_bitwise(name, options):
     assert torch.equal(p.detach(), whole)
 
 
-@pytest.mark.parametrize("name", list(typical(drop_ins())))
-@pytest.mark.parametrize("options", [{}, {"cautious": True}, {"capturable": True}], ids=str)
+@pytest.mark.parametrize(
+    ("name", "options"), in_turns(typical(drop_ins()), [{}, {"cautious": True}, {"capturable": True}]), ids=str
+)
 def test_the_kernel_and_the_reference_agree(name, options, monkeypatch):
     """But for numbers on the border of two codes, which ten units in the last place, 1e-6, decide.
 
@@ -126,7 +128,7 @@ def test_several_threads():
     for threads in (1, 2):
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        params = [torch.nn.Parameter(torch.linspace(-1, 1, n)) for n in (4100, 300_001, 77, 5000)]
+        params = [nn.Parameter(torch.linspace(-1, 1, n)) for n in (4100, 300_001, 77, 5000)]
         optimizer = thalweg.optim.Adam(params, state_dtype="8bit")
         for _ in range(3):
             for p in params:
@@ -139,10 +141,65 @@ def test_several_threads():
 
 def test_a_transposed_parameter():
     plain, _ = path(thalweg.optim.Adam, steps=1, state_dtype="8bit")
-    p = torch.nn.Parameter(torch.ones(50, 100).t())
+    p = nn.Parameter(torch.ones(50, 100).t())
     optimizer = thalweg.optim.Adam([p], lr=0.01, state_dtype="8bit")
     generator = torch.Generator().manual_seed(1)
     gradient = 10.0 ** torch.linspace(-1, 1, N) * (1 + 0.3 * torch.randn(N, generator=generator))
     p.grad = gradient.view(50, 100).t()
     optimizer.step()
     assert torch.equal(p.detach().t().reshape(-1), plain)
+
+
+@pytest.mark.parametrize("state_dtype", ["8bit", "bfloat16"])
+@pytest.mark.parametrize("name", ["AdamWScheduleFree", "SGDScheduleFree", "MADGRAD", "ASGD"])
+def test_states_that_hold_weights_keep_their_bits(name, state_dtype):
+    """One small gradient, then none: the parameter goes no further than it would."""
+    moved = []
+    for held in (None, state_dtype):
+        p = nn.Parameter(torch.randn(64, 64, generator=torch.Generator().manual_seed(0)))
+        optimizer = getattr(thalweg.optim, name)([p], lr=1e-3, state_dtype=held)
+        before = p.detach().clone()
+        for step in range(20):
+            p.grad = torch.full_like(p, 1e-3 * (step == 0))
+            optimizer.step()
+        moved.append((p.detach() - before).abs().max().item())
+    assert moved[1] == pytest.approx(moved[0], rel=0.02)
+
+
+def test_averages_to_evaluate_by_are_weights_in_8_bits_too():
+    p = nn.Parameter(torch.rand(64, 64))
+    optimizer = thalweg.optim.AdamWScheduleFree([p], state_dtype="8bit")
+    for _ in range(5):
+        p.grad = torch.randn(64, 64)
+        optimizer.step()
+    with optimizer.averaged_weights():
+        assert -0.1 < p.min() < p.max() < 1.1
+
+
+def test_a_group_on_tensors_beside_one_in_8_bits():
+    p, q = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(64, 64))
+    optimizer = thalweg.optim.Adam([{"params": [p], "capturable": True}, {"params": [q], "state_dtype": "8bit"}])
+    for _ in range(3):
+        p.grad, q.grad = torch.ones(4), torch.ones(64, 64)
+        optimizer.step()
+    assert optimizer.state[q]["exp_avg"].dtype == torch.uint8
+    torch.testing.assert_close(q[0, :4].detach(), p.detach())
+
+
+def test_8_bits_follow_a_change_of_layout():
+    ends = []
+    for switch in (False, True):
+        torch.manual_seed(0)
+        conv = nn.Conv2d(16, 32, 3)
+        optimizer = thalweg.optim.Adam(conv.parameters(), state_dtype="8bit")
+        for step in range(5):
+            if switch and step == 3:
+                conv.to(memory_format=torch.channels_last)
+            generator = torch.Generator().manual_seed(step)
+            sizes = 10.0 ** torch.linspace(-6, 0, conv.weight.numel()).view(conv.weight.shape)
+            conv.weight.grad = torch.randn(conv.weight.shape, generator=generator) * sizes
+            if switch and step >= 3:
+                conv.weight.grad = conv.weight.grad.contiguous(memory_format=torch.channels_last)
+            optimizer.step()
+        ends.append(conv.weight.detach())
+    assert (ends[0] - ends[1]).abs().max() < 5e-4  # blocks of other elements have other scales

@@ -12,15 +12,16 @@ from thalweg.execution import dispatch
 from thalweg.optim.classes import drop_ins
 
 NAN, INF = math.nan, math.inf
+RATE = {"lr": 0.1}  # a step is told from one a thousandth longer, which float32 does not do at a rate of 0.001
 SETTINGS = {
     "Adadelta": ({}, {"weight_decay": 0.1}),
     "Adagrad": ({}, {"lr_decay": 0.1, "initial_accumulator_value": 0.1}),
-    "Adam": ({}, {"amsgrad": True}, {"betas": (0.3, 0.9)}, {"weight_decay": 0.1, "maximize": True}),
-    "AdamW": ({}, {"amsgrad": True}),
-    "Adamax": ({}, {"weight_decay": 0.1}),
+    "Adam": (RATE, RATE | {"amsgrad": True}, RATE | {"betas": (0.3, 0.9)}, {"weight_decay": 0.1, "maximize": True}),
+    "AdamW": (RATE, RATE | {"amsgrad": True}),
+    "Adamax": (RATE, RATE | {"weight_decay": 0.1}),
     "ASGD": ({}, {"t0": 2, "weight_decay": 0.1}),
-    "NAdam": ({}, {"decoupled_weight_decay": True, "weight_decay": 0.1}),
-    "RAdam": ({}, {"betas": (0.3, 0.5)}),
+    "NAdam": (RATE, RATE | {"decoupled_weight_decay": True, "weight_decay": 0.1}),
+    "RAdam": (RATE, RATE | {"betas": (0.3, 0.5)}),
     "RMSprop": ({}, {"centered": True}, {"momentum": 0.9}),
     "Rprop": ({}, {"maximize": True}),
     "SGD": ({}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "dampening": 0.5, "weight_decay": 0.1}),

@@ -161,15 +161,16 @@ def test_a_fused_optimizer_is_told_of_an_overflow(capturable):
 @every_class
 def test_a_scaled_loss_takes_the_same_steps_in_float16(cls):
     """In fused optimizers: gradients below float16's smallest number still count. Others are refused by the scaler."""
-    p = nn.Parameter(torch.ones(4, dtype=torch.float16))
+    p = nn.Parameter(torch.zeros(4, dtype=torch.float16))
     with pytest.raises(ValueError, match="FP16"):
         _step_in_float16(cls([p]), p)
-    optimizer = cls([p], fused=True, rounding="nearest", state_dtype=None)
+    optimizer = cls([p], lr=16.0, fused=True, rounding="nearest", state_dtype=None)
     _step_in_float16(optimizer, p)
-    other = nn.Parameter(torch.ones(4, dtype=torch.float32))
-    wide = cls([other])
+    other = nn.Parameter(torch.zeros(4, dtype=torch.float32))
+    wide = cls([other], lr=16.0)
     other.grad = torch.full((4,), 2.0**-26)
     wide.step()
+    torch.testing.assert_close(p.detach().float(), other.detach(), rtol=2**-10, atol=2.0**-24)
     for name, value in wide.state[other].items():
         if name in ("exp_avg", "exp_avg_sq", "momentum_buffer", "square_avg"):
             torch.testing.assert_close(optimizer.state[p][name], value, rtol=1e-6, atol=0.0)

@@ -1,5 +1,7 @@
 """Param groups people write by hand everywhere."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -115,3 +117,20 @@ def test_a_layer_with_a_frozen_part_counts():
     rates = layerwise(model, 1.0, decay=0.5)
     assert [rates[f"blocks.{i}.1.weight"]["lr"] for i in range(3)] == [0.125, 0.25, 0.5]
     assert "blocks.1.0.weight" not in rates
+
+
+def test_layers_by_whatever_name():
+    named = nn.Sequential(OrderedDict(fc1=nn.Linear(2, 2), act=nn.ReLU(), fc2=nn.Linear(2, 2), head=nn.Linear(2, 2)))
+    rates = {name: rule["lr"] for name, rule in layerwise(named, 1.0, decay=0.5).items()}
+    assert [rates[f"{name}.weight"] for name in ("fc1", "fc2", "head")] == [0.125, 0.25, 0.5]
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(3, 4)
+            self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+            self.head = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Dropout(), nn.Linear(4, 2))
+
+    rates = {name: rule["lr"] for name, rule in layerwise(Model(), 1.0, decay=0.5).items()}
+    assert [rates[f"layers.{i}.weight"] for i in range(3)] == [0.125, 0.25, 0.5]
+    assert (rates["embed.weight"], rates["head.0.weight"], rates["head.3.weight"]) == (0.0625, 1.0, 1.0)

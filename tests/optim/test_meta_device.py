@@ -21,7 +21,7 @@ def planned(cls, device, dtype=torch.float32, **options):
     model = nn.Embedding(300, 20, device=device, dtype=dtype)
     optimizer = cls(model.parameters(), **options)
     for p in model.parameters():
-        p.grad = torch.empty_like(p) if device == "meta" else torch.ones_like(p)
+        p.grad = torch.empty_like(p) if device == "meta" else torch.arange(p.numel()).view(p.shape).to(p.dtype)
     for _ in range(2):
         optimizer.step()
     assert {p.device.type for p in model.parameters()} == {device}

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 
 import thalweg.optim
@@ -13,7 +14,7 @@ NAMES = ("first", "second", "third")
 
 
 def params():
-    return {name: torch.nn.Parameter(torch.full((2, 2), float(i))) for i, name in enumerate(NAMES)}
+    return {name: nn.Parameter(torch.full((2, 2), float(i))) for i, name in enumerate(NAMES)}
 
 
 def trained(named, groups=None, cls=thalweg.optim.Adam):
@@ -109,7 +110,7 @@ def test_distributed_checkpoints(cls, dtype):
     ends = []
     for through in (False, True):
         torch.manual_seed(0)
-        model = torch.nn.Linear(3, 2).to(dtype)
+        model = nn.Linear(3, 2).to(dtype)
         optimizer = cls(model.parameters(), lr=0.1)
         for step in range(6):
             if through and step == 3:
@@ -123,3 +124,19 @@ def test_distributed_checkpoints(cls, dtype):
             optimizer.step()
         ends.append([p.detach() for p in model.parameters()])
     assert all(map(torch.equal, *ends))
+
+
+def test_two_models_whose_parameters_share_names_go_by_order():
+    def of(a, b):
+        return thalweg.optim.Adam(
+            [{"params": list(a.named_parameters())}, {"params": list(b.named_parameters()), "lr": 0.5}]
+        )
+
+    a, b = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    first = of(a, b)
+    a.weight.grad, b.weight.grad = torch.ones(2, 2), torch.full((2, 2), 5.0)
+    first.step()
+    second = of(a, b)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert [second.state[m.weight]["exp_avg"][0, 0].item() for m in (a, b)] == pytest.approx([0.1, 0.5])
+    assert [group["lr"] for group in second.param_groups] == [1e-3, 0.5]

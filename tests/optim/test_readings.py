@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import thalweg.optim
 from scope import typical
@@ -20,7 +21,7 @@ class Subclass(torch.Tensor):
 
 def stepped(cls, count=3, change=None, **options):
     """The parameter after steps, with `change(group)` before the last."""
-    p = torch.nn.Parameter(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    p = nn.Parameter(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
     optimizer = cls([p], **options)
     for step in range(count):
         if change and step == count - 1:
@@ -31,7 +32,7 @@ def stepped(cls, count=3, change=None, **options):
 
 
 HOLDERS = {
-    "Parameter": lambda: torch.nn.Parameter(torch.tensor(0.5)),
+    "Parameter": lambda: nn.Parameter(torch.tensor(0.5)),
     "subclass": lambda: torch.tensor(0.5).as_subclass(Subclass),
     "tensor": lambda: torch.tensor(0.5),
     "tensor of one": lambda: torch.tensor([0.5]),
@@ -62,7 +63,7 @@ def test_a_rate_changed_in_its_place(name, holder, capturable):
 @pytest.mark.parametrize("name", drop_ins())
 def test_a_rate_in_a_parameter_is_read_without_a_warning(name, kept):
     p = torch.ones(5)
-    optimizer = drop_ins()[name]([p], lr=torch.nn.Parameter(torch.tensor(0.1)), **kept)
+    optimizer = drop_ins()[name]([p], lr=nn.Parameter(torch.tensor(0.1)), **kept)
     p.grad = torch.ones(5)
     optimizer.step()
     optimizer.load_state_dict(optimizer.state_dict())
@@ -138,7 +139,7 @@ WRONG = {
 def test_what_is_out_of_range_is_refused_at_the_step(name, value, held, capturable):
     """By its name and with its value, as by the constructor; nothing moves."""
     with pytest.raises(InputError, match=name.removesuffix("s")):
-        thalweg.optim.Adam([torch.nn.Parameter(torch.ones(3))], **{name: value})
+        thalweg.optim.Adam([nn.Parameter(torch.ones(3))], **{name: value})
     options = {"capturable": capturable}
     if held == "where it was" and name == "lr":
         options["lr"] = torch.tensor(0.5)
@@ -191,7 +192,7 @@ def test_a_switch_that_is_turned_on_and_off():
     cls = thalweg.optim.SGD
 
     def path(general):
-        p = torch.nn.Parameter(torch.ones(3))
+        p = nn.Parameter(torch.ones(3))
         optimizer = cls([p], lr=0.1)
         for step, values in enumerate([{}, {"momentum": 0.9}, {}, {"weight_decay": 0.1}, {"momentum": 0.0}, {}]):
             optimizer.param_groups[0].update(values)
@@ -218,7 +219,7 @@ def test_numbers_of_numpy_are_saved_as_plain_ones(number):
 
 
 def test_a_rate_of_many_groups_is_each_their_own():
-    params = [torch.nn.Parameter(torch.ones(2)) for _ in range(5)]
+    params = [nn.Parameter(torch.ones(2)) for _ in range(5)]
     optimizer = thalweg.optim.SGD([{"params": [p], "lr": 0.1 * (i + 1)} for i, p in enumerate(params)])
     for _ in range(3):
         for group in optimizer.param_groups:
@@ -236,7 +237,7 @@ def test_two_kinds_of_values_changed_at_once():
 
     ends = []
     for general in (False, True):
-        p = torch.nn.Parameter(torch.ones(300, dtype=torch.bfloat16))
+        p = nn.Parameter(torch.ones(300, dtype=torch.bfloat16))
         optimizer = thalweg.optim.Adam([p], lr=1e-3)
         for step in range(5):
             if step == 3:
@@ -247,3 +248,14 @@ def test_two_kinds_of_values_changed_at_once():
             optimizer.step()
         ends.append(p.detach())
     assert torch.equal(*ends)
+
+
+def test_a_tensor_within_a_tuple_may_change():
+    beta, p = torch.tensor(0.9), nn.Parameter(torch.zeros(1))
+    optimizer = thalweg.optim.Adam([p], betas=(beta, torch.tensor(0.999)))
+    for step, gradient in enumerate((1.0, 2.0, 3.0)):
+        if step == 2:
+            beta.fill_(0.0)
+        p.grad = torch.full((1,), gradient)
+        optimizer.step()
+    assert optimizer.state[p]["exp_avg"].item() == 3.0

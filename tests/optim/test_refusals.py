@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from torch import nn
 
 import thalweg.optim
 from thalweg.errors import InputError
@@ -66,3 +67,22 @@ def test_a_first_rate_of_zero_where_the_rule_divides_by_it():
 def test_nothing_to_train():
     with pytest.raises(ValueError, match=re.escape("empty parameter list")):
         thalweg.optim.Adam([])
+
+
+def test_a_later_group_in_8_bits_is_refused_before_any_step_where_autograd_follows():
+    p, q = torch.ones(4, requires_grad=True).clone(), torch.ones(64, 64, requires_grad=True).clone()
+    groups = [{"params": [p]}, {"params": [q], "state_dtype": "8bit", "differentiable": False}]
+    optimizer = thalweg.optim.Adam(groups, differentiable=True)
+    p.grad, q.grad = torch.ones(4), torch.ones(64, 64)
+    with pytest.raises(InputError, match="holds no states in 8 bits"):
+        optimizer.step()
+    assert p.tolist() == [1.0] * 4
+
+
+def test_a_refusal_in_a_later_group_comes_before_any_step():
+    p, q = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(3, 2))
+    optimizer = thalweg.optim.ASGD([{"params": [p]}, {"params": [q]}])
+    p.grad, q.grad = torch.ones(4), torch.ones(3, 2).to_sparse()
+    with pytest.raises(InputError, match="takes dense gradients only"):
+        optimizer.step()
+    assert p.tolist() == [1.0] * 4

@@ -23,11 +23,14 @@ def trained(name, sharded, dtype=torch.float32, steps=5, **options):
     if sharded:
         fully_shard(model, mesh=mesh)
     optimizer = getattr(thalweg.optim, name)(model.parameters(), lr=0.1, **options)
+    whole = lambda: [p.full_tensor() if sharded else p.detach().clone() for p in model.parameters()]
+    start = whole()
     for _ in range(steps):
         optimizer.zero_grad()
         model(torch.randn(4, 6, dtype=dtype)).square().sum().backward()
         optimizer.step()
-    return [p.full_tensor() if sharded else p for p in model.parameters()]
+    assert not any(map(torch.equal, start, whole())), "a parameter rests"
+    return whole()
 
 
 """

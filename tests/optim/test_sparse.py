@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 import thalweg.optim
 from thalweg.errors import InputError
@@ -35,7 +36,7 @@ def rows_of(gradient):
 
 
 def trained(cls, *, dense=False, dtype=torch.float64, **options):
-    p = torch.nn.Parameter(start(dtype))
+    p = nn.Parameter(start(dtype))
     optimizer = cls([p], **options)
     for gradient in gradients(dtype):
         p.grad = gradient.to_dense() if dense else gradient
@@ -70,7 +71,7 @@ def test_adam_is_torchs_sparse_adam():
 def test_touched_rows_take_the_dense_step_and_the_others_none(name):
     """After each dense step, all that has no gradient is put back: that is what lazy means."""
     cls = LAZY[name]
-    lazy, dense = (torch.nn.Parameter(start()) for _ in range(2))
+    lazy, dense = (nn.Parameter(start()) for _ in range(2))
     ours, plain = cls([lazy], **PLAIN), cls([dense], **PLAIN)
     everywhere = begins(trace(cls.recipe.structure(cls.recipe.resolve(PLAIN))))  # what the first step is to do
     for number, gradient in enumerate(gradients()):
@@ -117,7 +118,7 @@ def test_other_dtypes(dtype, rounding):
 
 @pytest.mark.parametrize("name", DENSE)
 def test_rules_that_need_every_row_say_why(name):
-    p = torch.nn.Parameter(start())
+    p = nn.Parameter(start())
     p.grad = next(gradients())
     with pytest.raises(InputError, match=rf"{name} takes dense gradients only, as it.*; create the .* sparse=False"):
         DENSE[name]([p]).step()
@@ -137,7 +138,7 @@ def test_rules_that_need_every_row_say_why(name):
     ids=str,
 )
 def test_options_that_need_every_row_say_so(options, message):
-    p = torch.nn.Parameter(start())
+    p = nn.Parameter(start())
     before = p.detach().clone()
     p.grad = next(gradients())
     with pytest.raises(InputError, match=message):
@@ -166,7 +167,7 @@ def test_momentum_goes_on_from_a_checkpoint():
     """A buffer of dense gradients, and sparse ones afterwards."""
     ends = []
     for dense in (False, True):
-        p = torch.nn.Parameter(start())
+        p = nn.Parameter(start())
         optimizer = thalweg.optim.SGD([p], lr=0.1, momentum=0.9)
         for number, gradient in enumerate(gradients()):
             p.grad = gradient.to_dense() if dense or number < 3 else gradient
@@ -181,8 +182,8 @@ def test_momentum_goes_on_from_a_checkpoint():
 
 @pytest.mark.parametrize("cls", drop_ins().values(), ids=drop_ins())
 def test_sparse_parameters_are_refused(cls):
-    dense = torch.nn.Parameter(torch.ones(2))
-    sparse = torch.nn.Parameter(torch.eye(3).to_sparse())
+    dense = nn.Parameter(torch.ones(2))
+    sparse = nn.Parameter(torch.eye(3).to_sparse())
     with pytest.raises(
         InputError, match=rf"{cls.__name__} steps dense parameters, got one with layout torch.sparse_coo"
     ):
@@ -191,3 +192,11 @@ def test_sparse_parameters_are_refused(cls):
     with pytest.raises(InputError, match="steps dense parameters"):
         optimizer.add_param_group({"params": [sparse]})
     assert [group["params"] for group in optimizer.param_groups] == [[dense]]
+
+
+@pytest.mark.parametrize("hint", ["capturable", "differentiable"])
+def test_sparse_gradients_on_tensors_are_refused(hint):
+    p = torch.ones(3, 2) if hint == "differentiable" else nn.Parameter(torch.ones(3, 2))
+    p.grad = torch.ones(3, 2).to_sparse()
+    with pytest.raises(InputError, match="sparse gradients without capturable and differentiable"):
+        thalweg.optim.Adam([p], **{hint: True}).step()

@@ -5,6 +5,7 @@ import io
 
 import pytest
 import torch
+from torch import nn
 
 import thalweg.optim
 from optim.trained import IDS, PAIRS, SETTINGS, assert_same_path, parameters, task, train, values_of
@@ -114,9 +115,10 @@ def test_a_loaded_state_takes_the_dtype_that_the_optimizer_makes(name, high, low
         for key, value in saved["state"][index].items():
             assert loaded.state[p][key].dtype == torch.float32
             assert torch.equal(loaded.state[p][key], value.float())
-    train(loaded, narrow, given.gradients, given.rates)
+    rates = 100 * given.rates  # steps of about 0.1, which a number of about 1 in bfloat16 tells from none
+    train(loaded, narrow, given.gradients, rates)
     assert all(p.dtype == low for p in narrow)
-    train(optimizer, wide, given.gradients, given.rates)
+    train(optimizer, wide, given.gradients, rates)
     tolerance = 8 * torch.finfo(low).eps  # four steps: half an ulp each for the parameter, as much for the gradient
     torch.testing.assert_close(values_of(narrow).to(high), values_of(wide), rtol=tolerance, atol=tolerance)
     elementwise = [s for p in narrow for s in loaded.state[p].values() if s.shape == p.shape]
@@ -154,3 +156,32 @@ def test_momentum_that_is_present_is_not_the_first():
     p.grad = torch.ones(())
     optimizer.step()
     assert p.item() == -(0.5 * 1 + 0.25 * 1)
+
+
+def test_a_checkpoint_of_torch_leaves_ones_own_options():
+    p = nn.Parameter(torch.ones(3))
+    theirs = torch.optim.Adam([p], lr=0.5).state_dict()
+    optimizer = thalweg.optim.Adam([p], rounding="compensated", clip_global_norm=1.0, ema_decay=0.99, cautious=True)
+    optimizer.load_state_dict(theirs)
+    (group,) = optimizer.param_groups
+    kept = {name: group[name] for name in ("lr", "rounding", "clip_global_norm", "ema_decay", "cautious")}
+    assert kept == {"lr": 0.5, "rounding": "compensated", "clip_global_norm": 1.0, "ema_decay": 0.99, "cautious": True}
+
+
+def test_a_checkpoint_from_before_there_was_precision_loads():
+    def saved(**options):
+        p = nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+        optimizer = thalweg.optim.Adam([p], **options)
+        p.grad = torch.ones_like(p)
+        optimizer.step()
+        return p, optimizer
+
+    p, old = saved(rounding="nearest", state_dtype="parameter")
+    checkpoint = old.state_dict()
+    for name in ("rounding", "rounding_seed", "state_dtype", "cautious", "convention"):
+        del checkpoint["param_groups"][0][name]
+    optimizer = thalweg.optim.Adam([p])
+    optimizer.load_state_dict(checkpoint)
+    optimizer.step()
+    assert optimizer.state[p]["exp_avg"].dtype == torch.float32  # as this optimizer would have made it
+    assert optimizer.param_groups[0]["rounding"] == "stochastic"

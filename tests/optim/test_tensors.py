@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 import thalweg.optim
 from thalweg.execution import reference
@@ -145,3 +146,35 @@ def test_mixed_dtypes_in_one_group():
         p.grad = torch.ones_like(p)
     thalweg.optim.SGD(parts, lr=0.25, momentum=0.5).step()
     assert all(p.tolist() == [0.75] * 3 for p in parts)
+
+
+class Wrapped(torch.Tensor):
+    """A tensor of another class."""
+
+
+def test_tensors_of_other_classes_take_the_reference(monkeypatch):
+    from thalweg.execution import compiled
+
+    p = torch.ones(3).as_subclass(Wrapped).requires_grad_()
+    p.grad = torch.ones(3).as_subclass(Wrapped)
+    monkeypatch.setattr(compiled, "update", None)
+    optimizer = thalweg.optim.SGD([p], lr=0.5)
+    for _ in range(3):
+        optimizer.step()
+    assert p.tolist() == [-0.5] * 3
+
+
+def test_gradients_that_are_views_with_a_sign():
+    p = nn.Parameter(torch.ones(1))
+    z = torch.complex(torch.zeros(1), p)
+    (z.conj() * torch.complex(torch.ones(1), torch.full((1,), 2.0))).real.sum().backward()
+    assert p.grad.is_neg()
+    optimizer = thalweg.optim.SGD([p], lr=1.0)
+    optimizer.step()
+    assert p.item() == -1.0
+    optimizer.step()
+    assert p.item() == -3.0
+    c = nn.Parameter(torch.ones(3, dtype=torch.complex64))
+    c.conj().abs().sum().backward()
+    thalweg.optim.SGD([c], lr=1.0).step()
+    assert torch.equal(c.detach(), torch.zeros(3, dtype=torch.complex64))

@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from torch import nn
 
 import thalweg.optim
 from scope import typical
@@ -20,7 +21,7 @@ def untold(monkeypatch):
 
 
 def train(cls, steps=3, p=None, scale=1.0, **options):
-    p = torch.nn.Parameter(torch.linspace(1, 2, 50) if p is None else p)
+    p = nn.Parameter(torch.linspace(1, 2, 50) if p is None else p)
     optimizer = cls([p], **options)
     for step in range(steps):
         p.grad = torch.empty_like(p).copy_((scale * torch.cos(torch.arange(p.numel()) + step)).view(p.shape))
@@ -36,6 +37,7 @@ def test_the_usual_says_nothing(name, dtype):
     train(drop_ins()[name], p=torch.ones(8, 6, dtype=dtype).t())
 
 
+@pytest.mark.rests("updates are lost")
 @pytest.mark.parametrize("cls", [thalweg.optim.AdamW, thalweg.optim.SGD], ids=lambda c: c.__name__)
 def test_lost_updates(cls):
     p = torch.ones(50, dtype=torch.bfloat16)
@@ -44,13 +46,14 @@ def test_lost_updates(cls):
     train(cls, p=p, lr=1e-3, rounding="nearest")  # told once
 
 
+@pytest.mark.rests("updates are lost")
 def test_lost_updates_in_float32():
     with pytest.warns(LostUpdates):
         train(thalweg.optim.SGD, p=torch.full((50,), 1e6), lr=1e-3)
 
 
 def test_masked_and_unused_elements_are_not_lost():
-    p = torch.nn.Parameter(torch.ones(50))
+    p = nn.Parameter(torch.ones(50))
     optimizer = thalweg.optim.SGD([p], lr=0.1)
     for _ in range(3):
         p.grad = torch.zeros(50).index_fill(0, torch.tensor([3]), 1.0)
@@ -92,6 +95,7 @@ def test_decay_beside_the_rule_says_nothing():
     thalweg.optim.Adam([torch.zeros(1)], weight_decay=0.1, convention="keras")
 
 
+@pytest.mark.rests("the learning rate is 0, and whoever watches stands between the step and its caller")
 def test_the_line_that_is_named_is_the_users():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -106,3 +110,60 @@ def test_looking_changes_nothing(monkeypatch):
     monkeypatch.setattr(diagnostics.SilentFailures, "done", True)
     second, _ = train(thalweg.optim.NAdam, steps=5)
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "gradients"),
+    [
+        ("SGD", {"masked": True}, (1.0, 1.0, 1.0)),
+        ("Ftrl", {"l1": 10.0}, (1.0, 1.0, 1.0)),
+        ("Rprop", {}, (1.0, -1.0, 1.0)),
+        ("SGD", {"momentum": 0.9, "cautious": True}, (1.0, -0.5, 1.0)),
+    ],
+)
+def test_what_is_meant_to_rest_is_not_lost(name, options, gradients, monkeypatch):
+    monkeypatch.setattr(diagnostics, "_told", set())
+    p = nn.Parameter(torch.ones(100))
+    optimizer = getattr(thalweg.optim, name)([p], lr=0.01, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LostUpdates)
+        for gradient in gradients:
+            p.grad = torch.full_like(p, gradient)
+            optimizer.step()
+            if "mask" in optimizer.state[p]:
+                optimizer.state[p]["mask"][:90] = 0.0
+
+
+def test_warnings_of_frozen_groups_and_scaled_gradients(monkeypatch):
+    monkeypatch.setattr(diagnostics, "_told", set())
+    p, q = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OptimizerWarning)
+        optimizer = thalweg.optim.SGD([{"params": [p], "lr": 0.0}, {"params": [q], "lr": 0.1}])
+        p.grad = q.grad = torch.ones(5)
+        optimizer.step()
+    optimizer, scaler = thalweg.optim.Adam([p], eps=1e-2), torch.amp.GradScaler("cpu")
+
+    def train():
+        for _ in range(2):
+            optimizer.zero_grad()
+            scaler.scale(1e-4 * p.sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+
+    with pytest.warns(thalweg.optim.EpsilonDominates):
+        train()
+
+
+def test_a_large_model_is_looked_at_in_part(monkeypatch):
+    """The second step of a thousand tensors may not take seconds."""
+    looked = []
+    update = diagnostics.SilentFailures._update
+    monkeypatch.setattr(diagnostics.SilentFailures, "_update", lambda *a: looked.append(1) or update(*a))
+    params = [nn.Parameter(torch.ones(3)) for _ in range(1000)]
+    optimizer = thalweg.optim.Adam(params)
+    for _ in range(3):
+        for p in params:
+            p.grad = torch.ones(3)
+        optimizer.step()
+    assert 0 < len(looked) <= 6 * diagnostics.PARAMETERS

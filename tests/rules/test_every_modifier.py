@@ -2,7 +2,7 @@
 
 import pytest
 
-from scope import sample
+from scope import in_turns, sample
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.testing.accuracy import check_bfloat16
 from thalweg.testing.modifiers import MODIFIERS, check_modifier, everything
@@ -12,14 +12,16 @@ CASES = [cases(r)[0] for r in recipes().values() if r.name == r.rule.name]
 TYPICAL = [case for case in CASES if case.recipe.name in sample(recipes())]
 
 
-@pytest.mark.parametrize("modifier", MODIFIERS, ids=str)
-@pytest.mark.parametrize("case", TYPICAL, ids=str)
+def written(of):
+    return of.__name__.removeprefix("check_") if callable(of) else str(of)
+
+
+@pytest.mark.parametrize(("case", "modifier"), in_turns(TYPICAL, MODIFIERS), ids=str)
 def test_modifier(case, modifier):
     check_modifier(case, modifier)
 
 
-@pytest.mark.parametrize("check", MODIFIED_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-@pytest.mark.parametrize("case", TYPICAL, ids=str)
+@pytest.mark.parametrize(("case", "check"), in_turns(TYPICAL, MODIFIED_CHECKS), ids=written)
 def test_everything_at_once(case, check):
     check(everything(case))
 
