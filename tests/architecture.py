@@ -21,7 +21,7 @@ MOST_LINES = 300
 MOST_OF_A_FUNCTION = 60
 """Code lines of a function, without its docstring."""
 
-MOST_FRAMES = 10
+MOST_FRAMES = 6
 """On the stack from `step()` to the kernel, of a prepared step: the bound, not the aim."""
 
 

@@ -19,6 +19,7 @@ from thalweg.recipes.trace import trace
 from thalweg.rules.contract import Preset
 from thalweg.rules.hyperparameters import unknown
 from thalweg.rules.states import PARAMETER
+from thalweg.schedules import Schedule
 
 Tensors = Mapping[str, Tensor]
 States = Mapping[str, Tensors]
@@ -59,7 +60,7 @@ def functional(
     structure = structure_of(by, values)
 
     def init(parameters: Tensors) -> States:
-        return {name: _states(structure, p, values) for name, p in parameters.items()}
+        return {name: _states(structure, p, _at(values, 0)) for name, p in parameters.items()}
 
     def update(
         gradients: Tensors, states: States, parameters: Tensors
@@ -67,7 +68,10 @@ def functional(
         _require_alike(parameters, gradients=gradients, states=states)
         for name, p in parameters.items():
             _require_fitting(name, p, gradients[name], states[name], structure)
-        jobs = [_row(structure, gradients[name], p, states[name], values) for name, p in parameters.items()]
+        jobs = [
+            _row(structure, gradients[name], p, states[name], _at(values, states[name]["step"]))
+            for name, p in parameters.items()
+        ]
         measured = measure_shared(jobs) if any(job.program.shared for job in jobs) else [None] * len(jobs)
         after = [carry_out(job.program, job, job.values, known) for job, known in zip(jobs, measured, strict=True)]
         moved = {name: job.p.to(p.dtype) for (name, p), job in zip(parameters.items(), jobs, strict=True)}
@@ -89,6 +93,11 @@ def _resolved(by: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
         if h.initially in inside and h.name not in given:
             values[h.name] = inside[h.initially]
     return values
+
+
+def _at(values: Mapping[str, Any], step: Any) -> dict[str, Any]:
+    """The hyperparameters at a step, counted from 0: a number or a tensor."""
+    return {name: value(step) if isinstance(value, Schedule) else value for name, value in values.items()}
 
 
 def _found(optimizer: str | Recipe | Preset) -> Recipe:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.execution import dispatch
-from thalweg.execution.data_pointers import has_memory
 from thalweg.execution.gpu.passes import refuse_from_the_cpu
 from thalweg.optim.group_keys import check_keys, require_group
 from thalweg.optim.interop.default_device import on_cpu_by_default
@@ -29,7 +28,7 @@ from thalweg.optim.stepping.capturable import Kernels
 from thalweg.optim.stepping.diagnostics import SilentFailures, tell_coupled_decay
 from thalweg.optim.stepping.param_group import OptimizerStep
 from thalweg.optim.stepping.reading import kept, plain
-from thalweg.optim.stepping.template import undecayed_groups
+from thalweg.optim.stepping.template import is_asked_for, undecayed_groups
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.states import PARAMETER
@@ -103,8 +102,9 @@ class Optimizer(torch.optim.Optimizer):
         scheduled = [group for group in self.param_groups if scheduling.SCHEDULES in group]
         for group in scheduled:
             scheduling.heed(self.recipe, group)
+        template = is_asked_for(self.recipe, self.param_groups, self.state)
         try:
-            with undecayed_groups(self.param_groups) if self._is_template() else DECAYED:
+            with undecayed_groups(self.param_groups) if template else DECAYED:
                 if on_tensors := self._on_tensors():
                     self._step_on_tensors()
                 elif not self._overflowed():
@@ -130,25 +130,6 @@ class Optimizer(torch.optim.Optimizer):
             for p in (p for group in self.param_groups for p in group["params"]):
                 refuse_from_the_cpu(p.device)
         return updates, watch
-
-    def _is_template(self) -> bool:
-        """Whether torch asks for a state dict's template: by a step with a rate of 0, gradients of 0 and no state yet.
-
-        It is a normal step, but without weight decay that acts at any rate: that would act at each such call.
-        """
-        if next(iter(self.state.values()), None):
-            return False
-        signs = any(s.initial == self.recipe.rate and not s.per_row for s in self.recipe.rule.states)  # own step sizes
-        decayed = any(g["weight_decay"] and (signs or g["independent_weight_decay"]) for g in self.param_groups)
-        if not decayed or any(self.state.values()) or not all(map(self._rests, self.param_groups)):
-            return False
-        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        return not dispatch.watched() and all(has_memory(g) and not g.any() for g in gradients)
-
-    def _rests(self, group: Mapping[str, Any]) -> bool:
-        """Whether the learning rate is 0, as far as known without waiting for a device."""
-        rate = group.get(self.recipe.rate) if self.recipe.rate else None
-        return rate is not None and (not isinstance(rate, Tensor) or rate.is_cpu) and plain(rate) == 0
 
     def _needs(self, group: Mapping[str, Any], number: int) -> states.Needs:
         values = self._recipe.resolve(hyperparameters(self._recipe, group), class_name(self.recipe))

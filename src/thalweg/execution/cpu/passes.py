@@ -48,12 +48,18 @@ class CpuPass:
         """Passes over every row, in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
         self._table[: len(columns)] = columns
         self._counter[0] = 0
-        self._kernel(self._arguments, min(torch.get_num_threads(), self._parts))
+        threads = min(torch.get_num_threads(), self._parts)
+        if threads == 1:
+            self._kernel.alone(self._arguments)
+        else:
+            self._kernel(self._arguments, threads)
 
     def sums(self) -> Array:
         """Each row's sums of the last call, float64 `[reductions, rows]`: of squares, for a norm."""
         rows = len(self.which)
-        found = np.array([np.bincount(self._blocks[0], of, rows) for of in self._partials]).reshape(len(self._reductions), rows)
+        found = np.zeros((len(self._reductions), rows))
+        for j, of in enumerate(self._partials):
+            found[j] = np.bincount(self._blocks[0], of, rows)
         return np.where(self.active, found, 0.0)
 
 

@@ -12,20 +12,23 @@ _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # a call releases the GIL
 
 
 class Function:
-    """A compiled function of the address of its arguments, which several threads may share."""
+    """A compiled function of the address of its arguments, which several threads may share.
+
+    alone: calls it in this thread.
+    """
 
     def __init__(self, address: int) -> None:
-        self._address, self._call = address, _PROTOTYPE(address)
+        self._address, self.alone = address, _PROTOTYPE(address)
 
     def __call__(self, arguments: int, threads: int = 1) -> None:
         """Calls it once in each of `threads` threads, and waits for all."""
         if threads == 1:
-            self._call(arguments)
+            self.alone(arguments)
         elif fork := _openmp():
             fork(self._address, arguments, threads, 0)
         else:
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(self._call, [arguments] * threads))
+                list(pool.map(self.alone, [arguments] * threads))
 
 
 @cache
