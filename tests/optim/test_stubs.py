@@ -14,6 +14,7 @@ import thalweg.optim
 from scope import THOROUGH
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.stubs import stub
+from thalweg.schedules import Schedule
 
 every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=drop_ins())
 STUB = Path(thalweg.optim.__file__).with_suffix(".pyi")
@@ -53,7 +54,7 @@ def test_every_argument_of_the_constructor_has_a_type(cls):
     hints = typing.get_type_hints(cls.__init__)
     assert set(hints) == {*of_class.parameters, "return"}
     assert (hints["params"], hints["return"]) == (ParamsT, type(None))
-    assert hints["lr"] == float | torch.Tensor
+    assert hints["lr"] == float | torch.Tensor | Schedule
     assert hints["cautious"] is bool
     assert hints["foreach"] == bool | None
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from thalweg.errors import InputError
 from thalweg.execution import dispatch
 from thalweg.execution.gpu.passes import refuse_from_the_cpu
 from thalweg.optim.group_keys import check_keys, require_group
+from thalweg.optim.interop import momentum
 from thalweg.optim.interop.default_device import on_cpu_by_default
 from thalweg.optim.interop.loss_scaling import Finer, unscale
 from thalweg.optim.interop.precision import Precision, check
@@ -28,12 +29,10 @@ from thalweg.optim.stepping.capturable import Kernels
 from thalweg.optim.stepping.diagnostics import SilentFailures, tell_coupled_decay
 from thalweg.optim.stepping.param_group import OptimizerStep
 from thalweg.optim.stepping.reading import kept, plain
-from thalweg.optim.stepping.template import is_asked_for, undecayed_groups
+from thalweg.optim.stepping.template import DECAYED, is_asked_for, undecayed_groups
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.states import PARAMETER
-
-DECAYED = nullcontext()
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -42,9 +41,10 @@ class Optimizer(torch.optim.Optimizer):
     Args:
         params: parameters, named parameters, or param groups (dicts) with their own hyperparameters.
         others: torch's, by torch's names and defaults. `foreach` and `fused` are accepted and without effect.
+            A number may be a schedule (`thalweg.schedules`) or a function of the step: its values stand in the groups.
             `capturable` makes the step pure tensor operations, as CUDA graphs need it (its step count stops at 2**24,
             as torch's does); `differentiable` lets autograd differentiate it, through parameters that are no leaves.
-            `rounding`, `rounding_seed` and `state_dtype` set the precision of parameters and states (see `help(Adam)`).
+            `rounding`, `rounding_seed`, `state_dtype` set the precision of parameters and states (see `help(Adam)`).
         convention: whose formula and defaults to follow: `"torch"`, `"keras"`, `"optax"` or `"paper"`, if it has the
             optimizer. Argument names stay torch's (`thalweg.optim.translate` converts the others').
 
@@ -57,8 +57,12 @@ class Optimizer(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         if not hasattr(self, "recipe"):
             raise InputError("thalweg.optim.Optimizer is what its classes share; make one of them, such as Adam.")
-        defaults = bind(self.recipe, args, kwargs)
-        super().__init__(params, kept(self.recipe, defaults))
+        defaults = kept(self.recipe, bind(self.recipe, args, kwargs))
+        if momentum.otherwise_called(self.recipe):
+            defaults[momentum.KEY] = None
+        super().__init__(params, defaults)
+        for name in momentum.hidden(self.recipe):
+            del self.defaults[name]
         self._take_scale_where_fused()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -69,8 +73,9 @@ class Optimizer(torch.optim.Optimizer):
         require_group(self.recipe, param_group)
         check_keys(self.recipe, self.defaults, param_group)
         self._refuse_another_convention([param_group])
-        own = kept(self.recipe, {key: value for key, value in param_group.items() if key in self.defaults})
-        param_group.update({**own, **self._checked(self.defaults | own)})
+        defaults = {**momentum.unlisted(self.recipe, self.param_groups), **self.defaults}
+        own = kept(self.recipe, {key: value for key, value in param_group.items() if key in defaults})
+        param_group.update({**defaults, **own, **self._checked(defaults | own)})
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         scheduling.begin(self.recipe, group)
@@ -99,9 +104,7 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        scheduled = [group for group in self.param_groups if scheduling.SCHEDULES in group]
-        for group in scheduled:
-            scheduling.heed(self.recipe, group)
+        scheduled = self._scheduled()
         template = is_asked_for(self.recipe, self.param_groups, self.state)
         try:
             with undecayed_groups(self.param_groups) if template else DECAYED:
@@ -118,6 +121,15 @@ class Optimizer(torch.optim.Optimizer):
             for group in scheduled:
                 scheduling.advance(self.recipe, group, found_inf=self.__dict__.get("found_inf"))
         return loss
+
+    def _scheduled(self) -> list[dict[str, Any]]:
+        """The groups with schedules, after what schedulers and users wrote into all since the last step is heeded."""
+        if self.defaults.get(momentum.KEY, 0.0) is None:  # called otherwise
+            momentum.follow(self.recipe, self.param_groups)
+        found = [group for group in self.param_groups if scheduling.SCHEDULES in group]
+        for group in found:
+            scheduling.heed(self.recipe, group)
+        return found
 
     def _in_passes(self) -> tuple[OptimizerStep, SilentFailures]:
         """The steps in compiled passes, and their warnings, both created at the first; neither is pickled or copied."""
@@ -184,8 +196,8 @@ class Optimizer(torch.optim.Optimizer):
             with optimizer.averaged_weights():
                 evaluate(model)
         """
-        if "_swapped" in self.__dict__:  # nested: already swapped
-            yield
+        if "_swapped" in self.__dict__:
+            yield  # nested: already swapped
             return
         with swapped(self.recipe, self.param_groups, self.state):
             self.__dict__["_swapped"] = True
@@ -257,10 +269,9 @@ class Optimizer(torch.optim.Optimizer):
 
     def share_memory(self) -> None:
         """Moves existing state into shared memory, as torch's Adagrad does."""
-        for state in self.state.values():
-            for value in state.values():
-                if isinstance(value, Tensor):
-                    value.share_memory_()  # type: ignore[no-untyped-call]
+        for value in (value for state in self.state.values() for value in state.values()):
+            if isinstance(value, Tensor):
+                value.share_memory_()  # type: ignore[no-untyped-call]
 
     def _refuse_another_convention(self, groups: Iterable[Mapping[str, Any]]) -> None:
         own = self.defaults.get(CONVENTION, CONVENTIONS[0])
@@ -275,9 +286,8 @@ class Optimizer(torch.optim.Optimizer):
         """The group's precision settings, validated. Raises `InputError` for any invalid value in the group."""
         recipe = self.recipe.under(group.get(CONVENTION, CONVENTIONS[0]))
         recipe.resolve(hyperparameters(recipe, group), class_name(recipe))
-        other = (
-            "state_dtype='8bit'" if group.get("state_dtype") == "8bit" else "fused=True" if group.get("fused") else ""
-        )
+        eight = "state_dtype='8bit'" if group.get("state_dtype") == "8bit" else ""
+        other = eight or ("fused=True" if group.get("fused") else "")
         if group.get("differentiable") and other:
             raise InputError(f"{class_name(recipe)}: differentiable=True and {other} do not go together; keep one.")
         return check(class_name(recipe), group)

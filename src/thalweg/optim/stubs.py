@@ -9,12 +9,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import thalweg.optim
 from thalweg.optim.classes import drop_ins
+from thalweg.optim.interop.annotations import Number
 from thalweg.optim.optimizer import Optimizer
 
 WIDTH = 120  # of a line, as the formatter has it
 HEAD = '''"""Written by `python -m thalweg.optim.stubs`, from the signatures of the classes."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from torch import Tensor, dtype
 from torch.optim.optimizer import ParamsT
@@ -22,14 +23,17 @@ from torch.optim.optimizer import ParamsT
 '''
 
 
+ALIAS = "Number: TypeAlias = float | Tensor | Schedule"
+
+
 def stub() -> str:
     """The text of `__init__.pyi`."""
-    return f"{HEAD}{_imports()}\n\n{_exported()}\n\n" + "\n".join(map(_class, drop_ins().values()))
+    return f"{HEAD}{_imports()}\n\n{ALIAS}\n\n{_exported()}\n\n" + "\n".join(map(_class, drop_ins().values()))
 
 
 def _imports() -> str:
     """Imports of the package's exports other than the classes, each from its module."""
-    modules: dict[str, list[str]] = {}
+    modules: dict[str, list[str]] = {"thalweg.schedules": ["Schedule"]}
     for name in thalweg.optim.__all__:
         modules.setdefault(getattr(thalweg.optim, name).__module__, []).append(name)
     return "\n".join(_import(module, sorted(names)) for module, names in sorted(modules.items()))
@@ -73,6 +77,8 @@ def _argument(p: inspect.Parameter) -> str:
 def _type(of: Any) -> str:
     """A type as source text, the same under every version of Python."""
     origin, arguments = get_origin(of), get_args(of)
+    if of == Number:
+        return "Number"
     if origin is Literal:
         return f"Literal[{', '.join(map(repr, arguments))}]"
     if origin in (Union, UnionType):

@@ -39,6 +39,7 @@ class Rule:
     move: converts hyperparameters to those that take the same steps by the formula of another convention.
     dense: why it cannot step a subset of the elements, as sparse gradients need; empty if it can.
     every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
+    momentum: the hyperparameter that is its momentum, which torch's one-cycle schedules move; `None` if it has none.
     """
 
     function: Callable[..., Any]
@@ -58,6 +59,7 @@ class Rule:
     move: Move = no_conversion
     dense: str = ""
     every_row_with: str = ""
+    momentum: str | None = None
 
     @property
     def owns_decay(self) -> bool:
@@ -88,6 +90,10 @@ class Preset:
     when: str = ""
 
 
+MOMENTA = ("momentum", "beta1", "beta")
+"""Names of a momentum, unless a rule declares another."""
+
+
 def rule(
     *,
     paper: str,
@@ -106,6 +112,7 @@ def rule(
     move: Move = no_conversion,
     dense: str = "",
     every_row_with: str = "",
+    momentum: str | None = "",
     **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
@@ -132,6 +139,7 @@ def rule(
         dense: why the rule cannot step only the rows that a sparse gradient touches, as a clause: "its decay moves
             all".
         every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
+        momentum: the hyperparameter that is its momentum; by default `momentum`, `beta1` or `beta`, if it has one.
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
@@ -157,6 +165,7 @@ def rule(
             move=move,
             dense=dense,
             every_row_with=every_row_with,
+            momentum=next((h for h in MOMENTA if h in hyperparameters), None) if momentum == "" else momentum,
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}

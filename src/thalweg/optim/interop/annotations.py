@@ -8,8 +8,10 @@ from torch.optim.optimizer import ParamsT
 
 from thalweg.execution.storage.rounding import Rounding
 from thalweg.recipes.catalogue import Recipe
+from thalweg.schedules import Schedule
 
-Number = float | Tensor
+Number = float | Tensor | Schedule
+"""A number, a 0-d tensor, or a schedule; a plain function of the step is taken, too."""
 
 PRECISION_TYPES: Mapping[str, Any] = {
     "rounding": Rounding,

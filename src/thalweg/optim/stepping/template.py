@@ -1,7 +1,7 @@
 """The step by which torch makes a state dict's template: rate 0, gradients of 0, no state yet."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +10,9 @@ from thalweg.execution import dispatch
 from thalweg.execution.data_pointers import has_memory
 from thalweg.optim.stepping.reading import plain
 from thalweg.recipes.catalogue import Recipe
+
+DECAYED = nullcontext()
+"""In place of `undecayed_groups`, for a step as usual."""
 
 
 def is_asked_for(recipe: Recipe, groups: Sequence[Mapping[str, Any]], states: Mapping[Any, Any]) -> bool:

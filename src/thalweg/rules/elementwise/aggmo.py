@@ -9,6 +9,7 @@ from thalweg.rules.states import Zeros
     paper="Lucas et al. 2018, arXiv:1804.00325",
     when="As momentum with a damping near 1 that must not oscillate.",
     drop_in="AggMo(lr, betas, weight_decay)",
+    momentum=None,
     rates=(1e-3, 1e1),
 )
 def aggmo(

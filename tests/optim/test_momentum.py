@@ -1,0 +1,71 @@
+"""torch's one-cycle schedules move the momentum of every class that has one, whatever it is called."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+from thalweg.optim.classes import drop_ins
+from thalweg.optim.interop import momentum
+
+KINDS = {
+    "OneCycleLR": lambda o: lr_scheduler.OneCycleLR(o, 0.01, total_steps=10),
+    "CyclicLR": lambda o: lr_scheduler.CyclicLR(o, 1e-3, 0.01, step_size_up=2),
+}
+MOVED = {name: cls for name, cls in drop_ins().items() if cls.recipe.rule.momentum}
+WITHOUT = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.momentum}
+
+
+def begun(cls):
+    p = nn.Parameter(torch.linspace(-1, 1, 6, dtype=torch.float64))
+    return p, cls([p])
+
+
+def take(p, optimizer, step=0):
+    p.grad = torch.cos(torch.arange(6.0, dtype=torch.float64) + step)
+    optimizer.step()
+
+
+def test_which_have_none():
+    assert set(WITHOUT) == {"AccSGD", "Adadelta", "Adagrad", "AggMo", "ASGD", "Rprop"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cls", MOVED.values(), ids=MOVED)
+def test_it_is_moved(cls, kind):
+    """As by a user who writes each value into the hyperparameter itself."""
+    (p, optimizer), (q, by_hand) = begun(cls), begun(cls)
+    schedule, name = KINDS[kind](optimizer), cls.recipe.rule.momentum
+    for step in range(6):
+        group = optimizer.param_groups[0]
+        value = group["betas"][0] if "betas" in group else group["momentum"]
+        other = by_hand.param_groups[0]
+        other["lr"] = group["lr"]
+        other.update({"betas": (value, *other["betas"][1:])} if "betas" in other else {name: value})
+        take(p, optimizer, step)
+        take(q, by_hand, step)
+        schedule.step()
+    assert torch.equal(p, q)
+    plain, _ = begun(cls)
+    assert not torch.equal(p, plain)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cls", WITHOUT.values(), ids=WITHOUT)
+def test_none_is_refused_by_the_scheduler_itself(cls, kind):
+    with pytest.raises(ValueError, match="momentum"):
+        KINDS[kind](begun(cls)[1])
+
+
+def test_betas_out_of_the_defaults_are_hyperparameters_all_the_same():
+    cls = drop_ins()["AggMo"]
+    p, q = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    optimizer = cls([p], betas=(0.1, 0.5, 0.7))
+    optimizer.add_param_group({"params": [q]})
+    assert [group["betas"] for group in optimizer.param_groups] == [(0.1, 0.5, 0.7)] * 2
+    assert momentum.hidden(cls.recipe) == ("betas",)
+    twin = copy.deepcopy(optimizer)
+    twin.add_param_group({"params": [nn.Parameter(torch.ones(2))], "betas": (0.0, 0.9, 0.99)})
+    assert twin.param_groups[2]["betas"] == (0.0, 0.9, 0.99)
