@@ -51,7 +51,9 @@ def test_signature_is_what_the_constructor_takes(cls):
     parameters = list(inspect.signature(cls).parameters.values())[1:]
     values = [p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     optimizer = cls([torch.zeros(1)], *values)
-    assert optimizer.defaults == {p.name: p.default for p in parameters}
+    assert {**optimizer.param_groups[0], **optimizer.defaults}.items() >= {
+        p.name: p.default for p in parameters
+    }.items()
     with pytest.raises(InputError, match=f"^{cls.__name__}: too many positional arguments"):
         cls([torch.zeros(1)], *values, 1.0)
 

@@ -11,7 +11,8 @@ from thalweg.optim.interop.sparse import begins
 from thalweg.optim.stepping import general_path
 from thalweg.recipes.trace import trace
 
-LAZY = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.dense}
+WHOLE = {"LARS", "LAMB"}  # which measure whole tensors, and move every row: see test_whole_tensors.py
+LAZY = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.dense and name not in WHOLE}
 DENSE = {name: cls for name, cls in drop_ins().items() if cls.recipe.rule.dense}
 PLAIN = {"weight_decay": 0.0}
 SHAPE = (30, 4)

@@ -125,8 +125,8 @@ class CompiledRows:
 
     def update(self, stage: Stage, columns: Array) -> None:
         lines = columns.shape[:-1]
-        flat = columns.reshape(prod(lines), columns.shape[-1])
-        for index, made in self.laid(stage, lines):
+        flat = columns if len(lines) == 1 else columns.reshape(prod(lines), columns.shape[-1])
+        for index, made in self._made[stage] if self._laid.get(stage) == lines else self.laid(stage, lines):
             made.pointers[0] = self.gradients[index]
             if self.active is not None:
                 made.active[:] = self.active[index]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 
 from thalweg.numerics.reductions import REDUCTIONS, global_norm
 from thalweg.numerics.symbol import Symbol, element, lift, row
@@ -69,18 +69,18 @@ class Program:
     constrained: bool = False
     closing: Stage | None = None
 
-    @property
+    @cached_property
     def shared(self) -> frozenset[str]:
         """Names of the reductions that param groups share. All are in the first stage."""
         first = self.reductions[0].reductions if self.reductions else ()
         return frozenset(reduction.shared for reduction in first if reduction.shared)
 
-    @property
+    @cached_property
     def per_tensor(self) -> bool:
         """Whether every parameter tensor has row values of its own, because some are measured for each."""
         return any(not r.shared for stage in self.reductions for r in stage.reductions)
 
-    @property
+    @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """All stages, in order."""
         return (*self.reductions, self.update, *([] if self.closing is None else [self.closing]))

@@ -33,6 +33,9 @@ from thalweg.recipes.row_line import line
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, Stage
 
+AHEAD = 32  # steps whose row values are computed at once: hyperparameters rarely change
+NO_LINES: Array = np.empty((0, 1, 0))
+NOTHING: Mapping[str, Any] = {}
 LATER = np.array([2.0])  # the step number for rules that only ask whether it is the first
 
 _dtype = attrgetter("dtype")
@@ -41,7 +44,8 @@ _dtype = attrgetter("dtype")
 class FastPath(CompiledElements):
     """Parameters of one step variant, with their state. Raises `Unsuited` where their memory is not plain.
 
-    values: the row values of the step that `begin` began: numbers where all parameters are alike, else arrays.
+    hyperparameters: those of the next step. values: the row values of the step that `begin` began: numbers where all
+    parameters are alike, else arrays.
     """
 
     def __init__(self, work: Work, all_states: States) -> None:
@@ -64,8 +68,15 @@ class FastPath(CompiledElements):
         self._steps = read.pop(0) if work.counted else None
         self._row_states = dict(zip(self.program.row_states, read, strict=True))
         self._read_names = (*self.program.inputs, *(name for name in CONSTRAINTS if self.structure.has(name)))
-        self.values: Mapping[str, Any] = {}
-        self._alike = False
+        self.values: Mapping[str, Any] = NOTHING
+        self._alike, self._by_step_only = (
+            False,
+            not (self.program.row_states or self.program.reductions or self.program.constrained),
+        )
+        self.hyperparameters: Values = NOTHING
+        self._unchanged: Values | None = None
+        self._line: Array | None = None
+        self._ahead, self._first = NO_LINES, 0.0
         for stage in self.program.stages:
             self.prepared(stage)
 
@@ -111,8 +122,9 @@ class FastPath(CompiledElements):
         self.gradients = begins
         return True
 
-    def begin(self, hyperparameters: Values) -> None:
+    def begin(self) -> None:
         """Begins a step of what `fits` accepted: counts it, and gathers its row values."""
+        hyperparameters = self.hyperparameters
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else LATER
         if not 1 <= t[0] < MOST - 1 or not (alike or (t.min() >= 1 and t.max() < MOST - 1)):
@@ -120,6 +132,10 @@ class FastPath(CompiledElements):
             self._widen(t)
         if self._stochastic:
             self.keys = self.precision.keys(t, self._places)
+        if alike and self._by_step_only and hyperparameters is self._unchanged:
+            self._line = self._ahead_at(float(t[0]), hyperparameters)
+            return
+        self._line, self._unchanged, self._ahead = None, hyperparameters, NO_LINES
         for singles in self._row_states.values():
             alike = singles.read() and alike  # reads every one
         found = {"t": t, **{name: singles.values for name, singles in self._row_states.items()}}
@@ -128,8 +144,19 @@ class FastPath(CompiledElements):
         self.values, self._alike = {**inputs, **now}, alike
 
     def table(self, stage: Stage, values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if self._line is not None:
+            return self._line, {}
         measured = self.program.per_tensor and stage is not self.program.reductions[0]
         return (line if self._alike and not measured else table)(stage, values, self.row_dtype)
+
+    def _ahead_at(self, t: float, hyperparameters: Values) -> Array:
+        """The line of step t while no hyperparameter changes: many steps' lines are computed at once."""
+        if not 0 <= t - self._first < len(self._ahead):
+            inputs = {name: hyperparameters[name] for name in self._read_names}
+            steps = np.arange(t, t + AHEAD)[:, None]
+            self._ahead, self._first = table(self.program.update, {**inputs, "t": steps})[0], t
+        line: Array = self._ahead[int(t - self._first)]
+        return line
 
     def constrain(self, values: Mapping[str, Any]) -> None:
         keys = [None] * len(self._rows) if self.keys is None else self.keys.tolist()

@@ -79,7 +79,7 @@ class GeneralStep:
         found |= {name: np.array([row.state[name].item() for row in self._rows]) for name in self.program.row_states}
         return {**found, "t": np.array([row.t for row in self._rows])}
 
-    def begin(self, hyperparameters: Mapping[str, Any]) -> None:
+    def begin(self) -> None:
         """Nothing: the steps are counted already."""
 
     def end(self, after: Mapping[str, Array]) -> None:

@@ -66,9 +66,7 @@ class OptimizerStep:
             with UNGUARDED if ready else _guarded():
                 if not ready:
                     self._gather(groups, all_states, watch, unscaled)
-                jobs: list[Any] = [job for update in self._groups for job in update.jobs(all_states)]
-                measured = measure_shared(jobs) if any(job.program.shared for job in jobs) else [None] * len(jobs)
-                for job, known in zip(jobs, measured, strict=True):
+                for job, known in self._jobs(all_states):
                     job.end(carry_out(job.program, job.rows, job.values, known))
                 told = [update.finish(all_states) for update in self._groups]
                 if self._watched:
@@ -77,8 +75,22 @@ class OptimizerStep:
             for update in self._groups:
                 update.release()
             raise
-        for sentence in filter(None, told):
-            tell(class_name(self._recipe), SlowStep, sentence)
+        for sentence in told:
+            if sentence:
+                tell(class_name(self._recipe), SlowStep, sentence)
+
+    def _jobs(self, all_states: states.States) -> Iterator[tuple[Any, Any]]:
+        """Each group's jobs, begun, with what they share. Without that, one begins once the one before has ended."""
+        if not any(update.shares for update in self._groups):
+            for update in self._groups:  # which may step a parameter of an earlier group
+                for job in update.jobs(all_states):
+                    job.begin()
+                    yield job, None
+            return
+        jobs = [job for update in self._groups for job in update.jobs(all_states)]
+        for job in jobs:
+            job.begin()
+        yield from zip(jobs, measure_shared(jobs), strict=True)
 
     def _ready(self, groups: Sequence[Mapping[str, Any]], all_states: states.States) -> bool:
         """Whether all groups can take the fast path and none transforms whole gradients first (most steps)."""
@@ -217,11 +229,17 @@ class ParamGroupStep:
         self._general = Work(class_name(self._recipe), needs, self._params, self._gradients, self._places)
         general_path.require(self._general, self._group, all_states)
 
+    @property
+    def shares(self) -> bool:
+        """Whether its step measures what all groups share."""
+        work = self._prepared if self._general is None else self._general
+        return work is not None and bool(work.program.shared)
+
     def jobs(self, all_states: states.States) -> Sequence[Any]:
-        """What steps the parameters that were gathered and checked, begun: the fast path if it fits."""
+        """What steps the parameters that were gathered and checked: the fast path if it fits."""
         if self._general is None:
             assert self._prepared is not None
-            self._prepared.begin(self._reading.values)
+            self._prepared.hyperparameters = self._reading.values
             return (self._prepared,)
         jobs, self._obstacle = general_path.jobs(self._general, all_states)
         return jobs

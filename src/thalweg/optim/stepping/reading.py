@@ -48,6 +48,8 @@ class Reading:
         given = self._given_in(group)
         if self._constant and all(map(is_, given, self._given)):
             return False
+        if self._takes_number(given):
+            return True
         read = {
             name: plain(new)
             for name, new, old in zip(self._names, given, self._given or self._names, strict=True)
@@ -59,6 +61,20 @@ class Reading:
             self._read |= changed
         self._given, self._constant = given, all(type(value) in CONSTANT or _constant(value) for value in given)
         return bool(changed)
+
+    def _takes_number(self, given: tuple[Any, ...]) -> bool:
+        """Takes over a number that has changed, if nothing else has: what schedulers do at every step."""
+        changed = [i for i, (new, old) in enumerate(zip(given, self._given, strict=False)) if new is not old]
+        if not self._constant or len(changed) != 1:
+            return False
+        name, value = self._names[changed[0]], given[changed[0]]
+        h = self._recipe.hyperparameters.get(name)
+        if type(value) is not float or h is None or h.range is None or h.switch or value not in h.range:
+            return False  # read in full, where a refusal is written
+        values = {**self.values, name: value}
+        self._recipe.require_consistent(values, class_name(self._recipe))
+        self._given, self.values, self._read[name] = given, values, value
+        return True
 
     def _given_in(self, group: Mapping[str, Any]) -> tuple[Any, ...]:
         try:

@@ -138,10 +138,12 @@ def _at(grid: Array, step: int) -> Array:
     return np.array(numbers, np.float64).reshape(grid.shape)
 
 
-def parameter_groups(workload: Workload, model: nn.Module, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Param groups for another library's optimizer with these values."""
+def parameter_groups(workload: Workload, model: nn.Module, values: Mapping[str, Any]) -> list[Any]:
+    """The parameters for another library's optimizer, in param groups where some have values of their own."""
     rules = workload.parameters_of(model)
-    groups = grouped(model, *rules) if rules else [{"params": [p for p in model.parameters() if p.requires_grad]}]
+    if not rules:
+        return [p for p in model.parameters() if p.requires_grad]
+    groups = grouped(model, *rules)
     for group in groups:
         for key, value in group.items():
             if isinstance(value, Scaled):
