@@ -76,7 +76,7 @@ def test_a_layer_that_is_added_late_is_no_ones_to_train() -> None:
 
     result = compared(problem(Grows))
     assert executions(result) == {"loop"}
-    assert not any(run.failure for run in result.runs)
+    assert not any(run.failure for run in result.runs), {run.failure for run in result.runs}
 
 
 class Clamps(nn.Linear):
