@@ -164,7 +164,7 @@ def test_a_pass_that_computes_something_else(monkeypatch):
     def damped(structure, elements, values):
         return compiled.update(structure, elements, {**values, "lr": values["lr"] * (1 + 1e-11)})
 
-    for name in ("compiled", "stacked"):
+    for name in ("compiled", "reference"):
         with monkeypatch.context() as patch:
             patch.setitem(tried.EXECUTIONS, name, damped)
             assert_caught(
