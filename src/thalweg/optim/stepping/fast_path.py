@@ -144,7 +144,7 @@ class FastPath(CompiledElements):
         self.values, self._alike = {**inputs, **now}, alike
 
     def table(self, stage: Stage, values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-        if self._line is not None:
+        if self._line is not None and stage is self.program.update:
             return self._line, {}
         measured = self.program.per_tensor and stage is not self.program.reductions[0]
         return (line if self._alike and not measured else table)(stage, values, self.row_dtype)
