@@ -31,7 +31,7 @@ def cache(tmp_path, monkeypatch):
 
 def forget():
     codegen_cache._folder.cache_clear()
-    codegen_cache.module.cache_clear()
+    codegen_cache._module.cache_clear()
 
 
 def scaled(factor):
@@ -152,3 +152,24 @@ def test_two_processes_compiling_at_once(tmp_path):
     assert [error for _, error in answers] == ["", ""]
     assert answers[0] == answers[1]
     assert len(files(tmp_path / "thalweg" / "kernels")) == 3  # the step, what counts the steps, what finds tensors
+
+
+def test_threads_that_begin_to_compile_at_once(tmp_path):
+    """Numba's own locks deadlock where two threads load their first kernels: one in a few processes hung."""
+    program = (
+        "import faulthandler; faulthandler.dump_traceback_later(60, exit=True)\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from thalweg.execution.cpu import kernels\n"
+        "from thalweg.recipes.catalogue import recipe\n"
+        "from thalweg.recipes.trace import trace\n"
+        "stages = [trace(r.structure(r.resolve({}))).update for r in map(recipe, ('adam', 'sgd', 'lion', 'nadam'))]\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    list(pool.map(lambda s: kernels.kernel(s, ('float32',) * (2 + len(s.states))), stages))\n"
+        "print('compiled')"
+    )
+    environment = {**os.environ, "THALWEG_CACHE": str(tmp_path)}
+    for _ in range(4):  # compiled, then thrice from the cache, when the threads meet most
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.stdout == "compiled\n", done.stderr[-2000:]

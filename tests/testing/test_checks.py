@@ -55,9 +55,7 @@ def test_wrong_coefficient():
         buffer = beta * buffer + (1 + 1e-11) * g
         return lr * buffer, buffer
 
-    assert_caught(
-        "oracle", default_case(wrong, oracle), r"the eager execution against the oracle: off by \d.*e-1[12]"
-    )
+    assert_caught("oracle", default_case(wrong, oracle), r"the eager execution against the oracle: off by \d.*e-1[12]")
 
 
 def test_state_modified_in_place():

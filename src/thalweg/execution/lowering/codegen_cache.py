@@ -10,15 +10,26 @@ import importlib.util
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+_ONE_AT_A_TIME = threading.RLock()
+
+
+def module(text: str, compiler: str = "numba") -> Any:
+    """Imports a kernel source as a module, from its file in the cache folder, which is written if missing.
+
+    One thread at a time: Numba's lock and that of a cached property within it deadlock where two begin to compile.
+    """
+    with _ONE_AT_A_TIME:
+        return _module(text, compiler)
+
 
 @cache
-def module(text: str, compiler: str = "numba") -> Any:
-    """Imports a kernel source as a module, from its file in the cache folder, which is written if missing."""
+def _module(text: str, compiler: str) -> Any:
     version = importlib.import_module(compiler).__version__
     digest = hashlib.sha256(f"{version}\n{text}".encode()).hexdigest()[:20]
     path = _folder() / f"kernel_{digest}.py"
