@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 from torch.optim import lr_scheduler
 
 import thalweg.optim
@@ -19,7 +20,11 @@ from thalweg.schedules import cosine, linear
 
 RATE = cosine(0.05, steps=8, warmup=3, end=0.001)
 STEPS = 12
-every_class = pytest.mark.parametrize("cls", typical(drop_ins()).values(), ids=list(typical(drop_ins())))
+CLASSES = {
+    **typical(drop_ins()),
+    **{k: c for k, c in drop_ins().items() if any(h.initially for h in c.recipe.hyperparameters.values())},
+}
+every_class = pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES)
 
 
 def begun(cls, **options):
@@ -172,6 +177,18 @@ def test_what_takes_none_and_what_leaves_its_range():
         params, optimizer = begun(thalweg.optim.Adam, **options)  # whose length is not known
         with pytest.raises(InputError, match=r"'lr' of Adam must be a number in \[0, inf\), got -1"):
             go(params, optimizer, 3)
+
+
+def test_torchs_template_step_is_none_of_the_schedule():
+    """`get_optimizer_state_dict` steps with gradients of zero, to see which states there are."""
+    model = nn.Linear(3, 2)
+    optimizer = thalweg.optim.Adam(model.parameters(), lr=RATE, weight_decay=0.1)
+    before = values(model.parameters())
+    get_optimizer_state_dict(model, optimizer)
+    assert optimizer.param_groups[0]["schedule_step"] == 0
+    assert optimizer.param_groups[0]["lr"] == RATE(0)
+    assert optimizer.param_groups[0]["weight_decay"] == 0.1
+    torch.testing.assert_close(values(model.parameters()), before, rtol=0, atol=0)
 
 
 def test_functional():

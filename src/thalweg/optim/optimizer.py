@@ -29,7 +29,7 @@ from thalweg.optim.stepping.capturable import Kernels
 from thalweg.optim.stepping.diagnostics import SilentFailures, tell_coupled_decay
 from thalweg.optim.stepping.param_group import OptimizerStep
 from thalweg.optim.stepping.reading import kept, plain
-from thalweg.optim.stepping.template import DECAYED, is_asked_for, undecayed_groups
+from thalweg.optim.stepping.template import decay_again, is_asked_for, undecayed
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.states import PARAMETER
@@ -58,11 +58,7 @@ class Optimizer(torch.optim.Optimizer):
         if not hasattr(self, "recipe"):
             raise InputError("thalweg.optim.Optimizer is what its classes share; make one of them, such as Adam.")
         defaults = kept(self.recipe, bind(self.recipe, args, kwargs))
-        if momentum.otherwise_called(self.recipe):
-            defaults[momentum.KEY] = None
-        super().__init__(params, defaults)
-        for name in momentum.hidden(self.recipe):
-            del self.defaults[name]
+        super().__init__(params, momentum.of_schedulers(self.recipe, defaults))
         self._take_scale_where_fused()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -73,9 +69,9 @@ class Optimizer(torch.optim.Optimizer):
         require_group(self.recipe, param_group)
         check_keys(self.recipe, self.defaults, param_group)
         self._refuse_another_convention([param_group])
-        defaults = {**momentum.unlisted(self.recipe, self.param_groups), **self.defaults}
+        defaults = {**self.defaults}
         own = kept(self.recipe, {key: value for key, value in param_group.items() if key in defaults})
-        param_group.update({**defaults, **own, **self._checked(defaults | own)})
+        param_group.update({**own, **self._checked(defaults | own)})
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         scheduling.begin(self.recipe, group)
@@ -104,31 +100,33 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        scheduled = self._scheduled()
-        template = is_asked_for(self.recipe, self.param_groups, self.state)
+        decays = undecayed(self.param_groups) if is_asked_for(self.recipe, self.param_groups, self.state) else None
+        scheduled = self._scheduled() if decays is None else []
         try:
-            with undecayed_groups(self.param_groups) if template else DECAYED:
-                if on_tensors := self._on_tensors():
-                    self._step_on_tensors()
-                elif not self._overflowed():
-                    updates, watch = self._in_passes()
-                    updates.step(self.param_groups, self.state, watch, self._unscaling())
+            if on_tensors := self._on_tensors():
+                self._step_on_tensors()
+            elif not self._overflowed():
+                updates, watch = self._in_passes()
+                updates.step(self.param_groups, self.state, watch, self._unscaling())
         except BaseException:
             for of_scaler in ("grad_scale", "found_inf"):  # a `GradScaler` removes them only after a complete step
                 self.__dict__.pop(of_scaler, None)
             raise
+        finally:
+            if decays is not None:
+                decay_again(self.param_groups, decays)
         if scheduled and (on_tensors or not self._overflowed()):
             for group in scheduled:
                 scheduling.advance(self.recipe, group, found_inf=self.__dict__.get("found_inf"))
         return loss
 
     def _scheduled(self) -> list[dict[str, Any]]:
-        """The groups with schedules, after what schedulers and users wrote into all since the last step is heeded."""
+        """The groups with schedules. What schedulers and users wrote into any group since the last step holds."""
         if self.defaults.get(momentum.KEY, 0.0) is None:  # called otherwise
             momentum.follow(self.recipe, self.param_groups)
         found = [group for group in self.param_groups if scheduling.SCHEDULES in group]
         for group in found:
-            scheduling.heed(self.recipe, group)
+            scheduling.end_overridden(self.recipe, group)
         return found
 
     def _in_passes(self) -> tuple[OptimizerStep, SilentFailures]:
@@ -294,6 +292,8 @@ class Optimizer(torch.optim.Optimizer):
 
 
 def _set_initial(recipe: Recipe, group: dict[str, Any]) -> None:
+    """Puts in the hyperparameters that begin as another's value; under a schedule, its `base`."""
     for h in recipe.hyperparameters.values():
         if h.initially:
-            group.setdefault(h.name, float(plain(group.get(f"initial_{h.initially}", group[h.initially]))))
+            now = group.get(f"initial_{h.initially}", group[h.initially])
+            group.setdefault(h.name, float(plain(scheduling.base(group, h.initially, now))))

@@ -61,18 +61,15 @@ class FastPath(CompiledElements):
             raise Unsuited("parameters share memory, and are measured one after the other")
         row_dtype = work.needs.row_dtype(states[0]) if states else None
         super().__init__(self.structure, rows, row_dtype=row_dtype, stochastic=self.precision.chances(params))
-        self._rows = (
-            [replace(row, g=row.p, p=row.p.detach()) for row in rows] if self.program.constrained else []
-        )  # keeps no gradient
+        constrained = rows if self.program.constrained else []
+        self._rows = [replace(row, g=row.p, p=row.p.detach()) for row in constrained]  # without their gradients
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read.pop(0) if work.counted else None
         self._row_states = dict(zip(self.program.row_states, read, strict=True))
         self._read_names = (*self.program.inputs, *(name for name in CONSTRAINTS if self.structure.has(name)))
         self.values: Mapping[str, Any] = NOTHING
-        self._alike, self._by_step_only = (
-            False,
-            not (self.program.row_states or self.program.reductions or self.program.constrained),
-        )
+        self._alike = False
+        self._by_step_only = not (self.program.row_states or self.program.reductions or self.program.constrained)
         self.hyperparameters: Values = NOTHING
         self._unchanged: Values | None = None
         self._line: Array | None = None

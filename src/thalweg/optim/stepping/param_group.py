@@ -1,7 +1,6 @@
 """One step of an optimizer: gathers the gradients of its param groups, checks all, then steps each group."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
 from operator import attrgetter, is_
 from typing import Any
 
@@ -26,11 +25,10 @@ from thalweg.optim.stepping.fast_path import FastPath, Unsuited
 from thalweg.optim.stepping.general_path import Work
 from thalweg.optim.stepping.reading import Reading
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.trace import trace
 
 PATIENCE = 10  # consecutive steps that are prepared anew before a warning
 PATTERNS = 16  # sets of parameters with a gradient that stay prepared: batches reach different experts
-
-UNGUARDED = nullcontext()
 
 _gradient = attrgetter("grad")
 
@@ -44,7 +42,6 @@ class OptimizerStep:
         self._states: states.States | None = None
         self._owned: list[Any] = []  # parameters, then their states
         self._version = 0
-        self._watched: list[Mapping[str, Any]] = []
 
     def step(
         self,
@@ -62,39 +59,21 @@ class OptimizerStep:
             self._groups.append(ParamGroupStep(self._recipe, len(self._groups)))
         del self._groups[len(groups) :]  # frees references to removed parameters
         try:
-            ready = watch.done and not unscaled and self._ready(groups, all_states)
-            with UNGUARDED if ready else _guarded():
-                if not ready:
-                    self._gather(groups, all_states, watch, unscaled)
-                for job, known in self._jobs(all_states):
-                    job.end(carry_out(job.program, job.rows, job.values, known))
-                told = [update.finish(all_states) for update in self._groups]
-                if self._watched:
-                    watch.after(groups, self._watched, all_states)
+            if watch.done and not unscaled and self._ready(groups, all_states):
+                for update in self._groups:
+                    job = update.prepared
+                    job.begin()  # only now: an earlier group may have stepped the same parameter
+                    job.end(carry_out(job.program, job, job.values))
+                    update.finish()
+            else:
+                self._step_generally(groups, all_states, watch, unscaled)
         except BaseException:
             for update in self._groups:
                 update.release()
             raise
-        for sentence in told:
-            if sentence:
-                tell(class_name(self._recipe), SlowStep, sentence)
-
-    def _jobs(self, all_states: states.States) -> Iterator[tuple[Any, Any]]:
-        """Each group's jobs, begun, with what they share. Without that, one begins once the one before has ended."""
-        if not any(update.shares for update in self._groups):
-            for update in self._groups:  # which may step a parameter of an earlier group
-                for job in update.jobs(all_states):
-                    job.begin()
-                    yield job, None
-            return
-        jobs = [job for update in self._groups for job in update.jobs(all_states)]
-        for job in jobs:
-            job.begin()
-        yield from zip(jobs, measure_shared(jobs), strict=True)
 
     def _ready(self, groups: Sequence[Mapping[str, Any]], all_states: states.States) -> bool:
-        """Whether all groups can take the fast path and none transforms whole gradients first (most steps)."""
-        self._watched = []
+        """Whether each group by itself can take the fast path as its gradients are (most steps)."""
         if dispatch.watched():
             return False
         version = self._version_of(all_states)
@@ -105,14 +84,47 @@ class OptimizerStep:
                 return False
         return True
 
-    def _gather(
+    def _step_generally(
         self,
         groups: Sequence[Mapping[str, Any]],
         all_states: states.States,
         watch: SilentFailures,
         unscaled: Callable[[], Finer] | None,
     ) -> None:
-        """Gathers and checks what each group steps."""
+        """Steps groups of any kind, each by its fast path where that fits, and prepares the next steps."""
+        with torch.no_grad(), on_cpu_by_default():
+            watched = self._gather(groups, all_states, watch, unscaled)
+            for job, known in self._jobs(all_states):
+                job.end(carry_out(job.program, job.rows, job.values, known))
+            told = [update.prepare(all_states) for update in self._groups]
+            for update in self._groups:
+                update.finish()
+            if watched:
+                watch.after(groups, watched, all_states)
+        for sentence in filter(None, told):
+            tell(class_name(self._recipe), SlowStep, sentence)
+
+    def _jobs(self, all_states: states.States) -> Iterator[tuple[Any, Any]]:
+        """Each group's jobs, begun, with what they share. Without that, one begins once the one before has ended."""
+        if not any(update.shares for update in self._groups):
+            for update in self._groups:
+                for job in update.jobs(all_states):
+                    job.begin()
+                    yield job, None
+            return
+        jobs = [job for update in self._groups for job in update.jobs(all_states)]
+        for job in jobs:
+            job.begin()
+        yield from zip(jobs, measure_shared(jobs), strict=True)
+
+    def _gather(
+        self,
+        groups: Sequence[Mapping[str, Any]],
+        all_states: states.States,
+        watch: SilentFailures,
+        unscaled: Callable[[], Finer] | None,
+    ) -> list[Mapping[str, Any]]:
+        """Gathers and checks what each group steps. Returns each one's values while silent failures are watched for."""
         updates, version, finer = self._groups, self._version_of(all_states), NONE_FINER
         for update, group in zip(updates, groups, strict=True):
             update.read(group)
@@ -127,9 +139,10 @@ class OptimizerStep:
             update.transform(finer)
         for update in updates:
             update.check(all_states, version)
-        self._watched = [] if watch.done else [update.values for update in updates]
-        if self._watched:
-            watch.before(groups, self._watched, all_states)
+        watched = [] if watch.done else [update.values for update in updates]
+        if watched:
+            watch.before(groups, watched, all_states)
+        return watched
 
     def _version_of(self, all_states: states.States) -> int:
         """A number that changes whenever a parameter has another state dict than at the last step."""
@@ -137,13 +150,6 @@ class OptimizerStep:
         if not (all_states is self._states and len(owned) == len(self._owned) and all(map(is_, owned, self._owned))):
             self._states, self._owned, self._version = all_states, owned, self._version + 1
         return self._version
-
-
-@contextmanager
-def _guarded() -> Iterator[None]:
-    """Without gradients, and with new tensors on the CPU by default."""
-    with torch.no_grad(), on_cpu_by_default():
-        yield
 
 
 class ParamGroupStep:
@@ -159,6 +165,7 @@ class ParamGroupStep:
         self._gradients: list[Tensor] = []
         self._places: Sequence[int] = ()
         self._obstacle = ""
+        self._transforms = self.shares = False  # shares: all groups' steps read one norm
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -166,10 +173,14 @@ class ParamGroupStep:
         return self._reading.values
 
     def read(self, group: Mapping[str, Any]) -> bool:
-        """Reads the hyperparameters; returns whether the step transforms whole gradients first. Raises as `Reading`."""
+        """Reads the hyperparameters. Raises as `Reading`.
+
+        Returns whether the step must look at whole gradients before it: it transforms them, or all groups share a norm.
+        """
         if self._reading.update(group):
-            self._transforms = self._reading.structure.transforms
-        return self._transforms
+            structure = self._reading.structure
+            self._transforms, self.shares = structure.transforms, bool(trace(structure).shared)
+        return self._transforms or self.shares
 
     def gather(self, group: Mapping[str, Any]) -> bool:
         """Collects the group's parameters with a gradient, and the gradients. Returns whether these are all plain."""
@@ -191,9 +202,9 @@ class ParamGroupStep:
             self._gradients = [finer.get(p, g) for p, g in zip(self._params, self._gradients, strict=True)]
         if self._transforms:
             gradients = [*map(sparse.coalesced, self._gradients)]
-            self._gradients = self._made(self._params, gradients)
+            self._gradients = self._transformed(self._params, gradients)
 
-    def _made(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+    def _transformed(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_readable(params, gradients)
         values = self._reading.values
         return [
@@ -230,33 +241,34 @@ class ParamGroupStep:
         general_path.require(self._general, self._group, all_states)
 
     @property
-    def shares(self) -> bool:
-        """Whether its step measures what all groups share."""
-        work = self._prepared if self._general is None else self._general
-        return work is not None and bool(work.program.shared)
+    def prepared(self) -> FastPath:
+        """The fast path that fits, with the hyperparameters of this step."""
+        job = self._prepared
+        assert job is not None
+        job.hyperparameters = self._reading.values
+        return job
 
     def jobs(self, all_states: states.States) -> Sequence[Any]:
         """What steps the parameters that were gathered and checked: the fast path if it fits."""
         if self._general is None:
-            assert self._prepared is not None
-            self._prepared.hyperparameters = self._reading.values
-            return (self._prepared,)
+            return (self.prepared,)
         jobs, self._obstacle = general_path.jobs(self._general, all_states)
         return jobs
 
-    def finish(self, all_states: states.States) -> str:
-        """Ends the step. Returns the text of a `SlowStep` warning, or an empty string."""
-        told = "" if self._general is None else self._finish_generally(self._general, all_states)
-        increment_version(self._params)  # so that autograd notices a step between a forward and its backward pass
+    def finish(self) -> None:
+        """Ends the step: autograd notices one between a forward pass and its backward pass."""
+        increment_version(self._params)
         self.release()
-        return told
 
     def release(self) -> None:
         """Drops the references to what was gathered."""
         self._params, self._gradients, self._general = [], [], None
 
-    def _finish_generally(self, work: Work, all_states: states.States) -> str:
-        """Prepares the fast path for the next such step. Returns as `finish`."""
+    def prepare(self, all_states: states.States) -> str:
+        """After a general step, prepares the fast path for the next. Returns the text of a `SlowStep`, or nothing."""
+        work = self._general
+        if work is None:
+            return ""
         if self._obstacle:
             return f"{self._obstacle}, so torch's operators make its step, at several times its cost."
         self._anew += 1

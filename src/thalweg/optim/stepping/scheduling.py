@@ -13,6 +13,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.optim.interop.signature import class_name, spelled
 from thalweg.optim.stepping.diagnostics import OptimizerWarning, tell
+from thalweg.optim.stepping.reading import plain
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.schedules import Schedule, as_schedule, parse
 
@@ -37,17 +38,30 @@ def begin(recipe: Recipe, group: Group) -> None:
         if group.get("capturable"):
             device = group["params"][0].device if group["params"] else None
             group[COUNT] = torch.zeros((), dtype=torch.float64, device=device)
-        _put(recipe, group, {name: schedule(group[COUNT]) for name, schedule in found.items()})
+        _put(recipe, group)
 
 
-def heed(recipe: Recipe, group: Group) -> None:
-    """Ends the schedule of a hyperparameter that somebody has set since the last step, with a warning."""
+def base(group: Mapping[str, Any], name: str, value: Any) -> Any:
+    """The base of a hyperparameter's schedule; without one, `value`."""
+    schedule = group.get(SCHEDULES, {}).get(name)
+    return value if schedule is None else schedule.base
+
+
+def end_overridden(recipe: Recipe, group: Group) -> None:
+    """Ends the schedule of a hyperparameter that somebody has set since the last step, with a warning.
+
+    A capturable optimizer's values lie in tensors: one ends where another object stands in the tensor's place.
+    """
     schedules: dict[str, Schedule] = group[SCHEDULES]
-    if isinstance(group[COUNT], Tensor):
-        return  # its values are on the device, where nobody looks
-    for name in [name for name, schedule in schedules.items() if _at(recipe, group, name) != schedule(group[COUNT])]:
-        schedule = schedules.pop(name)
-        _tell(recipe, name, f"was set to {_at(recipe, group, name)!r} beside its schedule {schedule}, which ends here")
+    for name, schedule in [*schedules.items()]:
+        now = _at(recipe, group, name)
+        if isinstance(group[COUNT], Tensor):
+            kept = isinstance(now, Tensor)
+        else:
+            kept = not isinstance(now, Tensor) and now == _value(recipe, name, schedule, group[COUNT])
+        if not kept:
+            del schedules[name]
+            _tell(recipe, name, f"was set to {now!r} beside its schedule {schedule}, which ends here")
 
 
 def advance(recipe: Recipe, group: Group, *, found_inf: Tensor | None = None) -> None:
@@ -56,8 +70,8 @@ def advance(recipe: Recipe, group: Group, *, found_inf: Tensor | None = None) ->
     if isinstance(count, Tensor):
         count.add_(1 if found_inf is None else (found_inf == 0).to(count))
     else:
-        group[COUNT] = count = count + 1
-    _put(recipe, group, {name: schedule(count) for name, schedule in group[SCHEDULES].items()})
+        group[COUNT] = count + 1
+    _put(recipe, group)
 
 
 def as_text(group: Mapping[str, Any]) -> dict[str, str]:
@@ -94,23 +108,25 @@ def _made(recipe: Recipe, name: str, text: Any, own: Schedule | None) -> Schedul
         ) from None
 
 
-def _put(recipe: Recipe, group: Group, values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
+def _put(recipe: Recipe, group: Group) -> None:
+    """Puts the values of the next step in their places."""
+    for name, schedule in group[SCHEDULES].items():
         argument, place = _place(recipe, name)
-        if isinstance(value, Tensor):
-            value = _on(group, argument, place, value)
-        else:
-            value = recipe.hyperparameters[name].check(class_name(recipe), value)
-        if place is None:
+        value = _value(recipe, name, schedule, group[COUNT])
+        if isinstance(value, Tensor) and isinstance(before := _at(recipe, group, name), Tensor):
+            before.copy_(value)  # which a captured step reads
+        elif place is None:
             group[argument] = value
         else:
             group[argument] = (*group[argument][:place], value, *group[argument][place + 1 :])
 
 
-def _on(group: Group, argument: str, place: int | None, value: Tensor) -> Tensor:
-    """The value in the tensor that a captured step reads, once there is one."""
-    before = group[argument] if place is None else group[argument][place]
-    return before.copy_(value) if isinstance(before, Tensor) else value.clone()
+def _value(recipe: Recipe, name: str, schedule: Schedule, count: Any) -> Any:
+    """The value after `count` steps: a number in its range, or a tensor where the count is one. Raises `InputError`."""
+    value = schedule(count)
+    if isinstance(count, Tensor):
+        return torch.as_tensor(value, dtype=torch.float64, device=count.device).clone()
+    return recipe.hyperparameters[name].check(class_name(recipe), plain(value))
 
 
 def _at(recipe: Recipe, group: Group, name: str) -> Any:
