@@ -5,12 +5,11 @@ import pytest
 import torch
 from there import DEVICE
 
-from thalweg.execution import compiled
 from thalweg.execution.elements import Elements
 from thalweg.recipes.catalogue import recipes
 from thalweg.testing.modifiers import everything
 from thalweg.testing.settings import cases
-from thalweg.testing.trajectories import EXECUTIONS, problem, trajectory
+from thalweg.testing.trajectories import EXECUTIONS, by_passes, problem, trajectory
 
 DTYPES = (torch.float64, torch.float32)
 CASES = [case for recipe in recipes().values() for case in cases(recipe)]
@@ -23,7 +22,7 @@ def on_device(structure, rows, values):
         Elements(row.g.to(DEVICE), row.p.to(DEVICE), tuple(s.to(DEVICE) for s in row.states), has_units=row.has_units)
         for row in rows
     ]
-    after = compiled.update(structure, moved, values)
+    after = by_passes(structure, moved, values)
     for row, other in zip(rows, moved, strict=True):
         for before, now in zip(row.tensors, other.tensors, strict=True):
             before.copy_(now)

@@ -10,8 +10,11 @@ from optim.trained import MODIFIED
 from scope import crossed, sample, typical
 from thalweg.errors import InputError
 from thalweg.optim import functional
-from thalweg.optim.classes import drop_ins
+from thalweg.optim.classes import drop_in, drop_ins
 from thalweg.recipes.catalogue import recipe, recipes
+from thalweg.rules.contract import rule
+from thalweg.rules.hyperparameters import Rate
+from thalweg.rules.states import Zeros
 
 every_class = pytest.mark.parametrize("cls", typical(drop_ins()).values(), ids=list(typical(drop_ins())))
 SHAPES = ((5, 7), (3,), ())
@@ -230,3 +233,17 @@ def test_functional_takes_tensors_wherever_numbers_go():
     moved, _ = update({"w": torch.tensor([1.0, 2.0])}, update({"w": torch.ones(2)}, init(p), p)[1], p)
     moved["w"].sum().backward()
     assert beta.grad is not None
+
+
+def test_a_state_that_becomes_the_parameter_as_it_was():
+    @rule(paper="none: written for a test", rates=(1e-3, 1.0))
+    def with_difference(g, p, last: Zeros, t, *, lr: Rate = 0.1):
+        """Steps by the gradient and the last movement."""
+        return lr * (g + p - last), p
+
+    cls = drop_in(with_difference)
+    (plain, first), (captured, second) = path(cls), path(cls, capturable=True)
+    torch.testing.assert_close(captured, plain, rtol=1e-12, atol=1e-12)
+    for optimizer in (first, second):
+        moved = [not torch.equal(state["last"], p) for p, state in optimizer.state.items()]
+        assert all(moved), "the state is of the step before"

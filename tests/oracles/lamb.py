@@ -7,13 +7,9 @@ Departures: the ratio of the norms is 1 where one of them is 0, as in all implem
 weights before the step and is no part of the update.
 """
 
-import math
-
 import numpy as np
 
-
-def _norm(x: np.ndarray) -> float:
-    return math.sqrt(math.fsum(float(v) * float(v) for v in x.ravel()))
+from oracles.norms import norm
 
 
 def trajectory(
@@ -43,7 +39,7 @@ def trajectory(
             x = x - eta * weight_decay * x
         else:
             r = r + weight_decay * x
-        weights, step = _norm(x), _norm(r)
+        weights, step = norm(x), norm(r)
         trust = weights / step if weights > 0 and step > 0 else 1.0
         x = x - eta * trust * r
         history.append(x)

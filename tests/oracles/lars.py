@@ -8,13 +8,9 @@ divisor and multiplies the buffer by the global rate, where the paper multiplies
 the norm of the gradient with its decay.
 """
 
-import math
-
 import numpy as np
 
-
-def _norm(x: np.ndarray) -> float:
-    return math.sqrt(math.fsum(float(v) * float(v) for v in x.ravel()))
+from oracles.norms import norm
 
 
 def trajectory(
@@ -37,12 +33,12 @@ def trajectory(
         g = -gradient if maximize else gradient
         decayed = g + weight_decay * w
         if convention == "optax":
-            length = _norm(decayed)
+            length = norm(decayed)
             below = length + eps
         else:
-            length = _norm(g)
-            below = length + weight_decay * _norm(w) + eps
-        local = trust_coefficient * _norm(w) / below if length > 0 and _norm(w) > 0 else 1.0
+            length = norm(g)
+            below = length + weight_decay * norm(w) + eps
+        local = trust_coefficient * norm(w) / below if length > 0 and norm(w) > 0 else 1.0
         if convention == "torch":
             step = local * decayed
             v = momentum * v + step

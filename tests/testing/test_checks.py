@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from small_rules import recipe_of
-from thalweg.execution import compiled, reference
 from thalweg.numerics import sqrt, where
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Hyperparameter, Penalty, Rate
 from thalweg.rules.states import RowOnes, Zeros
@@ -160,7 +159,7 @@ def test_nan_under_a_constant_gradient():
 
 def test_a_pass_that_computes_something_else(monkeypatch):
     def damped(structure, elements, values):
-        return compiled.update(structure, elements, {**values, "lr": values["lr"] * (1 + 1e-11)})
+        return tried.by_passes(structure, elements, {**values, "lr": values["lr"] * (1 + 1e-11)})
 
     for name in ("compiled", "reference"):
         with monkeypatch.context() as patch:
@@ -173,7 +172,7 @@ def test_a_pass_that_computes_something_else(monkeypatch):
 def test_a_sloppy_float32_pass(monkeypatch):
     def sloppy(structure, elements, values):
         rounded = {name: array.astype(np.float16).astype(np.float64) for name, array in values.items()}
-        return compiled.update(structure, elements, rounded)
+        return tried.by_passes(structure, elements, rounded)
 
     monkeypatch.setitem(tried.EXECUTIONS, "compiled", sloppy)
     assert_caught("float32", default_case(heavy, oracle), "in float32 the compiled pass is")
@@ -181,7 +180,7 @@ def test_a_sloppy_float32_pass(monkeypatch):
 
 def test_rows_that_share_hyperparameters(monkeypatch):
     def first_for_all(structure, elements, values):
-        return compiled.update(structure, elements, {name: np.full_like(x, x[0]) for name, x in values.items()})
+        return tried.by_passes(structure, elements, {name: np.full_like(x, x[0]) for name, x in values.items()})
 
     monkeypatch.setitem(tried.EXECUTIONS, "compiled", first_for_all)
     assert_caught("rows", default_case(heavy), "row 1 differs when others are stepped beside it")
@@ -193,7 +192,7 @@ def test_state_outside_the_state(monkeypatch):
     def haunted(structure, elements, values):
         address = elements[0].p.data_ptr()
         seen[address] = seen.get(address, 0) + 1
-        return reference.update(structure, elements, {**values, "lr": values["lr"] * seen[address]})
+        return tried.by_reference(structure, elements, {**values, "lr": values["lr"] * seen[address]})
 
     monkeypatch.setitem(tried.EXECUTIONS, "reference", haunted)
     assert_caught("resume", default_case(heavy), "it goes on differently")
@@ -202,7 +201,7 @@ def test_state_outside_the_state(monkeypatch):
 def test_maximize_ignored(monkeypatch):
     def careless(structure, elements, values):
         upward = "maximize" in structure.flags
-        return reference.update(structure, elements, {**values, "lr": values["lr"] * (2 if upward else 1)})
+        return tried.by_reference(structure, elements, {**values, "lr": values["lr"] * (2 if upward else 1)})
 
     monkeypatch.setitem(tried.EXECUTIONS, "reference", careless)
     assert_caught("maximize", default_case(heavy), "maximize is not the negated gradient")

@@ -17,7 +17,7 @@ from thalweg.execution.storage.dtypes import Storage
 from thalweg.execution.whole import constrain_rows
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Stage, trace
+from thalweg.recipes.trace import Stage
 
 
 class Pass(Protocol):
@@ -197,10 +197,3 @@ class CompiledElements(CompiledRows):
 
     def constrain(self, values: driver.Values) -> None:
         constrain_rows(self._structure, self._rows, values)
-
-
-def update(
-    structure: StepVariant, rows: Sequence[Elements], values: driver.Values, measured: driver.Values | None = None
-) -> dict[str, Array]:
-    """Steps every row in place; returns the new row states `[rows]`. Each row must pass `dispatch.accepts`."""
-    return driver.carry_out(trace(structure), CompiledElements(structure, rows), values, measured)

@@ -93,13 +93,18 @@ def measure_shared(jobs: Sequence[StepJob]) -> list[dict[str, Any] | None]:
     for job, measured_of in zip(jobs, found, strict=True):
         if measured_of is not None:
             first = job.program.reductions[0].reductions
-            measured_of.update({r.name: whole[r.shared] for r in first if r.shared})
+            measured_of.update({r.name: _beside(measured_of[r.name], whole[r.shared]) for r in first if r.shared})
     return found
+
+
+def _beside(part: Any, whole: Any) -> Any:
+    """The whole on the part's device."""
+    return whole.to(part.device) if isinstance(part, Tensor) else whole
 
 
 def joint_norm(norms: Any) -> Any:
     """The norm of everything, from the norms of its parts: a sequence of numbers, tensors or arrays `[…]`."""
     if len(norms) and isinstance(norms[0], Tensor):
-        return torch.linalg.vector_norm(torch.stack([*norms]), dim=0)
+        return torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]), dim=0)
     found = np.sqrt(np.square(np.asarray(norms, np.float64)).sum(axis=0))
     return found if found.ndim else float(found)

@@ -15,7 +15,7 @@ from thalweg.execution.lowering import stacked
 from thalweg.execution.whole import constrain_rows
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Stage, trace
+from thalweg.recipes.trace import Stage
 
 
 class ReferenceRows:
@@ -38,12 +38,10 @@ class ReferenceRows:
         return {name: driver.joint_norm(of) if name in shared else of for name, of in each.items()}
 
     def update(self, stage: Stage, columns: Array) -> None:
-        changed = {name: local for name, local in stage.outputs.items() if name != local}
+        changed = {name for name, local in stage.outputs.items() if name != local}
         for row, line in self._lines(columns):
-            elements = _elements(stage, row)
-            new = stacked.updated(stage, line, elements)
-            own = {n: new[n].clone() if local in elements else new[n] for n, local in changed.items()}  # not an input
-            row.store(*(own[name][0] if name in own else None for name in ("p", *stage.states)))
+            new = stacked.updated(stage, line, _elements(stage, row))
+            row.store(*(new[name][0] if name in changed else None for name in ("p", *stage.states)))
 
     def constrain(self, values: driver.Values) -> None:
         constrain_rows(self._structure, self._rows, values)
@@ -66,10 +64,3 @@ def finished(op: str, measured: Tensor, row: Elements) -> Tensor:
 
 def _elements(stage: Stage, row: Elements) -> dict[str, Tensor]:
     return {name: x[None] for name, x in zip(("g", "p", *stage.states), row.wide, strict=True)}
-
-
-def update(
-    structure: StepVariant, rows: Sequence[Elements], values: driver.Values, measured: driver.Values | None = None
-) -> dict[str, Array]:
-    """Steps every row in place; returns the new row states `[rows]`."""
-    return driver.carry_out(trace(structure), ReferenceRows(structure, rows), values, measured)

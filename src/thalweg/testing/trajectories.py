@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.execution import compiled, reference
+from thalweg.execution.compiled import CompiledElements
+from thalweg.execution.driver import carry_out
 from thalweg.execution.elements import Elements
+from thalweg.execution.reference import ReferenceRows
 from thalweg.execution.whole import transform_gradient
 from thalweg.recipes.catalogue import Recipe, Values
 from thalweg.recipes.compose import StepVariant, constrain
@@ -147,8 +149,18 @@ def called(
     return p, {**new, **averages}
 
 
+def by_reference(structure: StepVariant, rows: Sequence[Elements], values: Mapping[str, Array]) -> dict[str, Array]:
+    """Steps every row in place by torch's operators; returns the new row states `[rows]`."""
+    return carry_out(trace(structure), ReferenceRows(structure, rows), values)
+
+
+def by_passes(structure: StepVariant, rows: Sequence[Elements], values: Mapping[str, Array]) -> dict[str, Array]:
+    """As `by_reference`, by compiled passes. Each row must pass `dispatch.accepts`."""
+    return carry_out(trace(structure), CompiledElements(structure, rows), values)
+
+
 EXECUTIONS: Mapping[str, Execution] = {
     "eager": _eager,
-    "reference": reference.update,
-    "compiled": compiled.update,
+    "reference": by_reference,
+    "compiled": by_passes,
 }

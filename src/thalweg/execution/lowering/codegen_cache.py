@@ -44,10 +44,15 @@ def _module(text: str, compiler: str) -> Any:
     return module
 
 
+def root() -> Path:
+    """The project's folder in the user's cache: of `THALWEG_CACHE`, else `XDG_CACHE_HOME`, else `~/.cache`."""
+    users = os.environ.get("THALWEG_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(users) / "thalweg"
+
+
 @cache
 def _folder() -> Path:
-    root = os.environ.get("THALWEG_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(root) / "thalweg" / "kernels"
+    folder = root() / "kernels"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

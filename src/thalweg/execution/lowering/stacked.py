@@ -32,14 +32,15 @@ OPERATIONS: Mapping[str, Any] = {
 
 
 def updated(stage: Stage, columns: Tensor, elements: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The new parameter and states that the stage computes, by name. Pure.
+    """The new parameter and states that the stage computes, by name. Pure: a state that becomes an input is a copy.
 
     Args:
         columns: `[rows, len(stage.columns)]`, the row values in the elements' dtype and on their device.
         elements: `g`, `p` and the program's states, each `[rows, …]`.
     """
     value = _interpreted(stage, columns, elements)
-    return {name: value(local) for name, local in stage.outputs.items()}
+    moved = {name for name, local in stage.outputs.items() if local in elements and local != name}
+    return {name: value(local).clone() if name in moved else value(local) for name, local in stage.outputs.items()}
 
 
 def reduced(stage: Stage, columns: Tensor, elements: Mapping[str, Tensor]) -> dict[str, Tensor]:

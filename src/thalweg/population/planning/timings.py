@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from thalweg import __version__
+from thalweg.execution.lowering import codegen_cache
 from thalweg.population.program.models import state
 from thalweg.population.training.job import Job
 
@@ -70,8 +71,7 @@ def _device(device: torch.device) -> str:
 
 def folder() -> Path | None:
     """The folder of the file; `None` where there can be none."""
-    root = os.environ.get("THALWEG_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    path = Path(root) / "thalweg"
+    path = codegen_cache.root()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError:

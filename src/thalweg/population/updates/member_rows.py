@@ -88,7 +88,6 @@ class CompiledMembers(MemberRows):
     def give(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask | None) -> None:
         super().give(gradients, bases, active)
         self._whole, self._pieces = self._parts(gradients)
-        self._early = [i for i, g in enumerate(gradients.values()) if not isinstance(g, Product)]
         if self._whole is not None:
             self._whole.give(bases, active)
 
@@ -98,14 +97,13 @@ class CompiledMembers(MemberRows):
 
     def update(self, stage: Stage, columns: Array) -> None:
         if self._whole is not None:
-            self._whole.update(stage, columns[self._early] if columns.ndim == 3 else columns)
+            self._whole.update(stage, self._early(columns))
         for piece in self._pieces:
             piece.step(stage, self._product(piece), self._for(columns, piece), self._active)
 
     def follow(self, stage: Stage, columns: Tensor, active: Tensor) -> dict[str, Tensor]:
         """`reduce` or `update` on a GPU by values on the device: columns, and active, int64 `[members]`."""
-        early = columns[self._early] if columns.ndim == 3 else columns
-        made = None if self._whole is None else self._whole.follow(stage, early, active)
+        made = None if self._whole is None else self._whole.follow(stage, self._early(columns), active)
         for piece in self._pieces:
             piece.follow(stage, self._product(piece), self._for(columns, piece), active)
         if made is None or not stage.reductions:
@@ -117,6 +115,12 @@ class CompiledMembers(MemberRows):
             value = each / sizes if reduction.op == "mean" else each.sqrt()
             found[reduction.name] = torch.linalg.vector_norm(value, dim=0) if reduction.shared else value
         return found
+
+    def _early(self, columns: Any) -> Any:
+        """The columns of the parameters whose gradients are materialized."""
+        if columns.ndim < 3:  # the same for all parameters
+            return columns
+        return columns[[i for i, g in enumerate(self._gradients.values()) if not isinstance(g, Product)]]
 
     def _sizes(self) -> Tensor:
         """Elements of each parameter of one member, float64, kept on the device."""
