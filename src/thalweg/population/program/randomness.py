@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from thalweg.workloads.metrics import TURN
 
+_THREAD = threading.local()  # `seeded`: whether this thread's current operation has been seeded
+
 GENERATOR = TURN
 """Lock on process-global state: torch's default generator, Python's and NumPy's, the warning filters, the tracer, the
 user's functions. It is a single lock, so that threads cannot deadlock."""
@@ -35,7 +37,10 @@ def is_random(operation: Any) -> bool:
 
 
 class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Dispatch mode that seeds each random operation of one model by (seed, step, number of the call)."""
+    """Dispatch mode that seeds each random operation of one model by (seed, step, number of the call).
+
+    Of several that are nested, as in a step that calls a closure, the innermost seeds.
+    """
 
     supports_higher_order_operators = True
 
@@ -45,7 +50,7 @@ class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._seed, self._step = seed, step
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not is_random(func):
+        if not is_random(func) or getattr(_THREAD, "seeded", False):
             return func(*args, **(kwargs or {}))
         self.sites += 1
         self.recomputed |= _in_checkpoint()
@@ -82,45 +87,16 @@ class PythonRandomness:
 
     def __enter__(self) -> "PythonRandomness":
         GENERATOR.acquire()
-        self._before = python.getstate(), np.random.get_state()
+        self._before = global_states()
         python.seed(self._seed)
         np.random.seed(self._seed % 2**32)
-        self._begun = python.getstate(), _numpy_state()
+        self._begun = global_states()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.drew = (python.getstate(), _numpy_state()) != self._begun
-        python.setstate(self._before[0])
-        np.random.set_state(self._before[1])
+        self.drew = global_states() != self._begun
+        set_global_states(self._before)
         GENERATOR.release()
-
-
-class DrawsLate(Exception):  # noqa: N818 - not an error: the run begins again, seeded
-    """Raised when a run draws random numbers, though nothing drew any before training."""
-
-
-class Undrawn:
-    """Detects draws from the global generators of torch, Python and NumPy."""
-
-    def __init__(self) -> None:
-        with GENERATOR:  # its holders restore the generators before they release it
-            self._torch, self._others = torch.default_generator.get_state(), _others()
-
-    def drawn(self, *, quickly: bool) -> bool:
-        """Whether a generator was drawn from since construction; if so, restores all. quickly: check torch's only."""
-        if torch.equal(torch.default_generator.get_state(), self._torch) and (quickly or _others() == self._others):
-            return False
-        with GENERATOR:
-            drew = not torch.equal(torch.default_generator.get_state(), self._torch) or _others() != self._others
-            if drew:
-                torch.default_generator.set_state(self._torch)
-                python.setstate(self._others[0])
-                np.random.set_state(self._others[1])
-        return drew
-
-
-def _others() -> tuple[Any, Any]:
-    return python.getstate(), _numpy_state()
 
 
 class Drawn:
@@ -158,10 +134,17 @@ class Drawn:
         self.outside |= self._outside.drew
 
 
-def _numpy_state() -> tuple[Any, ...]:
-    """The state of NumPy's global generator, comparable by `==`."""
+def global_states() -> tuple[Any, Any]:
+    """The states of Python's and NumPy's global generators, comparable by `==`."""
     name, key, *rest = np.random.get_state()
-    return (name, bytes(np.asarray(key)), *rest)
+    return python.getstate(), (name, np.asarray(key).tobytes(), *rest)
+
+
+def set_global_states(states: tuple[Any, Any]) -> None:
+    """Sets both generators to what `global_states` returned."""
+    name, key, *rest = states[1]
+    python.setstate(states[0])
+    np.random.set_state((name, np.frombuffer(key, np.uint32), *rest))
 
 
 class RandomSites:
@@ -225,9 +208,10 @@ def _seeded(seed: int, operation: Any, args: Any, kwargs: Any) -> Any:
     if gpu is not None:
         generator = torch.cuda.default_generators[torch.cuda.current_device() if gpu.index is None else gpu.index]
     with GENERATOR:
-        before = generator.get_state()
+        before, _THREAD.seeded = generator.get_state(), True
         generator.manual_seed(seed)
         try:
             return operation(*args, **kwargs)
         finally:
             generator.set_state(before)
+            _THREAD.seeded = False

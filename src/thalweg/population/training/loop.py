@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.population.program.failures import exhausted, raised
+from thalweg.population.program.late_draws import DrawsLate, Undrawn
 from thalweg.population.program.losses import mean_loss
 from thalweg.population.program.models import build, forget_gradients, state
 from thalweg.population.program.python_state import changed, fingerprints
-from thalweg.population.program.randomness import DrawsLate, Undrawn, mix, seeded
+from thalweg.population.program.randomness import mix, seeded
 from thalweg.population.training.batches import Batch, batch_at, order
 from thalweg.population.training.closures import give, step_by_closure
 from thalweg.population.training.evaluation import Evaluator
@@ -67,7 +68,8 @@ def train_by_loop(job: Job, member: Member, watch: TrainingControl, reason: str)
         run = _Loop(job, member, watch)
         run.restore(watch.checkpoint.load())
         try:
-            run.train()
+            with run.undrawn:
+                run.train()
             failure = ""
         except DrawsLate:
             watch.progress(-run.shown)
@@ -94,7 +96,7 @@ class _Loop:
         self._optimizer = self._imported() or self._own()
         self._order = order([member.seed], job.workload)
         self.curves = History(1, higher_is_better=job.workload.metric.maximized)
-        self._undrawn = Undrawn()  # what is seeded leaves the generators as they were
+        self.undrawn = Undrawn(seeded=job.late)
         self._step, self._seconds, self.shown = 0, 0.0, 0
         self._began = time.perf_counter()
 
@@ -118,7 +120,7 @@ class _Loop:
                 self.train_between(start, end)
                 if self.curves.active[0]:
                     self.evaluate(last=end == milestones[-1])
-                self._require_undrawn(quickly=False)
+                self.undrawn.require(quickly=False)
             self._watch.progress(1)
             self.shown += 1
 
@@ -130,19 +132,11 @@ class _Loop:
             self._watch.check(self._state)
             self._step += 1
             self._train_batch(batch_at(self._job.workload.train, self._order.next()[0]))
-            self._require_undrawn(quickly=True)
+            self.undrawn.require(quickly=True)
             if not self.curves.active[0]:
                 return
         broken = any(not torch.isfinite(p).all() for p in self._parameters.values())
         self.curves.end(np.array([broken]), self._step)
-
-    def _require_undrawn(self, *, quickly: bool) -> None:
-        """Raises `DrawsLate` if a global generator that this run does not seed was used; `quickly`: torch's only."""
-        if not self._undrawn.drawn(quickly=quickly):
-            return
-        if self._job.late:
-            raise RuntimeError("it draws random numbers where they cannot be seeded, as in a step with a closure")
-        raise DrawsLate
 
     def _train_batch(self, batch: Batch) -> None:
         if isinstance(self._member.recipe, Imported) and self._member.recipe.needs_closure:
@@ -182,7 +176,8 @@ class _Loop:
             give(self._job, self._model, gradients)
             return loss
 
-        loss = step_by_closure(self._optimizer, evaluate)
+        with self._seeded_step():
+            loss = step_by_closure(self._optimizer, evaluate)
         self.curves.batch(self._step, np.array([loss]), len(batch[1]))
 
     def evaluate(self, *, last: bool) -> None:
