@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from thalweg import optim
     from thalweg.api import Result, compare, resume, stored
     from thalweg.errors import InputError
+    from thalweg.regularization.stopping import EarlyStopping
     from thalweg.rules.contract import rule
     from thalweg.studies.contenders import Contender
     from thalweg.workloads.metrics import Metric
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Contender",
+    "EarlyStopping",
     "InputError",
     "Metric",
     "Result",
@@ -32,6 +34,7 @@ __all__ = [
 
 _HOMES = {
     "Contender": "thalweg.studies.contenders",
+    "EarlyStopping": "thalweg.regularization.stopping",
     "InputError": "thalweg.errors",
     "Metric": "thalweg.workloads.metrics",
     "Result": "thalweg.api",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cli_process import Program
-from thalweg.population.training.vectorized import _Vectorized
+from thalweg.population.training.vectorized import Vectorized
 from thalweg.studies.study import Study
 
 ARGUMENTS = ("compare", "digits", "--optimizers", "sgd,adam", "--epochs", "6", "--no-progress", "--confirm-seeds", "0")
@@ -28,7 +28,7 @@ def steps_that_never_end() -> None:
     tune = Study._tune
 
     def tuned(study: Study) -> Any:
-        _Vectorized._train_batch = lambda *_: time.sleep(3600)  # type: ignore[assignment,method-assign]
+        Vectorized._step = lambda *_: time.sleep(3600)  # type: ignore[assignment,method-assign]
         return tune(study)
 
     Study._tune = tuned  # type: ignore[method-assign]

@@ -221,7 +221,7 @@ def test_a_checkpoint_that_does_not_fit_is_left_out(
     if damage == "cut":
         path.write_bytes(data[:-3])
     elif damage == "other format":
-        path.write_bytes(data.replace(rb"\"format\": 1", rb"\"format\": 9"))
+        path.write_bytes(data.replace(rb"\"format\": 2", rb"\"format\": 9"))
     elif damage in ("garbage", "empty"):
         path.write_bytes(b"\x80\x04garbage" * (damage == "garbage"))
     with caplog.at_level(logging.WARNING):

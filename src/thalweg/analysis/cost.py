@@ -34,18 +34,11 @@ class Spent:
     """Tuning cost of one contender. An `unspent_…` field is the cap minus the use, `None` where there is no cap."""
 
     runs: int
-    steps: int  # steps trained; a run that broke trained fewer than requested
+    steps: int  # steps trained; a run that did not finish trained fewer than planned
     seconds: float
     unspent_runs: float | None
     unspent_steps: float | None
     unspent_seconds: float | None
-
-
-def trained_steps(run: RunRecord) -> int:
-    """Number of steps a run trained before it ended or broke."""
-    if run.diverged_at is not None:
-        return run.diverged_at
-    return (run.curve[-1].step if run.curve else 0) if run.failure else run.steps
 
 
 def steps_to_target(run: RunRecord, study: StudyRecord) -> int | None:
@@ -66,20 +59,20 @@ def target(study: StudyRecord, finals: Sequence[RunRecord]) -> Target:
     if not there:
         return Target(None, None, None, 0, len(finals))
     steps = statistics.median(step for _, step in there)
-    seconds = statistics.median(step / max(step, trained_steps(run)) * run.seconds for run, step in there)
+    seconds = statistics.median(step / max(step, run.ended_at) * run.seconds for run, step in there)
     return Target(steps, steps / study.steps_per_epoch, seconds, len(there), len(finals))
 
 
 def cost(runs: Sequence[RunRecord]) -> Cost:
     """Time per step over the runs that trained at least one step, and peak memory over all runs."""
-    paces = [run.seconds / steps for run in runs if (steps := trained_steps(run)) and run.seconds > 0]
+    paces = [run.seconds / steps for run in runs if (steps := run.ended_at) and run.seconds > 0]
     return Cost(statistics.median(paces) if paces else None, max((run.memory for run in runs), default=0))
 
 
 def spent(study: StudyRecord, runs: Sequence[RunRecord]) -> Spent:
     """Totals over a contender's tuning runs, compared with the study's caps."""
     tuning = [run for run in runs if run.role == "tuning"]
-    steps, seconds = sum(map(trained_steps, tuning)), sum(run.seconds for run in tuning)
+    steps, seconds = sum(run.ended_at for run in tuning), sum(run.seconds for run in tuning)
 
     def rest(name: str, taken: float) -> float | None:
         cap = study.caps.get(name)

@@ -1,13 +1,15 @@
 """`compare`: builds a study from its arguments and runs it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from thalweg.api.result import Result
 from thalweg.api.running import checked, problem, run, run_kept, usable
 from thalweg.options import declared as options
 from thalweg.records.store import Store
+from thalweg.regularization.stopping import EarlyStopping
 from thalweg.rules.contract import Preset
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
@@ -34,6 +36,7 @@ def compare(
     tune: Sequence[str] | None = None,
     trials: int = 64,
     clip_norm: float | None = None,
+    early_stopping: EarlyStopping | Mapping[str, Any] | str | int | None = None,
     budget: float | str | None = None,
     memory: float | str | None = None,
     progress: bool = True,
@@ -63,6 +66,9 @@ def compare(
             Optuna's sampler in place of the grid.
         trials: of that search, for every optimizer, 1 to 10,000.
         clip_norm: the maximum global norm of a step's gradients; larger ones are scaled down to it.
+        early_stopping: when a run ends before its last step: after so many measurements of the validation metric
+            without a better one, as `EarlyStopping(patience=5)`, `"patience=5,least_improvement=0.001"` or `5`. Its
+            final weights are then those of its best measurement. `None` trains every run to its last step.
         budget: time limit of the whole study, in seconds or as `"10min"`. The study is cut to fit and notes the cuts.
         memory: memory limit of the process, in bytes or as `"4GB"`, including the data and PyTorch itself;
             fewer runs train at once to stay within it.
@@ -87,8 +93,10 @@ def compare(
         trials=options.TRIALS.check(trials),
     )
     require_feasible(design)
+    stopping = options.EARLY_STOPPING.check(early_stopping)
     limits = {
         "clip_norm": options.CLIP_NORM.check(clip_norm),
+        "early_stopping": None if stopping is None else EarlyStopping(**stopping),
         "budget": options.BUDGET.check(budget),
         "memory": options.MEMORY.check(memory),
     }

@@ -26,6 +26,7 @@ def compare(
     tune: Annotated[str | None, option(declared.TUNE, more=' Commas between them: "lr,weight_decay,beta1".')] = None,
     trials: Annotated[int, option(declared.TRIALS)] = declared.TRIALS.default,
     clip_norm: Annotated[float | None, option(declared.CLIP_NORM)] = None,
+    early_stopping: Annotated[str | None, option(declared.EARLY_STOPPING)] = None,
     budget: Annotated[str | None, option(declared.BUDGET)] = None,
     **shared: Any,
 ) -> None:
@@ -39,6 +40,7 @@ def compare(
     own: dict[str, Any] = {
         "optimizers": optimizers, "learning_rates": learning_rates, "convention": convention, "epochs": epochs,
         "tune": tune, "trials": trials, "clip_norm": clip_norm,
+        "early_stopping": early_stopping,
     }  # fmt: skip
     session.run_new_study(lambda **given: thalweg.compare(workload, budget=_left(budget), **own, **given), **shared)
 

@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.options.kinds import File, Flag, Folder, Integer, Kind, Listed, Number, OneLine, OneOf, Positive, Quantity
+from thalweg.options.kinds import (
+    AtLeastZero,
+    File,
+    Flag,
+    Folder,
+    Integer,
+    Kind,
+    Listed,
+    Number,
+    OneLine,
+    OneOf,
+    Positive,
+    Quantity,
+    Settings,
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,17 @@ TUNE = Option(
 )
 TRIALS = Option("trials", Integer(1, 10_000), 64, "Trials of that search for every optimizer")
 CLIP_NORM = Option("clip_norm", Positive(), None, "The largest norm of a step's gradients", optional=True)
+EARLY_STOPPING = Option(
+    "early_stopping",
+    Settings(
+        {"patience": Integer(1, MOST_STEPS), "least_improvement": AtLeastZero()},
+        {"least_improvement": 0.0},
+        '"patience=5" or "patience=5,least_improvement=0.001"',
+    ),
+    None,
+    "Measurements without a better one after which a run ends, with its best weights",
+    optional=True,
+)
 BUDGET = Option(
     "budget",
     Quantity("seconds", "a time", TIMES, '"90s", "10min" or "1.5h"'),

@@ -1,10 +1,12 @@
 """Kinds of option values: each has a range and parses a value."""
 
+import dataclasses
 import math
 import operator
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,6 +74,18 @@ class Positive:
     def read(self, value: Any) -> float | None:
         number = as_number(value)
         return None if number is None or not 0 < number < math.inf else number
+
+
+@dataclass(frozen=True)
+class AtLeastZero:
+    """A finite number from 0."""
+
+    accepted: str = "a finite number from 0"
+    range: str = "from 0"
+
+    def read(self, value: Any) -> float | None:
+        number = as_number(value)
+        return None if number is None or not 0 <= number < math.inf else number
 
 
 @dataclass(frozen=True)
@@ -164,6 +178,29 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """Named values, also as text: `patience=5, least_improvement=0.01`. The first may come alone, as `5`.
+
+    kinds: name → kind of value; defaults: those that may be left out.
+    """
+
+    kinds: Mapping[str, Kind]
+    defaults: Mapping[str, Any]
+    range: str
+
+    @property
+    def accepted(self) -> str:
+        return f"such as {self.range}, with {', '.join(f'{name} {kind.accepted}' for name, kind in self.kinds.items())}"
+
+    def read(self, value: Any) -> dict[str, Any] | None:
+        given = _settings(value, next(iter(self.kinds)))
+        if given is None or not given.keys() <= self.kinds.keys():
+            return None
+        read = {name: self.kinds[name].read(of) for name, of in {**self.defaults, **given}.items()}
+        return None if None in read.values() or read.keys() != self.kinds.keys() else read
+
+
+@dataclass(frozen=True)
 class Folder:
     """The path of a directory, existing or to be created."""
 
@@ -209,6 +246,29 @@ def as_number(value: Any) -> float | None:
         return float(value.item() if hasattr(value, "item") else value)
     except Exception:  # its class may raise anything
         return None
+
+
+def _settings(value: Any, first: str) -> dict[str, Any] | None:
+    """Named values of a mapping, of an object with such attributes, of a text, or of a single value."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if not isinstance(value, str):
+        return {first: value}
+    parts = [part.partition("=") for part in value.split(",")] if len(value) <= LONGEST else []
+    if len(parts) == 1 and not parts[0][1]:
+        parts = [(first, "=", value)]
+    named = {name.strip().replace("-", "_"): _literal(text.strip()) for name, _, text in parts}
+    return named if len(named) == len(parts) else None
+
+
+def _literal(text: str) -> Any:
+    """A text as a number where it is one."""
+    for of in (int, float):
+        with suppress(ValueError):
+            return of(text)
+    return text
 
 
 def _listed(value: Any) -> list[Any] | None:

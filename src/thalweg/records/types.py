@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 Role = Literal["tuning", "confirmation", "defaults"]
 Round = Literal["coarse", "extension", "fine", "search", "confirmation"]
+Ending = Literal["finished", "stopped early", "diverged", "failed"]
 NOISE = 2.0  # a loss counts as worse if it rose by more than this many standard deviations between batches
 
 
@@ -32,14 +33,14 @@ class RunRecord:
     learning_rate: float | None
     seed: int
     role: Role
-    curve: tuple[Measurement, ...]  # in ascending step; ends where the run diverged
-    steps: int  # planned; fewer were taken if the run broke off
+    curve: tuple[Measurement, ...]  # in ascending step; ends where the run ended
+    steps: int  # planned; fewer were taken if the run did not finish
     round: Round = "coarse"  # the stage of the protocol that planned it
     initial_loss: float | None = None  # loss of the first batch, before any update
     initial_validation_loss: float | None = None  # over the validation split, before any update
     loss_spread: float | None = None  # standard deviation of batches' losses there; `None` before protocol 3
-    train_metric: float | None = None  # over the training split, at the end
-    test_metric: float | None = None  # at the end; confirmation and defaults runs only
+    train_metric: float | None = None  # over the training split, of the final weights
+    test_metric: float | None = None  # of the final weights; confirmation and defaults runs only
     best_test_metric: float | None = None  # where the validation metric was best
     diverged_at: int | None = None  # the step (from 1) whose loss or parameters were not finite
     seconds: float = 0.0  # this run's share of the wall-clock time of the population it trained in
@@ -47,11 +48,36 @@ class RunRecord:
     execution: str = ""  # how it was trained: "population of 32", "loop: <why>"
     rate: str | None = None  # the name of the learning-rate hyperparameter; `None` also before protocol 3
     failure: str = ""  # why it could not be trained to its end, other than divergence
+    stopped_at: int | None = None  # the step after which early stopping ended it
+    restored_from: int | None = None  # the step whose weights are the final ones; `None` for those at the end
+
+    @property
+    def ending(self) -> Ending:
+        """How the run ended."""
+        if self.failure:
+            return "failed"
+        if self.diverged_at is not None:
+            return "diverged"
+        return "finished" if self.stopped_at is None else "stopped early"
+
+    @property
+    def ended_at(self) -> int:
+        """Number of steps trained."""
+        if self.failure and self.diverged_at is None:
+            return self.curve[-1].step if self.curve else 0
+        return next(step for step in (self.diverged_at, self.stopped_at, self.steps) if step is not None)
+
+    @property
+    def final(self) -> Measurement | None:
+        """The measurement of the final weights: the last, or that of the weights restored; `None` without any."""
+        at = next((m for m in self.curve if m.step == self.restored_from), None)
+        return at or (self.curve[-1] if self.curve else None)
 
     @property
     def validation_metric(self) -> float | None:
-        """The validation metric at the end of training; `None` if the run did not reach it."""
-        return self.curve[-1].validation_metric if self.curve and not self.broke else None
+        """The validation metric of the final weights; `None` if the run broke off."""
+        final = self.final
+        return final.validation_metric if final is not None and not self.broke else None
 
     @property
     def broke(self) -> bool:
@@ -69,9 +95,10 @@ class RunRecord:
         A run of protocol 2 or before, which did not measure its start, worsened if its last measured training loss
         is above the first batch's.
         """
-        if not self.curve:
+        final = self.final
+        if final is None:
             return False
-        training, validation = self.curve[-1].train_loss, self.curve[-1].validation_loss
+        training, validation = final.train_loss, final.validation_loss
         if self.loss_spread is None:
             return _rose(self.initial_loss, training, 0.0)
         noise = NOISE * self.loss_spread

@@ -27,6 +27,7 @@ def measured(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord])
         ("Intervals", _intervals(study)),
         ("Ties", _ties(study)),
         ("Diverged", _diverged(runs)),
+        *([("Early stopping", _stopped(study, metric, runs))] if "early_stopping" in study.plan else []),
         *([("Steps to target", _steps(study, metric))] if study.target is not None else []),
     ]
 
@@ -146,6 +147,19 @@ def _diverged(runs: Sequence[RunRecord]) -> str:
     return (
         f"A run whose loss or weights stopped being finite, or {ended}. "
         f"{count:,} of {several(len(runs), 'run')} did{which}.{other}"
+    )
+
+
+def _stopped(study: StudyRecord, metric: str, runs: Sequence[RunRecord]) -> str:
+    rule = study.plan["early_stopping"]
+    least = f" by more than {rule['least_improvement']:g}" if rule["least_improvement"] else ""
+    early = [run.ended_at for run in runs if run.stopped_at is not None]
+    saved = sum(study.steps - at for at in early)
+    share = f", which saved {saved / (study.steps * len(runs)):.0%} of all steps" if early else ""
+    return (
+        f"A run ended after {several(rule['patience'], 'measurement')} whose {metric} did not improve{least}, and every"
+        f" run counts with the weights of its best measurement. {len(early):,} of {several(len(runs), 'run')} ended"
+        f" before the last step{share}."
     )
 
 

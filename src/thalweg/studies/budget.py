@@ -88,7 +88,8 @@ def _taken(plan: Plan, probed: Sequence[Member], steps: int, every: int) -> floa
     """Seconds per run for training `probed` over `steps` steps, evaluated every `every` steps."""
     workload = replace(plan.job.workload, steps=steps, evaluate_every=every)
     began = time.perf_counter()
-    for _ in train(replace(plan, job=replace(plan.job, workload=workload)), probed, live=False):
+    job = replace(plan.job, workload=workload, early_stopping=None)
+    for _ in train(replace(plan, job=job), probed, live=False):
         pass
     return (time.perf_counter() - began) / len(probed)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.population.planning.plan import Plan
@@ -122,7 +123,7 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         protocol=PROTOCOL,
         caps=asdict(design.cap(workload.total_steps, seconds)),
         environment=environment(plan.job.device),
-        plan={**plan.describe(), "clip_norm": plan.job.clip_norm},
+        plan={**plan.describe(), "clip_norm": plan.job.clip_norm, **_stopping(plan)},
         content=content(workload, plan.job.content),
     )
 
@@ -131,3 +132,8 @@ def _rates(design: Design) -> Mapping[str, tuple[float, ...]]:
     if design.tune:
         return {c.label: c.recipe.rates if c.has_own_grid else c.rates(None) for c in design.contenders}
     return {c.label: c.rates(design.learning_rates, design.per_decade) for c in design.contenders}
+
+
+def _stopping(plan: Plan) -> dict[str, Any]:
+    rule = plan.job.early_stopping
+    return {} if rule is None else {"early_stopping": asdict(rule)}

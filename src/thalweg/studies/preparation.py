@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 
@@ -10,6 +11,7 @@ from thalweg.population.planning.labels import one_class_notes
 from thalweg.population.planning.memory import megabytes
 from thalweg.population.planning.plan import Plan, make_plan, remade
 from thalweg.records.types import StudyRecord
+from thalweg.regularization.stopping import EarlyStopping
 from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, measure
 from thalweg.studies.contenders import closures, conventions
 from thalweg.studies.design import Design, describe
@@ -34,6 +36,7 @@ def prepare(
     device: torch.device,
     *,
     clip_norm: float | None,
+    early_stopping: EarlyStopping | None = None,
     budget: float | None,
     memory: float | None = None,
     shown: bool = False,
@@ -48,7 +51,8 @@ def prepare(
     workers = torch.get_num_threads() if device.type == "cpu" else 1
     workload = workload.to(device)
     limit = None if memory is None else int(memory)
-    plan = make_plan(workload, design.base_seed, device=device, workers=workers, clip_norm=clip_norm, memory=limit)
+    rules: dict[str, Any] = {"clip_norm": clip_norm, "early_stopping": early_stopping}
+    plan = make_plan(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
     require_imports(design, plan)
     pace = None if budget is None and memory is None and not shown else measure(plan, design)
     plan = replace(plan, models=None)  # training begins with models of its own
@@ -73,7 +77,12 @@ def prepare_again(
     record: StudyRecord, design: Design, workload: Workload, device: torch.device, spent: float
 ) -> Prepared:
     """Prepares an interrupted study to resume after `spent` seconds of work, with its recorded plan and pace."""
-    plan = remade(workload.to(device), design.base_seed, record.plan, device=device, clip_norm=record.plan["clip_norm"])
+    stopping = record.plan.get("early_stopping")
+    rules: dict[str, Any] = {
+        "clip_norm": record.plan["clip_norm"],
+        "early_stopping": stopping and EarlyStopping(**stopping),
+    }
+    plan = remade(workload.to(device), design.base_seed, record.plan, device=device, **rules)
     budget = record.request["budget"]
     pace = Pace(**record.plan["pace"]) if budget else None
     clock = Clock(time.perf_counter() - spent, budget, pace, plan.job.workload)

@@ -104,4 +104,6 @@ def _record(plan: Plan, entry: RunSpec, trained: Trained) -> RunRecord:
         memory=trained.memory,
         execution=trained.execution,
         failure=trained.failure,
+        stopped_at=trained.stopped_at,
+        restored_from=trained.restored_from,
     )

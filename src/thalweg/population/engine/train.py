@@ -14,7 +14,7 @@ from thalweg.errors import InputError
 from thalweg.population.planning.plan import Plan
 from thalweg.population.program.failures import Disagreement, exhausted, users_fault
 from thalweg.population.training.checkpoints import Checkpoints
-from thalweg.population.training.loop import train_by_loop
+from thalweg.population.training.plain import train_by_loop
 from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.training.vectorized import train_vectorized
 from thalweg.population.updates.members import Member, Trained

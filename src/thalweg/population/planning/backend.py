@@ -10,8 +10,8 @@ from thalweg.population.planning.timings import key_of, timed
 from thalweg.population.program.gradients import GradientProgram, whole
 from thalweg.population.program.models import stack
 from thalweg.population.program.trial_models import TrialModels
+from thalweg.population.training.autograd import gradients_of
 from thalweg.population.training.job import Job
-from thalweg.population.training.loop import gradients_of
 from thalweg.population.training.verification import disagreement, first_batches
 
 LOOP = "loop"  # the name of the plain loop's timing

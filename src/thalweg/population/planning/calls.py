@@ -13,9 +13,9 @@ from thalweg.errors import InputError
 from thalweg.population.program.failures import exhausted, users_fault
 from thalweg.population.program.losses import mean_loss
 from thalweg.population.program.randomness import GENERATOR, seeded
+from thalweg.population.training.autograd import gradients_of
 from thalweg.population.training.batches import Batch
 from thalweg.population.training.job import Job
-from thalweg.population.training.loop import gradients_of
 from thalweg.population.training.verification import first_batches
 from thalweg.workloads.workload import Split, Workload
 

@@ -40,8 +40,9 @@ def width(job: Job, workers: int, member: int, limit: int | None, freed: int = 0
 
 
 def member(job: Job, activations: int) -> int:
-    """Bytes per member: `COPIES` of its model, and the activations of a step."""
-    return COPIES * job.model_bytes + max(activations, job.activation_bytes)
+    """Bytes per member: `COPIES` of its model, its best weights if it may stop early, and the activations of a step."""
+    copies = COPIES + (job.early_stopping is not None)
+    return copies * job.model_bytes + max(activations, job.activation_bytes)
 
 
 def no_room_to_check(job: Job, limit: int | None) -> str:

@@ -128,11 +128,9 @@ def _unchecked(job: Job, execution: Execution, memory: int | None) -> str:
     return job.large or needs.no_room_to_check(job, memory)
 
 
-def remade(
-    workload: Workload, seed: int, recorded: Mapping[str, Any], *, device: torch.device, clip_norm: float | None
-) -> Plan:
+def remade(workload: Workload, seed: int, recorded: Mapping[str, Any], *, device: torch.device, **job: Any) -> Plan:
     """The plan that a record describes, without checks or timing. Raises `InputError` as `make_plan`."""
-    whole, models = inspect(Job(workload, device, frozenset(), clip_norm=clip_norm), seed)
+    whole, models = inspect(Job(workload, device, frozenset(), **job), seed)
     name = recorded.get("convolutions", "")
     programs = _programs(whole, models, unfolded=name == "unfolded")
     facts = (recorded["reason"], recorded["width"], recorded["workers"])

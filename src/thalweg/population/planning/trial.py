@@ -12,9 +12,9 @@ from thalweg.population.planning.calls import head
 from thalweg.population.program.failures import raised
 from thalweg.population.program.models import build
 from thalweg.population.program.trial_models import TrialModels
-from thalweg.population.training.closures import step_by_closure
+from thalweg.population.training.autograd import gradients_of
 from thalweg.population.training.job import Job
-from thalweg.population.training.loop import gradients_of
+from thalweg.population.training.model_optimizers import step_by_closure
 from thalweg.population.training.verification import first_batches
 from thalweg.recipes.imported import Imported
 from thalweg.workloads.workload import Split

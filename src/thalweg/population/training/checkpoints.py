@@ -16,7 +16,7 @@ from torch import Tensor
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.snapshot import Snapshot
 
-FORMAT = 1
+FORMAT = 2
 logger = logging.getLogger(__name__)
 
 

@@ -61,8 +61,7 @@ class CapturedSteps:
         self._active = torch.ones(members, dtype=torch.int64, device=device)
         self._losses = torch.zeros(most, members, dtype=torch.float64, device=device)
         self._shapes: dict[torch.Size, _Shape] = {}
-        self._samples: list[int] = []
-        self._first, self._noted = 1, 0
+        self._launched, self._read = 0, 0  # steps since `begin`
 
     @property
     def reason(self) -> str:
@@ -71,7 +70,7 @@ class CapturedSteps:
 
     def begin(self, first: int, steps: int, active: NDArray[np.bool_]) -> None:
         """Prepares steps `first`, …, `first + steps - 1` of the active members, bool `[members]`."""
-        self._first, self._samples, self._noted = first, [], 0
+        self._launched, self._read = 0, 0
         self._place.zero_()
         self._t.fill_(first)
         self._active.copy_(torch.from_numpy(active.astype(np.int64)))
@@ -80,7 +79,7 @@ class CapturedSteps:
     def step(self, index: Tensor) -> None:
         """Launches the next step on the samples at `index`, `[batch]` or `[members, batch]`."""
         shape = self._shapes.get(index.shape)
-        self._samples.append(index.shape[-1])
+        self._launched += 1
         if shape is None:  # traces and compiles
             index = index.to(self._job.device, copy=True)
             self._shapes[index.shape] = _Shape(index, self._carry_out(index))
@@ -91,13 +90,12 @@ class CapturedSteps:
             shape.like = {}
         shape.repeat()
 
-    def notes(self) -> list[tuple[int, NDArray[np.float64], int]]:
-        """Returns (step, losses `[members]`, samples) of each step since `begin` or the last call; synchronizes."""
-        begin, end = self._noted, len(self._samples)
-        losses = self._losses[begin:end].cpu().numpy()
+    def losses(self) -> NDArray[np.float64]:
+        """The losses `[steps, members]` of the steps since `begin` or the last call; synchronizes."""
+        found: NDArray[np.float64] = self._losses[self._read : self._launched].cpu().numpy()
         self._following.settle()
-        self._noted = end
-        return [(self._first + i, losses[i - begin], self._samples[i]) for i in range(begin, end)]
+        self._read = self._launched
+        return found
 
     def _carry_out(self, index: Tensor) -> Mapping[str, Gradient]:
         """Runs one step with device values only; returns the gradients."""

@@ -1,4 +1,4 @@
-"""Curves of members in training, and which of them have diverged."""
+"""Curves of members in training, and how those that ended did."""
 
 from dataclasses import astuple
 
@@ -10,12 +10,12 @@ from thalweg.population.updates.snapshot import Snapshot
 from thalweg.records.types import Measurement
 
 Floats = NDArray[np.float64]
-LISTS = ("initial_loss", "diverged_at", "test", "best_test")  # one value per member
+LISTS = ("initial_loss", "diverged_at", "stopped_at", "best_at", "test", "best_test")  # one value per member
 UNKNOWN = Start(None, 0.0)
 
 
 class History:
-    """Curves of `members` runs. `active`, bool `[members]`: not diverged; diverged runs are recorded no further."""
+    """Curves of `members` runs. `active`, bool `[members]`: in training; runs that ended are recorded no further."""
 
     def __init__(self, members: int, *, higher_is_better: bool) -> None:
         self.active = np.ones(members, np.bool_)
@@ -23,6 +23,8 @@ class History:
         self.initial_loss: list[float | None] = [None] * members
         self.starts = [UNKNOWN] * members
         self.diverged_at: list[int | None] = [None] * members
+        self.stopped_at: list[int | None] = [None] * members
+        self.best_at: list[int | None] = [None] * members  # the step of the best validation metric
         self.test: list[float | None] = [None] * members
         self.best_test: list[float | None] = [None] * members
         self._sign = 1.0 if higher_is_better else -1.0
@@ -45,6 +47,10 @@ class History:
             self.diverged_at[m] = step
         self.active &= ~members
 
+    def stop(self, member: int, step: int) -> None:
+        """Ends a member in training after `step`, as one that is complete."""
+        self.stopped_at[member], self.active[member] = step, False
+
     def measure(self, step: int, validation_metric: Floats, validation_loss: Floats) -> NDArray[np.bool_]:
         """Records a measurement after `step`; returns which members' validation metric is their best so far."""
         train = self._sum / max(self._samples, 1)
@@ -55,6 +61,8 @@ class History:
         signed = np.where(np.isfinite(validation_metric), self._sign * validation_metric, -np.inf)
         improved: NDArray[np.bool_] = self.active & (signed > self._best)
         self._best = np.where(improved, signed, self._best)
+        for m in np.flatnonzero(improved):
+            self.best_at[m] = step
         return improved
 
     def state(self) -> Snapshot:

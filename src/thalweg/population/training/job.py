@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from thalweg.regularization.stopping import EarlyStopping
 from thalweg.workloads.workload import Workload
 
 LARGE, LARGE_BYTES = 3e9, 64 << 20  # operations of a step and bytes of a model beyond which runs have nothing to share
@@ -18,8 +19,9 @@ class Job:
     trained: names of the parameters that the loss of a batch depends on, which a population trains; the loop trains
     all that require a gradient, each at the steps whose loss depends on it. test: whether the test split is evaluated.
     keep_weights: whether the final parameters and buffers are returned. clip_norm: maximum global norm of the
-    gradients. random: whether the model draws random numbers, in training or evaluation; outside: whether it draws any
-    from Python's or NumPy's generators; late: whether a run drew without either, so that whole steps are seeded.
+    gradients. early_stopping: when a run ends before its last step. random: whether the model draws random numbers, in
+    training or evaluation; outside: whether it draws any from Python's or NumPy's generators; late: whether a run drew
+    without either, so that whole steps are seeded.
 
     only_loop: why the model must be called at every step; empty if it may be traced. shared_state: name of state
     outside of the model that all runs change. asks_for_parameters: whether the user's code reads parameters itself in
@@ -42,6 +44,7 @@ class Job:
     test: bool = False
     keep_weights: bool = False
     clip_norm: float | None = None
+    early_stopping: EarlyStopping | None = None
     outside: bool = False
     late: bool = False
     only_loop: str = ""

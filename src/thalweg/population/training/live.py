@@ -15,9 +15,9 @@ from thalweg.population.program.models import Stack, build, forget_gradients, st
 from thalweg.population.program.python_state import changed, fingerprints
 from thalweg.population.program.randomness import seeded
 from thalweg.population.program.reasons import CHANGING, of_state
+from thalweg.population.training.autograd import gradients_of
 from thalweg.population.training.batches import Batch, batch_at
 from thalweg.population.training.job import Job
-from thalweg.population.training.loop import gradients_of
 from thalweg.population.training.verification import Expected, close, difference
 
 DISTANCES = (1, 2, 3, 10, 100)

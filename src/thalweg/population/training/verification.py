@@ -17,9 +17,9 @@ from thalweg.population.program.models import stack, state
 from thalweg.population.program.randomness import GENERATOR
 from thalweg.population.program.reasons import CHANGING
 from thalweg.population.program.trial_models import TrialModels
+from thalweg.population.training.autograd import gradients_of
 from thalweg.population.training.batches import Batch, take
 from thalweg.population.training.job import Job
-from thalweg.population.training.loop import gradients_of
 from thalweg.workloads.workload import Split, Workload
 
 SCALES = (1.0, 1.25)  # two members whose weights differ, so that control flow on values shows

@@ -58,5 +58,7 @@ class Trained:
     seconds: float
     memory: int
     execution: str
+    stopped_at: int | None = None
+    restored_from: int | None = None
     failure: str = ""
     weights: Mapping[str, Tensor] = field(default_factory=dict)  # final parameters and buffers, if requested

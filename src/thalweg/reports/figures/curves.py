@@ -18,7 +18,8 @@ HIGHLIGHTED = 5  # maximum optimizers highlighted when the page opens: the recom
 class Curve:
     """Mean, lowest and highest over seeds, per measurement, up to the first at which a seed has diverged.
 
-    stopped: that measurement's position on the axis, `None` where no seed diverged. seeds: number of runs.
+    A seed that stopped early counts from then on with its final weights. stopped: the position on the axis of the
+    measurement where a seed has diverged, `None` where none did. seeds: number of runs.
     """
 
     mean: tuple[float, ...]
@@ -101,7 +102,7 @@ def _series(places: Sequence[float], row: Row, runs: Sequence[RunRecord], standi
 
 def curve(runs: Sequence[RunRecord], places: Sequence[float], of: Callable[[Measurement], float | None]) -> Curve:
     """The curve over seeds of one quantity, `of(measurement)`, which ends at its first missing or non-finite value."""
-    values = [[of(m) for m in run.curve] for run in runs]
+    values = [[of(m) for m in run.curve] + _after_the_end(run, of, len(places)) for run in runs]
     columns = [[run[i] if i < len(run) else None for run in values] for i in range(len(places))]
     whole: list[list[float]] = []
     for column in columns:
@@ -116,3 +117,10 @@ def curve(runs: Sequence[RunRecord], places: Sequence[float], of: Callable[[Meas
         stopped=places[len(whole)] if len(whole) < len(places) else None,
         seeds=len(runs),
     )
+
+
+def _after_the_end(run: RunRecord, of: Callable[[Measurement], float | None], count: int) -> list[float | None]:
+    """The values of the final weights at the measurements, of `count`, that a run that stopped early left out."""
+    if run.stopped_at is None or run.final is None:
+        return []
+    return [of(run.final)] * (count - len(run.curve))

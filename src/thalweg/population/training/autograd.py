@@ -1,0 +1,37 @@
+"""Loss and gradients of a batch by autograd: the reference of the tensor program."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.errors import InputError
+from thalweg.population.program.losses import mean_loss
+from thalweg.population.program.models import forget_gradients
+from thalweg.population.program.randomness import seeded
+from thalweg.population.training.batches import Batch
+from thalweg.population.training.job import Job
+
+
+def gradients_of(
+    job: Job, model: nn.Module, batch: Batch, seed: int, step: int, forget: Callable[[], object] | None = None
+) -> tuple[float, dict[str, Tensor]]:
+    """Loss and dense gradients of one batch; parameters that the loss does not depend on have none.
+
+    forget: another library's `zero_grad`, which may keep accumulated gradients; by default all gradients are cleared.
+    """
+    inputs, targets = batch
+    if forget is None:
+        forget_gradients(model)
+    else:
+        forget()
+    with torch.enable_grad(), seeded(seed, step, random=job.random, outside=job.outside):
+        loss = mean_loss(job.workload, model(*inputs), targets)
+        if not loss.requires_grad:
+            raise InputError(f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained.")
+        loss.backward()  # type: ignore[no-untyped-call]
+    return loss.item(), {name: _dense(p.grad) for name, p in model.named_parameters() if p.grad is not None}
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    return gradient.to_dense() if gradient.is_sparse else gradient

@@ -1,0 +1,130 @@
+"""What happens at declared steps of training, between two intervals that an executor carries out."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from thalweg.population.training.executor import Executor
+from thalweg.population.training.history import Floats, History
+from thalweg.population.training.job import Job
+from thalweg.population.updates.members import Member
+from thalweg.population.updates.snapshot import Snapshot
+from thalweg.regularization.stopping import EarlyStopping, Patience
+
+RELEASED = 0.75  # share of the members held below which those that ended are released
+
+
+class Training(Protocol):
+    """Training as an event sees it, after `step` steps. held: the executor's members, by index among all."""
+
+    job: Job
+    members: Sequence[Member]
+    executor: Executor
+    history: History
+    held: NDArray[np.int64]
+    step: int
+
+    def everyone(self, values: ArrayLike) -> Floats:
+        """Scatters values of the members held to `[all members]`, with NaN for the others."""
+
+    def hold(self, index: NDArray[np.int64]) -> None:
+        """Holds only the members at `index` among those held."""
+
+
+class Event(Protocol):
+    """Something that happens after some steps."""
+
+    def steps(self, job: Job) -> Iterable[int]:
+        """The steps after which it happens."""
+
+    def happen(self, training: Training) -> None: ...
+
+    def state(self) -> Snapshot: ...
+
+    def restore(self, state: Snapshot) -> None: ...
+
+
+class Measure:
+    """Evaluates the validation split, and in confirmation runs the test split at the best measurement and the last."""
+
+    def steps(self, job: Job) -> Iterable[int]:
+        return job.workload.milestones
+
+    def happen(self, training: Training) -> None:
+        workload, history, executor = training.job.workload, training.history, training.executor
+        metric, loss = executor.measure(workload.validation, training.step, loss=True)
+        improved = history.measure(training.step, training.everyone(metric), training.everyone(loss))
+        last = training.step == workload.total_steps and training.job.early_stopping is None
+        if training.job.test and workload.test is not None and (last or improved.any()):
+            metric, _ = executor.measure(workload.test, training.step)
+            history.tested(training.everyone(metric), improved)
+
+    def state(self) -> Snapshot:
+        return Snapshot()
+
+    def restore(self, state: Snapshot) -> None:
+        pass
+
+
+class StopEarly:
+    """Ends members by `EarlyStopping`; keeps the weights of each one's best measurement."""
+
+    def __init__(self, rule: EarlyStopping, members: int) -> None:
+        self._rule, self._so_far = rule, [Patience()] * members
+        self.best: dict[int, dict[str, Tensor]] = {}
+
+    def steps(self, job: Job) -> Iterable[int]:
+        return job.workload.milestones
+
+    def happen(self, training: Training) -> None:
+        history, higher = training.history, training.job.workload.metric.maximized
+        for place, m in enumerate(training.held):
+            if not history.active[m]:
+                continue
+            if history.best_at[m] == training.step:
+                self.best[m] = training.executor.copy(place)
+            metric = history.measured[m][-1].validation_metric
+            self._so_far[m] = self._rule.after(self._so_far[m], metric, higher_is_better=higher)
+            if self._rule.ends(self._so_far[m]) and training.step < training.job.workload.total_steps:
+                history.stop(m, training.step)
+
+    def state(self) -> Snapshot:
+        tensors = {f"{m}/{name}": tensor for m, of in self.best.items() for name, tensor in of.items()}
+        return Snapshot(tensors, {"so_far": [list(p) for p in self._so_far]})
+
+    def restore(self, state: Snapshot) -> None:
+        self._so_far = [Patience(*p) for p in state.facts["so_far"]]
+        self.best = {}
+        for name, tensor in state.tensors.items():
+            m, _, of = name.partition("/")
+            self.best.setdefault(int(m), {})[of] = tensor
+
+
+class Release:
+    """Frees the memory of members that ended, once they are a quarter of those held."""
+
+    def steps(self, job: Job) -> Iterable[int]:
+        return job.workload.milestones
+
+    def happen(self, training: Training) -> None:
+        going = np.flatnonzero(training.history.active[training.held])
+        if len(going) <= RELEASED * len(training.held):
+            training.hold(going)
+
+    def state(self) -> Snapshot:
+        return Snapshot()
+
+    def restore(self, state: Snapshot) -> None:
+        pass
+
+
+def steps_of(events: Sequence[Event], job: Job) -> dict[int, list[Event]]:
+    """The events after each step at which any happens, in ascending order of steps."""
+    found: dict[int, list[Event]] = {}
+    for event in events:
+        for step in event.steps(job):
+            found.setdefault(step, []).append(event)
+    return dict(sorted(found.items()))

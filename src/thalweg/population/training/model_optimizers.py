@@ -1,0 +1,191 @@
+"""The optimizers of a model in the plain loop: ours, and those of other libraries."""
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thalweg.population.program.randomness import mix, seeded
+from thalweg.population.training.job import Job
+from thalweg.population.training.live_parameters import LiveParameters
+from thalweg.population.updates.clipping import clipped
+from thalweg.population.updates.foreign_state import packed, unpack
+from thalweg.population.updates.hyperparameters import groups_of, parameter_groups
+from thalweg.population.updates.members import Member
+from thalweg.population.updates.partial_updates import PartialUpdates
+from thalweg.population.updates.snapshot import Snapshot
+from thalweg.recipes.imported import Imported
+
+Gradients = Mapping[str, Tensor]
+Evaluate = Callable[[Callable[[], object] | None], tuple[float, Gradients]]
+"""Loss and gradients of the step's batch, given the function that clears the gradients before."""
+
+GOING = np.ones(1, np.bool_)
+
+
+class ModelOptimizer(Protocol):
+    """Trains the parameters of one model.
+
+    averages: whether the model is evaluated by `weights`, averages of its parameters. bytes: of its parameters,
+    gradients and state.
+    """
+
+    parameters: dict[str, Tensor]
+
+    @property
+    def averages(self) -> bool: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+    def plan(self, first: int, steps: int) -> None:
+        """Prepares steps `first`, …, `first + steps - 1`."""
+
+    def step(self, t: int, evaluate: Evaluate) -> float:
+        """Takes step `t`; returns the loss before it. No update follows a loss that is not finite."""
+
+    def weights(self) -> dict[str, Tensor]: ...
+
+    def state(self) -> Snapshot | None:
+        """Its state; `None` if some of it is out of reach."""
+
+    def restore(self, state: Snapshot) -> None: ...
+
+
+def optimizer_of(job: Job, member: Member, model: nn.Module) -> ModelOptimizer:
+    """The member's optimizer over its model's parameters."""
+    if not isinstance(member.recipe, Imported):
+        return OwnOptimizer(job, member, model)
+    return (ClosureOptimizer if member.recipe.needs_closure else ForeignOptimizer)(job, member, model)
+
+
+class OwnOptimizer:
+    """An optimizer of a rule."""
+
+    def __init__(self, job: Job, member: Member, model: nn.Module) -> None:
+        self._limit, self._copies = job.clip_norm, member.copies
+        self._live = LiveParameters(model)
+        self._trained = [p for p in model.parameters() if p.requires_grad]
+        self.parameters = self._live.stacked
+        self._updates = PartialUpdates(member, self.parameters, groups_of(job.workload, model))
+
+    @property
+    def averages(self) -> bool:
+        return self._updates.averages
+
+    @property
+    def bytes(self) -> int:
+        return self._copies * sum(p.numel() * p.element_size() for p in self._trained)
+
+    def plan(self, first: int, steps: int) -> None:
+        self._updates.plan(first, steps)
+
+    def step(self, t: int, evaluate: Evaluate) -> float:
+        loss, gradients = evaluate(None)
+        if math.isfinite(loss):
+            stacked = _clipped(self._live.chosen(gradients), self._limit)
+            moved = self._live.fetch()
+            self._updates.step(t, stacked, GOING)
+            self._live.put(moved)
+        return loss
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: tensor[0] for name, tensor in self._updates.weights().items()}
+
+    def state(self) -> Snapshot:
+        return self._updates.state()
+
+    def restore(self, state: Snapshot) -> None:
+        self._updates.restore(state)
+
+
+class ForeignOptimizer:
+    """Another library's optimizer, over the parameters that require a gradient."""
+
+    averages = False
+
+    def __init__(self, job: Job, member: Member, model: nn.Module) -> None:
+        assert isinstance(member.recipe, Imported)
+        self._job, self._model, self._seed, recipe = job, model, member.seed, member.recipe
+        self._live = LiveParameters(model)
+        self.parameters = self._live.stacked
+        with torch.enable_grad():
+            groups = parameter_groups(job.workload, model, member.values)
+            self._optimizer = recipe.of(groups, member.values, recipe.path)
+
+    @property
+    def bytes(self) -> int:
+        trained = sum(p.numel() * p.element_size() for p in self._model.parameters() if p.requires_grad)
+        held = (x for state in self._optimizer.state.values() for x in state.values() if isinstance(x, Tensor))
+        return 2 * trained + sum(x.numel() * x.element_size() for x in held)
+
+    def plan(self, first: int, steps: int) -> None:
+        """Nothing: it counts its steps itself."""
+
+    def step(self, t: int, evaluate: Evaluate) -> float:
+        loss, gradients = evaluate(self._optimizer.zero_grad)
+        if math.isfinite(loss):
+            stacked = self._live.chosen(gradients)
+            self._live.require_known(stacked)
+            if self._job.clip_norm is not None:
+                self._set_gradients(_clipped(stacked, self._job.clip_norm))
+            with self._seeded(t), torch.enable_grad():  # as in a user's loop
+                self._optimizer.step()
+        return loss
+
+    def _set_gradients(self, stacked: Gradients) -> None:
+        """Gives each parameter its gradient `[1, …]`; the others' are `None`."""
+        for name, parameter in self._model.named_parameters():
+            parameter.grad = stacked[name][0] if name in stacked else None
+
+    def _seeded(self, t: int) -> AbstractContextManager[None]:
+        """Seeds random numbers of the optimizer's own from a stream that no call of the model uses."""
+        return seeded(mix(self._seed, t, 0), t, random=self._job.late, outside=self._job.late)
+
+    def weights(self) -> dict[str, Tensor]:
+        return {}
+
+    def state(self) -> Snapshot | None:
+        return packed(self._optimizer)
+
+    def restore(self, state: Snapshot) -> None:
+        unpack(self._optimizer, state)
+
+
+class ClosureOptimizer(ForeignOptimizer):
+    """Another library's optimizer whose step evaluates the batch itself, as L-BFGS's does."""
+
+    def step(self, t: int, evaluate: Evaluate) -> float:
+        """Evaluates the same batch with the same dropout at every call of the closure."""
+
+        def once() -> float:
+            loss, gradients = evaluate(None)
+            stacked = {name: g[None] for name, g in gradients.items() if name in self._job.trained}
+            self._set_gradients(_clipped(stacked, self._job.clip_norm))
+            return loss
+
+        with self._seeded(t):
+            return step_by_closure(self._optimizer, once)
+
+
+def step_by_closure(optimizer: torch.optim.Optimizer, evaluate: Callable[[], float]) -> float:
+    """Steps once; returns the loss of the first evaluation. `evaluate` sets the parameters' gradients each time."""
+    losses: list[float] = []
+
+    def closure() -> Tensor:
+        losses.append(evaluate())
+        return torch.tensor(losses[-1])
+
+    with torch.enable_grad():  # as in a user's loop
+        optimizer.step(closure)  # type: ignore[arg-type]
+    if not losses:
+        raise RuntimeError("its step takes a closure and does not call it")
+    return losses[0]
+
+
+def _clipped(gradients: Gradients, limit: float | None) -> Gradients:
+    return gradients if limit is None else clipped(gradients, limit)

@@ -1,0 +1,130 @@
+"""The plain loop: one member with the user's model as it is. Reference and fallback of the tensor program."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from thalweg.errors import InputError
+from thalweg.population.program.failures import exhausted, raised
+from thalweg.population.program.late_draws import DrawsLate, Undrawn
+from thalweg.population.program.models import build, state
+from thalweg.population.program.python_state import changed, fingerprints
+from thalweg.population.training.autograd import gradients_of
+from thalweg.population.training.batches import batch_at
+from thalweg.population.training.evaluation import Evaluator
+from thalweg.population.training.executor import Floats, Weights
+from thalweg.population.training.job import Job
+from thalweg.population.training.model_optimizers import optimizer_of
+from thalweg.population.training.start import Start, start_of
+from thalweg.population.training.stop import StopTraining, TrainingControl
+from thalweg.population.training.training_loop import TrainingLoop
+from thalweg.population.updates.members import Member, Trained
+from thalweg.population.updates.parts import Mask
+from thalweg.population.updates.snapshot import Snapshot, copied, joined
+from thalweg.workloads.workload import Split
+
+
+def train_by_loop(job: Job, member: Member, control: TrainingControl, reason: str) -> Trained:
+    """Trains one member by the plain loop; `reason` says why, for the record.
+
+    An exception of the model, the loss, the metric or another library's optimizer ends this run only. A run that draws
+    random numbers, though none were drawn before training, restarts with these seeded.
+    """
+    with torch.no_grad():
+        plain = Plain(job, member, reason, watched=control.checkpoint.kept)
+        loop = TrainingLoop(job, [member], plain, control)
+        loop.restore()
+        try:
+            with plain.undrawn:
+                loop.train()
+            failure = ""
+        except DrawsLate:
+            control.checkpoint.discard()
+            return train_by_loop(replace(job, random=True, outside=True, late=True), member, control, reason)
+        except (StopTraining, InputError):
+            raise
+        except Exception as error:
+            if exhausted(error):
+                raise
+            failure = raised(error)
+        return loop.outcomes(failure)[0]
+
+
+class Plain:
+    """The `Executor` of one member by its live model, step by step.
+
+    watched: whether Python state of the model that changes must be noticed, since a checkpoint does not hold it.
+    """
+
+    stride = 1
+
+    def __init__(self, job: Job, member: Member, reason: str, *, watched: bool) -> None:
+        self._job, self._seed, self.execution = job, member.seed, f"loop: {reason}"
+        self._model = build(job.workload, member.seed, job.device)
+        self._before = fingerprints(job.workload, self._model) if watched else {}
+        self._shapes = _shapes(self._model)
+        self._evaluator = Evaluator(job, self._model, live=True)
+        self._optimizer = optimizer_of(job, member, self._model)
+        self.undrawn = Undrawn(seeded=job.late)
+
+    def starts(self) -> list[Start]:
+        return [start_of(self._job, self._seed)]
+
+    def plan(self, start: int, end: int, done: int, active: Mask) -> None:
+        self._optimizer.plan(start + 1, end - start)
+
+    def carry_out(self, first: int, batches: Sequence[Tensor], active: Mask) -> Floats:
+        (index,) = batches
+        batch = batch_at(self._job.workload.train, index[0])
+        loss = self._optimizer.step(
+            first, lambda forget: gradients_of(self._job, self._model, batch, self._seed, first, forget)
+        )
+        self.undrawn.require(quickly=True)
+        return np.array([[loss]])
+
+    def finite(self) -> Mask:
+        return np.array([all(torch.isfinite(p).all() for p in self._optimizer.parameters.values())])
+
+    def measure(self, split: Split, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
+        weights = self._evaluated() if self._optimizer.averages else None
+        metric, value = self._evaluator.alone(weights, split, self._seed, step, loss=loss)
+        self.undrawn.require(quickly=False)
+        return [metric], [value]
+
+    def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Split, step: int) -> Sequence[float]:
+        return [self._evaluator.alone(of, split, seed, step)[0] for of, seed in zip(weights, seeds, strict=True)]
+
+    def copy(self, member: int) -> dict[str, Tensor]:
+        return {name: tensor.clone() for name, tensor in self._evaluated().items()}
+
+    def _evaluated(self) -> dict[str, Tensor]:
+        return {**state(self._model), **self._optimizer.weights()}
+
+    def keep(self, index: NDArray[np.int64]) -> None:
+        """Nothing: its one member is freed with it."""
+
+    def bytes_of(self, member: int) -> int:
+        return self._optimizer.bytes
+
+    def state(self) -> Snapshot | None:
+        updates = self._optimizer.state()
+        if updates is None or changed(self._before, fingerprints(self._job.workload, self._model)):
+            return None
+        if self._shapes != _shapes(self._model):
+            return None
+        return joined({"model": Snapshot(state(self._model)), "updates": updates})
+
+    def restore(self, saved: Snapshot) -> None:
+        copied(state(self._model), saved.part("model"))
+        self._optimizer.restore(saved.part("updates"))
+
+
+def _shapes(model: nn.Module) -> list[tuple[str, Any]]:
+    """Names, shapes and `requires_grad` of a model's tensors, which a checkpoint does not hold."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return [(name, (tensor.shape, tensor.requires_grad)) for name, tensor in named]

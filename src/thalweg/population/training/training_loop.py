@@ -1,0 +1,163 @@
+"""The training loop, one for all executors: intervals of steps, and the events between them."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from thalweg.population.program.failures import Disagreement
+from thalweg.population.program.late_draws import DrawsLate
+from thalweg.population.training.batches import order
+from thalweg.population.training.events import Event, Measure, Release, StopEarly, steps_of
+from thalweg.population.training.executor import Executor
+from thalweg.population.training.history import Floats, History
+from thalweg.population.training.job import Job
+from thalweg.population.training.stop import TrainingControl
+from thalweg.population.updates.members import Member, Trained
+from thalweg.population.updates.parts import Mask
+from thalweg.population.updates.snapshot import Snapshot, joined
+
+
+class TrainingLoop:
+    """Trains members by an executor, from event to event; `outcomes` are their results.
+
+    A member ends when its loss or parameters are no longer finite, when an event stops it, or after the last step.
+    """
+
+    def __init__(self, job: Job, members: Sequence[Member], executor: Executor, control: TrainingControl) -> None:
+        self.job, self.members, self.executor, self._control = job, members, executor, control
+        self.history = History(len(members), higher_is_better=job.workload.metric.maximized)
+        self.held, self.step = np.arange(len(members)), 0
+        self._stopping = None if job.early_stopping is None else StopEarly(job.early_stopping, len(members))
+        self._events: dict[str, Event] = {"measure": Measure(), "release": Release()}
+        if self._stopping is not None:
+            self._events = {"measure": Measure(), "stop": self._stopping, "release": Release()}
+        self._order = order(list(dict.fromkeys(m.seed for m in members)), job.workload)
+        self._train_metric = np.full(len(members), np.nan)
+        self._seconds, self._began = 0.0, time.perf_counter()
+
+    @property
+    def active(self) -> Mask:
+        """Which of the members held train."""
+        return self.history.active[self.held]
+
+    def train(self) -> None:
+        """Trains to the end. Raises `DrawsLate` or `Disagreement` if the runs must start over."""
+        if not self.step:
+            self.history.starts = self.executor.starts()
+        measured, start, told = set(self.job.workload.milestones), 0, 0
+        try:
+            for end, events in steps_of([*self._events.values()], self.job).items():
+                if end > self.step and self.active.any():
+                    self._carry_out(start, end)
+                    for event in events if self.active.any() else ():
+                        event.happen(self)
+                start = end
+                if end in measured:
+                    self._control.progress(len(self.members))
+                    told += len(self.members)
+            self._measure_training()
+        except (DrawsLate, Disagreement):
+            self._control.progress(-told)
+            raise
+
+    def _carry_out(self, start: int, end: int) -> None:
+        """Trains the steps `start + 1` to `end`; after a checkpoint, those that are left."""
+        self.executor.plan(start, end, self.step, self.active)
+        while self.step < end and self.active.any():
+            self._control.check(self._state)
+            first = self.step + 1
+            batches = [self._order.next() for _ in range(min(self.executor.stride, end - self.step))]
+            losses = self.executor.carry_out(first, batches, self.active)
+            for step, (index, values) in enumerate(zip(batches, losses, strict=True), first):
+                self.history.batch(step, self.everyone(values), index.shape[-1])
+            self.step += len(batches)
+        self.step = end
+        self.history.end(self.everyone(~self.executor.finite()) == 1, end)
+
+    def everyone(self, values: ArrayLike) -> Floats:
+        """Scatters values of the members held to `[all members]`, with NaN for the others."""
+        out = np.full(len(self.members), np.nan)
+        out[self.held] = values
+        return out
+
+    def hold(self, index: NDArray[np.int64]) -> None:
+        """Holds only the members at `index` among those held."""
+        if len(index) < len(self.held):
+            self.held = self.held[index]
+            self.executor.keep(index)
+
+    def _state(self) -> Snapshot | None:
+        """The full state; `None` if some of it is out of a checkpoint's reach."""
+        executor = self.executor.state()
+        if executor is None:
+            return None
+        parts = {"executor": executor, "order": self._order.state(), "history": self.history.state()}
+        parts |= {f"event {name}": event.state() for name, event in self._events.items()}
+        return joined(parts, step=self.step, held=self.held.tolist(), seconds=self._spent())
+
+    def restore(self) -> None:
+        """Continues from the checkpoint, if there is one."""
+        state = self._control.checkpoint.load()
+        if state is None:
+            return
+        self.hold(np.array(state.facts["held"], np.int64))
+        self.step, self._seconds = state.facts["step"], state.facts["seconds"]
+        self.executor.restore(state.part("executor"))
+        self._order.restore(state.part("order"))
+        self.history.restore(state.part("history"))
+        for name, event in self._events.items():
+            event.restore(state.part(f"event {name}"))
+
+    def _measure_training(self) -> None:
+        """Measures the metric on the training split, of the weights at the end, or of the best if stopped early."""
+        train, last = self.job.workload.train, self.job.workload.total_steps
+        if self._stopping is None:
+            if self.active.any():
+                self._train_metric[self.held] = self.executor.measure(train, last)[0]
+            return
+        best = {m: of for m, of in self._stopping.best.items() if self.history.diverged_at[m] is None}
+        if best:
+            seeds = [self.members[m].seed for m in best]
+            self._train_metric[[*best]] = self.executor.metric_of([*best.values()], seeds, train, last)
+
+    def _spent(self) -> float:
+        """Seconds of training, including those before a checkpoint."""
+        return self._seconds + time.perf_counter() - self._began
+
+    def outcomes(self, failure: str = "") -> list[Trained]:
+        """The members' results. failure: why they could not be trained to their end."""
+        share = self._spent() / len(self.members)
+        return [self._outcome(m, share, failure) for m in range(len(self.members))]
+
+    def _outcome(self, m: int, seconds: float, failure: str) -> Trained:
+        history, stopping = self.history, self._stopping
+        whole = history.diverged_at[m] is None and not failure
+        test = history.test[m] if stopping is None else history.best_test[m]
+        train = float(self._train_metric[m])
+        return Trained(
+            curve=tuple(history.measured[m]),
+            initial_loss=history.initial_loss[m],
+            initial_validation_loss=history.starts[m].loss,
+            loss_spread=history.starts[m].spread,
+            train_metric=train if whole and np.isfinite(train) else None,
+            test_metric=test if whole else None,
+            best_test_metric=history.best_test[m],
+            diverged_at=history.diverged_at[m],
+            stopped_at=history.stopped_at[m],
+            restored_from=history.best_at[m] if stopping is not None and whole else None,
+            seconds=seconds,
+            memory=self.executor.bytes_of(m),
+            execution=self.executor.execution,
+            failure=failure,
+            weights=self._weights(m) if self.job.keep_weights else {},
+        )
+
+    def _weights(self, m: int) -> dict[str, Tensor]:
+        """A member's parameters and buffers; empty if it was released without a result."""
+        if self._stopping is not None and m in self._stopping.best:
+            return self._stopping.best[m]
+        place = np.flatnonzero(self.held == m)
+        return self.executor.copy(int(place[0])) if len(place) else {}

@@ -1,0 +1,50 @@
+"""Early stopping: a run ends once its validation metric has not improved for a while, with its best weights."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from thalweg.errors import InputError, shown
+
+
+class Patience(NamedTuple):
+    """A run so far. best: metric of the last improvement, negated if lower is better. waited: measurements since."""
+
+    best: float | None = None
+    waited: int = 0
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Ends a run after `patience` measurements without improvement, and gives back the weights of its best one.
+
+    A measurement improves if it is better than the last one that did by more than `least_improvement`, in units of the
+    metric; one that is not finite does not. With a patience of 1, the first that does not improve ends the run.
+
+    Args:
+        patience: measurements, at least 1.
+        least_improvement: at least 0.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    patience: int
+    least_improvement: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.patience, int) and not isinstance(self.patience, bool) and self.patience >= 1):
+            raise InputError(f"patience must be a whole number of measurements from 1, got {shown(self.patience)}.")
+        least = self.least_improvement
+        if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least < float("inf"):
+            raise InputError(f"least_improvement must be a finite number from 0, got {shown(least)}.")
+
+    def after(self, so_far: Patience, metric: float | None, *, higher_is_better: bool) -> Patience:
+        """The patience after another measurement; `None` for a metric that is not finite."""
+        signed = metric if metric is None or higher_is_better else -metric
+        if signed is not None and (so_far.best is None or signed > so_far.best + self.least_improvement):
+            return Patience(signed)
+        return Patience(so_far.best, so_far.waited + 1)
+
+    def ends(self, so_far: Patience) -> bool:
+        """Whether the run ends."""
+        return so_far.waited >= self.patience
