@@ -11,14 +11,15 @@ import typer
 import thalweg
 from thalweg.cli.main import app
 from thalweg.options import declared
-from thalweg.options.kinds import File, Flag, Folder, Integer, Listed, Number, OneLine, Positive, Quantity
+from thalweg.options.kinds import AtLeastZero, File, Flag, Folder, Integer, Listed, Number, OneLine, Positive, Quantity
 from thalweg.studies.protocol import CONFIRMATION_OFFSET
 
 TIME = Quantity("seconds", "a time", {"s": 1.0, "min": 60.0}, '"90s"')
 SIGNATURE = inspect.signature(thalweg.compare).parameters
 TAKEN = [
     "OPTIMIZERS", "LEARNING_RATES", "CONVENTION", "SEEDS", "CONFIRM_SEEDS", "BASE_SEED", "EPOCHS", "STEPS", "TUNE",
-    "TRIALS", "CLIP_NORM", "BUDGET", "MEMORY", "PROGRESS", "OUT", "DEVICE", "DATA_DIR", "CHECKPOINT_EVERY",
+    "TRIALS", "CLIP_NORM", "EARLY_STOPPING", "BUDGET", "MEMORY", "PROGRESS", "OUT", "DEVICE", "DATA_DIR",
+    "CHECKPOINT_EVERY",
 ]  # fmt: skip
 OF_COMPARISON: dict[str, declared.Option] = {of.name: of for of in (getattr(declared, name) for name in TAKEN)}
 
@@ -35,6 +36,7 @@ OF_COMPARISON: dict[str, declared.Option] = {of.name: of for of in (getattr(decl
         (OneLine(), 3, None),
         (Listed("numbers", 2, Positive()), (1, 2), [1.0, 2.0]), (Listed("numbers", 2, Positive()), [1, 0], None),
         (Listed("numbers", 2), [], None), (Listed("numbers", 2), range(10**12), None), (Listed("x", 2), "ab", None),
+        (AtLeastZero(), 0, 0.0), (AtLeastZero(), -1e-300, None), (AtLeastZero(), float("inf"), None),
         (Folder(), __file__, None), (File(), "no/such/place.json", None), (File(), ".", None),
     ],
 )  # fmt: skip
