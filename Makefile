@@ -38,7 +38,7 @@ bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on 
 
 docs: $(READY)  ## the pages of all optimizers, from their rules and from what they do when tried
 	$(BIN)/thalweg optimizers --page > docs/optimizers.md
-	$(BIN)/python -m thalweg.testing.capabilities > docs/capabilities.md
+	$(BIN)/python -m thalweg.testing.capabilities_page > docs/capabilities.md
 
 lint: $(READY)  ## formatting, lint, types
 	$(BIN)/ruff format --check .
