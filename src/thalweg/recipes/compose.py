@@ -4,7 +4,7 @@
 2. transforms of whole gradients (`transform_gradients`): centralization, adaptive clipping
 3. clipping: by the global norm of all gradients, by the norm of each tensor's, by value
 4. weight decay: coupled, on the gradient that the rule sees, or decoupled, on the parameter that it sees
-5. the rule, and cautious masking of its update
+5. the rule; its update clipped by its root mean square, and masked cautiously
 6. subtraction of the update
 7. constraints of whole parameters (`constrain`): the largest norm of a unit
 8. averages of the weights: lookahead, which changes them, then the moving average, which does not
@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from thalweg.numerics import Value, global_norm, norm
+from thalweg.numerics import Value, global_norm, maximum, mean, norm, sqrt
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.options import CONSTRAINTS, EMA, MASK, OPTIONS, SLOW, STATES, TRANSFORMS
 from thalweg.regularization import averaging, caution, clipping, constraints, decay, masks, units
@@ -118,6 +118,8 @@ def step(
     """
     p = _decayed(structure, p, hyperparameters)
     g, update, after = _proposed(structure, g, p, states, t, hyperparameters)
+    if structure.has("clip_update"):
+        update = _update_factor(structure, update, hyperparameters) * update
     if structure.has("cautious"):
         update = caution.cautious(update, g)
     if structure.constrains:
@@ -159,6 +161,17 @@ def _norm_factor(structure: StepVariant, g: Value, hyperparameters: Values) -> V
     if structure.has("clip_tensor_norm"):
         factor = factor * clipping.norm_factor(factor * norm(g), hyperparameters["clip_tensor_norm"])
     return factor
+
+
+def _update_factor(structure: StepVariant, update: Value, hyperparameters: Values) -> Value:
+    """The factor that limits the root mean square of a tensor's update, in units of the learning rate if there is one.
+
+    Shazeer & Stern 2018, arXiv:1804.04235, section 6. The ratio is squared, not the update: no usual step overflows.
+    """
+    rate = structure.rule.rate
+    limit = hyperparameters["clip_update"] * (hyperparameters[rate] if rate else 1.0)
+    ratio = update / maximum(limit, clipping.LEAST_DIVISOR)
+    return 1 / maximum(sqrt(mean(ratio * ratio)), 1.0)
 
 
 def _is_decoupled(structure: StepVariant) -> bool:

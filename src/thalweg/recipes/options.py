@@ -25,6 +25,7 @@ DECLARED: tuple[tuple[str, Any, float | bool, str], ...] = (
     ("lookahead_steps", Every, 0, "steps after which slow weights move towards the parameter, and it begins from them"),
     ("lookahead_alpha", Share, 0.5, "the share of the way that slow weights move"),
     ("ema_decay", Averaging, 0.0, "decay a step of an exponential moving average of the weights, kept beside them"),
+    ("clip_update", Limit, 0.0, "the largest root mean square of each parameter tensor's update, in learning rates"),
     (
         "cautious",
         Flag,

@@ -63,6 +63,14 @@ def _decayed_independently(twin: ByHand, g: Tensor) -> None:
     twin.plain(g)
 
 
+def _clipped_update(twin: ByHand, g: Tensor) -> None:
+    before, rate = twin.run.p.clone(), twin.run.structure.rule.rate
+    limit = 0.5 * twin.run.values[rate] if rate else 0.5
+    update = twin.plain(g)
+    size = float(update.square().sum() / update.numel()) ** 0.5
+    twin.run.p.copy_(before - (update * (limit / size) if size > limit else update))
+
+
 def _cautious(twin: ByHand, g: Tensor) -> None:
     before = twin.run.p.clone()
     update = twin.plain(g)
@@ -97,6 +105,7 @@ MODIFIERS: tuple[Modifier, ...] = (
     Modifier({"centralize": True}, _centralized),
     Modifier({"clip_adaptive": 0.05}, _adaptively_clipped),
     Modifier({"independent_weight_decay": True, "weight_decay": 0.02}, _decayed_independently),
+    Modifier({"clip_update": 0.5}, _clipped_update),
     Modifier({"cautious": True}, _cautious),
     Modifier({"lookahead_steps": 5}, _lookahead),
     Modifier({"ema_decay": 0.9}, _averaged),
