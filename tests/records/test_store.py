@@ -51,15 +51,15 @@ def test_records_come_back_as_they_were(begun: Store) -> None:
     begun.add(1, {4: replace(RUN, seed=4, curve=()), 0: RUN})
     store.add(second, {0: replace(RUN, learning_rate=None, hyperparameters={})})
     begun.select(1, {"a": {"lr": 0.1}})
-    begun.answer(1, [3, 0])
+    begun.log_clock(1, [3, 0])
     begun.advance(1, Progress("tuning", 9, 0.5, 12.25))
     begun.finish(1, noted, "Use a.")
     store.close()
     again = Store(begun.directory)
     assert again.study(1) == noted
-    assert again.placed(1) == {0: RUN, 4: replace(RUN, seed=4, curve=())}
+    assert again.runs_by_position(1) == {0: RUN, 4: replace(RUN, seed=4, curve=())}
     assert again.runs(1) == [RUN, replace(RUN, seed=4, curve=())]
-    assert (again.answers(1), again.progress(1).seconds) == ([3, 0], 12.25)
+    assert (again.clock_log(1), again.progress(1).seconds) == ([3, 0], 12.25)
     assert (again.verdict(1), again.verdict(2)) == ("Use a.", None)
     assert again.runs(second)[0].learning_rate is None
     assert again.latest() == second
@@ -216,11 +216,11 @@ def test_a_store_of_version_2_is_brought_up_to_date(tmp_path: Path) -> None:
     assert store.study(7) == STUDY
     assert store.runs(7)[0].curve == (Measurement(5, 1.0, 2.0, 0.5),)
     with pytest.raises(InputError, match="begun by an earlier Thalweg"):
-        store.placed(7)
+        store.runs_by_position(7)
     store.close()
     store, number = Store.begin(tmp_path, STUDY)
     store.add(number, {0: RUN})
-    assert (number, store.placed(number)) == (8, {0: RUN})
+    assert (number, store.runs_by_position(number)) == (8, {0: RUN})
     store.close()
 
 
@@ -267,7 +267,7 @@ def test_runs_of_version_3_keep_their_meaning(tmp_path: Path) -> None:
     assert [run.worsened for run in runs] == [False, True, True, True]
     assert {(run.initial_validation_loss, run.loss_spread) for run in runs} == {(None, None)}
     store.add(1, {9: RUN})
-    assert store.placed(1)[9] == RUN
+    assert store.runs_by_position(1)[9] == RUN
     store.close()
 
 

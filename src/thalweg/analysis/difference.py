@@ -19,7 +19,7 @@ from thalweg.analysis.finals import Split, common
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.settings_diff import SettingChange, asked_differently, require_one_question
 from thalweg.analysis.significance import Comparison
-from thalweg.analysis.study_arm import Arm, Studied, require_one_ranking, studied
+from thalweg.analysis.study_arm import Arm, RankedStudy, ranked, require_one_ranking
 from thalweg.records.types import RunRecord, StudyRecord
 
 RULE = (
@@ -104,7 +104,7 @@ def difference(before: Told, after: Told, level: float = 0.95) -> Difference:
         InputError: where workloads, metrics, protocols or kinds of score differ, or no contender is common.
     """
     require_one_question(before[0], after[0])
-    a, b = studied(*before), studied(*after)
+    a, b = ranked(*before), ranked(*after)
     require_one_ranking(a, b)
     found = [_change(a, b, name, level) for name in a.sides if name in b.sides]
     return Difference(a.record, b.record, a.split, asked_differently(a.record, b.record), _held(found, 1 - level))
@@ -117,7 +117,7 @@ def _held(changes: Sequence[Change], rate: float) -> tuple[Change, ...]:
     return tuple(replace(c, significant=c.significant or passed.get(c.contender, False)) for c in changes)
 
 
-def _change(a: Studied, b: Studied, name: str, level: float) -> Change:
+def _change(a: RankedStudy, b: RankedStudy, name: str, level: float) -> Change:
     """One contender's change before Holm's correction: `significant` only where no test is needed."""
     before, after = a.sides[name], b.sides[name]
     pairs = _same_seeds(before, after)
@@ -144,12 +144,12 @@ def _tests(before: Arm, after: Arm, compared: Comparison | None, better: float) 
     return tests
 
 
-def _compared(a: Studied, b: Studied, name: str, level: float) -> Comparison | None:
+def _compared(a: RankedStudy, b: RankedStudy, name: str, level: float) -> Comparison | None:
     x, y = common(a.sides[name].scores, b.sides[name].scores)
     return significance.paired(x, y, a.rounding + b.rounding, level) if x else None
 
 
-def _compared_apart(a: Studied, b: Studied, name: str, level: float) -> Comparison | None:
+def _compared_apart(a: RankedStudy, b: RankedStudy, name: str, level: float) -> Comparison | None:
     x, y = list(a.sides[name].scores.values()), list(b.sides[name].scores.values())
     return significance.unpaired(x, y, (a.rounding, b.rounding), level) if x and y else None
 

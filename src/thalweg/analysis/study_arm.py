@@ -48,7 +48,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Studied:
+class RankedStudy:
     """One of the two studies. rounding: variance of one score due to its resolution. sides: contender → arm."""
 
     record: StudyRecord
@@ -63,17 +63,17 @@ class Studied:
         return f"{self.split} {self.record.metric} on {seeds}"
 
 
-def studied(study: StudyRecord, runs: Sequence[RunRecord]) -> Studied:
+def ranked(study: StudyRecord, runs: Sequence[RunRecord]) -> RankedStudy:
     """Builds every contender's arm; scores are those that rank on the leaderboard."""
     chosen = choices(study, runs)
     own = {name: [run for run in runs if run.contender == name] for name in study.contenders}
     finals = {name: final_runs(study, of, chosen[name]) for name, of in own.items()}
     split = ranking_split(study, (run for of in finals.values() for run in of))
     sides = {name: _side(own[name], chosen[name], finals[name], split) for name in study.contenders}
-    return Studied(study, split, resolution(study, split) ** 2 / 12, sides)
+    return RankedStudy(study, split, resolution(study, split) ** 2 / 12, sides)
 
 
-def require_one_ranking(before: Studied, after: Studied) -> None:
+def require_one_ranking(before: RankedStudy, after: RankedStudy) -> None:
     """Raises `InputError` where the studies rank by different splits, metrics or kinds of seeds."""
     if before.ranked_by != after.ranked_by:
         raise InputError(

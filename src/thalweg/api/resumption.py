@@ -59,7 +59,7 @@ def resume(
     given = None if optimizers is None else entries.contenders(optimizers)
     show = Live() if shows else Logged()
     prepared = checked(lambda: _again(record, workload, given, store.progress(number).seconds), show)
-    show.plan(f"study {number}: {counted(len(store.placed(number)), 'run')} had finished; going on")
+    show.plan(f"study {number}: {counted(len(store.runs_by_position(number)), 'run')} had finished; going on")
     return run_kept(prepared, store, number, every, show)
 
 

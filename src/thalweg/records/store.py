@@ -64,7 +64,7 @@ class Store:
         """Stores the selection made by tuning, before the test split is first read."""
         self._set(study, selection=json.dumps(selection))
 
-    def answer(self, study: int, answers: Sequence[int]) -> None:
+    def log_clock(self, study: int, answers: Sequence[int]) -> None:
         """Stores the budget clock's answers so far, which a resumed study repeats."""
         self._set(study, answers=json.dumps(list(answers)))
 
@@ -95,7 +95,7 @@ class Store:
         verdict: str | None = self._row(study, "verdict")[0]
         return verdict
 
-    def answers(self, study: int) -> list[int]:
+    def clock_log(self, study: int) -> list[int]:
         """The budget clock's answers so far."""
         return [int(answer) for answer in json.loads(self._row(study, "answers")[0])]
 
@@ -107,7 +107,7 @@ class Store:
         """The study's finished runs, by ascending position."""
         return [run for _, run in self._runs(study)]
 
-    def placed(self, study: int) -> dict[int, RunRecord]:
+    def runs_by_position(self, study: int) -> dict[int, RunRecord]:
         """The study's finished runs by position. Raises `InputError` if they have none (an earlier version's study)."""
         runs = self._runs(study)
         if any(place is None for place, _ in runs):

@@ -213,7 +213,7 @@ class Clock:
         self.now, self._until = now, None if seconds is None else began + seconds
         self._pace, self._workload = pace, workload
         self._drift = 1.0
-        self.follow((), lambda answers: None)
+        self.replay((), lambda answers: None)
 
     @property
     def limited(self) -> bool:
@@ -225,18 +225,18 @@ class Clock:
         if self._pace is not None and runs:
             self._drift = (self.now() - since) / self._pace.of(runs, self._workload)
 
-    def follow(self, answers: Sequence[int], told: Callable[[Sequence[int]], None]) -> None:
+    def replay(self, answers: Sequence[int], record: Callable[[Sequence[int]], None]) -> None:
         """Replays recorded `answers` of `affords` before computing new ones, so that a resumed study takes the same
-        decisions. `told` receives all answers after each new one."""
-        self._answers, self._told, self._said = list(answers), told, 0
+        decisions. `record` receives all answers after each new one."""
+        self._answers, self._record, self._given = list(answers), record, 0
 
     def affords(self, runs: int) -> int:
         """Number of `runs` that still fit; a replayed answer first where there is one."""
         if self._until is None or self._pace is None:
             return runs
-        if self._said == len(self._answers):
+        if self._given == len(self._answers):
             each = self._drift * self._pace.of(1, self._workload)
             self._answers.append(max(0, min(runs, int((self._until - self.now()) / each))))
-            self._told(self._answers)
-        self._said += 1
-        return self._answers[self._said - 1]
+            self._record(self._answers)
+        self._given += 1
+        return self._answers[self._given - 1]

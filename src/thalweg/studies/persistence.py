@@ -21,19 +21,19 @@ logger = logging.getLogger(__name__)
 class Keeping(Protocol):
     """Storage interface of a running study, from which it can be resumed.
 
-    done: runs finished in earlier sessions, by index in the study's sequence of runs. answers: recorded results of
+    done: runs finished in earlier sessions, by index in the study's sequence of runs. clock_log: recorded answers of
     `Clock.affords`. spent: seconds of work in earlier sessions.
     """
 
     done: Mapping[int, RunRecord]
-    answers: Sequence[int]
+    clock_log: Sequence[int]
     spent: float
 
     def keep(self, runs: Mapping[int, RunRecord]) -> None: ...
 
     def select(self, selection: Mapping[str, Any]) -> None: ...
 
-    def answer(self, answers: Sequence[int]) -> None: ...
+    def log_clock(self, answers: Sequence[int]) -> None: ...
 
     def advance(self, stage: str, runs: int, done: float) -> None: ...
 
@@ -46,7 +46,7 @@ class InMemory:
     """Stores nothing: the study exists in memory only."""
 
     done: Mapping[int, RunRecord] = {}
-    answers: Sequence[int] = ()
+    clock_log: Sequence[int] = ()
     spent = 0.0
 
     def keep(self, runs: Mapping[int, RunRecord]) -> None:
@@ -55,7 +55,7 @@ class InMemory:
     def select(self, selection: Mapping[str, Any]) -> None:
         pass
 
-    def answer(self, answers: Sequence[int]) -> None:
+    def log_clock(self, answers: Sequence[int]) -> None:
         pass
 
     def advance(self, stage: str, runs: int, done: float) -> None:
@@ -73,8 +73,8 @@ class Stored:
 
     def __init__(self, store: Store, study: int, every: float) -> None:
         self._store, self._study, self._every = store, study, every
-        self.done: Mapping[int, RunRecord] = store.placed(study)
-        self.answers: Sequence[int] = store.answers(study)
+        self.done: Mapping[int, RunRecord] = store.runs_by_position(study)
+        self.clock_log: Sequence[int] = store.clock_log(study)
         self._progress = store.progress(study)
         self.spent = self._progress.seconds
         self._began, self._told = time.monotonic(), 0.0
@@ -88,8 +88,8 @@ class Stored:
     def select(self, selection: Mapping[str, Any]) -> None:
         self._store.select(self._study, selection)
 
-    def answer(self, answers: Sequence[int]) -> None:
-        self._store.answer(self._study, answers)
+    def log_clock(self, answers: Sequence[int]) -> None:
+        self._store.log_clock(self._study, answers)
 
     def advance(self, stage: str, runs: int, done: float) -> None:
         """Writes the progress, at most once per `HEARTBEAT` within a stage."""

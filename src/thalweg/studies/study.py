@@ -26,7 +26,7 @@ class Study:
         self._design, self._plan, self._clock = prepared.design, prepared.plan, prepared.clock
         self._record = prepared.record
         self._keeping, self._show = keeping, show
-        self._clock.follow(keeping.answers, keeping.answer)
+        self._clock.replay(keeping.clock_log, keeping.log_clock)
         self.runs: list[RunRecord] = []
         self.notes: list[str] = []
 
