@@ -5,7 +5,7 @@
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -127,6 +127,39 @@ def _code_lines(function: ast.FunctionDef) -> int:
     return lines - ((first.end_lineno or 0) - first.lineno + 1 if documented else 0)
 
 
+def callers(matches: Callable[[ast.Call], bool]) -> list[str]:
+    """The functions with a call that matches, as `module.function`."""
+    found = {
+        f"{module}.{function.name}"
+        for module in MODULES
+        for function in _functions(module)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and matches(node)
+    }
+    return sorted(found)
+
+
+def step_drivers() -> list[str]:
+    """Functions that carry out a step's stages: `rows.update(program.update, …)`."""
+    return callers(lambda call: _attribute(call.func) == "update" and [*map(_attribute, call.args[:1])] == ["update"])
+
+
+def training_loops() -> list[str]:
+    """Functions that have an executor carry out steps: `….executor.carry_out(…)`."""
+    return callers(
+        lambda call: (
+            isinstance(call.func, ast.Attribute)
+            and call.func.attr == "carry_out"
+            and _attribute(call.func.value) == "executor"
+        )
+    )
+
+
+def _attribute(node: ast.expr) -> str:
+    """The last name of `a.b.c`; empty for anything else."""
+    return node.attr if isinstance(node, ast.Attribute) else ""
+
+
 def ambiguous_classes() -> dict[str, list[str]]:
     """Class name → the modules that define a class of that name, where there are several."""
     homes: dict[str, list[str]] = {}
@@ -184,6 +217,8 @@ def table() -> str:
         (f"functions over {MOST_OF_A_FUNCTION} code lines", len(long_functions()), ", ".join(long_functions())),
         ("import circles between folders", len(circles(folder_arrows())), ", ".join(circles(folder_arrows()))),
         ("class names with two meanings", len(ambiguous_classes()), ", ".join(ambiguous_classes())),
+        ("drivers of a step", len(step_drivers()), ", ".join(step_drivers())),
+        ("training loops", len(training_loops()), ", ".join(training_loops())),
         ("Python frames from step() to the kernel", cost.frames, f"at most {MOST_FRAMES}; prepared Adam, one tensor"),
         ("Python calls from step() to the kernel", cost.calls, "the same step"),
     ]

@@ -15,6 +15,8 @@ from architecture import (
     long_files,
     long_functions,
     step_cost,
+    step_drivers,
+    training_loops,
 )
 
 LINES = (
@@ -103,6 +105,11 @@ def test_a_circle_is_found():
 def test_files_and_functions_are_short():
     assert long_files() == {}
     assert long_functions() == {}
+
+
+def test_one_place_drives_a_step_and_one_trains():
+    assert step_drivers() == ["thalweg.execution.driver.carry_out"]
+    assert training_loops() == ["thalweg.population.training.training_loop._carry_out"]
 
 
 def test_a_prepared_step_is_a_few_calls_deep():
