@@ -1,9 +1,9 @@
-"""Steps of this checkout against those of another: what a change costs.
+"""This checkout against another, in steps, populations, plain loops and studies: what a change costs.
 
     git worktree add ../before REVISION
-    python benchmarks/versions.py ../before
+    python benchmarks/versions.py ../before [--only steps studies]
 
-Each version steps in a process of its own; they take turns. A cell is the mean ratio of this version's time to the
+Each version runs in a process of its own; they take turns. A cell is the mean ratio of this version's time to the
 other's over the rounds, with its 95% interval: above 1, this one is slower.
 """
 
@@ -11,6 +11,7 @@ import math
 import os
 import statistics
 from pathlib import Path
+from typing import Any
 
 from scipy.stats import t as student
 
@@ -25,44 +26,69 @@ CASES = {
 }
 OPTIMIZERS = {"SGD": {}, "SGD, momentum": {"momentum": 0.9}, "Adam": {}, "AdamW": {}}
 ROUND = 0.2  # seconds of steps
+STUDIES = {
+    "µs a run and step, population of 32": (1e6, "train", {"optimizer": "adam", "runs": 32, "counts": False}),
+    "µs a run and step, plain loop, ours": (1e6, "train", {"optimizer": "adam", "runs": 2, "counts": True}),
+    "µs a run and step, plain loop, torch's": (
+        1e6,
+        "train",
+        {"optimizer": "torch.optim:Adam", "runs": 2, "counts": False},
+    ),
+    "s, study of the digits": (1.0, "study", {"optimizers": ["sgd", "adam", "rmsprop"], "epochs": 5}),
+}
 
 
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("other", type=Path, help="the other checkout")
+    parser.add_argument("--only", nargs="+", choices=("steps", "studies"), default=("steps", "studies"))
     parser.set_defaults(repeats=15)
     given = parser.parse_args()
     report = Report("versions", given.out)
     report.machine()
-    sources = {"this": Path(__file__).resolve().parents[1] / "src", "other": given.other.resolve() / "src"}
-    with started(sources["this"]) as this, started(sources["other"]) as other:
+    sources = [Path(__file__).resolve().parents[1] / "src", given.other.resolve() / "src"]
+    if "steps" in given.only:
         report.columns(38, "µs a step, and ratio", "this", "other", "ratio", "from", "to")
+        steps(report, sources, given.repeats)
+        report.end(f"{given.repeats} rounds of {ROUND} s each.", "")
+    if "studies" in given.only:
+        report.columns(38, "training, and ratio", "this", "other", "ratio", "from", "to")
+        studies(report, sources, given.repeats)
+        report.end(f"{given.repeats} rounds.")
+
+
+def steps(report: Report, sources: list[Path], rounds: int) -> None:
+    with started(sources[0], "peers.steps") as this, started(sources[1], "peers.steps") as other:
         for name, options in OPTIMIZERS.items():
             for size, shape in CASES.items():
-                found = compared(this, other, f"{name}, {size}", name.split(",")[0], options, shape, given.repeats)
-                report.row(f"{name}, {size}", *found)
-        report.end(f"{given.repeats} rounds of {ROUND} s each.")
+                case = f"{name}, {size}"
+                for child in (this, other):
+                    child.ask("prepare", case=case, optimizer=name.split(",")[0], options=options, **shape)
+                found = compared(this, other, rounds, 1e6, "measure", case=case, seconds=ROUND)
+                report.row(case, *found)
 
 
-def started(source: Path) -> Child:
+def studies(report: Report, sources: list[Path], rounds: int) -> None:
+    with started(sources[0], "peers.studies") as this, started(sources[1], "peers.studies") as other:
+        for case, (unit, call, options) in STUDIES.items():
+            for child in (this, other):
+                child.ask(call, **options)  # compiles, and keeps timings
+            report.row(case, *compared(this, other, rounds, unit, call, **options))
+
+
+def started(source: Path, module: str) -> Child:
     here = str(Path(__file__).resolve().parent)
-    return Child("peers.steps", PYTHONPATH=os.pathsep.join([str(source), here]))
+    return Child(module, PYTHONPATH=os.pathsep.join([str(source), here]))
 
 
-def compared(
-    this: Child, other: Child, case: str, optimizer: str, options: dict, shape: dict, rounds: int
-) -> tuple[float, ...]:
-    """Microseconds of both, the mean ratio, and the ends of its interval."""
-    for child in (this, other):
-        child.ask("prepare", case=case, optimizer=optimizer, options=options, **shape)
-    pairs = [
-        [child.ask("measure", case=case, seconds=ROUND) for child in order] for order in turns(this, other, rounds)
-    ]
+def compared(this: Child, other: Child, rounds: int, unit: float, call: str, **options: Any) -> tuple[float, ...]:
+    """What both measure, in units, the mean ratio, and the ends of its interval."""
+    pairs = [[child.ask(call, **options) for child in order] for order in turns(this, other, rounds)]
     pairs = [pair if i % 2 == 0 else pair[::-1] for i, pair in enumerate(pairs)]
     ratios = [math.log(ours / theirs) for ours, theirs in pairs]
     mean, error = statistics.fmean(ratios), statistics.stdev(ratios) / math.sqrt(len(ratios))
     reach = float(student.ppf(0.975, len(ratios) - 1)) * error
-    times = [statistics.median(pair[k] for pair in pairs) * 1e6 for k in (0, 1)]
+    times = [statistics.median(pair[k] for pair in pairs) * unit for k in (0, 1)]
     return (*times, *(math.exp(x) for x in (mean, mean - reach, mean + reach)))
 
 

@@ -1,0 +1,49 @@
+"""Comparisons of whichever Thalweg this process imports, for `versions.py`: populations, plain loops, whole studies."""
+
+import time
+from itertools import pairwise
+
+import torch
+
+import thalweg
+from peers.serving import serve
+
+SAMPLES, STEPS = 1600, 400
+
+
+class Counting(torch.nn.Module):
+    """The textbook's MLP with a counter in Python, which makes the plain loop train it."""
+
+    def __init__(self, counts: bool) -> None:
+        super().__init__()
+        sizes = (784, 100, 100, 100, 10)
+        layers = [torch.nn.Linear(a, b) for a, b in pairwise(sizes)]
+        self.layers = torch.nn.Sequential(*(m for layer in layers for m in (layer, torch.nn.ReLU())))
+        self.calls, self._counts = 0, counts
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += self._counts
+        return self.layers(x)
+
+
+def train(optimizer: str, runs: int, counts: bool) -> float:
+    """Seconds a run and step of so many rates, as the records tell them: planning is not in them."""
+    draws = torch.Generator().manual_seed(0)
+    x, y = torch.rand(SAMPLES, 784, generator=draws), torch.randint(0, 10, (SAMPLES,), generator=draws)
+    workload = thalweg.Workload(
+        name="noise", model=lambda: Counting(counts), train=(x, y), validation=(x[:32], y[:32]), steps=STEPS
+    )
+    rates = [1e-4 * 1.1**i for i in range(runs)]
+    result = thalweg.compare(workload, [optimizer], learning_rates=rates, seeds=1, confirm_seeds=0, progress=False)
+    return sum(run.seconds for run in result.runs) / (runs * STEPS)
+
+
+def study(optimizers: list[str], epochs: int) -> float:
+    """Seconds of a whole study on the digits, planning included."""
+    began = time.perf_counter()
+    thalweg.compare("digits", optimizers, seeds=1, confirm_seeds=1, epochs=epochs, progress=False)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    serve(("torch",), train, study)
