@@ -31,9 +31,8 @@ class TrainingLoop:
         self.history = History(len(members), higher_is_better=job.workload.metric.maximized)
         self.held, self.step = np.arange(len(members)), 0
         self._stopping = None if job.early_stopping is None else StopEarly(job.early_stopping, len(members))
-        self._events: dict[str, Event] = {"measure": Measure(), "release": Release()}
-        if self._stopping is not None:
-            self._events = {"measure": Measure(), "stop": self._stopping, "release": Release()}
+        stop = {} if self._stopping is None else {"stop": self._stopping}
+        self._events: dict[str, Event] = {"measure": Measure(), **stop, "release": Release()}
         self._order = order(list(dict.fromkeys(m.seed for m in members)), job.workload)
         self._train_metric = np.full(len(members), np.nan)
         self._seconds, self._began = 0.0, time.perf_counter()
@@ -75,7 +74,9 @@ class TrainingLoop:
                 self.history.batch(step, self.everyone(values), index.shape[-1])
             self.step += len(batches)
         self.step = end
-        self.history.end(self.everyone(~self.executor.finite()) == 1, end)
+        broken = np.zeros(len(self.members), np.bool_)
+        broken[self.held] = ~self.executor.finite()
+        self.history.end(broken, end)
 
     def everyone(self, values: ArrayLike) -> Floats:
         """Scatters values of the members held to `[all members]`, with NaN for the others."""
