@@ -404,6 +404,18 @@ def test_a_refused_checkpoint_changes_nothing(damage, message):
     torch.testing.assert_close(values(others), values(same), rtol=0, atol=0)
 
 
+def test_a_first_step_at_rate_0_with_gradients_of_0_is_a_step():
+    """Only within torch's own function is such a step a template's."""
+    p = nn.Parameter(torch.ones(3))
+    optimizer = thalweg.optim.Adam([p], lr=lambda t: 0.1 * t)
+    shown = []
+    for step in range(3):
+        p.grad = torch.full_like(p, float(step > 0))
+        shown.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+    assert shown == [0.0, 0.1, 0.2]
+
+
 def test_torchs_template_step_is_none_of_the_schedule():
     """`get_optimizer_state_dict` steps with gradients of zero, to see which states there are."""
     model = nn.Linear(3, 2)
