@@ -81,6 +81,7 @@ class Optimizer(torch.optim.Optimizer):
         except InputError:
             self.param_groups.pop()
             raise
+        momentum.begin(self.recipe, group)
         tell_coupled_decay(self._recipe, group)
         scheduling.set_initial(self.recipe, group)
         if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
