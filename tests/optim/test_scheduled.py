@@ -439,6 +439,24 @@ def test_functional():
     torch.testing.assert_close([*now.values()], values(params), rtol=1e-12, atol=1e-13)
 
 
+def test_functional_of_a_part_of_the_parameters():
+    """A schedule goes by the most steps in the call, as the class's goes by its own."""
+    params, optimizer = begun(thalweg.optim.SGD, lr=RATE)
+    now = {str(i): p.detach().clone() for i, p in enumerate(params)}
+    init, update = functional("sgd", lr=RATE)
+    states = dict(init(now))
+    for step in range(STEPS):
+        for i, p in enumerate(params):
+            p.grad = torch.ones_like(p) if i == 0 or step % 3 == 2 else None
+        optimizer.step()
+        part = {str(i): p.grad for i, p in enumerate(params) if p.grad is not None}
+        moved, new = update(part, {name: states[name] for name in part}, {name: now[name] for name in part})
+        now, states = now | moved, states | new
+    assert states["1"]["step"] == STEPS // 3
+    torch.testing.assert_close([*now.values()], values(params), rtol=1e-12, atol=1e-13)
+    assert update({}, {}, {}) == ({}, {})
+
+
 def test_nothing_is_said_of_a_schedule_that_is_left_alone():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
