@@ -10,6 +10,7 @@ from there import DEVICE
 import thalweg.optim
 from optim.trained import MODIFIED
 from thalweg.errors import InputError
+from thalweg.schedules import cosine
 
 SHAPES = ((40, 33), (3,), ())
 
@@ -72,6 +73,51 @@ def test_chances_of_a_recorded_step(rounding):
         apart = (a.view(torch.int16).int() - b.view(torch.int16).int()).abs()
         assert apart.max() <= 1
         assert apart.float().mean() < 0.01
+
+
+@pytest.mark.parametrize("rate", [cosine(0.1, steps=9, warmup=3), lambda t: 0.1, lambda t: 0.1 / (1 + t)], ids=str)
+def test_a_schedule_goes_on_in_a_recorded_step(rate):
+    expected, called_with = called(thalweg.optim.Adam, torch.float64, 5, lr=rate)
+    actual, recorded = repeated(thalweg.optim.Adam, torch.float64, 5, lr=rate)
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+    group = recorded.param_groups[0]
+    assert group["schedule_step"].item() == 5
+    assert group["lr"].item() == pytest.approx(called_with.param_groups[0]["lr"], rel=1e-14)
+
+
+def test_what_is_written_into_a_scheduled_rate():
+    """Between two replays it holds for one of them; before a step that is called, it ends the schedule."""
+    schedule, params = cosine(0.1, steps=9), start(torch.float64)
+    optimizer = thalweg.optim.SGD(params, lr=schedule, capturable=True)
+    group = optimizer.param_groups[0]
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    step = record(optimizer.step)
+    for written, shown in ((None, schedule(2)), (0.5, schedule(3)), (None, schedule(4))):
+        before = params[1][0].item()
+        rate = group["lr"].item() if written is None else group["lr"].fill_(written).item()
+        step()
+        assert params[1][0].item() == pytest.approx(before - rate)
+        assert group["lr"].item() == pytest.approx(shown)
+    group["lr"].fill_(0.5)
+    optimizer.step()
+    assert group["lr"].item() == 0.5
+    assert group["schedules"] == {}
+
+
+def test_another_tensor_in_a_scheduled_rates_place_is_recorded():
+    params = start(torch.float64)
+    optimizer = thalweg.optim.SGD(params, lr=cosine(0.1, steps=9), capturable=True)
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    rate = optimizer.param_groups[0]["lr"] = torch.full((), 0.5, dtype=torch.float64, device=DEVICE)
+    step = record(optimizer.step)
+    before = params[1][0].item()
+    step()
+    assert params[1][0].item() == pytest.approx(before - 0.5)
+    assert rate.item() == 0.5
 
 
 def test_a_rate_changes_where_it_is():

@@ -256,6 +256,20 @@ def test_the_template_of_a_state_dict_moves_nothing_and_is_whole(cls, options, c
     }
 
 
+@pytest.mark.parametrize("kind", ["with momentum", "with decay at any rate"])
+def test_a_users_first_step_at_rate_0_is_no_template(kind):
+    """It looks like the step of a template, and decays as its formula says."""
+    p = nn.Parameter(torch.ones(3))
+    p.grad = torch.zeros(3)
+    if kind == "with momentum":
+        optimizer = thalweg.optim.Adam([p], lr=0.0, weight_decay=0.1)
+        optimizer.step()
+        torch.testing.assert_close(optimizer.state[p]["exp_avg"], torch.full((3,), 0.01))
+    else:
+        thalweg.optim.SGD([p], lr=0.0, weight_decay=0.1, independent_weight_decay=True).step()
+        torch.testing.assert_close(p.detach(), torch.full((3,), 0.9))
+
+
 @pytest.mark.parametrize("options", TEMPLATES[5:], ids=str)
 def test_training_goes_on_through_a_template(options):
     ends = []

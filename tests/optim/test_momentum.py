@@ -73,3 +73,67 @@ def test_betas_out_of_the_defaults_are_hyperparameters_all_the_same():
     twin = copy.deepcopy(optimizer)
     twin.add_param_group({"params": [nn.Parameter(torch.ones(2))], "betas": (0.0, 0.9, 0.99)})
     assert twin.param_groups[2]["betas"] == (0.0, 0.9, 0.99)
+
+
+OTHERWISE = {name: cls for name, cls in MOVED.items() if cls.recipe.rule.momentum in ("beta", "beta1")}
+OTHERWISE = {name: cls for name, cls in OTHERWISE.items() if "betas" not in begun(cls)[1].param_groups[0]}
+otherwise_called = pytest.mark.parametrize("cls", OTHERWISE.values(), ids=OTHERWISE)
+
+
+@pytest.mark.parametrize("written", ["before", "after"])
+@otherwise_called
+def test_one_that_is_set_by_hand_holds_until_the_scheduler_writes_again(cls, written):
+    name = cls.recipe.rule.momentum
+    p, optimizer = begun(cls)
+    schedule, group = KINDS["OneCycleLR"](optimizer), optimizer.param_groups[0]
+    for step in range(5):
+        take(p, optimizer, step)
+        if step < 4 or written == "before":
+            schedule.step()
+    group[name] = 0.33
+    for step in range(5, 7):
+        take(p, optimizer, step)
+        assert group[name] == group["momentum"] == 0.33
+    schedule.step()
+    take(p, optimizer)
+    assert group[name] == group["momentum"] > 0.8
+
+
+@otherwise_called
+def test_one_that_is_set_by_hand_before_the_first_step(cls):
+    p, optimizer = begun(cls)
+    KINDS["OneCycleLR"](optimizer)
+    optimizer.param_groups[0][cls.recipe.rule.momentum] = 0.33
+    take(p, optimizer)
+    assert optimizer.param_groups[0][cls.recipe.rule.momentum] == 0.33
+
+
+@pytest.mark.parametrize("moment", ["set before saving", "set after loading"])
+@otherwise_called
+def test_one_that_is_set_by_hand_about_a_checkpoint(cls, moment):
+    name = cls.recipe.rule.momentum
+    (p, optimizer), (q, other) = begun(cls), begun(cls)
+    schedule = KINDS["OneCycleLR"](optimizer)
+    for step in range(3):
+        take(p, optimizer, step)
+        schedule.step()
+    if moment == "set before saving":
+        optimizer.param_groups[0][name] = 0.33
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    if moment == "set after loading":
+        other.param_groups[0][name] = 0.33
+    take(q, other)
+    assert other.param_groups[0][name] == other.param_groups[0]["momentum"] == 0.33
+
+
+@otherwise_called
+def test_one_that_a_scheduler_wrote_before_a_checkpoint_is_taken_after_it(cls):
+    (p, optimizer), (q, other) = begun(cls), begun(cls)
+    schedule = KINDS["OneCycleLR"](optimizer)
+    for step in range(3):
+        take(p, optimizer, step)
+        schedule.step()
+    written = optimizer.param_groups[0]["momentum"]
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    take(q, other)
+    assert other.param_groups[0][cls.recipe.rule.momentum] == written

@@ -91,3 +91,17 @@ def test_a_function_is_a_schedule_and_a_class_is_none():
     assert as_schedule(lambda t: 0.1 / (1 + t))(3) == 0.025
     assert as_schedule(torch.nn.Linear) is None
     assert as_schedule(0.1) is None
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda t: None, "values must be numbers, and .* is None at step 0"),
+        (lambda t: [0.1, 0.2], r"is \[0.1, 0.2\] at step 0"),
+        (lambda t: 1 / t, r"raised ZeroDivisionError at step 0: .*division by zero\.$"),
+        ([].__getitem__, r"^The schedule list.__getitem__\(\) raised IndexError at step 0: list index out of range\.$"),
+    ],
+)
+def test_a_function_that_raises_or_gives_no_number_is_named(function, message):
+    with pytest.raises(InputError, match=message):
+        as_schedule(function)

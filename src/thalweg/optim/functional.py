@@ -1,6 +1,7 @@
 """An optimizer as two pure functions: `init, update = functional("adamw", lr=1e-3)`."""
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +31,11 @@ class Functional(NamedTuple):
 
     Parameters and gradients are dicts of tensors by name, such as `dict(model.named_parameters())`; the states are a
     dict of dicts of tensors by the same names. Nothing is modified.
+
+    A call may leave parameters out, with their gradients and states. Each parameter counts its own steps; a schedule
+    goes by the largest count among the states of the call, where the class's goes by the optimizer's steps. So a
+    parameter that was left out before takes the same rate as the others of its call; in a call of such parameters
+    alone, the schedule lags by the steps that all of them missed.
     """
 
     init: Callable[[Tensors], States]
@@ -45,7 +51,7 @@ def functional(
         optimizer: a name of the catalogue, `"adamw"`, or a rule of your own.
         convention: whose formula and defaults to follow.
         hyperparameters: by name, including options of every rule, such as `clip_global_norm`. A 0-d tensor may be
-            differentiated or vmapped.
+            differentiated or vmapped. A schedule goes by the most steps that any parameter of a call has taken.
 
     Raises:
         InputError: a hyperparameter that does not exist or is out of its range; for `update`, gradients or states whose
@@ -68,10 +74,8 @@ def functional(
         _require_alike(parameters, gradients=gradients, states=states)
         for name, p in parameters.items():
             _require_fitting(name, p, gradients[name], states[name], structure)
-        jobs = [
-            _row(structure, gradients[name], p, states[name], _at(values, states[name]["step"]))
-            for name, p in parameters.items()
-        ]
+        at = _of_call(values, states)
+        jobs = [_row(structure, gradients[name], p, states[name], at(p.device)) for name, p in parameters.items()]
         measured = measure_shared(jobs) if any(job.program.shared for job in jobs) else [None] * len(jobs)
         after = [carry_out(job.program, job, job.values, known) for job, known in zip(jobs, measured, strict=True)]
         moved = {name: job.p.to(p.dtype) for (name, p), job in zip(parameters.items(), jobs, strict=True)}
@@ -97,7 +101,16 @@ def _resolved(by: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _at(values: Mapping[str, Any], step: Any) -> dict[str, Any]:
     """The hyperparameters at a step, counted from 0: a number or a tensor."""
-    return {name: value(step) if isinstance(value, Schedule) else value for name, value in values.items()}
+    return {name: value.at(step) if isinstance(value, Schedule) else value for name, value in values.items()}
+
+
+def _of_call(values: Mapping[str, Any], states: States) -> Callable[[torch.device], Mapping[str, Any]]:
+    """Returns a function of the device: the hyperparameters at the step of a call with these states."""
+    if not (states and any(isinstance(value, Schedule) for value in values.values())):
+        return lambda device: values
+    steps = [state["step"] for state in states.values()]
+    most = reduce(lambda most, step: torch.maximum(most, step.to(most.device)), steps)
+    return lambda device: _at(values, most.to(device))
 
 
 def _found(optimizer: str | Recipe | Preset) -> Recipe:

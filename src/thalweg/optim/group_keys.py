@@ -14,7 +14,7 @@ from thalweg.optim.interop.translation import NAMES, several
 from thalweg.optim.stepping.diagnostics import OptimizerWarning, tell
 from thalweg.recipes.catalogue import Recipe
 
-OWN = ("params", "param_names", "schedules", "schedule_step")
+OWN = ("params", "param_names", "schedules", "schedule_step", "last_momentum")
 """Keys that torch or the optimizer itself writes."""
 
 NEAR = 0.8  # difflib's ratio from which a key counts as a misspelt name

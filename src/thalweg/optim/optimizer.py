@@ -24,11 +24,11 @@ from thalweg.optim.state import state as states
 from thalweg.optim.state.averages import swapped
 from thalweg.optim.state.checkpoints import matched, require_checkpoint
 from thalweg.optim.state.loading import restored
-from thalweg.optim.stepping import scheduling, traceable
+from thalweg.optim.stepping import schedule_checkpoints, scheduling, traceable
 from thalweg.optim.stepping.capturable import Kernels
 from thalweg.optim.stepping.diagnostics import SilentFailures, tell_coupled_decay
 from thalweg.optim.stepping.param_group import OptimizerStep
-from thalweg.optim.stepping.reading import kept, plain
+from thalweg.optim.stepping.reading import kept
 from thalweg.optim.stepping.template import decay_again, is_asked_for, undecayed
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
@@ -41,7 +41,8 @@ class Optimizer(torch.optim.Optimizer):
     Args:
         params: parameters, named parameters, or param groups (dicts) with their own hyperparameters.
         others: torch's, by torch's names and defaults. `foreach` and `fused` are accepted and without effect.
-            A number may be a schedule (`thalweg.schedules`) or a function of the step: its values stand in the groups.
+            A number may be a schedule (`thalweg.schedules`) or a function of the step: its values stand in the groups,
+            and setting one there by hand ends it.
             `capturable` makes the step pure tensor operations, as CUDA graphs need it (its step count stops at 2**24,
             as torch's does); `differentiable` lets autograd differentiate it, through parameters that are no leaves.
             `rounding`, `rounding_seed`, `state_dtype` set the precision of parameters and states (see `help(Adam)`).
@@ -74,10 +75,15 @@ class Optimizer(torch.optim.Optimizer):
         param_group.update({**own, **self._checked(defaults | own)})
         super().add_param_group(param_group)
         group = self.param_groups[-1]
-        scheduling.begin(self.recipe, group)
-        self._require_dense(group)
+        try:
+            self._require_dense(group)
+            scheduling.begin(self.recipe, group)
+        except InputError:
+            self.param_groups.pop()
+            raise
+        momentum.begin(self.recipe, group)
         tell_coupled_decay(self._recipe, group)
-        _set_initial(self.recipe, group)
+        scheduling.set_initial(self.recipe, group)
         if any(s.source and s.initial != self.recipe.rate for s in self.recipe.rule.states):
             needs = self._needs(group, len(self.param_groups) - 1)
             if not any(s.initial == PARAMETER for s in needs.structure.states):  # parameters may still change
@@ -85,10 +91,9 @@ class Optimizer(torch.optim.Optimizer):
                     needs.create(self.state, group["params"])  # as torch's Adagrad; a rate may change before a step
 
     def _require_dense(self, group: Mapping[str, Any]) -> None:
-        """Removes the newest group and raises `InputError` where a parameter is not strided."""
+        """Raises `InputError` where a parameter is not strided."""
         layouts = [p.layout for p in group["params"] if p.layout != torch.strided]
         if layouts:
-            self.param_groups.pop()
             raise InputError(f"{class_name(self.recipe)} steps dense parameters, got one with layout {layouts[0]}.")
 
     @stepping
@@ -101,8 +106,8 @@ class Optimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         decays = undecayed(self.param_groups) if is_asked_for(self.recipe, self.param_groups, self.state) else None
-        scheduled = self._scheduled() if decays is None else []
         try:
+            scheduled = self._scheduled() if decays is None else []
             if on_tensors := self._on_tensors():
                 self._step_on_tensors()
             elif not self._overflowed():
@@ -121,12 +126,12 @@ class Optimizer(torch.optim.Optimizer):
         return loss
 
     def _scheduled(self) -> list[dict[str, Any]]:
-        """The groups with schedules. What schedulers and users wrote into any group since the last step holds."""
+        """The groups with schedules, their values checked. What was written into any since the last step holds."""
         if self.defaults.get(momentum.KEY, 0.0) is None:  # called otherwise
             momentum.follow(self.recipe, self.param_groups)
         found = [group for group in self.param_groups if scheduling.SCHEDULES in group]
         for group in found:
-            scheduling.end_overridden(self.recipe, group)
+            scheduling.begin_step(self.recipe, group)
         return found
 
     def _in_passes(self) -> tuple[OptimizerStep, SilentFailures]:
@@ -209,7 +214,8 @@ class Optimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             for name, value in group_defaults(self.recipe).items():
                 group.setdefault(name, value)
-            _set_initial(self.recipe, group)
+            scheduling.set_initial(self.recipe, group)
+            scheduling.realign(self.recipe, group)
         self.__dict__.pop("_updates", None)  # it holds references to earlier state
         if "defaults" in state:  # copied or unpickled
             self._take_scale_where_fused()
@@ -223,7 +229,7 @@ class Optimizer(torch.optim.Optimizer):
         state_dict = super().state_dict()
         for packed, group in zip(state_dict["param_groups"], self.param_groups, strict=True):
             if scheduling.SCHEDULES in group:
-                packed[scheduling.SCHEDULES] = scheduling.as_text(group)
+                packed[scheduling.SCHEDULES] = schedule_checkpoints.as_text(group)
         return state_dict
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -235,19 +241,19 @@ class Optimizer(torch.optim.Optimizer):
 
         Raises `InputError` for a checkpoint of another convention, or of other parameters.
         """
-        seen: dict[str, Any] = {}
-        scheduled = [dict(group.get(scheduling.SCHEDULES, {})) for group in self.param_groups]
+        seen, schedules = dict[str, Any](), list[schedule_checkpoints.Loaded]()
 
         def match(_: torch.optim.Optimizer, given: dict[str, Any]) -> dict[str, Any]:
             require_checkpoint(given)
             torchs = {CONVENTION: self.recipe.convention}  # followed by a checkpoint that names none
             self._refuse_another_convention([{**torchs, **group} for group in given["param_groups"]])
             seen.update(matched(self.recipe, self.param_groups, given))
+            schedules[:] = schedule_checkpoints.taken(self.recipe, self.param_groups, seen["param_groups"])
             return seen
 
         def restore(_: torch.optim.Optimizer) -> None:
-            for group, own in zip(self.param_groups, scheduled, strict=True):
-                scheduling.restore(self.recipe, group, own)
+            for group, loaded in zip(self.param_groups, schedules, strict=True):
+                schedule_checkpoints.restore(self.recipe, group, loaded)
             for number, (group, saved) in enumerate(zip(self.param_groups, seen["param_groups"], strict=True)):
                 precision, to_device = Precision.of(group, number), bool(group.get("capturable"))
                 for p, index in zip(group["params"], saved["params"], strict=True):
@@ -289,11 +295,3 @@ class Optimizer(torch.optim.Optimizer):
         if group.get("differentiable") and other:
             raise InputError(f"{class_name(recipe)}: differentiable=True and {other} do not go together; keep one.")
         return check(class_name(recipe), group)
-
-
-def _set_initial(recipe: Recipe, group: dict[str, Any]) -> None:
-    """Puts in the hyperparameters that begin as another's value; under a schedule, its `base`."""
-    for h in recipe.hyperparameters.values():
-        if h.initially:
-            now = group.get(f"initial_{h.initially}", group[h.initially])
-            group.setdefault(h.name, float(plain(scheduling.base(group, h.initially, now))))

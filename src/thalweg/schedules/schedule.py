@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from thalweg.errors import InputError, listed, shown
+from thalweg.errors import InputError, first_line, listed, shown
 from thalweg.numerics import Value
 
 MAKERS: dict[str, Callable[..., "Schedule"]] = {}
@@ -29,6 +29,17 @@ class Schedule:
     def __call__(self, step: Value) -> Value:
         return self.shape(step, **self.arguments)
 
+    def at(self, step: Value) -> Value:
+        """The value at a step. Raises `InputError`, with the schedule's name, where its function raises anything."""
+        try:
+            return self(step)
+        except InputError:
+            raise
+        except Exception as error:
+            of = f" at step {step}" if isinstance(step, int | float) else ""
+            kind, why = type(error).__name__, first_line(error).removesuffix(".")
+            raise InputError(f"The schedule {self} raised {kind}{of}{why and f': {why}'}.") from error
+
     def __str__(self) -> str:
         own = [f"{value!r}" if name == "peak" else f"{name}={value!r}" for name, value in self.arguments.items()]
         return f"{self.name}({', '.join(own)})"
@@ -38,13 +49,25 @@ class Schedule:
 
 
 def as_schedule(value: Any) -> Schedule | None:
-    """A schedule as it is, a function of the step as one; `None` for anything else."""
+    """A schedule as it is, a function of the step as one; `None` for anything else.
+
+    Raises `InputError` for a function that raises, or gives no number, at step 0.
+    """
     if isinstance(value, Schedule):
         return value
     if callable(value) and not isinstance(value, type):
         name = getattr(value, "__qualname__", type(value).__name__)
-        return Schedule(name, float(value(0)), 0, {}, value)
+        return Schedule(name, _number(Schedule(name, 0.0, 0, {}, value)), 0, {}, value)
     return None
+
+
+def _number(schedule: Schedule) -> float:
+    """The value at step 0. Raises `InputError` unless it is a number."""
+    value = schedule.at(0)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"A schedule's values must be numbers, and {schedule} is {shown(value)} at step 0.") from None
 
 
 def parse(text: str) -> Schedule:

@@ -1,33 +1,44 @@
 """The step by which torch makes a state dict's template: rate 0, gradients of 0, no state yet."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from thalweg.execution import dispatch
-from thalweg.execution.data_pointers import has_memory
 from thalweg.optim.stepping.reading import plain
 from thalweg.recipes.catalogue import Recipe
 
+MAKER = "_init_optim_state"
+"""torch's function that takes the step, in `torch.distributed.checkpoint.state_dict`, up to torch 2.13 at least."""
+
 
 def is_asked_for(recipe: Recipe, groups: Sequence[Mapping[str, Any]], states: Mapping[Any, Any]) -> bool:
-    """Whether torch asks for a state dict's template: by a step with a rate of 0, gradients of 0 and no state yet.
+    """Whether torch asks for a state dict's template, by a step within `MAKER` with a rate of 0 and no state yet.
 
-    It is a normal step, but without weight decay that acts at any rate: that would act at each such call.
+    It is a normal step, but without weight decay that acts at any rate, which would act at each such call, and without
+    an advance of schedules. A first step of a user's, too, may have a rate of 0 and gradients of 0: only the caller
+    tells them apart, and is looked for at such a step alone.
     """
-    if next(iter(states.values()), None) or not all(_rests(recipe, group) for group in groups):
+    if next(iter(states.values()), None) or not all(_may_rest(recipe, group) for group in groups):
         return False
-    if any(states.values()):
-        return False
-    gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
-    return not dispatch.watched() and all(has_memory(g) and not g.any() for g in gradients)
+    return not any(states.values()) and _is_called_by(MAKER)
 
 
-def _rests(recipe: Recipe, group: Mapping[str, Any]) -> bool:
-    """Whether the learning rate is 0, as far as known without waiting for a device."""
+def _may_rest(recipe: Recipe, group: Mapping[str, Any]) -> bool:
+    """Whether the learning rate is 0, or lies on a device, where it is not waited for."""
     rate = group.get(recipe.rate) if recipe.rate else None
-    return rate is not None and (not isinstance(rate, Tensor) or rate.is_cpu) and plain(rate) == 0
+    return rate is not None and ((isinstance(rate, Tensor) and not rate.is_cpu) or plain(rate) == 0)
+
+
+def _is_called_by(name: str) -> bool:
+    """Whether a function of that name is among the callers."""
+    frame = sys._getframe(1)
+    while frame.f_back:
+        frame = frame.f_back
+        if frame.f_code.co_name == name:
+            return True
+    return False
 
 
 def undecayed(groups: Iterable[dict[str, Any]]) -> list[Any]:
