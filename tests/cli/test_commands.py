@@ -62,9 +62,12 @@ def test_optimizers_of_ones_own_directory(tmp_path: Path) -> None:
 
 
 def test_a_budget(tmp_path: Path) -> None:
-    done = call(
-        "compare", "digits", "--optimizers", "sgd,adam", "--budget", "25s", "--json", "facts.json", cwd=tmp_path
-    )
+    """On a machine that does other things, too, the shortest may not do."""
+    for seconds in (25, 50, 100):
+        budget = ("--optimizers", "sgd,adam", "--seeds", "30", "--budget", f"{seconds}s")
+        done = call("compare", "digits", *budget, "--json", "facts.json", cwd=tmp_path)
+        if "too short" not in done.errors:
+            break
     assert done.status == 0, done.errors
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert facts["caps"]["seconds"] > 0
