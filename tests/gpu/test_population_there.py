@@ -1,19 +1,24 @@
 """A population whose steps are recorded and repeated: each member as in the plain loop."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import recording
 import torch
+from recording import record
 from there import DEVICE
 from torch import nn
 
 from problems import EVERYTHING, TinyNet, tiny
 from thalweg.population.engine.train import Finished, train
 from thalweg.population.planning.plan import make_plan
+from thalweg.population.program.matmul_passes import Product
 from thalweg.population.training import cuda_graphs
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.updates.members import Member
+from thalweg.population.updates.on_device import OnDeviceUpdates
+from thalweg.population.updates.updates import PopulationUpdates
 from thalweg.recipes.catalogue import recipe
 
 
@@ -114,6 +119,44 @@ def test_large_gradients_are_made_where_they_are_used(graphs, monkeypatch):
     members = [member(name) for name in ("adam", "nadam")]
     assert_alike(replace(tiny(torch.float64), model=relu, epochs=1), members)
     assert graphs
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_constrained_in_bfloat16(deferred):
+    """The float32 copies that stand for the parameters are the graph's own: as the same steps called."""
+    generator, sgd = torch.Generator().manual_seed(0), recipe("momentum")
+    values = [sgd.resolve({"lr": lr, "max_norm": 4.0, "lookahead_steps": 2}) for lr in (0.05, 0.1)]
+    start, left, right = (
+        torch.randn(n, 2, *s, generator=generator).bfloat16().to(DEVICE)
+        for n, s in ((1, (20, 30)), (5, (20, 2)), (5, (2, 30)))
+    )
+    product = Product(left[0].clone(), right[0].clone())
+    gradient, ends = product if deferred else product.like(start[0]), []
+    for recorded in (False, True):
+        p = {"w": start[0].clone()}
+        updates = PopulationUpdates([Member(sgd, v, 0) for v in values], p)
+        following = OnDeviceUpdates(updates, 5, DEVICE)
+        place, t = torch.zeros(1, dtype=torch.int64, device=DEVICE), torch.ones(1, device=DEVICE).double()
+        active = torch.ones(2, dtype=torch.int64, device=DEVICE)
+        following.begin(1, 5)
+        again = step = partial(following.step, place, t, {"w": gradient}, active)
+        kept = []
+        for i in range(5):
+            product.left.copy_(left[i])
+            product.right.copy_(right[i])
+            if not deferred:
+                gradient.copy_(product.like(gradient))
+            if recorded and i == 1:
+                kept = following.own({"w": gradient})
+                again = record(step)
+                following.send()
+            again()
+            place.add_(1)
+            t.add_(1)
+        assert bool(kept) == recorded
+        ends.append(p["w"])
+    assert torch.equal(*ends)
+    assert not torch.equal(ends[0], start[0])
 
 
 def test_resumed_in_the_middle_of_an_epoch(graphs, tmp_path):

@@ -64,10 +64,11 @@ def test_a_recorded_step_is_the_step(name, options):
 
 
 @pytest.mark.parametrize("rounding", ["stochastic", "compensated", "nearest"])
-def test_chances_of_a_recorded_step(rounding):
+@pytest.mark.parametrize("options", [{}, {"lr": 0.05, "max_norm": 3.0, "lookahead_steps": 2}], ids=str)
+def test_chances_of_a_recorded_step(options, rounding):
     """They are those of the step's number, which only the device knows: bit for bit, but where float32 rounds apart."""
     (expected, _), (actual, _) = (
-        run(thalweg.optim.AdamW, torch.bfloat16, 6, rounding=rounding) for run in (called, repeated)
+        run(thalweg.optim.AdamW, torch.bfloat16, 6, rounding=rounding, **options) for run in (called, repeated)
     )  # fmt: skip
     for a, b in zip(actual, expected, strict=True):
         apart = (a.view(torch.int16).int() - b.view(torch.int16).int()).abs()

@@ -95,7 +95,8 @@ def test_compiled_is_the_reference(cls, rounding, monkeypatch):
     assert apart.float().mean() < 0.01
 
 
-def test_the_kernel_has_the_same_chances(monkeypatch):
+@pytest.mark.parametrize("options", [{}, {"max_norm": 1e9}], ids=str)
+def test_the_kernel_has_the_same_chances(options, monkeypatch):
     """Steps without any rounding in float32: bitwise, and in whatever order the memory lies."""
     ends = []
     for obstacle in (dispatch.obstacle, refused):
@@ -103,7 +104,7 @@ def test_the_kernel_has_the_same_chances(monkeypatch):
         for transposed in (False, True):
             p = torch.ones(300, 301, dtype=torch.bfloat16)
             p = nn.Parameter(p.t() if transposed else p)
-            optimizer = thalweg.optim.SGD([p], lr=2**-10, rounding_seed=5)
+            optimizer = thalweg.optim.SGD([p], lr=2**-10, rounding_seed=5, **options)
             for _ in range(3):
                 p.grad = torch.ones_like(p)
                 optimizer.step()
@@ -116,6 +117,56 @@ def test_another_seed_other_chances():
     first, again, other = (trained(thalweg.optim.AdamW, torch.bfloat16, rounding_seed=s)[0] for s in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@low
+@pytest.mark.parametrize("options", [{}, {"max_norm": 1e6}, {"max_norm": 1e6, "capturable": True}], ids=str)
+def test_by_chance_the_mean_stays_whatever_follows_the_update(options, dtype):
+    """Of n draws with chance q the share that goes up is q to within 5 √(q(1-q)/n). The limit binds nowhere."""
+    n, unit, share = 200_000, torch.finfo(dtype).eps, 0.5 * 0.25  # the slow weights go half of a quarter
+    p = nn.Parameter(torch.ones(1000, n // 1000, dtype=dtype))
+    optimizer = thalweg.optim.SGD([p], lr=1.0, lookahead_steps=1, lookahead_alpha=0.5, **options)
+    p.grad = torch.full_like(p, -0.25 * unit)
+    optimizer.step()
+    up = ((p.detach().double() - 1) / unit).mean().item()
+    assert abs(up - share) <= 5 * (share * (1 - share) / n) ** 0.5 + 2**-16
+
+
+def value_of(p, optimizer):
+    """A parameter with its residual, if it has one."""
+    residual = optimizer.state[p].get("compensation") if p in optimizer.state else None
+    return (p.detach() if residual is None else merge(p.detach(), residual)).double()
+
+
+def last_place(x, dtype):
+    """The unit in a dtype's last place at each number."""
+    exponent = torch.frexp(x).exponent.clamp(min=-13 if dtype is torch.float16 else -125)
+    return torch.ldexp(torch.full_like(x, torch.finfo(dtype).eps), exponent - 1)
+
+
+@low
+@pytest.mark.parametrize("options", [{}, {"lookahead_steps": 1, "lookahead_alpha": 0.5}], ids=str)
+@pytest.mark.parametrize(("rounding", "share"), [("nearest", 0.5), ("stochastic", 1.0), ("compensated", 2**-17)])
+@pytest.mark.parametrize("execution", ["passes", "reference", "capturable"])
+def test_a_constrained_parameter_is_rounded_once(execution, rounding, share, options, dtype, monkeypatch):
+    """Off the exact step by a share of a unit in the last place, and by float32's roundings: fewer than 16."""
+    if execution == "reference":
+        monkeypatch.setattr(dispatch, "obstacle", refused)
+    p = nn.Parameter(start(dtype))
+    options = {"lr": 0.05, "max_norm": 5.0, "rounding": rounding, "capturable": execution == "capturable", **options}
+    optimizer, slow, units = thalweg.optim.SGD([p], **options), p.detach().double(), set()
+    for gradient in gradients(6, dtype):
+        before, p.grad = value_of(p, optimizer), gradient
+        optimizer.step()
+        exact = before - 0.05 * gradient.double()
+        factor = (5.0 / exact.norm(dim=1, keepdim=True)).clamp(max=1)
+        units |= {*(factor < 1).flatten().tolist()}
+        exact = exact * factor
+        if "lookahead_steps" in options:
+            exact = slow = slow + 0.5 * (exact - slow)
+        off = 16 * 2**-24 * (before.abs() + gradient.double().abs())
+        assert ((value_of(p, optimizer) - exact).abs() <= share * last_place(exact, dtype) + off).all()
+    assert units == {True, False}, "the limit is to bind for some rows"
 
 
 def test_parameters_alike_have_chances_of_their_own():

@@ -118,6 +118,36 @@ def test_other_dtypes(dtype, rounding):
     torch.testing.assert_close(lazy, dense, rtol=off, atol=off)
 
 
+@pytest.mark.parametrize("shape", [(4, 5), (4, 3, 5)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_units_of_gradients_with_several_sparse_dimensions(shape, dtype):
+    """A unit is a row of the first dimension, of which such a gradient stores single elements or vectors."""
+    sparse, dense = (nn.Parameter(torch.full(shape, 3.0, dtype=dtype)) for _ in range(2))
+    options = {"lr": 0.1, "max_norm": 1.0, "rounding": "nearest"}
+    ours, plain = thalweg.optim.SGD([sparse], **options), thalweg.optim.SGD([dense], **options)
+    for place in ([[0, 0, 3], [1, 2, 0]], [[3, 1], [0, 1]]):
+        values = torch.ones(len(place[0]), *shape[2:], dtype=dtype)
+        sparse.grad = torch.sparse_coo_tensor(place, values, shape, check_invariants=True)
+        dense.data = sparse.detach().clone()  # a dense step limits the other rows, too
+        before, dense.grad = sparse.detach().clone(), sparse.grad.to_dense()
+        ours.step()
+        plain.step()
+        touched = torch.zeros(4, dtype=torch.bool).index_fill(0, torch.tensor(place[0]), True)
+        torch.testing.assert_close(sparse[touched], dense[touched], rtol=torch.finfo(dtype).eps, atol=0)
+        assert torch.equal(sparse[~touched], before[~touched])
+
+
+def test_max_norm_of_what_is_gathered():
+    """`torch.gather` gives a gradient that is sparse in all dimensions."""
+    ends = []
+    for sparse_grad in (False, True):
+        p = nn.Parameter(torch.full((4, 5), 3.0))
+        p.gather(1, torch.tensor([[0, 1], [2, 3], [0, 0], [4, 4]]), sparse_grad=sparse_grad).sum().backward()
+        thalweg.optim.SGD([p], lr=0.1, max_norm=1.0).step()
+        ends.append(p.detach())
+    torch.testing.assert_close(*ends, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("name", DENSE)
 def test_rules_that_need_every_row_say_why(name):
     p = nn.Parameter(start())
@@ -131,6 +161,7 @@ def test_rules_that_need_every_row_say_why(name):
     [
         ({"weight_decay": 0.1}, "without weight_decay only, which acts on rows that have no gradient"),
         ({"ema_decay": 0.9}, "without ema_decay only"),
+        ({"masked": True}, "without masked only, which acts on rows that have no gradient"),
         ({"lookahead_steps": 2}, "without lookahead_steps only"),
         ({"centralize": True}, "without centralize only, which needs whole gradients"),
         ({"clip_adaptive": 0.1}, "without clip_adaptive only"),

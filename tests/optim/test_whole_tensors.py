@@ -1,11 +1,15 @@
 """LARS, LAMB and max-norm, which measure whole tensors: by hand in plain torch, in every dtype and on every way."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from torch import nn
 
 import thalweg.optim
+from problems import refused
 from thalweg.errors import InputError
+from thalweg.execution import dispatch
 
 SHAPES = ((5, 7), (7,), (4, 3, 2, 2), ())
 SETTINGS = {
@@ -141,6 +145,41 @@ def test_units_within_the_limit_stay_as_they_are():
         optimizer.step()
     assert p[0].tolist() == torch.tensor([0.3, 0.4]).tolist()
     torch.testing.assert_close(p[1].detach(), torch.tensor([0.6, 0.8]))
+
+
+def test_a_constrained_group_of_many_dtypes():
+    """Each parameter as in a group of its own."""
+    dtypes, ends = (torch.float64, torch.bfloat16, torch.float32), []
+    for together in (True, False):
+        generator = torch.Generator().manual_seed(0)
+        params = [nn.Parameter(torch.randn(300, 300, generator=generator).to(dtype)) for dtype in dtypes]
+        groups = [{"params": params}] if together else [{"params": [p]} for p in params]
+        optimizer = thalweg.optim.SGD(groups, lr=0.05, max_norm=5.0, momentum=0.9, rounding="nearest")
+        for step in range(4):
+            for p in params:
+                p.grad = gradient(p, step)
+            optimizer.step()
+        ends.append(params)
+    assert all(torch.equal(p, q) for p, q in zip(*ends, strict=True))
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_a_step_that_fails_before_it_is_rounded(by_kernel, monkeypatch):
+    """The float32 copy of that step is forgotten: the next steps write the parameter."""
+    if not by_kernel:
+        monkeypatch.setattr(dispatch, "obstacle", refused)
+    p = nn.Parameter(torch.ones(4, 5, dtype=torch.bfloat16))
+    optimizer = thalweg.optim.SGD([p], lr=0.5, max_norm=10.0)
+    for step in range(4):
+        p.grad = torch.ones_like(p)
+        with monkeypatch.context() as patch:
+            if step == 2:
+                patch.setattr("thalweg.execution.whole.constrained", Mock(side_effect=MemoryError))
+                with pytest.raises(MemoryError):
+                    optimizer.step()
+            else:
+                optimizer.step()
+    assert p.eq(1 - 3 * 0.5).all()
 
 
 def test_the_global_norm_is_of_all_groups_whatever_their_options():

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_checkpoints import assert_same, outcomes, planned, stopped
@@ -12,8 +13,10 @@ from torch import nn
 import thalweg.optim
 from problems import EVERYTHING, refused, tiny, train_all
 from thalweg.execution import dispatch
+from thalweg.population.program.matmul_passes import Product
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.updates.members import Member
+from thalweg.population.updates.updates import PopulationUpdates
 from thalweg.recipes.catalogue import recipe
 
 SETTINGS: list[dict[str, Any]] = [
@@ -138,3 +141,37 @@ def test_diverged_members_leave_the_others_as_they_were() -> None:
     assert [outcome.diverged_at is None for outcome in trained] == [True, False, False, True]
     alone = train_all(workload, [chosen[3]], execution="population", keep_weights=True)[0]
     torch.testing.assert_close(trained[3].weights, alone.weights, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("by_pass", [True, False])
+@pytest.mark.parametrize("deferred", [True, False])
+def test_a_constrained_parameter_is_rounded_once(
+    dtype: torch.dtype, by_pass: bool, deferred: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Off the exact step by half a unit in the last place, and by float32's roundings: fewer than 16."""
+    if not by_pass:
+        monkeypatch.setattr(dispatch, "obstacle", refused)
+    sgd, generator = recipe("sgd"), torch.Generator().manual_seed(0)
+    rates = torch.tensor([0.05, 0.1, 0.2], dtype=torch.float64).view(-1, 1, 1)
+    values = [{"lr": lr, "max_norm": 5.0, "lookahead_steps": 1} for lr in rates.flatten().tolist()]
+    p = {
+        "w": torch.randn(3, 20, 30, generator=generator).to(dtype),
+        "b": torch.randn(3, 7, generator=generator).to(dtype),
+    }
+    updates = PopulationUpdates([Member(sgd, sgd.resolve(v), 0) for v in values], p)
+    updates.plan(1, 4)
+    for step in range(1, 5):
+        left, right = (torch.randn(3, *s, generator=generator).to(dtype) for s in ((20, 2), (2, 30)))
+        product, before = Product(left, right), p["w"].double()
+        gradient = product.like(p["w"])
+        slow = before if step == 1 else updates.groups[0].states["slow_weights"]["w"].double()
+        rests = p["w"][1].clone()
+        g = {"w": product if deferred else gradient, "b": torch.ones(3, 7, dtype=dtype)}
+        updates.step(step, g, np.array([True, step > 1, True]))
+        exact = before - rates * gradient.double()
+        exact = slow + 0.5 * (exact * (5.0 / exact.norm(dim=2, keepdim=True)).clamp(max=1) - slow)
+        unit = torch.ldexp(torch.full_like(exact, torch.finfo(dtype).eps), torch.frexp(exact).exponent.clamp(-13) - 1)
+        off = (p["w"].double() - exact).abs() - 16 * 2**-24 * (before.abs() + gradient.double().abs())
+        assert (off <= 0.5 * unit)[[0, 2]].all()
+        assert (off <= 0.5 * unit)[1].all() if step > 1 else torch.equal(p["w"][1], rests)

@@ -1,7 +1,8 @@
 """Rows stepped by compiled passes, every row in one call for each device and dtype, on the CPU or on a GPU."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Protocol
 
@@ -14,10 +15,14 @@ from thalweg.execution.dispatch import on_gpu, together
 from thalweg.execution.elements import Elements
 from thalweg.execution.gpu import passes as gpu
 from thalweg.execution.storage.dtypes import Storage
+from thalweg.execution.storage.rounding import LOW
 from thalweg.execution.whole import constrain_rows
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Stage
+
+ROUND = Stage(states=(), columns=(), body=(), outputs={"p": "g"})
+"""Rounds a float32 copy of a parameter, which stands in the gradient's place, to the parameter's storage."""
 
 
 class Pass(Protocol):
@@ -71,6 +76,22 @@ class SameStorage:
     sizes: Array
     pointers: Array
 
+    @property
+    def in_float32(self) -> "SameStorage":
+        """The rows with float32 parameters in place of low-precision ones and their residuals."""
+        if self.storage[1] not in LOW:
+            return self
+        kept = [stream for stream, dtype in enumerate(self.storage) if dtype is not torch.int16]
+        storage = tuple(torch.float32 if stream == 1 else self.storage[stream] for stream in kept)
+        return replace(self, storage=storage, pointers=self.pointers[kept])
+
+    @property
+    def to_round(self) -> "SameStorage":
+        """The streams of `ROUND`: a copy, the parameter and its residual."""
+        kept = [0, 1, *(stream for stream, dtype in enumerate(self.storage) if dtype is torch.int16)]
+        storage = (torch.float32, *(self.storage[stream] for stream in kept[1:]))
+        return replace(self, storage=storage, pointers=self.pointers[kept])
+
 
 class CompiledRows:
     """Rows prepared for passes, in a grid of the given shape: `[rows]`, or `[parameters, members]`.
@@ -80,6 +101,8 @@ class CompiledRows:
     gradients: int64 `[rows]`, the data pointers of the gradients, which may change from step to step.
     active: bool `[rows]`. keys: int64 `[rows]`, for stochastic rounding.
     sizes: elements of each row, of the whole tensor where it is sharded.
+    copied: whether low-precision parameters are written as float32 copies. parameters: int64 `[rows]`, then the data
+        pointers of all parameters, copied or not.
     """
 
     def __init__(
@@ -90,6 +113,7 @@ class CompiledRows:
         *,
         row_dtype: torch.dtype | None = None,
         stochastic: bool = False,
+        constrained: bool = False,
     ) -> None:
         self._parts, self._shape, self._count, self._most = parts, shape, prod(shape), lines
         self.row_dtype, self._stochastic = row_dtype, stochastic
@@ -100,6 +124,8 @@ class CompiledRows:
             self.gradients[part.index], self.sizes[part.index] = part.pointers[0], np.maximum(part.sizes, 1)
         self.active: Array | None = None
         self.keys: Array | None = None
+        self.copied = constrained and any(part.storage[1] in LOW for part in parts)
+        self.parameters = np.zeros(self._count, np.int64)
 
     def table(self, stage: Stage, values: driver.Values) -> tuple[Any, dict[str, Any]]:
         return table(stage, values, self.row_dtype)
@@ -127,23 +153,40 @@ class CompiledRows:
         lines = columns.shape[:-1]
         flat = columns if len(lines) == 1 else columns.reshape(prod(lines), columns.shape[-1])
         for index, made in self._made[stage] if self._laid.get(stage) == lines else self.laid(stage, lines):
-            made.pointers[0] = self.gradients[index]
+            self.aim(stage, index, made)
             if self.active is not None:
                 made.active[:] = self.active[index]
             if self.keys is not None and made.stochastic:
                 made.keys[:] = self.keys[index]
             made(flat)
 
+    def aim(self, stage: Stage, index: slice | Array, made: Pass) -> None:
+        """Points a pass at this step's gradients, and at the parameters' copies where it writes or rounds those."""
+        made.pointers[0] = self.gradients[index] if stage is not ROUND else self.parameters[index]
+        if self._writes_copies(stage):
+            made.pointers[1] = self.parameters[index]
+
+    def _writes_copies(self, stage: Stage) -> bool:
+        return self.copied and stage is not ROUND and not stage.reductions
+
     def constrain(self, values: driver.Values) -> None:
+        raise NotImplementedError
+
+    def unrounded(self) -> AbstractContextManager[None]:
         raise NotImplementedError
 
     def prepared(self, stage: Stage) -> list[tuple[slice | Array, Pass]]:
         """The stage's passes, with the places of their rows."""
         if stage not in self._made:
-            self._made[stage] = [(part.index, self._pass(stage, part)) for part in self._parts]
+            parts = [part for part in self._parts if stage is not ROUND or part.storage[1] in LOW]
+            self._made[stage] = [(part.index, self._pass(stage, part)) for part in parts]
         return self._made[stage]
 
     def _pass(self, stage: Stage, part: SameStorage) -> Pass:
+        if stage is ROUND:
+            part = part.to_round
+        elif self._writes_copies(stage):
+            part = part.in_float32
         made = prepare(stage, part.device, part.storage, part.sizes, self._most, stochastic=self._stochastic)
         made.pointers[:] = part.pointers
         return made
@@ -184,7 +227,14 @@ class CompiledElements(CompiledRows):
     ) -> None:
         keys = [row.key for row in rows if row.key is not None]
         parts, count = parts_of([row.streams for row in rows]), len(rows)
-        super().__init__(parts, (count,), count, row_dtype=row_dtype, stochastic=stochastic or bool(keys))
+        super().__init__(
+            parts,
+            (count,),
+            count,
+            row_dtype=row_dtype,
+            stochastic=stochastic or bool(keys),
+            constrained=structure.constrains,
+        )
         self._structure, self._rows = structure, rows
         self.keys = np.array(keys, np.int64) if keys else None
         self.sizes = np.array([row.size for row in rows], np.int64)
@@ -197,3 +247,16 @@ class CompiledElements(CompiledRows):
 
     def constrain(self, values: driver.Values) -> None:
         constrain_rows(self._structure, self._rows, values)
+
+    @contextmanager
+    def unrounded(self) -> Iterator[None]:
+        if not self.copied:
+            yield
+            return
+        stored, self._rows = self._rows, [row.in_float32 for row in self._rows]
+        self.parameters = np.array([row.p.data_ptr() for row in self._rows], np.int64)
+        try:
+            yield
+            self.update(ROUND, np.empty((1, 0)))
+        finally:
+            self._rows = stored

@@ -7,6 +7,7 @@ may wait for a device.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,6 +36,9 @@ class Rows(Protocol):
     def constrain(self, values: Values) -> None:
         """Constrains whole parameters."""
 
+    def unrounded(self) -> AbstractContextManager[None]:
+        """A context in which low-precision parameters are float32 copies; its end rounds each to storage, once."""
+
 
 def measure(stage: Stage, rows: Rows, values: Values) -> dict[str, Any]:
     """The row values that a stage measures."""
@@ -52,8 +56,11 @@ def carry_out(program: Program, rows: Rows, values: Values, measured: Values | N
         for stage in later:
             values = {**values, **measure(stage, rows, values)}
     columns, after = rows.table(program.update, values)
-    rows.update(program.update, columns)
-    if program.constrained:
+    if not program.constrained:
+        rows.update(program.update, columns)
+        return after
+    with rows.unrounded():
+        rows.update(program.update, columns)
         rows.constrain(values)
         if program.closing is not None:
             rows.update(program.closing, rows.table(program.closing, values)[0])

@@ -1,6 +1,6 @@
 """The tensors of one row, in any dtype that parameters and states may have."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -61,6 +61,11 @@ class Elements:
     def wide_p(self) -> Tensor:
         """The parameter in its compute dtype: upcast, or merged with the residual."""
         return rounding.upcast(self.p) if self.residual is None else rounding.merge(self.p, self.residual)
+
+    @property
+    def in_float32(self) -> "Elements":
+        """The row with a float32 copy of its parameter if that is low-precision, else the row itself."""
+        return replace(self, p=self.wide_p, residual=None) if self.p.dtype in rounding.LOW else self
 
     @property
     def wide(self) -> tuple[Tensor, ...]:

@@ -4,6 +4,7 @@ bfloat16 and float16 are computed in float32 and rounded once, when stored (`rou
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -45,6 +46,17 @@ class ReferenceRows:
 
     def constrain(self, values: driver.Values) -> None:
         constrain_rows(self._structure, self._rows, values)
+
+    @contextmanager
+    def unrounded(self) -> Iterator[None]:
+        stored, self._rows = self._rows, [row.in_float32 for row in self._rows]
+        try:
+            yield
+            for row, copy in zip(stored, self._rows, strict=True):
+                if copy is not row:
+                    row.store_p(copy.p, row.key)
+        finally:
+            self._rows = stored
 
     def _lines(self, columns: Array) -> Iterator[tuple[Elements, Tensor]]:
         """Each row with its line of the table, `[1, columns]`."""

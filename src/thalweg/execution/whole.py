@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from thalweg.execution.elements import Elements
-from thalweg.execution.storage.rounding import stream_key, upcast
+from thalweg.execution.storage.rounding import upcast
 from thalweg.recipes.compose import StepVariant, constrain, transform_gradients
 from thalweg.recipes.options import CONSTRAINTS
 from thalweg.regularization import units
@@ -40,10 +40,9 @@ def _unit_norms(row: Elements) -> Callable[[Tensor], Tensor]:
 
 
 def constrain_rows(structure: StepVariant, rows: Sequence[Elements], values: Mapping[str, Any]) -> None:
-    """Constrains the parameters of rows in place. values: arrays `[rows]`, or one number for all."""
+    """Constrains the parameters of rows `in_float32` in place. values: arrays `[rows]`, or one number for all."""
     read = [name for name in CONSTRAINTS if structure.has(name)]
     for r, row in enumerate(rows):
         if row.has_units:
             own = {name: float(np.broadcast_to(values[name], (len(rows),))[r]) for name in read}
-            key = None if row.key is None else row.key + stream_key(1 + len(row.states))  # chances of its own
-            row.store_p(constrained(structure, row, own), key)
+            row.p.copy_(constrained(structure, row, own))

@@ -4,7 +4,11 @@ To the nearest, a step of less than half a unit in the last place is lost, and s
 rounding keeps it on average: a value is rounded up with a probability equal to its fraction of a unit. The random bits
 are a hash of seed, step, parameter and element, hence the same on every backend and in every rerun. Compensation stores
 the residual of rounding, `rest`, in int16, and adds it before the next step: parameter and residual are the float32
-value, bit for bit (with float16, except for parts smaller than 2**-40).
+value, bit for bit (with float16, except for parts smaller than 2**-40). The steps are those of a float32 parameter to
+float32's own rounding: one compiled pass may fuse a product with a sum where another does not.
+
+A parameter is rounded once a step, at its end. Where a constraint of whole parameters follows the update, it is a
+float32 copy until then.
 """
 
 from typing import Any, Literal

@@ -1,9 +1,14 @@
-"""Sparse gradients: a step updates only those rows of the tensor that they touch."""
+"""Sparse gradients: a step updates only those rows of the tensor that they touch.
+
+With several sparse dimensions, as of `torch.gather(…, sparse_grad=True)`, a row is the part of the tensor at one index;
+a step with units, such as with `max_norm`, updates whole rows of the first dimension, since these are the units.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
@@ -13,7 +18,7 @@ from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import OPTIONS
 from thalweg.recipes.trace import Program, trace
 
-EVERYWHERE = ("weight_decay", "lookahead_steps", "ema_decay")
+EVERYWHERE = ("weight_decay", "lookahead_steps", "ema_decay", "masked")
 WHOLE = ("centralize", "clip_adaptive", "cautious")
 
 
@@ -35,9 +40,14 @@ def require(owner: str, structure: StepVariant, *, in_8_bits: bool) -> None:
         )
 
 
-def touched(elements: Elements) -> tuple[Elements, Callable[[], None]]:
-    """Copies of the rows that a coalesced gradient touches, and a function that writes them back after the step."""
-    where = tuple(elements.g.indices())
+def touched(elements: Elements, *, units: bool) -> tuple[Elements, Callable[[], None]]:
+    """Copies of the rows that a coalesced gradient touches, and a function that writes them back after the step.
+
+    units: whether the step needs whole units.
+    """
+    where, g = tuple(elements.g.indices()), elements.g.values()
+    if units and len(where) > 1:
+        where, g = _by_units(where, g, elements.g.shape)
     held = (elements.p, *elements.states, *([] if elements.residual is None else [elements.residual]))
     p, *others = rows = [tensor.detach()[where] for tensor in held]
     residual = None if elements.residual is None else others.pop()
@@ -46,7 +56,15 @@ def touched(elements: Elements) -> tuple[Elements, Callable[[], None]]:
         for tensor, values in zip(held, rows, strict=True):
             tensor.detach()[where] = values
 
-    return replace(elements, g=elements.g.values(), p=p, states=tuple(others), residual=residual), put_back
+    return replace(elements, g=g, p=p, states=tuple(others), residual=residual), put_back
+
+
+def _by_units(where: tuple[Tensor, ...], values: Tensor, shape: torch.Size) -> tuple[tuple[Tensor, ...], Tensor]:
+    """The touched indices of the first dimension, and the gradient there `[indices, …]`, 0 where none is stored."""
+    rows, position = torch.unique(where[0], return_inverse=True)
+    g = values.new_zeros(len(rows), *shape[1:])
+    g[(position, *where[1:])] = values
+    return (rows,), g
 
 
 def steps_every_row(structure: StepVariant, program: Program, *, first: bool) -> bool:

@@ -4,8 +4,9 @@ All that a step needs from the CPU was sent before it, so a graph can capture it
 another learning rate in a tensor.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from thalweg.execution import compiled, dispatch
 from thalweg.execution.elements import Elements
 from thalweg.execution.gpu import passes
 from thalweg.execution.lowering.device_table import DeviceRows
-from thalweg.execution.storage.rounding import stream_key
+from thalweg.execution.storage.rounding import LOW
 from thalweg.execution.whole import constrained
 from thalweg.optim.state.state import Needs, States
 from thalweg.recipes.trace import Stage
@@ -91,16 +92,13 @@ class KernelStep(DeviceRows):
         t = torch.stack([state["step"] for state in self._states]).double() + 1
         held = {n: torch.stack([state[n] for state in self._states]).double() for n in needs.program.row_states}
         self.values: dict[str, Any] = {**_there(needs.values, self._device), **held, "t": t}
+        self._stochastic = needs.precision.chances([row.elements.p for row in group])
         places = self._kernels.sent(tuple(row.place for row in group), self._device) if self._stochastic else None
         self._keys = None if places is None else needs.precision.key(t, places)
 
     @property
     def rows(self) -> "KernelStep":
         return self
-
-    @property
-    def _stochastic(self) -> bool:
-        return self._needs.precision.chances([row.elements.p for row in self._group])
 
     def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Tensor]:
         step = self._kernels.prepared(stage, self._group, stochastic=False)
@@ -118,13 +116,23 @@ class KernelStep(DeviceRows):
 
     def constrain(self, values: Mapping[str, Any]) -> None:
         structure = self._needs.structure
-        for r, row in enumerate(self._group):
-            elements = row.elements
+        for elements in (row.elements for row in self._group):
             if elements.has_units:
-                key = None if self._keys is None else self._keys[r] + stream_key(1 + len(elements.states))
-                new = constrained(structure, elements, _of_dtype(values, elements.wide_p.dtype))
-                new = new if self._going is None else torch.where(self._going, new, elements.wide_p)
-                elements.store_p(new, key)
+                new = constrained(structure, elements, _of_dtype(values, elements.p.dtype))
+                elements.p.copy_(new if self._going is None else torch.where(self._going, new, elements.p))
+
+    @contextmanager
+    def unrounded(self) -> Iterator[None]:
+        stored, copies = self._group, [row.elements.in_float32 for row in self._group]
+        try:
+            self._group = [replace(row, elements=copy) for row, copy in zip(stored, copies, strict=True)]
+            yield
+            if stored[0].elements.p.dtype in LOW:
+                pairs = [(row, row.elements, copy.p) for row, copy in zip(stored, copies, strict=True)]
+                self._group = [replace(row, elements=Elements(x, of.p, (), of.residual)) for row, of, x in pairs]
+                self.update(compiled.ROUND, self.values["t"].new_empty(len(pairs), 0))
+        finally:
+            self._group = stored
 
     def end(self, after: Mapping[str, Tensor]) -> None:
         """Counts the step, and writes the new row states."""

@@ -22,7 +22,6 @@ from thalweg.execution.driver import Rows
 from thalweg.execution.elements import Elements
 from thalweg.execution.memory import Memory
 from thalweg.execution.overlap import Stretches, stretch_of
-from thalweg.execution.whole import constrain_rows
 from thalweg.optim.interop.precision import MOST
 from thalweg.optim.state.quantized_state import SCALES, scales
 from thalweg.optim.state.state import RESIDUAL, States
@@ -154,11 +153,6 @@ class FastPath(CompiledElements):
             self._ahead, self._first = table(self.program.update, {**inputs, "t": steps})[0], t
         line: Array = self._ahead[int(t - self._first)]
         return line
-
-    def constrain(self, values: Mapping[str, Any]) -> None:
-        keys = [None] * len(self._rows) if self.keys is None else self.keys.tolist()
-        rows = [replace(row, key=key) for row, key in zip(self._rows, keys, strict=True)]
-        constrain_rows(self.structure, rows, values)
 
     def end(self, after: Mapping[str, Any]) -> None:
         """Writes the new row states."""

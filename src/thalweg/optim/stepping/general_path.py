@@ -134,7 +134,7 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
     key, has_units = _key(work, p, t, order), p.ndim > 1
     elements, after = Elements(gradient, p, held, residual, key, scales, has_units=has_units), None
     if gradient.is_sparse:
-        elements, after = sparse.touched(elements)
+        elements, after = sparse.touched(elements, units=work.needs.structure.constrains)
     elements = _laid(sharded.elements(elements))
     obstacle = dispatch.obstacle(*elements.tensors, scales=elements.scales)
     return _Row(elements, t, state, after, obstacle)

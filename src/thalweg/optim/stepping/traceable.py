@@ -6,6 +6,7 @@ pass. Under autograd, and in `functional`, bfloat16 and float16 are rounded to t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -84,6 +85,9 @@ class TensorRow(DeviceRows):
         own = {name: x.to(self.p.dtype) if isinstance(x, Tensor) else x for name, x in values.items()}
         now = replace(self._elements, p=self.p, residual=None)
         self._known["p"] = constrained(self._structure, now, own)[None]
+
+    def unrounded(self) -> AbstractContextManager[None]:
+        return nullcontext()  # nothing is stored before the end
 
     def _of(self, columns: Tensor) -> Tensor:
         return columns.to(self._known["p"].dtype)

@@ -54,8 +54,8 @@ class Product:
             torch.bmm(left, self.right[members], out=out.view(count, rows, -1))
 
     def like(self, parameter: Tensor) -> Tensor:
-        """The materialized gradient, in the parameter's shape `[members, …]` and memory layout."""
-        out = torch.empty_like(parameter)
+        """The materialized gradient, in the parameter's shape `[members, …]` and memory layout, in its own dtype."""
+        out = torch.empty_like(parameter, dtype=self.left.dtype)
         memory = out if out.is_contiguous() else out.transpose(1, 2)
         self.into(memory, slice(None))
         return out

@@ -1,6 +1,7 @@
 """The members of one step variant as rows: in compiled passes, or by torch's operators on other devices and dtypes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from torch import Tensor
 from thalweg.execution import dispatch, driver
 from thalweg.execution.gpu import passes
 from thalweg.execution.lowering import stacked
+from thalweg.execution.storage.rounding import upcast
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.updates.hyperparameters import limits_of
-from thalweg.population.updates.parts import Gradient, Mask, Piece, Scratch, Stacks, Whole
+from thalweg.population.updates.parts import Gradient, Mask, Piece, Scratch, Stacks, Whole, of_members
 from thalweg.recipes.compose import StepVariant, constrain
 from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.row_table import Array, table
@@ -66,6 +68,19 @@ class MemberRows:
                 going = (self._going(i).to(p.device) if active is None else active).view(-1, *[1] * (p.ndim - 1))
                 p.copy_(torch.where(going, constrain(self._structure, p, limits), p))
 
+    @contextmanager
+    def unrounded(self) -> Iterator[None]:
+        """See `driver.Rows`; here low-precision parameters are rounded to the nearest."""
+        stored = self._parameters
+        self._parameters = {name: upcast(p) for name, p in stored.items()}
+        try:
+            yield
+            for p, copy in zip(stored.values(), self._parameters.values(), strict=True):
+                if copy is not p:
+                    p.copy_(copy)
+        finally:
+            self._parameters = stored
+
     def _going(self, parameter: int) -> Tensor:
         """Whether each member's parameter is stepped, bool `[members]`."""
         return torch.from_numpy(self._active if self._active.ndim == 1 else self._active[parameter])
@@ -100,6 +115,16 @@ class CompiledMembers(MemberRows):
             self._whole.update(stage, self._early(columns))
         for piece in self._pieces:
             piece.step(stage, self._product(piece), self._for(columns, piece), self._active)
+
+    @contextmanager
+    def unrounded(self) -> Iterator[None]:
+        with super().unrounded():
+            if self._whole is not None:
+                early = [p for n, p in self._parameters.items() if not isinstance(self._gradients[n], Product)]
+                self._whole.parameters = of_members(early)
+            for piece in self._pieces:
+                piece.parameters = of_members([self._parameters[piece.name][piece.members]])
+            yield
 
     def follow(self, stage: Stage, columns: Tensor, active: Tensor) -> dict[str, Tensor]:
         """`reduce` or `update` on a GPU by values on the device: columns, and active, int64 `[members]`."""
@@ -166,7 +191,8 @@ class CompiledMembers(MemberRows):
         streams = [[of[n] for n in names] for of in self._streams]
         members = len(next(iter(self._parameters.values())))
         lines = members * (len(names) if self._per_parameter else 1)
-        whole = Whole(self._place, streams, lines) if names else None
+        constrained = self._program.constrained
+        whole = Whole(self._place, streams, lines, constrained=constrained) if names else None
         return whole, [piece for name in self._streams[0] if name in late for piece in self._of(name)]
 
     def _of(self, name: str) -> "list[Piece]":
@@ -174,11 +200,12 @@ class CompiledMembers(MemberRows):
         members, size = len(tensors[0]), tensors[0][0].numel()
         count = max(1, self._scratch.piece // size)
         parts = [slice(start, min(start + count, members)) for start in range(0, members, count)]
-        return [Piece(name, part, self._place.start, tensors, self._scratch) for part in parts]
+        first, constrained = self._place.start, self._program.constrained
+        return [Piece(name, part, first, tensors, self._scratch, constrained=constrained) for part in parts]
 
 
 class StackedMembers(MemberRows):
-    """Steps by torch's operators, for other devices and dtypes."""
+    """Steps by torch's operators, for other devices and dtypes; low-precision ones in float32, rounded when stored."""
 
     follows = False
 
@@ -192,7 +219,8 @@ class StackedMembers(MemberRows):
     def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Array]:
         found: dict[str, list[Array]] = {reduction.name: [] for reduction in stage.reductions}
         for i, (name, p) in enumerate(self._parameters.items()):
-            measured = stacked.reduced(stage, self._columns(columns, i).to(p.dtype), self._elements(name))
+            elements = self._elements(name)
+            measured = stacked.reduced(stage, self._columns(columns, i).to(elements["p"].dtype), elements)
             for reduction in stage.reductions:
                 value = measured[reduction.name].cpu().numpy()
                 found[reduction.name].append(value / max(1, p[0].numel()) if reduction.op == "mean" else value)
@@ -201,12 +229,12 @@ class StackedMembers(MemberRows):
 
     def update(self, stage: Stage, columns: Tensor) -> None:
         for i, (name, p) in enumerate(self._parameters.items()):
-            elements = self._elements(name)
+            elements, stored = self._elements(name), {"p": p, **{s: of[name] for s, of in self._states.items()}}
             going = self._going(i).to(p.device).view(-1, *[1] * (p.ndim - 1))
-            new = stacked.updated(stage, self._columns(columns, i).to(p.dtype), elements)
+            new = stacked.updated(stage, self._columns(columns, i).to(elements["p"].dtype), elements)
             kept = {n: torch.where(going, value, elements[n]) for n, value in new.items()}
             for n, value in kept.items():  # only now: a new state may be an old one, or the old parameter
-                elements[n].copy_(value)
+                stored[n].copy_(value)
 
     def _columns(self, columns: Tensor, parameter: int) -> Tensor:
         members = len(next(iter(self._parameters.values())))
@@ -214,7 +242,8 @@ class StackedMembers(MemberRows):
 
     def _elements(self, name: str) -> dict[str, Tensor]:
         p = self._parameters[name]
-        return {"g": self._made(self._gradients[name], p), "p": p, **{s: of[name] for s, of in self._states.items()}}
+        held = {"g": self._made(self._gradients[name], p), "p": p, **{s: of[name] for s, of in self._states.items()}}
+        return {n: upcast(x) for n, x in held.items()}
 
     def _made(self, gradient: Gradient, p: Tensor) -> Tensor:
         if isinstance(gradient, Tensor):

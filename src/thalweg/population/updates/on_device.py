@@ -1,6 +1,7 @@
 """Updates of a population on a GPU by device values, so that a CUDA graph can capture and replay them."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,9 @@ class _Group(DeviceRows):
 
     def constrain(self, values: Mapping[str, Any]) -> None:
         self._rows.constrain(values, self._active.bool())
+
+    def unrounded(self) -> AbstractContextManager[None]:
+        return self._rows.unrounded()
 
     def send(self) -> None:
         self._rows.send()

@@ -43,64 +43,70 @@ class Whole(CompiledRows):
     """Parameters with materialized gradients, in a grid `[parameters, members]`.
 
     streams: tensors `[members, …]` of the parameters, then of each state. place: the members in the gradients' stack.
+    constrained: as in `CompiledRows`.
     """
 
-    def __init__(self, place: slice, streams: Sequence[Sequence[Tensor]], lines: int) -> None:
+    def __init__(self, place: slice, streams: Sequence[Sequence[Tensor]], lines: int, *, constrained: bool) -> None:
         first, count, members = streams[0][0], len(streams[0]), len(streams[0][0])
         lengths = np.array([p[0].numel() for p in streams[0]], np.int64)
-        stride = (lengths * first.element_size())[:, None]
-        self._in_stack, self._parameters = (np.arange(members) + place.start) * stride, count
-        pointers = np.zeros((1 + len(streams), count * members), np.int64)
-        for i, tensors in enumerate(streams, 1):
-            pointers[i] = (addresses(tensors)[:, None] + np.arange(members) * stride).ravel()
+        self._in_stack = (np.arange(members) + place.start) * (lengths * first.element_size())[:, None]
+        self._number = count
+        pointers = np.stack([np.zeros(count * members, np.int64), *map(of_members, streams)])
         storage, sizes = (first.dtype,) * (1 + len(streams)), np.repeat(lengths, members)
         part = SameStorage(slice(None), first.device, storage, sizes, pointers)
-        super().__init__([part], (count, members), lines)
+        super().__init__([part], (count, members), lines, constrained=constrained)
 
     def give(self, bases: NDArray[np.int64], active: Mask | None) -> None:
         """Sets the gradients, by the data pointers of the full stack's, and the members that are stepped."""
         self.gradients = (bases[:, None] + self._in_stack).ravel()
         if active is not None:
-            self.active = np.tile(active, self._parameters) if active.ndim == 1 else active.ravel()
+            self.active = np.tile(active, self._number) if active.ndim == 1 else active.ravel()
 
     def follow(self, stage: Stage, columns: Tensor, active: Tensor) -> Any:
         """Passes by values on the device, without synchronization. Returns the pass."""
         lines = tuple(columns.shape[:-1])
-        ((_, made),) = self.laid(stage, lines)
-        made.pointers[0] = self.gradients
+        ((index, made),) = self.laid(stage, lines)
+        self.aim(stage, index, made)
         flat = columns.reshape(prod(lines), columns.shape[-1])  # which may have no column
-        made.follow(flat, active.repeat(self._parameters))  # type: ignore[attr-defined]
+        made.follow(flat, active.repeat(self._number))  # type: ignore[attr-defined]
         return made
 
 
 class Piece(CompiledRows):
     """Some members of one parameter, whose deferred gradient is materialized in scratch memory just before its use."""
 
-    def __init__(self, name: str, members: slice, first: int, tensors: Sequence[Tensor], scratch: Scratch) -> None:
-        self.name, self._members = name, members
+    def __init__(
+        self, name: str, members: slice, first: int, tensors: Sequence[Tensor], scratch: Scratch, *, constrained: bool
+    ) -> None:
+        self.name, self.members = name, members
         self._in_stack = slice(first + members.start, first + members.stop)
         count, size = members.stop - members.start, tensors[0][0].numel()
         self._memory = scratch(count * size)
-        starts = [self._memory.data_ptr(), *(t[members.start].data_ptr() for t in tensors)]
-        steps = np.arange(count) * size * tensors[0].element_size()
-        pointers = np.array(starts, np.int64)[:, None] + steps
+        pointers = np.stack([of_members([t]) for t in (self._memory.view(count, size), *(t[members] for t in tensors))])
         storage = (tensors[0].dtype,) * (1 + len(tensors))
         part = SameStorage(slice(None), tensors[0].device, storage, np.full(count, size), pointers)
-        super().__init__([part], (count,), count)
+        super().__init__([part], (count,), count, constrained=constrained)
 
     def step(self, stage: Stage, gradient: Product, columns: Array, active: Mask) -> None:
-        self.active = active[self._members]
+        self.active = active[self.members]
         if self.active.any():
             gradient.into(self._memory, self._in_stack)
-            self.update(stage, columns[self._members])
+            self.update(stage, columns[self.members])
 
     def follow(self, stage: Stage, gradient: Product, columns: Tensor, active: Tensor) -> None:
         """`step` by values on the device, without synchronization."""
         gradient.into(self._memory, self._in_stack)
-        ((_, made),) = self.laid(stage, (len(columns[self._members]),))
-        made.follow(columns[self._members], active[self._members])  # type: ignore[attr-defined]
+        ((index, made),) = self.laid(stage, (len(columns[self.members]),))
+        self.aim(stage, index, made)
+        made.follow(columns[self.members], active[self.members])  # type: ignore[attr-defined]
 
 
 def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
     """Data pointers, int64 `[n]`."""
     return np.array([t.data_ptr() for t in tensors], np.int64)
+
+
+def of_members(tensors: Sequence[Tensor]) -> NDArray[np.int64]:
+    """The data pointers of each tensor's members, int64 `[tensors · members]`; tensors `[members, …]`, dense."""
+    strides = np.array([t[0].numel() * t.element_size() for t in tensors], np.int64)
+    return (addresses(tensors)[:, None] + np.arange(len(tensors[0])) * strides[:, None]).ravel()
