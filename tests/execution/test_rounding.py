@@ -1,4 +1,4 @@
-"""Rounding by itself: nothing lost by compensation, nothing gained on average by chance."""
+"""Rounding by itself: nothing lost by compensation, nothing gained on average by stochastic rounding."""
 
 import math
 

@@ -22,7 +22,7 @@ def test_every_optimizer_has_it(name, capability):
     cls = drop_ins()[name]
     refusal = CAPABILITIES[capability](cls)
     refused = {
-        "sparse gradients": bool(cls.recipe.rule.dense),
+        "sparse gradients": bool(cls.recipe.rule.sparse_unsupported),
         "decay, coupled and decoupled": "weight_decay" in cls.recipe.rule.hyperparameters,
         "8-bit states": cls.recipe.name in ("sgd", "signsgd", "asgd", "schedule_free_sgd"),
     }

@@ -1,4 +1,4 @@
-"""Parameters in bfloat16 and float16 move: by chance, or by what rounding leaves over."""
+"""Parameters in bfloat16 and float16 move: rounded stochastically, or compensated."""
 
 import io
 
@@ -121,7 +121,7 @@ def test_another_seed_other_chances():
 
 @low
 @pytest.mark.parametrize("options", [{}, {"max_norm": 1e6}, {"max_norm": 1e6, "capturable": True}], ids=str)
-def test_by_chance_the_mean_stays_whatever_follows_the_update(options, dtype):
+def test_stochastically_the_mean_stays_whatever_follows_the_update(options, dtype):
     """Of n draws with chance q the share that goes up is q to within 5 √(q(1-q)/n). The limit binds nowhere."""
     n, unit, share = 200_000, torch.finfo(dtype).eps, 0.5 * 0.25  # the slow weights go half of a quarter
     p = nn.Parameter(torch.ones(1000, n // 1000, dtype=dtype))
@@ -293,7 +293,7 @@ def test_a_model_may_change_its_dtype_while_compensated():
     assert p.float().mean().item() == pytest.approx(0.99, abs=2**-8)
 
 
-def test_states_in_few_bits_are_rounded_by_chance_at_every_step():
+def test_states_in_few_bits_are_rounded_stochastically_at_every_step():
     """Also where the parameter is compensated, and once it is made ready to be stepped again."""
     p = nn.Parameter(torch.zeros(500, dtype=torch.bfloat16))
     optimizer = thalweg.optim.Adam([p], rounding="compensated", state_dtype="parameter")

@@ -13,8 +13,8 @@ from thalweg.recipes.trace import trace
 
 WHOLE = {name for name, cls in drop_ins().items() if trace(cls.recipe.structure(cls.recipe.resolve({}))).reductions}
 """Those that measure whole tensors move every row: see test_whole_tensors.py."""
-LAZY = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.dense and name not in WHOLE}
-DENSE = {name: cls for name, cls in drop_ins().items() if cls.recipe.rule.dense}
+LAZY = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.sparse_unsupported and name not in WHOLE}
+DENSE = {name: cls for name, cls in drop_ins().items() if cls.recipe.rule.sparse_unsupported}
 PLAIN = {"weight_decay": 0.0}
 SHAPE = (30, 4)
 STEPS = 8

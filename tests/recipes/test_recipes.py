@@ -45,8 +45,8 @@ def test_every_spelling_names_a_class_and_hyperparameters(name):
         return
     assert issubclass(getattr(thalweg.optim, spelling.name), torch.optim.Optimizer)
     for argument in spelling.arguments:
-        assert argument in {**recipe(name).hyperparameters, **recipe(name).rule.tuples, **HINTS}
-    for members in recipe(name).rule.tuples.values():
+        assert argument in {**recipe(name).hyperparameters, **recipe(name).rule.tuple_arguments, **HINTS}
+    for members in recipe(name).rule.tuple_arguments.values():
         assert set(members) <= set(recipe(name).rule.hyperparameters)
 
 
@@ -84,8 +84,8 @@ def test_an_argument_may_stand_for_any_hyperparameters():
     def r(g, p, t, *, lr: Rate = 0.1, low: Rate = 0.5, high: Rate = 2.0, nu1: Rate = 0.1, nu2: Rate = 0.2):
         return (lr * low * high * nu1 * nu2 * g,)
 
-    made = recipe_of(r, drop_in="R(lr, limits, nus)", tuples={"limits": ("low", "high")})
-    assert made.rule.tuples == {"nus": ("nu1", "nu2"), "limits": ("low", "high")}
+    made = recipe_of(r, drop_in="R(lr, limits, nus)", tuple_arguments={"limits": ("low", "high")})
+    assert made.rule.tuple_arguments == {"nus": ("nu1", "nu2"), "limits": ("low", "high")}
     values = made.resolve({"limits": (0.25, 4.0), "nus": [0.3, 0.4]})
     assert [values[name] for name in ("low", "high", "nu1", "nu2")] == [0.25, 4.0, 0.3, 0.4]
     with pytest.raises(InputError, match=r"limits must be a tuple of numbers such as \(0.5, 2.0\), got 3"):

@@ -115,7 +115,7 @@ def test_movement_that_is_declared_follows_the_oracle():
             history.append(history[-1] - rate * (g + factor * history[-1]))
         return np.array(history[1:])
 
-    recipe = recipe_of(shrinking, rests=False)
+    recipe = recipe_of(shrinking, stationary=False)
     CHECK["zero_gradient"](cases(recipe, path)[0])
     CHECK["zero_gradient"](cases(recipe)[0])  # without an oracle nothing is known but that it stays finite
     wrong = cases(recipe, lambda *args, **given: path(*args, factor=0.2, **given))[0]

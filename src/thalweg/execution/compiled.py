@@ -152,7 +152,7 @@ class CompiledRows:
     def update(self, stage: Stage, columns: Array) -> None:
         lines = columns.shape[:-1]
         flat = columns if len(lines) == 1 else columns.reshape(prod(lines), columns.shape[-1])
-        for index, made in self._made[stage] if self._laid.get(stage) == lines else self.laid(stage, lines):
+        for index, made in self._made[stage] if self._laid.get(stage) == lines else self.passes_for(stage, lines):
             self.aim(stage, index, made)
             if self.active is not None:
                 made.active[:] = self.active[index]
@@ -191,7 +191,7 @@ class CompiledRows:
         made.pointers[:] = part.pointers
         return made
 
-    def laid(self, stage: Stage, lines: tuple[int, ...]) -> list[tuple[slice | Array, Pass]]:
+    def passes_for(self, stage: Stage, lines: tuple[int, ...]) -> list[tuple[slice | Array, Pass]]:
         """`prepared`, every row with its line of a table of this shape."""
         passes = self.prepared(stage)
         if self._laid.get(stage) != lines:

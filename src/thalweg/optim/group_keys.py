@@ -51,8 +51,8 @@ def check_keys(recipe: Recipe, known: Iterable[str], group: Mapping[str, Any]) -
 
 def _elsewhere(recipe: Recipe) -> dict[str, str]:
     """Another library's name of a hyperparameter, or the rule's own → the argument's name."""
-    arguments = {member: argument for argument, members in recipe.rule.tuples.items() for member in members}
-    spelled = [names for of in (NAMES, recipe.rule.spelled) for names in of.values()]
+    arguments = {member: argument for argument, members in recipe.rule.tuple_arguments.items() for member in members}
+    spelled = [names for of in (NAMES, recipe.rule.argument_names) for names in of.values()]
     named = [(name, ours) for names in spelled for ours, theirs in names.items() for name in several(theirs)]
     theirs = {name: arguments.get(ours, ours) for name, ours in named if ours in recipe.hyperparameters}
     return {**theirs, **arguments}

@@ -128,7 +128,7 @@ class Optimizer(torch.optim.Optimizer):
     def _scheduled(self) -> list[dict[str, Any]]:
         """The groups with schedules, their values checked. What was written into any since the last step holds."""
         if self.defaults.get(momentum.KEY, 0.0) is None:  # called otherwise
-            momentum.follow(self.recipe, self.param_groups)
+            momentum.sync(self.recipe, self.param_groups)
         found = [group for group in self.param_groups if scheduling.SCHEDULES in group]
         for group in found:
             scheduling.begin_step(self.recipe, group)

@@ -115,8 +115,8 @@ class Recipe:
     def split(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Expands `betas=(a, b)` to `beta1=a, beta2=b`. Raises `InputError` if it is no tuple, or of another length."""
         out = dict(given)
-        for name in [name for name in given if name in self.rule.tuples]:
-            members, value = self.rule.tuples[name], in_sequence(out.pop(name))
+        for name in [name for name in given if name in self.rule.tuple_arguments]:
+            members, value = self.rule.tuple_arguments[name], in_sequence(out.pop(name))
             if not value:
                 usual = tuple(self.defaults[member] for member in members)
                 raise InputError(f"{name} must be a tuple of numbers such as {usual}, got {shown(given[name])}.")

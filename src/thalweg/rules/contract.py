@@ -29,15 +29,15 @@ class Rule:
     rate: the hyperparameter that a learning-rate grid varies; `rates`: the range of it worth searching.
     formulas: the conventions with a formula of their own; any other convention uses the first one's.
     counts_steps: whether torch's state has a `step`; without one, existing state means t > 1.
-    rests: whether zero gradients from the start leave the parameter unchanged.
+    stationary: whether zero gradients from the start leave the parameter unchanged.
     contradiction: describes a conflict between values that are each in range; empty if there is none.
-    tuples: tuple argument, such as `betas` → the hyperparameters in it.
+    tuple_arguments: tuple argument, such as `betas` → the hyperparameters in it.
     evaluated: computes the weights to evaluate from the parameter and, by name, states and hyperparameters; `None` if
         they are the parameter itself.
     scale_free: whether steps are invariant to the gradients' scale, once ε and the like are 0.
-    spelled: convention → our names of hyperparameters → the library's, where that is not its usual one.
+    argument_names: convention → our names of hyperparameters → the library's, where that is not its usual one.
     move: converts hyperparameters to those that take the same steps by the formula of another convention.
-    dense: why it cannot step a subset of the elements, as sparse gradients need; empty if it can.
+    sparse_unsupported: why it cannot step a subset of the elements, as sparse gradients need; empty if it can.
     every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
     momentum: the hyperparameter that is its momentum, which torch's one-cycle schedules move; `None` if it has none.
     """
@@ -50,14 +50,14 @@ class Rule:
     rates: tuple[float, float]
     formulas: tuple[str, ...]
     counts_steps: bool
-    rests: bool
+    stationary: bool
     contradiction: Callable[[Mapping[str, Any]], str]
-    tuples: Mapping[str, tuple[str, ...]]
+    tuple_arguments: Mapping[str, tuple[str, ...]]
     evaluated: Callable[..., Any] | None = None
     scale_free: bool = False
-    spelled: Mapping[str, Names] = field(default_factory=dict)
+    argument_names: Mapping[str, Names] = field(default_factory=dict)
     move: Move = no_conversion
-    dense: str = ""
+    sparse_unsupported: str = ""
     every_row_with: str = ""
     momentum: str | None = None
 
@@ -102,15 +102,15 @@ def rule(
     drop_in: str | None = None,
     rate: str | None = "lr",
     counts_steps: bool = True,
-    rests: bool = True,
+    stationary: bool = True,
     contradiction: Callable[[Mapping[str, Any]], str] = lambda values: "",
     conventions: Mapping[str, Defaults] = MappingProxyType({}),
-    tuples: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    tuple_arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     evaluated: Callable[..., Any] | None = None,
     scale_free: bool = False,
-    spelled: Mapping[str, Names] = MappingProxyType({}),
+    argument_names: Mapping[str, Names] = MappingProxyType({}),
     move: Move = no_conversion,
-    dense: str = "",
+    sparse_unsupported: str = "",
     every_row_with: str = "",
     momentum: str | None = "",
     **defaults: float | bool,
@@ -125,19 +125,19 @@ def rule(
             By default the function's name in CamelCase, its hyperparameters and `weight_decay`.
         rate: the hyperparameter that a learning-rate grid varies; `None` if there is none.
         counts_steps: `False` if torch's optimizer has no `step` in its state.
-        rests: `False` if the rule moves a parameter that never had a gradient, for example by a decay of its own.
+        stationary: `False` if the rule moves a parameter that never had a gradient, for example by a decay of its own.
         contradiction: describes a conflict between hyperparameters that are each in range; empty if there is none.
         conventions: "keras", "optax" or "paper" → its defaults that differ from the signature's. If the formula
             differs too, the function has the argument `convention: Literal["torch", "keras", …] = "torch"`.
-        tuples: tuple arguments other than plurals, which are recognized: `betas` holds beta1, beta2, ….
+        tuple_arguments: tuple arguments other than plurals, which are recognized: `betas` holds beta1, beta2, ….
         evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate, where those are not p.
         scale_free: whether steps are invariant to the gradients' scale, with ε and the like at 0.
-        spelled: convention → our names of hyperparameters → the library's, for `translate`, where that is not its
-            usual one; a tuple if the library has further arguments that must equal it.
+        argument_names: convention → our names of hyperparameters → the library's, for `translate`, where that is not
+            its usual one; a tuple if the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
             target, or why there are none (`thalweg.rules.conversions`); for rules with several formulas.
-        dense: why the rule cannot step only the rows that a sparse gradient touches, as a clause: "its decay moves
-            all".
+        sparse_unsupported: why the rule cannot step only the rows that a sparse gradient touches, as a clause: "its
+            decay moves all".
         every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
         momentum: the hyperparameter that is its momentum; by default `momentum`, `beta1` or `beta`, if it has one.
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
@@ -156,14 +156,14 @@ def rule(
             rates=rates,
             formulas=formulas,
             counts_steps=counts_steps,
-            rests=rests,
+            stationary=stationary,
             contradiction=contradiction,
-            tuples={**numbered(spelling.arguments, hyperparameters), **tuples},
+            tuple_arguments={**numbered(spelling.arguments, hyperparameters), **tuple_arguments},
             evaluated=evaluated,
             scale_free=scale_free,
-            spelled=spelled,
+            argument_names=argument_names,
             move=move,
-            dense=dense,
+            sparse_unsupported=sparse_unsupported,
             every_row_with=every_row_with,
             momentum=next((h for h in MOMENTA if h in hyperparameters), None) if momentum == "" else momentum,
         )

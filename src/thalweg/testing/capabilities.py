@@ -206,7 +206,7 @@ def _sparse(cls: Any) -> str | None:
     try:
         optimizer.step()
     except InputError:
-        return f"dense only: {cls.recipe.rule.dense}"
+        return f"dense only: {cls.recipe.rule.sparse_unsupported}"
     embedding.zero_grad()
     held = before[7].clone()
     _touch(embedding)

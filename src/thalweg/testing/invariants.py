@@ -80,7 +80,7 @@ def check_resume(case: Case) -> None:
 def check_zero_gradient(case: Case) -> None:
     """With zero gradients from the start only weight decay moves the parameter; after other steps all stays finite.
 
-    A rule with `rests=False` moves as its oracle does at zero gradients.
+    A rule with `stationary=False` moves as its oracle does at zero gradients.
     """
     for dtype in DTYPES:
         for name in ("reference", "compiled"):
@@ -91,7 +91,7 @@ def check_zero_gradient(case: Case) -> None:
                     _step_without_gradient(case, run, name)
                 expected = _rested(case, start, done)
                 # half an ulp each: two per step, or eight for a rule that computes a move of its own
-                roundings = done if case.recipe.rule.rests else 4 * done
+                roundings = done if case.recipe.rule.stationary else 4 * done
                 if expected is not None:
                     _assert_close(fresh.p, expected, f"{case}: zero gradients move it ({name}, {dtype}).", roundings)
 
@@ -181,7 +181,7 @@ def _rested(case: Case, start: Run, steps: int) -> Tensor | None:
     """
     if any(h.is_penalty and case.values[h.name] for h in case.recipe.rule.hyperparameters.values()):
         return None
-    if not case.recipe.rule.rests:
+    if not case.recipe.rule.stationary:
         return _moved(case, start)[steps - 1] if case.oracle else None
     decay = float(case.values["weight_decay"])
     if not decay:

@@ -142,7 +142,7 @@ def addresses() -> str:
     return ADDRESSES.format(version=__version__, pointer=POINTER)
 
 
-BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "by chance": 2, "halves": 2, "int16": 2, "uint8": 1}
+BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "stochastic": 2, "halves": 2, "int16": 2, "uint8": 1}
 
 
 def _place(j: int, held: str) -> str:
@@ -163,7 +163,7 @@ def _stored(stream: str, value: str, held: str, streams: Sequence[str]) -> list[
         return [f"{stream}_[_i] = _upper({value})", f"_rest_[_i] = _lower({value})"]
     how = {
         "bfloat16": f"_narrowed({value})",
-        "by chance": f"_by_chance({value}, _start + _i, _key + {stream_key(streams.index(stream) - 1)})",
+        "stochastic": f"_stochastically({value}, _start + _i, _key + {stream_key(streams.index(stream) - 1)})",
     }
     return [f"{stream}_[{'_i - _first' if held == 'uint8' else '_i'}] = {how.get(held, value)}"]
 

@@ -61,7 +61,7 @@ def _narrowed(typing_context, value):
 
 
 @intrinsic
-def _by_chance(typing_context, value, index, key):
+def _stochastically(typing_context, value, index, key):
     """The bits of the bfloat16 above or below; `rounding.stochastic` has the same chances."""
 
     def generate(context, builder, signature, arguments):

@@ -65,7 +65,7 @@ class GpuPass:
         """Copies the arrays filled in to the device."""
         self._frame.send()
 
-    def follow(self, columns: Tensor, active: Tensor | None = None, keys: Tensor | None = None) -> None:
+    def launch(self, columns: Tensor, active: Tensor | None = None, keys: Tensor | None = None) -> None:
         """Passes over every row by tensors on the device: columns `[lines, columns]`, active and keys `[rows]`.
 
         Capturable: it never synchronizes. After capture, call `send()` on a pass created before it.

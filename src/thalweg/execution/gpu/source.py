@@ -36,7 +36,7 @@ EXPRESSIONS = {
 BLOCK = 1024
 """Elements per program instance of the kernel."""
 
-HELD = {"float32": "float32", "float64": "float64", "bfloat16": "uint16", "by chance": "uint16", "halves": "uint16"}
+HELD = {"float32": "float32", "float64": "float64", "bfloat16": "uint16", "stochastic": "uint16", "halves": "uint16"}
 HELD |= {"int16": "int16"}
 
 
@@ -73,7 +73,7 @@ def _read(stage: Stage, held: Mapping[str, str]) -> list[str]:
         begin = f"_tl.load(_pointers + {j} * _rows + _r).to(_tl.pointer_type(_tl.{HELD[kind]}))"
         lines.append(f"{stream}_ = _place({begin}, _start, _FULL) + _i")
         lines.append(f"{stream} = _read({stream}_, _here, _FULL)")
-    lines += [f"{s} = _widened({s})" for s, kind in held.items() if kind in ("bfloat16", "by chance")]
+    lines += [f"{s} = _widened({s})" for s, kind in held.items() if kind in ("bfloat16", "stochastic")]
     return [*lines, *(["p = _joined(p, _rest)"] if "_rest" in held else [])]
 
 
@@ -104,6 +104,6 @@ def _stored(stream: str, value: str, held: Mapping[str, str]) -> list[str]:
             f"_write({stream}_, _upper({value}), _here, _FULL)",
             f"_write(_rest_, _lower({value}), _here, _FULL)",
         ]
-    chance = f"_by_chance({value}, _start + _i, _key + {stream_key([*held].index(stream) - 1)})"
-    new = {"bfloat16": f"_narrowed({value})", "by chance": chance}.get(kind, value)
+    chance = f"_stochastically({value}, _start + _i, _key + {stream_key([*held].index(stream) - 1)})"
+    new = {"bfloat16": f"_narrowed({value})", "stochastic": chance}.get(kind, value)
     return [f"_write({stream}_, {new}, _here, _FULL)"]

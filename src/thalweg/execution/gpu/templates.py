@@ -37,7 +37,7 @@ def _narrowed(_value):
 
 
 @triton.jit
-def _by_chance(_value, _index, _key):
+def _stochastically(_value, _index, _key):
     """The bits of the bfloat16 above or below; `rounding.stochastic` has the same chances."""
     _word = _value.to(_tl.uint32, bitcast=True)
     _x = _index.to(_tl.uint32) ^ _key.to(_tl.uint32)

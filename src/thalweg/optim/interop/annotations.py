@@ -24,8 +24,8 @@ def annotation(recipe: Recipe, name: str, default: Any) -> Any:
     """The type of one argument, `params` included."""
     if name == "params":
         return ParamsT
-    if name in recipe.rule.tuples:
-        return tuple[(Number,) * len(recipe.rule.tuples[name])]  # type: ignore[misc]
+    if name in recipe.rule.tuple_arguments:
+        return tuple[(Number,) * len(recipe.rule.tuple_arguments[name])]  # type: ignore[misc]
     if name == "convention":
         return Literal[recipe.conventions]
     if name in PRECISION_TYPES:

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.optim.interop.signature import spelled
+from thalweg.optim.interop.signature import argument_names
 from thalweg.recipes.catalogue import Recipe
 
 KEY, BETAS = "momentum", "betas"
@@ -37,8 +37,8 @@ def of_schedulers(recipe: Recipe, defaults: dict[str, Any]) -> dict[str, Any]:
 
 def otherwise_called(recipe: Recipe) -> str | None:
     """The argument that is the momentum, where no scheduler would find it."""
-    momentum, names = recipe.rule.momentum, spelled(recipe)
-    first = recipe.rule.tuples.get(BETAS, ("",))[0] if BETAS in names else ""
+    momentum, names = recipe.rule.momentum, argument_names(recipe)
+    first = recipe.rule.tuple_arguments.get(BETAS, ("",))[0] if BETAS in names else ""
     return None if momentum is None or momentum in (KEY, first) or momentum not in names else momentum
 
 
@@ -48,7 +48,7 @@ def begin(recipe: Recipe, group: dict[str, Any]) -> None:
         group.setdefault(LAST, group[name])
 
 
-def follow(recipe: Recipe, groups: Iterable[dict[str, Any]]) -> None:
+def sync(recipe: Recipe, groups: Iterable[dict[str, Any]]) -> None:
     """Takes over what a scheduler has written under `momentum` since the last step, unless a user set the other."""
     given = [group for group in groups if group.get(KEY) is not None]
     name = str(otherwise_called(recipe)) if given else ""

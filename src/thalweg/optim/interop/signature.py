@@ -77,10 +77,10 @@ def class_name(recipe: Recipe) -> str:
 
 def hyperparameters(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
     """A param group's hyperparameters in the rule's spelling, unchecked; absent ones are left out."""
-    return recipe.split({k: group[k] for k in spelled(recipe) if k in group})
+    return recipe.split({k: group[k] for k in argument_names(recipe) if k in group})
 
 
-def spelled(recipe: Recipe) -> tuple[str, ...]:
+def argument_names(recipe: Recipe) -> tuple[str, ...]:
     """A param group's hyperparameters as torch spells them."""
     others = {*HINTS, *PRECISION, CONVENTION}
     given = (name for name in group_defaults(recipe) if name not in others)
@@ -88,6 +88,6 @@ def spelled(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _default(recipe: Recipe, name: str) -> Any:
-    if name in recipe.rule.tuples:
-        return tuple(recipe.defaults[member] for member in recipe.rule.tuples[name])
+    if name in recipe.rule.tuple_arguments:
+        return tuple(recipe.defaults[member] for member in recipe.rule.tuple_arguments[name])
     return HINTS[name] if name in HINTS else recipe.defaults[name]

@@ -24,9 +24,10 @@ WHOLE = ("centralize", "clip_adaptive", "cautious")
 
 def require(owner: str, structure: StepVariant, *, in_8_bits: bool) -> None:
     """Raises `InputError` where the rule or its options do not allow a step of some rows only."""
-    if structure.rule.dense:
+    if structure.rule.sparse_unsupported:
         raise InputError(
-            f"{owner} takes dense gradients only, as {structure.rule.dense}; create the embedding with sparse=False."
+            f"{owner} takes dense gradients only, as {structure.rule.sparse_unsupported}; create the embedding with"
+            " sparse=False."
         )
     own = structure.rule.hyperparameters
     moving = next((option for option in EVERYWHERE if structure.has(option) and option not in own), None)

@@ -17,7 +17,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     },
     "optax": {"lr": "learning_rate", "beta1": "b1", "beta2": "b2", "beta3": "b3", "alpha": "decay"},
 }  # fmt: skip
-"""Our name of a hyperparameter → the library's, where it differs; `Rule.spelled` has the exceptions."""
+"""Our name of a hyperparameter → the library's, where it differs; `Rule.argument_names` has the exceptions."""
 
 MODIFIERS: Values = {name: h.default for name, h in OPTIONS.items() if "weight_decay" not in name}
 """Options of every optimizer here; libraries have them elsewhere, or by other formulas (norms without torch's 1e-6)."""
@@ -38,14 +38,14 @@ FIXED: Mapping[str, Values] = {
 
 def names(by: Recipe) -> Mapping[str, str]:
     """Our name → the library's, for an optimizer's hyperparameters that the library names differently."""
-    own = {ours: several(theirs)[0] for ours, theirs in by.rule.spelled.get(by.convention, {}).items()}
+    own = {ours: several(theirs)[0] for ours, theirs in by.rule.argument_names.get(by.convention, {}).items()}
     every = {**NAMES.get(by.convention, {}), **own}
     return {ours: theirs for ours, theirs in every.items() if ours in by.hyperparameters}
 
 
 def repeated(by: Recipe) -> Mapping[str, str]:
     """Additional arguments of the library → the hyperparameter whose value they must equal (we have one for both)."""
-    spelled = by.rule.spelled.get(by.convention, {})
+    spelled = by.rule.argument_names.get(by.convention, {})
     return {further: ours for ours, theirs in spelled.items() for further in several(theirs)[1:]}
 
 
@@ -124,6 +124,6 @@ def _of_drop_in(by: Recipe, values: Values) -> Values:
     """Arguments of our class: `betas` in place of beta1 and beta2."""
     if by.drop_in is None:
         return values
-    tuples = {name: tuple(values[member] for member in members) for name, members in by.rule.tuples.items()}
+    tuples = {name: tuple(values[member] for member in members) for name, members in by.rule.tuple_arguments.items()}
     known = group_defaults(by)
     return {key: value for key, value in {**values, **tuples}.items() if key in known}

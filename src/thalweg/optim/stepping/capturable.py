@@ -102,7 +102,7 @@ class KernelStep(DeviceRows):
 
     def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Tensor]:
         step = self._kernels.prepared(stage, self._group, stochastic=False)
-        step.follow(columns)
+        step.launch(columns)
         sizes = self._kernels.sent(tuple(row.elements.size for row in self._group), self._device)
         found = {}
         for reduction, sums in zip(stage.reductions, step.sums_there.clone(), strict=True):
@@ -112,7 +112,7 @@ class KernelStep(DeviceRows):
 
     def update(self, stage: Stage, columns: Tensor) -> None:
         active = None if self._going is None else self._going.long().expand(len(self._group))
-        self._kernels.prepared(stage, self._group, stochastic=self._stochastic).follow(columns, active, self._keys)
+        self._kernels.prepared(stage, self._group, stochastic=self._stochastic).launch(columns, active, self._keys)
 
     def constrain(self, values: Mapping[str, Any]) -> None:
         structure = self._needs.structure

@@ -11,7 +11,7 @@ from torch import Tensor
 from thalweg.errors import InputError, shown
 from thalweg.execution import dispatch
 from thalweg.optim.interop.precision import PRECISION, Precision, check
-from thalweg.optim.interop.signature import CONVENTION, class_name, spelled
+from thalweg.optim.interop.signature import CONVENTION, argument_names, class_name
 from thalweg.options.kinds import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import StepVariant
@@ -37,7 +37,7 @@ class Reading:
 
     def __init__(self, recipe: Recipe, number: int) -> None:
         self._recipe, self._number = recipe, number
-        self._names = (*spelled(recipe), *PRECISION, CONVENTION)
+        self._names = (*argument_names(recipe), *PRECISION, CONVENTION)
         self._each = itemgetter(*self._names)
         self._given: tuple[Any, ...] = ()
         self._constant = False
@@ -127,7 +127,7 @@ def plain(value: Any) -> Any:
 
 def kept(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
     """Values as a param group stores them: NumPy's as Python numbers, sequences as tuples; tensors and lists stay."""
-    return {name: _kept(value, several=name in recipe.rule.tuples) for name, value in given.items()}
+    return {name: _kept(value, several=name in recipe.rule.tuple_arguments) for name, value in given.items()}
 
 
 def _kept(value: Any, *, several: bool) -> Any:

@@ -22,7 +22,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.execution import dispatch
 from thalweg.execution.gpu import passes
-from thalweg.optim.interop.signature import class_name, spelled
+from thalweg.optim.interop.signature import argument_names, class_name
 from thalweg.optim.stepping.diagnostics import OptimizerWarning, tell
 from thalweg.optim.stepping.reading import checked, plain
 from thalweg.options.kinds import as_number
@@ -86,9 +86,9 @@ def begin(recipe: Recipe, group: Group) -> None:
     Raises `InputError` where a first value is out of its range; the group is then not to be used.
     """
     found: dict[str, Schedule] = {}
-    for name in spelled(recipe):
-        members = recipe.rule.tuples.get(name, (name,))
-        values = in_sequence(group.get(name)) if name in recipe.rule.tuples else (group.get(name),)
+    for name in argument_names(recipe):
+        members = recipe.rule.tuple_arguments.get(name, (name,))
+        values = in_sequence(group.get(name)) if name in recipe.rule.tuple_arguments else (group.get(name),)
         found |= {m: s for m, v in zip(members, values, strict=False) if (s := as_schedule(v)) is not None}
     if found:
         group[SCHEDULES], group[COUNT] = Schedules(found), _count(group, 0)
@@ -270,7 +270,7 @@ def _at(recipe: Recipe, group: Group, name: str) -> Any:
 
 def _place(recipe: Recipe, name: str) -> tuple[str, int | None]:
     """The argument in which a hyperparameter stands, and its place in that if it is a tuple."""
-    for argument, members in recipe.rule.tuples.items():
-        if name in members and argument in spelled(recipe):
+    for argument, members in recipe.rule.tuple_arguments.items():
+        if name in members and argument in argument_names(recipe):
             return argument, members.index(name)
     return name, None

@@ -55,7 +55,7 @@ class CapturedSteps:
         self._job, self._stack, self._program, self._seeds = job, stack, program, seeds
         device, members = job.device, stack.members
         most = max(end - start for start, end in pairwise([0, *job.workload.milestones]))
-        self._following = OnDeviceUpdates(updates, most, device)
+        self._updates = OnDeviceUpdates(updates, most, device)
         self._place = torch.zeros(1, dtype=torch.int64, device=device)
         self._t = torch.zeros(1, dtype=torch.float64, device=device)
         self._active = torch.ones(members, dtype=torch.int64, device=device)
@@ -74,7 +74,7 @@ class CapturedSteps:
         self._place.zero_()
         self._t.fill_(first)
         self._active.copy_(torch.from_numpy(active.astype(np.int64)))
-        self._following.begin(first, steps)
+        self._updates.begin(first, steps)
 
     def step(self, index: Tensor) -> None:
         """Launches the next step on the samples at `index`, `[batch]` or `[members, batch]`."""
@@ -93,7 +93,7 @@ class CapturedSteps:
     def losses(self) -> NDArray[np.float64]:
         """The losses `[steps, members]` of the steps since `begin` or the last call; synchronizes."""
         found: NDArray[np.float64] = self._losses[self._read : self._launched].cpu().numpy()
-        self._following.settle()
+        self._updates.settle()
         self._read = self._launched
         return found
 
@@ -104,7 +104,7 @@ class CapturedSteps:
         gradients = within(made, self._job.clip_norm, self._stack.parameters)
         self._active.mul_(torch.isfinite(losses))
         self._losses.index_copy_(0, self._place, losses.double()[None])
-        self._following.step(self._place, self._t, gradients, self._active)
+        self._updates.step(self._place, self._t, gradients, self._active)
         for name, buffer in buffers.items():
             self._stack.buffers[name].copy_(buffer)
         self._place.add_(1)
@@ -114,10 +114,10 @@ class CapturedSteps:
     def _record(self, shape: _Shape) -> Callable[[], object]:
         """A callable that runs a step of this shape; a captured graph where possible."""
         if self._job.device.type in RECORD and not self.reason:
-            own = self._following.own(shape.like)
+            own = self._updates.own(shape.like)
             try:
                 repeat = record(lambda: self._carry_out(shape.index), self._job.device)
-                self._following.send()
+                self._updates.send()
                 shape.kept = own
                 return repeat
             except RuntimeError as error:
@@ -127,7 +127,7 @@ class CapturedSteps:
                 self._program.unrecorded = f"its steps are launched one by one: {why}"
                 logger.warning("A training step cannot be recorded as a CUDA graph: %s", why)
             finally:
-                self._following.own(shape.like)  # new passes for later steps: the graph owns these
+                self._updates.own(shape.like)  # new passes for later steps: the graph owns these
         return lambda: self._carry_out(shape.index)
 
 

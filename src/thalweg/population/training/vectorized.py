@@ -91,20 +91,20 @@ class Vectorized:
         if captured is None:
             return np.stack([self._step(first + i, index, active) for i, index in enumerate(rows)])
         for i, index in enumerate(rows):
-            if self._live_follows(first + i, index, active) and self._live is not None:
+            if self._calls_live(first + i, index, active) and self._live is not None:
                 self._live.compare(self._stack, self._made(self._batch(index), first + i))
             captured.step(index)
         return captured.losses()
 
     def _capturing(self) -> CapturedSteps | None:
         """The capturable steps; `None` if any part of a step needs the CPU."""
-        possible = on_gpu(self._job.device) and not self._job.random and self._updates.can_follow
+        possible = on_gpu(self._job.device) and not self._job.random and self._updates.capturable
         if possible and self._captured is None:
             self._captured = CapturedSteps(self._job, self._stack, self._program, self._updates, self._seeds)
         return self._captured
 
     def _step(self, step: int, index: Tensor, active: Mask) -> Floats:
-        follows = self._live_follows(step, index, active)
+        follows = self._calls_live(step, index, active)
         made, losses, buffers = result = self._made(self._batch(index), step)
         if follows and self._live is not None:
             self._live.compare(self._stack, result)
@@ -120,7 +120,7 @@ class Vectorized:
     def _made(self, batch: Batch, step: int) -> Made:
         return self._program(self._stack, batch, self._seeds, step)
 
-    def _live_follows(self, step: int, index: Tensor, active: Mask) -> bool:
+    def _calls_live(self, step: int, index: Tensor, active: Mask) -> bool:
         """Calls the live model while its calls last; returns whether to compare it with the program."""
         if self._program.distrusted:
             raise Disagreement(self._program.distrusted)

@@ -47,7 +47,7 @@ class MemberRows:
         self._gradients: Mapping[str, Gradient] = {}
         self._active: Mask = np.ones(0, np.bool_)
 
-    def give(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask | None) -> None:
+    def set_inputs(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask | None) -> None:
         """Sets the next step's gradients, the data pointers of those not deferred, and who is active.
 
         active: bool `[members]` or `[parameters, members]`; `None` where it is given on the device.
@@ -93,18 +93,18 @@ class CompiledMembers(MemberRows):
         super().__init__(*given, each=each)
         self._scratch = scratch
         self._streams = [self._parameters, *self._states.values()]
-        self.follows = dispatch.on_gpu(next(iter(self._parameters.values())).device)
+        self.capturable = dispatch.on_gpu(next(iter(self._parameters.values())).device)
         self._prepared: dict[frozenset[str], tuple[Whole | None, list[Piece]]] = {}
         self._sent: Tensor | None = None
 
     def cast(self, columns: Array) -> Array:
         return columns
 
-    def give(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask | None) -> None:
-        super().give(gradients, bases, active)
+    def set_inputs(self, gradients: Mapping[str, Gradient], bases: NDArray[np.int64], active: Mask | None) -> None:
+        super().set_inputs(gradients, bases, active)
         self._whole, self._pieces = self._parts(gradients)
         if self._whole is not None:
-            self._whole.give(bases, active)
+            self._whole.set_inputs(bases, active)
 
     def reduce(self, stage: Stage, columns: Array) -> dict[str, Array]:
         assert self._whole is not None, "a reduction needs materialized gradients"
@@ -126,11 +126,11 @@ class CompiledMembers(MemberRows):
                 piece.parameters = of_members([self._parameters[piece.name][piece.members]])
             yield
 
-    def follow(self, stage: Stage, columns: Tensor, active: Tensor) -> dict[str, Tensor]:
+    def launch(self, stage: Stage, columns: Tensor, active: Tensor) -> dict[str, Tensor]:
         """`reduce` or `update` on a GPU by values on the device: columns, and active, int64 `[members]`."""
-        made = None if self._whole is None else self._whole.follow(stage, self._early(columns), active)
+        made = None if self._whole is None else self._whole.launch(stage, self._early(columns), active)
         for piece in self._pieces:
-            piece.follow(stage, self._product(piece), self._for(columns, piece), active)
+            piece.launch(stage, self._product(piece), self._for(columns, piece), active)
         if made is None or not stage.reductions:
             return {}
         sums = made.sums_there.view(len(stage.reductions), -1, len(active))
@@ -207,7 +207,7 @@ class CompiledMembers(MemberRows):
 class StackedMembers(MemberRows):
     """Steps by torch's operators, for other devices and dtypes; low-precision ones in float32, rounded when stored."""
 
-    follows = False
+    capturable = False
 
     def cast(self, columns: Array) -> Tensor:
         return torch.from_numpy(columns).to(next(iter(self._parameters.values())).device)

@@ -31,9 +31,9 @@ class OnDeviceUpdates:
 
     def step(self, place: Tensor, t: Tensor, gradients: Mapping[str, Gradient], active: Tensor) -> None:
         """Takes step `t`, float64 `[1]`. place: steps since `begin`, int64 `[1]`. active: int64 `[members]`."""
-        laid, bases = self._updates.laid(gradients)
+        aligned, bases = self._updates.aligned(gradients)
         for group in self._groups:
-            group.step(place, t, laid, bases, active)
+            group.step(place, t, aligned, bases, active)
 
     def send(self) -> None:
         """Sends data pointers, those of the last gradients too, from the CPU to the device, for a captured step."""
@@ -47,8 +47,8 @@ class OnDeviceUpdates:
 
     def own(self, gradients: Mapping[str, Gradient]) -> list[Any]:
         """Builds new passes for the next steps, of gradients like these; a captured graph must keep the result."""
-        laid, _ = self._updates.laid(gradients)
-        return [group.own(laid) for group in self._groups]
+        aligned, _ = self._updates.aligned(gradients)
+        return [group.own(aligned) for group in self._groups]
 
 
 class _Group(DeviceRows):
@@ -92,7 +92,7 @@ class _Group(DeviceRows):
         if group.structure.transforms:
             gradients = group.transformed(gradients, self._values)
             bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
-        self._rows.give(gradients, bases, None)
+        self._rows.set_inputs(gradients, bases, None)
         after = carry_out(group.program, self, {**self._values, "t": t})
         now = {name: value.clone() for name, value in after.items()}  # a new value may alias another's old one
         for name, value in now.items():
@@ -104,10 +104,10 @@ class _Group(DeviceRows):
         return self._columns.index_select(0, self._place)[0], {}
 
     def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Tensor]:
-        return self._rows.follow(stage, columns, self._active)
+        return self._rows.launch(stage, columns, self._active)
 
     def update(self, stage: Stage, columns: Tensor) -> None:
-        self._rows.follow(stage, columns, self._active)
+        self._rows.launch(stage, columns, self._active)
 
     def constrain(self, values: Mapping[str, Any]) -> None:
         self._rows.constrain(values, self._active.bool())

@@ -56,19 +56,19 @@ class Whole(CompiledRows):
         part = SameStorage(slice(None), first.device, storage, sizes, pointers)
         super().__init__([part], (count, members), lines, constrained=constrained)
 
-    def give(self, bases: NDArray[np.int64], active: Mask | None) -> None:
+    def set_inputs(self, bases: NDArray[np.int64], active: Mask | None) -> None:
         """Sets the gradients, by the data pointers of the full stack's, and the members that are stepped."""
         self.gradients = (bases[:, None] + self._in_stack).ravel()
         if active is not None:
             self.active = np.tile(active, self._number) if active.ndim == 1 else active.ravel()
 
-    def follow(self, stage: Stage, columns: Tensor, active: Tensor) -> Any:
+    def launch(self, stage: Stage, columns: Tensor, active: Tensor) -> Any:
         """Passes by values on the device, without synchronization. Returns the pass."""
         lines = tuple(columns.shape[:-1])
-        ((index, made),) = self.laid(stage, lines)
+        ((index, made),) = self.passes_for(stage, lines)
         self.aim(stage, index, made)
         flat = columns.reshape(prod(lines), columns.shape[-1])  # which may have no column
-        made.follow(flat, active.repeat(self._number))  # type: ignore[attr-defined]
+        made.launch(flat, active.repeat(self._number))  # type: ignore[attr-defined]
         return made
 
 
@@ -93,12 +93,12 @@ class Piece(CompiledRows):
             gradient.into(self._memory, self._in_stack)
             self.update(stage, columns[self.members])
 
-    def follow(self, stage: Stage, gradient: Product, columns: Tensor, active: Tensor) -> None:
+    def launch(self, stage: Stage, gradient: Product, columns: Tensor, active: Tensor) -> None:
         """`step` by values on the device, without synchronization."""
         gradient.into(self._memory, self._in_stack)
-        ((index, made),) = self.laid(stage, (len(columns[self.members]),))
+        ((index, made),) = self.passes_for(stage, (len(columns[self.members]),))
         self.aim(stage, index, made)
-        made.follow(columns[self.members], active[self.members])  # type: ignore[attr-defined]
+        made.launch(columns[self.members], active[self.members])  # type: ignore[attr-defined]
 
 
 def addresses(tensors: Sequence[Tensor]) -> NDArray[np.int64]:

@@ -60,16 +60,16 @@ class PopulationUpdates:
 
         With `each`: t `[parameters, 1]`, active `[parameters, members]`, and `step`, that of the run.
         """
-        aligned, bases = self.laid(gradients)
+        aligned, bases = self.aligned(gradients)
         for group in self.groups:
             group.step(t, aligned, bases, active[..., group.place], step)
 
     @property
-    def can_follow(self) -> bool:
+    def capturable(self) -> bool:
         """Whether every group is capturable, stepping by device values."""
-        return all(group.rows.follows for group in self.groups)
+        return all(group.rows.capturable for group in self.groups)
 
-    def laid(self, gradients: Mapping[str, Gradient]) -> tuple[dict[str, Gradient], NDArray[np.int64]]:
+    def aligned(self, gradients: Mapping[str, Gradient]) -> tuple[dict[str, Gradient], NDArray[np.int64]]:
         """Gradients in the parameters' memory layout, and data pointers of those that are not deferred.
 
         All are materialized if a group needs whole gradients.
@@ -181,7 +181,7 @@ class Group:
         active: Mask,
         step: int | None = None,
     ) -> None:
-        """Takes step `t`. `gradients`, `bases`: the full stack's, from `PopulationUpdates.laid`.
+        """Takes step `t`. `gradients`, `bases`: the full stack's, from `PopulationUpdates.aligned`.
 
         step: the run's step, where parameters have their own.
         """
@@ -191,7 +191,7 @@ class Group:
         if self.structure.transforms:
             gradients = self.transformed(gradients, self.values)
             bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
-        self.rows.give(gradients, bases, active)
+        self.rows.set_inputs(gradients, bases, active)
         self.rows.planned = None if self._columns is None else self._columns[t - self._first]
         after = carry_out(self.program, self.rows, {**self.values, "t": np.asarray(t, np.float64)})
         going = active if self._each else True

@@ -13,7 +13,7 @@ from thalweg.rules.states import Zeros
     rates=(1e-5, 1e-1),
     scale_free=True,
     conventions={"optax": {}},
-    spelled={"optax": {"eps": ("eps", "eps_root")}},
+    argument_names={"optax": {"eps": ("eps", "eps_root")}},
     decoupled_weight_decay=True,
 )
 def adabelief(

@@ -19,7 +19,7 @@ TINY = 1e-300  # keeps 1/x finite where beta1 and beta3 are both 0
     rates=(1e-5, 1e-1),
     scale_free=True,
     conventions={"optax": {}},
-    spelled={"optax": {"alpha": "alpha"}},
+    argument_names={"optax": {"alpha": "alpha"}},
     decoupled_weight_decay=True,
 )
 def ademamix(

@@ -12,9 +12,9 @@ from thalweg.rules.states import Zeros
     drop_in="ADOPT(lr, betas, eps, clipped, weight_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,
-    dense="it divides by what it knows of the gradients before",
+    sparse_unsupported="it divides by what it knows of the gradients before",
     conventions={"optax": {}},
-    spelled={"optax": {"clipped": "use_clipping"}},
+    argument_names={"optax": {"clipped": "use_clipping"}},
 )
 def adopt(
     g, p, exp_avg: Zeros, exp_avg_sq: Zeros, t, *,

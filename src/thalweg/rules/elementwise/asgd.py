@@ -18,8 +18,8 @@ Start = Annotated[Value, Range(0.0, float("inf"), search=(1.0, 1e4), scale="log"
     when="To report the average of all iterates, in state ax, instead of the last.",
     drop_in="ASGD(lr, lambd, alpha, t0, weight_decay, foreach, maximize, differentiable, capturable)",
     rates=(1e-3, 1e1),
-    rests=False,
-    dense="its decay and its average go on at every step",
+    stationary=False,
+    sparse_unsupported="its decay and its average go on at every step",
 )
 def asgd(
     g, p, eta: RowFirstRate, mu: RowOnes, ax: Weights, t, *,

@@ -21,9 +21,9 @@ def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Con
     rates=(1e-3, 1e1),
     scale_free=True,
     conventions={"keras": {}},
-    spelled={"keras": {"l1": "l1_regularization_strength", "l2": "l2_regularization_strength"}},
+    argument_names={"keras": {"l1": "l1_regularization_strength", "l2": "l2_regularization_strength"}},
     move=_moved,
-    rests=False,
+    stationary=False,
 )
 def ftrl(
     g, p, sum: InitialAccumulator, linear: Zeros, t, *,

@@ -24,7 +24,7 @@ def _contradiction(values: Mapping[str, Any]) -> str:
     rates=(1e-5, 1e-1),
     scale_free=True,
     contradiction=_contradiction,
-    tuples={"etas": ("etaminus", "etaplus"), "step_sizes": ("step_size_min", "step_size_max")},
+    tuple_arguments={"etas": ("etaminus", "etaplus"), "step_sizes": ("step_size_min", "step_size_max")},
 )
 def rprop(
     g, p, prev: Zeros, step_size: FirstRate, t, *,

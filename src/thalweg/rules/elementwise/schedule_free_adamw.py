@@ -20,9 +20,9 @@ def _x(y, *, z, beta1):
     rates=(1e-5, 1e-1),
     scale_free=True,
     evaluated=_x,
-    dense="its average goes on at every step",
+    sparse_unsupported="its average goes on at every step",
     conventions={"keras": {}, "optax": {}},
-    spelled={"optax": {"decay": "weight_decay"}},
+    argument_names={"optax": {"decay": "weight_decay"}},
 )
 def schedule_free_adamw(
     g, p, z: Weights, exp_avg_sq: Zeros, weight_sum: RowSum, t, *,

@@ -17,9 +17,9 @@ def _x(y, *, z, momentum):
     drop_in="SGDScheduleFree(lr, momentum, weight_decay)",
     rates=(1e-2, 1e1),
     evaluated=_x,
-    dense="its average goes on at every step",
+    sparse_unsupported="its average goes on at every step",
     conventions={"optax": {}},
-    spelled={"optax": {"momentum": "b1"}},
+    argument_names={"optax": {"momentum": "b1"}},
 )
 def schedule_free_sgd(
     g, p, z: Weights, weight_sum: RowSum, t, *,

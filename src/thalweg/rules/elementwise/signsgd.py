@@ -13,7 +13,7 @@ from thalweg.rules.states import Zeros
     rates=(1e-6, 1e-2),
     scale_free=True,
     conventions={"optax": {}},
-    spelled={"optax": {"momentum": "beta"}},
+    argument_names={"optax": {"momentum": "beta"}},
 )
 def signsgd(g, p, momentum_buffer: Zeros, t, *, lr: Rate = 1e-4, momentum: Momentum = 0.0):
     """SignSGD.
