@@ -119,7 +119,7 @@ def test_under_a_budget_the_clock_says_what_it_said(adds: dict[str, int], tmp_pa
     stop_after(adds, 2, tmp_path / "out", budget=300)
     store = Store(tmp_path / "out")
     before = store.clock_log(1)
-    store.answer(1, [0] * len(before))  # as if there had been no time for what came
+    store.log_clock(1, [0] * len(before))  # as if there had been no time for what came
     store.close()
     result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
     store = Store(tmp_path / "out")

@@ -15,7 +15,7 @@ from round3 import ERROR
 from torch import Tensor, nn
 
 import thalweg
-from thalweg.population.engine.train import Finished, train
+from thalweg.population.engine.train import Finished, Measured, train
 from thalweg.population.planning.plan import make_plan
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.stop import StopTraining, TrainingControl
@@ -255,12 +255,15 @@ def outcome(workload: thalweg.Workload, folder: Path | None, after: int | None =
         try:
             check(self, state)
         except StopTraining:
-            raise thalweg.InputError("stopped") from None
+            self.progress(-1)  # tells the loop below
+            raise
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingControl, "check", counting)
         for event in train(plan, [member], checkpoints=Checkpoints(folder)):
             found += event.outcomes.values() if isinstance(event, Finished) else []
+            if event == Measured(-1):
+                raise thalweg.InputError("stopped")
     return found[0]
 
 

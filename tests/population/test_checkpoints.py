@@ -14,7 +14,6 @@ from torch import nn
 
 from problems import TinyNet, tiny
 from scope import THOROUGH, sample
-from thalweg.errors import InputError
 from thalweg.population.engine.train import Finished, Measured, train
 from thalweg.population.planning.plan import Plan, make_plan
 from thalweg.population.training.checkpoints import Checkpoint, Checkpoints
@@ -72,22 +71,25 @@ def outcomes(plan: Plan, chosen: list[Member], **options: Any) -> list[Trained]:
 
 def stopped(plan: Plan, chosen: list[Member], folder: Path, after: int) -> None:
     """Trains until so many steps are behind, and is told to stop as by Ctrl-C."""
-    steps, check = 0, TrainingControl.check
+    steps, check, ended = 0, TrainingControl.check, False
 
     def counting(self: TrainingControl, state: Any) -> None:
-        nonlocal steps
+        nonlocal steps, ended
         steps += 1
         if steps > after:
             self.stop.set()
         try:
             check(self, state)
         except StopTraining:
-            raise InputError("stopped") from None
+            ended = True
+            self.progress(0)
+            raise
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingControl, "check", counting)
-        with pytest.raises(InputError, match="stopped"):
-            outcomes(plan, chosen, checkpoints=Checkpoints(folder))
+        events = train(plan, chosen, checkpoints=Checkpoints(folder))
+        assert any(ended for _ in events), "it had ended before"
+        events.close()
 
 
 def assert_same(a: Sequence[Trained], b: Sequence[Trained]) -> None:

@@ -55,7 +55,7 @@ def members(rates: Any = (0.02, 0.1, 0.5, 1.5), **values: Any) -> list[Member]:
 def value(problem: Workload, model: nn.Module, split: Any) -> float:
     (x,), y = split.inputs, split.targets
     with torch.no_grad():
-        outputs = model(x)
+        outputs = model.eval()(x)
         correct = (outputs.argmax(1) == y).double().mean()
         return float(problem.loss(outputs, y) if problem.metric.name == "loss" else correct)
 
@@ -182,3 +182,64 @@ def test_a_run_that_diverges_has_no_final_weights() -> None:
 class Cube(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x**3
+
+
+class Held(nn.Module):
+    """Reaches its parameters by an attribute of its own, past their names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.out = nn.Linear(6, 16), nn.Linear(16, 3)
+        self.held = [self.out.weight, self.out.bias]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(torch.tanh(self.hidden(x)), *self.held)
+
+
+class Annealed(Held):
+    """Keeps a temperature in Python that grows with every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temperature = 1.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.temperature *= 1.01 if self.training else 1.0
+        return super().forward(x) * self.temperature
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+@pytest.mark.parametrize("patience", [2, 50])
+@pytest.mark.parametrize("model", [Held, Annealed, lambda: torch.jit.script(nn.Sequential(nn.Linear(6, 3)))])
+def test_the_training_metric_is_that_of_the_model_that_is_kept(model: Any, patience: int) -> None:
+    problem = replace(workload(), model=lambda: model().double(), epochs=10)
+    chosen = members((0.5,))
+    found = outcomes(planned(problem, "auto", EarlyStopping(patience)), chosen)
+    for member, ours in zip(chosen, found, strict=True):
+        expected = by_hand(problem, member, EarlyStopping(patience))
+        assert ours.train_metric == pytest.approx(expected["train"], rel=1e-9)
+        assert ours.test_metric == pytest.approx(expected["test"], rel=1e-9)
+
+
+def test_averages_are_what_a_model_evaluates_however_it_reaches_them() -> None:
+    """The same net by names and by an attribute of its own."""
+    problem = replace(workload(), epochs=4)
+    ends = []
+    for model in (lambda: nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3)), Held):
+        plan = make_plan(
+            replace(problem, model=lambda of=model: of().double()), 0, device=torch.device("cpu"), workers=1
+        )
+        ends.append(outcomes(plan, members((0.3,), ema_decay=0.9)))
+    for by_name, held in zip(*ends, strict=True):
+        expected = [m.validation_metric for m in by_name.curve]
+        assert [m.validation_metric for m in held.curve] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_step_costs_each_member_the_same() -> None:
+    """Time goes to those that train in it, however many of the population have ended."""
+    problem = replace(workload(), epochs=200)
+    found = outcomes(planned(problem, "population", EarlyStopping(2)), members((1e-3, 1.5)))
+    by_length = sorted((run.stopped_at or problem.total_steps, run.seconds) for run in found)
+    (short, quick), (long, slow) = by_length[0], by_length[-1]
+    assert long > 4 * short
+    assert slow > 2 * quick

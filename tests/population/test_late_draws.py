@@ -5,9 +5,15 @@ import random
 import numpy as np
 import pytest
 import torch
+from test_checkpoints import outcomes
 
+from problems import tiny
+from thalweg.population.planning.plan import make_plan
+from thalweg.population.planning.trial import require_imported
 from thalweg.population.program.late_draws import DrawsLate, Undrawn
 from thalweg.population.program.randomness import SeededRandomness, global_states, seeded
+from thalweg.population.updates.members import Member
+from thalweg.recipes.imported import Imported
 
 DRAWS = {"torch": lambda: torch.rand(1), "python": random.random, "numpy": np.random.rand}
 
@@ -27,7 +33,6 @@ def test_a_draw_is_found_and_undone(source: str) -> None:
 def test_a_seeded_run_draws_only_if_no_other_may_have() -> None:
     with Undrawn(seeded=True) as undrawn:
         with Undrawn(seeded=False):
-            torch.rand(1)
             undrawn.require(quickly=False)
         torch.rand(1)
         with pytest.raises(RuntimeError, match="cannot be seeded"):
@@ -42,6 +47,18 @@ def test_a_run_beside_a_seeded_one_counts_as_drawing() -> None:
             undrawn.require(quickly=True)
 
 
+def test_a_run_that_seeds_its_own_draws_is_exposed_to_others() -> None:
+    """Theirs may have fallen between its seeding and its drawing."""
+    with Undrawn(seeded=True) as seeds:
+        with Undrawn(seeded=False) as draws:
+            seeds.require(quickly=True)
+            torch.rand(1)
+            with pytest.raises(DrawsLate):
+                draws.require(quickly=True)
+        with pytest.raises(DrawsLate):
+            seeds.require(quickly=True)
+
+
 def test_the_innermost_seeds() -> None:
     with SeededRandomness(3, 1):
         alone = torch.rand(4)
@@ -54,3 +71,27 @@ def test_the_innermost_seeds() -> None:
         torch.rand(2)
         assert torch.equal(torch.rand(2), after)
     assert torch.equal(nested, alone)
+
+
+class Langevin(torch.optim.SGD):
+    """Adds noise to its gradients."""
+
+    def step(self, closure=None):  # type: ignore[no-untyped-def, override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad.add_(torch.randn_like(p), alpha=0.01)
+        return super().step(closure)
+
+
+def test_an_optimizer_that_draws_is_known_before_it_trains() -> None:
+    """Its runs repeat, whoever trains beside them, and the generators are as before."""
+    before, ends = torch.default_generator.get_state(), []
+    for workers in (1, 2, 2):
+        plan = make_plan(tiny(epochs=1), 0, device=torch.device("cpu"), workers=workers)
+        langevin = Imported(f"{__name__}:Langevin")
+        assert plan.models is not None
+        require_imported(plan.job, plan.models, langevin, [{"lr": 0.1}], "langevin", 0)
+        assert plan.job.drawing == {langevin.name}
+        ends.append([run.curve for run in outcomes(plan, [Member(langevin, {"lr": 0.1}, s) for s in range(4)])])
+    assert ends[0] == ends[1] == ends[2]
+    assert torch.equal(torch.default_generator.get_state(), before)

@@ -35,7 +35,12 @@ def as_study(raw: dict[str, Any]) -> StudyRecord:
 
 
 def as_run(raw: dict[str, Any]) -> RunRecord:
-    return RunRecord(**{**raw, "curve": tuple(Measurement(**m) for m in raw["curve"])})
+    own = {name: value for name, value in raw.items() if name not in ("validation_metric", "ending", "ended_at")}
+    run = RunRecord(**{**own, "curve": tuple(Measurement(**m) for m in raw["curve"])})
+    assert (run.validation_metric, run.ending, run.ended_at) == tuple(
+        raw[name] for name in ("validation_metric", "ending", "ended_at")
+    )
+    return run
 
 
 def parquet(folder: Path) -> list[pd.DataFrame]:

@@ -55,9 +55,12 @@ def late_gain(finals: Sequence[RunRecord], sign: float) -> LateGain | None:
 
 
 def _late(run: RunRecord) -> float | None:
-    """The last metric minus that a tenth of training earlier, interpolated linearly between measurements."""
+    """The last metric minus that a tenth of training earlier, interpolated linearly between measurements.
+
+    `None` for a run whose final weights are not the last: it had stopped improving.
+    """
     known = [(m.step, m.validation_metric) for m in run.curve if m.validation_metric is not None]
-    if run.broke or len(known) < 2:
+    if run.broke or len(known) < 2 or run.final is not run.curve[-1]:
         return None
     end, last = known[-1]
     begin = end * (1 - LATE)

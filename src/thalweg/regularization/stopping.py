@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from thalweg.errors import InputError, shown
+from thalweg.options.declared import EARLY_STOPPING
+
+KINDS = EARLY_STOPPING.kind.kinds  # type: ignore[attr-defined]
+"""Field of `EarlyStopping` → the kind of its values."""
 
 
 class Patience(NamedTuple):
@@ -32,11 +36,11 @@ class EarlyStopping:
     least_improvement: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.patience, int) and not isinstance(self.patience, bool) and self.patience >= 1):
-            raise InputError(f"patience must be a whole number of measurements from 1, got {shown(self.patience)}.")
-        least = self.least_improvement
-        if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least < float("inf"):
-            raise InputError(f"least_improvement must be a finite number from 0, got {shown(least)}.")
+        for name, kind in KINDS.items():
+            read = kind.read(getattr(self, name))
+            if read is None:
+                raise InputError(f"{name} must be {kind.accepted}, got {shown(getattr(self, name))}.")
+            object.__setattr__(self, name, read)
 
     def after(self, so_far: Patience, metric: float | None, *, higher_is_better: bool) -> Patience:
         """The patience after another measurement; `None` for a metric that is not finite."""

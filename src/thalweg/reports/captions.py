@@ -87,3 +87,15 @@ def curves_title(study: StudyRecord, rows: Sequence[Row]) -> str:
 def metric_heading(study: StudyRecord) -> str:
     """Heading of the panels, such as `Accuracy against learning rate`."""
     return f"{capital(study.metric)} against learning rate"
+
+
+def stops_early(study: StudyRecord) -> bool:
+    """Whether runs were stopped early, and count with their best weights."""
+    return "early_stopping" in study.plan
+
+
+def final(study: StudyRecord) -> str:
+    """Of which weights a run's final metric is."""
+    if stops_early(study):
+        return "of the weights that early stopping kept, each run’s best"
+    return "at the end of training, not at its luckiest epoch"

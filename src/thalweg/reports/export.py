@@ -48,9 +48,17 @@ def export(study: StudyRecord, runs: Sequence[RunRecord], format: str, path: Pat
 
 
 def as_json(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
-    """`{"study": …, "runs": […]}` with the fields of `StudyRecord` and `RunRecord`, curves within their runs."""
-    data: dict[str, Any] = {"study": asdict(study), "runs": [asdict(run) for run in runs]}
+    """`{"study": …, "runs": […]}` with the fields of `StudyRecord` and `RunRecord`, curves within their runs.
+
+    Each run also has its final `validation_metric`, its `ending` and the step at which it `ended_at`, as in the CSV.
+    """
+    data: dict[str, Any] = {"study": asdict(study), "runs": [_run(run) for run in runs]}
     return json.dumps(plain(data), indent=2, allow_nan=False, default=str) + "\n"
+
+
+def _run(run: RunRecord) -> dict[str, Any]:
+    found = {name: getattr(run, name) for name in ("validation_metric", "ending", "ended_at")}
+    return {**asdict(run), **found}
 
 
 def csv_of(frame: "pd.DataFrame") -> str:

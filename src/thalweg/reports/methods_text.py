@@ -10,6 +10,7 @@ from thalweg.analysis.intervals import FEWEST
 from thalweg.analysis.row import Row
 from thalweg.analysis.ties import RULE
 from thalweg.records.types import NOISE, RunRecord, StudyRecord
+from thalweg.reports import captions
 from thalweg.reports.cost import cap
 from thalweg.reports.figures.formatting import target
 
@@ -22,7 +23,7 @@ def measured(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord])
     searched = any(run.round == "search" for run in runs)
     return [
         ("Tuning", f"{_searched(study, runs) if searched else _gridded(study, runs)} {_alike(study)}"),
-        ("Choice", _choice(metric, searched=searched)),
+        ("Choice", _choice(study, metric, searched=searched)),
         ("Confirmation", _confirmation(study, rows)),
         ("Intervals", _intervals(study)),
         ("Ties", _ties(study)),
@@ -88,10 +89,10 @@ def _alike(study: StudyRecord) -> str:
     )
 
 
-def _choice(metric: str, *, searched: bool) -> str:
+def _choice(study: StudyRecord, metric: str, *, searched: bool) -> str:
     alone = " Few trials of a search differ in the rate alone, so it is mostly the best trial." if searched else ""
     return (
-        f"By the mean {metric} at the end of training, not at its luckiest epoch. Around the best mean, the unbroken "
+        f"By the mean {metric} {captions.final(study)}. Around the best mean, the unbroken "
         "row of rates within one standard error of it is the plateau, by the median noise of the best and two rates on "
         "either side. Chosen is the tried rate nearest to the plateau’s middle in log-rate, the lower of two. A rate "
         "cannot be chosen at which any seed failed to finish, or that another beats on every seed."

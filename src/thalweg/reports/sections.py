@@ -88,7 +88,7 @@ def _ranking(study: StudyRecord, board: Standings) -> str:
 def rates(study: StudyRecord, whole: Sweep) -> Markup:
     if not whole.panels:
         return titled("rates", captions.metric_heading(study), "No contender has a learning rate to tune.")
-    axes = f"Vertical: validation {study.metric} at the end of training. Horizontal: learning rate, logarithmic."
+    axes = f"Vertical: validation {study.metric} {captions.final(study)}. Horizontal: learning rate, logarithmic."
     fixed = f" {listed(whole.fixed)}: no learning rate to tune." if whole.fixed else ""
     panels = element("div", *(_panel(study, i, p) for i, p in enumerate(whole.panels)), class_="panels")
     note = element("p", axes + fixed, class_="axes")
@@ -159,6 +159,8 @@ def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
     which = "confirmation" if study.confirmation_seeds else "tuning"
     bands = f"bands from the lowest to the highest of {seeds} seeds" if seeds > 1 else "one seed, so no bands"
     note = f"Mean of the {which} runs at the chosen rate, {bands}."
+    if captions.stops_early(study):
+        note += " A run that stopped early counts with its final weights from then on."
     chips = [_chip(i, s.contender, s.highlighted) for i, s in enumerate(drawn.series)]
     figures = [
         _curve("curve-metric", f"Validation {study.metric} by epoch", captions.curves_title(study, rows)),

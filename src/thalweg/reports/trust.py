@@ -10,6 +10,7 @@ from thalweg.analysis.intervals import Interval
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
 from thalweg.records.types import StudyRecord
+from thalweg.reports import captions
 from thalweg.reports.figures.formatting import MISSING, rate, signed, value
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup, element, join
@@ -17,13 +18,17 @@ from thalweg.reports.markup import Markup, element, join
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the table. change: whether it shows a difference. fresh: whether it needs confirmation seeds."""
+    """One column of the table. change: whether it shows a difference. fresh: whether it needs confirmation seeds.
+
+    ended_late: whether it compares the end of training with the best measurement, which are one under early stopping.
+    """
 
     name: str
     meaning: str  # explanation; `{metric}` is the study's metric, `{first}` the first contender's name
     cell: Callable[[StudyRecord, Row], Markup]
     change: bool = False
     fresh: bool = False
+    ended_late: bool = False
 
 
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
@@ -33,6 +38,7 @@ def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
     lead = "What would change the answer:" if said else sound
     listed = element("ul", *(element("li", sentence) for sentence in said), class_="doubts") if said else None
     columns = [column for column in COLUMNS if study.confirmation_seeds or not column.fresh]
+    columns = [column for column in columns if not (column.ended_late and captions.stops_early(study))]
     unit = ", points" if is_percent(study) else ""
     heads = [heading(column.name + unit * column.change) for column in columns]
     lines = [(row.contender, [column.cell(study, row) for column in columns]) for row in rows]
@@ -103,6 +109,7 @@ COLUMNS = (
         "the test {metric} where the validation {metric} was best, in place of the end of training.",
         lambda study, row: stacked(value(study, row.best_test.mean if row.best_test else None)),
         fresh=True,
+        ended_late=True,
     ),
     Column("beats the first", "how often a run of it does better than one of {first}.", _improvement),
 )

@@ -13,6 +13,7 @@ import torch
 from thalweg.errors import InputError
 from thalweg.population.planning.plan import Plan
 from thalweg.population.program.failures import Disagreement, exhausted, users_fault
+from thalweg.population.program.late_draws import DrawsLate
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.plain import train_by_loop
 from thalweg.population.training.stop import StopTraining, TrainingControl
@@ -112,8 +113,9 @@ def _work(
         plan.distrust(str(error))
         watch.checkpoint.discard()  # the population's
         events.put(_Halved(tuple([i] for i in part)))
-    except InputError as error:
-        events.put(error)
+    except DrawsLate:
+        watch.checkpoint.discard()
+        events.put(_Halved((part,)))  # once more
     except BaseException as error:  # SystemExit too: `train` waits for an event of every part
         events.put(_instead(plan, part, members, watch, error))
 
@@ -135,9 +137,9 @@ def _instead(
     if exhausted(error):
         return InputError("There is not enough memory for a single run: free some, or make the model or batch smaller.")
     if plan.why_loop or members[0].alone:
-        return users_fault(plan.job.workload, error)
+        return error if isinstance(error, InputError) else users_fault(plan.job.workload, error)
     watch.checkpoint.discard()  # the population's
     try:
         return Finished({part[0]: train_by_loop(plan.job, members[0], watch, "it failed in a population")})
     except BaseException as again:
-        return users_fault(plan.job.workload, again)
+        return again if isinstance(again, InputError) else users_fault(plan.job.workload, again)

@@ -11,6 +11,7 @@ from thalweg.errors import InputError
 from thalweg.population.planning.calls import head
 from thalweg.population.program.failures import raised
 from thalweg.population.program.models import build
+from thalweg.population.program.randomness import Drawn
 from thalweg.population.program.trial_models import TrialModels
 from thalweg.population.training.autograd import gradients_of
 from thalweg.population.training.job import Job
@@ -27,16 +28,19 @@ def require_imported(
 ) -> None:
     """Constructs the optimizer with all `given` hyperparameters in turn, and tests a step of the first.
 
-    Raises `InputError` if it rejects the parameters or values, or if its step needs a closure although its signature
-    makes it optional. A step that fails either way ends its own runs in training, with the reason recorded.
+    An optimizer that draws random numbers is added to `job.drawing`. Raises `InputError` if it rejects the parameters
+    or values, or if its step needs a closure although its signature makes it optional. A step that fails either way
+    ends its own runs in training, with the reason recorded.
     """
-    owner, job = f"{label}, for {job.workload.name!r},", rehearsal(job, models, seed)
+    owner, drawing, job = f"{label}, for {job.workload.name!r},", job.drawing, rehearsal(job, models, seed)
     for values in given:
         recipe.of(_trained(job, build(job.workload, seed, job.device)), values, owner)
     if recipe.needs_closure:
         return
-    failure = _failure(job, recipe, given[0], seed, by_closure=False)
-    if failure and not _failure(job, recipe, given[0], seed, by_closure=True):
+    drawn = Drawn(seed)
+    failure = _failure(job, recipe, given[0], seed, drawn, by_closure=False)
+    drawing.update({recipe.name} if drawn.here or drawn.outside else ())
+    if failure and not _failure(job, recipe, given[0], seed, Drawn(seed), by_closure=True):
         raise InputError(
             f"The step of {label} needs a closure ({failure}), and its `closure` has a default: give a class whose step"
             " takes it as an argument without one, and it is trained with closures."
@@ -47,7 +51,7 @@ def rehearsal(job: Job, models: TrialModels, seed: int) -> Job:
     """The job for timings and trials: on replicas of a model, or on new models where steps do not reach a replica's
     parameters, as of code that holds on to the original's. What is found of them is not kept for the training.
     """
-    apart = replace(job, built={}, starts={})
+    apart = replace(job, built={}, starts={}, drawing=set())
     trial = replace(apart, workload=models.on_replicas(job.workload))
     batch = first_batches(job.workload, 1)[0]
     try:
@@ -58,17 +62,20 @@ def rehearsal(job: Job, models: TrialModels, seed: int) -> Job:
     return trial if set(gradients) == job.trained else apart
 
 
-def _failure(job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, *, by_closure: bool) -> str:
+def _failure(
+    job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, drawn: Drawn, *, by_closure: bool
+) -> str:
     """The error of one step; empty if it runs. Uses new tensors: a constructor may leave hooks on parameters."""
     model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
     optimizer = recipe.of(_trained(job, model), values, recipe.path)
     try:
         with torch.no_grad():
             if by_closure:
-                step_by_closure(optimizer, lambda: gradients_of(job, model, batch, seed, 1)[0])
+                with drawn:
+                    step_by_closure(optimizer, lambda: gradients_of(job, model, batch, seed, 1)[0])
             else:
                 gradients_of(job, model, batch, seed, 1)
-                with torch.enable_grad():
+                with drawn, torch.enable_grad():
                     optimizer.step()
     except (Exception, SystemExit) as error:  # another library's step may raise anything
         return raised(error)

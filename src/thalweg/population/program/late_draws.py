@@ -11,6 +11,18 @@ class DrawsLate(Exception):  # noqa: N818 - not an error: the run begins again, 
     """Raised when a run draws random numbers, or may have, though nothing drew any before training."""
 
 
+class Exposure:
+    """Detects unseeded draws of other runs, which may have fallen between seeding and drawing of this one."""
+
+    def __init__(self) -> None:
+        self._known = Undrawn.found
+
+    def require_none(self) -> None:
+        """Raises `DrawsLate` if there were any since construction."""
+        if self._known != Undrawn.found:
+            raise DrawsLate
+
+
 class Undrawn:
     """Context that detects draws from the global generators of torch, Python and NumPy while a run trains.
 
@@ -18,13 +30,15 @@ class Undrawn:
 
     seeded: whether each step of this run is seeded, which leaves the generators as they were. A draw is then another
     run's, while one is not seeded; and of the latter each counts as drawing, since a seeded one restores what it drew.
+    exposed: whether this run seeds draws of its own. found: draws of unseeded runs, of the whole process.
     """
 
+    found = 0
     _runs, _unseeded = 0, 0  # of the process; guarded by `GENERATOR`, whose holders restore the generators
     _before: Any = None
 
-    def __init__(self, *, seeded: bool) -> None:
-        self._seeded = seeded
+    def __init__(self, *, seeded: bool, exposed: bool = False) -> None:
+        self._seeded, self._exposure = seeded, Exposure() if exposed or seeded else None
 
     def __enter__(self) -> "Undrawn":
         with GENERATOR:
@@ -36,7 +50,7 @@ class Undrawn:
 
     def __exit__(self, *error: object) -> None:
         with GENERATOR:
-            _restored()
+            Undrawn.found += _restored()
             Undrawn._runs -= 1
             Undrawn._unseeded -= not self._seeded
 
@@ -47,10 +61,13 @@ class Undrawn:
         """
         if not self._seeded and Undrawn._runs > Undrawn._unseeded:
             raise DrawsLate
+        if self._exposure is not None:
+            self._exposure.require_none()
         if _as_before(quickly=quickly):
             return
         with GENERATOR:
             drew, alone = _restored(), not Undrawn._unseeded
+            Undrawn.found += drew and not alone
         if drew and not self._seeded:
             raise DrawsLate
         if drew and alone:

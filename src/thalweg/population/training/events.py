@@ -75,28 +75,39 @@ class StopEarly:
     def __init__(self, rule: EarlyStopping, members: int) -> None:
         self._rule, self._so_far = rule, [Patience()] * members
         self.best: dict[int, dict[str, Tensor]] = {}
+        self.train_metric: dict[int, float] = {}  # of the best weights, where they alone do not tell it
 
     def steps(self, job: Job) -> Iterable[int]:
         return job.workload.milestones
 
     def happen(self, training: Training) -> None:
         history, higher = training.history, training.job.workload.metric.maximized
-        for place, m in enumerate(training.held):
-            if not history.active[m]:
-                continue
-            if history.best_at[m] == training.step:
-                self.best[m] = training.executor.copy(place)
+        self._keep_best(training)
+        for m in training.held[history.active[training.held]]:
             metric = history.measured[m][-1].validation_metric
             self._so_far[m] = self._rule.after(self._so_far[m], metric, higher_is_better=higher)
             if self._rule.ends(self._so_far[m]) and training.step < training.job.workload.total_steps:
                 history.stop(m, training.step)
 
+    def _keep_best(self, training: Training) -> None:
+        history, executor = training.history, training.executor
+        places = [i for i, m in enumerate(training.held) if history.active[m] and history.best_at[m] == training.step]
+        if not places:
+            return
+        self.best.update(zip(training.held[places].tolist(), executor.copies(places), strict=True))
+        if not executor.replays:
+            metrics, _ = executor.measure(training.job.workload.train, training.job.workload.total_steps)
+            self.train_metric.update({int(training.held[place]): metrics[place] for place in places})
+
     def state(self) -> Snapshot:
         tensors = {f"{m}/{name}": tensor for m, of in self.best.items() for name, tensor in of.items()}
-        return Snapshot(tensors, {"so_far": [list(p) for p in self._so_far]})
+        return Snapshot(
+            tensors, {"so_far": [list(p) for p in self._so_far], "train_metric": [*self.train_metric.items()]}
+        )
 
     def restore(self, state: Snapshot) -> None:
         self._so_far = [Patience(*p) for p in state.facts["so_far"]]
+        self.train_metric = dict(state.facts["train_metric"])
         self.best = {}
         for name, tensor in state.tensors.items():
             m, _, of = name.partition("/")

@@ -48,11 +48,15 @@ class Executor(Protocol):
     def measure(self, split: Split, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
         """Returns (metrics, losses if `loss`) of the members on a split, after `step`."""
 
-    def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Split, step: int) -> Sequence[float]:
-        """The metric of each of these weights, from `copy`."""
+    @property
+    def replays(self) -> bool:
+        """Whether a member is evaluated by its weights alone, not by Python state that has changed in training."""
 
-    def copy(self, member: int) -> dict[str, Tensor]:
-        """A member's parameters and buffers as it is evaluated, copied."""
+    def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Split, step: int) -> Sequence[float]:
+        """The metric of each of these weights, from `copies`."""
+
+    def copies(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
+        """The parameters and buffers by which each of these members held is evaluated, copied."""
 
     def keep(self, index: NDArray[np.int64]) -> None:
         """Holds only the members at `index`, and frees the others' memory."""

@@ -34,7 +34,7 @@ class Job:
 
     built: fingerprints of the first seed's newly built model, which models of other seeds must share.
     parameters: numbers in that model's parameters. content: its hash. building: seconds of a call of `model()`.
-    starts: seed → its `Start`, once measured.
+    starts: seed → its `Start`, once measured. drawing: names of optimizers that draw random numbers.
     """
 
     workload: Workload
@@ -61,6 +61,7 @@ class Job:
     content: str = ""
     building: float = field(default=0.0, compare=False)
     starts: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
+    drawing: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def large(self) -> str:

@@ -175,10 +175,11 @@ class ClosureOptimizer(ForeignOptimizer):
 def step_by_closure(optimizer: torch.optim.Optimizer, evaluate: Callable[[], float]) -> float:
     """Steps once; returns the loss of the first evaluation. `evaluate` sets the parameters' gradients each time."""
     losses: list[float] = []
+    dtype = optimizer.param_groups[0]["params"][0].dtype
 
     def closure() -> Tensor:
         losses.append(evaluate())
-        return torch.tensor(losses[-1])
+        return torch.tensor(losses[-1], dtype=dtype)
 
     with torch.enable_grad():  # as in a user's loop
         optimizer.step(closure)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """The plain loop: one member with the user's model as it is. Reference and fallback of the tensor program."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -33,8 +34,11 @@ def train_by_loop(job: Job, member: Member, control: TrainingControl, reason: st
     """Trains one member by the plain loop; `reason` says why, for the record.
 
     An exception of the model, the loss, the metric or another library's optimizer ends this run only. A run that draws
-    random numbers, though none were drawn before training, restarts with these seeded.
+    random numbers, though none were drawn before training, restarts with these seeded, as all further runs of its
+    optimizer are.
     """
+    if member.recipe.name in job.drawing:
+        job = replace(job, random=True, outside=True, late=True)
     with torch.no_grad():
         plain = Plain(job, member, reason, watched=control.checkpoint.kept)
         loop = TrainingLoop(job, [member], plain, control)
@@ -45,13 +49,15 @@ def train_by_loop(job: Job, member: Member, control: TrainingControl, reason: st
             failure = ""
         except DrawsLate:
             control.checkpoint.discard()
-            return train_by_loop(replace(job, random=True, outside=True, late=True), member, control, reason)
-        except (StopTraining, InputError):
+            job.drawing.add(member.recipe.name)
+            return train_by_loop(job, member, control, reason)
+        except StopTraining:
             raise
         except Exception as error:
             if exhausted(error):
                 raise
-            failure = raised(error)
+            failure = str(error).removesuffix(".") if isinstance(error, InputError) else raised(error)
+            control.progress(len(job.workload.milestones))
         return loop.outcomes(failure)[0]
 
 
@@ -66,11 +72,12 @@ class Plain:
     def __init__(self, job: Job, member: Member, reason: str, *, watched: bool) -> None:
         self._job, self._seed, self.execution = job, member.seed, f"loop: {reason}"
         self._model = build(job.workload, member.seed, job.device)
-        self._before = fingerprints(job.workload, self._model) if watched else {}
+        kept = watched or job.early_stopping is not None
+        self._before = fingerprints(job.workload, self._model) if kept else {}
         self._shapes = _shapes(self._model)
         self._evaluator = Evaluator(job, self._model, live=True)
         self._optimizer = optimizer_of(job, member, self._model)
-        self.undrawn = Undrawn(seeded=job.late)
+        self.undrawn = Undrawn(seeded=job.late, exposed=job.random)
 
     def starts(self) -> list[Start]:
         return [start_of(self._job, self._seed)]
@@ -91,19 +98,36 @@ class Plain:
         return np.array([all(torch.isfinite(p).all() for p in self._optimizer.parameters.values())])
 
     def measure(self, split: Split, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
-        weights = self._evaluated() if self._optimizer.averages else None
-        metric, value = self._evaluator.alone(weights, split, self._seed, step, loss=loss)
+        with self._holding(self._optimizer.weights() if self._optimizer.averages else {}):
+            metric, value = self._evaluator.alone(None, split, self._seed, step, loss=loss)
         self.undrawn.require(quickly=False)
         return [metric], [value]
 
+    @property
+    def replays(self) -> bool:
+        return not changed(self._before, fingerprints(self._job.workload, self._model))
+
     def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Split, step: int) -> Sequence[float]:
-        return [self._evaluator.alone(of, split, seed, step)[0] for of, seed in zip(weights, seeds, strict=True)]
+        (own,) = weights
+        with self._holding(own):
+            return [self._evaluator.alone(None, split, self._seed, step)[0]]
 
-    def copy(self, member: int) -> dict[str, Tensor]:
-        return {name: tensor.clone() for name, tensor in self._evaluated().items()}
+    def copies(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
+        evaluated = {**state(self._model), **self._optimizer.weights()}
+        return [{name: tensor.clone() for name, tensor in evaluated.items()} for _ in members]
 
-    def _evaluated(self) -> dict[str, Tensor]:
-        return {**state(self._model), **self._optimizer.weights()}
+    @contextmanager
+    def _holding(self, weights: Weights) -> Iterator[None]:
+        """Puts weights into the model's own tensors meanwhile, which its code may reach otherwise than by name."""
+        own = state(self._model)
+        before = {name: own[name].clone() for name in weights}
+        try:
+            for name, tensor in weights.items():
+                own[name].copy_(tensor)
+            yield
+        finally:
+            for name, tensor in before.items():
+                own[name].copy_(tensor)
 
     def keep(self, index: NDArray[np.int64]) -> None:
         """Nothing: its one member is freed with it."""

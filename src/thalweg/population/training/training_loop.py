@@ -7,14 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from thalweg.population.program.failures import Disagreement
-from thalweg.population.program.late_draws import DrawsLate
 from thalweg.population.training.batches import order
 from thalweg.population.training.events import Event, Measure, Release, StopEarly, steps_of
 from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
 from thalweg.population.training.job import Job
-from thalweg.population.training.stop import TrainingControl
+from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot, joined
@@ -35,7 +33,7 @@ class TrainingLoop:
         self._events: dict[str, Event] = {"measure": Measure(), **stop, "release": Release()}
         self._order = order(list(dict.fromkeys(m.seed for m in members)), job.workload)
         self._train_metric = np.full(len(members), np.nan)
-        self._seconds, self._began = 0.0, time.perf_counter()
+        self._seconds, self._lap = np.zeros(len(members)), time.perf_counter()
 
     @property
     def active(self) -> Mask:
@@ -43,22 +41,28 @@ class TrainingLoop:
         return self.history.active[self.held]
 
     def train(self) -> None:
-        """Trains to the end. Raises `DrawsLate` or `Disagreement` if the runs must start over."""
+        """Trains to the end. An exception takes back the progress told."""
         if not self.step:
             self.history.starts = self.executor.starts()
+        self._share_time(np.ones(len(self.members), np.bool_))
         measured, start, told = set(self.job.workload.milestones), 0, 0
         try:
             for end, events in steps_of([*self._events.values()], self.job).items():
                 if end > self.step and self.active.any():
+                    training = self.history.active.copy()
                     self._carry_out(start, end)
                     for event in events if self.active.any() else ():
                         event.happen(self)
+                    self._share_time(training)
                 start = end
                 if end in measured:
                     self._control.progress(len(self.members))
                     told += len(self.members)
             self._measure_training()
-        except (DrawsLate, Disagreement):
+            self._share_time(np.ones(len(self.members), np.bool_))
+        except StopTraining:
+            raise
+        except BaseException:  # whoever trains these members again tells it anew
             self._control.progress(-told)
             raise
 
@@ -97,7 +101,8 @@ class TrainingLoop:
             return None
         parts = {"executor": executor, "order": self._order.state(), "history": self.history.state()}
         parts |= {f"event {name}": event.state() for name, event in self._events.items()}
-        return joined(parts, step=self.step, held=self.held.tolist(), seconds=self._spent())
+        self._share_time(self.history.active)
+        return joined(parts, step=self.step, held=self.held.tolist(), seconds=self._seconds.tolist())
 
     def restore(self) -> None:
         """Continues from the checkpoint, if there is one."""
@@ -105,7 +110,7 @@ class TrainingLoop:
         if state is None:
             return
         self.hold(np.array(state.facts["held"], np.int64))
-        self.step, self._seconds = state.facts["step"], state.facts["seconds"]
+        self.step, self._seconds = state.facts["step"], np.array(state.facts["seconds"])
         self.executor.restore(state.part("executor"))
         self._order.restore(state.part("order"))
         self.history.restore(state.part("history"))
@@ -119,21 +124,25 @@ class TrainingLoop:
             if self.active.any():
                 self._train_metric[self.held] = self.executor.measure(train, last)[0]
             return
-        best = {m: of for m, of in self._stopping.best.items() if self.history.diverged_at[m] is None}
+        known, diverged = self._stopping.train_metric, self.history.diverged_at
+        self._train_metric[[*known]] = [*known.values()]
+        best = {m: of for m, of in self._stopping.best.items() if diverged[m] is None and m not in known}
         if best:
             seeds = [self.members[m].seed for m in best]
             self._train_metric[[*best]] = self.executor.metric_of([*best.values()], seeds, train, last)
 
-    def _spent(self) -> float:
-        """Seconds of training, including those before a checkpoint."""
-        return self._seconds + time.perf_counter() - self._began
+    def _share_time(self, members: Mask) -> None:
+        """Counts the time since the last call as that of these members, of all: each took the same share of it."""
+        now = time.perf_counter()
+        self._seconds[members] += (now - self._lap) / max(1, members.sum())
+        self._lap = now
 
     def outcomes(self, failure: str = "") -> list[Trained]:
         """The members' results. failure: why they could not be trained to their end."""
-        share = self._spent() / len(self.members)
-        return [self._outcome(m, share, failure) for m in range(len(self.members))]
+        self._share_time(np.ones(len(self.members), np.bool_))
+        return [self._outcome(m, failure) for m in range(len(self.members))]
 
-    def _outcome(self, m: int, seconds: float, failure: str) -> Trained:
+    def _outcome(self, m: int, failure: str) -> Trained:
         history, stopping = self.history, self._stopping
         whole = history.diverged_at[m] is None and not failure
         test = history.test[m] if stopping is None else history.best_test[m]
@@ -149,7 +158,7 @@ class TrainingLoop:
             diverged_at=history.diverged_at[m],
             stopped_at=history.stopped_at[m],
             restored_from=history.best_at[m] if stopping is not None and whole else None,
-            seconds=seconds,
+            seconds=float(self._seconds[m]),
             memory=self.executor.bytes_of(m),
             execution=self.executor.execution,
             failure=failure,
@@ -161,4 +170,4 @@ class TrainingLoop:
         if self._stopping is not None and m in self._stopping.best:
             return self._stopping.best[m]
         place = np.flatnonzero(self.held == m)
-        return self.executor.copy(int(place[0])) if len(place) else {}
+        return self.executor.copies([int(place[0])])[0] if len(place) else {}

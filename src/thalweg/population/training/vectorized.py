@@ -10,6 +10,7 @@ from torch import Tensor
 from thalweg.execution.dispatch import on_gpu
 from thalweg.population.program.failures import Disagreement
 from thalweg.population.program.gradients import GradientProgram, Made
+from thalweg.population.program.late_draws import Exposure
 from thalweg.population.program.models import Stack, build, stack
 from thalweg.population.program.python_state import as_built, changed
 from thalweg.population.program.reasons import of_seed
@@ -47,6 +48,8 @@ def train_vectorized(
 class Vectorized:
     """The `Executor` of stacked members. live: whether to compare the program with the live model."""
 
+    replays = True
+
     def __init__(self, job: Job, members: Sequence[Member], program: GradientProgram, *, live: bool) -> None:
         self._job, self._program, self._members = job, program, members
         self._seeds = [m.seed for m in members]  # of those held
@@ -60,7 +63,7 @@ class Vectorized:
         self._evaluator = Evaluator(job, next(iter(models.values())))
         follows = live and not program.trusted
         self._live = LiveModel(job, program, self._seeds[0], len(members)) if follows else None
-        self._shared = len(models) == 1
+        self._shared, self._exposure = len(models) == 1, Exposure()
         self._rows = torch.tensor([list(models).index(seed) for seed in self._seeds])  # of a batch's `[seeds, batch]`
         self._captured: CapturedSteps | None = None
         self._size = sum(p[0].numel() * p.element_size() for p in self._stack.parameters.values())
@@ -130,6 +133,8 @@ class Vectorized:
         return self._live.call(self._stack, self._seeds, active.tolist(), index, step)
 
     def finite(self) -> Mask:
+        if self._job.random:
+            self._exposure.require_none()
         broken = torch.zeros(len(self._seeds), dtype=torch.bool, device=self._job.device)
         for p in self._stack.parameters.values():
             if not torch.isfinite(p.sum()):  # one quick pass in the usual case
@@ -144,9 +149,9 @@ class Vectorized:
         stacked = {name: torch.stack([of[name] for of in weights]) for name in weights[0]}
         return self._evaluator.together(Stack(stacked, {}), split, seeds, step)[0]
 
-    def copy(self, member: int) -> dict[str, Tensor]:
+    def copies(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         held = {**self._updates.weights(), **self._stack.buffers}
-        return {name: tensor[member].clone().contiguous() for name, tensor in held.items()}
+        return [{name: tensor[m].clone().contiguous() for name, tensor in held.items()} for m in members]
 
     def keep(self, index: NDArray[np.int64]) -> None:
         self._seeds, self._rows = [self._seeds[i] for i in index], self._rows[torch.from_numpy(index)]
