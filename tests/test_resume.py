@@ -210,17 +210,17 @@ def test_an_error_says_how_to_go_on(adds: dict[str, int], tmp_path: Path, monkey
     """
     whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", **ASKED)
     with monkeypatch.context() as patch:
-        add, calls = Store.add, []
+        add, kept = Store.add, list[int]()
 
         def full(self: Store, study: int, runs: Any) -> None:
-            calls.append(len(runs))
-            self._db.execute(f"PRAGMA max_page_count = {1 if len(calls) > 1 else 10**6}")
+            self._db.execute(f"PRAGMA max_page_count = {1 if kept else 10**6}")
             add(self, study, runs)
+            kept.append(len(runs))
 
         patch.setattr(Store, "add", full)
         advice = r"the disk is full.*go on with thalweg\.resume\('.*out', 1, workload=…\) in Python\."
         with pytest.raises(thalweg.InputError, match=advice):
             thalweg.compare(tiny(epochs=1), out=tmp_path / "out", **ASKED)
-    assert len(thalweg.stored(tmp_path / "out").runs) == calls[0] > 0
+    assert len(thalweg.stored(tmp_path / "out").runs) == sum(kept) > 0
     result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
     assert numbers(result) == numbers(whole)

@@ -1,5 +1,7 @@
 """A diverged member is frozen at once, and the others do not notice."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from problems import tiny, train_all
 from thalweg.population.training.history import History
 from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
+from thalweg.workloads.metrics import Metric
 
 
 def members(*rates: float, name: str = "sgd") -> list[Member]:
@@ -84,3 +87,19 @@ def test_best_epoch_follows_the_direction_of_the_metric() -> None:
             curves.tested(np.array([value]), improved)
         assert curves.best_test == [best]
         assert curves.test == [0.4]
+
+
+@pytest.mark.parametrize(("what", "execution"), [("metric", "population"), ("metric", "loop"), ("loss", "loop")])
+def test_a_value_that_cannot_be_used_ends_its_run_only(what: str, execution: str) -> None:
+    """Of a metric or a loss that gives up on a run that goes wrong."""
+
+    def entropy(outputs: torch.Tensor, targets: torch.Tensor) -> Any:
+        value = torch.nn.functional.cross_entropy(outputs, targets)
+        return None if value.item() > 20 else value
+
+    own = {"metric": Metric(entropy, higher_is_better=False)} if what == "metric" else {"loss": entropy}
+    chosen = [Member(recipe("sgd"), recipe("sgd").resolve({"lr": lr}), 0) for lr in (1e-2, 1e-1, 1e4)]
+    found = train_all(tiny(epochs=4, **own), chosen, execution=execution)
+    assert [bool(run.failure) for run in found] == [False, False, True]
+    assert "must return a" in found[2].failure
+    assert all(len(run.curve) == 4 for run in found[:2])
