@@ -12,7 +12,7 @@ import torch
 
 from thalweg.errors import InputError
 from thalweg.population.planning.plan import Plan
-from thalweg.population.program.failures import BadValue, Disagreement, exhausted, users_fault
+from thalweg.population.program.failures import Disagreement, ReturnValueError, exhausted, users_fault
 from thalweg.population.program.late_draws import DrawsLate
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.plain import train_by_loop
@@ -114,7 +114,7 @@ def _work(
         watch.checkpoint.discard()  # the population's
         events.put(_Halved(tuple([i] for i in part)))
     except InputError as error:
-        events.put(_instead(plan, part, members, watch, error) if isinstance(error, BadValue) else error)
+        events.put(_instead(plan, part, members, watch, error) if isinstance(error, ReturnValueError) else error)
     except DrawsLate:
         watch.checkpoint.discard()
         events.put(_Halved((part,)))  # once more

@@ -15,7 +15,7 @@ class Disagreement(Exception):  # noqa: N818 - not an error: the plain loop is t
     """Raised when a traced program does not compute what the live model does; the message says how it showed."""
 
 
-class BadValue(InputError):
+class ReturnValueError(InputError):
     """Raised where the user's loss or metric returns a value that cannot be used; in training it ends its run only."""
 
 

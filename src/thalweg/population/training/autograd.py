@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from thalweg.population.program.failures import BadValue
+from thalweg.population.program.failures import ReturnValueError
 from thalweg.population.program.losses import mean_loss
 from thalweg.population.program.models import forget_gradients
 from thalweg.population.program.randomness import seeded
@@ -28,7 +28,9 @@ def gradients_of(
     with torch.enable_grad(), seeded(seed, step, random=job.random, outside=job.outside):
         loss = mean_loss(job.workload, model(*inputs), targets)
         if not loss.requires_grad:
-            raise BadValue(f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained.")
+            raise ReturnValueError(
+                f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained."
+            )
         loss.backward()  # type: ignore[no-untyped-call]
     return loss.item(), {name: _dense(p.grad) for name, p in model.named_parameters() if p.grad is not None}
 

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 from thalweg.errors import shown
 from thalweg.options.kinds import as_number
-from thalweg.population.program.failures import BadValue
+from thalweg.population.program.failures import ReturnValueError
 from thalweg.population.program.losses import mean_loss
 from thalweg.workloads.accuracy import Accuracy
 from thalweg.workloads.losses import ignored_label
@@ -87,11 +87,11 @@ def measured(
 
 
 def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
-    """The metric's value. Raises `BadValue` where it is not a number."""
+    """The metric's value. Raises `ReturnValueError` where it is not a number."""
     value = metric.fresh()(outputs, targets)
     read = float(value) if isinstance(value, bool) else as_number(value)
     if read is None:
-        raise BadValue(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
+        raise ReturnValueError(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
     return read
 
 
@@ -100,7 +100,7 @@ def _metrics(metric: Metric, outputs: Any, targets: Tensor, members: int) -> lis
         return [number(metric, _member(outputs, m), targets) for m in range(members)]
     values = vmap(metric.fresh(), in_dims=(0, None))(outputs, targets)
     if values.ndim != 1:
-        raise BadValue(
+        raise ReturnValueError(
             f"The metric {metric.name!r} must return a number, got a tensor of shape {list(values.shape[1:])}."
         )
     return values.tolist()  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.population.program.failures import BadValue, exhausted, raised
+from thalweg.population.program.failures import ReturnValueError, exhausted, raised
 from thalweg.population.program.late_draws import DrawsLate, Undrawn
 from thalweg.population.program.models import build, state
 from thalweg.population.program.python_state import changed, fingerprints
@@ -54,9 +54,9 @@ def train_by_loop(job: Job, member: Member, control: TrainingControl, reason: st
         except StopTraining:
             raise
         except Exception as error:
-            if exhausted(error) or (isinstance(error, InputError) and not isinstance(error, BadValue)):
+            if exhausted(error) or (isinstance(error, InputError) and not isinstance(error, ReturnValueError)):
                 raise
-            failure = str(error).removesuffix(".") if isinstance(error, BadValue) else raised(error)
+            failure = str(error).removesuffix(".") if isinstance(error, ReturnValueError) else raised(error)
             control.progress(len(job.workload.milestones))
         return loop.outcomes(failure)[0]
 
