@@ -145,6 +145,8 @@ UNDER_TORCH = {
 EXEMPT = {
     "adabound": "compared with its authors' package",
     "asgd": "another algorithm of that name: it estimates the rate from norms of all tensors",
+    "lamb": "compared with Optax, Keras and timm; its update is that of the paper's version 3, without bias correction",
+    "lars": "compared with Optax and timm; it leaves vectors without decay and scaling, as a param group does here",
 }  # fmt: skip
 
 

@@ -76,7 +76,11 @@ def test_chances_of_a_recorded_step(options, rounding):
         assert apart.float().mean() < 0.01
 
 
-@pytest.mark.parametrize("rate", [cosine(0.1, steps=9, warmup=3), lambda t: 0.1, lambda t: 0.1 / (1 + t)], ids=str)
+@pytest.mark.parametrize(
+    "rate",
+    [cosine(0.1, steps=9, warmup=3), lambda t: 0.1, lambda t: 0.1 / (1 + t)],
+    ids=["cosine", "constant", "inverse time"],
+)
 def test_a_schedule_goes_on_in_a_recorded_step(rate):
     expected, called_with = called(thalweg.optim.Adam, torch.float64, 5, lr=rate)
     actual, recorded = repeated(thalweg.optim.Adam, torch.float64, 5, lr=rate)
