@@ -181,7 +181,7 @@ def test_a_factory_that_has_no_more_models() -> None:
     left = itertools.count()
 
     def model() -> nn.Module:
-        if next(left) > 8:
+        if next(left) > 3:
             raise ValueError("out of models")
         return nn.Linear(4, 1)
 

@@ -43,7 +43,7 @@ def test_a_type_checker_reads_it(tmp_path):
     errors = [line for line in done.stdout.splitlines() if "error:" in line]
     assert len(errors) == 2, done.stdout
     assert "Unexpected keyword argument" in errors[0]
-    assert 'has incompatible type "str"; expected "float | Tensor"' in errors[1]
+    assert 'has incompatible type "str"; expected "float | Tensor | Schedule"' in errors[1]
 
 
 @every_class

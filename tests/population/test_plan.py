@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+import torch.utils.checkpoint
 
 from problems import refused, tiny, train_all
 from thalweg.execution import dispatch
@@ -101,3 +102,21 @@ def test_a_state_may_start_from_a_hyperparameter() -> None:
     chosen = [Member(adagrad, adagrad.resolve({"initial_accumulator_value": v}), 0) for v in (0.0, 0.25)]
     updates = PopulationUpdates(chosen, {"w": torch.zeros(2, 3)})
     assert updates.groups[0].states["sum"]["w"].tolist() == [[0.0] * 3, [0.25] * 3]
+
+
+@pytest.mark.parametrize("saves", [False, True])
+def test_code_that_sets_torchs_random_state_trains_on_one_worker(saves: bool) -> None:
+    """Activation checkpointing sets it in the backward pass, where another worker may be building a model."""
+
+    class Checkpointed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden, self.out = torch.nn.Linear(6, 8), torch.nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if saves:
+                return self.out(torch.utils.checkpoint.checkpoint(self.hidden, x, use_reentrant=False))
+            return self.out(self.hidden(x))
+
+    plan = make_plan(tiny(model=Checkpointed), 0, device=torch.device("cpu"), workers=2)
+    assert (plan.workers, bool(plan.job.shared_state)) == ((1, True) if saves else (2, False))

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from thalweg.recipes.row_table import Array
+from thalweg.recipes.trace import trace
 from thalweg.testing.settings import Case, oracle_arguments
 from thalweg.testing.trajectories import EXECUTIONS, Problem, advance, begin, problem, trajectory
 
@@ -67,7 +68,10 @@ def check_clip_value(case: Case) -> None:
 
 
 def check_mask(case: Case) -> None:
-    """Where the mask is 1, a masked step equals the unmasked one, bitwise (compiled: to 1e-12); where 0, p is 0."""
+    """Where the mask is 1, a masked step equals the unmasked one, bitwise (compiled: to 1e-12); where 0, p is 0.
+
+    Of a rule that measures the whole tensor only the latter: masked elements are not in its norms.
+    """
     task = problem(case.rate, seed=8, steps=20)
     gradients = torch.tensor(task.gradients)
     trained = torch.arange(len(task.start)) % 3 > 0
@@ -78,6 +82,8 @@ def check_mask(case: Case) -> None:
             for run in (plain, masked):
                 advance(EXECUTIONS[name], [run], [g])
         assert not masked.p[~trained].any(), f"{case}: a masked element is not 0 ({name})."
+        if trace(plain.structure).reductions:
+            continue
         same = torch.equal(plain.p[trained], masked.p[trained])
         assert same or name == "compiled", f"{case}: an element that no mask holds differs ({name})."
         torch.testing.assert_close(masked.p[trained], plain.p[trained], rtol=ROUNDING, atol=ROUNDING)

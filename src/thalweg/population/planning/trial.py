@@ -10,8 +10,8 @@ from torch import nn
 from thalweg.errors import InputError
 from thalweg.population.planning.calls import head
 from thalweg.population.program.failures import raised
+from thalweg.population.program.late_draws import DrawsLate, Undrawn
 from thalweg.population.program.models import build
-from thalweg.population.program.randomness import Drawn
 from thalweg.population.program.trial_models import TrialModels
 from thalweg.population.training.autograd import gradients_of
 from thalweg.population.training.job import Job
@@ -37,10 +37,13 @@ def require_imported(
         recipe.of(_trained(job, build(job.workload, seed, job.device)), values, owner)
     if recipe.needs_closure:
         return
-    drawn = Drawn(seed)
-    failure = _failure(job, recipe, given[0], seed, drawn, by_closure=False)
-    drawing.update({recipe.name} if drawn.here or drawn.outside else ())
-    if failure and not _failure(job, recipe, given[0], seed, Drawn(seed), by_closure=True):
+    with Undrawn(seeded=False) as undrawn:
+        failure = _failure(job, recipe, given[0], seed, by_closure=False)
+        try:
+            undrawn.require(quickly=False)
+        except DrawsLate:
+            drawing.add(recipe.name)
+    if failure and not _failure(job, recipe, given[0], seed, by_closure=True):
         raise InputError(
             f"The step of {label} needs a closure ({failure}), and its `closure` has a default: give a class whose step"
             " takes it as an argument without one, and it is trained with closures."
@@ -62,20 +65,17 @@ def rehearsal(job: Job, models: TrialModels, seed: int) -> Job:
     return trial if set(gradients) == job.trained else apart
 
 
-def _failure(
-    job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, drawn: Drawn, *, by_closure: bool
-) -> str:
+def _failure(job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, *, by_closure: bool) -> str:
     """The error of one step; empty if it runs. Uses new tensors: a constructor may leave hooks on parameters."""
     model, batch = build(job.workload, seed, job.device), first_batches(job.workload, 1)[0]
     optimizer = recipe.of(_trained(job, model), values, recipe.path)
     try:
         with torch.no_grad():
             if by_closure:
-                with drawn:
-                    step_by_closure(optimizer, lambda: gradients_of(job, model, batch, seed, 1)[0])
+                step_by_closure(optimizer, lambda: gradients_of(job, model, batch, seed, 1)[0])
             else:
                 gradients_of(job, model, batch, seed, 1)
-                with drawn, torch.enable_grad():
+                with torch.enable_grad():
                     optimizer.step()
     except (Exception, SystemExit) as error:  # another library's step may raise anything
         return raised(error)

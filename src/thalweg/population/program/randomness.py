@@ -24,6 +24,7 @@ user's functions. It is a single lock, so that threads cannot deadlock."""
 
 
 SEEDING = ("manual_seed", "seed")  # functions of torch that seed its generator
+RESTORING = "set_rng_state"
 
 
 def mix(seed: int, step: int, site: int) -> int:
@@ -103,23 +104,27 @@ class Drawn:
     """Reusable context that seeds all generators on each entry and records which were drawn from in any use.
 
     here: torch's. outside: Python's or NumPy's. recomputed: any in a recomputed block (activation checkpointing).
-    reseeded: whether the code seeded torch's generator.
+    reseeded: whether the code seeded torch's generator. restores: whether it set its state, as activation checkpointing
+    does: no other thread may use it then.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed, self.here, self.outside, self.recomputed, self.reseeded = seed, False, False, False, False
+        self.restores = False
 
     def __enter__(self) -> None:
         self._outside, self._here = PythonRandomness(self._seed), SeededRandomness(self._seed, 1)
         self._outside.__enter__()
-        self._seeding = [(module, name, getattr(module, name)) for module in (torch, torch.random) for name in SEEDING]
+        names = (*SEEDING, RESTORING)
+        self._seeding = [(module, name, getattr(module, name)) for module in (torch, torch.random) for name in names]
         for module, name, function in self._seeding:
-            setattr(module, name, self._noting(function))
+            setattr(module, name, self._noting(function, name))
         self._here.__enter__()  # type: ignore[no-untyped-call]
 
-    def _noting(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _noting(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         def seeding(*args: Any) -> Any:
-            self.reseeded = True
+            self.reseeded |= name in SEEDING
+            self.restores |= name == RESTORING
             return function(*args)
 
         return seeding
