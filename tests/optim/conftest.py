@@ -11,10 +11,6 @@ TINY = ("AdaMod", "ADOPT")
 """Classes whose first steps, at their defaults, are smaller than half an ulp of bfloat16 and float16 at 1."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "rests(reason): a parameter with a gradient may stay where it is in this test")
-
-
 @pytest.fixture(autouse=True)
 def steps_move(request: pytest.FixtureRequest) -> Iterator[None]:
     """After the test, every parameter that an optimizer of it stepped must have moved, and its state changed."""
