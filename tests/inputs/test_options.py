@@ -11,7 +11,7 @@ import typer
 import thalweg
 from thalweg.cli.main import app
 from thalweg.options import declared
-from thalweg.options.kinds import AtLeastZero, File, Flag, Folder, Integer, Listed, Number, OneLine, Positive, Quantity
+from thalweg.options.kinds import POSITIVE, File, Flag, Folder, Integer, Listed, Number, OneLine, Quantity
 from thalweg.studies.protocol import CONFIRMATION_OFFSET
 
 TIME = Quantity("seconds", "a time", {"s": 1.0, "min": 60.0}, '"90s"')
@@ -29,14 +29,14 @@ OF_COMPARISON: dict[str, declared.Option] = {of.name: of for of in (getattr(decl
     [
         (Integer(0, 9), 9, 9), (Integer(0, 9), 10, None), (Integer(0, 9), 1.0, None), (Integer(0, 9), True, None),
         (Number(), 3, 3.0), (Number(), float("nan"), None), (Number(), "3", None),
-        (Positive(), 0, None), (Positive(), 5e-324, 5e-324), (Positive(), float("inf"), None),
+        (POSITIVE, 0, None), (POSITIVE, 5e-324, 5e-324), (POSITIVE, float("inf"), None),
         (TIME, "1.5 min", 90.0), (TIME, 3, 3.0), (TIME, "3", None), (TIME, "3 h", None), (TIME, "0s", None),
         (Flag(), False, False), (Flag(), 0, None),
         (OneLine(), "a b", "a b"), (OneLine(), "", None), (OneLine(), " ", None), (OneLine(), "a\n", None),
         (OneLine(), 3, None),
-        (Listed("numbers", 2, Positive()), (1, 2), [1.0, 2.0]), (Listed("numbers", 2, Positive()), [1, 0], None),
+        (Listed("numbers", 2, POSITIVE), (1, 2), [1.0, 2.0]), (Listed("numbers", 2, POSITIVE), [1, 0], None),
         (Listed("numbers", 2), [], None), (Listed("numbers", 2), range(10**12), None), (Listed("x", 2), "ab", None),
-        (AtLeastZero(), 0, 0.0), (AtLeastZero(), -1e-300, None), (AtLeastZero(), float("inf"), None),
+        (Number(0.0), 0, 0.0), (Number(0.0), -1e-300, None), (Number(0.0), float("inf"), None),
         (Folder(), __file__, None), (File(), "no/such/place.json", None), (File(), ".", None),
     ],
 )  # fmt: skip

@@ -15,6 +15,7 @@ from torch import nn
 from oracles.early_stopping import ending
 from problems import tiny
 from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.training import training_loop
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.vectorized import Vectorized
 from thalweg.population.updates.members import Member, Trained
@@ -235,11 +236,42 @@ def test_averages_are_what_a_model_evaluates_however_it_reaches_them() -> None:
         assert [m.validation_metric for m in held.curve] == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_step_costs_each_member_the_same() -> None:
-    """Time goes to those that train in it, however many of the population have ended."""
-    problem = replace(workload(), epochs=200)
-    found = outcomes(planned(problem, "population", EarlyStopping(2)), members((1e-3, 1.5)))
-    by_length = sorted((run.stopped_at or problem.total_steps, run.seconds) for run in found)
-    (short, quick), (long, slow) = by_length[0], by_length[-1]
-    assert long > 4 * short
-    assert slow > 2 * quick
+def test_time_is_charged_to_the_members_that_train_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by 1 a step: each step is shared by those that were in training as its interval began."""
+    problem, chosen, clock = workload(), members(), itertools.count()
+    step, now = Vectorized._step, [0.0]
+
+    def counted(self: Vectorized, *given: Any) -> Any:
+        now[0] = float(next(clock) + 1)
+        return step(self, *given)
+
+    plan = planned(problem, "population")
+    monkeypatch.setattr(Vectorized, "_step", counted)
+    monkeypatch.setattr(training_loop.time, "perf_counter", lambda: now[0])
+    found = outcomes(plan, chosen)
+    ends = [run.stopped_at or problem.total_steps for run in found]
+    assert len(set(ends)) > 2
+    for run, end in zip(found, ends, strict=True):
+        shares = [1 / sum(other >= t for other in ends) for t in range(1, end + 1)]
+        assert run.seconds == pytest.approx(sum(shares), rel=1e-9)
+
+
+class Growing(Held):
+    """Replaces a buffer by a longer one at every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.seen = torch.cat([self.seen, x.detach().mean().reshape(1)])
+        return super().forward(x)
+
+
+def test_buffers_that_grow_are_those_of_the_best_measurement() -> None:
+    problem = replace(workload(), model=lambda: Growing().double())
+    for run in outcomes(planned(problem, "auto"), members((0.5,))):
+        assert not run.failure
+        assert run.restored_from is not None
+        assert len(run.weights["seen"]) == run.restored_from + 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from thalweg.errors import InputError, shown
 from thalweg.options.kinds import (
-    AtLeastZero,
+    POSITIVE,
     File,
     Flag,
     Folder,
@@ -19,7 +19,6 @@ from thalweg.options.kinds import (
     Number,
     OneLine,
     OneOf,
-    Positive,
     Quantity,
     Settings,
 )
@@ -71,7 +70,7 @@ OPTIMIZERS = Option(
 )
 LEARNING_RATES = Option(
     "learning_rates",
-    Listed("positive finite numbers", 1000, Positive()),
+    Listed("positive finite numbers", 1000, POSITIVE),
     None,
     "Rates to try exactly, for every optimizer",
     optional=True,
@@ -92,14 +91,15 @@ TUNE = Option(
     optional=True,
 )
 TRIALS = Option("trials", Integer(1, 10_000), 64, "Trials of that search for every optimizer")
-CLIP_NORM = Option("clip_norm", Positive(), None, "The largest norm of a step's gradients", optional=True)
+CLIP_NORM = Option("clip_norm", POSITIVE, None, "The largest norm of a step's gradients", optional=True)
+STOPPING = Settings(
+    {"patience": Integer(1, MOST_STEPS), "least_improvement": Number(0.0)},
+    {"least_improvement": 0.0},
+    '"patience=5" or "patience=5,least_improvement=0.001"',
+)
 EARLY_STOPPING = Option(
     "early_stopping",
-    Settings(
-        {"patience": Integer(1, MOST_STEPS), "least_improvement": AtLeastZero()},
-        {"least_improvement": 0.0},
-        '"patience=5" or "patience=5,least_improvement=0.001"',
-    ),
+    STOPPING,
     None,
     "Measurements without a better one after which a run ends, with its best weights",
     optional=True,

@@ -54,38 +54,29 @@ class Integer:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number."""
+    """A finite number: any, one from `low` on, or one above `low`."""
 
-    accepted: str = "a finite number"
-    range: str = ""
+    low: float = -math.inf
+    above: bool = False
 
-    def read(self, value: Any) -> float | None:
-        number = as_number(value)
-        return None if number is None or not math.isfinite(number) else number
+    @property
+    def accepted(self) -> str:
+        if self.low == -math.inf:
+            return "a finite number"
+        return "a positive finite number" if self.above and not self.low else f"a finite number {self.range}"
 
-
-@dataclass(frozen=True)
-class Positive:
-    """A finite number above 0."""
-
-    accepted: str = "a positive finite number"
-    range: str = "above 0"
+    @property
+    def range(self) -> str:
+        return "" if self.low == -math.inf else f"{'above' if self.above else 'from'} {self.low:g}"
 
     def read(self, value: Any) -> float | None:
         number = as_number(value)
-        return None if number is None or not 0 < number < math.inf else number
+        if number is None or not math.isfinite(number):
+            return None
+        return number if (number > self.low if self.above else number >= self.low) else None
 
 
-@dataclass(frozen=True)
-class AtLeastZero:
-    """A finite number from 0."""
-
-    accepted: str = "a finite number from 0"
-    range: str = "from 0"
-
-    def read(self, value: Any) -> float | None:
-        number = as_number(value)
-        return None if number is None or not 0 <= number < math.inf else number
+POSITIVE = Number(0.0, above=True)
 
 
 @dataclass(frozen=True)
@@ -107,9 +98,9 @@ class Quantity:
 
     def read(self, value: Any) -> float | None:
         if not isinstance(value, str):
-            return Positive().read(value)
+            return POSITIVE.read(value)
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", value.strip().lower()) if len(value) < LONGEST else None
-        return Positive().read(float(found[1]) * self.units[found[2]]) if found and found[2] in self.units else None
+        return POSITIVE.read(float(found[1]) * self.units[found[2]]) if found and found[2] in self.units else None
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from thalweg.errors import InputError, shown
-from thalweg.options.declared import EARLY_STOPPING
-
-KINDS = EARLY_STOPPING.kind.kinds  # type: ignore[attr-defined]
-"""Field of `EarlyStopping` → the kind of its values."""
+from thalweg.options.declared import STOPPING
 
 
 class Patience(NamedTuple):
@@ -36,7 +33,7 @@ class EarlyStopping:
     least_improvement: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, kind in KINDS.items():
+        for name, kind in STOPPING.kinds.items():
             read = kind.read(getattr(self, name))
             if read is None:
                 raise InputError(f"{name} must be {kind.accepted}, got {shown(getattr(self, name))}.")

@@ -8,7 +8,7 @@ from typing import Any
 from thalweg.errors import InputError, listed, shown, suggest
 from thalweg.options import declared as options
 from thalweg.options.declared import CONVENTIONS
-from thalweg.options.kinds import Positive
+from thalweg.options.kinds import POSITIVE
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported
 from thalweg.rules.contract import Preset
@@ -187,9 +187,9 @@ def tunable(given: Sequence[str] | None, of: Sequence[Contender]) -> tuple[str, 
 
 
 def _rate(value: Any) -> float:
-    number = Positive().read(value)
+    number = POSITIVE.read(value)
     if number is None:
-        raise InputError(f"A learning rate must be {Positive().accepted}, got {shown(value)}.")
+        raise InputError(f"A learning rate must be {POSITIVE.accepted}, got {shown(value)}.")
     return number
 
 

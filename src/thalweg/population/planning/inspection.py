@@ -81,7 +81,9 @@ def inspect(job: Job, seed: int, *, resettable: bool = False) -> tuple[Job, Tria
         reason = reason or reasons.GRADIENTS
     if mixes_samples(job, model, head(Split(*first), FEW) if job.large else first, seed):
         notes += (reasons.of_together(chunk_size(job)),)
-    asks, shared = reaches_parameters(job.workload, model), shared or "torch's random state" * drawn.restores
+    if drawn.restores:
+        notes, shared = (*notes, reasons.RESTORES), shared or "torch's random state"
+    asks = reaches_parameters(job.workload, model)
     return replace(job, only_loop=reason, shared_state=shared, asks_for_parameters=asks, notes=notes), models
 
 

@@ -8,6 +8,10 @@ SPARSE = "The model's sparse gradients are trained as dense ones, as with sparse
 SHARED_MEMORY = "its parameters share memory (weights tied by .data), which a population's would not"
 GRADIENTS = "its answer depends on whether its parameters have gradients"
 HOOKS = "its parameters have hooks, which a traced program would not call"
+RESTORES = (
+    "The model sets torch's random state while it trains, as activation checkpointing does, which all runs of a process"
+    " share: they train one after the other."
+)
 FROZEN_MODE = (
     "Layers that model() puts into evaluation mode are trained in training mode, as model.train() does: override"
     " train() where they are to stay in it."

@@ -1,6 +1,9 @@
 """What happens at declared steps of training, between two intervals that an executor carries out."""
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, repeat
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -38,7 +41,7 @@ class Event(Protocol):
     """Something that happens after some steps."""
 
     def steps(self, job: Job) -> Iterable[int]:
-        """The steps after which it happens."""
+        """The steps after which it happens, ascending."""
 
     def happen(self, training: Training) -> None: ...
 
@@ -132,10 +135,8 @@ class Release:
         pass
 
 
-def steps_of(events: Sequence[Event], job: Job) -> dict[int, list[Event]]:
-    """The events after each step at which any happens, in ascending order of steps."""
-    found: dict[int, list[Event]] = {}
-    for event in events:
-        for step in event.steps(job):
-            found.setdefault(step, []).append(event)
-    return dict(sorted(found.items()))
+def in_order(events: Sequence[Event], job: Job) -> Iterator[tuple[int, list[Event]]]:
+    """The steps at which any event happens, ascending, each with its events in their order."""
+    each = heapq.merge(*(zip(event.steps(job), repeat(i)) for i, event in enumerate(events)))
+    for step, of_step in groupby(each, key=itemgetter(0)):
+        yield step, [events[i] for _, i in of_step]

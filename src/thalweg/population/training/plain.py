@@ -108,8 +108,10 @@ class Plain:
         return not changed(self._before, fingerprints(self._job.workload, self._model))
 
     def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Split, step: int) -> Sequence[float]:
-        (own,) = weights
-        with self._holding(own):
+        (kept,), own = weights, state(self._model)
+        if kept.keys() != own.keys() or any(kept[name].shape != own[name].shape for name in kept):
+            return [self._evaluator.alone(kept, split, self._seed, step)[0]]  # buffers that its code replaces
+        with self._holding(kept):
             return [self._evaluator.alone(None, split, self._seed, step)[0]]
 
     def copies(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
@@ -120,10 +122,10 @@ class Plain:
     def _holding(self, weights: Weights) -> Iterator[None]:
         """Puts weights into the model's own tensors meanwhile, which its code may reach otherwise than by name."""
         own = state(self._model)
-        before = {name: own[name].clone() for name in weights}
+        before = {name: own[name].clone() for name, tensor in weights.items() if not torch.equal(own[name], tensor)}
         try:
-            for name, tensor in weights.items():
-                own[name].copy_(tensor)
+            for name in before:
+                own[name].copy_(weights[name])
             yield
         finally:
             for name, tensor in before.items():

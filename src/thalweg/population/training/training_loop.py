@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from thalweg.population.training.batches import order
-from thalweg.population.training.events import Event, Measure, Release, StopEarly, steps_of
+from thalweg.population.training.events import Event, Measure, Release, StopEarly, in_order
 from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
 from thalweg.population.training.job import Job
@@ -45,9 +45,9 @@ class TrainingLoop:
         if not self.step:
             self.history.starts = self.executor.starts()
         self._share_time(np.ones(len(self.members), np.bool_))
-        measured, start, told = set(self.job.workload.milestones), 0, 0
+        start, told = 0, 0
         try:
-            for end, events in steps_of([*self._events.values()], self.job).items():
+            for end, events in in_order([*self._events.values()], self.job):
                 if end > self.step and self.active.any():
                     training = self.history.active.copy()
                     self._carry_out(start, end)
@@ -55,7 +55,7 @@ class TrainingLoop:
                         event.happen(self)
                     self._share_time(training)
                 start = end
-                if end in measured:
+                if self._events["measure"] in events:
                     self._control.progress(len(self.members))
                     told += len(self.members)
             self._measure_training()
