@@ -163,7 +163,7 @@ class CompiledRows:
     def aim(self, stage: Stage, index: slice | Array, made: Pass) -> None:
         """Points a pass at this step's gradients, and at the parameters' copies where it writes or rounds those."""
         made.pointers[0] = self.gradients[index] if stage is not ROUND else self.parameters[index]
-        if self._writes_copies(stage):
+        if self.copied and self._writes_copies(stage):
             made.pointers[1] = self.parameters[index]
 
     def _writes_copies(self, stage: Stage) -> bool:

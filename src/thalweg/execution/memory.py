@@ -41,6 +41,7 @@ class Memory:
         self._begins, self._handles_read = self._addresses[self._kept :], self._handles[self._kept :]
         self._compiled, self._frame = kernels.addresses(), self._asked(tensors)
         self._argument: int = self._frame.ctypes.data
+        self._check, self._slot = self._compiled.alone, data_pointers.slot()
         self._in_c = self._learn(tensors)
 
     def begins(self, read: Sequence[Tensor]) -> Array | None:
@@ -48,14 +49,16 @@ class Memory:
 
         read: plain tensors, of the classes `data_pointers.PLAIN`.
         """
-        if len(read) != len(self._begins) or any(read[i].is_neg() for i in self._single_read):
+        if len(read) != len(self._begins):
+            return None
+        if self._single_read and any(read[i].is_neg() for i in self._single_read):
             return None  # lazily negated tensors have gaps in memory; with several elements, the strides show them
         if self._single_written and any(map(Tensor.is_neg, self._single_written)):
             return None
         if not self._in_c:
             return self._asked_in_python(read)
-        self._handles_read[:] = data_pointers.handles(read)
-        self._compiled(self._argument)
+        np.add(np.fromiter(map(id, read), np.int64, len(read)), self._slot, out=self._handles_read)  # their handles
+        self._check(self._argument)
         return None if self._frame[0] else self._begins
 
     def _asked(self, tensors: Sequence[Tensor]) -> Array:

@@ -108,11 +108,12 @@ class Optimizer(torch.optim.Optimizer):
         decays = undecayed(self.param_groups) if is_asked_for(self.recipe, self.param_groups, self.state) else None
         try:
             scheduled = self._scheduled() if decays is None else []
-            if on_tensors := self._on_tensors():
+            watched = dispatch.watched()
+            if on_tensors := self._on_tensors(watched):
                 self._step_on_tensors()
             elif not self._overflowed():
                 updates, watch = self._in_passes()
-                updates.step(self.param_groups, self.state, watch, self._unscaling())
+                updates.step(self.param_groups, self.state, watch, self._unscaling(), watched=watched)
         except BaseException:
             for of_scaler in ("grad_scale", "found_inf"):  # a `GradScaler` removes them only after a complete step
                 self.__dict__.pop(of_scaler, None)
@@ -129,9 +130,11 @@ class Optimizer(torch.optim.Optimizer):
         """The groups with schedules, their values checked. What was written into any since the last step holds."""
         if self.defaults.get(momentum.KEY, 0.0) is None:  # called otherwise
             momentum.sync(self.recipe, self.param_groups)
-        found = [group for group in self.param_groups if scheduling.SCHEDULES in group]
-        for group in found:
-            scheduling.begin_step(self.recipe, group)
+        found = []
+        for group in self.param_groups:
+            if scheduling.SCHEDULES in group:
+                scheduling.begin_step(self.recipe, group)
+                found.append(group)
         return found
 
     def _in_passes(self) -> tuple[OptimizerStep, SilentFailures]:
@@ -176,9 +179,8 @@ class Optimizer(torch.optim.Optimizer):
         found = self.__dict__.get("found_inf")
         return found is not None and bool(found)
 
-    def _on_tensors(self) -> bool:
+    def _on_tensors(self, watched: bool) -> bool:
         """Whether a step must be pure tensor operations: on request, or because a torch mode traces them."""
-        watched = dispatch.watched()
         if watched and torch.compiler.is_exporting():
             raise InputError(
                 f"{class_name(self.recipe)} cannot step within torch.export, which leaves updates in place out of its"

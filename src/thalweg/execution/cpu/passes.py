@@ -42,17 +42,17 @@ class CpuPass:
         codes = [kernels.codes().decode_block, kernels.codes().encode_block] if torch.uint8 in storage else []
         addresses = [*(array.ctypes.data for array in arrays), *(function.address for function in codes)]
         self._frame = np.array([self._counter.ctypes.data, *counts, *addresses], np.int64)
-        self._arguments = self._frame.ctypes.data
+        self._arguments: int = self._frame.ctypes.data
+        self._alone = self._kernel.alone
 
     def __call__(self, columns: Array) -> None:
         """Passes over every row, in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
         self._table[: len(columns)] = columns
         self._counter[0] = 0
-        threads = min(torch.get_num_threads(), self._parts)
-        if threads == 1:
-            self._kernel.alone(self._arguments)
+        if self._parts == 1:
+            self._alone(self._arguments)
         else:
-            self._kernel(self._arguments, threads)
+            self._kernel(self._arguments, min(torch.get_num_threads(), self._parts))
 
     def sums(self) -> Array:
         """Each row's sums of the last call, float64 `[reductions, rows]`: of squares, for a norm."""

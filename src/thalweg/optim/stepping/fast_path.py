@@ -22,17 +22,18 @@ from thalweg.execution.driver import Rows
 from thalweg.execution.elements import Elements
 from thalweg.execution.memory import Memory
 from thalweg.execution.overlap import Stretches, stretch_of
-from thalweg.optim.interop.precision import MOST
+from thalweg.optim.interop.precision import MOST, Precision
 from thalweg.optim.state.quantized_state import SCALES, scales
 from thalweg.optim.state.state import RESIDUAL, States
 from thalweg.optim.stepping.general_path import Work
 from thalweg.recipes.catalogue import Values
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.row_line import line
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.trace import Program, Stage
 
-AHEAD = 32  # steps whose row values are computed at once: hyperparameters rarely change
+AHEAD = 128  # steps whose row values are computed at once: hyperparameters rarely change
 NO_LINES: Array = np.empty((0, 1, 0))
 NOTHING: Mapping[str, Any] = {}
 LATER = np.array([2.0])  # the step number for rules that only ask whether it is the first
@@ -105,6 +106,18 @@ class FastPath(CompiledElements):
                 raise Unsuited(f"{name!r} is not one number in float32 or float64, of one dtype in all parameters")
         return singles
 
+    def serves(self, structure: StepVariant, precision: Precision) -> bool:
+        """Whether it was prepared for this step variant and precision."""
+        if structure is not self.structure:
+            if structure != self.structure:
+                return False
+            self.structure = structure  # for the next comparison
+        if precision is not self.precision:
+            if precision != self.precision:
+                return False
+            self.precision = precision
+        return True
+
     def fits(self, all_states: States, version: int, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> bool:
         """Whether these may be stepped: all is unchanged, except for the gradients' values and addresses.
 
@@ -123,13 +136,16 @@ class FastPath(CompiledElements):
         hyperparameters = self.hyperparameters
         alike = self._steps is None or self._steps.read(more=1.0)
         t = self._steps.values if self._steps is not None else LATER
-        if not 1 <= t[0] < MOST - 1 or not (alike or (t.min() >= 1 and t.max() < MOST - 1)):
+        first = float(t[0])
+        if not 1 <= first < MOST - 1 or not (alike or (t.min() >= 1 and t.max() < MOST - 1)):
             self._require_counts(t)
             self._widen(t)
         if self._stochastic:
             self.keys = self.precision.keys(t, self._places)
         if alike and self._by_step_only and hyperparameters is self._unchanged:
-            self._line = self._ahead_at(float(t[0]), hyperparameters)
+            ahead = first - self._first
+            known = 0 <= ahead < len(self._ahead) and ahead.is_integer()
+            self._line = self._ahead[int(ahead)] if known else self._ahead_from(first, hyperparameters)
             return
         self._line, self._unchanged, self._ahead = None, hyperparameters, NO_LINES
         for singles in self._row_states.values():
@@ -145,13 +161,12 @@ class FastPath(CompiledElements):
         measured = self.program.per_tensor and stage is not self.program.reductions[0]
         return (line if self._alike and not measured else table)(stage, values, self.row_dtype)
 
-    def _ahead_at(self, t: float, hyperparameters: Values) -> Array:
-        """The line of step t while no hyperparameter changes: many steps' lines are computed at once."""
-        if not 0 <= t - self._first < len(self._ahead):
-            inputs = {name: hyperparameters[name] for name in self._read_names}
-            steps = np.arange(t, t + AHEAD)[:, None]
-            self._ahead, self._first = table(self.program.update, {**inputs, "t": steps})[0], t
-        line: Array = self._ahead[int(t - self._first)]
+    def _ahead_from(self, t: float, hyperparameters: Values) -> Array:
+        """The line of step t while no hyperparameter changes: those of many steps are computed at once."""
+        inputs = {name: hyperparameters[name] for name in self._read_names}
+        steps = np.arange(t, t + AHEAD)[:, None]
+        self._ahead, self._first = table(self.program.update, {**inputs, "t": steps})[0], t
+        line: Array = self._ahead[0]
         return line
 
     def end(self, after: Mapping[str, Any]) -> None:

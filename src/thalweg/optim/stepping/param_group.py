@@ -49,17 +49,20 @@ class OptimizerStep:
         all_states: states.States,
         watch: SilentFailures,
         unscaled: Callable[[], Finer] | None = None,
+        *,
+        watched: bool,
     ) -> None:
         """Steps every parameter that has a gradient, in place.
 
         unscaled: divides all gradients by a loss's scale, and returns those to use instead of `p.grad`.
+        watched: `dispatch.watched()`.
         Raises `InputError`, before anything changes, where a parameter cannot be stepped as it is.
         """
         while len(self._groups) < len(groups):
             self._groups.append(ParamGroupStep(self._recipe, len(self._groups)))
         del self._groups[len(groups) :]  # frees references to removed parameters
         try:
-            if watch.done and not unscaled and self._ready(groups, all_states):
+            if not (watched or unscaled) and watch.done and self._ready(groups, all_states):
                 for update in self._groups:
                     job = update.prepared
                     job.begin()  # only now: an earlier group may have stepped the same parameter
@@ -74,8 +77,6 @@ class OptimizerStep:
 
     def _ready(self, groups: Sequence[Mapping[str, Any]], all_states: states.States) -> bool:
         """Whether each group by itself can take the fast path as its gradients are (most steps)."""
-        if dispatch.watched():
-            return False
         version = self._version_of(all_states)
         for update, group in zip(self._groups, groups, strict=True):
             if update.read(group):
@@ -215,8 +216,9 @@ class ParamGroupStep:
     def fits(self, all_states: states.States, version: int) -> bool:
         """Whether a prepared fast path fits the gathered gradients, all plain. version: of the state dicts."""
         reading, ready = self._reading, self._patterns.get(self._places)
-        same = ready and ready.precision == reading.precision and ready.structure == reading.structure
-        if not (ready and same and ready.fits(all_states, version, self._params, self._gradients)):
+        if ready is None or not ready.serves(reading.structure, reading.precision):
+            return False
+        if not ready.fits(all_states, version, self._params, self._gradients):
             return False
         self._prepared, self._general, self._anew = ready, None, 0
         return True
@@ -258,7 +260,7 @@ class ParamGroupStep:
     def finish(self) -> None:
         """Ends the step: autograd notices one between a forward pass and its backward pass."""
         increment_version(self._params)
-        self.release()
+        self._params, self._gradients, self._general = [], [], None
 
     def release(self) -> None:
         """Drops the references to what was gathered."""
