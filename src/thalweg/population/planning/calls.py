@@ -24,12 +24,12 @@ def stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float,
     """The loss of a batch, and the names of the parameters it depends on. Raises `InputError` if there are none."""
     with blamed(job.workload, model, "train", batch), GENERATOR, warnings.catch_warnings():
         warnings.filterwarnings("error", message="Using a target size")  # torch broadcasts them to all pairs
-        loss, gradients = gradients_of(job, model, batch, seed, 1)
-    if not gradients:
+        evaluated = gradients_of(job, model, batch, seed, 1)
+    if not evaluated.gradients:
         raise InputError(
             f"The loss of {job.workload.name!r} reaches no parameter of the model: nothing can be trained."
         )
-    return loss, frozenset(gradients)
+    return evaluated.loss, frozenset(evaluated.gradients)
 
 
 def forward(job: Job, model: nn.Module, batch: Batch, seed: int) -> None:

@@ -59,10 +59,10 @@ def rehearsal(job: Job, models: TrialModels, seed: int) -> Job:
     batch = first_batches(job.workload, 1)[0]
     try:
         model = build(trial.workload, seed, job.device)
-        _, gradients = gradients_of(trial, model, head(Split(*batch), FEW) if job.large else batch, seed, 1)
+        evaluated = gradients_of(trial, model, head(Split(*batch), FEW) if job.large else batch, seed, 1)
     except Exception:  # the user's code may raise anything
         return apart
-    return trial if set(gradients) == job.trained else apart
+    return trial if set(evaluated.gradients) == job.trained else apart
 
 
 def _failure(job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, *, by_closure: bool) -> str:
@@ -72,7 +72,7 @@ def _failure(job: Job, recipe: Imported, values: Mapping[str, Any], seed: int, *
     try:
         with torch.no_grad():
             if by_closure:
-                step_by_closure(optimizer, lambda: gradients_of(job, model, batch, seed, 1)[0])
+                step_by_closure(optimizer, lambda: gradients_of(job, model, batch, seed, 1).loss)
             else:
                 gradients_of(job, model, batch, seed, 1)
                 with torch.enable_grad():

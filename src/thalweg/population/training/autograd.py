@@ -1,6 +1,7 @@
 """Loss and gradients of a batch by autograd: the reference of the tensor program."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,21 @@ from thalweg.population.training.batches import Batch
 from thalweg.population.training.job import Job
 
 
+class Evaluated(NamedTuple):
+    """Loss and dense gradients of one batch; parameters that the loss does not depend on have none.
+
+    parameters: all of the model's after the call, which may have replaced some.
+    """
+
+    loss: float
+    gradients: dict[str, Tensor]
+    parameters: dict[str, nn.Parameter]
+
+
 def gradients_of(
     job: Job, model: nn.Module, batch: Batch, seed: int, step: int, forget: Callable[[], object] | None = None
-) -> tuple[float, dict[str, Tensor]]:
-    """Loss and dense gradients of one batch; parameters that the loss does not depend on have none.
+) -> Evaluated:
+    """Evaluates one batch, forward and backward.
 
     forget: another library's `zero_grad`, which may keep accumulated gradients; by default all gradients are cleared.
     """
@@ -32,7 +44,10 @@ def gradients_of(
                 f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained."
             )
         loss.backward()  # type: ignore[no-untyped-call]
-    return loss.item(), {name: _dense(p.grad) for name, p in model.named_parameters() if p.grad is not None}
+    parameters = dict(model.named_parameters())
+    return Evaluated(
+        loss.item(), {name: _dense(p.grad) for name, p in parameters.items() if p.grad is not None}, parameters
+    )
 
 
 def _dense(gradient: Tensor) -> Tensor:

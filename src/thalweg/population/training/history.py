@@ -38,7 +38,8 @@ class History:
         finite = np.isfinite(losses)
         if not finite.all():
             self.end(~finite, step)
-        self._sum += np.where(finite, losses, 0.0) * samples
+            losses = np.where(finite, losses, 0.0)
+        self._sum += losses * samples
         self._samples += samples
 
     def end(self, members: NDArray[np.bool_], step: int) -> None:

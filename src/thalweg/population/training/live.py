@@ -98,7 +98,7 @@ class LiveModel:
             return float(mean_loss(self._job.workload, self._model(*batch[0]), batch[1]))
 
     def _given(self, batch: Batch, step: int) -> Expected:
-        loss, gradients = gradients_of(self._job, self._model, batch, self._seed, step)
+        loss, gradients, _ = gradients_of(self._job, self._model, batch, self._seed, step)
         return Expected(loss, gradients, state(self._model))
 
     def _differs_in_double(self, stack: Stack) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor, nn
 
 from thalweg.execution.overlap import Stretches, bounds, stretch_of
+from thalweg.population.training.autograd import Evaluated
 
 
 class LiveParameters:
@@ -14,15 +15,14 @@ class LiveParameters:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._model = model
         self._given = {name: p for name, p in model.named_parameters() if p.is_floating_point()}
         self._trained = {name for name, p in self._given.items() if p.requires_grad}
         self.stacked = {name: p.detach()[None] for name, p in self._given.items()}
 
-    def chosen(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def chosen(self, evaluated: Evaluated) -> dict[str, Tensor]:
         """The gradients `[1, …]` of the original parameters: an optimizer knows no others."""
-        now = dict(self._model.named_parameters())
-        return {n: g[None] for n, g in gradients.items() if n in self._given and now[n] is self._given[n]}
+        given, now = self._given, evaluated.parameters
+        return {n: g[None] for n, g in evaluated.gradients.items() if n in given and now[n] is given[n]}
 
     def require_known(self, gradients: Iterable[str]) -> None:
         """Raises `RuntimeError` if a parameter has a gradient but required none when the optimizer was created."""

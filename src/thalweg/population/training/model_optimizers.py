@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.population.program.randomness import mix, seeded
+from thalweg.population.training.autograd import Evaluated
 from thalweg.population.training.job import Job
 from thalweg.population.training.live_parameters import LiveParameters
 from thalweg.population.updates.clipping import clipped
@@ -21,7 +22,7 @@ from thalweg.population.updates.snapshot import Snapshot
 from thalweg.recipes.imported import Imported
 
 Gradients = Mapping[str, Tensor]
-Evaluate = Callable[[Callable[[], object] | None], tuple[float, Gradients]]
+Evaluate = Callable[[Callable[[], object] | None], Evaluated]
 """Loss and gradients of the step's batch, given the function that clears the gradients before."""
 
 GOING = np.ones(1, np.bool_)
@@ -85,13 +86,13 @@ class OwnOptimizer:
         self._updates.plan(first, steps)
 
     def step(self, t: int, evaluate: Evaluate) -> float:
-        loss, gradients = evaluate(None)
-        if math.isfinite(loss):
-            stacked = _clipped(self._live.chosen(gradients), self._limit)
+        evaluated = evaluate(None)
+        if math.isfinite(evaluated.loss):
+            stacked = _clipped(self._live.chosen(evaluated), self._limit)
             moved = self._live.fetch()
             self._updates.step(t, stacked, GOING)
             self._live.put(moved)
-        return loss
+        return evaluated.loss
 
     def weights(self) -> dict[str, Tensor]:
         return {name: tensor[0] for name, tensor in self._updates.weights().items()}
@@ -127,15 +128,15 @@ class ForeignOptimizer:
         """Nothing: it counts its steps itself."""
 
     def step(self, t: int, evaluate: Evaluate) -> float:
-        loss, gradients = evaluate(self._optimizer.zero_grad)
-        if math.isfinite(loss):
-            stacked = self._live.chosen(gradients)
+        evaluated = evaluate(self._optimizer.zero_grad)
+        if math.isfinite(evaluated.loss):
+            stacked = self._live.chosen(evaluated)
             self._live.require_known(stacked)
             if self._job.clip_norm is not None:
                 self._set_gradients(_clipped(stacked, self._job.clip_norm))
             with self._seeded(t), torch.enable_grad():  # as in a user's loop
                 self._optimizer.step()
-        return loss
+        return evaluated.loss
 
     def _set_gradients(self, stacked: Gradients) -> None:
         """Gives each parameter its gradient `[1, …]`; the others' are `None`."""
@@ -163,10 +164,10 @@ class ClosureOptimizer(ForeignOptimizer):
         """Evaluates the same batch with the same dropout at every call of the closure."""
 
         def once() -> float:
-            loss, gradients = evaluate(None)
-            stacked = {name: g[None] for name, g in gradients.items() if name in self._job.trained}
+            evaluated = evaluate(None)
+            stacked = {name: g[None] for name, g in evaluated.gradients.items() if name in self._job.trained}
             self._set_gradients(_clipped(stacked, self._job.clip_norm))
-            return loss
+            return evaluated.loss
 
         with self._seeded(t):
             return step_by_closure(self._optimizer, once)

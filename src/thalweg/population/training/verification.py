@@ -121,7 +121,7 @@ def _compare(
 
 def _descended(job: Job, model: nn.Module, batch: Batch, seed: int, step: int) -> "Expected":
     """One step of plain gradient descent by the loop, and what it computed."""
-    loss, gradients = gradients_of(job, model, batch, seed, step)
+    loss, gradients, _ = gradients_of(job, model, batch, seed, step)
     expected = Expected(loss, gradients, {name: b.detach().clone() for name, b in _untrained(job, model).items()})
     for name, parameter in model.named_parameters():
         if name in gradients:

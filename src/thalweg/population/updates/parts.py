@@ -55,12 +55,14 @@ class Whole(CompiledRows):
         storage, sizes = (first.dtype,) * (1 + len(streams)), np.repeat(lengths, members)
         part = SameStorage(slice(None), first.device, storage, sizes, pointers)
         super().__init__([part], (count, members), lines, constrained=constrained)
+        self.active = np.ones(count * members, np.bool_)
+        self._active = self.active.reshape(count, members)
 
     def set_inputs(self, bases: NDArray[np.int64], active: Mask | None) -> None:
         """Sets the gradients, by the data pointers of the full stack's, and the members that are stepped."""
         self.gradients = (bases[:, None] + self._in_stack).ravel()
         if active is not None:
-            self.active = np.tile(active, self._number) if active.ndim == 1 else active.ravel()
+            self._active[:] = active
 
     def launch(self, stage: Stage, columns: Tensor, active: Tensor) -> Any:
         """Passes by values on the device, without synchronization. Returns the pass."""

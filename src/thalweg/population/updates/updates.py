@@ -147,8 +147,9 @@ class Group:
 
     def make_ready(self) -> None:
         """Builds the rows. Transformed gradients are the members' own, sliced from the stack: they begin at 0."""
-        self.needs_whole = self.structure.transforms or bool(self.program.reductions)
-        source = slice(0, self.place.stop - self.place.start) if self.structure.transforms else self.place
+        self._transforms = self.structure.transforms
+        self.needs_whole = self._transforms or bool(self.program.reductions)
+        source = slice(0, self.place.stop - self.place.start) if self._transforms else self.place
         own = (self._parameters, self.states, self._scratch)
         each = self._each or self.hyperparameters.per_parameter
         self.rows = member_rows(self.structure, self.program, source, *own, each=each)
@@ -188,7 +189,7 @@ class Group:
         if self._during:
             place = (step or int(np.max(t))) - self._first
             self.values.update({name: array[place] for name, array in self._during.items()})
-        if self.structure.transforms:
+        if self._transforms:
             gradients = self.transformed(gradients, self.values)
             bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
         self.rows.set_inputs(gradients, bases, active)
