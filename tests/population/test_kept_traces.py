@@ -5,6 +5,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,7 +98,10 @@ def convolving() -> nn.Module:
 
 
 @pytest.mark.parametrize("model", [Net, dropping, convolving])
-def test_a_second_plan_traces_nothing_and_trains_the_same(model: Callable[[], nn.Module], traced: list[int]) -> None:
+def test_a_second_plan_traces_nothing_and_trains_the_same(
+    model: Callable[[], nn.Module], traced: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thalweg.population.planning.timings.folder", lambda: tmp_path)  # both choose by one timing
     workload = workload_of(model)
     first = planned(workload)
     expected = curves(first)

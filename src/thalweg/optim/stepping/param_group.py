@@ -216,9 +216,8 @@ class ParamGroupStep:
     def fits(self, all_states: states.States, version: int) -> bool:
         """Whether a prepared fast path fits the gathered gradients, all plain. version: of the state dicts."""
         reading, ready = self._reading, self._patterns.get(self._places)
-        if ready is None or not ready.serves(reading.structure, reading.precision):
-            return False
-        if not ready.fits(all_states, version, self._params, self._gradients):
+        same = ready and ready.serves(reading.structure, reading.precision)
+        if not (ready and same and ready.fits(all_states, version, self._params, self._gradients)):
             return False
         self._prepared, self._general, self._anew = ready, None, 0
         return True
