@@ -16,10 +16,11 @@ from thalweg.execution.elements import Elements
 from thalweg.execution.gpu import passes as gpu
 from thalweg.execution.storage.dtypes import Storage
 from thalweg.execution.storage.rounding import LOW
-from thalweg.execution.whole import constrain_rows
+from thalweg.execution.whole import call_rows, constrain_rows, with_transients
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
+from thalweg.recipes.trace import trace
 
 ROUND = Stage(states=(), columns=(), body=(), outputs={"p": "g"})
 """Rounds a float32 copy of a parameter, which stands in the gradient's place, to the parameter's storage."""
@@ -57,7 +58,7 @@ def prepare(
         stochastic: whether bfloat16 parameters and states are rounded stochastically.
     """
     rounded = storage[2:] if torch.int16 in storage else storage[1:]  # no gradient, no compensated parameter
-    stochastic = stochastic and torch.bfloat16 in rounded and not stage.reductions
+    stochastic = stochastic and torch.bfloat16 in rounded and not stage.prepares
     if on_gpu(device):
         return gpu.GpuPass(stage, device, storage, sizes, lines, stochastic=stochastic)
     return cpu.CpuPass(stage, storage, sizes, lines, stochastic=stochastic)
@@ -167,7 +168,10 @@ class CompiledRows:
             made.pointers[1] = self.parameters[index]
 
     def _writes_copies(self, stage: Stage) -> bool:
-        return self.copied and stage is not ROUND and not stage.reductions
+        return self.copied and stage is not ROUND and not stage.prepares
+
+    def call(self, stage: Stage, columns: Array) -> None:
+        raise NotImplementedError
 
     def constrain(self, values: driver.Values) -> None:
         raise NotImplementedError
@@ -225,6 +229,8 @@ class CompiledElements(CompiledRows):
         row_dtype: torch.dtype | None = None,
         stochastic: bool = False,
     ) -> None:
+        self._program = trace(structure)
+        rows = [with_transients(self._program, row) for row in rows]
         keys = [row.key for row in rows if row.key is not None]
         parts, count = parts_of([row.streams for row in rows]), len(rows)
         super().__init__(
@@ -244,6 +250,9 @@ class CompiledElements(CompiledRows):
             if row.shards is not None:
                 sums[:, r] = row.shards.total(torch.from_numpy(sums[:, r].copy())).numpy()
         return sums
+
+    def call(self, stage: Stage, columns: Array) -> None:
+        call_rows(self._program, stage, self._rows, columns)
 
     def constrain(self, values: driver.Values) -> None:
         constrain_rows(self._structure, self._rows, values)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from thalweg.recipes.compose import GRADIENT
-from thalweg.recipes.trace import Program, Stage, gradient_norm
+from thalweg.recipes.stages import Stage
+from thalweg.recipes.trace import Program, gradient_norm
 
 Values = Mapping[str, Any]
 """Row values by name."""
@@ -30,6 +31,9 @@ class Rows(Protocol):
     def reduce(self, stage: Stage, columns: Any) -> dict[str, Any]:
         """What the stage measures, by name. A shared reduction is combined over these rows."""
 
+    def call(self, stage: Stage, columns: Any) -> None:
+        """Calls the stage's functions of matrices: their results overwrite transients, and matrix states."""
+
     def update(self, stage: Stage, columns: Any) -> None:
         """Writes what the stage computes: parameters and states."""
 
@@ -40,9 +44,14 @@ class Rows(Protocol):
         """A context in which low-precision parameters are float32 copies; its end rounds each to storage, once."""
 
 
-def measure(stage: Stage, rows: Rows, values: Values) -> dict[str, Any]:
-    """The row values that a stage measures."""
-    return rows.reduce(stage, rows.table(stage, values)[0])
+def prepare(stage: Stage, rows: Rows, values: Values) -> dict[str, Any]:
+    """Carries out a stage before the update; returns the row values that it measures."""
+    columns = rows.table(stage, values)[0]
+    if not stage.calls:
+        return rows.reduce(stage, columns)
+    rows.update(stage, columns)
+    rows.call(stage, columns)
+    return {}
 
 
 def carry_out(program: Program, rows: Rows, values: Values, measured: Values | None = None) -> dict[str, Any]:
@@ -50,11 +59,11 @@ def carry_out(program: Program, rows: Rows, values: Values, measured: Values | N
 
     measured: what the first stage measures, where several groups of rows share it.
     """
-    if program.reductions:
-        first, *later = program.reductions
-        values = {**values, **(measure(first, rows, values) if measured is None else measured)}
+    if program.before:
+        first, *later = program.before
+        values = {**values, **(prepare(first, rows, values) if measured is None else measured)}
         for stage in later:
-            values = {**values, **measure(stage, rows, values)}
+            values = {**values, **prepare(stage, rows, values)}
     columns, after = rows.table(program.update, values)
     if not program.constrained:
         rows.update(program.update, columns)
@@ -90,16 +99,16 @@ def measure_shared(jobs: Sequence[StepJob]) -> list[dict[str, Any] | None]:
     parts: dict[str, list[Any]] = {name: [] for name in names}
     for job in jobs:
         shares = bool(job.program.shared)
-        stage = job.program.reductions[0] if shares else gradient_norm(job.program.states)
+        stage = job.program.before[0] if shares else gradient_norm((*job.program.states, *job.program.transients))
         if shares or GRADIENT in names:
-            measured = measure(stage, job.rows, job.values)
+            measured = prepare(stage, job.rows, job.values)
             for reduction in (r for r in stage.reductions if r.shared):
                 parts[reduction.shared].append(measured[reduction.name])
         found.append(measured if shares else None)
     whole = {name: joint_norm(of) for name, of in parts.items()}
     for job, measured_of in zip(jobs, found, strict=True):
         if measured_of is not None:
-            first = job.program.reductions[0].reductions
+            first = job.program.before[0].reductions
             measured_of.update({r.name: _beside(measured_of[r.name], whole[r.shared]) for r in first if r.shared})
     return found
 

@@ -30,6 +30,7 @@ class Elements:
     key: seed of stochastic rounding of low-precision tensors without a residual; all rows of a call have one, or none.
     scales: those of each uint8 state, `[elements / 256]`. Such a state holds codes, in memory order.
     shards: the other shards of a sharded tensor.
+    matrices: states with shapes of their own, in the program's order.
     has_units: whether the parameter has two dimensions or more.
     """
 
@@ -41,6 +42,7 @@ class Elements:
     scales: tuple[Tensor, ...] = ()
     shards: Shards | None = None
     has_units: bool = False
+    matrices: tuple[Tensor, ...] = ()
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -13,17 +13,19 @@ from torch import Tensor
 from thalweg.execution import driver
 from thalweg.execution.elements import Elements
 from thalweg.execution.lowering import stacked
-from thalweg.execution.whole import constrain_rows
+from thalweg.execution.whole import call_rows, constrain_rows, with_transients
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
+from thalweg.recipes.trace import trace
 
 
 class ReferenceRows:
     """Rows of any layouts, devices and dtypes. Row values are NumPy arrays: `[rows]`, or one number for all."""
 
     def __init__(self, structure: StepVariant, rows: Sequence[Elements], row_dtype: torch.dtype | None = None) -> None:
-        self._structure, self._rows, self._row_dtype = structure, rows, row_dtype
+        self._structure, self._program, self._row_dtype = structure, trace(structure), row_dtype
+        self._rows = [with_transients(self._program, row) for row in rows]
 
     def table(self, stage: Stage, values: driver.Values) -> tuple[Array, dict[str, Array]]:
         return table(stage, values, self._row_dtype)
@@ -37,6 +39,9 @@ class ReferenceRows:
         each = {name: np.array(of) for name, of in found.items()}
         shared = {reduction.name for reduction in stage.reductions if reduction.shared}
         return {name: driver.joint_norm(of) if name in shared else of for name, of in each.items()}
+
+    def call(self, stage: Stage, columns: Array) -> None:
+        call_rows(self._program, stage, self._rows, columns)
 
     def update(self, stage: Stage, columns: Array) -> None:
         changed = {name for name, local in stage.outputs.items() if name != local}

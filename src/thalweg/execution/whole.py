@@ -1,15 +1,20 @@
-"""Whole tensors before and after the elementwise update: transforms of gradients, constraints of parameters."""
+"""Whole tensors around the passes: transforms of gradients, calls on matrices, constraints of parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from thalweg.execution.elements import Elements
+from thalweg.execution.lowering import stacked
 from thalweg.execution.storage.rounding import upcast
 from thalweg.recipes.compose import StepVariant, constrain, transform_gradients
 from thalweg.recipes.options import CONSTRAINTS
+from thalweg.recipes.stages import Stage
+from thalweg.recipes.trace import Program
 from thalweg.regularization import units
 
 
@@ -46,3 +51,36 @@ def constrain_rows(structure: StepVariant, rows: Sequence[Elements], values: Map
         if row.has_units:
             own = {name: float(np.broadcast_to(values[name], (len(rows),))[r]) for name in read}
             row.p.copy_(constrained(structure, row, own))
+
+
+def with_transients(program: Program, row: Elements) -> Elements:
+    """The row with memory for the program's transient streams, which follow its states."""
+    if not program.transients:
+        return row
+    wide = torch.float64 if row.p.dtype is torch.float64 else torch.float32
+    made = (torch.zeros_like(row.p, dtype=wide, memory_format=torch.preserve_format) for _ in program.transients)
+    return replace(row, states=(*row.states, *made))
+
+
+def call_rows(program: Program, stage: Stage, rows: Sequence[Elements], columns: Any, going: Any = None) -> None:
+    """Calls a stage's functions in place, once for all rows of one shape.
+
+    columns: an array or a tensor, `[rows or 1, columns]`. going: unless true, matrix states stay as they are.
+    """
+    alike: dict[Any, list[int]] = {}
+    for r, row in enumerate(rows):
+        alike.setdefault((row.p.shape, row.p.dtype, row.p.device, row.states[-1].dtype), []).append(r)
+    lines = torch.as_tensor(columns).expand(len(rows), columns.shape[-1])
+    for index in alike.values():
+        _call(program, stage, [rows[r] for r in index], lines[index], going)
+
+
+def _call(program: Program, stage: Stage, rows: Sequence[Elements], columns: Tensor, going: Any) -> None:
+    elements = {n: torch.stack([row.states[stage.states.index(n)] for row in rows]) for n in program.transients}
+    held = {n: torch.stack([row.matrices[j] for row in rows]) for j, n in enumerate(program.matrix_states)}
+    for name, new in stacked.called(stage, columns.to(rows[0].p.device), elements, held).items():
+        if name in held and going is not None:
+            new = torch.where(going, new, held[name].to(new.dtype))
+        for row, value in zip(rows, new, strict=True):
+            into = row.matrices[program.matrix_states.index(name)] if name in held else None
+            (row.states[stage.states.index(name)] if into is None else into).copy_(value)

@@ -17,6 +17,7 @@ from thalweg.numerics.functions import (
     sqrt,
     where,
 )
+from thalweg.numerics.matrices import of_matrices
 from thalweg.numerics.reductions import global_norm, mean, norm
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "mean",
     "minimum",
     "norm",
+    "of_matrices",
     "power",
     "round_to_default_dtype",
     "sign",

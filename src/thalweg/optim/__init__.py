@@ -17,7 +17,7 @@ from thalweg.optim.stepping.diagnostics import (
     OptimizerWarning,
     ZeroLearningRate,
 )
-from thalweg.workloads.parameter_groups import grouped, layerwise, undecayed
+from thalweg.workloads.parameter_groups import adamw_rest, grouped, layerwise, undecayed
 
 __all__ = [
     "CoupledDecay",
@@ -28,6 +28,7 @@ __all__ = [
     "OptimizerWarning",
     "UnknownGroupKey",
     "ZeroLearningRate",
+    "adamw_rest",
     "drop_in",
     "functional",
     "grouped",

@@ -18,7 +18,7 @@ from thalweg.optim.stepping.diagnostics import (
     ZeroLearningRate,
 )
 from thalweg.schedules import Schedule
-from thalweg.workloads.parameter_groups import grouped, layerwise, undecayed
+from thalweg.workloads.parameter_groups import adamw_rest, grouped, layerwise, undecayed
 
 Number: TypeAlias = float | Tensor | Schedule
 
@@ -56,6 +56,7 @@ __all__ = [
     "LaProp",
     "Lion",
     "LostUpdates",
+    "Muon",
     "NAdam",
     "NosAdam",
     "Optimizer",
@@ -71,6 +72,7 @@ __all__ = [
     "UnknownGroupKey",
     "Yogi",
     "ZeroLearningRate",
+    "adamw_rest",
     "drop_in",
     "functional",
     "grouped",
@@ -948,6 +950,46 @@ class MSVAG(Optimizer):
         clip_tensor_norm: Number = 0.0,
         clip_value: Number = 0.0,
         decoupled_weight_decay: bool = False,
+        independent_weight_decay: bool = False,
+        lookahead_steps: int = 0,
+        lookahead_alpha: Number = 0.5,
+        ema_decay: Number = 0.0,
+        clip_update: Number = 0.0,
+        cautious: bool = False,
+        max_norm: Number = 0.0,
+        maximize: bool = False,
+        masked: bool = False,
+        convention: Literal["torch"] = "torch",
+        rounding: Literal["stochastic", "compensated", "nearest"] = "stochastic",
+        rounding_seed: int = 0,
+        state_dtype: Literal["parameter", "bfloat16", "8bit"] | dtype | None = None,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None: ...
+
+class Muon(Optimizer):
+    """Muon."""
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Number = 0.001,
+        weight_decay: Number = 0.1,
+        momentum: Number = 0.95,
+        nesterov: bool = True,
+        eps: Number = 1e-07,
+        match_rms_adamw: bool = False,
+        adamw: bool = False,
+        betas: tuple[Number, Number] = (0.9, 0.95),
+        adamw_eps: Number = 1e-08,
+        *,
+        centralize: bool = False,
+        clip_adaptive: Number = 0.0,
+        clip_global_norm: Number = 0.0,
+        clip_tensor_norm: Number = 0.0,
+        clip_value: Number = 0.0,
+        decoupled_weight_decay: bool = True,
         independent_weight_decay: bool = False,
         lookahead_steps: int = 0,
         lookahead_alpha: Number = 0.5,

@@ -125,6 +125,8 @@ def _states(structure: StepVariant, p: Tensor, values: Mapping[str, Any]) -> dic
         first = declared.first(values, upcast(p))
         if declared.name in program.row_states:
             states[declared.name] = torch.as_tensor(first, dtype=torch.float64, device=p.device)
+        elif declared.name in program.matrix_states:
+            states[declared.name] = torch.full_like(upcast(p), first).new_full(declared.shape_for(p.shape), first)
         elif declared.name in program.states:
             states[declared.name] = (
                 first + torch.zeros_like(upcast(p)) if declared.initial != PARAMETER else first.clone()
@@ -142,7 +144,8 @@ def _require_fitting(name: str, p: Tensor, gradient: Any, states: Mapping[str, A
             f"The gradient of {name!r} is {what}; give a dense tensor of the parameter's shape, or leave it out."
         )
     program = trace(structure)
-    missing = [state for state in ("step", *program.states, *program.row_states) if state not in states]
+    needed = ("step", *program.states, *program.matrix_states, *program.row_states)
+    missing = [state for state in needed if state not in states]
     if missing:
         raise InputError(f"The states of {name!r} have no {missing[0]!r}: they are another optimizer's; call init.")
     for of, tensor in (("gradient", gradient), *((state, states[state]) for state in program.states)):
@@ -157,7 +160,8 @@ def _row(structure: StepVariant, gradient: Tensor, p: Tensor, states: Tensors, v
         raise InputError("functional takes real parameters only, got complex ones; use view_as_real on them.")
     program = trace(structure)
     g = upcast(transform_gradient(structure, gradient, p, values))
-    elements = Elements(g, upcast(p), tuple(states[name] for name in program.states), has_units=p.ndim > 1)
+    held, matrices = (tuple(states[name] for name in names) for names in (program.states, program.matrix_states))
+    elements = Elements(g, upcast(p), held, has_units=p.ndim > 1, matrices=matrices)
     return TensorRow(
         structure, elements, values, states["step"] + 1, {name: states[name] for name in program.row_states}
     )
@@ -165,7 +169,7 @@ def _row(structure: StepVariant, gradient: Tensor, p: Tensor, states: Tensors, v
 
 def _new_states(row: TensorRow, row_states: Mapping[str, Tensor], before: Tensors) -> dict[str, Tensor]:
     rows = {name: new.reshape(()) for name, new in row_states.items()}
-    now: dict[str, Tensor] = {**before, **row.states, **rows, "step": before["step"] + 1}
+    now: dict[str, Tensor] = {**before, **row.states, **row.matrices, **rows, "step": before["step"] + 1}
     return now
 
 

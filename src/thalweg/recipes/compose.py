@@ -79,9 +79,15 @@ class StepVariant:
         return any(self.has(option) for option in CONSTRAINTS)
 
     @property
+    def rule_counts(self) -> bool:
+        """Whether its rule counts steps."""
+        counts = self.rule.counts_steps
+        return counts in self.flags if isinstance(counts, str) else counts
+
+    @property
     def counts_steps(self) -> bool:
         """Whether it needs the step's number, and not only whether it is the first."""
-        return self.rule.counts_steps or self.has("lookahead_steps")
+        return self.rule_counts or self.has("lookahead_steps")
 
     def __hash__(self) -> int:
         return hash((self.rule.name, self.flags, self.absent, self.convention))

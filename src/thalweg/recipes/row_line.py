@@ -12,7 +12,7 @@ from thalweg.numerics.functions import row_dtype as current_row_dtype
 from thalweg.numerics.functions import rows_held_in
 from thalweg.numerics.symbol import Symbol
 from thalweg.recipes.row_table import Array, cube_root, exponential, logarithm, power, table
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 Function = Callable[..., tuple[float, ...]]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from thalweg.numerics.functions import row_dtype as current_row_dtype
 from thalweg.numerics.functions import rows_held_in
 from thalweg.numerics.symbol import Symbol
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 Array = NDArray[Any]
 

@@ -1,62 +1,26 @@
 """One symbolic call of a composed step → row expressions and straight-line programs over elements, in stages."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 
-from thalweg.numerics.reductions import REDUCTIONS, global_norm
+from thalweg.numerics.reductions import global_norm
 from thalweg.numerics.symbol import Symbol, element, lift, row
 from thalweg.recipes.compose import GRADIENT, StepVariant, close, step
 from thalweg.recipes.options import OPTIONS
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """`target = op(arguments)`; an argument is an element (`g`, `p`, a state), column (`_k0`, …) or earlier target."""
-
-    target: str
-    op: str
-    arguments: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Reduction:
-    """A row value that a stage measures. name: under which later stages read it. op: one of `REDUCTIONS`.
-
-    value: the local name of what is reduced. shared: the name under which param groups share it, if they do.
-    """
-
-    name: str
-    op: str
-    value: str
-    shared: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """One pass over the elements: it measures reductions, or writes the parameter and its states.
-
-    states: all states of the program, in the rule's order; they are the streams that a pass is given.
-    columns: the row expressions that elements need, one table column each.
-    body: instructions in order. outputs: `p` or a state → the local name of its new value.
-    row_updates: row state → its new value, a row expression.
-    """
-
-    states: tuple[str, ...]
-    columns: tuple[Symbol, ...]
-    body: tuple[Instruction, ...]
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    reductions: tuple[Reduction, ...] = ()
-    row_updates: Mapping[str, Symbol] = field(default_factory=dict)
+from thalweg.recipes.stages import MATRIX, Stage, Stages, every
+from thalweg.rules.states import State
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
     """The traced computation of a step variant, ready to be executed or emitted.
 
-    states, row_states: those that exist under this step variant, in the rule's order.
+    states, row_states, matrix_states: those that exist under this step variant, in the rule's order: one value per
+        element, one per row, or with a shape of their own.
+    transients: streams that hold arguments and results of calls within a step.
     inputs: the hyperparameters that it reads.
-    reductions: the stages that measure, in order; a later one may read what an earlier one measured.
+    before: the stages that prepare the update, in order; a later one may read what an earlier one found.
     update: the elementwise stage. constrained: whether a constraint follows it.
     closing: the elementwise stage after the constraint; `None` if there is nothing to do.
     """
@@ -64,26 +28,28 @@ class Program:
     states: tuple[str, ...]
     row_states: tuple[str, ...]
     inputs: tuple[str, ...]
-    reductions: tuple[Stage, ...]
+    before: tuple[Stage, ...]
     update: Stage
     constrained: bool = False
     closing: Stage | None = None
+    matrix_states: tuple[str, ...] = ()
+    transients: tuple[str, ...] = ()
 
     @cached_property
     def shared(self) -> frozenset[str]:
         """Names of the reductions that param groups share. All are in the first stage."""
-        first = self.reductions[0].reductions if self.reductions else ()
+        first = self.before[0].reductions if self.before else ()
         return frozenset(reduction.shared for reduction in first if reduction.shared)
 
     @cached_property
     def per_tensor(self) -> bool:
         """Whether every parameter tensor has row values of its own, because some are measured for each."""
-        return any(not r.shared for stage in self.reductions for r in stage.reductions)
+        return any(not r.shared for stage in self.before for r in stage.reductions)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """All stages, in order."""
-        return (*self.reductions, self.update, *([] if self.closing is None else [self.closing]))
+        return (*self.before, self.update, *([] if self.closing is None else [self.closing]))
 
 
 @cache
@@ -95,9 +61,11 @@ def trace(structure: StepVariant) -> Program:
     updates = {name: lift(value) for name, value in {**new, **closed[1]}.items()}
     roots = (lift(p), lift(closed[0]))
     alive = [s for s in structure.states if _exists(s.name, leaves[s.name], roots, updates)]
-    states, row_states = ([s.name for s in alive if s.per_row is per_row] for per_row in (False, True))
+    states, row_states = [s.name for s in alive if s.per_element], [s.name for s in alive if s.per_row]
+    matrix_states = [s.name for s in alive if s.shape is not None]
     _refuse_elements(structure.rule.name, {name: updates[name] for name in row_states})
-    emitted = _Stages(structure.rule.name, tuple(states), [roots[0], *updates.values()])
+    kept = {name: updates[name] for name in matrix_states}
+    emitted = Stages(structure.rule.name, tuple(states), [roots[0], *updates.values()], kept)
     closing = {"p": roots[1], **{name: updates[name] for name in states if name in closed[1]}}
     update = {"p": roots[0], **{name: updates[name] for name in states if name not in closing}}
     read = {leaf.name for root in (*roots, *updates.values()) for leaf in _leaves(root)}
@@ -106,22 +74,30 @@ def trace(structure: StepVariant) -> Program:
         states=tuple(states),
         row_states=tuple(row_states),
         inputs=tuple(name for name in _numeric(structure) if name in read),
-        reductions=emitted.reductions,
+        before=emitted.before,
         update=emitted.stage(update, {name: updates[name] for name in row_states}),
         constrained=structure.constrains,
         closing=emitted.stage(closing, {}) if structure.constrains and changed else None,
+        matrix_states=tuple(matrix_states),
+        transients=emitted.transients,
     )
 
 
 @cache
 def gradient_norm(states: tuple[str, ...]) -> Stage:
     """The stage that measures the norm of a gradient, for param groups that only add to the global norm."""
-    (stage,) = _Stages("", states, [global_norm(element("g"), GRADIENT)]).reductions
+    (stage,) = Stages("", states, [global_norm(element("g"), GRADIENT)], {}).before
     return stage
 
 
 def _state_leaves(structure: StepVariant) -> dict[str, Symbol]:
-    return {s.name: (row if s.per_row else element)(s.name) for s in structure.states}
+    return {s.name: _leaf(s) for s in structure.states}
+
+
+def _leaf(state: State) -> Symbol:
+    if state.per_row:
+        return row(state.name)
+    return element(state.name) if state.per_element else Symbol(MATRIX, name=state.name, row=False)
 
 
 def _numeric(structure: StepVariant) -> list[str]:
@@ -144,88 +120,4 @@ def _exists(name: str, leaf: Symbol, roots: Sequence[Symbol], updates: Mapping[s
 
 
 def _leaves(root: Symbol) -> Iterator[Symbol]:
-    return (symbol for symbol in _all([root]) if symbol.op in ("element", "row"))
-
-
-def _all(roots: Iterable[Symbol]) -> Iterator[Symbol]:
-    """Every symbol in the expressions, once."""
-    seen, stack = set(), [*roots]
-    while stack:
-        symbol = stack.pop()
-        if symbol.key not in seen:
-            seen.add(symbol.key)
-            stack.extend(symbol.args)
-            yield symbol
-
-
-class _Stages:
-    """Expressions cut at their reductions, which become row values that earlier stages measure."""
-
-    def __init__(self, rule: str, states: tuple[str, ...], roots: Sequence[Symbol]) -> None:
-        self._states, self._depths = states, dict[int, int]()
-        self._cut: dict[int, Symbol] = {}
-        found = [symbol for symbol in _all(roots) if symbol.op in REDUCTIONS]
-        by_depth: dict[int, list[Symbol]] = {}
-        for symbol in found:
-            by_depth.setdefault(self._depth(symbol), []).append(symbol)
-        if any(symbol.name and depth > 1 for depth, of in by_depth.items() for symbol in of):
-            raise TypeError(f"A global norm in {rule} may not depend on another reduction.")
-        self._names = {symbol.key: f"@{i}" for i, symbol in enumerate(found)}
-        self.reductions = tuple(self._reducing(by_depth[depth]) for depth in sorted(by_depth))
-
-    def _depth(self, symbol: Symbol) -> int:
-        """The number of stages that must have measured before the symbol's value is known."""
-        if symbol.key not in self._depths:
-            inside = max(map(self._depth, symbol.args), default=0)
-            self._depths[symbol.key] = inside + (symbol.op in REDUCTIONS)
-        return self._depths[symbol.key]
-
-    def _reducing(self, symbols: Sequence[Symbol]) -> Stage:
-        emitter = _Emitter()
-        reductions = tuple(
-            Reduction(self._names[s.key], s.op, emitter.place(self._known(s.args[0])), str(s.name)) for s in symbols
-        )
-        return Stage(self._states, tuple(emitter.columns), tuple(emitter.body), reductions=reductions)
-
-    def stage(self, elements: Mapping[str, Symbol], row_updates: Mapping[str, Symbol]) -> Stage:
-        """The stage that writes new elements (`p`, states). Its reductions are row values."""
-        emitter = _Emitter()
-        outputs = {name: emitter.place(self._known(symbol)) for name, symbol in elements.items()}
-        rows = {name: self._known(symbol) for name, symbol in row_updates.items()}
-        return Stage(self._states, tuple(emitter.columns), tuple(emitter.body), outputs, row_updates=rows)
-
-    def _known(self, symbol: Symbol) -> Symbol:
-        """The expression with row values in place of reductions."""
-        if symbol.key not in self._cut:
-            if symbol.op in REDUCTIONS:
-                new = row(self._names[symbol.key])
-            else:
-                arguments = tuple(map(self._known, symbol.args))
-                new = Symbol(symbol.op, *arguments, name=symbol.name, row=symbol.row) if arguments else symbol
-            self._cut[symbol.key] = new
-        return self._cut[symbol.key]
-
-
-class _Emitter:
-    """Emits symbols in dependency order, each once: row values as columns, all others as instructions."""
-
-    def __init__(self) -> None:
-        self.columns: list[Symbol] = []
-        self.body: list[Instruction] = []
-        self._names: dict[int, str] = {}
-
-    def place(self, symbol: Symbol) -> str:
-        if symbol.key not in self._names:
-            self._names[symbol.key] = self._place_new(symbol)
-        return self._names[symbol.key]
-
-    def _place_new(self, symbol: Symbol) -> str:
-        if symbol.row:
-            self.columns.append(symbol)
-            return f"_k{len(self.columns) - 1}"
-        if symbol.op == "element":
-            return str(symbol.name)
-        arguments = tuple(self.place(a) for a in symbol.args)
-        target = f"_x{len(self.body)}"
-        self.body.append(Instruction(target, symbol.op, arguments))
-        return target
+    return (symbol for symbol in every([root]) if symbol.op in ("element", "row", MATRIX))

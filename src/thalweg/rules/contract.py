@@ -28,7 +28,8 @@ class Rule:
 
     rate: the hyperparameter that a learning-rate grid varies; `rates`: the range of it worth searching.
     formulas: the conventions with a formula of their own; any other convention uses the first one's.
-    counts_steps: whether torch's state has a `step`; without one, existing state means t > 1.
+    counts_steps: whether torch's state has a `step`, or the flag with which it has; without one, existing state means
+        t > 1.
     stationary: whether zero gradients from the start leave the parameter unchanged.
     contradiction: describes a conflict between values that are each in range; empty if there is none.
     tuple_arguments: tuple argument, such as `betas` → the hyperparameters in it.
@@ -40,6 +41,8 @@ class Rule:
     sparse_unsupported: why it cannot step a subset of the elements, as sparse gradients need; empty if it can.
     every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
     momentum: the hyperparameter that is its momentum, which torch's one-cycle schedules move; `None` if it has none.
+    others: the flag with which another rule steps a parameter, for all that are no hidden matrices; empty if there is
+        none.
     """
 
     function: Callable[..., Any]
@@ -49,7 +52,7 @@ class Rule:
     rate: str | None
     rates: tuple[float, float]
     formulas: tuple[str, ...]
-    counts_steps: bool
+    counts_steps: bool | str
     stationary: bool
     contradiction: Callable[[Mapping[str, Any]], str]
     tuple_arguments: Mapping[str, tuple[str, ...]]
@@ -60,6 +63,7 @@ class Rule:
     sparse_unsupported: str = ""
     every_row_with: str = ""
     momentum: str | None = None
+    others: str = ""
 
     @property
     def owns_decay(self) -> bool:
@@ -101,7 +105,7 @@ def rule(
     when: str = "",
     drop_in: str | None = None,
     rate: str | None = "lr",
-    counts_steps: bool = True,
+    counts_steps: bool | str = True,
     stationary: bool = True,
     contradiction: Callable[[Mapping[str, Any]], str] = lambda values: "",
     conventions: Mapping[str, Defaults] = MappingProxyType({}),
@@ -113,6 +117,7 @@ def rule(
     sparse_unsupported: str = "",
     every_row_with: str = "",
     momentum: str | None = "",
+    others: str = "",
     **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
@@ -124,7 +129,7 @@ def rule(
         drop_in: torch's spelling, such as `"Adadelta(lr, rho, eps, weight_decay)"`; `betas` stands for beta1, beta2.
             By default the function's name in CamelCase, its hyperparameters and `weight_decay`.
         rate: the hyperparameter that a learning-rate grid varies; `None` if there is none.
-        counts_steps: `False` if torch's optimizer has no `step` in its state.
+        counts_steps: `False` if torch's optimizer has no `step` in its state; a flag if only with that.
         stationary: `False` if the rule moves a parameter that never had a gradient, for example by a decay of its own.
         contradiction: describes a conflict between hyperparameters that are each in range; empty if there is none.
         conventions: "keras", "optax" or "paper" → its defaults that differ from the signature's. If the formula
@@ -140,6 +145,7 @@ def rule(
             decay moves all".
         every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
         momentum: the hyperparameter that is its momentum; by default `momentum`, `beta1` or `beta`, if it has one.
+        others: the flag with which another rule steps a parameter: in a comparison, all that are no hidden matrices.
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
@@ -166,6 +172,7 @@ def rule(
             sparse_unsupported=sparse_unsupported,
             every_row_with=every_row_with,
             momentum=next((h for h in MOMENTA if h in hyperparameters), None) if momentum == "" else momentum,
+            others=others,
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}

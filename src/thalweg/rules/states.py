@@ -1,7 +1,8 @@
 """States of a rule and their initial values."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Annotated, Any
 
 from thalweg.numerics import Value
@@ -12,6 +13,9 @@ PARAMETER = "parameter"
 @dataclass(frozen=True)
 class State:
     """A state with one value per element or, with `per_row`, one per parameter tensor or population member.
+
+    shape: the shape of a state that has its own, from that of the parameter as a matrix, (rows, columns); only calls
+        of functions of matrices read it (`numerics.matrices`).
 
     initial: value before the first step, the name of the hyperparameter that gives it, or `"parameter"` for the
         parameter's values at that time.
@@ -25,10 +29,22 @@ class State:
     per_row: bool = False
     double: bool = False
     weights: bool = False
+    shape: Callable[[tuple[int, int]], tuple[int, ...]] | None = None
 
     def __post_init__(self) -> None:
+        if self.shape is not None and (self.per_row or not isinstance(self.initial, float)):
+            raise TypeError(f"The state {self.name!r} has a shape of its own, and begins as a number everywhere.")
         if self.per_row and self.initial == PARAMETER:
             raise TypeError(f"The row state {self.name!r} has one value a row and cannot begin as the parameter.")
+
+    @property
+    def per_element(self) -> bool:
+        """Whether it has one value per element of the parameter."""
+        return not self.per_row and self.shape is None
+
+    def shape_for(self, parameter: tuple[int, ...]) -> tuple[int, ...]:
+        """Its shape beside a parameter of this shape, whose first dimension is the matrix's rows."""
+        return parameter if self.shape is None else self.shape((parameter[0], prod(parameter[1:])))
 
     @property
     def holds_weights(self) -> bool:

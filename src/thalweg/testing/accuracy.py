@@ -47,7 +47,7 @@ def check_float32(case: Case) -> None:
 
 def check_maximize(case: Case) -> None:
     """`maximize` equals the negated gradient, bitwise: in the rule itself and in its trace."""
-    task = problem(case.rate, seed=3, steps=50)
+    task = problem(case.rate, shape=case.shape, seed=3, steps=50)
     negated = Problem(task.start, -task.gradients, task.rates)
     upward = {**case.values, "maximize": not case.values["maximize"]}
     for name in ("eager", "reference"):  # the compiled pass may fuse other products into sums
@@ -58,7 +58,7 @@ def check_maximize(case: Case) -> None:
 
 def check_clip_value(case: Case) -> None:
     """`clip_value` equals the clipped gradient, bitwise: in the rule itself and in its trace."""
-    task, limit = problem(case.rate, seed=7, steps=50), 0.125
+    task, limit = problem(case.rate, shape=case.shape, seed=7, steps=50), 0.125
     clipped = Problem(task.start, task.gradients.clip(-limit, limit), task.rates)
     limited = {**case.values, "clip_value": limit}
     for name in ("eager", "reference"):  # the compiled pass may fuse other products into sums
@@ -72,9 +72,9 @@ def check_mask(case: Case) -> None:
 
     Of a rule that measures the whole tensor only the latter: masked elements are not in its norms.
     """
-    task = problem(case.rate, seed=8, steps=20)
+    task = problem(case.rate, shape=case.shape, seed=8, steps=20)
     gradients = torch.tensor(task.gradients)
-    trained = torch.arange(len(task.start)) % 3 > 0
+    trained = (torch.arange(task.start.size) % 3 > 0).reshape(task.start.shape)
     for name in ("eager", "reference", "compiled"):
         plain, masked = (begin(case.recipe, {**case.values, "masked": m}, torch.tensor(task.start)) for m in (0, 1))
         masked.states[-1].copy_(trained)
@@ -82,7 +82,7 @@ def check_mask(case: Case) -> None:
             for run in (plain, masked):
                 advance(EXECUTIONS[name], [run], [g])
         assert not masked.p[~trained].any(), f"{case}: a masked element is not 0 ({name})."
-        if trace(plain.structure).reductions:
+        if trace(plain.structure).before:
             continue
         same = torch.equal(plain.p[trained], masked.p[trained])
         assert same or name == "compiled", f"{case}: an element that no mask holds differs ({name})."
@@ -94,7 +94,7 @@ def check_bfloat16(case: Case) -> None:
 
     From the same state, results differ by at most one bfloat16 ulp, where float32 results round to different sides.
     """
-    task = problem(case.rate, seed=9, steps=20)
+    task = problem(case.rate, shape=case.shape, seed=9, steps=20)
     for of_states in (torch.bfloat16, torch.float32):
         run = begin(case.recipe, case.values, torch.tensor(task.start, dtype=torch.bfloat16))
         run.states = tuple(s.to(of_states) for s in run.states)
@@ -102,7 +102,8 @@ def check_bfloat16(case: Case) -> None:
             other = run.copy()
             advance(EXECUTIONS["reference"], [run], [gradient])
             advance(EXECUTIONS["compiled"], [other], [gradient])
-            for expected, actual in zip((run.p, *run.states), (other.p, *other.states), strict=True):
+            held = ((of.p, *of.states, *of.matrices) for of in (run, other))
+            for expected, actual in zip(*held, strict=True):
                 finest = 2**-7 if expected.dtype == torch.bfloat16 else 1e-5
                 atol = 1e-5 * float(expected.abs().max())
                 torch.testing.assert_close(actual, expected, rtol=finest, atol=atol, msg=lambda m: f"{case}: {m}")
@@ -110,7 +111,7 @@ def check_bfloat16(case: Case) -> None:
 
 def _task(case: Case, seed: int) -> Problem:
     """300 steps at the published defaults, 100 at every other setting."""
-    return problem(case.rate, seed=seed, steps=300 if case.label == "defaults" else 100)
+    return problem(case.rate, shape=case.shape, seed=seed, steps=300 if case.label == "defaults" else 100)
 
 
 def _expected(case: Case, task: Problem) -> Array:
@@ -123,8 +124,8 @@ def _assert_close(what: str, task: Problem, actual: Array, expected: Array) -> N
     assert np.isfinite(expected).all(), f"{what}: what is expected is not finite."
     scale = np.maximum(np.abs(expected).max(axis=0), np.abs(task.start))
     error = np.where(np.isnan(actual), np.inf, np.abs(actual - expected)) / scale
-    step, element = np.unravel_index(error.argmax(), error.shape)
+    step, *element = np.unravel_index(error.argmax(), error.shape)
     assert error.max() <= ROUNDING, (
-        f"{what}: off by {error.max():.3g} of the element's size at step {step + 1}, element {element}:"
-        f" {actual[step, element]!r} where {expected[step, element]!r} is expected (allowed: {ROUNDING:g})."
+        f"{what}: off by {error.max():.3g} of the element's size at step {step + 1}, element {[*map(int, element)]}:"
+        f" {actual[step, *element]!r} where {expected[step, *element]!r} is expected (allowed: {ROUNDING:g})."
     )

@@ -15,6 +15,7 @@ from thalweg.testing.settings import Case, oracle_arguments
 from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, called, problem
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (0,), (7,), (2, 3, 4))
+OF_MATRICES: tuple[tuple[int, ...], ...] = ((1, 1), (3, 7), (7, 3), (5, 5))
 DECAYING = 40  # steps with a zero gradient
 CONSTANT = 60  # steps with a constant gradient: enough for averages with decay 0.5 to converge
 DTYPES = (torch.float32, torch.float64)
@@ -22,11 +23,13 @@ DTYPES = (torch.float32, torch.float64)
 
 def check_pure(case: Case) -> None:
     """The rule modifies none of its input tensors, and returns the same outputs for the same inputs."""
-    run, g = _after(case, steps=3), torch.tensor(problem(case.rate, seed=4).gradients[0])
+    run, g = _after(case, steps=3), torch.tensor(problem(case.rate, shape=case.shape, seed=4).gradients[0])
     before = run.copy()
     outputs = [_called(run, gradient) for gradient in (g, g.clone())]
     assert before.same(run), f"{case}: the rule modifies its parameter or a state in place."
-    assert torch.equal(g, torch.tensor(problem(case.rate, seed=4).gradients[0])), f"{case}: the gradient is modified."
+    assert torch.equal(g, torch.tensor(problem(case.rate, shape=case.shape, seed=4).gradients[0])), (
+        f"{case}: the gradient is modified."
+    )
     for name, first in outputs[0].items():
         same = torch.equal(torch.as_tensor(first), torch.as_tensor(outputs[1][name]))
         assert same, f"{case}: the new {name} differs when the rule is called again; it may not remember anything."
@@ -35,13 +38,13 @@ def check_pure(case: Case) -> None:
 def check_shapes(case: Case) -> None:
     """Outputs have the shape and dtype of the parameter, and an element's step does not depend on the others."""
     for dtype in DTYPES:
-        for shape in SHAPES:
+        for shape in OF_MATRICES if trace(case.recipe.structure(case.values)).transients else SHAPES:
             run, g = _after(case, steps=2, shape=shape, dtype=dtype), _normal(shape, dtype)
             for name, new in _called(run, g).items():
-                if isinstance(new, Tensor):
+                if isinstance(new, Tensor) and name not in trace(run.structure).matrix_states:
                     what = f"{case}: the new {name} of a {dtype} parameter of shape {shape}"
                     assert new.shape == shape, f"{what} has shape {tuple(new.shape)}."
-                    promoted = shape == () and trace(run.structure).reductions  # a norm is float64, and 0-d too
+                    promoted = shape == () and trace(run.structure).before  # a norm is float64, and 0-d too
                     assert new.dtype == dtype or promoted, f"{what} has {new.dtype}; two numbers in `where` give it."
             _check_elementwise(case, run, g)
 
@@ -54,7 +57,7 @@ def check_rows(case: Case) -> None:
     case = replace(case, values={**case.values, "clip_global_norm": 0.0})
     together = [_after(case, steps=2, scale=scale) for scale in (1.0, 0.3, 0.7, 0.1)]
     alone = [run.copy() for run in together]
-    gradients = torch.tensor(problem(case.rate, seed=5, steps=4).gradients)
+    gradients = torch.tensor(problem(case.rate, shape=case.shape, seed=5, steps=4).gradients)
     for name in ("reference", "compiled"):
         advance(EXECUTIONS[name], together, list(gradients))
         for i, run in enumerate(alone):
@@ -64,7 +67,7 @@ def check_rows(case: Case) -> None:
 
 def check_resume(case: Case) -> None:
     """A run copied into fresh tensors at a random step continues bitwise equal."""
-    gradients = torch.tensor(problem(case.rate, seed=6, steps=20).gradients)
+    gradients = torch.tensor(problem(case.rate, shape=case.shape, seed=6, steps=20).gradients)
     split = int(np.random.default_rng(list(str(case).encode())).integers(1, 20))
     for name in ("reference", "compiled"):
         whole = _after(case, steps=0)
@@ -102,8 +105,8 @@ def check_constant_gradient(case: Case) -> None:
         for name in ("reference", "compiled"):
             run = _after(case, steps=0, dtype=dtype)
             for _ in range(CONSTANT):
-                advance(EXECUTIONS[name], [run], [_normal((48,), dtype)])
-            finite = all(torch.isfinite(x).all() for x in (run.p, *run.states))
+                advance(EXECUTIONS[name], [run], [_normal(case.shape, dtype)])
+            finite = all(torch.isfinite(x).all() for x in (run.p, *run.states, *run.matrices))
             assert finite, f"{case}: a constant gradient gives NaN or infinity in {dtype} ({name})."
 
 
@@ -118,12 +121,12 @@ def _after(
     case: Case,
     *,
     steps: int,
-    shape: tuple[int, ...] = (48,),
+    shape: tuple[int, ...] | None = None,
     dtype: torch.dtype = torch.float64,
     scale: float = 1.0,
 ) -> Run:
     """A run after `steps` reference steps. `scale` multiplies its hyperparameters where their ranges allow it."""
-    declared = case.recipe.hyperparameters.values()
+    declared, shape = case.recipe.hyperparameters.values(), case.shape if shape is None else shape
     scaled = {
         h.name: case.values[h.name] * scale for h in declared if h.range and case.values[h.name] * scale in h.range
     }
@@ -143,13 +146,16 @@ def _called(run: Run, g: Tensor) -> dict[str, Any]:
     program = trace(run.structure)
     states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in run.structure.states}
     states.update(zip(program.states, run.states, strict=True))
+    states.update(zip(program.matrix_states, run.matrices, strict=True))
     p, after = called(run.structure, g, run.p, states, scalars)
-    return {"parameter": p} | {name: after[name] for name in (*program.states, *program.row_states)}
+    return {"parameter": p} | {
+        name: after[name] for name in (*program.states, *program.matrix_states, *program.row_states)
+    }
 
 
 def _check_elementwise(case: Case, run: Run, g: Tensor) -> None:
     """Asserts that the last element's step does not depend on the others, unless the rule has reductions."""
-    if trace(run.structure).reductions:
+    if trace(run.structure).before:
         return
     whole = run.copy()
     advance(EXECUTIONS["compiled"], [whole], [g])
@@ -169,7 +175,7 @@ def _assert_close(actual: Tensor, expected: Tensor, message: str, roundings: int
 
 def _step_without_gradient(case: Case, run: Run, name: str) -> None:
     advance(EXECUTIONS[name], [run], [torch.zeros_like(run.p)])
-    finite = all(torch.isfinite(x).all() for x in (run.p, *run.states))
+    finite = all(torch.isfinite(x).all() for x in (run.p, *run.states, *run.matrices))
     assert finite, f"{case}: zero gradients give NaN or infinity in {run.p.dtype} ({name})."
 
 

@@ -131,7 +131,7 @@ def check_modifier(case: Case, modifier: Modifier) -> None:
     """In every execution, parameter and averages stay within 1e-12 of the modifier computed by hand."""
     if case.recipe.rule.owns_decay and "weight_decay" in modifier.options:
         return
-    task = problem(case.rate, seed=10, steps=STEPS)
+    task = problem(case.rate, shape=case.shape, seed=10, steps=STEPS)
     start, gradients = (torch.tensor(x).reshape(-1, *SHAPE) for x in (task.start, task.gradients))
     values = {**case.values, **OFF}
     for name, execution in EXECUTIONS.items():

@@ -9,9 +9,12 @@ from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.row_table import Array
 from thalweg.rules.hyperparameters import Hyperparameter
+from thalweg.testing.trajectories import shape_of
 
 Oracle = Callable[..., Array]
-"""`oracle(parameter [n], gradients [steps, n], rates [steps], **hyperparameters)` → the parameters `[steps, n]`.
+"""`oracle(parameter […], gradients [steps, …], rates [steps], **hyperparameters)` → the parameters `[steps, …]`.
+
+The parameter is a vector, or a matrix where the rule calls functions of matrices.
 
 It takes every hyperparameter of the rule but the learning rate, the `ORACLE_OPTIONS` of the composed step (where weight
 decay is part of the rule, no `decoupled_weight_decay`), and `convention` if the formula is not torch's. It computes in
@@ -33,6 +36,11 @@ class Case:
     def __str__(self) -> str:
         by = "" if self.recipe.convention == CONVENTIONS[0] else f"{self.recipe.convention}: "
         return f"{self.recipe.name}[{by}{self.label}]"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of parameters to step: of a vector, or of a matrix."""
+        return shape_of(self.recipe.structure(self.values))
 
     @property
     def rate(self) -> float:

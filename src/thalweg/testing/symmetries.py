@@ -3,7 +3,7 @@
 import numpy as np
 
 from thalweg.recipes.catalogue import Recipe
-from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
+from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, shape_of, trajectory
 
 FLOORS = ("eps", "initial_accumulator_value")
 """Hyperparameters that are compared with the gradient's magnitude, and must be 0 for scale invariance."""
@@ -19,7 +19,8 @@ def is_scale_free(recipe: Recipe) -> bool:
     """
     floors = {name: 0.0 for name in FLOORS if name in recipe.hyperparameters}
     values = recipe.resolve({**floors, "weight_decay": 0.0})
-    task = problem(float(values[recipe.rule.rate]) if recipe.rule.rate else 1.0, steps=50, seed=11)
+    shape, rate = shape_of(recipe.structure(values)), float(values[recipe.rule.rate]) if recipe.rule.rate else 1.0
+    task = problem(rate, steps=50, shape=shape, seed=11)
     scaled = Problem(task.start, SCALE * task.gradients, task.rates)
     plain, other = (trajectory(EXECUTIONS["reference"], recipe, values, on) for on in (task, scaled))
     moves = bool((plain[-1] != task.start).any())  # Adadelta with ε = 0 does not

@@ -23,9 +23,18 @@ from thalweg.recipes.trace import trace
 Execution = Callable[[StepVariant, Sequence[Elements], Mapping[str, Array]], dict[str, Array]]
 
 
+VECTOR, MATRIX = (48,), (6, 8)
+"""Shapes of the parameter of a rule of elements, and of one that calls functions of matrices."""
+
+
+def shape_of(structure: StepVariant) -> tuple[int, ...]:
+    """The shape of parameters to step by this variant."""
+    return MATRIX if trace(structure).transients else VECTOR
+
+
 @dataclass(frozen=True)
 class Problem:
-    """The input of a trajectory: a start `[n]`, gradients `[steps, n]`, and a changing learning rate `[steps]`.
+    """The input of a trajectory: a start `[…]`, gradients `[steps, …]`, and a changing learning rate `[steps]`.
 
     Start and gradients are float32 numbers stored as float64, so that every precision gets the same problem.
     """
@@ -35,12 +44,12 @@ class Problem:
     rates: Array
 
 
-def problem(rate: float, *, steps: int = 300, n: int = 48, seed: int = 0) -> Problem:
+def problem(rate: float, *, steps: int = 300, shape: tuple[int, ...] = VECTOR, seed: int = 0) -> Problem:
     """Gradients log-uniform in 1e-6..10 with random signs, and rates within a factor e of `rate`."""
     random = np.random.default_rng(seed)
-    sizes = 10.0 ** random.uniform(-6.0, 1.0, (steps, n))
-    gradients = sizes * random.choice([-1.0, 1.0], (steps, n))
-    start = random.standard_normal(n)
+    sizes = 10.0 ** random.uniform(-6.0, 1.0, (steps, *shape))
+    gradients = sizes * random.choice([-1.0, 1.0], (steps, *shape))
+    start = random.standard_normal(shape)
     return Problem(_single(start), _single(gradients), rate * np.exp(random.uniform(-1.0, 1.0, steps)))
 
 
@@ -58,11 +67,12 @@ class Run:
     states: tuple[Tensor, ...]
     row_states: dict[str, float]
     t: int = 0
+    matrices: tuple[Tensor, ...] = ()
 
     def copy(self) -> "Run":
         """A copy of the run with tensors of its own."""
-        states = tuple(s.clone() for s in self.states)
-        return Run(self.structure, dict(self.values), self.p.clone(), states, dict(self.row_states), self.t)
+        states, matrices = (tuple(s.clone() for s in of) for of in (self.states, self.matrices))
+        return Run(self.structure, dict(self.values), self.p.clone(), states, dict(self.row_states), self.t, matrices)
 
     def scalars(self) -> dict[str, float]:
         """The row values of the run's next step, without flags."""
@@ -71,7 +81,7 @@ class Run:
 
     def same(self, other: "Run") -> bool:
         """Whether parameter, states and row states are bitwise equal."""
-        pairs = zip((self.p, *self.states), (other.p, *other.states), strict=True)
+        pairs = zip((self.p, *self.states, *self.matrices), (other.p, *other.states, *other.matrices), strict=True)
         alike = all(torch.equal(a.contiguous().view(torch.uint8), b.contiguous().view(torch.uint8)) for a, b in pairs)
         return alike and self.row_states == other.row_states
 
@@ -86,7 +96,12 @@ def begin(recipe: Recipe, values: Values, p: Tensor, rate: float | None = None) 
         numbers.update({h.name: rate for h in recipe.hyperparameters.values() if h.initially == recipe.rule.rate})
     first = {s.name: s.first(numbers, p) for s in structure.states}
     states = tuple(torch.zeros_like(p) + first[name] for name in program.states)
-    return Run(structure, numbers, p.clone(), states, {name: float(first[name]) for name in program.row_states})
+    declared = {s.name: s for s in structure.states}
+    matrices = tuple(
+        p.new_full(declared[name].shape_for(tuple(p.shape)), float(first[name])) for name in program.matrix_states
+    )
+    rows = {name: float(first[name]) for name in program.row_states}
+    return Run(structure, numbers, p.clone(), states, rows, matrices=matrices)
 
 
 def advance(
@@ -102,7 +117,10 @@ def advance(
     ]
     scalars = [run.scalars() for run in runs]
     arrays = {name: np.array([s[name] for s in scalars]) for name in scalars[0]}
-    rows = [Elements(g, run.p, run.states, has_units=run.p.ndim > 1) for run, g in zip(runs, gradients, strict=True)]
+    rows = [
+        Elements(g, run.p, run.states, has_units=run.p.ndim > 1, matrices=run.matrices)
+        for run, g in zip(runs, gradients, strict=True)
+    ]
     after = execution(runs[0].structure, rows, arrays)
     for i, run in enumerate(runs):
         run.t += 1
@@ -112,7 +130,7 @@ def advance(
 def trajectory(
     execution: Execution, recipe: Recipe, values: Values, task: Problem, dtype: torch.dtype = torch.float64
 ) -> Array:
-    """The parameter after every step, float64 `[steps, n]`."""
+    """The parameter after every step, float64 `[steps, …]`."""
     run = begin(recipe, values, torch.tensor(task.start, dtype=dtype), float(task.rates[0]))
     history = []
     for gradient, rate in zip(torch.tensor(task.gradients, dtype=dtype), task.rates.tolist(), strict=True):
@@ -130,8 +148,11 @@ def _eager(structure: StepVariant, rows: Sequence[Elements], values: Mapping[str
         g, p, *held = (x.clone() for x in row.wide)
         states: dict[str, Any] = {s.name: scalars.get(s.name, 0.0) for s in structure.states}
         states |= dict(zip(program.states, held, strict=True))
+        states |= dict(zip(program.matrix_states, row.matrices, strict=True))
         p, new = called(structure, g, p, states, scalars)
         row.store(p, *(torch.zeros_like(p) + new[name] for name in program.states))
+        for name, matrix in zip(program.matrix_states, row.matrices, strict=True):
+            matrix.copy_(new[name])
         for name in program.row_states:
             after[name][r] = new[name]
     return after

@@ -25,6 +25,10 @@ _PER_UNIT = (
 _WEIGHTED = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.modules.conv._ConvNd)
 
 
+OTHERS = "adamw"
+"""The flag with which AdamW steps a parameter, in rules of hidden matrices."""
+
+
 @dataclass(frozen=True)
 class Scaled:
     """A multiple of the hyperparameter that the other parameters have, in `Workload(parameters=…)`."""
@@ -79,6 +83,22 @@ def undecayed(model: nn.Module, *, embeddings: bool = False) -> dict[str, dict[s
         return p.ndim < 2 or (p.numel() == p.shape[0] and id(p) not in matrices)
 
     return {name: {"weight_decay": 0.0} for name, p in model.named_parameters() if of_units(p) or id(p) in inside}
+
+
+def adamw_rest(model: nn.Module, *others: str) -> dict[str, dict[str, Any]]:
+    """`adamw` for all but hidden matrices, the weights of linear layers and convolutions: for Muon and its kin.
+
+    others: names, or patterns of names, of further parameters for AdamW: of the output layer, which no type tells from
+    a hidden one, and of tied embeddings. Raises `InputError` for one that matches none.
+
+        Muon(grouped(model, adamw_rest(model, "head.*")), lr=1e-3)
+    """
+    layers = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd))]
+    matrices = {id(m.weight) for m in layers if m.weight.ndim >= 2}
+    looked_up = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
+    named = {id(p) for pattern in others for p in _having(pattern, model)}
+    own = matrices - looked_up - named
+    return {name: {OTHERS: True} for name, p in model.named_parameters() if id(p) not in own}
 
 
 def layerwise(

@@ -6,7 +6,7 @@ from typing import Any
 from thalweg.execution.cpu import source
 from thalweg.execution.cpu.threads import Function
 from thalweg.execution.lowering.codegen_cache import module
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 
 @cache

@@ -7,7 +7,7 @@ from thalweg.execution.cpu import kernels
 from thalweg.execution.storage.codebook import BLOCK
 from thalweg.execution.storage.dtypes import STORAGE, Storage
 from thalweg.recipes.row_table import Array
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 PARALLEL = 1 << 16  # elements from which multithreading pays
 PART = 1 << 15  # elements that a thread takes at once

@@ -13,7 +13,7 @@ from thalweg.execution.lowering.codegen_cache import indented
 from thalweg.execution.lowering.streams import ways
 from thalweg.execution.storage.codebook import BLOCK
 from thalweg.execution.storage.rounding import FIRST, SECOND, stream_key
-from thalweg.recipes.trace import Instruction, Reduction, Stage
+from thalweg.recipes.stages import Instruction, Reduction, Stage
 
 EXPRESSIONS = {
     "add": "{0} + {1}",

@@ -12,7 +12,7 @@ from thalweg.errors import first_line
 from thalweg.execution.gpu import source
 from thalweg.execution.gpu.templates import FOLD, TRIAL
 from thalweg.execution.lowering.codegen_cache import module
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 WARPS = 4
 

@@ -15,7 +15,7 @@ from thalweg.execution.gpu import kernels
 from thalweg.execution.gpu.source import BLOCK
 from thalweg.execution.storage.dtypes import STORAGE, Storage
 from thalweg.recipes.row_table import Array
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 
 class GpuPass:

@@ -10,7 +10,7 @@ from thalweg.execution.lowering.stacked import OPERATIONS
 from thalweg.numerics.functions import row_dtype
 from thalweg.numerics.symbol import Symbol
 from thalweg.recipes.row_table import evaluate
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 
 def _kept(x: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from thalweg.numerics import cbrt, sign
-from thalweg.recipes.trace import Stage
+from thalweg.numerics.matrices import function_of
+from thalweg.recipes.stages import Stage
 
 OPERATIONS: Mapping[str, Any] = {
     "add": torch.add,
@@ -48,6 +49,28 @@ def reduced(stage: Stage, columns: Tensor, elements: Mapping[str, Tensor]) -> di
     value = _interpreted(stage, columns, elements)
     each = {r.name: (r.op, value(r.value).reshape(len(elements["p"]), -1)) for r in stage.reductions}
     return {name: x.sum(1, dtype=torch.float64) if op == "mean" else _norms(x) for name, (op, x) in each.items()}
+
+
+def called(
+    stage: Stage, columns: Tensor, elements: Mapping[str, Tensor], matrix_states: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """What the stage's calls return, by transient or matrix state. elements: `[rows, rows of the matrix, …]`."""
+    found: dict[str, Tensor] = {}
+    for call in stage.calls:
+        x = elements[call.result]
+
+        def argument(name: str, like: Tensor = x) -> Tensor:
+            if name in matrix_states:
+                return matrix_states[name].to(like.dtype)
+            if name in elements:
+                return elements[name].flatten(2)
+            return columns[:, int(name.removeprefix("_k"))].to(like.dtype).view(-1, 1, 1)
+
+        results = function_of(call.function)(*map(argument, call.arguments))
+        result, *further = results if isinstance(results, tuple) else (results,)
+        found[call.result] = result.reshape(x.shape)
+        found |= {name: new for name, new in zip(call.states, further, strict=False) if name}
+    return found
 
 
 def _norms(x: Tensor) -> Tensor:

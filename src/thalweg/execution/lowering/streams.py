@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 
 def ways(stage: Stage, storage: Sequence[str], *, stochastic: bool) -> dict[str, str]:

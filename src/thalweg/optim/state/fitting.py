@@ -14,8 +14,10 @@ from thalweg.execution.data_pointers import PLAIN, has_memory, reach
 from thalweg.execution.gpu import passes
 from thalweg.execution.overlap import apart
 from thalweg.execution.storage.codebook import BLOCK, blocks_of
+from thalweg.optim.interop import sharded
 from thalweg.optim.state.quantized_state import SCALES
 from thalweg.optim.state.state import RESIDUAL, Needs
+from thalweg.rules.states import State
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,12 @@ def require(of: NamedParameter, gradient: Tensor, state: Mapping[str, Any], need
     """Raises `InputError` with the parameter's name where the three do not match, or have no memory."""
     require_gradient(of, gradient)
     _require_whole(of, state, needs)
+    if needs.program.transients:
+        _require_matrix(of)
     for name in needs.program.states:
         _require_state(of, name, state)
+    for declared in (s for s in needs.structure.states if s.name in needs.program.matrix_states):
+        _require_shape(of, declared, state.get(declared.name))
     for name in ("step", *needs.program.row_states):
         _require_number(of, name, state.get(name))
     if needs.precision.compensates(of.tensor) and state.get(RESIDUAL) is not None:
@@ -81,6 +87,30 @@ def _require_whole(of: NamedParameter, state: Mapping[str, Any], needs: Needs) -
         raise of.refused(
             f"its state has no {missing!r}; give it, or remove all of its state (del optimizer.state[p]) to begin anew"
         )
+
+
+def _require_matrix(of: NamedParameter) -> None:
+    """Raises `InputError` for what is no matrix in the memory of one machine."""
+    if of.tensor.ndim < 2:
+        raise of.refused(
+            f"it steps whole matrices, and the parameter's shape is {of.shape}; put biases, norms, embeddings and the"
+            " output layer into a group with adamw=True, as thalweg.optim.adamw_rest(model) does"
+        )
+    if of.tensor.is_complex() or sharded.spread(of.tensor):
+        what = "complex" if of.tensor.is_complex() else "spread over several machines (a DTensor)"
+        raise of.refused(
+            f"it steps whole real matrices, and the parameter is {what}; put it into a group with adamw=True"
+        )
+
+
+def _require_shape(of: NamedParameter, declared: State, held: Any) -> None:
+    """Checks a state with a shape of its own. Accepts a missing one."""
+    wanted = declared.shape_for(tuple(of.tensor.shape))
+    if held is None or (isinstance(held, Tensor) and held.shape == wanted and held.device == of.tensor.device):
+        return
+    raise of.refused(
+        f"its {declared.name!r} must be a tensor of shape {[*wanted]} on {of.tensor.device}, got {shown(held)}"
+    )
 
 
 def _require_state(of: NamedParameter, name: str, state: Mapping[str, Any]) -> None:

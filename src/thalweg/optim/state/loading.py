@@ -38,6 +38,9 @@ def restored(
             state[name] = _number(value, _step_dtype(value), p.device if to_device else None)
         elif declared and declared.per_row and _is_number(value):
             state[name] = _number(value, _row_dtype(declared, value, p), p.device if to_device else None)
+        elif declared and declared.shape is not None and isinstance(value, Tensor):
+            wide = torch.float64 if p.dtype is torch.float64 else torch.float32
+            state[name] = value.detach().to(p.device, wide, copy=True)
         elif isinstance(value, Tensor) and (declared or name == RESIDUAL) and not p.is_meta:
             state |= _elementwise(name, declared, value, saved.get(name + SCALES), p, precision)
         else:

@@ -33,9 +33,14 @@ class Needs:
     def program(self) -> Program:
         return trace(self.structure)
 
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """All states that a step reads."""
+        return (*self.program.states, *self.program.matrix_states, *self.program.row_states)
+
     def keeps(self, params: Sequence[Tensor]) -> bool:
         """Whether any of the parameters has any state. Plain SGD in float32 has none, as in torch."""
-        own = self.program.states or self.program.row_states
+        own = self.program.states or self.program.row_states or self.program.matrix_states
         return bool(own) or self.counts(params) or any(map(self.precision.compensates, params))
 
     def row_dtype(self, state: Mapping[str, Any]) -> torch.dtype | None:
@@ -45,8 +50,8 @@ class Needs:
     def missing(self, state: Mapping[str, Any]) -> str:
         """A state of the rule that is missing while others exist; empty where all or none exist."""
         rule = self.structure.rule
-        own = [s.name for s in rule.states if s.name in (*self.program.states, *self.program.row_states)]
-        own += ["step"] if rule.counts_steps else []
+        own = [s.name for s in rule.states if s.name in self._names]
+        own += ["step"] if self.structure.rule_counts else []
         present = any(state.get(name) is not None for name in ("step", *(s.name for s in rule.states)))
         return next((name for name in own if state.get(name) is None), "") if present else ""
 
@@ -63,8 +68,7 @@ class Needs:
 
     def ensure(self, state: States, p: Tensor, *, counted: bool) -> bool:
         """Creates a parameter's missing state. Returns whether none of the rule's existed."""
-        kept = (*self.program.states, *self.program.row_states)
-        fresh = all(state.get(s.name) is None for s in self.structure.rule.states if s.name in kept)
+        fresh = all(state.get(s.name) is None for s in self.structure.rule.states if s.name in self._names)
         self._start_counting(state, fresh=fresh, counted=counted)
         self._create(state, p, early=False)
         return fresh
@@ -72,12 +76,12 @@ class Needs:
     def _start_counting(self, state: States, *, fresh: bool, counted: bool) -> None:
         """Starts the step count at 0, or at 1 where a rule without a count has state: that means a step was taken."""
         if counted and "step" not in state:
-            start = 0.0 if fresh or self.structure.rule.counts_steps else 1.0
+            start = 0.0 if fresh or self.structure.rule_counts else 1.0
             state["step"] = torch.tensor(start, dtype=scalar_dtype())
 
     def _create(self, state: States, p: Tensor, *, early: bool) -> None:
         """Creates missing state. early: before the parameter's first step, when its value may still change."""
-        missing = {name for name in (*self.program.states, *self.program.row_states) if state.get(name) is None}
+        missing = {name for name in self._names if state.get(name) is None}
         for declared in self.structure.states if missing else ():
             if declared.name in missing and not (early and declared.initial == PARAMETER):
                 state.update(_initial(declared, p, self.values, self.precision))
@@ -98,6 +102,9 @@ def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: P
     if declared.initial == PARAMETER:
         start = start if torch.is_grad_enabled() else start.detach()
         return {name: start.to(dtype, copy=True, memory_format=torch.preserve_format)}
+    if declared.shape is not None:
+        wide = torch.float64 if p.dtype is torch.float64 else torch.float32
+        return {name: torch.full(declared.shape_for(p.shape), float(start), dtype=wide, device=p.device)}
     row = torch.float64 if declared.double else scalar_dtype()
     if isinstance(start, Tensor) and start.requires_grad:  # a learning rate that autograd follows
         whole = start.to(row) if declared.per_row else start.to(dtype) + torch.zeros_like(p, dtype=dtype)

@@ -20,9 +20,9 @@ from thalweg.execution.elements import Elements
 from thalweg.execution.gpu import passes
 from thalweg.execution.lowering.device_table import DeviceRows
 from thalweg.execution.storage.rounding import LOW
-from thalweg.execution.whole import constrained
+from thalweg.execution.whole import call_rows, constrained, with_transients
 from thalweg.optim.state.state import Needs, States
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class KernelStep(DeviceRows):
         self, kernels: Kernels, needs: Needs, group: Sequence[CapturableRow], found_inf: Tensor | None
     ) -> None:
         super().__init__(len(group))
+        group = [replace(row, elements=with_transients(needs.program, row.elements)) for row in group]
         self.program, self._kernels, self._needs, self._group = needs.program, kernels, needs, group
         self._states, self._device = [row.state for row in group], group[0].elements.p.device
         self._going = None if found_inf is None else (found_inf.to(self._device) == 0).reshape(())
@@ -113,6 +114,9 @@ class KernelStep(DeviceRows):
     def update(self, stage: Stage, columns: Tensor) -> None:
         active = None if self._going is None else self._going.long().expand(len(self._group))
         self._kernels.prepared(stage, self._group, stochastic=self._stochastic).launch(columns, active, self._keys)
+
+    def call(self, stage: Stage, columns: Tensor) -> None:
+        call_rows(self.program, stage, [row.elements for row in self._group], columns, self._going)
 
     def constrain(self, values: Mapping[str, Any]) -> None:
         structure = self._needs.structure

@@ -31,7 +31,8 @@ from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.row_line import line
 from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Program, Stage
+from thalweg.recipes.stages import Stage
+from thalweg.recipes.trace import Program
 
 AHEAD = 128  # steps whose row values are computed at once: hyperparameters rarely change
 NO_LINES: Array = np.empty((0, 1, 0))
@@ -57,19 +58,19 @@ class FastPath(CompiledElements):
         self._held = self._own_of(states)
         rows, singles = self._elements(gradients, states), self._singles(work, states)
         self._memory = Memory([*chain(*(row.streams[1:] for row in rows))], gradients, [*chain(*singles)])
-        if self._memory.shared and (self.program.reductions or self.program.constrained):
+        if self._memory.shared and (self.program.before or self.program.constrained):
             raise Unsuited("parameters share memory, and are measured one after the other")
         row_dtype = work.needs.row_dtype(states[0]) if states else None
         super().__init__(self.structure, rows, row_dtype=row_dtype, stochastic=self.precision.chances(params))
-        constrained = rows if self.program.constrained else []
-        self._rows = [replace(row, g=row.p, p=row.p.detach()) for row in constrained]  # without their gradients
+        whole = self._rows if self.program.constrained or self.program.transients else []
+        self._rows = [replace(row, g=row.p, p=row.p.detach()) for row in whole]  # without their gradients
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read.pop(0) if work.counted else None
         self._row_states = dict(zip(self.program.row_states, read, strict=True))
         self._read_names = (*self.program.inputs, *(name for name in CONSTRAINTS if self.structure.has(name)))
         self.values: Mapping[str, Any] = NOTHING
         self._alike = False
-        self._by_step_only = not (self.program.row_states or self.program.reductions or self.program.constrained)
+        self._by_step_only = not (self.program.row_states or self.program.before or self.program.constrained)
         self.hyperparameters: Values = NOTHING
         self._unchanged: Values | None = None
         self._line: Array | None = None
@@ -88,7 +89,8 @@ class FastPath(CompiledElements):
             state = states[i] if states else {}
             residual = state[RESIDUAL] if self.precision.compensates(p) else None
             held, of_8_bits = tuple(state[name] for name in names), scales(state, names)
-            row = Elements(g, p, held, residual, None, of_8_bits, has_units=p.ndim > 1)
+            matrices = tuple(state[name] for name in self.program.matrix_states)
+            row = Elements(g, p, held, residual, None, of_8_bits, has_units=p.ndim > 1, matrices=matrices)
             if why := dispatch.obstacle(*row.tensors, scales=of_8_bits):
                 raise Unsuited("" if g.is_sparse else why)
             rows.append(row)
@@ -158,7 +160,7 @@ class FastPath(CompiledElements):
     def table(self, stage: Stage, values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         if self._line is not None and stage is self.program.update:
             return self._line, {}
-        measured = self.program.per_tensor and stage is not self.program.reductions[0]
+        measured = self.program.per_tensor and stage is not self.program.before[0]
         return (line if self._alike and not measured else table)(stage, values, self.row_dtype)
 
     def _ahead_from(self, t: float, hyperparameters: Values) -> Array:
@@ -204,7 +206,14 @@ class Unsuited(Exception):  # noqa: N818 - no error: the general path takes over
 
 def _reader(program: Program, states: Sequence[States]) -> Callable[[Sequence[States]], list[Any]]:
     """Returns a reader of all that a step needs from parameters' states, which may hold more."""
-    own = ("step", *program.states, *program.row_states, RESIDUAL, *(name + SCALES for name in program.states))
+    own = (
+        "step",
+        *program.states,
+        *program.matrix_states,
+        *program.row_states,
+        RESIDUAL,
+        *(name + SCALES for name in program.states),
+    )
     names = [name for name in own if any(name in state for state in states)]
     if not all(name in state for name in names for state in states):  # not all have residuals, or scales
         return lambda of: [state.get(name) for state in of for name in names]

@@ -132,7 +132,8 @@ def _row(work: Work, state: states.States, order: int) -> _Row:
         gradient = gradient.to_dense()
     scales = quantized_state.scales(state, work.program.states)
     key, has_units = _key(work, p, t, order), p.ndim > 1
-    elements, after = Elements(gradient, p, held, residual, key, scales, has_units=has_units), None
+    matrices = tuple(state[name] for name in work.program.matrix_states)
+    elements, after = Elements(gradient, p, held, residual, key, scales, has_units=has_units, matrices=matrices), None
     if gradient.is_sparse:
         elements, after = sparse.touched(elements, units=work.needs.structure.constrains)
     elements = _laid(sharded.elements(elements))

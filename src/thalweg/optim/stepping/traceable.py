@@ -33,7 +33,8 @@ from thalweg.optim.stepping.capturable import CapturableRow, Kernels, alike, sui
 from thalweg.optim.stepping.reading import checked
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.trace import Stage, trace
+from thalweg.recipes.stages import Stage
+from thalweg.recipes.trace import trace
 
 Values = Mapping[str, Any]
 
@@ -56,6 +57,7 @@ class TensorRow(DeviceRows):
         self.program, self._structure, self._elements = trace(structure), structure, elements
         self.values = {**values, **{name: x.double().reshape(1) for name, x in row_states.items()}, "t": t.reshape(1)}
         g, p, *states = elements.wide
+        self._matrices = dict(zip(self.program.matrix_states, (x[None] for x in elements.matrices), strict=True))
         self._known = {"g": g[None], "p": p[None]} | {
             name: x[None] for name, x in zip(self.program.states, states, strict=True)
         }
@@ -72,6 +74,11 @@ class TensorRow(DeviceRows):
     def states(self) -> dict[str, Tensor]:
         return {name: self._known[name][0] for name in self.program.states}
 
+    @property
+    def matrices(self) -> dict[str, Tensor]:
+        """The new states with shapes of their own."""
+        return {name: x[0] for name, x in self._matrices.items()}
+
     def reduce(self, stage: Stage, columns: Tensor) -> dict[str, Tensor]:
         found = stacked.reduced(stage, self._of(columns), self._known)
         each = {r.name: finished(r.op, found[r.name], self._elements) for r in stage.reductions}
@@ -80,6 +87,11 @@ class TensorRow(DeviceRows):
 
     def update(self, stage: Stage, columns: Tensor) -> None:
         self._known |= stacked.updated(stage, self._of(columns), self._known)
+
+    def call(self, stage: Stage, columns: Tensor) -> None:
+        new = stacked.called(stage, self._of(columns), self._known, self._matrices)
+        self._matrices |= {name: x for name, x in new.items() if name in self._matrices}
+        self._known |= {name: x for name, x in new.items() if name not in self._matrices}
 
     def constrain(self, values: Values) -> None:
         own = {name: x.to(self.p.dtype) if isinstance(x, Tensor) else x for name, x in values.items()}
@@ -184,7 +196,8 @@ def _row(group: _TraceableGroup, place: int, state: states.States) -> Capturable
     p_before = p.clone() if torch.is_grad_enabled() else p  # autograd needs it as it was
     quantized_state.lay(state, program.states, p)
     kept, scales = tuple(_real(state[name]) for name in program.states), quantized_state.scales(state, program.states)
-    elements = Elements(g, _real(p_before), kept, residual, None, scales, has_units=p.ndim > 1)
+    matrices = tuple(state[name] for name in program.matrix_states)
+    elements = Elements(g, _real(p_before), kept, residual, None, scales, has_units=p.ndim > 1, matrices=matrices)
     if torch.is_grad_enabled():
         return CapturableRow(elements, state, p, place)
     if suits(elements):
@@ -202,22 +215,25 @@ class _TensorStep(TensorRow):
         needs, held = group.needs, {name: row.state[name] for name in group.needs.program.row_states}
         self.row_dtype = needs.row_dtype(row.state)
         super().__init__(needs.structure, row.elements, needs.values, self._count.double(), held)
-        self._before = dict(self._known)
+        self._before, self._matrices_before = dict(self._known), dict(self._matrices)
 
     def end(self, after: Mapping[str, Tensor]) -> None:
         """Stores the new parameter, states and row states; all as before where `found_inf` is not 0."""
         state, p, rows = self._row.state, self._row.p, {name: x.reshape(()) for name, x in after.items()}
         if torch.is_grad_enabled():  # the states stay in its graph, too
             p.copy_(_like(self.p, p))
-            moved = {**self.states, **rows}
+            moved = {**self.states, **self.matrices, **rows}
             state.update({name: _like(moved[name], state[name]) for name in moved}, step=self._count)
             return
         if self._found_inf is not None:
             going = self._found_inf == 0
-            self._known = {n: torch.where(going, x, self._before[n]) for n, x in self._known.items()}
+            self._known = {n: torch.where(going, self._known[n], x) for n, x in self._before.items()}
+            self._matrices = {n: torch.where(going, x, self._matrices_before[n]) for n, x in self._matrices.items()}
             rows = {name: torch.where(going, x, state[name].to(x)) for name, x in rows.items()}
             self._count = torch.where(going, self._count, state["step"])
         self._elements.store(self.p, *self.states.values())
+        for name, new in self.matrices.items():
+            state[name].copy_(new)
         state["step"].copy_(self._count)
         for name, new in rows.items():
             state[name].copy_(new)

@@ -72,7 +72,7 @@ class OwnOptimizer:
         self._live = LiveParameters(model)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self.parameters = self._live.stacked
-        self._updates = PartialUpdates(member, self.parameters, groups_of(job.workload, model))
+        self._updates = PartialUpdates(member, self.parameters, groups_of(job.workload, model, [member.recipe]))
 
     @property
     def averages(self) -> bool:

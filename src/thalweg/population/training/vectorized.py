@@ -58,7 +58,7 @@ class Vectorized:
         if job.built and other:
             raise Disagreement(of_seed(other))
         self._stack = stack(models, self._seeds, set(job.trained), program.output_major)
-        groups = groups_of(job.workload, next(iter(models.values())))
+        groups = groups_of(job.workload, next(iter(models.values())), [m.recipe for m in members])
         self._updates = PopulationUpdates(members, self._stack.parameters, groups)
         self._evaluator = Evaluator(job, next(iter(models.values())))
         follows = live and not program.trusted

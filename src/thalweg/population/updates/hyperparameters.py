@@ -13,16 +13,21 @@ from thalweg.recipes.catalogue import Recipe, checked
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.row_table import Array
 from thalweg.schedules import Schedule
-from thalweg.workloads.parameter_groups import Scaled, grouped
+from thalweg.workloads.parameter_groups import OTHERS, Scaled, adamw_rest, grouped
 from thalweg.workloads.workload import Workload
 
 Groups = Mapping[str, Mapping[str, Any]]
 """Name of a parameter → hyperparameters of its own. Parameters without any are left out."""
 
 
-def groups_of(workload: Workload, model: nn.Module) -> dict[str, dict[str, Any]]:
-    """The hyperparameters of single parameters by `Workload(parameters=…)`. Raises `InputError` as `grouped`."""
+def groups_of(workload: Workload, model: nn.Module, recipes: Iterable[Any] = ()) -> dict[str, dict[str, Any]]:
+    """The hyperparameters of single parameters by `Workload(parameters=…)`. Raises `InputError` as `grouped`.
+
+    recipes: of the members. Where one is a rule of hidden matrices, the model's other parameters are given to AdamW.
+    """
     rules = workload.parameters_of(model)
+    if any(isinstance(recipe, Recipe) and recipe.rule.others for recipe in recipes):
+        rules = [adamw_rest(model), *rules]
     if not rules:
         return {}
     return {
@@ -33,7 +38,18 @@ def groups_of(workload: Workload, model: nn.Module) -> dict[str, dict[str, Any]]
     }
 
 
-def structure_of(member: Member, groups: Groups) -> StepVariant:
+def structures_of(member: Member, groups: Groups, parameters: Iterable[str]) -> list[StepVariant]:
+    """The step variant of each parameter of a member: they differ where another rule steps some (`Rule.others`)."""
+    recipe = member.recipe
+    assert isinstance(recipe, Recipe)
+    others = recipe.rule.others
+    found = {
+        on: _structure(member, groups, {others: on} if others else {}) for on in ((False, True) if others else (False,))
+    }
+    return [found[bool(others and groups.get(name, {}).get(others, member.values[others]))] for name in parameters]
+
+
+def _structure(member: Member, groups: Groups, fixed: Mapping[str, Any]) -> StepVariant:
     """The step variant of a member: a penalty is part of it where any parameter has one.
 
     Raises `InputError` where an option would be on for some parameters and off for others, or is no number.
@@ -43,15 +59,18 @@ def structure_of(member: Member, groups: Groups) -> StepVariant:
     for name, given in groups.items():
         for key, value in own_values(recipe, values, given, name).items():
             h = recipe.hyperparameters[key]
+            if key == recipe.rule.others:
+                continue
             off = h.switch and (values[key] == 0) != (value == 0)
             if h.range is None or h.range.whole or h.initially or (off and not h.is_penalty):
                 raise InputError(
                     f"{recipe.name}: {key!r} of {name!r} must be as for all parameters; a group may have numbers and"
                     " penalties of its own."
                 )
-    on = {key: 1.0 for given in groups.values() for key, v in given.items() if key in values and _above(v)}
+    penalties = [key for key in values if key != recipe.rule.others]
+    on = {key: 1.0 for given in groups.values() for key, v in given.items() if key in penalties and _above(v)}
     return recipe.structure(
-        {**values, **{key: value for key, value in on.items() if recipe.hyperparameters[key].switch}}
+        {**values, **{key: value for key, value in on.items() if recipe.hyperparameters[key].switch}, **fixed}
     )
 
 
@@ -60,6 +79,8 @@ def own_values(recipe: Recipe, values: Mapping[str, Any], given: Mapping[str, An
     owner = f"{recipe.name} for {name!r}"
     found = {}
     for key, value in recipe.split(given).items():
+        if key == OTHERS and not recipe.rule.others:
+            continue  # for the rules of hidden matrices
         key = recipe.rate if key == "lr" and recipe.rate else key
         if key not in recipe.hyperparameters:
             raise InputError(f"{recipe.name} has no {key!r}, which parameters= gives {name!r}; it has {[*values]}.")

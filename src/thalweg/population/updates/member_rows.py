@@ -19,7 +19,8 @@ from thalweg.population.updates.parts import Gradient, Mask, Piece, Scratch, Sta
 from thalweg.recipes.compose import StepVariant, constrain
 from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Program, Stage
+from thalweg.recipes.stages import Stage
+from thalweg.recipes.trace import Program
 
 Values = driver.Values
 
@@ -37,11 +38,12 @@ class MemberRows:
         place: slice,
         parameters: Stacks,
         states: Mapping[str, Stacks],
+        matrices: Mapping[str, Stacks],
         *,
         each: bool,
     ) -> None:
         self._structure, self._program, self._place = structure, program, place
-        self._parameters, self._states = parameters, states
+        self._parameters, self._states, self._matrices = parameters, states, matrices
         self._per_parameter = each or program.per_tensor
         self.planned: Array | Tensor | None = None
         self._gradients: Mapping[str, Gradient] = {}
@@ -59,6 +61,22 @@ class MemberRows:
     def table(self, stage: Stage, values: Values) -> tuple[Any, dict[str, Any]]:
         """The stage's columns: the planned ones of this step, where there are any."""
         return table(stage, values) if self.planned is None else (self.planned, {})
+
+    def call(self, stage: Stage, columns: Any, active: Tensor | None = None) -> None:
+        """Calls functions of matrices, of each parameter once for all members. active: as for `constrain`."""
+        lines = torch.as_tensor(columns)
+        members = len(next(iter(self._parameters.values())))
+        lines = lines.expand(len(self._parameters), members, lines.shape[-1])
+        for i, (name, p) in enumerate(self._parameters.items()):
+            elements = {stream: self._states[stream][name] for stream in self._program.transients}
+            held = {state: of[name] for state, of in self._matrices.items()}
+            going = self._going(i).to(p.device) if active is None else active
+            for result, new in stacked.called(stage, lines[i].to(p.device), elements, held).items():
+                into = held.get(result)
+                if into is None:
+                    elements[result].copy_(new)
+                else:
+                    into.copy_(torch.where(going.view(-1, *[1] * (into.ndim - 1)), new, into))
 
     def constrain(self, values: Values, active: Tensor | None = None) -> None:
         """Constrains the parameters of active members. active: bool `[members]`, by default those given."""
@@ -160,7 +178,7 @@ class CompiledMembers(MemberRows):
         for rows in ([] if whole is None else [whole]) + pieces:
             for stage in self._program.stages:
                 rows.prepared(stage)
-        if self._program.reductions:
+        if any(stage.reductions for stage in self._program.before):
             self._sizes()
 
     def send(self) -> None:
@@ -258,12 +276,13 @@ def member_rows(
     place: slice,
     parameters: Stacks,
     states: Mapping[str, Stacks],
+    matrices: Mapping[str, Stacks],
     scratch: Scratch,
     *,
     each: bool = False,
 ) -> CompiledMembers | StackedMembers:
-    """The rows of the members at `place` of the full stack, with these `parameters` and `states`."""
-    given: Sequence[Any] = (structure, program, place, parameters, states)
+    """The rows of the members at `place` of the full stack. matrices: the states with shapes of their own."""
+    given: Sequence[Any] = (structure, program, place, parameters, states, matrices)
     same = len({p.dtype for p in parameters.values()}) == 1
     if same and all(dispatch.accepts(p) for p in parameters.values()):
         return CompiledMembers(*given, scratch=scratch, each=each)

@@ -38,9 +38,10 @@ class Member:
 
     @property
     def copies(self) -> int:
-        """Number of parameter-sized tensors: parameters, gradients, elementwise states, transformed gradients."""
+        """Number of parameter-sized tensors: parameters, gradients, states, transients, transformed gradients."""
         structure = self.structure
-        return 2 + len(trace(structure).states) + structure.transforms
+        program = trace(structure)
+        return 2 + len(program.states) + len(program.transients) + structure.transforms
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from thalweg.execution.lowering.device_table import DeviceRows
 from thalweg.population.updates.member_rows import CompiledMembers
 from thalweg.population.updates.parts import Gradient, addresses
 from thalweg.population.updates.updates import Group, PopulationUpdates
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 
 class OnDeviceUpdates:
@@ -108,6 +108,9 @@ class _Group(DeviceRows):
 
     def update(self, stage: Stage, columns: Tensor) -> None:
         self._rows.launch(stage, columns, self._active)
+
+    def call(self, stage: Stage, columns: Tensor) -> None:
+        self._rows.call(stage, columns, self._active.bool())
 
     def constrain(self, values: Mapping[str, Any]) -> None:
         self._rows.constrain(values, self._active.bool())

@@ -86,7 +86,9 @@ class PartialUpdates:
         self._begin(list(self._parameters), each=True)
         assert self._updates is not None
         self._counts = np.array([[steps * (name in stepped)] for name in self._names], np.int64)
-        self._updates.groups[0].take(before.groups[0])
+        for new in self._updates.groups:
+            for old in (group for group in before.groups if group.structure == new.structure):
+                new.take(old)
 
     def _step_each(self, t: int, gradients: Mapping[str, Tensor], active: Mask) -> None:
         present = np.array([[name in gradients] for name in self._names])

@@ -13,7 +13,7 @@ from thalweg.execution import dispatch
 from thalweg.execution.compiled import CompiledRows, SameStorage
 from thalweg.population.program.matmul_passes import Product
 from thalweg.recipes.row_table import Array
-from thalweg.recipes.trace import Stage
+from thalweg.recipes.stages import Stage
 
 Mask = NDArray[np.bool_]
 Gradient = Tensor | Product

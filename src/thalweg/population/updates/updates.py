@@ -1,6 +1,6 @@
 """The optimizers of a population: per-member hyperparameters and state, one pass per step variant and step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from thalweg.execution.driver import carry_out
 from thalweg.population.program.gradients import whole
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.program.models import like
-from thalweg.population.updates.hyperparameters import Groups, Hyperparameters, limits_of, structure_of
+from thalweg.population.updates.hyperparameters import Groups, Hyperparameters, limits_of, structures_of
 from thalweg.population.updates.member_rows import member_rows
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
@@ -41,13 +41,15 @@ class PopulationUpdates:
     ) -> None:
         self.groups: list[Group] = []
         self._parameters, self._scratch = dict(parameters), Scratch(parameters)
-        structures, start = [structure_of(member, groups) for member in members], 0
+        structures, start = [structures_of(member, groups, parameters) for member in members], 0
         while start < len(members):
             stop = start
             while stop < len(members) and structures[stop] == structures[start]:
                 stop += 1
-            own = (structures[start], members[start:stop], slice(start, stop), parameters, groups, self._scratch)
-            self.groups.append(Group(*own, each=each))
+            for structure in dict.fromkeys(structures[start]):
+                own = {n: p for (n, p), s in zip(parameters.items(), structures[start], strict=True) if s == structure}
+                place = slice(start, stop)
+                self.groups.append(Group(structure, members[place], place, own, groups, self._scratch, each=each))
             start = stop
 
     def plan(self, first: int, steps: int) -> None:
@@ -62,12 +64,25 @@ class PopulationUpdates:
         """
         aligned, bases = self.aligned(gradients)
         for group in self.groups:
-            group.step(t, aligned, bases, active[..., group.place], step)
+            if len(group.names) == len(self._parameters):
+                group.step(t, aligned, bases, active[..., group.place], step)
+            else:
+                self._step_some(group, t, aligned, active[..., group.place], step)
+
+    def _step_some(
+        self, group: "Group", t: int | Array, gradients: Mapping[str, Gradient], active: Mask, step: int | None
+    ) -> None:
+        """Takes step `t` of a group of some parameters."""
+        index = [i for i, name in enumerate(self._parameters) if name in group.names]
+        own = {name: gradients[name] for name in group.names}
+        each_t = t[index] if isinstance(t, np.ndarray) else t
+        bases = addresses([g for g in own.values() if isinstance(g, Tensor)])
+        group.step(each_t, own, bases, active if active.ndim == 1 else active[index], step)
 
     @property
     def capturable(self) -> bool:
-        """Whether every group is capturable, stepping by device values."""
-        return all(group.rows.capturable for group in self.groups)
+        """Whether every group is capturable, stepping by device values, and has all parameters."""
+        return all(group.rows.capturable and len(group.names) == len(self._parameters) for group in self.groups)
 
     def aligned(self, gradients: Mapping[str, Gradient]) -> tuple[dict[str, Gradient], NDArray[np.int64]]:
         """Gradients in the parameters' memory layout, and data pointers of those that are not deferred.
@@ -101,19 +116,17 @@ class PopulationUpdates:
 
     def keep(self, index: NDArray[np.int64], parameters: Mapping[str, Tensor]) -> None:
         """Keeps only the members at `index`, in that order, with these `parameters`."""
-        position = 0
         groups = self.groups
         self.groups, self._parameters = [], dict(parameters)
         for group in groups:
             inside = index[(index >= group.place.start) & (index < group.place.stop)] - group.place.start
             if len(inside):
-                place = slice(position, position + len(inside))
-                self.groups.append(group.keep(inside, place, parameters))
-                position = place.stop
+                first = int((index < group.place.start).sum())
+                self.groups.append(group.keep(inside, slice(first, first + len(inside)), parameters))
 
 
 class Group:
-    """Members of one step variant: their hyperparameters `[m]`, and state in the parameters' memory layout."""
+    """Parameters of one step variant, of consecutive members: hyperparameters `[m]`, and state in their layout."""
 
     def __init__(
         self,
@@ -143,14 +156,31 @@ class Group:
             }
             for name in self.program.states
         }
+        self.matrices = {
+            name: {
+                p_name: p.new_full(
+                    (len(p), *declared[name].shape_for(tuple(p.shape[1:]))), float(declared[name].initial)
+                )
+                for p_name, p in self._parameters.items()
+            }
+            for name in self.program.matrix_states
+        }
         self.make_ready()
+
+    @property
+    def names(self) -> Collection[str]:
+        """The parameters' names."""
+        return self._parameters.keys()
 
     def make_ready(self) -> None:
         """Builds the rows. Transformed gradients are the members' own, sliced from the stack: they begin at 0."""
         self._transforms = self.structure.transforms
-        self.needs_whole = self._transforms or bool(self.program.reductions)
+        self.needs_whole = self._transforms or bool(self.program.before)
         source = slice(0, self.place.stop - self.place.start) if self._transforms else self.place
-        own = (self._parameters, self.states, self._scratch)
+        transients = {
+            name: {n: torch.zeros_like(p) for n, p in self._parameters.items()} for name in self.program.transients
+        }
+        own = (self._parameters, {**self.states, **transients}, self.matrices, self._scratch)
         each = self._each or self.hyperparameters.per_parameter
         self.rows = member_rows(self.structure, self.program, source, *own, each=each)
         self._columns: Any = None
@@ -219,19 +249,24 @@ class Group:
         return average
 
     def state(self) -> Snapshot:
-        tensors = {f"{state}/{name}": t for state, of in self.states.items() for name, t in of.items()}
+        tensors = {f"{state}/{name}": t for state, of in self._kept.items() for name, t in of.items()}
         return Snapshot(tensors, {name: self.values[name].tolist() for name in self.program.row_states})
 
+    @property
+    def _kept(self) -> dict[str, dict[str, Tensor]]:
+        """All states, `[m, …]`, by name and parameter."""
+        return {**self.states, **self.matrices}
+
     def restore(self, state: Snapshot) -> None:
-        for name, of in self.states.items():
+        for name, of in self._kept.items():
             copied(of, Snapshot({n: state.tensors[f"{name}/{n}"] for n in of}))
         self.values.update({name: np.array(state.facts[name]) for name in self.program.row_states})
 
     def take(self, other: "Group") -> None:
         """With `each`: copies the state of a group of the same member, some parameters and one step count."""
-        for name, of in other.states.items():
+        for name, of in other._kept.items():
             for parameter, tensor in of.items():
-                self.states[name][parameter].copy_(tensor)
+                self._kept[name][parameter].copy_(tensor)
         known = np.array([[name in other._parameters] for name in self._parameters])
         for name in self.program.row_states:
             self.values[name] = np.where(known, other.values[name], self.values[name])
@@ -243,11 +278,14 @@ class Group:
         kept.values = {name: array[..., inside] for name, array in self.values.items()}
         kept.hyperparameters = self.hyperparameters.keep(inside)
         kept._first, kept._during = self._first, {name: x[..., inside] for name, x in self._during.items()}
-        kept._parameters = {name: p[place] for name, p in parameters.items()}
+        kept._parameters = {name: parameters[name][place] for name in self._parameters}
         index = torch.from_numpy(inside)
         kept.states = {
             name: {p_name: like(s, s[index.to(s.device)]) for p_name, s in of.items()}
             for name, of in self.states.items()
+        }
+        kept.matrices = {
+            name: {p_name: s[index.to(s.device)] for p_name, s in of.items()} for name, of in self.matrices.items()
         }
         kept.make_ready()
         return kept

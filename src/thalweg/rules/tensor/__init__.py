@@ -1,0 +1,1 @@
+"""Rules that call functions of whole matrices."""
