@@ -247,7 +247,7 @@ def test_searched_hyperparameters_of_ours_and_of_others() -> None:
     assert len(ours) == len(theirs) == 3
     assert {name for run in ours for name in run.hyperparameters} == {"lr", "beta1"}
     assert {name for run in theirs for name in run.hyperparameters} == {"lr"}
-    assert result.study.caps == {"runs": 3, "steps": 3 * 63, "seconds": None}
+    assert result.study.caps == {"runs": 3, "evaluations": 3 * 63, "seconds": None}
 
 
 def test_steps_and_clipping_are_in_the_record() -> None:

@@ -39,7 +39,7 @@ def test_what_tuning_took_is_told_against_the_caps() -> None:
     """Two whole runs and one that diverged at step 3; confirmation is not tuning."""
     runs = [*tuning({0.1: [0.9, 0.9, None]}, seconds=2.0), run(0.1, 1000, 0.9, role="confirmation", seconds=9.0)]
     found = spent(study("a", caps={"runs": 5, "steps": 500, "seconds": None}), runs)
-    assert (found.runs, found.steps, found.seconds) == (3, 203, 6.0)
-    assert (found.unspent_runs, found.unspent_steps, found.unspent_seconds) == (2, 297, None)
+    assert (found.runs, found.evaluations, found.seconds) == (3, 203, 6.0)
+    assert (found.unspent_runs, found.unspent_evaluations, found.unspent_seconds) == (2, 297, None)
     failed = run(0.1, 0, 0.9, failure="out of memory", curve=curve(0.5, 0.6))
-    assert spent(study("a"), [failed]).steps == 20
+    assert spent(study("a"), [failed]).evaluations == 20

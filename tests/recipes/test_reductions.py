@@ -22,7 +22,7 @@ every_execution = pytest.mark.parametrize("execution", EXECUTIONS)
 
 def stages(function, **given):
     of = recipe_of(function)
-    return [[r.op for r in stage.reductions] for stage in trace(of.structure(of.resolve(given))).reductions]
+    return [[r.op for r in stage.reductions] for stage in trace(of.structure(of.resolve(given))).before]
 
 
 def test_a_rule_without_reductions_has_one_stage():
@@ -68,7 +68,7 @@ def test_options_share_a_pass_where_they_can():
     adam = recipe("adam")
     every = {"clip_global_norm": 1.0, "clip_tensor_norm": 1.0, "cautious": True}
     program = trace(adam.structure(adam.resolve(every)))
-    assert [{r.op for r in stage.reductions} for stage in program.reductions] == [{"global_norm", "norm"}, {"mean"}]
+    assert [{r.op for r in stage.reductions} for stage in program.before] == [{"global_norm", "norm"}, {"mean"}]
     assert program.shared == {"gradient"}
     assert program.per_tensor
     assert not trace(adam.structure(adam.resolve({"clip_global_norm": 1.0}))).per_tensor
@@ -109,8 +109,8 @@ def measured(rows, **given):
     structure = adam.structure(values)
     numbers = {name: float(v) for name, v in values.items() if not isinstance(v, bool)}
     program, made = trace(structure), compiled.CompiledElements(structure, rows)
-    first = driver.measure(program.reductions[0], made, {**numbers, "t": 3.0})
-    return first, driver.measure(program.reductions[1], made, {**numbers, "t": 3.0, **first})
+    first = driver.prepare(program.before[0], made, {**numbers, "t": 3.0})
+    return first, driver.prepare(program.before[1], made, {**numbers, "t": 3.0, **first})
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)

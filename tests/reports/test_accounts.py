@@ -90,7 +90,10 @@ def test_cost_against_the_cap() -> None:
     adam, sgd = cells(reader)
     assert adam[1:] == ["6 4 unspent", "111 89 unspent", "12.0 s", "0.10 s", "2.0 kB", "10%", "1 diverged"]
     assert sgd[1:] == ["2 8 unspent", "40 160 unspent", "4.0 s", "0.10 s", "–", "0%", "–"]
-    assert "Tuning one optimizer could take 10 runs and 200 steps. 1 of 14 runs did not go well." in reader.visible
+    assert (
+        "Tuning one optimizer could take 10 runs and 200 gradient evaluations. 1 of 14 runs did not go well."
+        in reader.visible
+    )
 
 
 def test_a_cap_spent_or_passed_is_said() -> None:

@@ -26,7 +26,7 @@ def test_only_the_rounds_that_were_run() -> None:
     coarse = rates(dict.fromkeys(GRID, (0.9, 0.9)))
     said = told(coarse, learning_rates={"adam": GRID})["Tuning"]
     assert "over 5 learning rates, 2 per decade." in said
-    assert "All had the same cap: 4 runs and 80 steps of tuning each." in said
+    assert "All had the same cap: 4 runs and 80 gradient evaluations of tuning each." in said
     assert "beyond" not in said
     assert "5 per decade" not in said
     fine = [*coarse, run(0.2, 0, 0.9, round="extension"), run(0.05, 0, 0.9, round="fine")]

@@ -34,10 +34,10 @@ class Spent:
     """Tuning cost of one contender. An `unspent_…` field is the cap minus the use, `None` where there is no cap."""
 
     runs: int
-    steps: int  # steps trained; a run that did not finish trained fewer than planned
+    evaluations: int  # of a batch, forward and backward; a run that did not finish took fewer than planned
     seconds: float
     unspent_runs: float | None
-    unspent_steps: float | None
+    unspent_evaluations: float | None
     unspent_seconds: float | None
 
 
@@ -69,20 +69,26 @@ def cost(runs: Sequence[RunRecord]) -> Cost:
     return Cost(statistics.median(paces) if paces else None, max((run.memory for run in runs), default=0))
 
 
+def cap_of(study: StudyRecord, name: str) -> float | None:
+    """A study's tuning cap of "runs", "evaluations" or "seconds"; before protocol 4, when none took more, of steps."""
+    return study.caps.get(name, study.caps.get("steps") if name == "evaluations" else None)
+
+
 def spent(study: StudyRecord, runs: Sequence[RunRecord]) -> Spent:
     """Totals over a contender's tuning runs, compared with the study's caps."""
     tuning = [run for run in runs if run.role == "tuning"]
-    steps, seconds = sum(run.ended_at for run in tuning), sum(run.seconds for run in tuning)
+    each = (run.ended_at if run.evaluations is None else run.evaluations for run in tuning)
+    evaluations, seconds = sum(each), sum(run.seconds for run in tuning)
 
     def rest(name: str, taken: float) -> float | None:
-        cap = study.caps.get(name)
+        cap = cap_of(study, name)
         return None if cap is None else cap - taken
 
     return Spent(
         runs=len(tuning),
-        steps=steps,
+        evaluations=evaluations,
         seconds=seconds,
         unspent_runs=rest("runs", len(tuning)),
-        unspent_steps=rest("steps", steps),
+        unspent_evaluations=rest("evaluations", evaluations),
         unspent_seconds=rest("seconds", seconds),
     )

@@ -24,7 +24,7 @@ from thalweg.optim.state import state as states
 from thalweg.optim.state.averages import swapped
 from thalweg.optim.state.checkpoints import matched, require_checkpoint
 from thalweg.optim.state.loading import restored
-from thalweg.optim.stepping import schedule_checkpoints, scheduling, traceable
+from thalweg.optim.stepping import model_rules, schedule_checkpoints, scheduling, traceable
 from thalweg.optim.stepping.capturable import Kernels
 from thalweg.optim.stepping.diagnostics import SilentFailures, tell_coupled_decay
 from thalweg.optim.stepping.param_group import OptimizerStep
@@ -101,10 +101,7 @@ class Optimizer(torch.optim.Optimizer):
         """One step of every parameter that has a gradient; returns what `closure`, if given, returns."""
         if "_swapped" in self.__dict__:
             raise InputError(f"{class_name(self.recipe)} cannot step within averaged_weights(), which holds averages.")
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = model_rules.loss(self.recipe, self.param_groups, closure)
         decays = undecayed(self.param_groups) if is_asked_for(self.recipe, self.param_groups, self.state) else None
         try:
             scheduled = self._scheduled() if decays is None else []

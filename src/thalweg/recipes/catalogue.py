@@ -12,7 +12,7 @@ from thalweg.errors import InputError, shown, suggest
 from thalweg.options.declared import CONVENTIONS
 from thalweg.options.kinds import as_number
 from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.options import OPTIONS
+from thalweg.recipes.options import MODEL_RULES, OPTIONS
 from thalweg.rules.contract import Preset, Rule
 from thalweg.rules.hyperparameters import Hyperparameter, unknown
 from thalweg.rules.signature import Spelling
@@ -109,6 +109,9 @@ class Recipe:
             wrong = (
                 "its weight_decay is part of its formula, neither decoupled nor independent; give weight_decay alone"
             )
+        on = [name for name in MODEL_RULES if values[name]]
+        if len(on) > 1:
+            wrong = f"{' and '.join(on)} both evaluate the model: give one of them"
         if wrong:
             raise InputError(f"{owner}: {wrong}.")
 

@@ -1,5 +1,7 @@
 """The order of operations of one step. It is stated here and nowhere else; every backend follows it.
 
+Before all, a model rule (`rules.model`) takes the gradients elsewhere than at the parameters.
+
 1. the sign of `maximize`
 2. transforms of whole gradients (`transform_gradients`): centralization, adaptive clipping
 3. clipping: by the global norm of all gradients, by the norm of each tensor's, by value
@@ -24,10 +26,11 @@ from typing import Any
 
 from thalweg.numerics import Value, global_norm, maximum, mean, norm, sqrt
 from thalweg.options.declared import CONVENTIONS
-from thalweg.recipes.options import CONSTRAINTS, EMA, MASK, OPTIONS, SLOW, STATES, TRANSFORMS
+from thalweg.recipes.options import CONSTRAINTS, EMA, MASK, MODEL_RULES, OPTIONS, SLOW, STATES, TRANSFORMS
 from thalweg.regularization import averaging, caution, clipping, constraints, decay, masks, units
 from thalweg.rules.contract import Rule
 from thalweg.rules.hyperparameters import Hyperparameter
+from thalweg.rules.model_contract import ModelRule
 from thalweg.rules.states import State
 
 Values = Mapping[str, Value]
@@ -83,6 +86,17 @@ class StepVariant:
         """Whether its rule counts steps."""
         counts = self.rule.counts_steps
         return counts in self.flags if isinstance(counts, str) else counts
+
+    @property
+    def model_rule(self) -> ModelRule | None:
+        """The rule that evaluates the model for its gradients; `None` if they are taken at the parameters."""
+        return next((rule for name, rule in MODEL_RULES.items() if self.has(name)), None)
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the batch, forward and backward, in each step."""
+        rule = self.model_rule
+        return 1 if rule is None else rule.evaluations
 
     @property
     def counts_steps(self) -> bool:

@@ -1,17 +1,32 @@
 """Options of a composed step, in addition to its rule's hyperparameters, each declared once; 0 or False is off."""
 
+import importlib
 import math
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
+import thalweg.rules.model
 from thalweg.numerics import Value
 from thalweg.rules.hyperparameters import Averaging, Every, Flag, Hyperparameter, Limit, Penalty, Range, Switch
+from thalweg.rules.model_contract import ModelRule
 from thalweg.rules.signature import hyperparameter
 from thalweg.rules.states import PARAMETER, State
 
 Adaptive = Annotated[Value, Range(0.0, math.inf, search=(1e-3, 1.0), scale="log"), Switch()]
 Share = Annotated[Value, Range(0.0, 1.0, open_low=True, search=(0.2, 0.8))]
+
+
+def _model_rules() -> dict[str, ModelRule]:
+    """The model rules, discovered in the modules of `thalweg.rules.model`, by name."""
+    modules = (info.name for info in pkgutil.iter_modules(thalweg.rules.model.__path__, "thalweg.rules.model."))
+    values = (value for name in sorted(modules) for value in vars(importlib.import_module(name)).values())
+    return {value.name: value for value in values if isinstance(value, ModelRule)}
+
+
+MODEL_RULES: Mapping[str, ModelRule] = _model_rules()
+"""Option → the model rule whose strength it is."""
 
 DECLARED: tuple[tuple[str, Any, float | bool, str], ...] = (
     ("centralize", Flag, False, "take each unit's mean off its gradient, where a parameter has units"),
@@ -33,6 +48,7 @@ DECLARED: tuple[tuple[str, Any, float | bool, str], ...] = (
         "move only the elements whose update goes down the gradient, further for the others",
     ),
     ("max_norm", Limit, 0.0, "the largest norm of each unit's incoming weights, where a parameter has units"),
+    *((rule.name, Limit, 0.0, rule.meaning) for rule in MODEL_RULES.values()),
     ("maximize", Flag, False, "ascend instead of descend"),
     ("masked", Flag, False, "hold elements at zero where the state `mask` is 0"),
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-VERSION = 5
+VERSION = 6
 PATIENCE = 60.0  # seconds that a write waits for another process's
 TABLES = (
     """CREATE TABLE studies (
@@ -22,7 +22,8 @@ TABLES = (
         seed INTEGER NOT NULL, learning_rate REAL, hyperparameters TEXT NOT NULL, steps INTEGER NOT NULL,
         initial_loss REAL, train_metric REAL, test_metric REAL, best_test_metric REAL, diverged_at INTEGER,
         seconds REAL NOT NULL, memory INTEGER NOT NULL, execution TEXT NOT NULL, failure TEXT NOT NULL,
-        initial_validation_loss REAL, loss_spread REAL, rate TEXT, stopped_at INTEGER, restored_from INTEGER
+        initial_validation_loss REAL, loss_spread REAL, rate TEXT, stopped_at INTEGER, restored_from INTEGER,
+        evaluations INTEGER
     )""",
     """CREATE TABLE measurements (
         run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, step INTEGER NOT NULL,
@@ -45,6 +46,7 @@ MIGRATIONS = {
         "ALTER TABLE runs ADD COLUMN rate TEXT",
     ),
     4: ("ALTER TABLE runs ADD COLUMN stopped_at INTEGER", "ALTER TABLE runs ADD COLUMN restored_from INTEGER"),
+    5: ("ALTER TABLE runs ADD COLUMN evaluations INTEGER",),
 }
 """Version → the statements that migrate it to the next one."""
 

@@ -49,6 +49,7 @@ class RunRecord:
     rate: str | None = None  # the name of the learning-rate hyperparameter; `None` also before protocol 3
     failure: str = ""  # why it could not be trained to its end, other than divergence
     stopped_at: int | None = None  # the step after which early stopping ended it
+    evaluations: int | None = None  # of a batch, forward and backward; `None` before protocol 4: one a step
     restored_from: int | None = None  # the step whose weights are the final ones; `None` for those at the end
 
     @property
@@ -135,7 +136,9 @@ class StudyRecord:
     tuning_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]
     protocol: int
-    caps: Mapping[str, float | None]  # tuning limits per contender: "runs", "steps", "seconds"
+    caps: Mapping[
+        str, float | None
+    ]  # tuning limits per contender: "runs", "evaluations" ("steps" before protocol 4), "seconds"
     environment: Mapping[str, Any]  # versions, machine, threads
     plan: Mapping[str, Any] = field(default_factory=dict)  # how the runs were executed
     notes: tuple[str, ...] = ()  # what the study gave up, cut short or extended, a sentence each

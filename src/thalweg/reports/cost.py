@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from thalweg.analysis.cost import cap_of
 from thalweg.analysis.formatting import several
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.reliability import DIVERGED, NO_METRIC, WORSENED
@@ -13,7 +14,7 @@ from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup
 
 LONGEST = 160  # maximum characters of a failure reason on the page; the JSON has the full text
-HEADS = ("tuning runs", "tuning steps", "tuning time", "time per step", "memory", "diverged")
+HEADS = ("tuning runs", "evaluations", "tuning time", "time per step", "memory", "diverged")
 
 
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
@@ -26,11 +27,11 @@ def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
 
 
 def cap(study: StudyRecord) -> str:
-    """The tuning cap of one optimizer in words: `51 runs, 860,880 steps and 2 min 00 s`; empty without a cap."""
-    runs, steps, seconds = (study.caps.get(name) for name in ("runs", "steps", "seconds"))
+    """The tuning cap of one optimizer in words, `51 runs and 860,880 gradient evaluations`; empty without a cap."""
+    runs, evaluations, seconds = (cap_of(study, name) for name in ("runs", "evaluations", "seconds"))
     parts = [
         several(round(runs), "run") if runs is not None else "",
-        several(round(steps), "step") if steps is not None else "",
+        several(round(evaluations), "gradient evaluation") if evaluations is not None else "",
         duration(seconds) if seconds is not None else "",
     ]
     known = [part for part in parts if part]
@@ -47,6 +48,7 @@ def _lead(study: StudyRecord, rows: Sequence[Row]) -> str:
 
 def _meaning() -> str:
     return (
+        "An evaluation is one forward and backward pass of a batch: a step takes one, with SAM two. "
         "Tuning time is each run’s share of the time of the runs that trained with it. Time per step is the median "
         "over all runs. Memory is a run’s parameters, gradients and optimizer state at most, without activations. "
         "Diverged and what went wrong count all runs, those of the published defaults too."
@@ -57,7 +59,7 @@ def _cells(row: Row) -> list[Markup]:
     spent = row.spent
     return [
         stacked(f"{spent.runs:,}", _rest(spent.unspent_runs)),
-        stacked(f"{spent.steps:,}", _rest(spent.unspent_steps)),
+        stacked(f"{spent.evaluations:,}", _rest(spent.unspent_evaluations)),
         stacked(duration(spent.seconds), _time_left(spent.unspent_seconds)),
         stacked(pace(row.cost.seconds_per_step)),
         stacked(memory(row.cost.memory)),

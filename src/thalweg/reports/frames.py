@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PREFIX = "hyperparameter_"
 TYPES = {
     "run": "Int64", "seed": "Int64", "steps": "Int64", "step": "Int64", "diverged_at": "Int64", "memory": "Int64",
-    "stopped_at": "Int64", "restored_from": "Int64", "ended_at": "Int64",
+    "stopped_at": "Int64", "restored_from": "Int64", "evaluations": "Int64", "ended_at": "Int64",
     "learning_rate": "Float64", "initial_loss": "Float64", "initial_validation_loss": "Float64",
     "loss_spread": "Float64", "train_metric": "Float64", "validation_metric": "Float64",
     "test_metric": "Float64", "best_test_metric": "Float64", "seconds": "Float64", "train_loss": "Float64",

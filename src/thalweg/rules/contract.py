@@ -6,7 +6,10 @@ states. It modifies nothing, and branches on flags, on `convention` and on `None
 is its declaration: annotations give roles and ranges, defaults give the published settings.
 """
 
+import importlib
 import inspect
+import pickle
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -73,6 +76,9 @@ class Rule:
     def __call__(self, *args: Value, **hyperparameters: Value) -> Any:
         return self.function(*args, **hyperparameters)
 
+    def __reduce__(self) -> Any:
+        return _rule_in, (self.function.__module__, self.name)
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -92,6 +98,25 @@ class Preset:
     defaults: Defaults = field(default_factory=dict)
     conventions: Mapping[str, Defaults] = field(default_factory=dict)
     when: str = ""
+
+    def __reduce__(self) -> Any:
+        """Pickles by reference, as a function: under its name in the module of its rule."""
+        module = self.rule.function.__module__
+        if getattr(sys.modules.get(module), self.name, None) is not self:
+            raise pickle.PicklingError(
+                f"The optimizer {self.name!r} cannot be pickled: {module} has no {self.name!r} that is it; bind it to"
+                " that name, in the module of its rule."
+            )
+        return _preset_in, (module, self.name)
+
+
+def _preset_in(module: str, name: str) -> Preset:
+    found: Preset = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _rule_in(module: str, name: str) -> Rule:
+    return _preset_in(module, name).rule
 
 
 MOMENTA = ("momentum", "beta1", "beta")

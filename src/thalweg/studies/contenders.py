@@ -88,6 +88,12 @@ class Contender:
         inside += [f"{k}=…" for k in self.space if k != self.recipe.rate]
         return f"{name}({', '.join(inside)})" if inside else name
 
+    def evaluations(self, configuration: Mapping[str, Any]) -> int:
+        """Evaluations of a batch in each step of a configuration; 1 for another library's optimizer."""
+        if isinstance(self.recipe, Imported):
+            return 1
+        return self.recipe.structure(self.recipe.resolve(configuration, self.label)).evaluations
+
     @property
     def has_own_grid(self) -> bool:
         """Whether its learning rate is neither fixed nor listed, so that the protocol's grid applies."""

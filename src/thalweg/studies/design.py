@@ -57,7 +57,7 @@ class Design:
 
     @property
     def configurations(self) -> int:
-        """Maximum number of configurations per contender."""
+        """Maximum number of configurations per contender, each counted once for every evaluation in a step."""
         if self.tune:
             return self.trials
         return cap_of(self.contenders, self.learning_rates, self.per_decade, fine=self.fine)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 TEXTBOOK = (
     "sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "adamax", "nadam", "adabound",
@@ -21,10 +21,13 @@ LOOK = 5  # confirmation seeds between interim checks of whether the ranking is 
 
 @dataclass(frozen=True)
 class Cap:
-    """Tuning budget of one contender, the same for all. seconds: `None` without a time budget."""
+    """Tuning budget of one contender, the same for all. seconds: `None` without a time budget.
+
+    evaluations: of a batch, forward and backward: a step takes one, or more where a rule evaluates the model again.
+    """
 
     runs: int
-    steps: int
+    evaluations: int
     seconds: float | None = None
 
 

@@ -46,15 +46,19 @@ class SearchTuner:
 
     def next(self, runs: Sequence[RunRecord]) -> tuple[Round, list[dict[str, Any]]]:
         self._tell(runs)
-        count = min(BATCH, self._left)
-        self._left -= count
-        for _ in range(count):
+        for _ in range(min(BATCH, self._left)):
             trial = self._study.ask()
             given = {**self.contender.fixed, **{name: _draw(trial, name, of) for name, of in self._space.items()}}
             if self._contradictory(given):
+                self._left -= 1
                 self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-            else:
+            elif (each := self.contender.evaluations(given)) <= self._left:
+                self._left -= each
                 self._waiting.append((trial, given))
+            else:
+                self._left = 0
+                self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+                break
         return "search", [given for _, given in self._waiting]
 
     def _contradictory(self, given: dict[str, Any]) -> bool:

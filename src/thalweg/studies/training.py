@@ -101,6 +101,7 @@ def _record(plan: Plan, entry: RunSpec, trained: Trained) -> RunRecord:
         best_test_metric=trained.best_test_metric,
         diverged_at=trained.diverged_at,
         seconds=trained.seconds,
+        evaluations=trained.evaluations,
         memory=trained.memory,
         execution=trained.execution,
         failure=trained.failure,

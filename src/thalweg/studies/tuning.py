@@ -26,7 +26,8 @@ class Tuner(Protocol):
 class GridTuner:
     """Grid search: coarse learning rates, extended while the best lies on an edge, then refined around the best.
 
-    The user's learning rates are tried exactly, without extension or refinement. cap: number of configurations.
+    The user's learning rates are tried exactly, without extension or refinement. cap: number of configurations, each
+    counted once for every evaluation of a batch in a step.
     """
 
     def __init__(
@@ -63,8 +64,11 @@ class GridTuner:
 
     def _taken(self, of: Round, configurations: list[Configuration]) -> tuple[Round, list[Configuration]]:
         """The configurations that the cap still allows; deducts them from it."""
-        taken = configurations[: max(0, self._left)]
-        self._left -= len(taken)
+        taken = []
+        for configuration in configurations:
+            if (each := self.contender.evaluations(configuration)) <= self._left:
+                self._left -= each
+                taken.append(configuration)
         return of, taken
 
     def _beyond_an_edge(self, tried: Sequence[Point]) -> list[Configuration]:
@@ -107,10 +111,13 @@ class GridTuner:
 
 
 def cap_of(contenders: Sequence[Contender], rates: Sequence[float] | None, per_decade: int, *, fine: bool) -> int:
-    """Number of configurations allowed per contender: the need of the one with the largest grid."""
-    grids = max(len(c.configurations(rates, per_decade)) for c in contenders)
+    """Number of configurations allowed per contender, each counted once for every evaluation in a step.
+
+    The need of the contender whose grid takes the most evaluations.
+    """
+    each = [[c.evaluations(of) for of in c.configurations(rates, per_decade)] for c in contenders]
     free = rates is None and any(c.has_own_grid for c in contenders)
-    return grids + (EXTENSIONS + FINE * fine if free else 0)
+    return max(map(sum, each)) + ((EXTENSIONS + FINE * fine) * max(map(max, each)) if free else 0)
 
 
 def _rates(line: Sequence[Point]) -> tuple[float, ...]:

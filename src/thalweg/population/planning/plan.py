@@ -76,10 +76,14 @@ class Plan:
             return [[i] for i in range(len(members))]
         alone = [[i] for i, member in enumerate(members) if member.alone]
         stacked = [i for i, member in enumerate(members) if not member.alone]
-        by_seed = [list(of) for _, of in groupby(_sorted(members, stacked), lambda i: members[i].seed)]
-        if max(map(len, by_seed), default=0) < FEW:
-            by_seed = [_sorted(members, stacked, by_seed=False)] if stacked else []
-        return alone + [part for s in by_seed for part in _parts(s, self.width, self.workers, len(by_seed))]
+        rules = dict.fromkeys(members[i].structure.model_rule for i in stacked)
+        for rule in rules:  # one that evaluates the model more often would make all others wait
+            of_rule = [i for i in stacked if members[i].structure.model_rule is rule]
+            by_seed = [list(of) for _, of in groupby(_sorted(members, of_rule), lambda i: members[i].seed)]
+            if max(map(len, by_seed)) < FEW:
+                by_seed = [_sorted(members, of_rule, by_seed=False)]
+            alone += [part for s in by_seed for part in _parts(s, self.width, self.workers, len(by_seed))]
+        return alone
 
 
 def make_plan(

@@ -17,6 +17,7 @@ from thalweg.population.updates.clipping import clipped
 from thalweg.population.updates.foreign_state import packed, unpack
 from thalweg.population.updates.hyperparameters import groups_of, parameter_groups
 from thalweg.population.updates.members import Member
+from thalweg.population.updates.model_rules import ModelRules, model_rule_of
 from thalweg.population.updates.partial_updates import PartialUpdates
 from thalweg.population.updates.snapshot import Snapshot
 from thalweg.recipes.imported import Imported
@@ -68,7 +69,9 @@ class OwnOptimizer:
     """An optimizer of a rule."""
 
     def __init__(self, job: Job, member: Member, model: nn.Module) -> None:
-        self._limit, self._copies = job.clip_norm, member.copies
+        self._limit, self._copies, self._model = job.clip_norm, member.copies, model
+        rule = model_rule_of([member])
+        self._rules = None if rule is None else ModelRules(rule, [member])
         self._live = LiveParameters(model)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self.parameters = self._live.stacked
@@ -83,16 +86,46 @@ class OwnOptimizer:
         return self._copies * sum(p.numel() * p.element_size() for p in self._trained)
 
     def plan(self, first: int, steps: int) -> None:
+        if self._rules is not None:
+            self._rules.plan(first, steps)
         self._updates.plan(first, steps)
 
     def step(self, t: int, evaluate: Evaluate) -> float:
         evaluated = evaluate(None)
         if math.isfinite(evaluated.loss):
-            stacked = _clipped(self._live.chosen(evaluated), self._limit)
+            chosen: Gradients = self._live.chosen(evaluated)
+            if self._rules is not None:
+                chosen = self._by_rule(self._rules, t, evaluate, evaluated.loss, chosen)
+            stacked = _clipped(chosen, self._limit)
             moved = self._live.fetch()
             self._updates.step(t, stacked, GOING)
             self._live.put(moved)
         return evaluated.loss
+
+    def _by_rule(self, rules: ModelRules, t: int, evaluate: Evaluate, loss: float, gradients: Gradients) -> Gradients:
+        """The gradients `[1, …]` of the model rule, from those at the parameters. Buffers are those of that call."""
+        own, buffers = self._live.stacked, {n: b.clone() for n, b in self._model.named_buffers()}
+        moved = self._live.fetch()
+        kept = {name: x.clone() for name, x in own.items()}
+
+        def at(parameters: Mapping[str, Tensor]) -> tuple[Tensor, Gradients]:
+            if parameters is own:
+                return torch.tensor([loss]), gradients
+            self._put(parameters, moved)
+            found = evaluate(None)
+            return torch.tensor([found.loss]), self._live.chosen(found)
+
+        try:
+            return rules.evaluated(t, at, own)
+        finally:
+            self._put(kept, moved)
+            for name, b in self._model.named_buffers():
+                b.copy_(buffers[name])
+
+    def _put(self, parameters: Mapping[str, Tensor], moved: Mapping[str, nn.Parameter]) -> None:
+        for name, x in parameters.items():
+            self._live.stacked[name].copy_(x)
+        self._live.put(moved)
 
     def weights(self) -> dict[str, Tensor]:
         return {name: tensor[0] for name, tensor in self._updates.weights().items()}

@@ -1,6 +1,6 @@
 """The plain loop: one member with the user's model as it is. Reference and fallback of the tensor program."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from thalweg.population.program.failures import ReturnValueError, exhausted, rai
 from thalweg.population.program.late_draws import DrawsLate, Undrawn
 from thalweg.population.program.models import build, state
 from thalweg.population.program.python_state import changed, fingerprints
-from thalweg.population.training.autograd import gradients_of
+from thalweg.population.training.autograd import Evaluated, gradients_of
 from thalweg.population.training.batches import batch_at
 from thalweg.population.training.evaluation import Evaluator
 from thalweg.population.training.executor import Floats, Weights
@@ -68,6 +68,7 @@ class Plain:
     """
 
     stride = 1
+    evaluated = 0
 
     def __init__(self, job: Job, member: Member, reason: str, *, watched: bool) -> None:
         self._job, self._seed, self.execution = job, member.seed, f"loop: {reason}"
@@ -87,10 +88,13 @@ class Plain:
 
     def carry_out(self, first: int, batches: Sequence[Tensor], active: Mask) -> Floats:
         (index,) = batches
-        batch = batch_at(self._job.workload.train, index[0])
-        loss = self._optimizer.step(
-            first, lambda forget: gradients_of(self._job, self._model, batch, self._seed, first, forget)
-        )
+        batch, self.evaluated = batch_at(self._job.workload.train, index[0]), 0
+
+        def evaluate(forget: Callable[[], object] | None) -> Evaluated:
+            self.evaluated += 1
+            return gradients_of(self._job, self._model, batch, self._seed, first, forget)
+
+        loss = self._optimizer.step(first, evaluate)
         self.undrawn.require(quickly=True)
         return np.array([[loss]])
 

@@ -34,6 +34,7 @@ class TrainingLoop:
         self._order = order(list(dict.fromkeys(m.seed for m in members)), job.workload)
         self._train_metric = np.full(len(members), np.nan)
         self._seconds, self._lap = np.zeros(len(members)), time.perf_counter()
+        self._evaluations = np.zeros(len(members), np.int64)
 
     @property
     def active(self) -> Mask:
@@ -73,7 +74,9 @@ class TrainingLoop:
             self._control.check(self._state)
             first = self.step + 1
             batches = [self._order.next() for _ in range(min(self.executor.stride, end - self.step))]
+            training = self.history.active.copy()
             losses = self.executor.carry_out(first, batches, self.active)
+            self._evaluations[training] += self.executor.evaluated
             for step, (index, values) in enumerate(zip(batches, losses, strict=True), first):
                 self.history.batch(step, self.everyone(values), index.shape[-1])
             self.step += len(batches)
@@ -102,7 +105,8 @@ class TrainingLoop:
         parts = {"executor": executor, "order": self._order.state(), "history": self.history.state()}
         parts |= {f"event {name}": event.state() for name, event in self._events.items()}
         self._share_time(self.history.active)
-        return joined(parts, step=self.step, held=self.held.tolist(), seconds=self._seconds.tolist())
+        counts = {"seconds": self._seconds.tolist(), "evaluations": self._evaluations.tolist()}
+        return joined(parts, step=self.step, held=self.held.tolist(), **counts)
 
     def restore(self) -> None:
         """Continues from the checkpoint, if there is one."""
@@ -111,6 +115,7 @@ class TrainingLoop:
             return
         self.hold(np.array(state.facts["held"], np.int64))
         self.step, self._seconds = state.facts["step"], np.array(state.facts["seconds"])
+        self._evaluations = np.array(state.facts["evaluations"], np.int64)
         self.executor.restore(state.part("executor"))
         self._order.restore(state.part("order"))
         self.history.restore(state.part("history"))
@@ -159,6 +164,7 @@ class TrainingLoop:
             stopped_at=history.stopped_at[m],
             restored_from=history.best_at[m] if stopping is not None and whole else None,
             seconds=float(self._seconds[m]),
+            evaluations=int(self._evaluations[m]),
             memory=self.executor.bytes_of(m),
             execution=self.executor.execution,
             failure=failure,

@@ -1,6 +1,6 @@
 """Training of members as one vectorized tensor program."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from thalweg.execution.dispatch import on_gpu
 from thalweg.population.program.failures import Disagreement
-from thalweg.population.program.gradients import GradientProgram, Made
+from thalweg.population.program.gradients import GradientProgram, Made, whole
 from thalweg.population.program.late_draws import Exposure
-from thalweg.population.program.models import Stack, build, stack
+from thalweg.population.program.models import Stack, build, like, stack
 from thalweg.population.program.python_state import as_built, changed
 from thalweg.population.program.reasons import of_seed
 from thalweg.population.training.batches import Batch, batch_at
@@ -26,6 +26,7 @@ from thalweg.population.training.training_loop import TrainingLoop
 from thalweg.population.updates.clipping import within
 from thalweg.population.updates.hyperparameters import groups_of
 from thalweg.population.updates.members import Member, Trained
+from thalweg.population.updates.model_rules import ModelRules, model_rule_of
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot, copied, joined
 from thalweg.population.updates.updates import PopulationUpdates
@@ -49,6 +50,7 @@ class Vectorized:
     """The `Executor` of stacked members. live: whether to compare the program with the live model."""
 
     replays = True
+    evaluated = 0
 
     def __init__(self, job: Job, members: Sequence[Member], program: GradientProgram, *, live: bool) -> None:
         self._job, self._program, self._members = job, program, members
@@ -61,6 +63,9 @@ class Vectorized:
         groups = groups_of(job.workload, next(iter(models.values())), [m.recipe for m in members])
         self._updates = PopulationUpdates(members, self._stack.parameters, groups)
         self._evaluator = Evaluator(job, next(iter(models.values())))
+        rule = model_rule_of(members)
+        self._rules: ModelRules | None = None if rule is None else ModelRules(rule, members)
+        self._each = 1 if rule is None else rule.evaluations
         follows = live and not program.trusted
         self._live = LiveModel(job, program, self._seeds[0], len(members)) if follows else None
         self._shared, self._exposure = len(models) == 1, Exposure()
@@ -83,13 +88,15 @@ class Vectorized:
     def plan(self, start: int, end: int, done: int, active: Mask) -> None:
         self._models = {}  # frees what `starts` used
         captured = self._capturing()
+        if self._rules is not None:
+            self._rules.plan(start + 1, end - start)
         if captured is None:
             self._updates.plan(start + 1, end - start)
         else:
             captured.begin(done + 1, end - done, active)
 
     def carry_out(self, first: int, batches: Sequence[Tensor], active: Mask) -> Floats:
-        captured = self._capturing()
+        captured, self.evaluated = self._capturing(), len(batches) * self._each
         rows = [index[0] if self._shared else index[self._rows] for index in batches]
         if captured is None:
             return np.stack([self._step(first + i, index, active) for i, index in enumerate(rows)])
@@ -102,20 +109,37 @@ class Vectorized:
     def _capturing(self) -> CapturedSteps | None:
         """The capturable steps; `None` if any part of a step needs the CPU."""
         possible = on_gpu(self._job.device) and not self._job.random and self._updates.capturable
+        possible = possible and self._rules is None
         if possible and self._captured is None:
             self._captured = CapturedSteps(self._job, self._stack, self._program, self._updates, self._seeds)
         return self._captured
 
     def _step(self, step: int, index: Tensor, active: Mask) -> Floats:
         follows = self._calls_live(step, index, active)
-        made, losses, buffers = result = self._made(self._batch(index), step)
+        made, losses, buffers = result = self._made(batch := self._batch(index), step)
         if follows and self._live is not None:
             self._live.compare(self._stack, result)
+        if self._rules is not None:
+            made, losses, buffers = self._by_rule(result, batch, step)
         self._stack.buffers = buffers
         gradients = within(made, self._job.clip_norm, self._stack.parameters)
         found: Floats = losses.double().cpu().numpy()
         self._updates.step(step, gradients, active & np.isfinite(found))
         return found
+
+    def _by_rule(self, first: Made, batch: Batch, step: int) -> Made:
+        """The gradients of the model rule; losses and buffers of the first evaluation, at the parameters."""
+        assert self._rules is not None
+        losses, buffers = first[1].clone(), {name: b.clone() for name, b in first[2].items()}
+        parameters, made = self._stack.parameters, first
+
+        def evaluate(at: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            moved = {n: p if p.stride() == parameters[n].stride() else like(parameters[n], p) for n, p in at.items()}
+            stack = Stack(moved, self._stack.buffers)
+            gradients, values, _ = made if at is parameters else self._program(stack, batch, self._seeds, step)
+            return values, whole(gradients, moved)
+
+        return dict(self._rules.evaluated(step, evaluate, parameters)), losses, buffers
 
     def _batch(self, index: Tensor) -> Batch:
         return batch_at(self._job.workload.train, index)
@@ -158,6 +182,8 @@ class Vectorized:
         if len(index):
             self._stack = self._stack.keep(torch.from_numpy(index).to(self._job.device))
         self._updates.keep(index, self._stack.parameters)
+        if self._rules is not None:
+            self._rules.keep(index)
         self._captured = None
 
     def bytes_of(self, member: int) -> int:

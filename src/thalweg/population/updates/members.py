@@ -57,6 +57,7 @@ class Trained:
     best_test_metric: float | None
     diverged_at: int | None
     seconds: float
+    evaluations: int
     memory: int
     execution: str
     stopped_at: int | None = None

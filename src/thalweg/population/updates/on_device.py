@@ -11,9 +11,10 @@ from torch import Tensor
 
 from thalweg.execution.driver import carry_out
 from thalweg.execution.lowering.device_table import DeviceRows
+from thalweg.population.updates.group import Group
 from thalweg.population.updates.member_rows import CompiledMembers
 from thalweg.population.updates.parts import Gradient, addresses
-from thalweg.population.updates.updates import Group, PopulationUpdates
+from thalweg.population.updates.updates import PopulationUpdates
 from thalweg.recipes.stages import Stage
 
 

@@ -1,26 +1,23 @@
 """The optimizers of a population: per-member hyperparameters and state, one pass per step variant and step."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thalweg.execution.driver import carry_out
+from thalweg.execution.driver import measure_shared
 from thalweg.population.program.gradients import whole
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.program.models import like
-from thalweg.population.updates.hyperparameters import Groups, Hyperparameters, limits_of, structures_of
-from thalweg.population.updates.member_rows import member_rows
+from thalweg.population.updates.group import Group, MembersStep
+from thalweg.population.updates.hyperparameters import Groups, structures_of
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
-from thalweg.population.updates.snapshot import Snapshot, copied, joined
-from thalweg.recipes.compose import StepVariant, evaluated, transform_gradients
-from thalweg.recipes.options import CONSTRAINTS, OPTIONS, TRANSFORMS
-from thalweg.recipes.row_table import Array, table
-from thalweg.recipes.trace import Program, trace
+from thalweg.population.updates.snapshot import Snapshot, joined
+from thalweg.recipes.row_table import Array
 
 NO_GROUPS: Groups = {}
 
@@ -63,21 +60,27 @@ class PopulationUpdates:
         With `each`: t `[parameters, 1]`, active `[parameters, members]`, and `step`, that of the run.
         """
         aligned, bases = self.aligned(gradients)
-        for group in self.groups:
-            if len(group.names) == len(self._parameters):
-                group.step(t, aligned, bases, active[..., group.place], step)
-            else:
-                self._step_some(group, t, aligned, active[..., group.place], step)
+        for _, of in groupby(self.groups, lambda group: group.place.start):
+            groups = [*of]
+            if len(groups) == 1:
+                groups[0].finish(groups[0].begin(t, aligned, bases, active[..., groups[0].place], step))
+                continue
+            jobs = [self._some(group, t, aligned, active[..., group.place], step) for group in groups]
+            shared = any(job.program.shared for job in jobs)
+            for group, job, known in zip(
+                groups, jobs, measure_shared(jobs) if shared else [None] * len(jobs), strict=True
+            ):
+                group.finish(job, known)
 
-    def _step_some(
-        self, group: "Group", t: int | Array, gradients: Mapping[str, Gradient], active: Mask, step: int | None
-    ) -> None:
-        """Takes step `t` of a group of some parameters."""
+    def _some(
+        self, group: Group, t: int | Array, gradients: Mapping[str, Gradient], active: Mask, step: int | None
+    ) -> MembersStep:
+        """Begins step `t` of a group of some parameters."""
         index = [i for i, name in enumerate(self._parameters) if name in group.names]
         own = {name: gradients[name] for name in group.names}
         each_t = t[index] if isinstance(t, np.ndarray) else t
         bases = addresses([g for g in own.values() if isinstance(g, Tensor)])
-        group.step(each_t, own, bases, active if active.ndim == 1 else active[index], step)
+        return group.begin(each_t, own, bases, active if active.ndim == 1 else active[index], step)
 
     @property
     def capturable(self) -> bool:
@@ -125,203 +128,8 @@ class PopulationUpdates:
                 self.groups.append(group.keep(inside, slice(first, first + len(inside)), parameters))
 
 
-class Group:
-    """Parameters of one step variant, of consecutive members: hyperparameters `[m]`, and state in their layout."""
-
-    def __init__(
-        self,
-        structure: StepVariant,
-        members: Sequence[Member],
-        place: slice,
-        parameters: Mapping[str, Tensor],
-        groups: Groups,
-        scratch: Scratch,
-        *,
-        each: bool = False,
-    ) -> None:
-        self.structure, self.place, self._scratch, self._each = structure, place, scratch, each
-        self.program: Program = trace(structure)
-        self.hyperparameters = Hyperparameters(self._scalars(), members, [*parameters], groups)
-        self.values: dict[str, Array] = dict(self.hyperparameters.fixed)
-        self._first, self._during = 1, dict[str, Array]()
-        declared = {s.name: s for s in structure.states}
-        for name in self.program.row_states:
-            first = np.asarray(declared[name].first(self.values, None), np.float64)
-            self.values[name] = np.broadcast_to(first, (*first.shape[:-1], len(members))).copy()
-        self._parameters = {name: p[place] for name, p in parameters.items()}
-        self.states = {
-            name: {
-                p_name: _filled(p, _of(declared[name].first(self.values, p), i))
-                for i, (p_name, p) in enumerate(self._parameters.items())
-            }
-            for name in self.program.states
-        }
-        self.matrices = {
-            name: {
-                p_name: p.new_full(
-                    (len(p), *declared[name].shape_for(tuple(p.shape[1:]))), float(declared[name].initial)
-                )
-                for p_name, p in self._parameters.items()
-            }
-            for name in self.program.matrix_states
-        }
-        self.make_ready()
-
-    @property
-    def names(self) -> Collection[str]:
-        """The parameters' names."""
-        return self._parameters.keys()
-
-    def make_ready(self) -> None:
-        """Builds the rows. Transformed gradients are the members' own, sliced from the stack: they begin at 0."""
-        self._transforms = self.structure.transforms
-        self.needs_whole = self._transforms or bool(self.program.before)
-        source = slice(0, self.place.stop - self.place.start) if self._transforms else self.place
-        transients = {
-            name: {n: torch.zeros_like(p) for n, p in self._parameters.items()} for name in self.program.transients
-        }
-        own = (self._parameters, {**self.states, **transients}, self.matrices, self._scratch)
-        each = self._each or self.hyperparameters.per_parameter
-        self.rows = member_rows(self.structure, self.program, source, *own, each=each)
-        self._columns: Any = None
-
-    def plan(self, first: int, steps: int) -> None:
-        self._first, self._during = first, self.hyperparameters.during(first, steps)
-        columns = self.planned(first, steps)
-        self._columns = None if columns is None else self.rows.cast(columns)
-
-    def planned(self, first: int, steps: int) -> Array | None:
-        """Row values of these steps, `[steps, m, columns]`; `None` unless they depend on the step number only."""
-        if self.program.row_states or self.needs_whole or self.program.closing is not None or self._each:
-            return None
-        t = np.arange(first, first + steps, dtype=np.float64)
-        t = t[:, None, None] if self.hyperparameters.per_parameter else t[:, None]
-        return table(self.program.update, {**self.inputs(), **self.changing(first, steps), "t": t})[0]
-
-    def changing(self, first: int, steps: int) -> dict[str, Array]:
-        """The hyperparameters that change with the step, `[steps, …]` as those that do not."""
-        found = self.hyperparameters.during(first, steps)
-        per_parameter = self.hyperparameters.per_parameter
-        return {name: x[:, None] if per_parameter and x.ndim == 2 else x for name, x in found.items()}
-
-    def step(
-        self,
-        t: int | Array,
-        gradients: Mapping[str, Gradient],
-        bases: NDArray[np.int64],
-        active: Mask,
-        step: int | None = None,
-    ) -> None:
-        """Takes step `t`. `gradients`, `bases`: the full stack's, from `PopulationUpdates.aligned`.
-
-        step: the run's step, where parameters have their own.
-        """
-        if self._during:
-            place = (step or int(np.max(t))) - self._first
-            self.values.update({name: array[place] for name, array in self._during.items()})
-        if self._transforms:
-            gradients = self.transformed(gradients, self.values)
-            bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
-        self.rows.set_inputs(gradients, bases, active)
-        self.rows.planned = None if self._columns is None else self._columns[t - self._first]
-        after = carry_out(self.program, self.rows, {**self.values, "t": np.asarray(t, np.float64)})
-        going = active if self._each else True
-        self.values.update({n: np.where(going, value, self.values[n]) for n, value in after.items()})
-
-    def transformed(self, gradients: Mapping[str, Gradient], values: Mapping[str, Any]) -> dict[str, Gradient]:
-        """The members' own gradients after the step variant's transforms, in the parameters' memory layout."""
-        made: dict[str, Gradient] = {}
-        for i, (name, p) in enumerate(self._parameters.items()):
-            limits = limits_of(values, TRANSFORMS, p, i)
-            g = transform_gradients(self.structure, _own(gradients[name], self.place), p, limits)
-            made[name] = g if g.stride() == p.stride() else like(p, g)
-        return made
-
-    def evaluated(self) -> dict[str, Tensor]:
-        """Weights to evaluate the members by, `[m, …]`, by parameter name."""
-        return {name: self._evaluated(name, p) for name, p in self._parameters.items()}
-
-    def _evaluated(self, name: str, p: Tensor) -> Tensor:
-        states, place = {state: of[name] for state, of in self.states.items()}, list(self._parameters).index(name)
-        own = {key: v if v.ndim == 1 else v[place] for key, v in self.values.items()}
-        values = {key: torch.from_numpy(v).to(p).view(-1, *[1] * (p.ndim - 1)) for key, v in own.items()}
-        average: Tensor = evaluated(self.structure, p, states, values)
-        return average
-
-    def state(self) -> Snapshot:
-        tensors = {f"{state}/{name}": t for state, of in self._kept.items() for name, t in of.items()}
-        return Snapshot(tensors, {name: self.values[name].tolist() for name in self.program.row_states})
-
-    @property
-    def _kept(self) -> dict[str, dict[str, Tensor]]:
-        """All states, `[m, …]`, by name and parameter."""
-        return {**self.states, **self.matrices}
-
-    def restore(self, state: Snapshot) -> None:
-        for name, of in self._kept.items():
-            copied(of, Snapshot({n: state.tensors[f"{name}/{n}"] for n in of}))
-        self.values.update({name: np.array(state.facts[name]) for name in self.program.row_states})
-
-    def take(self, other: "Group") -> None:
-        """With `each`: copies the state of a group of the same member, some parameters and one step count."""
-        for name, of in other._kept.items():
-            for parameter, tensor in of.items():
-                self._kept[name][parameter].copy_(tensor)
-        known = np.array([[name in other._parameters] for name in self._parameters])
-        for name in self.program.row_states:
-            self.values[name] = np.where(known, other.values[name], self.values[name])
-
-    def keep(self, inside: NDArray[np.int64], place: slice, parameters: Mapping[str, Tensor]) -> "Group":
-        kept = object.__new__(Group)
-        kept.structure, kept.program, kept.place = self.structure, self.program, place
-        kept._scratch, kept._each = self._scratch, self._each
-        kept.values = {name: array[..., inside] for name, array in self.values.items()}
-        kept.hyperparameters = self.hyperparameters.keep(inside)
-        kept._first, kept._during = self._first, {name: x[..., inside] for name, x in self._during.items()}
-        kept._parameters = {name: parameters[name][place] for name in self._parameters}
-        index = torch.from_numpy(inside)
-        kept.states = {
-            name: {p_name: like(s, s[index.to(s.device)]) for p_name, s in of.items()}
-            for name, of in self.states.items()
-        }
-        kept.matrices = {
-            name: {p_name: s[index.to(s.device)] for p_name, s in of.items()} for name, of in self.matrices.items()
-        }
-        kept.make_ready()
-        return kept
-
-    def _scalars(self) -> list[str]:
-        """Hyperparameters that the program, a transform or a constraint reads, or that states start from."""
-        starts = [s.source for s in self.structure.rule.states if s.source]
-        options = (*TRANSFORMS, *CONSTRAINTS)
-        whole = [name for name in options if self.structure.has(name) and not OPTIONS[name].is_flag]
-        return [*self.program.inputs, *starts, *whole]
-
-    def inputs(self) -> dict[str, Array]:
-        return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
-
-
-def _of(start: Any, parameter: int) -> Any:
-    """A state's start for one parameter, where groups of parameters have their own."""
-    return start[parameter] if isinstance(start, np.ndarray) and start.ndim == 2 else start
-
-
-def _filled(parameter: Tensor, start: Tensor | Array | float) -> Tensor:
-    """A tensor of the parameter's shape `[m, …]` and layout, filled with `start`: `[m, …]`, `[m]` or one for all."""
-    if isinstance(start, Tensor):
-        return start.clone(memory_format=torch.preserve_format)
-    values = torch.from_numpy(np.atleast_1d(start)).to(parameter).view(-1, *[1] * (parameter.ndim - 1))
-    return like(parameter, values.expand_as(parameter))
-
-
 def _aligned(gradient: Gradient, parameter: Tensor) -> Gradient:
     """The gradient in the parameter's memory layout, `[m, …]`."""
     if isinstance(gradient, Product) or gradient.stride() == parameter.stride():
         return gradient
     return like(parameter, gradient)
-
-
-def _own(gradient: Gradient, place: slice) -> Tensor:
-    """Some members' slice of a materialized gradient."""
-    assert isinstance(gradient, Tensor)
-    return gradient[place]

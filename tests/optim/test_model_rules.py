@@ -1,0 +1,152 @@
+"""Rules that evaluate the model again: against NumPy, step by step, and the closure that they ask for."""
+
+import copy
+import importlib
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import thalweg.optim
+from thalweg.errors import InputError
+from thalweg.recipes.options import MODEL_RULES
+from thalweg.schedules import linear
+
+RADII = {"sam": 0.05, "asam": 0.5}
+
+
+def data() -> tuple[torch.Tensor, torch.Tensor]:
+    draws = torch.Generator().manual_seed(0)
+    x = torch.randn(24, 5, generator=draws, dtype=torch.float64)
+    return x, torch.randn(24, 3, generator=draws, dtype=torch.float64)
+
+
+def closure_of(model: nn.Module, optimizer: torch.optim.Optimizer, calls: list[int] | None = None):
+    x, y = data()
+
+    def closure() -> torch.Tensor:
+        if calls is not None:
+            calls.append(1)
+        optimizer.zero_grad()
+        loss = (model(x) - y).square().mean()
+        loss.backward()
+        return loss
+
+    return closure
+
+
+def by_numpy(rule: str, radius: float, steps: int, lr: float, momentum: float, start: list[np.ndarray]) -> np.ndarray:
+    """Linear regression by SGD with momentum, the gradient of the mean square by hand."""
+    x, y = (t.numpy() for t in data())
+    perturbation = importlib.import_module(f"oracles.{rule}").perturbation
+    w, b = start
+    velocity = [np.zeros_like(w), np.zeros_like(b)]
+
+    def gradients(w: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
+        error = 2 * (x @ w.T + b - y) / y.size
+        return [error.T @ x, error.sum(0)]
+
+    history = []
+    for _ in range(steps):
+        e = perturbation([w, b], gradients(w, b), radius)
+        velocity = [momentum * v + g for v, g in zip(velocity, gradients(w + e[0], b + e[1]), strict=True)]
+        w, b = w - lr * velocity[0], b - lr * velocity[1]
+        history.append(np.concatenate([w.ravel(), b]))
+    return np.array(history)
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES)
+def test_equals_its_oracle(rule):
+    torch.manual_seed(0)
+    model = nn.Linear(5, 3, dtype=torch.float64)
+    start = [p.detach().numpy().copy() for p in model.parameters()]
+    optimizer = thalweg.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, **{rule: RADII[rule]})
+    closure, calls, history = None, [], []
+    closure = closure_of(model, optimizer, calls)
+    for _ in range(100):
+        optimizer.step(closure)
+        history.append(torch.cat([p.detach().flatten() for p in model.parameters()]).numpy())
+    expected = by_numpy(rule, RADII[rule], 100, 0.1, 0.9, start)
+    plain = by_numpy(rule, 0.0, 100, 0.1, 0.9, start)
+    assert len(calls) == 100 * MODEL_RULES[rule].evaluations
+    assert np.abs(plain[-1] - expected[-1]).max() > 1e-6, "the rule changes nothing here"
+    assert np.abs(np.array(history) - expected).max() <= 1e-12
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES)
+def test_returns_the_first_loss_and_leaves_its_gradients(rule):
+    torch.manual_seed(0)
+    model = nn.Linear(5, 3, dtype=torch.float64)
+    other = copy.deepcopy(model)
+    optimizer = thalweg.optim.Adam(model.parameters(), **{rule: RADII[rule]})
+    loss = optimizer.step(closure_of(model, optimizer))
+    x, y = data()
+    assert loss == (other(x) - y).square().mean()
+    g = torch.autograd.grad(loss.new_tensor(0) + (other(x) - y).square().mean(), [*other.parameters()])
+    assert all(p.grad is not None and not torch.equal(p.grad, at) for p, at in zip(model.parameters(), g, strict=True))
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES)
+def test_without_a_closure_nothing_moves(rule):
+    model = nn.Linear(5, 3)
+    optimizer = thalweg.optim.AdamW(model.parameters(), **{rule: RADII[rule]})
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(InputError, match=rf"{rule}=.* evaluates the batch 2 times: call step\(closure\)"):
+        optimizer.step()
+    assert all(torch.equal(model.state_dict()[name], x) for name, x in before.items())
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES)
+def test_a_closure_that_fails_leaves_the_parameters(rule):
+    model = nn.Linear(5, 3, dtype=torch.float64)
+    optimizer = thalweg.optim.SGD(model.parameters(), **{rule: RADII[rule]})
+    before, counted = copy.deepcopy(model.state_dict()), itertools.count(1)
+    closure = closure_of(model, optimizer)
+
+    def failing() -> torch.Tensor:
+        loss = closure()
+        if next(counted) == 2:
+            raise RuntimeError("out of memory")
+        return loss
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        optimizer.step(failing)
+    assert all(torch.equal(model.state_dict()[name], x) for name, x in before.items())
+
+
+def test_groups_with_two_radii_are_refused():
+    model = nn.Linear(5, 3)
+    groups = [{"params": [model.weight], "sam": 0.1}, {"params": [model.bias], "sam": 0.2}]
+    optimizer = thalweg.optim.SGD(groups)
+    with pytest.raises(InputError, match=r"'sam' of SGD must be one for all param groups, got \[0.1, 0.2\]"):
+        optimizer.step(closure_of(model, optimizer))
+
+
+def test_sparse_gradients_are_refused():
+    table = nn.Embedding(8, 3, sparse=True)
+    optimizer = thalweg.optim.SGD(table.parameters(), sam=0.1)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = table(torch.tensor([1, 2])).square().sum()
+        loss.backward()
+        return loss
+
+    before = table.weight.detach().clone()
+    with pytest.raises(InputError, match="sam takes dense gradients"):
+        optimizer.step(closure)
+    assert torch.equal(table.weight, before)
+
+
+def test_a_scheduled_radius():
+    model = nn.Linear(5, 3, dtype=torch.float64)
+    twin = copy.deepcopy(model)
+    optimizer = thalweg.optim.SGD(model.parameters(), lr=0.1, sam=linear(0.5, steps=4))
+    for step in range(4):
+        other = thalweg.optim.SGD(twin.parameters(), lr=0.1, sam=0.5 * (1 - step / 4))
+        assert optimizer.param_groups[0]["sam"] == pytest.approx(0.5 * (1 - step / 4))
+        optimizer.step(closure_of(model, optimizer))
+        other.step(closure_of(twin, other))
+        assert torch.equal(model.weight, twin.weight)
