@@ -3,6 +3,9 @@
 `python -m thalweg.testing.capabilities_page` prints it, in Markdown.
 """
 
+import warnings
+
+from thalweg.optim import OptimizerWarning
 from thalweg.optim.classes import drop_ins
 from thalweg.testing.capabilities import CAPABILITIES
 
@@ -44,4 +47,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore", OptimizerWarning)
     print(page(), end="")

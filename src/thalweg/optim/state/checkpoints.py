@@ -15,6 +15,7 @@ from thalweg.optim.state.loading import own_states
 from thalweg.optim.state.quantized_state import SCALES
 from thalweg.optim.state.state import RESIDUAL
 from thalweg.recipes.catalogue import Recipe, recipes
+from thalweg.rules.states import State
 
 Groups = Sequence[Mapping[str, Any]]
 
@@ -154,14 +155,20 @@ def require_like(recipe: Recipe, name: str, p: Tensor, state: Mapping[str, Any])
         number = key == "step" or (key in own and own[key].per_row)
         if number and not (value.numel() == 1 if isinstance(value, Tensor) else isinstance(value, int | float)):
             raise InputError(f"The checkpoint's {key} of parameter {name} must be one number, got {shown(value)}.")
-        elementwise = key == RESIDUAL or (key in own and not own[key].per_row)
-        if elementwise and isinstance(value, Tensor) and value.shape != p.shape:
+        shaped = key == RESIDUAL or (key in own and not own[key].per_row)
+        if shaped and isinstance(value, Tensor) and value.shape != (wanted := _shape(own.get(key), p)):
+            of = "the parameter" if wanted == p.shape else f"beside the parameter {tuple(p.shape)} it has"
             raise InputError(
-                f"The checkpoint's {key} of parameter {name} has shape {tuple(value.shape)}, the parameter"
-                f" {tuple(p.shape)}: it is of another model, or the parameters came in another order"
+                f"The checkpoint's {key} of parameter {name} has shape {tuple(value.shape)}, {of}"
+                f" {tuple(wanted)}: it is of another model, or the parameters came in another order"
                 " (model.named_parameters() gives them names)."
             )
         _require_scales(name, key, state, p)
+
+
+def _shape(declared: State | None, p: Tensor) -> tuple[int, ...]:
+    """The shape of a state beside a parameter; without a declaration it is the residual."""
+    return tuple(p.shape) if declared is None or p.ndim < 2 else tuple(declared.shape_for(tuple(p.shape)))
 
 
 def _require_scales(name: str, key: str, state: Mapping[str, Any], p: Tensor) -> None:
