@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thalweg import optim
-    from thalweg.api import Result, compare, resume, stored
+    from thalweg.api import Result, Studies, compare, resume, stored
     from thalweg.errors import InputError
     from thalweg.regularization.stopping import EarlyStopping
     from thalweg.rules.contract import rule
@@ -23,6 +23,7 @@ __all__ = [
     "InputError",
     "Metric",
     "Result",
+    "Studies",
     "Workload",
     "__version__",
     "compare",
@@ -38,6 +39,7 @@ _HOMES = {
     "InputError": "thalweg.errors",
     "Metric": "thalweg.workloads.metrics",
     "Result": "thalweg.api",
+    "Studies": "thalweg.api",
     "Workload": "thalweg.workloads.workload",
     "compare": "thalweg.api",
     "resume": "thalweg.api",

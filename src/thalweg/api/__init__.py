@@ -4,3 +4,4 @@ from thalweg.api.comparison import compare as compare
 from thalweg.api.result import Result as Result
 from thalweg.api.result import stored as stored
 from thalweg.api.resumption import resume as resume
+from thalweg.api.studies import Studies as Studies

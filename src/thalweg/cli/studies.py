@@ -7,12 +7,11 @@ import typer
 
 from thalweg.cli.reading import checked, option
 from thalweg.cli.session import OUT, Json, check_writable, show_result, write_json
-from thalweg.errors import InputError, counted
+from thalweg.errors import counted
 from thalweg.options import declared
 
 if TYPE_CHECKING:
-    from thalweg.records.store import Store
-    from thalweg.records.types import RunRecord, StudyRecord
+    from thalweg.api.studies import Studies
 
 Study = Annotated[
     int | None,
@@ -30,9 +29,7 @@ def studies(out: Out = Path(OUT)) -> None:
 
     from thalweg.reports.studies import HEADS, rows
 
-    store = _open(out)
-    body = rows(store.summaries(), out)
-    store.close()
+    body = rows(_in(out).list(), out)
     console = Console()
     if not console.is_terminal:
         print("\n".join("\t".join(line) for line in body))
@@ -45,9 +42,7 @@ def studies(out: Out = Path(OUT)) -> None:
 
 def show(study: Study = None, out: Out = Path(OUT), json: Json = None) -> None:
     """Show the leaderboard of a study, finished or not."""
-    import thalweg
-
-    result = thalweg.stored(out, study)
+    result = _in(out).open(study)
     if json is not None:
         write_json(json, result.facts())
     show_result(result, None)
@@ -55,17 +50,7 @@ def show(study: Study = None, out: Out = Path(OUT), json: Json = None) -> None:
 
 def report(study: Study = None, out: Out = Path(OUT)) -> None:
     """Write the report of a study, finished or not, as report-ID.html."""
-    import thalweg
-
-    store = _open(out)
-    number = store.latest() if study is None else study
-    store.close()
-    path = out / f"report-{number}.html"
-    try:
-        thalweg.stored(out, number).save_report(path)
-    except OSError as error:
-        raise InputError(f"The report cannot be written to {path}: {error.strerror}.") from None
-    print(f"Report: {path}")
+    print(f"Report: {_in(out).report(study)}")
 
 
 def export(
@@ -77,15 +62,9 @@ def export(
     out: Out = Path(OUT),
 ) -> None:
     """Write every run of a study, with its curve, for other programs."""
-    from thalweg.reports.export import export as write
-
-    store = _open(out)
-    number = store.latest() if study is None else study
-    record, runs = store.study(number), store.runs(number)
-    store.close()
-    path = out / f"study-{number}.{format}" if to is None else to
-    check_writable(path, "--to")
-    for written in write(record, runs, format, path):
+    if to is not None:
+        check_writable(to, "--to")
+    for written in _in(out).export(study, format, to):
         print(written)
 
 
@@ -98,10 +77,9 @@ def diff(
     """Say what changed from study A to B, and whether it is significant: exit code 1 where it is, else 0."""
     from rich.console import Console
 
-    from thalweg.analysis.difference import difference
     from thalweg.reports import difference as told
 
-    found = difference(_read(before, out), _read(after, out))
+    found = _in(out).diff(before, after)
     if json is not None:
         write_json(json, told.facts(found))
     console = Console()
@@ -115,34 +93,11 @@ def diff(
 
 def delete(study: Annotated[int, typer.Argument(metavar="ID", help="The study.")], out: Out = Path(OUT)) -> None:
     """Remove a study with its runs, checkpoints and report."""
-    import shutil
-
-    from thalweg.records.lock import Lock, folder
-
-    store, own = _open(out), folder(out, study)
-    runs = len(store.runs(study))
-    lock = Lock(own, study)
-    store.delete(study)
-    store.close()
-    lock.close()
-    shutil.rmtree(own, ignore_errors=True)
-    (out / f"report-{study}.html").unlink(missing_ok=True)
+    runs = _in(out).delete(study)
     print(f"Study {study} is gone, and its {counted(runs, 'run')}.")
 
 
-def _read(text: str, out: Path) -> "tuple[StudyRecord, list[RunRecord]]":
-    """The study `3` of the directory `out`, or `DIRECTORY:3` of another one."""
-    directory, _, number = text.rpartition(":")
-    if not number.isdecimal():
-        raise InputError(f"A study is given by its ID or as DIRECTORY:ID, got {text!r}; thalweg studies lists them.")
-    store = _open(Path(directory) if directory else out)
-    try:
-        return store.study(int(number)), store.runs(int(number))
-    finally:
-        store.close()
+def _in(out: Path) -> "Studies":
+    from thalweg.api.studies import Studies
 
-
-def _open(out: Path) -> "Store":
-    from thalweg.records.store import Store
-
-    return Store(out)
+    return Studies(out)

@@ -65,15 +65,9 @@ def _look(study: int | None, out: Path) -> tuple[bool, Any]:
 
 
 def _summary(study: int | None, out: Path) -> "Summary":
-    from thalweg.records.store import Store
+    from thalweg.api.studies import Studies
 
-    store = Store(out)
-    try:
-        number = store.latest() if study is None else study
-        store.study(number)
-        return next(s for s in store.summaries() if s.id == number)
-    finally:
-        store.close()
+    return Studies(out).summary(study)
 
 
 def _headline(summary: "Summary", out: Path) -> tuple[str, bool]:

@@ -1,0 +1,127 @@
+"""The stored studies of a directory."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from thalweg.analysis.difference import Difference, difference
+from thalweg.api.result import Result, stored
+from thalweg.errors import InputError, listed
+from thalweg.options import declared as options
+from thalweg.records.lock import Lock, folder
+from thalweg.records.store import Store
+from thalweg.records.types import RunRecord, StudyRecord, Summary
+from thalweg.reports import export as exporting
+
+DIRECTORY = "thalweg-out"
+Read = tuple[StudyRecord, list[RunRecord]]
+Summaries = list[Summary]
+
+
+class Studies:
+    """The studies that comparisons have stored in a directory (`compare(out=…)`), finished or not.
+
+    Iterating gives their ids, the oldest first. Where a method takes a study's id, `None` is the newest. Every method
+    raises `InputError` where the directory holds no studies, or not that one.
+
+        for study in (studies := thalweg.Studies("thalweg-out")):
+            print(study, studies.open(study).verdict)
+    """
+
+    def __init__(self, directory: str | Path = DIRECTORY) -> None:
+        self.directory = options.STORE.check(directory)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([summary.id for summary in self.list()])
+
+    def __len__(self) -> int:
+        return len(self.list())
+
+    def __repr__(self) -> str:
+        return f"Studies({str(self.directory)!r})"
+
+    def list(self) -> Summaries:
+        """A summary of every study, the oldest first."""
+        store = Store(self.directory)
+        try:
+            return store.summaries()
+        finally:
+            store.close()
+
+    def summary(self, study: int | None = None) -> Summary:
+        """The summary of a study."""
+        number = self._number(study)
+        for summary in self.list():
+            if summary.id == number:
+                return summary
+        known = listed([*map(str, self)])
+        raise InputError(f"The directory {self.directory} has no study {number}; it has {known}.")
+
+    def open(self, study: int | None = None) -> Result:
+        """The result of a study, final or so far."""
+        return stored(self.directory, study)
+
+    def report(self, study: int | None = None, to: str | Path | None = None) -> Path:
+        """Writes the report of a study, atomically; returns its path, `report-ID.html` in the directory by default."""
+        number = self._number(study)
+        path = self.directory / f"report-{number}.html" if to is None else Path(to)
+        try:
+            self.open(number).save_report(path)
+        except OSError as error:
+            raise InputError(f"The report cannot be written to {path}: {error.strerror}.") from None
+        return path
+
+    def export(self, study: int | None = None, format: str = "csv", to: str | Path | None = None) -> tuple[Path, ...]:
+        """Writes every run of a study, with its curve, as "csv", "parquet" or "json"; returns the files written.
+
+        to: the first file; `study-ID` in the directory by default.
+        """
+        number = self._number(study)
+        record, runs = self._read(number)
+        path = self.directory / f"study-{number}.{format}" if to is None else Path(to)
+        return exporting.export(record, runs, format, path)
+
+    def diff(self, before: int | str, after: int | str) -> Difference:
+        """What changed from one study to another, and whether it is significant. A study: its id, or `DIRECTORY:ID`."""
+        return difference(self._found(before), self._found(after))
+
+    def delete(self, study: int) -> int:
+        """Removes a study with its runs, checkpoints and report; returns how many runs it had.
+
+        Raises `InputError` where a process works on it.
+        """
+        store, own = Store(self.directory), folder(self.directory, study)
+        try:
+            runs = len(store.runs(study))
+            lock = Lock(own, study)
+            store.delete(study)
+        finally:
+            store.close()
+        lock.close()
+        shutil.rmtree(own, ignore_errors=True)
+        (self.directory / f"report-{study}.html").unlink(missing_ok=True)
+        return runs
+
+    def _number(self, study: int | None) -> int:
+        if (number := options.STUDY.check(study)) is not None:
+            return int(number)
+        store = Store(self.directory)
+        try:
+            return store.latest()
+        finally:
+            store.close()
+
+    def _read(self, study: int) -> Read:
+        store = Store(self.directory)
+        try:
+            return store.study(study), store.runs(study)
+        finally:
+            store.close()
+
+    def _found(self, study: int | str) -> Read:
+        directory, _, number = str(study).rpartition(":")
+        if not number.isdecimal():
+            raise InputError(
+                f"A study is given by its ID or as DIRECTORY:ID, got {study!r}; thalweg studies lists them."
+            )
+        return (Studies(directory) if directory else self)._read(int(number))
