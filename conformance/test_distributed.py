@@ -15,6 +15,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 import thalweg.optim
+from optim.trained import fitted
 from thalweg.optim.classes import drop_ins
 
 pytestmark = pytest.mark.filterwarnings("default")  # theirs are not ours to mind
@@ -28,9 +29,9 @@ CASES = {
 }
 
 
-def groups(of):
-    """Two, with another rate each."""
-    return [{"params": [*of[0].parameters()], "lr": 0.02}, {"params": [*of[2].parameters()], "lr": 0.01}]
+def groups(cls, of):
+    """Two, with another rate each; four of a class that steps matrices."""
+    return [{**g, "lr": lr} for layer, lr in ((of[0], 0.02), (of[2], 0.01)) for g in fitted(cls, [*layer.parameters()])]
 
 
 @every_class
@@ -39,11 +40,11 @@ def test_state_dicts_by_name_resume(cls, flat):
     """The getter makes the state that is missing by a step of its own, which must change nothing."""
     options = StateDictOptions(flatten_optimizer_state_dict=flat)
     whole, parts = model(), model()
-    end = train(whole, cls(groups(whole)))
-    optimizer = cls(groups(parts))
+    end = train(whole, cls(groups(cls, whole)))
+    optimizer = cls(groups(cls, parts))
     train(parts, optimizer, steps=3)
     saved = get_optimizer_state_dict(parts, optimizer, options=options)
-    resumed = cls(groups(parts))
+    resumed = cls(groups(cls, parts))
     set_optimizer_state_dict(parts, resumed, saved, options=options)
     assert all(map(torch.equal, train(parts, resumed, first=3, steps=STEPS - 3), end))
 
@@ -51,7 +52,7 @@ def test_state_dicts_by_name_resume(cls, flat):
 @every_class
 def test_asking_for_the_state_of_a_fresh_optimizer_moves_nothing(cls):
     of, twin = model(), model()
-    optimizer = cls(of.parameters(), weight_decay=0.1)
+    optimizer = cls(fitted(cls, [*of.parameters()]), weight_decay=0.1)
     for _ in range(2):
         get_optimizer_state_dict(of, optimizer)
         assert all(map(torch.equal, of.parameters(), twin.parameters()))

@@ -5,11 +5,12 @@ import warnings
 
 import pytest
 import torch
-from test_torch_inputs import INFOS, every_input, made
+from test_torch_inputs import INFOS, every_input, in_float64, made  # noqa: F401
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import thalweg.optim
+from optim.trained import fitted
 from thalweg.optim.classes import drop_ins
 
 with warnings.catch_warnings():
@@ -147,7 +148,7 @@ def test_fabric_clips_in_mixed_precision(cls):
     fabric = lightning.Fabric(accelerator="cpu", plugins=[FabricMixed("16-mixed", "cpu", scaler=scaler())])
     torch.manual_seed(0)
     model = nn.Linear(4, 1).float()
-    model, optimizer = fabric.setup(model, cls(model.parameters()))
+    model, optimizer = fabric.setup(model, cls(fitted(cls, [*model.parameters()])))
     fabric.backward(model(3 * torch.ones(2, 4)).square().sum())
     norm = fabric.clip_gradients(model, optimizer, max_norm=0.1)
     assert norm > 0.1
@@ -159,7 +160,7 @@ def test_fabric_clips_in_mixed_precision(cls):
 def test_accelerate_sees_what_was_skipped(cls):
     accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
     accelerate.Accelerator(cpu=True)
-    p, by, skipped = nn.Parameter(torch.ones(2)), scaler(), []
+    p, by, skipped = nn.Parameter(torch.ones(2, 2)), scaler(), []
     optimizer = accelerate.optimizer.AcceleratedOptimizer(cls([p]), scaler=by)
     for slope in (1.0, torch.inf, 1.0):
         optimizer.zero_grad()

@@ -147,6 +147,7 @@ EXEMPT = {
     "asgd": "another algorithm of that name: it estimates the rate from norms of all tensors",
     "lamb": "compared with Optax, Keras and timm; its update is that of the paper's version 3, without bias correction",
     "lars": "compared with Optax and timm; it leaves vectors without decay and scaling, as a param group does here",
+    **dict.fromkeys(("muon", "normuon"), "compared as matrices, in test_matrices.py"),
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import thalweg.optim
+from optim.trained import fitted
 from thalweg.optim.classes import drop_ins
 
 every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=drop_ins())
@@ -52,12 +53,12 @@ def test_lookahead_takes_torchs_path(name):
 def test_lookahead_resumes(cls):
     """Its slow weights travel in the state of the optimizer."""
     whole, parts = model(), model()
-    end = train(whole, Lookahead(cls(whole.parameters()), k=3), STEPS)
-    optimizer = Lookahead(cls(parts.parameters()), k=3)
+    end = train(whole, Lookahead(cls(fitted(cls, [*whole.parameters()])), k=3), STEPS)
+    optimizer = Lookahead(cls(fitted(cls, [*parts.parameters()])), k=3)
     train(parts, optimizer, 5)
     saved = optimizer.state_dict()
     assert all("lookahead_slow_buff" in state for state in saved["state"].values())
-    resumed = Lookahead(cls(parts.parameters()), k=3)
+    resumed = Lookahead(cls(fitted(cls, [*parts.parameters()])), k=3)
     resumed.load_state_dict(saved)
     assert torch.equal(train(parts, resumed, STEPS - 5, first=5), end)
 
@@ -66,11 +67,11 @@ def test_lookahead_resumes(cls):
 def test_foreign_tensors_in_the_state_travel(cls):
     """Of any shape and type, under any name."""
     of = model()
-    optimizer = cls(of.parameters())
+    optimizer = cls(fitted(cls, [*of.parameters()]))
     train(of, optimizer, 2)
     foreign = {"slow": torch.ones(3, 4), "seen": torch.tensor(3), "note": "kept", "table": torch.arange(7)}
     optimizer.state[of.weight].update(foreign)
-    resumed = cls(of.parameters())
+    resumed = cls(fitted(cls, [*of.parameters()]))
     resumed.load_state_dict(optimizer.state_dict())
     for name, value in foreign.items():
         assert str(resumed.state[of.weight][name]) == str(value) or torch.equal(resumed.state[of.weight][name], value)

@@ -28,16 +28,18 @@ def compiled(stage, storage, stochastic=False):
 
 for name, recipe in recipes().items():
     program = trace(recipe.structure(recipe.resolve({})))
-    states = len(program.states)
+    states = len(program.update.states)
     ptx = compiled(program.update, ("float32",) * (2 + states))
     assert len(re.findall("ld.global.v4", ptx)) >= 2 + states, f"{name} does not read in vectors"
+    for stage in program.before:
+        compiled(stage, ("float32",) * (2 + states))
     assert "approx" not in re.sub("(ex2|lg2|rcp).approx", "", ptx), f"{name} divides or takes roots approximately"
     if name in TYPICAL:
         compiled(program.update, ("float64",) * (2 + states))
         compiled(program.update, ("bfloat16",) * 2 + ("float32",) * states, stochastic=True)
         compiled(program.update, ("bfloat16",) * 2 + ("float32",) * states + ("int16",))
         cautious = trace(recipe.structure(recipe.resolve({"cautious": True})))
-        compiled(cautious.reductions[0], ("float32",) * (2 + states))
+        compiled(cautious.before[0], ("float32",) * (2 + states))
 print("compiled")
 """
 

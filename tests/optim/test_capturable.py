@@ -6,7 +6,7 @@ from torch.func import functional_call, grad, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import thalweg.optim
-from optim.trained import MODIFIED
+from optim.trained import MODIFIED, fitted
 from scope import crossed, sample, typical
 from thalweg.errors import InputError
 from thalweg.optim import functional
@@ -23,7 +23,7 @@ SHAPES = ((5, 7), (3,), ())
 def path(cls, dtype=torch.float64, steps=6, **options):
     generator = torch.Generator().manual_seed(1)
     params = [torch.nn.Parameter(torch.randn(s, generator=generator, dtype=dtype)) for s in SHAPES]
-    optimizer = cls(params, **options)
+    optimizer = cls(fitted(cls, params), **options)
     for _ in range(steps):
         for p in params:
             p.grad = torch.randn(p.shape, generator=generator, dtype=dtype)
@@ -35,7 +35,7 @@ def path(cls, dtype=torch.float64, steps=6, **options):
 def test_capturable_takes_the_same_steps(cls, options):
     (plain, first), (captured, second) = path(cls, **options), path(cls, capturable=True, **options)
     torch.testing.assert_close(captured, plain, rtol=1e-12, atol=1e-12)
-    for p, q in zip(first.param_groups[0]["params"], second.param_groups[0]["params"], strict=True):
+    for p, q in zip(*([p for of in o.param_groups for p in of["params"]] for o in (first, second)), strict=True):
         assert set(first.state[p]) | {"step"} == set(second.state[q])
         for name, value in first.state[p].items():
             torch.testing.assert_close(second.state[q][name], value, rtol=1e-11, atol=1e-11)
@@ -117,13 +117,13 @@ def stepped(cls, p, g, **options):
 @every_class
 def test_differentiable(cls):
     generator = torch.Generator().manual_seed(5)
-    p, g = (torch.randn(6, dtype=torch.float64, generator=generator).requires_grad_() for _ in range(2))
+    p, g = (torch.randn(2, 3, dtype=torch.float64, generator=generator).requires_grad_() for _ in range(2))
     assert torch.autograd.gradcheck(lambda p, g: stepped(cls, p, g, weight_decay=0.1), (p, g), atol=1e-4)
 
 
 @every_class
 def test_differentiable_in_the_learning_rate(cls):
-    p, g = torch.linspace(1, 2, 4).double(), torch.linspace(0.5, 1, 4).double()
+    p, g = torch.linspace(1, 2, 4).double().view(2, 2), torch.linspace(0.5, 1, 4).double().view(2, 2)
     rate = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
     torch.set_default_dtype(torch.float64)  # in which ASGD keeps its rate
     try:
@@ -151,7 +151,8 @@ def test_functional_is_the_class(name, options):
     cls = thalweg.optim.drop_in(made) if made.drop_in else drop_ins()[recipe(made.rule.name).drop_in.name]
     given = {**made.preset.defaults, **options}
     generator = torch.Generator().manual_seed(1)
-    params = {str(i): torch.randn(s, generator=generator, dtype=torch.float64) for i, s in enumerate(SHAPES)}
+    shapes = ((5, 7), (2, 3, 2)) if cls.recipe.rule.others else SHAPES  # it has no groups
+    params = {str(i): torch.randn(s, generator=generator, dtype=torch.float64) for i, s in enumerate(shapes)}
     twins = [torch.nn.Parameter(p.clone()) for p in params.values()]
     optimizer, (init, update) = cls(twins, **given), functional(name, **options)
     states = init(params)

@@ -20,8 +20,8 @@ BY = [(name, by) for name, cls in drop_ins().items() for by in cls.recipe.conven
 @pytest.mark.parametrize(("name", "convention"), BY)
 def test_defaults_and_a_step(name, convention):
     cls = drop_ins()[name]
-    p = torch.nn.Parameter(torch.ones(3))
-    p.grad = torch.tensor([0.5, -0.25, 2.0])
+    p = torch.nn.Parameter(torch.ones(2, 3))
+    p.grad = torch.tensor([[0.5, -0.25, 2.0], [-1.0, 0.25, 0.5]])
     optimizer = cls([p], convention=convention)
     for key, value in cls.recipe.under(convention).preset.conventions.get(convention, {}).items():
         group = optimizer.param_groups[0]
@@ -29,11 +29,11 @@ def test_defaults_and_a_step(name, convention):
     for _ in range(2):  # some only look at the first gradient
         optimizer.step()
     assert torch.isfinite(p).all()
-    assert not torch.equal(p, torch.ones(3))
+    assert not torch.equal(p, torch.ones(2, 3))
 
 
 def test_keras_rmsprop_against_the_oracle():
-    task = problem(1e-3, steps=100, n=18)
+    task = problem(1e-3, steps=100, shape=(18,))
     parts = parameters(task.start)
     optimizer = thalweg.optim.RMSprop(parts, momentum=0.9, centered=True, convention="keras")
     path = train(optimizer, parts, task.gradients, task.rates)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import thalweg.optim
+from optim.trained import fitted
 from problems import refused
 from scope import in_turns, sample, typical
 from thalweg.optim.classes import drop_ins
@@ -18,6 +19,7 @@ TWO_MOMENTS = sorted(
     if r.drop_in and {"exp_avg", "exp_avg_sq"} <= {s.name for s in r.rule.states} and sample([r.name])
 )
 N = 5000
+MATRIX = (50, 100)
 
 
 def path(cls, steps=40, p=None, lr=0.01, **options):
@@ -25,9 +27,10 @@ def path(cls, steps=40, p=None, lr=0.01, **options):
     generator = torch.Generator().manual_seed(1)
     sizes = 10.0 ** torch.linspace(-1, 1, N)
     p = nn.Parameter(torch.ones(N) if p is None else p)
-    optimizer = cls([p], lr=lr, **options)
+    optimizer = cls(fitted(cls, [p]), lr=lr, **options)
     for _ in range(steps):
-        p.grad = (sizes * (p.detach() + 0.3 * torch.randn(N, generator=generator))).to(p.dtype)
+        g = sizes * (p.detach().flatten() + 0.3 * torch.randn(N, generator=generator))
+        p.grad = g.view(p.shape).to(p.dtype)
         optimizer.step()
     return p.detach(), optimizer
 
@@ -49,7 +52,7 @@ def test_nearly_the_same_path(name):
 @pytest.mark.parametrize("name", list(typical(drop_ins())))
 def test_every_optimizer_takes_it(name):
     cls = drop_ins()[name]
-    p, optimizer = path(cls, steps=3, lr=1e-3, state_dtype="8bit")
+    p, optimizer = path(cls, steps=3, p=torch.ones(MATRIX), lr=1e-3, state_dtype="8bit")
     assert torch.isfinite(p).all()
     (state,) = optimizer.state.values() or [{}]
     weights = {"slow_weights", "ema_weights"}
@@ -103,9 +106,10 @@ def test_the_kernel_and_the_reference_agree(name, options, monkeypatch):
     Codes are 7e-3 of a number apart at least, so that of 8 numbers (4 steps, 2 states) one in 1,000 elements may.
     """
     cls = drop_ins()[name]
-    p, optimizer = path(cls, steps=4, lr=1e-3, state_dtype="8bit", **options)
+    given = {"steps": 4, "lr": 1e-3, "state_dtype": "8bit"}
+    p, optimizer = path(cls, p=torch.ones(MATRIX), **given, **options)
     monkeypatch.setattr("thalweg.execution.dispatch.obstacle", refused)
-    q, other = path(cls, steps=4, lr=1e-3, state_dtype="8bit", **{**options, "capturable": False})
+    q, other = path(cls, p=torch.ones(MATRIX), **given, **{**options, "capturable": False})
     off = 10 * torch.finfo(torch.float32).eps  # of the parameter, and of 1, where it came from
     close = torch.isclose(p, q, rtol=off, atol=off)
     assert close.float().mean() > 0.999

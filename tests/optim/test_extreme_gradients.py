@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import thalweg.optim
+from optim.trained import PAIRS
 from thalweg.execution import dispatch
-from thalweg.optim.classes import drop_ins
 
 NAN, INF = math.nan, math.inf
 RATE = {"lr": 0.1}  # a step is told from one a thousandth longer, which float32 does not do at a rate of 0.001
@@ -35,7 +35,8 @@ STEPS = 7
 
 
 def test_every_class_that_torch_has_is_here():
-    assert set(SETTINGS) == {name for name in drop_ins() if hasattr(torch.optim, name)}
+    """But Muon, which torch's computes in bfloat16: `test_muon.py` has its gradients that are not finite."""
+    assert set(SETTINGS) == set(PAIRS)
 
 
 def special(dtype):

@@ -15,7 +15,7 @@ from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
 
 SCALE = 2.0**10  # a power of two, so that nothing is rounded
-SLOPE = torch.tensor([2.0, -1.0, 0.5])
+SLOPE = torch.tensor([[2.0, -1.0, 0.5], [-0.5, 1.0, 0.25]])
 every_class = pytest.mark.parametrize("cls", drop_ins().values(), ids=drop_ins())
 fused_or_not = pytest.mark.parametrize("fused", [None, True])
 
@@ -24,7 +24,7 @@ class Scaled:
     """A parameter, its optimizer and a scaler; counts the steps that hooks see."""
 
     def __init__(self, cls, scaler=None, **options):
-        self.p = nn.Parameter(torch.ones(3))
+        self.p = nn.Parameter(torch.ones(2, 3))
         self.optimizer = cls([self.p], **options)
         self.scaler = scaler or torch.amp.GradScaler("cpu", init_scale=SCALE)
         self.steps = 0
@@ -99,7 +99,7 @@ def test_an_infinity_in_one_of_two_optimizers_skips_only_that(cls, fused, unscal
     for of in (one, other):
         of.scaler.step(of.optimizer)
     one.scaler.update()
-    assert one.p.equal(torch.ones(3))
+    assert one.p.equal(torch.ones(2, 3))
     torch.testing.assert_close(other.p.detach(), 1 - 0.1 * SLOPE)
     assert one.scaler.get_scale() == SCALE / 2
 
@@ -154,21 +154,21 @@ def test_a_fused_optimizer_is_told_of_an_overflow(capturable):
     of = Scaled(thalweg.optim.Adam, fused=True, capturable=capturable)
     of.backward(torch.tensor([1.0, torch.nan, 1.0]))
     of.scaler.step(of.optimizer)
-    assert of.p.equal(torch.ones(3))
+    assert of.p.equal(torch.ones(2, 3))
     assert of.steps == 1
 
 
 @every_class
 def test_a_scaled_loss_takes_the_same_steps_in_float16(cls):
     """In fused optimizers: gradients below float16's smallest number still count. Others are refused by the scaler."""
-    p = nn.Parameter(torch.zeros(4, dtype=torch.float16))
+    p = nn.Parameter(torch.zeros(2, 2, dtype=torch.float16))
     with pytest.raises(ValueError, match="FP16"):
         _step_in_float16(cls([p]), p)
     optimizer = cls([p], lr=16.0, fused=True, rounding="nearest", state_dtype=None)
     _step_in_float16(optimizer, p)
-    other = nn.Parameter(torch.zeros(4, dtype=torch.float32))
+    other = nn.Parameter(torch.zeros(2, 2, dtype=torch.float32))
     wide = cls([other], lr=16.0)
-    other.grad = torch.full((4,), 2.0**-26)
+    other.grad = torch.full((2, 2), 2.0**-26)
     wide.step()
     torch.testing.assert_close(p.detach().float(), other.detach(), rtol=2**-10, atol=2.0**-24)
     for name, value in wide.state[other].items():

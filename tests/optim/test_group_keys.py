@@ -124,6 +124,6 @@ def test_made_anew_from_the_groups_of_one_under_a_schedule(cls):
 
 def test_groups_of_torchs_optimizer_make_one():
     for name in sorted({name for name in drop_ins() if hasattr(torch.optim, name)}):
-        theirs = getattr(torch.optim, name)([parameter()], lr=0.05)
+        theirs = getattr(torch.optim, name)([nn.Parameter(torch.ones(2, 3))], lr=0.05)
         ours = getattr(thalweg.optim, name)(theirs.param_groups)
         assert ours.param_groups[0]["lr"] == 0.05

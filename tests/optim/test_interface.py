@@ -10,7 +10,7 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import thalweg.optim
-from optim.trained import PAIRS, parameters, task, train, values_of
+from optim.trained import PAIRS, fitted, parameters, task, train, values_of
 from thalweg.errors import InputError
 from thalweg.numerics import sign
 from thalweg.optim.classes import drop_in, drop_ins
@@ -27,7 +27,7 @@ def half_run(cls, **setting):
     """Parameters and optimizer in mid-run, and what is still to come."""
     given = task(cls, steps=20)
     parts = parameters(given.start)
-    optimizer = cls(parts, weight_decay=0.03, **setting)
+    optimizer = cls(fitted(cls, parts), weight_decay=0.03, **setting)
     train(optimizer, parts, given.gradients[:9], given.rates[:9])
     return parts, optimizer, given.gradients[9:], given.rates[9:]
 
@@ -288,8 +288,8 @@ def test_adabound_remembers_the_rate_before_the_schedule():
 @every_class
 @pytest.mark.parametrize("hints", [{"foreach": True}, {"foreach": False}, {"fused": True}, {"fused": None}], ids=str)
 def test_choices_of_implementation_are_accepted(cls, hints):
-    p = torch.zeros(3, requires_grad=True)
-    p.grad = torch.ones(3)
+    p = torch.zeros(2, 3, requires_grad=True)
+    p.grad = torch.ones(2, 3)
     optimizer = cls([p], **hints)
     for _ in range(2):  # a first step may only look, as ADOPT's does
         optimizer.step()

@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 
 import thalweg.optim
-from optim.trained import MODIFIED
+from optim.trained import MODIFIED, fitted
 from scope import crossed, typical
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
@@ -247,7 +247,7 @@ def test_the_template_of_a_state_dict_moves_nothing_and_is_whole(cls, options, c
     """torch makes it by a step with a learning rate of 0 and gradients of 0, at every call where there is no state."""
     model = model_of()
     before = [p.detach().clone() for p in model.parameters()]
-    optimizer = cls(model.parameters(), lr=0.1, **options, capturable=capturable)
+    optimizer = cls(fitted(cls, [*model.parameters()]), lr=0.1, **options, capturable=capturable)
     for _ in range(2):
         template = get_optimizer_state_dict(model, optimizer)
         assert all(map(torch.equal, before, model.parameters()))

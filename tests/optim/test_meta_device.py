@@ -71,11 +71,11 @@ def test_a_model_half_on_meta(options):
 
 def trained(cls, within, **options):
     """A parameter on the CPU whose optimizer lives under a default device, checkpoint included."""
-    p = nn.Parameter(torch.linspace(-1, 1, 6))
+    p = nn.Parameter(torch.linspace(-1, 1, 6).view(2, 3))
     with within():
         optimizer = cls([p], **options)
         for step in range(4):
-            p.grad = torch.sin(torch.arange(6.0, device="cpu") + step)
+            p.grad = torch.sin(torch.arange(6.0, device="cpu").view(2, 3) + step)
             if step == 2:
                 saved = optimizer.state_dict()
                 optimizer = cls([p], **options)

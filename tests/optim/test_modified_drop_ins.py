@@ -7,6 +7,7 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 import thalweg.optim
+from optim.trained import fitted
 from scope import sample
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
@@ -33,7 +34,7 @@ def give_gradients(params, step):
 
 def trained(cls, steps=8, params=None, start=0, **options):
     params = made() if params is None else params
-    optimizer = cls(params, lr=0.1, **options)
+    optimizer = cls(fitted(cls, params), lr=0.1, **options)
     go_on(optimizer, params, steps, start)
     return params, optimizer
 
@@ -110,7 +111,7 @@ def test_saved_and_loaded_it_goes_on_bitwise(name, tmp_path):
     whole, optimizer = trained(cls, 10, **EVERYTHING)
     half, first = trained(cls, 4, **EVERYTHING)
     torch.save(first.state_dict(), tmp_path / "state.pt")
-    loaded = cls(half, lr=0.1)
+    loaded = cls(fitted(cls, half), lr=0.1)
     loaded.load_state_dict(torch.load(tmp_path / "state.pt"))
     go_on(loaded, half, 6, start=4)
     torch.testing.assert_close(half, whole, rtol=0, atol=0)

@@ -18,12 +18,12 @@ WITHOUT = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.
 
 
 def begun(cls):
-    p = nn.Parameter(torch.linspace(-1, 1, 6, dtype=torch.float64))
+    p = nn.Parameter(torch.linspace(-1, 1, 6, dtype=torch.float64).view(2, 3))
     return p, cls([p])
 
 
 def take(p, optimizer, step=0):
-    p.grad = torch.cos(torch.arange(6.0, dtype=torch.float64) + step)
+    p.grad = torch.cos(torch.arange(6.0, dtype=torch.float64).view(2, 3) + step)
     optimizer.step()
 
 
@@ -31,7 +31,7 @@ def test_a_class_whose_peer_has_momentum_has_it():
     for name in MOVED.keys() | WITHOUT.keys():
         theirs = getattr(torch.optim, name, None)
         if theirs is not None and name not in ("LBFGS", "Adafactor"):
-            defaults = theirs([nn.Parameter(torch.ones(1))]).defaults
+            defaults = theirs([nn.Parameter(torch.ones(1, 1))]).defaults
             assert not ({"momentum", "betas"} & defaults.keys()) or name in MOVED, name
 
 

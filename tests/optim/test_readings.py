@@ -21,12 +21,12 @@ class Subclass(torch.Tensor):
 
 def stepped(cls, count=3, change=None, **options):
     """The parameter after steps, with `change(group)` before the last."""
-    p = nn.Parameter(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    p = nn.Parameter(torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64))
     optimizer = cls([p], **options)
     for step in range(count):
         if change and step == count - 1:
             change(optimizer.param_groups[0])
-        p.grad = torch.tensor([1.0, -0.5, 0.25], dtype=torch.float64) * (step + 1)
+        p.grad = torch.tensor([[1.0, -0.5, 0.25]], dtype=torch.float64) * (step + 1)
         optimizer.step()
     return p.detach(), optimizer
 
@@ -62,9 +62,9 @@ def test_a_rate_changed_in_its_place(name, holder, capturable):
 @pytest.mark.parametrize("kept", [{}, {"capturable": True}, {"differentiable": True}, {"state_dtype": torch.bfloat16}])
 @pytest.mark.parametrize("name", drop_ins())
 def test_a_rate_in_a_parameter_is_read_without_a_warning(name, kept):
-    p = torch.ones(5)
+    p = torch.ones(2, 3)
     optimizer = drop_ins()[name]([p], lr=nn.Parameter(torch.tensor(0.1)), **kept)
-    p.grad = torch.ones(5)
+    p.grad = torch.ones(2, 3)
     optimizer.step()
     optimizer.load_state_dict(optimizer.state_dict())
     assert optimizer.param_groups[0]["lr"].requires_grad

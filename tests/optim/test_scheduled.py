@@ -12,6 +12,7 @@ from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 from torch.optim import lr_scheduler
 
 import thalweg.optim
+from optim.trained import fitted
 from scope import typical
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
@@ -32,7 +33,7 @@ every_class = pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES)
 def begun(cls, **options):
     torch.manual_seed(0)
     params = [nn.Parameter(torch.randn(shape, dtype=torch.float64)) for shape in ((4, 3), (5,))]
-    return params, cls(params, **options)
+    return params, cls(fitted(cls, params), **options)
 
 
 def go(params, optimizer, steps=STEPS, first=0, after=lambda: None):
@@ -59,7 +60,9 @@ def test_a_schedule_is_torchs_scheduler(cls):
     rates = iter([RATE(t) for t in range(1, STEPS + 1)])
 
     def set_rate():
-        plain.param_groups[0]["lr"] = next(rates)
+        rate = next(rates)
+        for group in plain.param_groups:
+            group["lr"] = rate
 
     if any(h.initially for h in cls.recipe.hyperparameters.values()):  # whose bounds begin at the peak
         plain.param_groups[0]["base_lr"] = RATE.base

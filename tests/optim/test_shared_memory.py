@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import thalweg.optim
-from optim.trained import PAIRS
+from optim.trained import PAIRS, fitted
 from scope import typical
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.stepping.diagnostics import SlowStep
@@ -79,12 +79,16 @@ OPTIONS = [
 @pytest.mark.parametrize("name", typical(drop_ins()))
 def test_as_one_parameter_at_a_time(name, options):
     """A group of their own for each is stepped in order."""
+    cls = drop_ins()[name]
+
+    def together(params, **given):
+        return cls(fitted(cls, params), **given)
 
     def apart(params, **given):
-        return drop_ins()[name]([{"params": [p]} for p in params], **given)
+        return cls([group for p in params for group in fitted(cls, [p])], **given)
 
     expected = path(apart, tied, 1, **options)
-    torch.testing.assert_close(path(drop_ins()[name], tied, 2, **options), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(path(together, tied, 2, **options), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_elements_are_not_lost_to_threads():

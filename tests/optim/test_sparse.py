@@ -11,7 +11,7 @@ from thalweg.optim.interop.sparse import begins
 from thalweg.optim.stepping import general_path
 from thalweg.recipes.trace import trace
 
-WHOLE = {name for name, cls in drop_ins().items() if trace(cls.recipe.structure(cls.recipe.resolve({}))).reductions}
+WHOLE = {name for name, cls in drop_ins().items() if trace(cls.recipe.structure(cls.recipe.resolve({}))).before}
 """Those that measure whole tensors move every row: see test_whole_tensors.py."""
 LAZY = {name: cls for name, cls in drop_ins().items() if not cls.recipe.rule.sparse_unsupported and name not in WHOLE}
 DENSE = {name: cls for name, cls in drop_ins().items() if cls.recipe.rule.sparse_unsupported}

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import thalweg.optim
-from optim.trained import IDS, PAIRS, SETTINGS, assert_same_path, parameters, task, train, values_of
+from optim.trained import IDS, PAIRS, SETTINGS, assert_same_path, fitted, parameters, task, train, values_of
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.interop.precision import PRECISION
 from thalweg.recipes.options import OPTIONS
@@ -20,7 +20,7 @@ STEPS = BEFORE + AFTER
 def half_run(cls, setting, given):
     """Parameters and optimizer after BEFORE steps."""
     parts = parameters(given.start)
-    optimizer = cls(parts, lr=given.rates[0], **setting)
+    optimizer = cls(fitted(cls, parts), lr=given.rates[0], **setting)
     train(optimizer, parts, given.gradients[:BEFORE], given.rates[:BEFORE])
     return parts, optimizer
 
@@ -32,7 +32,7 @@ def rest(optimizer, parts, given):
 def handed_over(parts, state_dict, cls):
     """Another optimizer with the state of the first, on copies of its parameters."""
     copies = parameters(values_of(parts))
-    optimizer = cls(copies)
+    optimizer = cls(fitted(cls, copies))
     optimizer.load_state_dict(copy.deepcopy(state_dict))  # without the copy both would share their moments, as in torch
     return copies, optimizer
 

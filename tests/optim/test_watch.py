@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import thalweg.optim
+from optim.trained import fitted
 from scope import typical
 from thalweg.optim import CoupledDecay, EpsilonDominates, LostUpdates, OptimizerWarning, ZeroLearningRate
 from thalweg.optim.classes import drop_ins
@@ -22,7 +23,7 @@ def untold(monkeypatch):
 
 def train(cls, steps=3, p=None, scale=1.0, **options):
     p = nn.Parameter(torch.linspace(1, 2, 50) if p is None else p)
-    optimizer = cls([p], **options)
+    optimizer = cls(fitted(cls, [p]), **options)
     for step in range(steps):
         p.grad = torch.empty_like(p).copy_((scale * torch.cos(torch.arange(p.numel()) + step)).view(p.shape))
         optimizer.step()

@@ -9,8 +9,12 @@ from thalweg.testing.trajectories import problem
 
 SHAPES = ((3, 4), (6,))
 COUNT = 18  # elements of SHAPES
-PAIRS = {name: (cls, getattr(torch.optim, name)) for name, cls in drop_ins().items() if hasattr(torch.optim, name)}
-"""Class name → (ours, torch's), for every class that both have."""
+PAIRS = {
+    name: (cls, getattr(torch.optim, name))
+    for name, cls in drop_ins().items()
+    if hasattr(torch.optim, name) and not cls.recipe.rule.others
+}
+"""Class name → (ours, torch's), for every class of elements that both have: torch's Muon computes in bfloat16."""
 
 COMMON = (
     {},
@@ -82,7 +86,7 @@ IDS = [f"{name}({', '.join(f'{k}={v}' for k, v in setting.items())})" for name, 
 
 def task(optimizer, *, steps=300, seed=0):
     """Gradients from 1e-6 to 10 for COUNT elements, and rates around the default of the class."""
-    return problem(optimizer([torch.zeros(1)]).defaults["lr"], steps=steps, n=COUNT, seed=seed)
+    return problem(optimizer([torch.zeros(1)]).defaults["lr"], steps=steps, shape=(COUNT,), seed=seed)
 
 
 def split(values, dtype=torch.float64):
@@ -95,6 +99,14 @@ def split(values, dtype=torch.float64):
 def parameters(values, dtype=torch.float64):
     """COUNT numbers as parameters of SHAPES."""
     return [part.clone().requires_grad_() for part in split(values, dtype)]
+
+
+def fitted(cls, parts):
+    """The param groups of a class: one, or where it steps matrices, one of those and one of the others."""
+    if cls.__module__.startswith("torch.") or not cls.recipe.rule.others:
+        return [{"params": [*parts]}]
+    groups = [{"params": [p for p in parts if p.ndim > 1]}, {"params": [p for p in parts if p.ndim < 2], "adamw": True}]
+    return [group for group in groups if group["params"]]
 
 
 def values_of(parts):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from thalweg.recipes.catalogue import recipe, recipes
-from thalweg.testing.trajectories import EXECUTIONS, Problem, problem, trajectory
+from thalweg.testing.trajectories import EXECUTIONS, MATRIX, Problem, problem, trajectory
 
 RATE = 2**-7  # ASGD's is rounded to float32, as torch's is
+MATRICES = problem(RATE, shape=MATRIX)  # which rules of elements step as vectors of as many
 APART, EQUAL = 1e-3, 1e-12  # of the element's largest value
 
 Given = dict[str, Any]
@@ -63,6 +64,12 @@ DIFFERENT = [
     Pair("amsbound", {"beta2": 0.9}, "adabound", {"beta2": 0.9}, "the largest second moment so far"),
     Pair("radam", {}, "adam", {}, "the first steps are those of momentum"),
     Pair("padam", {"beta2": 0.9}, "padam", {"beta2": 0.9, "amsgrad": False}, "the largest second moment so far"),
+    Pair("muon", {}, "muon", {"nesterov": False}, "the gradient counts once more"),
+    Pair("muon", {}, "muon", {"decoupled_weight_decay": False}, "the decay stays out of the momentum"),
+    Pair("muon", {}, "sgd", {"weight_decay": 0.1, "decoupled_weight_decay": True}, "the directions count alike"),
+    Pair("moonlight", {}, "muon", {}, "its updates are of AdamW's size"),
+    Pair("normuon", {}, "moonlight", {}, "the rows move alike"),
+    Pair("normuon", {}, "normuon", {"row_beta": 0.5}, "the rows' mean squares are remembered"),
 ]  # fmt: skip
 """Optimizers that differ for a reason of theory."""
 
@@ -81,6 +88,12 @@ SAME = [
     Pair("padam", {"partial": 0.0, "betas": (0.0, 0.0)}, "sgd", {}, "no moments"),
     Pair("padam", {"partial": 0.5, "eps": 0.0}, "adam", {"amsgrad": True, "eps": 0.0}, "½ is AMSGrad"),
     Pair("padam", {"partial": 0.5, "eps": 0.0, "amsgrad": False}, "adam", {"eps": 0.0}, "½ is Adam"),
+    Pair("muon", {"weight_decay": 0.0}, "moonlight", {"weight_decay": 0.0}, "a factor of the shape",
+         scale=1 / (0.2 * max(MATRIX) ** 0.5)),
+    Pair("muon", {"match_rms_adamw": True}, "moonlight", {}, "its name for that"),
+    Pair("muon", {"momentum": 0.0}, "muon", {"momentum": 0.0, "nesterov": False}, "nothing to look ahead by"),
+    Pair("muon", {"adamw": True}, "adamw", {"betas": (0.9, 0.95), "weight_decay": 0.1}, "of what is no matrix"),
+    Pair("normuon", {"adamw": True}, "muon", {"adamw": True}, "of what is no matrix"),
 ]  # fmt: skip
 """Optimizers that are the same where hyperparameters are special."""
 
@@ -92,7 +105,7 @@ SHARED = {"lr": RATE, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 
 def test_every_optimizer_is_told_from_all_others():
     paths = {}
     for name, made in recipes().items():
-        paths[name] = _path(name, {key: SHARED[key] for key in SHARED if key in made.hyperparameters}, problem(RATE))
+        paths[name] = _path(name, {key: SHARED[key] for key in SHARED if key in made.hyperparameters}, MATRICES)
     near = [pair for pair in combinations(paths, 2) if _apart(paths[pair[0]], paths[pair[1]]) <= APART]
     assert not near
 
@@ -118,7 +131,7 @@ def test_ftrl_from_zero_is_gradient_descent_with_adagrads_rates():
 
 def _distance(pair: Pair) -> float:
     """The largest difference of two trajectories, by each element's largest value."""
-    task = problem(RATE)
+    task = MATRICES
     rates = np.full(len(task.rates), RATE) if pair.constant else task.rates
     first = _path(pair.first, pair.given, Problem(task.start, task.gradients, rates))
     second = _path(pair.second, pair.other, Problem(task.start, task.gradients, pair.scale * rates))

@@ -30,6 +30,21 @@ def require_group(recipe: Recipe, group: Any) -> None:
         raise InputError(f"A param group of {class_name(recipe)} is a dict with 'params', got {shown(group)}.")
 
 
+def adopted(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
+    """A param group with our hyperparameters in place of torch's that are spelled otherwise.
+
+    Raises `InputError` where they ask for steps that the rule does not take.
+    """
+    rule = recipe.rule
+    given = {key: group[key] for key in rule.torch_keys if key in group}
+    if not given:
+        return {**group}
+    found = rule.from_torch(given)
+    if isinstance(found, str):
+        raise InputError(f"{class_name(recipe)} cannot take over a param group of torch's: {found}.")
+    return {**{key: value for key, value in group.items() if key not in given}, **found}
+
+
 def check_keys(recipe: Recipe, known: Iterable[str], group: Mapping[str, Any]) -> None:
     """Warns of keys that look misspelt.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.execution import dispatch
 from thalweg.execution.gpu.passes import refuse_from_the_cpu
-from thalweg.optim.group_keys import check_keys, require_group
+from thalweg.optim.group_keys import adopted, check_keys, require_group
 from thalweg.optim.interop import momentum
 from thalweg.optim.interop.default_device import on_cpu_by_default
 from thalweg.optim.interop.loss_scaling import Finer, unscale
@@ -68,6 +68,9 @@ class Optimizer(torch.optim.Optimizer):
         Raises `InputError` as the constructor does.
         """
         require_group(self.recipe, param_group)
+        own = adopted(self.recipe, param_group)
+        param_group.clear()
+        param_group.update(own)
         check_keys(self.recipe, self.defaults, param_group)
         self._refuse_another_convention([param_group])
         defaults = {**self.defaults}
@@ -247,6 +250,7 @@ class Optimizer(torch.optim.Optimizer):
             torchs = {CONVENTION: self.recipe.convention}  # followed by a checkpoint that names none
             self._refuse_another_convention([{**torchs, **group} for group in given["param_groups"]])
             seen.update(matched(self.recipe, self.param_groups, given))
+            seen["param_groups"] = [adopted(self.recipe, group) for group in seen["param_groups"]]
             schedules[:] = schedule_checkpoints.taken(self.recipe, self.param_groups, seen["param_groups"])
             return seen
 

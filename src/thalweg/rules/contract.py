@@ -46,6 +46,8 @@ class Rule:
     momentum: the hyperparameter that is its momentum, which torch's one-cycle schedules move; `None` if it has none.
     others: the flag with which another rule steps a parameter, for all that are no hidden matrices; empty if there is
         none.
+    torch_keys: torch's keys of param groups that ours spell otherwise. from_torch: their values → our hyperparameters,
+        or why there are none, as a clause.
     """
 
     function: Callable[..., Any]
@@ -67,6 +69,8 @@ class Rule:
     every_row_with: str = ""
     momentum: str | None = None
     others: str = ""
+    torch_keys: tuple[str, ...] = ()
+    from_torch: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] = lambda given: {}
 
     @property
     def owns_decay(self) -> bool:
@@ -143,6 +147,8 @@ def rule(
     every_row_with: str = "",
     momentum: str | None = "",
     others: str = "",
+    torch_keys: tuple[str, ...] = (),
+    from_torch: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] = lambda given: {},
     **defaults: float | bool,
 ) -> Callable[[Callable[..., Any]], Preset]:
     """Declares a function as an update rule; its name becomes the optimizer's.
@@ -171,6 +177,8 @@ def rule(
         every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
         momentum: the hyperparameter that is its momentum; by default `momentum`, `beta1` or `beta`, if it has one.
         others: the flag with which another rule steps a parameter: in a comparison, all that are no hidden matrices.
+        torch_keys: keys of torch's param groups that ours spell otherwise. from_torch: converts the values of those
+            that are there to our hyperparameters, or says why that cannot be, as a clause.
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
@@ -198,6 +206,8 @@ def rule(
             every_row_with=every_row_with,
             momentum=next((h for h in MOMENTA if h in hyperparameters), None) if momentum == "" else momentum,
             others=others,
+            torch_keys=torch_keys,
+            from_torch=from_torch,
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}

@@ -104,7 +104,7 @@ def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: P
         return {name: start.to(dtype, copy=True, memory_format=torch.preserve_format)}
     if declared.shape is not None:
         wide = torch.float64 if p.dtype is torch.float64 else torch.float32
-        return {name: torch.full(declared.shape_for(p.shape), float(start), dtype=wide, device=p.device)}
+        return {name: p.new_zeros(declared.shape_for(p.shape), dtype=wide) + float(start)}
     row = torch.float64 if declared.double else scalar_dtype()
     if isinstance(start, Tensor) and start.requires_grad:  # a learning rate that autograd follows
         whole = start.to(row) if declared.per_row else start.to(dtype) + torch.zeros_like(p, dtype=dtype)

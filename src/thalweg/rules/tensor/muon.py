@@ -1,5 +1,8 @@
 """Muon: the momentum of a matrix, orthogonalized."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from thalweg.numerics import Value, lerp, maximum, of_matrices
 from thalweg.rules.contract import preset, rule
 from thalweg.rules.elementwise.adam import adam
@@ -9,6 +12,15 @@ from thalweg.rules.states import Zeros
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 RMS = 0.2  # of AdamW's usual update: Liu et al. 2025, section 2.2
+
+
+def from_torch(given: Mapping[str, Any]) -> Mapping[str, Any] | str:
+    """Ours of torch's `adjust_lr_fn`, `ns_steps` and `ns_coefficients`; the latter are constants here."""
+    if given.get("ns_steps", ITERATIONS) != ITERATIONS:
+        return f"it takes ns_steps={ITERATIONS} always, and that one takes {given['ns_steps']}"
+    if tuple(given.get("ns_coefficients", COEFFICIENTS)) != COEFFICIENTS:
+        return f"its ns_coefficients are always {COEFFICIENTS}, and that one's {tuple(given['ns_coefficients'])}"
+    return {"match_rms_adamw": given["adjust_lr_fn"] == "match_rms_adamw"} if "adjust_lr_fn" in given else {}
 
 
 def newton_schulz(x: Value, eps: Value) -> Value:
@@ -26,7 +38,7 @@ def newton_schulz(x: Value, eps: Value) -> Value:
 def size(x: Value, *, match_rms_adamw: bool) -> float:
     """The factor of an orthogonalized matrix: of its shape, or to the root mean square of AdamW's updates."""
     rows, columns = x.shape[-2:]
-    return float(RMS * max(rows, columns) ** 0.5 if match_rms_adamw else max(1.0, rows / columns) ** 0.5)
+    return float(RMS * max(rows, columns) ** 0.5 if match_rms_adamw else max(1.0, rows / max(1, columns)) ** 0.5)
 
 
 @of_matrices()
@@ -50,6 +62,8 @@ def ahead(g: Value, momentum_buffer: Value, momentum: Value, *, nesterov: bool) 
     scale_free=True,
     others="adamw",
     sparse_unsupported="it steps whole matrices",
+    torch_keys=("adjust_lr_fn", "ns_steps", "ns_coefficients"),
+    from_torch=from_torch,
     weight_decay=0.1,
     decoupled_weight_decay=True,
 )

@@ -21,7 +21,7 @@ def _norm(x: Value) -> Value:
 def normalized(x: Value, mean_square: Value, eps: Value, beta: Value, *, match_rms_adamw: bool) -> tuple[Value, Value]:
     """`newton_schulz(x)`, each row over its root mean square, at the same norm, times `size`; and the mean squares."""
     o = newton_schulz(x, eps)
-    mean_square = lerp(mean_square, (o * o).mean(-1, keepdim=True), 1 - beta)
+    mean_square = lerp(mean_square, (o * o).sum(-1, keepdim=True) / max(1, o.shape[-1]), 1 - beta)
     even = o / (sqrt(mean_square) + FLOOR)
     kept = _norm(o) / maximum(_norm(even), FLOOR)
     return size(x, match_rms_adamw=match_rms_adamw) * kept * even, mean_square
