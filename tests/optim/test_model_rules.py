@@ -120,7 +120,7 @@ def test_groups_with_two_radii_are_refused():
     model = nn.Linear(5, 3)
     groups = [{"params": [model.weight], "sam": 0.1}, {"params": [model.bias], "sam": 0.2}]
     optimizer = thalweg.optim.SGD(groups)
-    with pytest.raises(InputError, match=r"'sam' of SGD must be one for all param groups, got \[0.1, 0.2\]"):
+    with pytest.raises(InputError, match=r"'sam' of SGD with sam must be one for all param groups, got \[0.1, 0.2\]"):
         optimizer.step(closure_of(model, optimizer))
 
 
@@ -150,3 +150,94 @@ def test_a_scheduled_radius():
         optimizer.step(closure_of(model, optimizer))
         other.step(closure_of(twin, other))
         assert torch.equal(model.weight, twin.weight)
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES)
+def test_maximizing_the_negated_loss_is_minimizing_the_loss(rule):
+    ends = []
+    for maximize in (False, True):
+        p = nn.Parameter(torch.tensor([1.0, 2.0], dtype=torch.float64))
+        optimizer = thalweg.optim.SGD([p], lr=0.1, maximize=maximize, **{rule: RADII[rule]})
+
+        def closure(p=p, optimizer=optimizer, sign=-1 if maximize else 1):
+            optimizer.zero_grad()
+            loss = sign * (p**4).sum() / 10
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        ends.append(p.detach())
+    assert torch.equal(*ends)
+
+
+def test_groups_that_ascend_and_descend_are_refused():
+    groups = [{"params": [nn.Parameter(torch.ones(2))], "maximize": m} for m in (True, False)]
+    with pytest.raises(InputError, match="'maximize' of SGD with sam must be one for all"):
+        thalweg.optim.SGD(groups, sam=0.1).step(lambda: None)
+
+
+def test_both_evaluations_drop_the_same():
+    p = nn.Parameter(torch.ones(64))
+    optimizer, masks = thalweg.optim.SGD([p], lr=0.1, sam=0.5), []
+
+    def closure():
+        optimizer.zero_grad()
+        mask = torch.nn.functional.dropout(torch.ones(64))
+        masks.append(mask)
+        (p * mask).square().sum().backward()
+
+    torch.manual_seed(0)
+    optimizer.step(closure)
+    torch.manual_seed(0)
+    torch.nn.functional.dropout(torch.ones(64))
+    after = torch.get_rng_state()
+    torch.manual_seed(0)
+    optimizer.step(closure)
+    assert all(torch.equal(masks[0], mask) for mask in masks)
+    assert torch.equal(torch.get_rng_state(), after)
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES)
+@pytest.mark.parametrize("returned", [None, {"loss": 1.0}, (1.0, 2.0), 0.5], ids=str)
+def test_whatever_a_closure_returns_comes_back(rule, returned):
+    p = nn.Parameter(torch.ones(2))
+    optimizer = thalweg.optim.SGD([p], lr=0.1, **{rule: 0.1})
+
+    def closure():
+        p.grad = p.detach().clone()
+        return returned
+
+    assert optimizer.step(closure) == returned
+    assert torch.isfinite(p).all()
+    assert not torch.equal(p, torch.ones(2))
+
+
+@pytest.mark.rests("steps of 1e-8 are below the resolution at 1")
+@pytest.mark.parametrize("rule", MODEL_RULES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize("size", [0.0, 1e-7, 1e-3])
+def test_small_gradients_in_low_precision(rule, dtype, size):
+    p = nn.Parameter(torch.ones(4, dtype=dtype))
+    optimizer, seen = thalweg.optim.SGD([p], lr=0.1, **{rule: 0.5}), []
+
+    def closure():
+        seen.append(p.detach().clone())
+        p.grad = torch.full_like(p, size)
+
+    optimizer.step(closure)
+    assert torch.isfinite(p).all()
+    moved = 0.25 if torch.full((), size, dtype=dtype) else 0.0  # 0.5 over √4 elements
+    torch.testing.assert_close(seen[1].float(), torch.full((4,), 1 + moved), rtol=0.01, atol=0.0)
+
+
+@pytest.mark.parametrize("rule", MODEL_RULES)
+def test_functional_and_masks_are_refused(rule):
+    with pytest.raises(InputError, match=f"{rule} of sgd evaluates the model"):
+        thalweg.optim.functional("sgd", lr=0.1, **{rule: 0.5})
+    with pytest.raises(InputError, match="where masked elements are not zero"):
+        thalweg.optim.SGD([nn.Parameter(torch.ones(2))], masked=True, **{rule: 0.5})
+
+
+def test_both_rules_at_once_are_refused():
+    with pytest.raises(InputError, match="asam and sam both evaluate the model"):
+        thalweg.optim.SGD([nn.Parameter(torch.ones(2))], sam=0.1, asam=0.5)

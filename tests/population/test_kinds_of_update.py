@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_checkpoints import Noisy, assert_same, outcomes, planned, stopped
@@ -10,10 +11,12 @@ from torch import nn
 
 import thalweg.optim
 from problems import refused, tiny, train_all
+from thalweg.errors import InputError
 from thalweg.execution import dispatch
 from thalweg.optim import adamw_rest, grouped
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.updates.members import Member
+from thalweg.population.updates.updates import PopulationUpdates
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.workload import Workload
 
@@ -171,3 +174,105 @@ def test_parameters_of_a_workload_name_more() -> None:
     first = 0.001 * 42 * 1.2  # AdamW moves an element by about its rate a step
     assert 0 < (muon.weights["out.weight"] - start).abs().max() < first
     assert (sgd.weights["out.weight"] - start).abs().max() > 0
+
+
+class Centred(nn.Module):
+    """Subtracts a buffer that moves in training, before it moves."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x - self.mean
+        if self.training:
+            self.mean.copy_(0.5 * self.mean + 0.5 * x.detach().mean(0))
+        return y
+
+
+def test_the_second_evaluation_begins_with_the_buffers_of_the_first() -> None:
+    def model() -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 8), Centred(8), nn.Tanh(), nn.Linear(8, 3)).double()
+
+    workload, chosen = tiny(torch.float64, epochs=1, model=model), members([("sgd", {"sam": 0.5})], seeds=2)
+    together, alone = (train_all(workload, chosen, execution=e, keep_weights=True) for e in ("population", "loop"))
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a.weights, b.weights, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["muon", "normuon"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_matrices_are_computed_in_float32(name: str, dtype: torch.dtype) -> None:
+    """A row without a gradient stays, and an update is that of the drop-in."""
+    g = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).to(dtype)
+    g[1] = 0
+    of = recipe(name)
+    stacked = {"w": torch.zeros(1, 4, 6, dtype=dtype)}
+    updates = PopulationUpdates([Member(of, of.resolve({"lr": 0.1, "weight_decay": 0.0}), 0)], stacked)
+    updates.plan(1, 1)
+    updates.step(1, {"w": g[None].clone()}, np.ones(1, np.bool_))
+    p = nn.Parameter(torch.zeros(4, 6, dtype=dtype))
+    p.grad = g.clone()
+    CLASSES[name]([p], lr=0.1, weight_decay=0.0, rounding="nearest").step()
+    assert not stacked["w"][0, 1].any()
+    torch.testing.assert_close(stacked["w"][0], p.detach(), rtol=2 * torch.finfo(dtype).eps, atol=1e-4)
+
+
+class Thawing(nn.Module):
+    """Its norm and its embedding require no gradient until the third batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches = 0
+        self.table, self.norm, self.out = nn.Embedding(4, 6), nn.LayerNorm(6), nn.Linear(6, 3)
+        self.double()
+        self.table.requires_grad_(False)
+        self.norm.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.batches += self.training
+        if self.batches == 3:
+            self.table.requires_grad_()
+            self.norm.requires_grad_()
+        return self.out(self.norm(x + self.table((x[:, 0] > 0).long())))
+
+
+def test_what_requires_a_gradient_later_is_adamws_too() -> None:
+    (trained,) = train_all(
+        tiny(torch.float64, epochs=1, model=Thawing),
+        members([("muon", {})], seeds=1),
+        execution="loop",
+        keep_weights=True,
+    )
+    torch.manual_seed(0)
+    start = Thawing()
+    assert not trained.failure
+    moved = (trained.weights["table.weight"] - start.table.weight).abs().max()
+    assert 0 < moved < 0.01 * 42  # AdamW moves an element by about its rate a step
+
+
+def test_a_vector_that_is_kept_from_adamw_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"muon steps whole real matrices, and the parameter 'out.bias' is of shape \[3\]"
+    ):
+        train_all(problem(epochs=1, parameters={"out.bias": {"adamw": False}}), members([("muon", {})], seeds=1))
+
+
+def test_evaluations_of_a_run_that_diverges() -> None:
+    chosen = [Member(recipe("sgd"), recipe("sgd").resolve({"lr": lr, "sam": 0.1}), 0) for lr in (0.01, 1e300)]
+    found = [
+        [outcome.evaluations for outcome in train_all(tiny(torch.float64, epochs=1), chosen, execution=execution)]
+        for execution in ("population", "loop")
+    ]
+    assert found[0] == found[1]
+    assert found[0][0] == 42
+    assert found[0][1] < 10
+
+
+def test_matrices_of_attention_and_of_recurrent_layers() -> None:
+    model = nn.ModuleDict({"attention": nn.MultiheadAttention(8, 2), "lstm": nn.LSTM(8, 4), "lazy": nn.LazyLinear(3)})
+    rest = adamw_rest(model)
+    assert "attention.in_proj_weight" not in rest
+    assert "lstm.weight_hh_l0" not in rest
+    assert "lazy.weight" not in rest
+    assert {"attention.in_proj_bias", "lstm.bias_ih_l0", "lazy.bias"} <= rest.keys()

@@ -8,6 +8,7 @@ import torch
 import thalweg
 from problems import tiny
 from thalweg.analysis.cost import spent
+from thalweg.errors import InputError
 from thalweg.studies.contenders import Contender
 from thalweg.studies.search import SearchTuner
 from thalweg.studies.tuning import EXTENSIONS, FINE, GridTuner, cap_of
@@ -58,3 +59,17 @@ def test_a_study_records_them() -> None:
     assert spent(result.study, by["sgd(sam=0.1)"]).unspent_evaluations == 0
     old = replace(result.study, caps={"runs": 4, "steps": 4 * steps, "seconds": None})
     assert spent(old, [replace(run, evaluations=None) for run in by["sgd"]]).unspent_evaluations == 2 * steps
+
+
+def test_fewer_trials_than_evaluations_are_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"sgd\(sam=0.1\) takes 2 gradient evaluations .* give at least 2 trials, got 1"
+    ):
+        SearchTuner(Contender("sgd(sam=0.1)"), ["lr"], 1, 0, higher_is_better=True)
+
+
+def test_a_search_says_that_it_had_fewer_trials() -> None:
+    tuner = SearchTuner(Contender("sgd(sam=0.1)"), ["lr"], 5, 0, higher_is_better=True)
+    assert (len(tuner.next([])[1]), tuner.notes) == (
+        2, ["sgd(sam=0.1): a step takes 2 gradient evaluations, so that it had fewer trials."],
+    )  # fmt: skip

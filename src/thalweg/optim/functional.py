@@ -64,6 +64,11 @@ def functional(
     by = _found(optimizer).under(convention)
     values = _resolved(by, hyperparameters)
     structure = structure_of(by, values)
+    if structure.model_rule is not None:
+        raise InputError(
+            f"functional takes gradients as they are: {structure.model_rule.name} of {by.name} evaluates the model, which"
+            " a class does by step(closure)."
+        )
 
     def init(parameters: Tensors) -> States:
         return {name: _states(structure, p, _at(values, 0)) for name, p in parameters.items()}
@@ -144,6 +149,9 @@ def _require_fitting(name: str, p: Tensor, gradient: Any, states: Mapping[str, A
             f"The gradient of {name!r} is {what}; give a dense tensor of the parameter's shape, or leave it out."
         )
     program = trace(structure)
+    if program.transients and (p.ndim < 2 or p.is_complex()):
+        what = "complex" if p.is_complex() else f"of shape {[*p.shape]}"
+        raise InputError(f"The parameter {name!r} is {what}, and {structure.rule.name} steps whole real matrices.")
     needed = ("step", *program.states, *program.matrix_states, *program.row_states)
     missing = [state for state in needed if state not in states]
     if missing:

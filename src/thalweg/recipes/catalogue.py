@@ -112,6 +112,8 @@ class Recipe:
         on = [name for name in MODEL_RULES if values[name]]
         if len(on) > 1:
             wrong = f"{' and '.join(on)} both evaluate the model: give one of them"
+        if on and values["masked"]:
+            wrong = f"{on[0]} evaluates the model where masked elements are not zero: give one of the two"
         if wrong:
             raise InputError(f"{owner}: {wrong}.")
 

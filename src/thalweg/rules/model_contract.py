@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Tensors = Mapping[str, Tensor]
@@ -64,5 +65,9 @@ def norm_of_all(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def along(values: Tensor, like: Tensor) -> Tensor:
-    """One number a member, `[members]`, in the dtype of a tensor `[members, …]` and in a shape that broadcasts."""
-    return values.to(like.real.dtype).view(-1, *[1] * (like.ndim - 1))
+    """One number a member, `[members]`, in a shape that broadcasts with a tensor `[members, …]`.
+
+    In float32 beside low precision, whose range a factor may exceed: a product with it is float32, too.
+    """
+    wide = torch.float64 if like.real.dtype is torch.float64 else torch.float32
+    return values.to(wide).view(-1, *[1] * (like.ndim - 1))

@@ -34,8 +34,14 @@ class SearchTuner:
         listed: dict[str, Where] = {name: tuple(values) for name, values in contender.space.items()}
         declared = {n: _range(contender, n) for n in names if n not in listed and _has(contender, n)}
         self._space = declared | listed
+        least = contender.evaluations(contender.fixed)
+        if trials < least:
+            raise InputError(
+                f"{contender.label} takes {least} gradient evaluations in each step, and trials count them: give at"
+                f" least {least} trials, got {trials}."
+            )
         if not self._space:
-            self._left = min(trials, 1)  # nothing to search
+            self._left = min(trials, least)  # nothing to search
         self._optuna = optuna
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -56,10 +62,16 @@ class SearchTuner:
                 self._left -= each
                 self._waiting.append((trial, given))
             else:
+                self._tell_of_cost(each)
                 self._left = 0
                 self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
                 break
         return "search", [given for _, given in self._waiting]
+
+    def _tell_of_cost(self, each: int) -> None:
+        self.notes.append(
+            f"{self.contender.label}: a step takes {each} gradient evaluations, so that it had fewer trials."
+        )
 
     def _contradictory(self, given: dict[str, Any]) -> bool:
         """Whether the values are each in range but invalid in combination; such a trial counts as used."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from thalweg.errors import InputError, shown, suggest
 
@@ -23,6 +24,11 @@ _PER_UNIT = (
 
 
 _WEIGHTED = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.modules.conv._ConvNd)
+
+
+_OF_MATRICES = (
+    nn.Linear, nn.Bilinear, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, nn.modules.conv._ConvNd,
+)  # fmt: skip
 
 
 OTHERS = "adamw"
@@ -86,15 +92,19 @@ def undecayed(model: nn.Module, *, embeddings: bool = False) -> dict[str, dict[s
 
 
 def adamw_rest(model: nn.Module, *others: str) -> dict[str, dict[str, Any]]:
-    """`adamw` for all but hidden matrices, the weights of linear layers and convolutions: for Muon and its kin.
+    """`adamw` for all but hidden matrices: for Muon and its kin.
+
+    Those are the weights of linear layers, convolutions, recurrent layers and attention. Embeddings, parametrized
+    weights, and matrices of any other module are not: name {name: {"adamw": False}} after this for one that is.
 
     others: names, or patterns of names, of further parameters for AdamW: of the output layer, which no type tells from
     a hidden one, and of tied embeddings. Raises `InputError` for one that matches none.
 
         Muon(grouped(model, adamw_rest(model, "head.*")), lr=1e-3)
     """
-    layers = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd))]
-    matrices = {id(m.weight) for m in layers if m.weight.ndim >= 2}
+    layers = [m for m in model.modules() if isinstance(m, _OF_MATRICES)]
+    found = [p for m in layers for name, p in m.named_parameters(recurse=False) if "weight" in name]
+    matrices = {id(p) for p in found if isinstance(p, UninitializedParameter) or p.ndim >= 2}
     looked_up = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
     named = {id(p) for pattern in others for p in _having(pattern, model)}
     own = matrices - looked_up - named

@@ -10,6 +10,7 @@ from thalweg.errors import InputError
 from thalweg.optim.interop import sharded
 from thalweg.optim.interop.signature import class_name
 from thalweg.optim.stepping.reading import plain
+from thalweg.options.kinds import as_number
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import MODEL_RULES
 from thalweg.rules.model_contract import ModelRule
@@ -32,8 +33,12 @@ def _rule_of(recipe: Recipe, groups: Sequence[Mapping[str, Any]]) -> tuple[Model
     for name, rule in MODEL_RULES.items():
         found = [recipe.hyperparameters[name].check(owner, plain(group.get(name, 0.0))) for group in groups]
         if any(found):
-            if len(set(found)) > 1:
-                raise InputError(f"The {name!r} of {owner} must be one for all param groups, got {found}.")
+            upward = [bool(group.get("maximize")) for group in groups]
+            for key, values in ((name, found), ("maximize", upward)):
+                if len(set(values)) > 1:
+                    raise InputError(
+                        f"The {key!r} of {owner} with {name} must be one for all param groups, got {values}."
+                    )
             return rule, float(found[0])
     return None
 
@@ -43,10 +48,11 @@ def evaluated(
 ) -> Any:
     """Sets the gradients that the rule takes, by calls of `closure`; returns what its first call returned.
 
-    Parameters are bitwise as before. Whatever else the model changes in a call, such as the statistics of batch norm,
-    it changes at every call.
+    Parameters are bitwise as before. Every call draws the same random numbers of torch's, as for dropout. Whatever else
+    the model changes in a call, such as the statistics of batch norm, it changes at every call.
     """
     rule, strength = by
+    upward = bool(groups[0].get("maximize"))  # what is worst nearby is then what is smallest
     if closure is None:
         raise InputError(
             f"{class_name(recipe)} with {rule.name}={strength:g} evaluates the batch {rule.evaluations} times: call"
@@ -62,17 +68,44 @@ def evaluated(
         if parameters is not points:
             _write(own, {name: x[0] for name, x in parameters.items()})
         with torch.enable_grad():
-            losses.append(closure())
-        return torch.as_tensor(losses[-1]).detach().reshape(1), _gradients(recipe, rule, own)
+            losses.append(closure() if not losses else again(closure))
+        return _number(losses[-1]), _gradients(recipe, rule, own)
 
+    again, signed = _Drawn(_device(own)), -strength if upward else strength
     try:
         with torch.no_grad():
-            _, gradients = rule(evaluate, points, torch.tensor([strength], dtype=torch.float64, device=_device(own)))
+            _, gradients = rule(evaluate, points, torch.tensor([signed], dtype=torch.float64, device=_device(own)))
     finally:
         _write(own, kept)
     for name, p in own.items():
         p.grad = gradients[name][0] if name in gradients else None
     return losses[0]
+
+
+class _Drawn:
+    """Calls with the random numbers of the first call, of the CPU and a device; torch's generators stay as after it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._modules: list[Any] = [torch.random]
+        if device.type not in ("cpu", "meta"):
+            self._modules.append(torch.get_device_module(device))
+        self._before = [module.get_rng_state() for module in self._modules]
+
+    def __call__(self, closure: Callable[[], Any]) -> Any:
+        after = [module.get_rng_state() for module in self._modules]
+        try:
+            for module, state in zip(self._modules, self._before, strict=True):
+                module.set_rng_state(state)
+            return closure()
+        finally:
+            for module, state in zip(self._modules, after, strict=True):
+                module.set_rng_state(state)
+
+
+def _number(loss: Any) -> Tensor:
+    """What a closure returned, `[1]`; NaN for anything but one number."""
+    number = as_number(loss.detach() if isinstance(loss, Tensor) else loss)
+    return torch.tensor([float("nan") if number is None else number])
 
 
 def _require_own_memory(recipe: Recipe, rule: ModelRule, params: Any) -> None:

@@ -20,10 +20,12 @@ class Executor(Protocol):
     """Trains members that it holds, in an order that `keep` may thin out; knows nothing of what is done between steps.
 
     stride: the most steps to carry out in one call. Between two calls, training may be saved or stopped.
-    evaluated: evaluations of a batch, forward and backward, by each active member in the last call.
+    evaluated: evaluations of a batch, forward and backward, by active members in the last call: `[members]`, or one
+        number for all.
     """
 
-    evaluated: int
+    @property
+    def evaluated(self) -> int | NDArray[np.int64]: ...
 
     @property
     def stride(self) -> int: ...

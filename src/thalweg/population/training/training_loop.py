@@ -74,9 +74,9 @@ class TrainingLoop:
             self._control.check(self._state)
             first = self.step + 1
             batches = [self._order.next() for _ in range(min(self.executor.stride, end - self.step))]
-            training = self.history.active.copy()
-            losses = self.executor.carry_out(first, batches, self.active)
-            self._evaluations[training] += self.executor.evaluated
+            training = self.active.copy()
+            losses = self.executor.carry_out(first, batches, training)
+            self._evaluations[self.held] += np.where(training, self.executor.evaluated, 0)
             for step, (index, values) in enumerate(zip(batches, losses, strict=True), first):
                 self.history.batch(step, self.everyone(values), index.shape[-1])
             self.step += len(batches)

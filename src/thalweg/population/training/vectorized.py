@@ -50,7 +50,7 @@ class Vectorized:
     """The `Executor` of stacked members. live: whether to compare the program with the live model."""
 
     replays = True
-    evaluated = 0
+    evaluated: NDArray[np.int64]
 
     def __init__(self, job: Job, members: Sequence[Member], program: GradientProgram, *, live: bool) -> None:
         self._job, self._program, self._members = job, program, members
@@ -96,7 +96,7 @@ class Vectorized:
             captured.begin(done + 1, end - done, active)
 
     def carry_out(self, first: int, batches: Sequence[Tensor], active: Mask) -> Floats:
-        captured, self.evaluated = self._capturing(), len(batches) * self._each
+        captured, self.evaluated = self._capturing(), np.full(len(self._seeds), len(batches))
         rows = [index[0] if self._shared else index[self._rows] for index in batches]
         if captured is None:
             return np.stack([self._step(first + i, index, active) for i, index in enumerate(rows)])
@@ -124,6 +124,7 @@ class Vectorized:
         self._stack.buffers = buffers
         gradients = within(made, self._job.clip_norm, self._stack.parameters)
         found: Floats = losses.double().cpu().numpy()
+        self.evaluated = self.evaluated + (self._each - 1) * np.isfinite(found)  # the others end at the first
         self._updates.step(step, gradients, active & np.isfinite(found))
         return found
 
@@ -134,8 +135,8 @@ class Vectorized:
         parameters, made = self._stack.parameters, first
 
         def evaluate(at: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-            moved = {n: p if p.stride() == parameters[n].stride() else like(parameters[n], p) for n, p in at.items()}
-            stack = Stack(moved, self._stack.buffers)
+            moved = {n: _alike(parameters[n], p) for n, p in at.items()}
+            stack = Stack(moved, buffers)
             gradients, values, _ = made if at is parameters else self._program(stack, batch, self._seeds, step)
             return values, whole(gradients, moved)
 
@@ -197,3 +198,9 @@ class Vectorized:
         copied(self._stack.parameters, state.part("parameters"))
         copied(self._stack.buffers, state.part("buffers"))
         self._updates.restore(state.part("updates"))
+
+
+def _alike(parameter: Tensor, moved: Tensor) -> Tensor:
+    """The values in the parameter's dtype and memory layout."""
+    moved = moved.to(parameter.dtype)
+    return moved if moved.stride() == parameter.stride() else like(parameter, moved)

@@ -65,9 +65,8 @@ class Group:
         }
         self.matrices = {
             name: {
-                p_name: p.new_full(
-                    (len(p), *declared[name].shape_for(tuple(p.shape[1:]))), float(declared[name].initial)
-                )
+                p_name: p.new_zeros((len(p), *declared[name].shape_for(tuple(p.shape[1:]))), dtype=_wide(p))
+                + float(declared[name].initial)
                 for p_name, p in self._parameters.items()
             }
             for name in self.program.matrix_states
@@ -85,7 +84,8 @@ class Group:
         self.needs_whole = self._transforms or bool(self.program.before)
         source = slice(0, self.place.stop - self.place.start) if self._transforms else self.place
         transients = {
-            name: {n: torch.zeros_like(p) for n, p in self._parameters.items()} for name in self.program.transients
+            name: {n: torch.zeros_like(p, dtype=_wide(p)) for n, p in self._parameters.items()}
+            for name in self.program.transients
         }
         own = (self._parameters, {**self.states, **transients}, self.matrices, self._scratch)
         each = self._each or self.hyperparameters.per_parameter
@@ -210,6 +210,11 @@ class Group:
 
     def inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
+
+
+def _wide(p: Tensor) -> torch.dtype:
+    """The dtype in which matrices are computed."""
+    return torch.float64 if p.dtype is torch.float64 else torch.float32
 
 
 def _of(start: Any, parameter: int) -> Any:

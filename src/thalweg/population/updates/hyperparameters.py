@@ -26,8 +26,13 @@ def groups_of(workload: Workload, model: nn.Module, recipes: Iterable[Any] = ())
     recipes: of the members. Where one is a rule of hidden matrices, the model's other parameters are given to AdamW.
     """
     rules = workload.parameters_of(model)
-    if any(isinstance(recipe, Recipe) and recipe.rule.others for recipe in recipes):
-        rules = [adamw_rest(model), *rules]
+    of_matrices = any(isinstance(recipe, Recipe) and recipe.rule.others for recipe in recipes)
+    rest = adamw_rest(model) if of_matrices else {}  # also parameters that require no gradient yet
+    own = _own_groups(rules, model)
+    return {name: {**rest.get(name, {}), **own.get(name, {})} for name in [*rest, *(n for n in own if n not in rest)]}
+
+
+def _own_groups(rules: Sequence[Mapping[str, Mapping[str, Any]]], model: nn.Module) -> dict[str, dict[str, Any]]:
     if not rules:
         return {}
     return {

@@ -21,11 +21,12 @@ def model_rule_of(members: Sequence[Member]) -> ModelRule | None:
 
 
 class ModelRules:
-    """The strengths of one model rule, one for each member."""
+    """The strengths of one model rule, one for each member; negative where it maximizes: the worst is then below."""
 
     def __init__(self, rule: ModelRule, members: Sequence[Member]) -> None:
         self._rule, self._strengths = rule, Hyperparameters([rule.name], members, (), {})
         self._first, self._during = 1, dict[str, NDArray[np.float64]]()
+        self._signs = np.array([-1.0 if member.structure.has("maximize") else 1.0 for member in members])
 
     def plan(self, first: int, steps: int) -> None:
         """Prepares steps `first`, …, `first + steps - 1`."""
@@ -40,9 +41,9 @@ class ModelRules:
     def _at(self, step: int) -> NDArray[np.float64]:
         name = self._rule.name
         found = self._during[name][step - self._first] if self._during else self._strengths.fixed[name]
-        return np.ascontiguousarray(found)
+        return self._signs * found
 
     def keep(self, index: NDArray[np.int64]) -> None:
         """Keeps only the members at `index`."""
-        self._strengths = self._strengths.keep(index)
+        self._strengths, self._signs = self._strengths.keep(index), self._signs[index]
         self._during = {name: x[..., index] for name, x in self._during.items()}

@@ -52,7 +52,7 @@ class Whole(CompiledRows):
         self._in_stack = (np.arange(members) + place.start) * (lengths * first.element_size())[:, None]
         self._number = count
         pointers = np.stack([np.zeros(count * members, np.int64), *map(of_members, streams)])
-        storage, sizes = (first.dtype,) * (1 + len(streams)), np.repeat(lengths, members)
+        storage, sizes = (first.dtype, *(of[0].dtype for of in streams)), np.repeat(lengths, members)
         part = SameStorage(slice(None), first.device, storage, sizes, pointers)
         super().__init__([part], (count, members), lines, constrained=constrained)
         self.active = np.ones(count * members, np.bool_)

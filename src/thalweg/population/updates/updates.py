@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thalweg.errors import InputError
 from thalweg.execution.driver import measure_shared
 from thalweg.population.program.gradients import whole
 from thalweg.population.program.matmul_passes import Product
@@ -17,7 +18,9 @@ from thalweg.population.updates.hyperparameters import Groups, structures_of
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
 from thalweg.population.updates.snapshot import Snapshot, joined
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.row_table import Array
+from thalweg.recipes.trace import trace
 
 NO_GROUPS: Groups = {}
 
@@ -43,6 +46,7 @@ class PopulationUpdates:
             stop = start
             while stop < len(members) and structures[stop] == structures[start]:
                 stop += 1
+            _require_matrices(members[start], structures[start], parameters)
             for structure in dict.fromkeys(structures[start]):
                 own = {n: p for (n, p), s in zip(parameters.items(), structures[start], strict=True) if s == structure}
                 place = slice(start, stop)
@@ -126,6 +130,17 @@ class PopulationUpdates:
             if len(inside):
                 first = int((index < group.place.start).sum())
                 self.groups.append(group.keep(inside, slice(first, first + len(inside)), parameters))
+
+
+def _require_matrices(member: Member, structures: Sequence[StepVariant], parameters: Mapping[str, Tensor]) -> None:
+    """Raises `InputError` where a rule of whole matrices is given what is none."""
+    for (name, p), structure in zip(parameters.items(), structures, strict=True):
+        if trace(structure).transients and (p.ndim < 3 or p.is_complex()):
+            what = "complex" if p.is_complex() else f"of shape {[*p.shape[1:]]}"
+            raise InputError(
+                f"{member.recipe.name} steps whole real matrices, and the parameter {name!r} is {what}: give it"
+                " adamw=True in parameters=."
+            )
 
 
 def _aligned(gradient: Gradient, parameter: Tensor) -> Gradient:

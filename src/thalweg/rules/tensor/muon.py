@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from thalweg.numerics import Value, lerp, maximum, of_matrices
+from thalweg.numerics import Value, lerp, maximum, of_matrices, sqrt
 from thalweg.rules.contract import preset, rule
 from thalweg.rules.elementwise.adam import adam
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
@@ -11,6 +11,7 @@ from thalweg.rules.states import Zeros
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
+LEAST = 1e-30
 RMS = 0.2  # of AdamW's usual update: Liu et al. 2025, section 2.2
 
 
@@ -23,9 +24,18 @@ def from_torch(given: Mapping[str, Any]) -> Mapping[str, Any] | str:
     return {"match_rms_adamw": given["adjust_lr_fn"] == "match_rms_adamw"} if "adjust_lr_fn" in given else {}
 
 
+def norm(x: Value) -> Value:
+    """The Frobenius norm, at least 1e-15, with a derivative at 0 too."""
+    return sqrt(maximum((x * x).sum((-2, -1), keepdim=True), LEAST))
+
+
 def newton_schulz(x: Value, eps: Value) -> Value:
     """Singular values moved towards 1 by five steps of Newton and Schulz: between 0.68 and 1.21, but for tiny ones."""
-    x = x / maximum((x * x).sum((-2, -1), keepdim=True).sqrt(), eps)
+    if 0 in x.shape:
+        return x
+    largest = maximum(x.abs().amax((-2, -1), keepdim=True), LEAST)  # so that no square overflows
+    x = x / largest
+    x = x / maximum(norm(x), eps / largest)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     a, b, c = COEFFICIENTS

@@ -7,14 +7,10 @@ from thalweg.rules.contract import rule
 from thalweg.rules.elementwise.adam import adam
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
 from thalweg.rules.states import State, Zeros
-from thalweg.rules.tensor.muon import ahead, newton_schulz, size
+from thalweg.rules.tensor.muon import LEAST, ahead, newton_schulz, norm, size
 
 FLOOR = 1e-8
 OfRows = Annotated[Value, State(shape=lambda matrix: (matrix[0], 1))]
-
-
-def _norm(x: Value) -> Value:
-    return sqrt((x * x).sum((-2, -1), keepdim=True))
 
 
 @of_matrices(states=1)
@@ -22,8 +18,8 @@ def normalized(x: Value, mean_square: Value, eps: Value, beta: Value, *, match_r
     """`newton_schulz(x)`, each row over its root mean square, at the same norm, times `size`; and the mean squares."""
     o = newton_schulz(x, eps)
     mean_square = lerp(mean_square, (o * o).sum(-1, keepdim=True) / max(1, o.shape[-1]), 1 - beta)
-    even = o / (sqrt(mean_square) + FLOOR)
-    kept = _norm(o) / maximum(_norm(even), FLOOR)
+    even = o / (sqrt(maximum(mean_square, LEAST)) + FLOOR)
+    kept = norm(o) / maximum(norm(even), FLOOR)
     return size(x, match_rms_adamw=match_rms_adamw) * kept * even, mean_square
 
 
