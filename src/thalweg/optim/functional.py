@@ -66,8 +66,8 @@ def functional(
     structure = structure_of(by, values)
     if structure.model_rule is not None:
         raise InputError(
-            f"functional takes gradients as they are: {structure.model_rule.name} of {by.name} evaluates the model, which"
-            " a class does by step(closure)."
+            f"functional takes gradients as they are: {structure.model_rule.name} of {by.name} evaluates the model,"
+            " which a class does by step(closure)."
         )
 
     def init(parameters: Tensors) -> States:
