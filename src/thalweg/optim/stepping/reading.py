@@ -41,6 +41,7 @@ class Reading:
         self._each = itemgetter(*self._names)
         self._given: tuple[Any, ...] = ()
         self._constant = False
+        self._at = 0  # the place of the number that changed last
         self._read: dict[str, Any] = {}
 
     def update(self, group: Mapping[str, Any]) -> bool:
@@ -64,15 +65,21 @@ class Reading:
 
     def _takes_number(self, given: tuple[Any, ...]) -> bool:
         """Takes over a number that has changed, if nothing else has: what schedulers do at every step."""
-        changed = [i for i, (new, old) in enumerate(zip(given, self._given, strict=False)) if new is not old]
-        if not self._constant or len(changed) != 1:
+        if not self._constant:
             return False
-        name, value = self._names[changed[0]], given[changed[0]]
+        at, before = self._at, self._given
+        if given[:at] != before[:at] or given[at + 1 :] != before[at + 1 :]:  # another than at the last change
+            changed = [i for i, (new, old) in enumerate(zip(given, before, strict=True)) if new is not old]
+            if len(changed) != 1:
+                return False
+            self._at = at = changed[0]
+        name, value = self._names[at], given[at]
         h = self._recipe.hyperparameters.get(name)
         if type(value) is not float or h is None or h.range is None or h.switch or value not in h.range:
             return False  # read in full, where a refusal is written
         values = {**self.values, name: value}
-        self._recipe.require_consistent(values, class_name(self._recipe))
+        if self._recipe.rule.contradiction(values):
+            return False
         self._given, self.values, self._read[name] = given, values, value
         return True
 
