@@ -1,7 +1,7 @@
 """Hyperparameters of a param group, read at every step: a schedule or its user may have changed them in any way."""
 
 from collections.abc import Mapping, Sequence
-from operator import is_, itemgetter
+from operator import is_, is_not, itemgetter
 from types import NoneType
 from typing import Any
 
@@ -68,7 +68,7 @@ class Reading:
         if not self._constant:
             return False
         at, before = self._at, self._given
-        if given[:at] != before[:at] or given[at + 1 :] != before[at + 1 :]:  # another than at the last change
+        if sum(map(is_not, given, before)) != 1 or given[at] is before[at]:  # another than at the last change
             changed = [i for i, (new, old) in enumerate(zip(given, before, strict=True)) if new is not old]
             if len(changed) != 1:
                 return False
