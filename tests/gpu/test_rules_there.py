@@ -19,12 +19,18 @@ CASES += [everything(cases(recipe)[0]) for recipe in recipes().values() if recip
 def on_device(structure, rows, values):
     """The pass on the device, of rows on the CPU."""
     moved = [
-        Elements(row.g.to(DEVICE), row.p.to(DEVICE), tuple(s.to(DEVICE) for s in row.states), has_units=row.has_units)
+        Elements(
+            row.g.to(DEVICE),
+            row.p.to(DEVICE),
+            tuple(s.to(DEVICE) for s in row.states),
+            has_units=row.has_units,
+            matrices=tuple(s.to(DEVICE) for s in row.matrices),
+        )
         for row in rows
     ]
     after = by_passes(structure, moved, values)
     for row, other in zip(rows, moved, strict=True):
-        for before, now in zip(row.tensors, other.tensors, strict=True):
+        for before, now in zip((*row.tensors, *row.matrices), (*other.tensors, *other.matrices), strict=True):
             before.copy_(now)
     return after
 
