@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 
 import thalweg.optim
 from thalweg.errors import InputError
@@ -241,3 +242,22 @@ def test_functional_and_masks_are_refused(rule):
 def test_both_rules_at_once_are_refused():
     with pytest.raises(InputError, match="asam and sam both evaluate the model"):
         thalweg.optim.SGD([nn.Parameter(torch.ones(2))], sam=0.1, asam=0.5)
+
+
+def test_a_template_of_the_state_dict_needs_no_closure():
+    model = nn.Linear(5, 3)
+    optimizer = thalweg.optim.AdamW(model.parameters(), sam=0.1)
+    before = copy.deepcopy(model.state_dict())
+    found = get_optimizer_state_dict(model, optimizer)
+    assert found["param_groups"][0]["sam"] == 0.1
+    assert all(torch.equal(model.state_dict()[name], x) for name, x in before.items())
+
+
+def test_a_scaler_that_gives_no_closure_leaves_nothing_behind():
+    p = nn.Parameter(torch.ones(3))
+    optimizer, scaler = thalweg.optim.SGD([p], fused=True, sam=0.1), torch.amp.GradScaler("cpu")
+    scaler.scale(p.sum()).backward()
+    with pytest.raises(InputError, match=r"call step\(closure\)"):
+        scaler.step(optimizer)
+    assert not hasattr(optimizer, "grad_scale")
+    assert not hasattr(optimizer, "found_inf")

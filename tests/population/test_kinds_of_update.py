@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from by_hand import weights_by_hand
 from test_checkpoints import Noisy, assert_same, outcomes, planned, stopped
 from torch import nn
 
@@ -66,27 +67,13 @@ def members(settings: list[tuple[str, dict[str, Any]]], seeds: int = 2) -> list[
 
 
 def by_hand(workload: Workload, name: str, setting: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
-    """Final weights of a plain loop with the drop-in, all by closures; the averaged ones where it averages."""
-    torch.manual_seed(seed)
-    model = workload.model()
-    params = grouped(model, adamw_rest(model)) if "muon" in name else model.parameters()
-    optimizer = CLASSES[name](params, lr=0.01, **setting)
-    order = torch.Generator().manual_seed(seed)
-    (x,), y = workload.train.inputs, workload.train.targets
-    for _ in range(workload.epochs):
-        for index in torch.randperm(len(y), generator=order).split(workload.batch_size):
+    """Final weights with the drop-in; AdamW's share is said by the type of modules."""
 
-            def closure(index: torch.Tensor = index) -> torch.Tensor:
-                optimizer.zero_grad()
-                loss = workload.loss(model(x[index]), y[index])
-                loss.backward()
-                return loss
+    def optimizer(model: nn.Module) -> Any:
+        params = grouped(model, adamw_rest(model)) if "muon" in name else model.parameters()
+        return CLASSES[name](params, lr=0.01, **setting)
 
-            optimizer.step(closure)
-    if "ema_decay" not in setting:
-        return dict(model.state_dict())
-    with optimizer.averaged_weights():
-        return {n: t.clone() for n, t in model.state_dict().items()}
+    return weights_by_hand(workload, optimizer, seed)
 
 
 @pytest.mark.parametrize("execution", ["population", "loop"])
@@ -253,7 +240,7 @@ def test_what_requires_a_gradient_later_is_adamws_too() -> None:
 
 def test_a_vector_that_is_kept_from_adamw_is_refused() -> None:
     with pytest.raises(
-        InputError, match=r"muon steps whole real matrices, and the parameter 'out.bias' is of shape \[3\]"
+        InputError, match=r"'out.bias': it steps whole real matrices, .* shape is \[3\]; give it adamw=True"
     ):
         train_all(problem(epochs=1, parameters={"out.bias": {"adamw": False}}), members([("muon", {})], seeds=1))
 

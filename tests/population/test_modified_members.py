@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from by_hand import weights_by_hand
 from test_checkpoints import assert_same, outcomes, planned, stopped
 from torch import nn
 
@@ -55,22 +56,9 @@ def members(seeds: int = 2, rates: tuple[float, ...] = (0.01,)) -> list[Member]:
 
 
 def by_hand(workload: Any, name: str, setting: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
-    """Final weights of a plain loop with the drop-in; the averaged ones where it averages."""
-    torch.manual_seed(seed)
-    model = workload.model()
+    """Final weights with the drop-in."""
     cls, own = CLASSES[name]
-    optimizer = cls(model.parameters(), lr=0.01, **own, **setting)
-    order = torch.Generator().manual_seed(seed)
-    (x,), y = workload.train.inputs, workload.train.targets
-    for _ in range(workload.epochs):
-        for index in torch.randperm(len(y), generator=order).split(workload.batch_size):
-            optimizer.zero_grad()
-            workload.loss(model(x[index]), y[index]).backward()
-            optimizer.step()
-    if "ema_decay" not in setting:
-        return dict(model.state_dict())
-    with optimizer.averaged_weights():
-        return {n: t.clone() for n, t in model.state_dict().items()}
+    return weights_by_hand(workload, lambda model: cls(model.parameters(), lr=0.01, **own, **setting), seed)
 
 
 @pytest.mark.parametrize("execution", ["population", "loop"])

@@ -69,10 +69,25 @@ def test_contenders(contender: Contender) -> None:
     assert again(contender) == contender
 
 
-def test_a_rule_without_its_name_is_told() -> None:
+own_name = preset(recipe("adam").preset, "own_name", "Adam under a name of this module.", beta2=0.99)
+
+
+def test_a_preset_of_a_rule_of_ours() -> None:
+    assert again(Recipe(own_name)) == Recipe(own_name)
+
+
+def test_what_is_bound_to_no_name_is_told() -> None:
     nameless = preset(halved, "another_name", "Bound to no name.")
-    with pytest.raises(pickle.PicklingError, match="'another_name' cannot be pickled: test_pickling has no"):
-        pickle.dumps(Recipe(nameless))
+
+    @rule(paper="none", rates=(1e-3, 1.0))
+    def inside(g, p, t, *, lr: Rate = 0.1):
+        """Bound in a function."""
+        return lr * g
+
+    for found in (nameless, inside, inside.rule):
+        with pytest.raises(pickle.PicklingError, match=f"{found.name!r} cannot be pickled: test_pickling has no"):
+            pickle.dumps(found)
+        assert copy.deepcopy(found) is found
 
 
 def test_another_process_finds_them() -> None:

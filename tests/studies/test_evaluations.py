@@ -1,4 +1,4 @@
-"""Caps count gradient evaluations: who takes two in a step tries half as much."""
+"""Caps count gradient evaluations: a configuration that takes two in a step counts twice."""
 
 from dataclasses import replace
 

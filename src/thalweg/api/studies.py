@@ -2,18 +2,18 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from thalweg.analysis.difference import Difference, difference
 from thalweg.api.result import Result, stored
-from thalweg.errors import InputError, listed
+from thalweg.errors import InputError
 from thalweg.options import declared as options
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord, Summary
 from thalweg.reports import export as exporting
 
-DIRECTORY = "thalweg-out"
 Read = tuple[StudyRecord, list[RunRecord]]
 Summaries = list[Summary]
 
@@ -28,7 +28,7 @@ class Studies:
             print(study, studies.open(study).verdict)
     """
 
-    def __init__(self, directory: str | Path = DIRECTORY) -> None:
+    def __init__(self, directory: str | Path = options.DIRECTORY) -> None:
         self.directory = options.STORE.check(directory)
 
     def __iter__(self) -> Iterator[int]:
@@ -42,20 +42,14 @@ class Studies:
 
     def list(self) -> Summaries:
         """A summary of every study, the oldest first."""
-        store = Store(self.directory)
-        try:
+        with closing(Store(self.directory)) as store:
             return store.summaries()
-        finally:
-            store.close()
 
     def summary(self, study: int | None = None) -> Summary:
         """The summary of a study."""
         number = self._number(study)
-        for summary in self.list():
-            if summary.id == number:
-                return summary
-        known = listed([*map(str, self)])
-        raise InputError(f"The directory {self.directory} has no study {number}; it has {known}.")
+        self._read(number)
+        return next(summary for summary in self.list() if summary.id == number)
 
     def open(self, study: int | None = None) -> Result:
         """The result of a study, final or so far."""
@@ -90,14 +84,11 @@ class Studies:
 
         Raises `InputError` where a process works on it.
         """
-        store, own = Store(self.directory), folder(self.directory, study)
-        try:
+        own = folder(self.directory, study)
+        with closing(Store(self.directory)) as store:
             runs = len(store.runs(study))
-            lock = Lock(own, study)
-            store.delete(study)
-        finally:
-            store.close()
-        lock.close()
+            with closing(Lock(own, study)):
+                store.delete(study)
         shutil.rmtree(own, ignore_errors=True)
         (self.directory / f"report-{study}.html").unlink(missing_ok=True)
         return runs
@@ -105,18 +96,12 @@ class Studies:
     def _number(self, study: int | None) -> int:
         if (number := options.STUDY.check(study)) is not None:
             return int(number)
-        store = Store(self.directory)
-        try:
+        with closing(Store(self.directory)) as store:
             return store.latest()
-        finally:
-            store.close()
 
     def _read(self, study: int) -> Read:
-        store = Store(self.directory)
-        try:
+        with closing(Store(self.directory)) as store:
             return store.study(study), store.runs(study)
-        finally:
-            store.close()
 
     def _found(self, study: int | str) -> Read:
         directory, _, number = str(study).rpartition(":")

@@ -20,7 +20,7 @@ Json = Annotated[Path | None, option(declared.JSON)]
 ShowProgress = Annotated[bool, option(declared.PROGRESS, "--progress/--no-progress")]
 Verbose = Annotated[bool, option(declared.VERBOSE, "--verbose")]
 CheckpointEvery = Annotated[str, option(declared.CHECKPOINT_EVERY)]
-OUT = "thalweg-out"
+OUT = declared.DIRECTORY
 
 
 def _shared(

@@ -50,10 +50,9 @@ def located(tensors: Sequence[Tensor]) -> Array:
     return np.fromiter(map(Tensor.data_ptr, tensors), np.int64, len(tensors))
 
 
-def handles(tensors: Sequence[Tensor]) -> Array:
-    """The tensors' handles in torch's C interface, int64 `[n]`: the address of the C++ tensor in each Python object."""
-    found: Array = np.fromiter(map(id, tensors), np.int64, len(tensors)) + slot()
-    return found
+def handles(tensors: Sequence[Tensor], out: Array) -> None:
+    """Writes the tensors' handles in torch's C interface: the address of the C++ tensor in each Python object."""
+    np.add(np.fromiter(map(id, tensors), np.int64, len(tensors)), slot(), out=out)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The driver of a step: reductions in order, the elementwise update, constraints. Nothing else carries a step out.
+"""The driver of a step: reductions and calls on matrices in order, the elementwise update, constraints. No other does.
 
 A *row* is one parameter tensor (of a drop-in) or one parameter of one member (of a population). *Row values* have one
 number a row, or one that several rows share: the step, hyperparameters, row states, reductions. `Rows` hold the tensors

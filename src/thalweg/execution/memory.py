@@ -12,7 +12,7 @@ from torch import Tensor
 
 from thalweg.execution import data_pointers
 from thalweg.execution.cpu import kernels
-from thalweg.execution.data_pointers import has_memory, located, reach
+from thalweg.execution.data_pointers import handles, has_memory, located, reach
 from thalweg.execution.overlap import Stretches, stretch_of
 from thalweg.recipes.row_table import Array
 
@@ -41,7 +41,7 @@ class Memory:
         self._begins, self._handles_read = self._addresses[self._kept :], self._handles[self._kept :]
         self._compiled, self._frame = kernels.addresses(), self._asked(tensors)
         self._argument: int = self._frame.ctypes.data
-        self._check, self._slot = self._compiled.alone, data_pointers.slot()
+        self._check = self._compiled.alone
         self._in_c = self._learn(tensors)
 
     def begins(self, read: Sequence[Tensor]) -> Array | None:
@@ -57,7 +57,7 @@ class Memory:
             return None
         if not self._in_c:
             return self._asked_in_python(read)
-        np.add(np.fromiter(map(id, read), np.int64, len(read)), self._slot, out=self._handles_read)  # their handles
+        handles(read, self._handles_read)
         self._check(self._argument)
         return None if self._frame[0] else self._begins
 
@@ -80,7 +80,8 @@ class Memory:
         """Records the tensors' layouts. Returns whether the C interface agrees with Python."""
         if not (data_pointers.functions().all() and data_pointers.slot()):
             return False
-        before, self._handles[:] = self._addresses.copy(), data_pointers.handles(tensors)
+        before = self._addresses.copy()
+        handles(tensors, self._handles)
         self._frame[4] = True
         self._compiled(self._argument)
         self._frame[4] = False

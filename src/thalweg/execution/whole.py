@@ -10,12 +10,13 @@ from torch import Tensor
 
 from thalweg.execution.elements import Elements
 from thalweg.execution.lowering import stacked
-from thalweg.execution.storage.rounding import upcast
+from thalweg.execution.storage.rounding import upcast, wide
 from thalweg.recipes.compose import StepVariant, constrain, transform_gradients
 from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.stages import Stage
 from thalweg.recipes.trace import Program
 from thalweg.regularization import units
+from thalweg.rules.states import State
 
 
 def transform_gradient(
@@ -57,9 +58,24 @@ def with_transients(program: Program, row: Elements) -> Elements:
     """The row with memory for the program's transient streams, which follow its states."""
     if not program.transients:
         return row
-    wide = torch.float64 if row.p.dtype is torch.float64 else torch.float32
-    made = (torch.zeros_like(row.p, dtype=wide, memory_format=torch.preserve_format) for _ in program.transients)
+    dtype = wide(row.p.dtype)
+    made = (torch.zeros_like(row.p, dtype=dtype, memory_format=torch.preserve_format) for _ in program.transients)
     return replace(row, states=(*row.states, *made))
+
+
+def matrix_state(declared: State, p: Tensor, start: Any, members: int | None = None) -> Tensor:
+    """A state with a shape of its own beside a parameter, of one number everywhere; `[members, …]` beside a stack."""
+    shape = declared.shape_for(tuple(p.shape if members is None else p.shape[1:]))
+    whole = shape if members is None else (members, *shape)
+    return p.new_zeros(whole, dtype=wide(p.dtype)) + float(start)  # made of p, for `torch.func`
+
+
+def no_matrix(program: Program, shape: Sequence[int], *, is_complex: bool) -> str:
+    """Why a program of whole matrices cannot step a parameter, as a clause; empty if it can."""
+    if not program.transients or (len(shape) > 1 and not is_complex):
+        return ""
+    what = " is complex" if is_complex else f"'s shape is {[*shape]}"
+    return f"it steps whole real matrices, and the parameter{what}"
 
 
 def call_rows(program: Program, stage: Stage, rows: Sequence[Elements], columns: Any, going: Any = None) -> None:

@@ -11,7 +11,7 @@ from thalweg.errors import InputError
 from thalweg.execution.driver import carry_out, measure_shared
 from thalweg.execution.elements import Elements
 from thalweg.execution.storage.rounding import upcast
-from thalweg.execution.whole import transform_gradient
+from thalweg.execution.whole import matrix_state, no_matrix, transform_gradient
 from thalweg.optim.stepping.traceable import TensorRow, structure_of
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipe
@@ -131,7 +131,7 @@ def _states(structure: StepVariant, p: Tensor, values: Mapping[str, Any]) -> dic
         if declared.name in program.row_states:
             states[declared.name] = torch.as_tensor(first, dtype=torch.float64, device=p.device)
         elif declared.name in program.matrix_states:
-            states[declared.name] = torch.full_like(upcast(p), first).new_full(declared.shape_for(p.shape), first)
+            states[declared.name] = matrix_state(declared, p, first)
         elif declared.name in program.states:
             states[declared.name] = (
                 first + torch.zeros_like(upcast(p)) if declared.initial != PARAMETER else first.clone()
@@ -149,9 +149,8 @@ def _require_fitting(name: str, p: Tensor, gradient: Any, states: Mapping[str, A
             f"The gradient of {name!r} is {what}; give a dense tensor of the parameter's shape, or leave it out."
         )
     program = trace(structure)
-    if program.transients and (p.ndim < 2 or p.is_complex()):
-        what = "complex" if p.is_complex() else f"of shape {[*p.shape]}"
-        raise InputError(f"The parameter {name!r} is {what}, and {structure.rule.name} steps whole real matrices.")
+    if why := no_matrix(program, p.shape, is_complex=p.is_complex()):
+        raise InputError(f"{structure.rule.name} cannot step the parameter {name!r}: {why}.")
     needed = ("step", *program.states, *program.matrix_states, *program.row_states)
     missing = [state for state in needed if state not in states]
     if missing:

@@ -30,15 +30,15 @@ def require_group(recipe: Recipe, group: Any) -> None:
         raise InputError(f"A param group of {class_name(recipe)} is a dict with 'params', got {shown(group)}.")
 
 
-def adopted(recipe: Recipe, group: Mapping[str, Any]) -> dict[str, Any]:
-    """A param group with our hyperparameters in place of torch's that are spelled otherwise.
+def adopted(recipe: Recipe, group: dict[str, Any]) -> dict[str, Any]:
+    """A param group with our hyperparameters in place of torch's that are spelled otherwise; itself if it has none.
 
     Raises `InputError` where they ask for steps that the rule does not take.
     """
     rule = recipe.rule
     given = {key: group[key] for key in rule.torch_keys if key in group}
     if not given:
-        return {**group}
+        return group
     found = rule.from_torch(given)
     if isinstance(found, str):
         raise InputError(f"{class_name(recipe)} cannot take over a param group of torch's: {found}.")

@@ -68,9 +68,9 @@ class Optimizer(torch.optim.Optimizer):
         Raises `InputError` as the constructor does.
         """
         require_group(self.recipe, param_group)
-        own = adopted(self.recipe, param_group)
-        param_group.clear()
-        param_group.update(own)
+        if (own := adopted(self.recipe, param_group)) is not param_group:
+            param_group.clear()
+            param_group.update(own)
         check_keys(self.recipe, self.defaults, param_group)
         self._refuse_another_convention([param_group])
         defaults = {**self.defaults}
@@ -104,12 +104,12 @@ class Optimizer(torch.optim.Optimizer):
         """One step of every parameter that has a gradient; returns what `closure`, if given, returns."""
         if "_swapped" in self.__dict__:
             raise InputError(f"{class_name(self.recipe)} cannot step within averaged_weights(), which holds averages.")
-        loss = model_rules.loss(self.recipe, self.param_groups, closure)
-        decays = undecayed(self.param_groups) if is_asked_for(self.recipe, self.param_groups, self.state) else None
+        template = is_asked_for(self.recipe, self.param_groups, self.state)
+        decays = undecayed(self.param_groups) if template else None
         try:
-            scheduled = self._scheduled() if decays is None else []
-            watched = dispatch.watched()
-            if on_tensors := self._on_tensors(watched):
+            loss = None if template else model_rules.loss(self.recipe, self.param_groups, closure)
+            scheduled = [] if template else self._scheduled()
+            if on_tensors := self._on_tensors(watched := dispatch.watched()):
                 self._step_on_tensors()
             elif not self._overflowed():
                 updates, watch = self._in_passes()

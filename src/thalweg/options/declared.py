@@ -126,6 +126,9 @@ OUT = Option("out", Folder(), None, "Directory for study.sqlite and report.html"
 DEVICE = Option("device", OneLine(), "cpu", "Where to train: cpu, cuda, cuda:1, or another that torch has here")
 
 # Of a stored study.
+DIRECTORY = "thalweg-out"
+"""Where the command line stores studies unless told otherwise."""
+
 STORE = Option("out", Folder(), None, "Directory of the studies")
 STUDY = Option("study", Integer(1, 2**63 - 1), None, "The study; the newest if not given", optional=True)
 

@@ -81,7 +81,15 @@ class Rule:
         return self.function(*args, **hyperparameters)
 
     def __reduce__(self) -> Any:
-        return _rule_in, (self.function.__module__, self.name)
+        """Pickles by reference to its preset, in the module of the function."""
+        module = self.function.__module__
+        preset_of = getattr(sys.modules.get(module), self.name, None)
+        if getattr(preset_of, "rule", None) is not self:
+            raise _unbound(self.name, module)
+        return _rule_in, (module, self.name)
+
+    def __deepcopy__(self, memo: Any) -> "Rule":
+        return self
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class Preset:
     drop_in: name and arguments of its class in `thalweg.optim`; `None` if that class belongs to another preset.
     defaults: values that differ from the rule's own or belong to the composed step (weight decay).
     conventions: convention that has this optimizer → its defaults that differ from those.
-    when: one sentence on when to use it.
+    when: one sentence on when to use it. module: where it is bound to its name.
     """
 
     name: str
@@ -102,16 +110,22 @@ class Preset:
     defaults: Defaults = field(default_factory=dict)
     conventions: Mapping[str, Defaults] = field(default_factory=dict)
     when: str = ""
+    module: str = ""
 
     def __reduce__(self) -> Any:
-        """Pickles by reference, as a function: under its name in the module of its rule."""
-        module = self.rule.function.__module__
-        if getattr(sys.modules.get(module), self.name, None) is not self:
-            raise pickle.PicklingError(
-                f"The optimizer {self.name!r} cannot be pickled: {module} has no {self.name!r} that is it; bind it to"
-                " that name, in the module of its rule."
-            )
-        return _preset_in, (module, self.name)
+        """Pickles by reference, as a function does."""
+        if getattr(sys.modules.get(self.module), self.name, None) is not self:
+            raise _unbound(self.name, self.module)
+        return _preset_in, (self.module, self.name)
+
+    def __deepcopy__(self, memo: Any) -> "Preset":
+        return self
+
+
+def _unbound(name: str, module: str) -> pickle.PicklingError:
+    return pickle.PicklingError(
+        f"The optimizer {name!r} cannot be pickled: {module} has no {name!r} that is it; bind it to that name there."
+    )
 
 
 def _preset_in(module: str, name: str) -> Preset:
@@ -211,7 +225,7 @@ def rule(
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}
-        return Preset(name, declared, paper, summary, spelling, defaults, by, when)
+        return Preset(name, declared, paper, summary, spelling, defaults, by, when, function.__module__)
 
     return declare
 
@@ -234,4 +248,7 @@ def preset(
     spelling = Spelling.parse(drop_in) if drop_in else None
     own = {key: {} for key in of.conventions} if conventions is None else conventions
     merged = {name: {**of.conventions.get(name, {}), **defaults, **own[name]} for name in own}
-    return Preset(name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults}, merged, when)
+    module = sys._getframe(1).f_globals.get("__name__", "")  # the caller's
+    return Preset(
+        name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults}, merged, when, module
+    )

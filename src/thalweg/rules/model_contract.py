@@ -34,6 +34,9 @@ class ModelRule:
     def __reduce__(self) -> Any:
         return _model_rule_in, (self.function.__module__, self.name)
 
+    def __deepcopy__(self, memo: Any) -> "ModelRule":
+        return self
+
     def __call__(self, evaluate: Evaluate, parameters: Tensors, strength: Tensor) -> tuple[Tensor, Tensors]:
         return self.function(evaluate, parameters, strength)
 

@@ -9,6 +9,7 @@ from thalweg.errors import InputError, listed, shown, suggest
 from thalweg.options import declared as options
 from thalweg.options.declared import CONVENTIONS
 from thalweg.options.kinds import POSITIVE
+from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported
 from thalweg.rules.contract import Preset
@@ -93,6 +94,14 @@ class Contender:
         if isinstance(self.recipe, Imported):
             return 1
         return self.recipe.structure(self.recipe.resolve(configuration, self.label)).evaluations
+
+    @property
+    def copies(self) -> int:
+        """The most tensors of the parameters' size that a run needs; 0 for another library's optimizer."""
+        if isinstance(self.recipe, Imported):
+            return 0
+        resolved = (self.recipe.resolve(of, self.label) for of in self.configurations(None))
+        return max(Member(self.recipe, values, 0).copies for values in resolved)
 
     @property
     def has_own_grid(self) -> bool:

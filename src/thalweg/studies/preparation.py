@@ -51,7 +51,8 @@ def prepare(
     workers = torch.get_num_threads() if device.type == "cpu" else 1
     workload = workload.to(device)
     limit = None if memory is None else int(memory)
-    rules: dict[str, Any] = {"clip_norm": clip_norm, "early_stopping": early_stopping}
+    copies = max(contender.copies for contender in design.contenders)
+    rules: dict[str, Any] = {"clip_norm": clip_norm, "early_stopping": early_stopping, "copies": copies}
     plan = make_plan(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
     require_imports(design, plan)
     pace = None if budget is None and memory is None and not shown else measure(plan, design)

@@ -22,6 +22,11 @@ LOW = (torch.bfloat16, torch.float16)
 """Low-precision dtypes: computed in float32, rounded when stored."""
 
 
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The dtype in which numbers of a dtype are computed: float64 or float32."""
+    return torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
+
+
 def upcast(x: Tensor) -> Tensor:
     """Low precision as float32; other dtypes unchanged."""
     return x.float() if x.dtype in LOW else x

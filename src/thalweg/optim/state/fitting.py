@@ -14,6 +14,7 @@ from thalweg.execution.data_pointers import PLAIN, has_memory, reach
 from thalweg.execution.gpu import passes
 from thalweg.execution.overlap import apart
 from thalweg.execution.storage.codebook import BLOCK, blocks_of
+from thalweg.execution.whole import no_matrix
 from thalweg.optim.interop import sharded
 from thalweg.optim.state.quantized_state import SCALES
 from thalweg.optim.state.state import RESIDUAL, Needs
@@ -45,8 +46,7 @@ def require(of: NamedParameter, gradient: Tensor, state: Mapping[str, Any], need
     """Raises `InputError` with the parameter's name where the three do not match, or have no memory."""
     require_gradient(of, gradient)
     _require_whole(of, state, needs)
-    if needs.program.transients:
-        _require_matrix(of)
+    _require_matrix(of, needs)
     for name in needs.program.states:
         _require_state(of, name, state)
     for declared in (s for s in needs.structure.states if s.name in needs.program.matrix_states):
@@ -89,18 +89,17 @@ def _require_whole(of: NamedParameter, state: Mapping[str, Any], needs: Needs) -
         )
 
 
-def _require_matrix(of: NamedParameter) -> None:
-    """Raises `InputError` for what is no matrix in the memory of one machine."""
-    if of.tensor.ndim < 2:
-        raise of.refused(
-            f"it steps whole matrices, and the parameter's shape is {of.shape}; put biases, norms, embeddings and the"
-            " output layer into a group with adamw=True, as thalweg.optim.adamw_rest(model) does"
-        )
-    if of.tensor.is_complex() or sharded.spread(of.tensor):
-        what = "complex" if of.tensor.is_complex() else "spread over several machines (a DTensor)"
-        raise of.refused(
-            f"it steps whole real matrices, and the parameter is {what}; put it into a group with adamw=True"
-        )
+def _require_matrix(of: NamedParameter, needs: Needs) -> None:
+    """Raises `InputError` where whole matrices are stepped, for what is none in the memory of one machine."""
+    why = no_matrix(needs.program, of.shape, is_complex=of.tensor.is_complex())
+    if not why and needs.program.transients and sharded.spread(of.tensor):
+        why = "it steps whole matrices, and the parameter is spread over several machines (a DTensor)"
+    flag = needs.structure.rule.others
+    if why and flag:
+        why += f"; put biases, norms, embeddings and the output layer into a group with {flag}=True, as"
+        why += f" thalweg.optim.{flag}_rest(model) does"
+    if why:
+        raise of.refused(why)
 
 
 def _require_shape(of: NamedParameter, declared: State, held: Any) -> None:

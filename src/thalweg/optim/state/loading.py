@@ -9,6 +9,7 @@ from torch import Tensor
 from thalweg.execution import quantization
 from thalweg.execution.data_pointers import PLAIN
 from thalweg.execution.storage.codebook import blocks_of
+from thalweg.execution.storage.rounding import wide
 from thalweg.optim.interop.precision import Precision
 from thalweg.optim.state.quantized_state import SCALES
 from thalweg.optim.state.state import RESIDUAL, scalar_dtype
@@ -39,8 +40,7 @@ def restored(
         elif declared and declared.per_row and _is_number(value):
             state[name] = _number(value, _row_dtype(declared, value, p), p.device if to_device else None)
         elif declared and declared.shape is not None and isinstance(value, Tensor):
-            wide = torch.float64 if p.dtype is torch.float64 else torch.float32
-            state[name] = value.detach().to(p.device, wide, copy=True)
+            state[name] = value.detach().to(p.device, wide(p.dtype), copy=True)
         elif isinstance(value, Tensor) and (declared or name == RESIDUAL) and not p.is_meta:
             state |= _elementwise(name, declared, value, saved.get(name + SCALES), p, precision)
         else:

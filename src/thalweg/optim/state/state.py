@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.execution.whole import matrix_state
 from thalweg.optim.interop.precision import Precision
 from thalweg.optim.state import quantized_state
 from thalweg.recipes.catalogue import Recipe
@@ -103,8 +104,7 @@ def _initial(declared: State, p: Tensor, values: Mapping[str, Any], precision: P
         start = start if torch.is_grad_enabled() else start.detach()
         return {name: start.to(dtype, copy=True, memory_format=torch.preserve_format)}
     if declared.shape is not None:
-        wide = torch.float64 if p.dtype is torch.float64 else torch.float32
-        return {name: p.new_zeros(declared.shape_for(p.shape), dtype=wide) + float(start)}
+        return {name: matrix_state(declared, p, start)}
     row = torch.float64 if declared.double else scalar_dtype()
     if isinstance(start, Tensor) and start.requires_grad:  # a learning rate that autograd follows
         whole = start.to(row) if declared.per_row else start.to(dtype) + torch.zeros_like(p, dtype=dtype)

@@ -40,8 +40,8 @@ def width(job: Job, workers: int, member: int, limit: int | None, freed: int = 0
 
 
 def member(job: Job, activations: int) -> int:
-    """Bytes per member: `COPIES` of its model, its best weights if it may stop early, and the activations of a step."""
-    copies = COPIES + (job.early_stopping is not None)
+    """Bytes per member: so many copies of its model, its best weights if it may stop early, a step's activations."""
+    copies = max(COPIES, job.copies) + (job.early_stopping is not None)
     return copies * job.model_bytes + max(activations, job.activation_bytes)
 
 

@@ -19,7 +19,8 @@ class Job:
     trained: names of the parameters that the loss of a batch depends on, which a population trains; the loop trains
     all that require a gradient, each at the steps whose loss depends on it. test: whether the test split is evaluated.
     keep_weights: whether the final parameters and buffers are returned. clip_norm: maximum global norm of the
-    gradients. early_stopping: when a run ends before its last step. random: whether the model draws random numbers, in
+    gradients. early_stopping: when a run ends before its last step. copies: tensors of the parameters' size that a run
+    may need; 0 if that is not known. random: whether the model draws random numbers, in
     training or evaluation; outside: whether it draws any from Python's or NumPy's generators; late: whether a run drew
     without either, so that whole steps are seeded.
 
@@ -45,6 +46,7 @@ class Job:
     keep_weights: bool = False
     clip_norm: float | None = None
     early_stopping: EarlyStopping | None = None
+    copies: int = 0
     outside: bool = False
     late: bool = False
     only_loop: str = ""

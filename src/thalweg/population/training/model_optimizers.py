@@ -120,7 +120,8 @@ class OwnOptimizer:
         finally:
             self._put(kept, moved)
             for name, b in self._model.named_buffers():
-                b.copy_(buffers[name])
+                if name in buffers:  # else the second evaluation has made it
+                    b.copy_(buffers[name])
 
     def _put(self, parameters: Mapping[str, Tensor], moved: Mapping[str, nn.Parameter]) -> None:
         for name, x in parameters.items():

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from thalweg.execution.driver import carry_out
+from thalweg.execution.storage.rounding import wide
+from thalweg.execution.whole import matrix_state
 from thalweg.population.program.models import like
 from thalweg.population.updates.hyperparameters import Groups, Hyperparameters, limits_of
 from thalweg.population.updates.member_rows import CompiledMembers, StackedMembers, member_rows
@@ -65,8 +67,7 @@ class Group:
         }
         self.matrices = {
             name: {
-                p_name: p.new_zeros((len(p), *declared[name].shape_for(tuple(p.shape[1:]))), dtype=_wide(p))
-                + float(declared[name].initial)
+                p_name: matrix_state(declared[name], p, declared[name].initial, len(p))
                 for p_name, p in self._parameters.items()
             }
             for name in self.program.matrix_states
@@ -84,7 +85,7 @@ class Group:
         self.needs_whole = self._transforms or bool(self.program.before)
         source = slice(0, self.place.stop - self.place.start) if self._transforms else self.place
         transients = {
-            name: {n: torch.zeros_like(p, dtype=_wide(p)) for n, p in self._parameters.items()}
+            name: {n: torch.zeros_like(p, dtype=wide(p.dtype)) for n, p in self._parameters.items()}
             for name in self.program.transients
         }
         own = (self._parameters, {**self.states, **transients}, self.matrices, self._scratch)
@@ -210,11 +211,6 @@ class Group:
 
     def inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
-
-
-def _wide(p: Tensor) -> torch.dtype:
-    """The dtype in which matrices are computed."""
-    return torch.float64 if p.dtype is torch.float64 else torch.float32
 
 
 def _of(start: Any, parameter: int) -> Any:

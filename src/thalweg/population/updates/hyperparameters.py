@@ -171,6 +171,7 @@ def parameter_groups(workload: Workload, model: nn.Module, values: Mapping[str, 
         return [p for p in model.parameters() if p.requires_grad]
     groups = grouped(model, *rules)
     for group in groups:
+        group.pop(OTHERS, None)  # for the rules of hidden matrices
         for key, value in group.items():
             if isinstance(value, Scaled):
                 group[key] = _scaled(values[key], value)

@@ -38,10 +38,13 @@ class Member:
 
     @property
     def copies(self) -> int:
-        """Number of parameter-sized tensors: parameters, gradients, states, transients, transformed gradients."""
-        structure = self.structure
+        """Number of parameter-sized tensors: parameters, gradients, states, transients, transformed gradients.
+
+        A model rule has other parameters, with their gradients, beside those.
+        """
+        structure, elsewhere = self.structure, 0 if self.structure.model_rule is None else 2
         program = trace(structure)
-        return 2 + len(program.states) + len(program.transients) + structure.transforms
+        return 2 + len(program.states) + len(program.transients) + structure.transforms + elsewhere
 
 
 @dataclass(frozen=True)

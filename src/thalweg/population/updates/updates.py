@@ -10,6 +10,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.execution.driver import measure_shared
+from thalweg.execution.whole import no_matrix
 from thalweg.population.program.gradients import whole
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.program.models import like
@@ -135,12 +136,10 @@ class PopulationUpdates:
 def _require_matrices(member: Member, structures: Sequence[StepVariant], parameters: Mapping[str, Tensor]) -> None:
     """Raises `InputError` where a rule of whole matrices is given what is none."""
     for (name, p), structure in zip(parameters.items(), structures, strict=True):
-        if trace(structure).transients and (p.ndim < 3 or p.is_complex()):
-            what = "complex" if p.is_complex() else f"of shape {[*p.shape[1:]]}"
-            raise InputError(
-                f"{member.recipe.name} steps whole real matrices, and the parameter {name!r} is {what}: give it"
-                " adamw=True in parameters=."
-            )
+        if why := no_matrix(trace(structure), p.shape[1:], is_complex=p.is_complex()):
+            flag = structure.rule.others
+            hint = f"; give it {flag}=True in parameters=" if flag else ""
+            raise InputError(f"{member.recipe.name} cannot step the parameter {name!r}: {why}{hint}.")
 
 
 def _aligned(gradient: Gradient, parameter: Tensor) -> Gradient:

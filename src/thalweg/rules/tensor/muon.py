@@ -5,9 +5,9 @@ from typing import Any
 
 from thalweg.numerics import Value, lerp, maximum, of_matrices, sqrt
 from thalweg.rules.contract import preset, rule
-from thalweg.rules.elementwise.adam import adam
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
 from thalweg.rules.states import Zeros
+from thalweg.rules.tensor.beside_adamw import beside_adamw
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
@@ -77,11 +77,10 @@ def ahead(g: Value, momentum_buffer: Value, momentum: Value, *, nesterov: bool) 
     weight_decay=0.1,
     decoupled_weight_decay=True,
 )
+@beside_adamw
 def muon(
-    g, p, momentum_buffer: Zeros, exp_avg: Zeros, exp_avg_sq: Zeros, t, *,
-    lr: Rate = 1e-3, momentum: Decay = 0.95, eps: Epsilon = 1e-7, nesterov: Flag = True,
-    match_rms_adamw: Flag = False, adamw: Flag = False, beta1: Decay = 0.9, beta2: Decay = 0.95,
-    adamw_eps: Epsilon = 1e-8,
+    g, p, momentum_buffer: Zeros, t, *,
+    lr: Rate = 1e-3, momentum: Decay = 0.95, eps: Epsilon = 1e-7, nesterov: Flag = True, match_rms_adamw: Flag = False,
 ):  # fmt: skip
     """Muon.
 
@@ -95,16 +94,11 @@ def muon(
     Its own are hidden matrices. AdamW, with `betas`, `adamw_eps` and the same lr, steps parameters with adamw=True:
     biases, norms, embeddings and the output layer (`thalweg.optim.adamw_rest`).
     """
-    if adamw:
-        update, exp_avg, exp_avg_sq, _ = adam.rule(
-            g, p, exp_avg, exp_avg_sq, exp_avg_sq, t, lr=lr, beta1=beta1, beta2=beta2, eps=adamw_eps
-        )
-        return update, momentum_buffer, exp_avg, exp_avg_sq
     momentum_buffer = lerp(momentum_buffer, g, 1 - momentum)
     update = lr * orthogonalized(
         ahead(g, momentum_buffer, momentum, nesterov=nesterov), eps, match_rms_adamw=match_rms_adamw
     )
-    return update, momentum_buffer, exp_avg, exp_avg_sq
+    return update, momentum_buffer
 
 
 moonlight = preset(

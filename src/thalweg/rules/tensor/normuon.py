@@ -4,9 +4,9 @@ from typing import Annotated
 
 from thalweg.numerics import Value, lerp, maximum, of_matrices, sqrt
 from thalweg.rules.contract import rule
-from thalweg.rules.elementwise.adam import adam
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
 from thalweg.rules.states import State, Zeros
+from thalweg.rules.tensor.beside_adamw import beside_adamw
 from thalweg.rules.tensor.muon import LEAST, ahead, newton_schulz, norm, size
 
 FLOOR = 1e-8
@@ -35,11 +35,11 @@ def normalized(x: Value, mean_square: Value, eps: Value, beta: Value, *, match_r
     weight_decay=0.1,
     decoupled_weight_decay=True,
 )
+@beside_adamw
 def normuon(
-    g, p, momentum_buffer: Zeros, row_mean_square: OfRows, exp_avg: Zeros, exp_avg_sq: Zeros, t, *,
+    g, p, momentum_buffer: Zeros, row_mean_square: OfRows, t, *,
     lr: Rate = 1e-3, momentum: Decay = 0.95, row_beta: Decay = 0.95, eps: Epsilon = 1e-7, nesterov: Flag = True,
-    match_rms_adamw: Flag = True, adamw: Flag = False, beta1: Decay = 0.9, beta2: Decay = 0.95,
-    adamw_eps: Epsilon = 1e-8,
+    match_rms_adamw: Flag = True,
 ):  # fmt: skip
     """NorMuon.
 
@@ -49,14 +49,9 @@ def normuon(
 
     β₂ is row_beta. s, the flattening of more dimensions, and `adamw` are Muon's.
     """
-    if adamw:
-        update, exp_avg, exp_avg_sq, _ = adam.rule(
-            g, p, exp_avg, exp_avg_sq, exp_avg_sq, t, lr=lr, beta1=beta1, beta2=beta2, eps=adamw_eps
-        )
-        return update, momentum_buffer, row_mean_square, exp_avg, exp_avg_sq
     momentum_buffer = lerp(momentum_buffer, g, 1 - momentum)
     direction, row_mean_square = normalized(
         ahead(g, momentum_buffer, momentum, nesterov=nesterov),
         row_mean_square, eps, row_beta, match_rms_adamw=match_rms_adamw,
     )  # fmt: skip
-    return lr * direction, momentum_buffer, row_mean_square, exp_avg, exp_avg_sq
+    return lr * direction, momentum_buffer, row_mean_square
