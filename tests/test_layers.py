@@ -1,5 +1,8 @@
 """The rooms of the package and the direction of the arrows between them (design.md), read off the source."""
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
 from architecture import (
@@ -124,3 +127,9 @@ def test_names_say_what_is_inside():
 def test_a_class_name_has_one_meaning():
     """A protocol and what keeps it may share a name's end, but no two public classes a name."""
     assert ambiguous_classes() == {}
+
+
+def test_a_module_of_the_tests_has_a_name_of_its_own():
+    """Every folder of tests is on the import path, so that of two files of one name a process finds whichever it met first."""
+    stems = [path.stem for path in Path(__file__).parent.rglob("*.py") if path.stem not in ("conftest", "__init__")]
+    assert [stem for stem, files in Counter(stems).items() if files > 1] == []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from by_hand import weights_by_hand
+from weights_by_hand import weights_by_hand
 from test_checkpoints import assert_same, outcomes, planned, stopped
 from torch import nn
 
