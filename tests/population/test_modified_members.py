@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from weights_by_hand import weights_by_hand
 from test_checkpoints import assert_same, outcomes, planned, stopped
 from torch import nn
+from weights_by_hand import weights_by_hand
 
 import thalweg.optim
 from problems import EVERYTHING, refused, tiny, train_all
