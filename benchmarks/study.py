@@ -35,7 +35,8 @@ from thalweg.population.updates.members import Member
 from thalweg.studies.contenders import Contender
 from thalweg.studies.protocol import TEXTBOOK
 from thalweg.workloads.digits import digits
-from thalweg.workloads.workload import Split, Workload
+from thalweg.workloads.split import Split
+from thalweg.workloads.workload import Workload
 
 WIDTHS = (64, 100, 100, 100, 10)
 SEEDS = (0, 1, 2)

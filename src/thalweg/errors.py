@@ -13,6 +13,10 @@ class InputError(ValueError):
     """Invalid input. The message names the argument, its range or choices, the value received, and the remedy."""
 
 
+class ReturnValueError(InputError):
+    """Raised where the user's loss or metric returns a value that cannot be used; in training it ends its run only."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C in a stored study. `study`: its id in the store; `runs`: the number of finished runs."""
 

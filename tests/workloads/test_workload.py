@@ -9,7 +9,8 @@ from torch import nn
 
 from thalweg.errors import InputError
 from thalweg.workloads.metrics import Metric, mae
-from thalweg.workloads.workload import Split, Workload
+from thalweg.workloads.split import Split
+from thalweg.workloads.workload import Workload
 
 
 def model() -> nn.Module:

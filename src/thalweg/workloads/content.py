@@ -23,11 +23,11 @@ def content(workload: Workload, model: str) -> Mapping[str, str]:
     Of functions the source is hashed, or the byte code if there is none, and the values they close over.
     """
     splits = (workload.train, workload.validation, workload.test)
-    data = [t for split in splits if split is not None for t in (*split.inputs, split.targets)]
+    data = [part for split in splits if split is not None for part in split.digest()]
     metric = (workload.metric.name, str(workload.metric.higher_is_better), *_described(workload.metric.function))
     own_parameters = [_value(workload.parameters)] if workload.parameters else []
     return {
-        "data": _digest(*map(_tensor, data)),
+        "data": _digest(*map(_value, data)),
         "model": model,
         "loss": _digest(*_described(workload.loss), *metric, *own_parameters),
     }

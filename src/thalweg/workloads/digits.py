@@ -9,7 +9,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from thalweg.workloads.mlp import MLP, he_normal
-from thalweg.workloads.workload import Split, Workload
+from thalweg.workloads.split import Split
+from thalweg.workloads.workload import Workload
 
 
 def digits() -> Workload:

@@ -14,7 +14,8 @@ from thalweg.errors import InputError
 from thalweg.workloads.cnn import CNN
 from thalweg.workloads.idx import find_idx, read_idx
 from thalweg.workloads.mlp import MLP, he_truncated_normal
-from thalweg.workloads.workload import Split, Workload
+from thalweg.workloads.split import Split
+from thalweg.workloads.workload import Workload
 
 _TRAINING, _TEST = 60_000, 10_000  # images in the files
 

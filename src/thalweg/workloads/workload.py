@@ -11,27 +11,11 @@ from thalweg.errors import InputError
 from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
 from thalweg.workloads.data import kind, paired
 from thalweg.workloads.metrics import Metric, metric_of, require_outputs_first
+from thalweg.workloads.objective import Objective
+from thalweg.workloads.split import Split
+from thalweg.workloads.stream import Stream
 
-Inputs = tuple[Tensor, ...]
 MOST_MEASUREMENTS = 1_000_000  # per run: all are stored
-
-
-@dataclass(frozen=True, eq=False)  # compared by identity: `==` of tensors has no single truth value
-class Split:
-    """Samples of one split: `inputs`, each `[samples, …]`, passed to the model in order, and `targets`."""
-
-    inputs: Inputs
-    targets: Tensor
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def head(self, samples: int) -> "Split":
-        """The first `samples` samples, or all if there are fewer."""
-        return Split(tuple(x[:samples] for x in self.inputs), self.targets[:samples])
-
-    def to(self, device: torch.device) -> "Split":
-        return Split(tuple(x.to(device) for x in self.inputs), self.targets.to(device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +27,8 @@ class Workload:
         model: a factory; every call returns a freshly initialised `nn.Module` (drawing on the global random states of
             torch, Python and NumPy, which are seeded before each call). A module may keep state in Python: it is then
             called at every step, run by run.
-        train: `(X, y)`; `X` is a tensor `[samples, …]` or, for a model with several inputs, a tuple of them.
+        train: `(X, y)`; `X` is a tensor `[samples, …]` or, for a model with several inputs, a tuple of them. Or a
+            `workloads.stream.Stream` of batches.
         validation: `(X, y)`; tuning and selection read it.
         test: `(X, y)`; read only by the confirmation runs. `None` if there is none.
         loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch.
@@ -112,6 +97,11 @@ class Workload:
         _require_alike({name: getattr(self, name) for name in ("train", "validation", "test")})
 
     @property
+    def objective(self) -> Objective:
+        """Loss and metric of a model and a batch."""
+        return Objective(self.name, self.loss, self.metric)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches per epoch, including the short last one unless `drop_last`."""
         whole, rest = divmod(len(self.train), self.batch_size)
@@ -154,7 +144,11 @@ class Workload:
         return replace(self, **{name: split.to(device) for name, split in splits.items() if split is not None})
 
 
-def _split(name: str, data: Any) -> Split:
+def _split(name: str, data: Any) -> Split | Stream:
+    if isinstance(data, Stream):
+        if name != "train":
+            raise InputError(f"{name} must be a pair (X, y) of tensors: only train may be a stream.")
+        return data
     split = data if isinstance(data, Split) else Split(*paired(name, data))
     lengths = {len(x) for x in split.inputs} | {len(split)}
     if lengths == {0} or not split.inputs:
@@ -164,10 +158,10 @@ def _split(name: str, data: Any) -> Split:
     return split
 
 
-def _require_alike(splits: Mapping[str, Split | None]) -> None:
-    """Requires all splits to have the same number of inputs."""
-    counts = {name: len(split.inputs) for name, split in splits.items() if split is not None}
-    other = next((name for name, count in counts.items() if count != counts["train"]), None)
+def _require_alike(splits: Mapping[str, Split | Stream | None]) -> None:
+    """Requires all splits in memory to have the same number of inputs."""
+    counts = {name: len(split.inputs) for name, split in splits.items() if isinstance(split, Split)}
+    other = next((name for name, count in counts.items() if count != counts.get("train", count)), None)
     if other:
         raise InputError(
             f"{other} has {counts[other]} inputs and train has {counts['train']}; give all splits the same."

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, ReturnValueError
 from thalweg.population.planning.planned_job import PlannedJob
-from thalweg.population.program.failures import Disagreement, ReturnValueError, exhausted, users_fault
+from thalweg.population.program.failures import Disagreement, exhausted, users_fault
 from thalweg.population.program.late_draws import DrawsLate
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.plain import train_by_loop

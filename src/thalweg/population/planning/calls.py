@@ -11,13 +11,12 @@ from torch.utils._pytree import tree_leaves
 
 from thalweg.errors import InputError
 from thalweg.population.program.failures import exhausted, users_fault
-from thalweg.population.program.losses import mean_loss
 from thalweg.population.program.randomness import GENERATOR, seeded
 from thalweg.population.training.autograd import gradients_of
-from thalweg.population.training.batches import Batch
 from thalweg.population.training.job import Job
 from thalweg.population.training.verification import first_batches
-from thalweg.workloads.workload import Split, Workload
+from thalweg.workloads.source import Batch, Source
+from thalweg.workloads.workload import Workload
 
 
 def stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float, frozenset[str]]:
@@ -34,14 +33,14 @@ def stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float,
 
 def forward(job: Job, model: nn.Module, batch: Batch, seed: int) -> None:
     with blamed(job.workload, model, "train", batch), torch.no_grad(), seeded(seed, 1, random=job.random):
-        mean_loss(job.workload, model(*batch[0]), batch[1])
+        job.workload.objective.loss(model, batch)
 
 
 def evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:
     """The outputs in evaluation mode; training mode is set afterwards."""
     with blamed(job.workload, model, split, batch), torch.no_grad():
         model.eval()
-        outputs = model(*batch[0])
+        outputs = job.workload.objective.outputs(model, batch)
     model.train()
     if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(outputs)):
         raise InputError(
@@ -56,8 +55,9 @@ def batches_of(workload: Workload) -> list[Batch]:
     return batches
 
 
-def head(split: Split, samples: int) -> Batch:
-    return tuple(x[:samples].clone() for x in split.inputs), split.targets[:samples].clone()
+def head(source: Source, samples: int) -> Batch:
+    """The first samples of a split, or all if there are fewer."""
+    return source.first([min(samples, len(source))])[0]
 
 
 @contextmanager

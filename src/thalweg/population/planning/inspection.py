@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from thalweg.population.planning.calls import batches_of, blamed, evaluated, forward, head, stepped
+from thalweg.population.planning.calls import batches_of, blamed, evaluated, forward, stepped
 from thalweg.population.planning.cost import OperationCount, model_bytes
 from thalweg.population.planning.labels import require_labels
 from thalweg.population.planning.outputs import buffers, by_samples, mixes_samples, reads_gradients, written
@@ -32,12 +32,11 @@ from thalweg.population.program.python_state import (
 )
 from thalweg.population.program.randomness import Drawn
 from thalweg.population.program.trial_models import TrialModels
-from thalweg.population.training.batches import Batch
 from thalweg.population.training.evaluation import chunk_size, output_bytes
 from thalweg.population.training.job import Job
 from thalweg.population.training.live_parameters import share_memory
 from thalweg.workloads.content import model_content
-from thalweg.workloads.workload import Split
+from thalweg.workloads.source import Batch
 
 FEW = 4  # samples to test whether a large model gives the same loss twice
 
@@ -79,7 +78,7 @@ def inspect(job: Job, seed: int, *, resettable: bool = False) -> tuple[Job, Tria
         notes += (reasons.of_unseen(name),)
     if not job.large and reads_gradients(job, model, first, seed, drawn):
         reason = reason or reasons.GRADIENTS
-    if mixes_samples(job, model, head(Split(*first), FEW) if job.large else first, seed):
+    if mixes_samples(job, model, first.head(FEW) if job.large else first, seed):
         notes += (reasons.of_together(chunk_size(job)),)
     if drawn.restores:
         notes, shared = (*notes, reasons.RESTORES), shared or "torch's random state"
@@ -124,7 +123,7 @@ def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) 
         require_labels(job.workload, outputs)
     if name := written(held, model):
         job = replace(job, only_loop=reasons.of_evaluation(name))
-    require_repeatable(job.workload.metric, outputs, batch[1])
+    require_repeatable(job.workload.objective, outputs, batch[1])
     job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])))
     job = replace(job, whole_outputs=not by_samples(job, model, outputs, batch, drawn))
     with drawn, OperationCount() as cost:
@@ -143,7 +142,7 @@ def _of_few(job: Job, other: nn.Module, twin: nn.Module, batch: Batch, seed: int
 
     other: a new model. twin: a model that takes its tensors.
     """
-    few, theirs = head(Split(*batch), FEW), state(other)
+    few, theirs = batch.head(FEW), state(other)
     with torch.no_grad():
         for name, tensor in state(twin).items():
             if not tensor.is_inference():

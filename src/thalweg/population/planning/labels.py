@@ -7,7 +7,8 @@ from torch import Tensor
 from thalweg.errors import InputError, counted
 from thalweg.workloads import losses
 from thalweg.workloads.accuracy import Accuracy
-from thalweg.workloads.workload import Split, Workload
+from thalweg.workloads.source import Source
+from thalweg.workloads.workload import Workload
 
 
 def require_labels(workload: Workload, outputs: Any) -> None:
@@ -26,7 +27,7 @@ def require_labels(workload: Workload, outputs: Any) -> None:
         return
     if accuracy is not None:
         _require_told(workload, accuracy, outputs)
-    elif outputs.ndim > 1 and losses.is_over_classes(workload.loss) and not _is_continuous(workload.train.targets):
+    elif outputs.ndim > 1 and losses.is_over_classes(workload.loss) and not _is_continuous(_targets(workload.train)):
         _require_within(workload, outputs.shape[1], losses.ignored_label(workload.loss))
 
 
@@ -38,7 +39,7 @@ def one_class_notes(workload: Workload) -> tuple[str, ...]:
     return tuple(
         f"The {name} split holds one class only: a model that always names it is 100% accurate there."
         for name, split in _splits(workload).items()
-        if name != "train" and _is_constant(accuracy.counted(split.targets))
+        if name != "train" and _is_constant(accuracy.counted(_targets(split)))
     )
 
 
@@ -47,7 +48,7 @@ def _accuracy(workload: Workload) -> Accuracy | None:
     return function if isinstance(function, Accuracy) else None
 
 
-def _splits(workload: Workload) -> dict[str, Split]:
+def _splits(workload: Workload) -> dict[str, Source]:
     splits = {"train": workload.train, "validation": workload.validation, "test": workload.test}
     return {name: split for name, split in splits.items() if split is not None}
 
@@ -70,10 +71,10 @@ def _require_told(workload: Workload, accuracy: Accuracy, outputs: Tensor) -> No
         _require_whole(workload)
         _require_within(workload, accuracy.classes(outputs), accuracy.ignored)
     for name, split in _splits(workload).items():
-        if not len(accuracy.counted(split.targets)):
+        if not len(accuracy.counted(_targets(split))):
             raise InputError(f"{name} holds no label but {accuracy.ignored}, which the loss and accuracy pass over.")
-    labels = accuracy.counted(workload.train.targets)
-    if _is_constant(labels):
+    labels = accuracy.counted(_targets(workload.train))
+    if workload.train.indexed and _is_constant(labels):
         raise InputError(
             f"train holds one class only, {int(labels[0])}: there is nothing to tell apart; give samples of at least"
             " two."
@@ -101,7 +102,8 @@ def _require_one_output(outputs: Tensor) -> None:
 
 def _require_binary(workload: Workload) -> None:
     for name, split in _splits(workload).items():
-        odd = split.targets[(split.targets != 0) & (split.targets != 1)]
+        labels = _targets(split)
+        odd = labels[(labels != 0) & (labels != 1)]
         if len(odd):
             raise InputError(
                 f"{name}: accuracy under binary cross entropy compares labels of 0 and 1, and"
@@ -112,8 +114,9 @@ def _require_binary(workload: Workload) -> None:
 
 def _require_whole(workload: Workload) -> None:
     for name, split in _splits(workload).items():
-        if _is_continuous(split.targets):
-            whole = not split.targets.is_complex() and bool((split.targets == split.targets.round()).all())
+        labels = _targets(split)
+        if _is_continuous(labels):
+            whole = not labels.is_complex() and bool((labels == labels.round()).all())
             if not whole:
                 raise InputError(
                     f"{name}: accuracy compares numbers of classes, and y holds numbers that are none: give another"
@@ -123,7 +126,7 @@ def _require_whole(workload: Workload) -> None:
 
 def _require_within(workload: Workload, classes: int, ignored: int | None) -> None:
     for name, split in _splits(workload).items():
-        labels = split.targets.long()
+        labels = _targets(split).long()
         outside = (labels < 0) | (labels >= classes)
         if ignored is not None:
             outside &= labels != ignored
@@ -135,6 +138,11 @@ def _require_within(workload: Workload, classes: int, ignored: int | None) -> No
                 " the model an output for each, or name a label that the loss passes over as its ignore_index, as"
                 " torch.nn.CrossEntropyLoss(ignore_index=…) does and an attribute of your own function may."
             )
+
+
+def _targets(source: Source) -> Tensor:
+    """The targets of a split; of a stream those of its first batch."""
+    return next(iter(source.labels()))
 
 
 def _is_continuous(targets: Tensor) -> bool:

@@ -11,9 +11,8 @@ from thalweg.errors import InputError
 from thalweg.population.planning.calls import evaluated, head, stepped
 from thalweg.population.program.models import forget_gradients
 from thalweg.population.program.randomness import Drawn
-from thalweg.population.training.batches import Batch
 from thalweg.population.training.job import Job
-from thalweg.workloads.workload import Split
+from thalweg.workloads.source import Batch
 
 FEWER = 2  # samples to compare a batch's outputs with: cheap for large models
 
@@ -27,7 +26,7 @@ def by_samples(job: Job, model: nn.Module, outputs: Any, batch: Batch, drawn: Dr
         return _by_samples_of_two(job, model, drawn)
     try:
         with drawn:
-            others = evaluated(job, model, "train", head(Split(*batch), fewer))
+            others = evaluated(job, model, "train", batch.head(fewer))
     except InputError:  # the model takes one batch size only
         return True
     beside = [[x for x in tree_leaves(of) if not isinstance(x, Tensor)] for of in (outputs, others)]
@@ -51,7 +50,7 @@ def mixes_samples(job: Job, model: nn.Module, batch: Batch, seed: int) -> bool:
     if not half:
         return False
     try:
-        whole, part = _answers(job, model, batch, drawn), _answers(job, model, head(Split(*batch), half), drawn)
+        whole, part = _answers(job, model, batch, drawn), _answers(job, model, batch.head(half), drawn)
     except InputError:  # the model takes one batch size only
         return False
     if drawn.here or drawn.outside:

@@ -45,11 +45,10 @@ def key_of(job: Job, model: nn.Module, members: int) -> str:
     """A hash of what timings depend on: machine, versions, threads, model, loss, batch, and members at once."""
     tensors = [(name, tuple(t.shape), str(t.dtype)) for name, t in state(model).items()]
     modules = [(name, f"{type(m).__module__}.{type(m).__qualname__}") for name, m in model.named_modules()]
-    train = job.workload.train
-    batch = [(tuple(x.shape[1:]), str(x.dtype)) for x in (*train.inputs, train.targets)]
+    batch = [(tuple(x.shape[1:]), str(x.dtype)) for x in job.workload.train.first([1])[0].tensors]
     loss = getattr(job.workload.loss, "__qualname__", type(job.workload.loss).__qualname__)
     cost = (job.operations, job.activation_bytes, job.random, job.outside)
-    sizes = (min(job.workload.batch_size, len(train)), members)
+    sizes = (min(job.workload.batch_size, len(job.workload.train)), members)
     versions = (__version__, torch.__version__, torch.get_num_threads(), _machine(), _device(job.device))
     facts = (versions, tensors, modules, batch, loss, cost, sizes)
     return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from thalweg.errors import InputError
-from thalweg.population.planning.calls import head
 from thalweg.population.program.failures import raised
 from thalweg.population.program.late_draws import DrawsLate, Undrawn
 from thalweg.population.program.models import build
@@ -18,7 +17,6 @@ from thalweg.population.training.job import Job, JobCache
 from thalweg.population.training.model_optimizers import step_by_closure
 from thalweg.population.training.verification import first_batches
 from thalweg.recipes.imported import Imported
-from thalweg.workloads.workload import Split
 
 FEW = 4  # samples on which a step of a large model is tried
 
@@ -59,7 +57,7 @@ def rehearsal(job: Job, models: TrialModels, seed: int) -> Job:
     batch = first_batches(job.workload, 1)[0]
     try:
         model = build(trial.workload, seed, job.device)
-        evaluated = gradients_of(trial, model, head(Split(*batch), FEW) if job.large else batch, seed, 1)
+        evaluated = gradients_of(trial, model, batch.head(FEW) if job.large else batch, seed, 1)
     except Exception:  # the user's code may raise anything
         return apart
     return trial if set(evaluated.gradients) == job.trained else apart

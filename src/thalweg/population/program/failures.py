@@ -15,10 +15,6 @@ class Disagreement(Exception):  # noqa: N818 - not an error: the plain loop is t
     """Raised when a traced program does not compute what the live model does; the message says how it showed."""
 
 
-class ReturnValueError(InputError):
-    """Raised where the user's loss or metric returns a value that cannot be used; in training it ends its run only."""
-
-
 def users_fault(workload: Workload, error: BaseException, given: str = "") -> InputError:
     """An exception of the user's model, loss or metric as one sentence, with the user's line that raised it.
 

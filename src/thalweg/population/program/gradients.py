@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +15,13 @@ from thalweg.population.program import matmul_passes
 from thalweg.population.program.convolutions import Unfolded
 from thalweg.population.program.failures import Disagreement
 from thalweg.population.program.kept_traces import Trace, TraceKey, Traces, traces_of
-from thalweg.population.program.losses import mean_loss
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.program.models import Stack
 from thalweg.population.program.python_walk import storage_of
 from thalweg.population.program.randomness import GENERATOR, RandomSites
+from thalweg.workloads.source import Batch
 from thalweg.workloads.workload import Workload
 
-Batch = tuple[tuple[Tensor, ...], Tensor]
 Made = tuple[dict[str, Tensor | Product], Tensor, dict[str, Tensor]]
 """Gradients, losses `[members]` and new buffers of a stack."""
 
@@ -166,6 +166,10 @@ class GradientProgram:
         targets: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         after = {name: b.clone() for name, b in buffers.items()}  # batch norm writes its statistics in place
-        with Unfolded() if self._unfolded else nullcontext():
-            outputs = functional_call(self._model, {**parameters, **after}, inputs)
-        return mean_loss(self._workload, outputs, targets), after
+        unfolded = Unfolded() if self._unfolded else nullcontext()
+
+        def model(*given: Tensor) -> Any:
+            with unfolded:
+                return functional_call(self._model, {**parameters, **after}, given)
+
+        return self._workload.objective.loss(model, Batch(inputs, targets)), after

@@ -6,12 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from thalweg.population.program.failures import ReturnValueError
-from thalweg.population.program.losses import mean_loss
+from thalweg.errors import ReturnValueError
 from thalweg.population.program.models import forget_gradients
 from thalweg.population.program.randomness import seeded
-from thalweg.population.training.batches import Batch
 from thalweg.population.training.job import Job
+from thalweg.workloads.source import Batch
 
 
 class Evaluated(NamedTuple):
@@ -32,13 +31,12 @@ def gradients_of(
 
     forget: another library's `zero_grad`, which may keep accumulated gradients; by default all gradients are cleared.
     """
-    inputs, targets = batch
     if forget is None:
         forget_gradients(model)
     else:
         forget()
     with torch.enable_grad(), seeded(seed, step, random=job.random, outside=job.outside):
-        loss = mean_loss(job.workload, model(*inputs), targets)
+        loss = job.workload.objective.loss(model, batch)
         if not loss.requires_grad:
             raise ReturnValueError(
                 f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained."

@@ -20,12 +20,13 @@ from thalweg.execution.gpu import passes
 from thalweg.population.program.failures import exhausted
 from thalweg.population.program.gradients import GradientProgram
 from thalweg.population.program.models import Stack
-from thalweg.population.training.batches import batch_at
 from thalweg.population.training.job import Job
 from thalweg.population.updates.clipping import within
 from thalweg.population.updates.on_device import OnDeviceUpdates
 from thalweg.population.updates.parts import Gradient
 from thalweg.population.updates.updates import PopulationUpdates
+from thalweg.workloads.source import Batch
+from thalweg.workloads.split import Split
 
 logger = logging.getLogger(__name__)
 
@@ -97,10 +98,14 @@ class CapturedSteps:
         self._read = self._launched
         return found
 
+    def _at(self, index: Tensor) -> Batch:
+        train = self._job.workload.train
+        assert isinstance(train, Split), "streams are not captured"
+        return train.at(index)
+
     def _carry_out(self, index: Tensor) -> Mapping[str, Gradient]:
         """Runs one step with device values only; returns the gradients."""
-        batch = batch_at(self._job.workload.train, index)
-        made, losses, buffers = self._program(self._stack, batch, self._seeds, 0)
+        made, losses, buffers = self._program(self._stack, self._at(index), self._seeds, 0)
         gradients = within(made, self._job.clip_norm, self._stack.parameters)
         self._active.mul_(torch.isfinite(losses))
         self._losses.index_copy_(0, self._place, losses.double()[None])

@@ -5,7 +5,8 @@ save memory, members are split instead.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,9 +19,9 @@ from thalweg.population.program.failures import exhausted
 from thalweg.population.program.models import Stack
 from thalweg.population.program.randomness import seeded
 from thalweg.population.training.job import Job
-from thalweg.population.training.pieces import Sums, measured, piecewise
+from thalweg.population.training.pieces import Sums, divides, measured, piecewise
 from thalweg.workloads.accuracy import Accuracy
-from thalweg.workloads.workload import Split
+from thalweg.workloads.source import Batch, Source
 
 CHUNK, CHUNK_ON_GPU = 256, 1024  # samples per forward pass, at most
 CHUNK_ELEMENTS, LEAST = 1 << 20, 16  # input elements per forward pass, at most; samples, at least
@@ -52,12 +53,12 @@ class Evaluator:
         self._chunk = chunk_size(job)
         self._pieces = piecewise(job.workload)
         self._one_by_one = False
-        self._checked: dict[int, Split] = {}
+        self._checked: dict[int, Source] = {}
         if not live:
             model.eval()
 
     def together(
-        self, stack: Stack, split: Split, seeds: Sequence[int], step: int, *, loss: bool = False
+        self, stack: Stack, split: Source, seeds: Sequence[int], step: int, *, loss: bool = False
     ) -> tuple[list[float], list[float]]:
         """Returns (metrics, losses if `loss`), one per member, over the whole split; vectorized where possible."""
         tensors = {**stack.parameters, **stack.buffers}
@@ -79,7 +80,7 @@ class Evaluator:
         return [metric for metric, _ in each], [value for _, value in each]
 
     def _agrees(
-        self, tensors: Mapping[str, Tensor], split: Split, seed: int, step: int, found: tuple[list[float], list[float]]
+        self, tensors: Mapping[str, Tensor], split: Source, seed: int, step: int, found: tuple[list[float], list[float]]
     ) -> bool:
         """Whether single evaluation of the first member agrees with the vectorized one; checked once per split."""
         self._checked[id(split)] = split  # referenced, so that its id is not reused
@@ -92,7 +93,7 @@ class Evaluator:
         return agrees and (not found[1] or _close(loss, found[1][0], relative))
 
     def alone(
-        self, tensors: Mapping[str, Tensor] | None, split: Split, seed: int, step: int, *, loss: bool = False
+        self, tensors: Mapping[str, Tensor] | None, split: Source, seed: int, step: int, *, loss: bool = False
     ) -> tuple[float, float]:
         """Returns (metric, loss if `loss`, else NaN) of one model with these tensors; `None`: its own."""
         with torch.no_grad(), seeded(seed, -step, random=self._job.random, outside=self._job.outside):
@@ -108,16 +109,18 @@ class Evaluator:
         return metrics[0], losses[0] if loss else math.nan
 
     def _measured_alone(
-        self, tensors: Mapping[str, Tensor] | None, split: Split, loss: bool
+        self, tensors: Mapping[str, Tensor] | None, split: Source, loss: bool
     ) -> tuple[list[float], list[float]]:
-        outputs = (_unsqueezed(self._called(tensors, inputs)) for inputs in self._chunks(split))
-        return self._measured(outputs, split, 1, loss)
+        return self._measured(lambda batch: _unsqueezed(self._called(tensors, batch)), split, 1, loss)
 
-    def _called(self, tensors: Mapping[str, Tensor] | None, inputs: tuple[Tensor, ...]) -> Any:
-        return self._model(*inputs) if tensors is None else functional_call(self._model, dict(tensors), inputs)
+    def _called(self, tensors: Mapping[str, Tensor] | None, batch: Batch) -> Any:
+        def model(*inputs: Tensor) -> Any:
+            return self._model(*inputs) if tensors is None else functional_call(self._model, dict(tensors), inputs)
+
+        return self._workload.objective.outputs(model, batch)
 
     def _vectorized(
-        self, tensors: dict[str, Tensor], split: Split, members: int, loss: bool
+        self, tensors: dict[str, Tensor], split: Source, members: int, loss: bool
     ) -> tuple[list[float], list[float]]:
         forward = vmap(self._called, in_dims=(0, None))
         count = self._members_at_once(split)
@@ -126,41 +129,33 @@ class Evaluator:
         with torch.no_grad():
             for first in range(0, members, count):
                 of_these = {name: t[first : first + count] for name, t in tensors.items()}
-                outputs = (forward(of_these, inputs) for inputs in self._chunks(split))
+                outputs = partial(forward, of_these)
                 more = self._measured(outputs, split, min(count, members - first), loss)
                 metrics, losses = metrics + more[0], losses + more[1]
         return metrics, losses
 
-    def _members_at_once(self, split: Split) -> int:
+    def _members_at_once(self, split: Source) -> int:
         """Members per forward pass, limited by samples × members and by the bytes of outputs held meanwhile."""
         samples = min(self._chunk, len(split))
         held = (samples if self._divides(split) else len(split)) * self._job.output_bytes
         return max(1, min(self._at_once // samples, self._outputs // max(1, held)))
 
     def _measured(
-        self, outputs: Iterator[Any], split: Split, members: int, loss: bool
+        self, outputs: Callable[[Batch], Any], split: Source, members: int, loss: bool
     ) -> tuple[list[float], list[float]]:
         """Returns (metrics, losses if `loss`) of outputs `[members, chunk, …]`, chunk by chunk."""
+        chunks = split.chunks(self._chunk)
         if self._divides(split):
             sums = Sums(self._workload, members, loss=loss)
-            for targets in torch.split(split.targets, self._sizes(split)):
-                sums.add(next(outputs), targets)  # no reference to a chunk remains while the next is computed
+            for batch in chunks:
+                sums.add(outputs(batch), batch.targets)  # no reference to a chunk remains while the next is computed
             return sums.metrics, sums.losses
-        return measured(self._workload, _join(list(outputs)), split.targets, members, loss=loss)
+        held = [(outputs(batch), batch.targets) for batch in chunks]
+        joined, targets = _join([of for of, _ in held]), torch.cat([y for _, y in held])
+        return measured(self._workload, joined, targets, members, loss=loss)
 
-    def _divides(self, split: Split) -> bool:
-        return self._pieces is not None and self._pieces(split.targets)
-
-    def _sizes(self, split: Split) -> list[int]:
-        """Samples of each chunk; no chunk of one sample, which batch norm refuses, if the split has more."""
-        sizes = [self._chunk] * (len(split) // self._chunk)
-        rest = len(split) % self._chunk
-        return [*sizes[:-1], sizes[-1] + 1] if rest == 1 and sizes else [*sizes, *([rest] if rest else [])]
-
-    def _chunks(self, split: Split) -> Iterator[tuple[Tensor, ...]]:
-        """Yields cloned inputs: a model may write into them."""
-        for xs in zip(*(torch.split(x, self._sizes(split)) for x in split.inputs), strict=True):
-            yield tuple(x.clone() for x in xs)
+    def _divides(self, split: Source) -> bool:
+        return divides(self._pieces, split)
 
 
 def _close(a: float, b: float, relative: float, absolute: float = 0.0) -> bool:
@@ -179,7 +174,7 @@ def outputs_of_one(job: Job) -> int:
     """Bytes of one member's outputs held at once: of a chunk, or of a whole split if it is not `piecewise`."""
     able = piecewise(job.workload)
     splits = [s for s in (job.workload.train, job.workload.validation, job.workload.test) if s is not None]
-    samples = (min(chunk_size(job), len(s)) if able and able(s.targets) else len(s) for s in splits)
+    samples = (min(chunk_size(job), len(s)) if divides(able, s) else len(s) for s in splits)
     return job.output_bytes * max(samples)
 
 
@@ -188,7 +183,7 @@ def chunk_size(job: Job) -> int:
     if job.whole_outputs:
         return max(len(s) for s in (job.workload.train, job.workload.validation, job.workload.test) if s is not None)
     most, elements = (CHUNK_ON_GPU, CHUNK_ELEMENTS << 4) if on_gpu(job.device) else (CHUNK, CHUNK_ELEMENTS)
-    of_sample: int = sum(x[0].numel() for x in job.workload.train.inputs)
+    of_sample: int = sum(x.numel() for x in job.workload.train.first([1])[0].inputs)
     return max(LEAST, min(most, elements // max(1, of_sample)))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from thalweg.population.training.start import Start
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot
-from thalweg.workloads.workload import Split
+from thalweg.workloads.source import DrawnBatches, Source
 
 Floats = NDArray[np.float64]
 Weights = Mapping[str, Tensor]
@@ -40,24 +40,24 @@ class Executor(Protocol):
     def plan(self, start: int, end: int, done: int, active: Mask) -> None:
         """Prepares the steps `start + 1` to `end`, of which those up to `done` were carried out before."""
 
-    def carry_out(self, first: int, batches: Sequence[Tensor], active: Mask) -> Floats:
+    def carry_out(self, first: int, batches: Sequence[DrawnBatches], active: Mask) -> Floats:
         """Carries out the steps from `first` on, one per batch; returns their losses `[steps, members]`.
 
-        batches: indices of samples, `[seeds, batch]` each. active: members that train; the others keep their state. A
+        batches: of all seeds, in each step. active: members that train; the others keep their state. A
         loss that is not finite ends its member: it takes no further update.
         """
 
     def finite(self) -> Mask:
         """Whether all parameters of a member are finite, `[members]`."""
 
-    def measure(self, split: Split, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
+    def measure(self, split: Source, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
         """Returns (metrics, losses if `loss`) of the members on a split, after `step`."""
 
     @property
     def replays(self) -> bool:
         """Whether a member is evaluated by its weights alone, not by Python state that has changed in training."""
 
-    def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Split, step: int) -> Sequence[float]:
+    def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Source, step: int) -> Sequence[float]:
         """The metric of each of these weights, from `copies`."""
 
     def copies(self, members: Sequence[int]) -> list[dict[str, Tensor]]:

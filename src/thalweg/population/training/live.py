@@ -3,22 +3,21 @@
 Python state that changes late, and that no fingerprint reaches, is detected here and nowhere earlier.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from thalweg.population.program.failures import Disagreement
 from thalweg.population.program.gradients import GradientProgram, Made, of_member
-from thalweg.population.program.losses import mean_loss
 from thalweg.population.program.models import Stack, build, forget_gradients, state
 from thalweg.population.program.python_state import changed, fingerprints
 from thalweg.population.program.randomness import seeded
 from thalweg.population.program.reasons import CHANGING, of_state
 from thalweg.population.training.autograd import gradients_of
-from thalweg.population.training.batches import Batch, batch_at
 from thalweg.population.training.job import Job
 from thalweg.population.training.verification import Expected, close, difference
+from thalweg.workloads.source import Batch
 
 DISTANCES = (1, 2, 3, 10, 100)
 """Calls at which gradients and buffers are compared as well, as at the last call. Losses are compared at every call."""
@@ -43,11 +42,12 @@ class LiveModel:
         """Whether calls are left."""
         return self._calls < self._last
 
-    def call(self, stack: Stack, seeds: Sequence[int], going: Sequence[bool], index: Tensor, step: int) -> bool:
+    def call(
+        self, stack: Stack, seeds: Sequence[int], going: Sequence[bool], batch_of: Callable[[int], Batch], step: int
+    ) -> bool:
         """Runs the next batch of the first active member of its seed; returns whether to `compare` afterwards.
 
-        seeds, going: seed of each member in the stack, and whether it is active. index: the members' samples, `[batch]`
-        or `[members, batch]`.
+        seeds, going: seed of each member in the stack, and whether it is active. batch_of: a member's batch.
         """
         own = (m for m, (seed, goes) in enumerate(zip(seeds, going, strict=True)) if goes and seed == self._seed)
         self._member = next(own, -1)
@@ -56,7 +56,7 @@ class LiveModel:
             return False
         self._calls += 1
         self._step = step
-        self._batch = batch_at(self._job.workload.train, index if index.ndim == 1 else index[self._member])
+        self._batch = batch_of(self._member)
         self._become(stack)
         self._expected = None
         if self._calls in DISTANCES or self._calls == self._last:
@@ -95,7 +95,7 @@ class LiveModel:
 
     def _forward(self, batch: Batch, step: int) -> float:
         with torch.no_grad(), seeded(self._seed, step, random=self._job.random):
-            return float(mean_loss(self._job.workload, self._model(*batch[0]), batch[1]))
+            return float(self._job.workload.objective.loss(self._model, batch))
 
     def _given(self, batch: Batch, step: int) -> Expected:
         loss, gradients, _ = gradients_of(self._job, self._model, batch, self._seed, step)
@@ -107,11 +107,11 @@ class LiveModel:
         if any(t.dtype != torch.float32 for t in floats):
             return True
         one = Stack(*(_doubled(of, self._member) for of in (stack.parameters, stack.buffers)))
-        inputs, targets = tuple(_double(x) for x in self._batch[0]), _double(self._batch[1])
+        inputs, targets = batch = Batch(tuple(_double(x) for x in self._batch[0]), _double(self._batch[1]))
         try:
-            expected = self._in_double(one, (inputs, targets))
+            expected = self._in_double(one, batch)
             program = self._program.of(self._job.workload, self._double_model())
-            lifted = (inputs, targets) if program.shared else (tuple(x[None] for x in inputs), targets[None])
+            lifted = batch if program.shared else Batch(tuple(x[None] for x in inputs), targets[None])
             made, losses, buffers = program(one, lifted, [self._seed], self._step)
         except Exception:  # the model insists on float32
             return True

@@ -1,7 +1,6 @@
 """Loss and metric of outputs: all at once, or accumulated over chunks where both are means over samples."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -9,13 +8,12 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.utils._pytree import tree_map
 
-from thalweg.errors import shown
-from thalweg.options.kinds import as_number
-from thalweg.population.program.failures import ReturnValueError
-from thalweg.population.program.losses import mean_loss
+from thalweg.errors import ReturnValueError
 from thalweg.workloads.accuracy import Accuracy
 from thalweg.workloads.losses import ignored_label
-from thalweg.workloads.metrics import Metric, mae, mse
+from thalweg.workloads.metrics import mae, mse
+from thalweg.workloads.objective import Objective
+from thalweg.workloads.source import Source
 from thalweg.workloads.workload import Workload
 
 MEANS = (mse, mae)
@@ -44,6 +42,11 @@ def piecewise(workload: Workload) -> Callable[[Tensor], bool] | None:
     ignored = {ignored_label(loss)} if any(kind is of for of in LABELLED) else set()
     ignored |= {metric.ignored} if isinstance(metric, Accuracy) and not metric.is_binary else set()
     return lambda targets: targets.is_floating_point() or not any(_has(targets, label) for label in ignored)
+
+
+def divides(able: Callable[[Tensor], bool] | None, source: Source) -> bool:
+    """Whether loss and metric are means over the samples of a split. able: of `piecewise`."""
+    return able is not None and all(able(targets) for targets in source.labels())
 
 
 def _has(targets: Tensor, label: int | None) -> bool:
@@ -80,24 +83,16 @@ def measured(
     targets = targets.clone()  # the user's code may modify its arguments in place
     losses: list[float] = []  # before the metric, for the same reason
     if loss and members == 1:
-        losses = [float(mean_loss(workload, _member(outputs, 0), targets))]
+        losses = [float(workload.objective.loss_of(_member(outputs, 0), targets))]
     elif loss:
-        losses = vmap(partial(mean_loss, workload), in_dims=(0, None))(outputs, targets).tolist()
-    return _metrics(workload.metric, outputs, targets, members), losses
+        losses = vmap(workload.objective.loss_of, in_dims=(0, None))(outputs, targets).tolist()
+    return _metrics(workload.objective, outputs, targets, members), losses
 
 
-def number(metric: Metric, outputs: Any, targets: Tensor) -> float:
-    """The metric's value. Raises `ReturnValueError` where it is not a number."""
-    value = metric.fresh()(outputs, targets)
-    read = float(value) if isinstance(value, bool) else as_number(value)
-    if read is None:
-        raise ReturnValueError(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
-    return read
-
-
-def _metrics(metric: Metric, outputs: Any, targets: Tensor, members: int) -> list[float]:
+def _metrics(objective: Objective, outputs: Any, targets: Tensor, members: int) -> list[float]:
+    metric = objective.metric
     if not metric.vectorized or members == 1:
-        return [number(metric, _member(outputs, m), targets) for m in range(members)]
+        return [objective.metric_of(_member(outputs, m), targets) for m in range(members)]
     values = vmap(metric.fresh(), in_dims=(0, None))(outputs, targets)
     if values.ndim != 1:
         raise ReturnValueError(

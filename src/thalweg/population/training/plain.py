@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from thalweg.errors import InputError
-from thalweg.population.program.failures import ReturnValueError, exhausted, raised
+from thalweg.errors import InputError, ReturnValueError
+from thalweg.population.program.failures import exhausted, raised
 from thalweg.population.program.late_draws import DrawsLate, Undrawn
 from thalweg.population.program.models import build, state
 from thalweg.population.program.python_state import changed, fingerprints
 from thalweg.population.training.autograd import Evaluated, gradients_of
-from thalweg.population.training.batches import batch_at
 from thalweg.population.training.evaluation import Evaluator
 from thalweg.population.training.executor import Floats, Weights
 from thalweg.population.training.job import Job
@@ -27,7 +26,7 @@ from thalweg.population.training.training_loop import TrainingLoop
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot, copied, joined
-from thalweg.workloads.workload import Split
+from thalweg.workloads.source import DrawnBatches, Source
 
 
 def train_by_loop(job: Job, member: Member, control: TrainingControl, reason: str) -> Trained:
@@ -85,9 +84,9 @@ class Plain:
     def plan(self, start: int, end: int, done: int, active: Mask) -> None:
         self._optimizer.plan(start + 1, end - start)
 
-    def carry_out(self, first: int, batches: Sequence[Tensor], active: Mask) -> Floats:
-        (index,) = batches
-        batch, self.evaluated = batch_at(self._job.workload.train, index[0]), 0
+    def carry_out(self, first: int, batches: Sequence[DrawnBatches], active: Mask) -> Floats:
+        (drawn,) = batches
+        batch, self.evaluated = drawn.of(0), 0
 
         def evaluate(forget: Callable[[], object] | None) -> Evaluated:
             self.evaluated += 1
@@ -100,7 +99,7 @@ class Plain:
     def finite(self) -> Mask:
         return np.array([all(torch.isfinite(p).all() for p in self._optimizer.parameters.values())])
 
-    def measure(self, split: Split, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
+    def measure(self, split: Source, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
         with self._holding(self._optimizer.weights() if self._optimizer.averages else {}):
             metric, value = self._evaluator.alone(None, split, self._seed, step, loss=loss)
         self.undrawn.require(quickly=False)
@@ -110,7 +109,7 @@ class Plain:
     def replays(self) -> bool:
         return not changed(self._before, fingerprints(self._job.workload, self._model))
 
-    def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Split, step: int) -> Sequence[float]:
+    def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Source, step: int) -> Sequence[float]:
         (kept,), own = weights, state(self._model)
         if kept.keys() != own.keys() or any(kept[name].shape != own[name].shape for name in kept):
             return [self._evaluator.alone(kept, split, self._seed, step)[0]]  # buffers that its code replaces

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from thalweg.population.program.models import build, state
-from thalweg.population.training.batches import take
 from thalweg.population.training.evaluation import Evaluator
 from thalweg.population.training.job import Job
-from thalweg.workloads.workload import Split, Workload
+from thalweg.workloads.split import Split
+from thalweg.workloads.workload import Workload
 
 BATCHES = 16  # at most, for the standard deviation of the loss over batches
 
@@ -60,10 +59,7 @@ def _measured(workload: Workload, evaluator: Evaluator, tensors: Mapping[str, Te
 
 def batches(workload: Workload) -> list[Split]:
     """Up to `BATCHES` batches of one size, each strided over the whole validation split, which may be sorted."""
-    split, size = workload.validation, _size(workload)
-    stride = len(split) // size
-    indices = [torch.arange(i, size * stride, stride) for i in range(min(BATCHES, stride))]
-    return [Split(tuple(take(x, i) for x in split.inputs), take(split.targets, i)) for i in indices]
+    return workload.validation.strided(_size(workload), BATCHES)  # type: ignore[no-any-return]
 
 
 def _size(workload: Workload) -> int:

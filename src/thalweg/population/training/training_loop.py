@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from thalweg.population.training.batches import order
 from thalweg.population.training.events import Event, Measure, Release, StopEarly, in_order
 from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
@@ -31,7 +30,8 @@ class TrainingLoop:
         self._stopping = None if job.early_stopping is None else StopEarly(job.early_stopping, len(members))
         stop = {} if self._stopping is None else {"stop": self._stopping}
         self._events: dict[str, Event] = {"measure": Measure(), **stop, "release": Release()}
-        self._order = order(list(dict.fromkeys(m.seed for m in members)), job.workload)
+        workload, seeds = job.workload, list(dict.fromkeys(m.seed for m in members))
+        self._draws = workload.train.draws(seeds, workload.batch_size, drop_last=workload.drop_last)
         self._train_metric = np.full(len(members), np.nan)
         self._seconds, self._lap = np.zeros(len(members)), time.perf_counter()
         self._evaluations = np.zeros(len(members), np.int64)
@@ -66,12 +66,12 @@ class TrainingLoop:
         while self.step < end and self.active.any():
             self._control.check(self._state)
             first = self.step + 1
-            batches = [self._order.next() for _ in range(min(self.executor.stride, end - self.step))]
+            batches = [self._draws.next() for _ in range(min(self.executor.stride, end - self.step))]
             training = self.active.copy()
             losses = self.executor.carry_out(first, batches, training)
             self._evaluations[self.held] += np.where(training, self.executor.evaluated, 0)
-            for step, (index, values) in enumerate(zip(batches, losses, strict=True), first):
-                self.history.batch(step, self.everyone(values), index.shape[-1])
+            for step, (drawn, values) in enumerate(zip(batches, losses, strict=True), first):
+                self.history.batch(step, self.everyone(values), drawn.samples)
             self.step += len(batches)
         self.step = end
         broken = np.zeros(len(self.members), np.bool_)
@@ -95,7 +95,11 @@ class TrainingLoop:
         executor = self.executor.state()
         if executor is None:
             return None
-        parts = {"executor": executor, "order": self._order.state(), "history": self.history.state()}
+        parts = {
+            "executor": executor,
+            "order": Snapshot(*map(dict, self._draws.state())),
+            "history": self.history.state(),
+        }
         parts |= {f"event {name}": event.state() for name, event in self._events.items()}
         self._share_time(self.history.active)
         counts = {"seconds": self._seconds.tolist(), "evaluations": self._evaluations.tolist()}
@@ -110,7 +114,8 @@ class TrainingLoop:
         self.step, self._seconds = state.facts["step"], np.array(state.facts["seconds"])
         self._evaluations = np.array(state.facts["evaluations"], np.int64)
         self.executor.restore(state.part("executor"))
-        self._order.restore(state.part("order"))
+        order = state.part("order")
+        self._draws.restore(order.tensors, order.facts)
         self.history.restore(state.part("history"))
         for name, event in self._events.items():
             event.restore(state.part(f"event {name}"))

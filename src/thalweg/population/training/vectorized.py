@@ -14,7 +14,6 @@ from thalweg.population.program.late_draws import Exposure
 from thalweg.population.program.models import Stack, build, like, stack
 from thalweg.population.program.python_state import as_built, changed
 from thalweg.population.program.reasons import of_seed
-from thalweg.population.training.batches import Batch, batch_at
 from thalweg.population.training.cuda_graphs import CapturedSteps
 from thalweg.population.training.evaluation import Evaluator
 from thalweg.population.training.executor import Floats, Weights
@@ -30,7 +29,8 @@ from thalweg.population.updates.model_rules import ModelRules, model_rule_of
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot, copied, joined
 from thalweg.population.updates.updates import PopulationUpdates
-from thalweg.workloads.workload import Split
+from thalweg.workloads.source import Batch, DrawnBatches, Source
+from thalweg.workloads.split import Indexed
 
 CAPTURED_STRIDE = 256  # steps launched between two looks at a GPU's losses
 
@@ -95,28 +95,28 @@ class Vectorized:
         else:
             captured.begin(done + 1, end - done, active)
 
-    def carry_out(self, first: int, batches: Sequence[Tensor], active: Mask) -> Floats:
+    def carry_out(self, first: int, batches: Sequence[DrawnBatches], active: Mask) -> Floats:
         captured, self.evaluated = self._capturing(), np.full(len(self._seeds), len(batches))
-        rows = [index[0] if self._shared else index[self._rows] for index in batches]
         if captured is None:
-            return np.stack([self._step(first + i, index, active) for i, index in enumerate(rows)])
-        for i, index in enumerate(rows):
-            if self._calls_live(first + i, index, active) and self._live is not None:
-                self._live.compare(self._stack, self._made(self._batch(index), first + i))
-            captured.step(index)
+            return np.stack([self._step(first + i, drawn, active) for i, drawn in enumerate(batches)])
+        for i, drawn in enumerate(batches):
+            assert isinstance(drawn, Indexed), "streams are not captured"
+            if self._calls_live(first + i, drawn, active) and self._live is not None:
+                self._live.compare(self._stack, self._made(self._batch(drawn), first + i))
+            captured.step(drawn.index[0] if self._shared else drawn.index[self._rows])
         return captured.losses()
 
     def _capturing(self) -> CapturedSteps | None:
         """The capturable steps; `None` if any part of a step needs the CPU."""
         possible = on_gpu(self._job.device) and not self._job.random and self._updates.capturable
-        possible = possible and self._rules is None
+        possible = possible and self._rules is None and self._job.workload.train.indexed
         if possible and self._captured is None:
             self._captured = CapturedSteps(self._job, self._stack, self._program, self._updates, self._seeds)
         return self._captured
 
-    def _step(self, step: int, index: Tensor, active: Mask) -> Floats:
-        follows = self._calls_live(step, index, active)
-        made, losses, buffers = result = self._made(batch := self._batch(index), step)
+    def _step(self, step: int, drawn: DrawnBatches, active: Mask) -> Floats:
+        follows = self._calls_live(step, drawn, active)
+        made, losses, buffers = result = self._made(batch := self._batch(drawn), step)
         if follows and self._live is not None:
             self._live.compare(self._stack, result)
         if self._rules is not None:
@@ -142,20 +142,20 @@ class Vectorized:
 
         return dict(self._rules.evaluated(step, evaluate, parameters)), losses, buffers
 
-    def _batch(self, index: Tensor) -> Batch:
-        return batch_at(self._job.workload.train, index)
+    def _batch(self, drawn: DrawnBatches) -> Batch:
+        return drawn.of(0) if self._shared else drawn.several(self._rows)
 
     def _made(self, batch: Batch, step: int) -> Made:
         return self._program(self._stack, batch, self._seeds, step)
 
-    def _calls_live(self, step: int, index: Tensor, active: Mask) -> bool:
+    def _calls_live(self, step: int, drawn: DrawnBatches, active: Mask) -> bool:
         """Calls the live model while its calls last; returns whether to compare it with the program."""
         if self._program.distrusted:
             raise Disagreement(self._program.distrusted)
         if self._live is None or not self._live.follows:
             self._live = None  # frees its memory
             return False
-        return self._live.call(self._stack, self._seeds, active.tolist(), index, step)
+        return self._live.call(self._stack, self._seeds, active.tolist(), lambda m: drawn.of(int(self._rows[m])), step)
 
     def finite(self) -> Mask:
         if self._job.random:
@@ -166,11 +166,11 @@ class Vectorized:
                 broken |= ~torch.isfinite(p).flatten(1).all(1)
         return ~broken.cpu().numpy()
 
-    def measure(self, split: Split, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
+    def measure(self, split: Source, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
         evaluated = Stack(self._updates.weights(), self._stack.buffers)
         return self._evaluator.together(evaluated, split, self._seeds, step, loss=loss)
 
-    def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Split, step: int) -> Sequence[float]:
+    def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Source, step: int) -> Sequence[float]:
         stacked = {name: torch.stack([of[name] for of in weights]) for name in weights[0]}
         return self._evaluator.together(Stack(stacked, {}), split, seeds, step)[0]
 

@@ -18,9 +18,9 @@ from thalweg.population.program.randomness import GENERATOR
 from thalweg.population.program.reasons import CHANGING
 from thalweg.population.program.trial_models import TrialModels
 from thalweg.population.training.autograd import gradients_of
-from thalweg.population.training.batches import Batch, take
 from thalweg.population.training.job import Job
-from thalweg.workloads.workload import Split, Workload
+from thalweg.workloads.source import Batch, Source
+from thalweg.workloads.workload import Workload
 
 SCALES = (1.0, 1.25)  # two members whose weights differ, so that control flow on values shows
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # relative to the largest element
@@ -28,13 +28,13 @@ ROUNDING = 1e-4  # of the model's largest gradient; a smaller one is rounding, a
 DOUBLED = 32  # samples per batch in float64
 
 
-def first_batches(workload: Workload, count: int) -> list[tuple[tuple[Tensor, ...], Tensor]]:
+def first_batches(workload: Workload, count: int) -> list[Batch]:
     """The first batches (at most 3) in the data's order; the third is as short as the last of an epoch."""
     n, size = len(workload.train), workload.batch_size
     last = min(size, n) if workload.drop_last else n % size or size
     sizes = [min(size, n), min(size, n), last][:count]
-    indices = [torch.arange(i * size, i * size + s) % n for i, s in enumerate(sizes)]
-    return [(tuple(take(x, i) for x in workload.train.inputs), take(workload.train.targets, i)) for i in indices]
+    source: Source = workload.train
+    return source.first(sizes)
 
 
 def disagreement(job: Job, program: GradientProgram, models: TrialModels, seed: int) -> str:
@@ -64,10 +64,8 @@ def _compare_in_double(job: Job, program: GradientProgram, models: TrialModels, 
     """`_compare` in float64, with smaller batches: convolutions in float64 are an order of magnitude slower."""
     workload = job.workload
     size = min(workload.batch_size, DOUBLED)
-    first = slice(3 * size + min(len(workload.train) % workload.batch_size, size - 1))  # an epoch's last may be short
-    inputs = tuple(_double(x[first]) for x in workload.train.inputs)
-    train = Split(inputs, _double(workload.train.targets[first]))
-    doubled = replace(workload, batch_size=size, train=train)
+    first = 3 * size + min(len(workload.train) % workload.batch_size, size - 1)  # an epoch's last may be short
+    doubled = replace(workload, batch_size=size, train=workload.train.head(first).mapped(_double))
     plain = models.reset()
     try:
         for model in (*plain, models.tracing):

@@ -1,0 +1,134 @@
+"""A stream of batches: samples that come in an order of their own, such as from files or a generator."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError, shown
+from thalweg.workloads.data import paired
+from thalweg.workloads.source import Batch, DrawsState
+from thalweg.workloads.split import Split
+
+CPU = torch.device("cpu")
+Epoch = Callable[[int, int], Iterable[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Training samples as a stream of batches.
+
+    Args:
+        epoch: `epoch(seed, number)` → the batches `(X, y)` of a seed's epoch, counted from 0. It must yield the same
+            for the same arguments: every contender of a seed sees the same batches, and a resumed run reads again up to
+            where it was. The batches are taken as they come: the workload's `batch_size` is their usual size.
+        samples: number of samples in an epoch, at least 1.
+
+    Raises:
+        InputError: an argument is of another kind; later, if a batch is no pair of tensors, or an epoch has none.
+    """
+
+    epoch: Epoch
+    samples: int
+    device: torch.device = CPU
+    indexed = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.epoch):
+            raise InputError(f"A stream's epoch must be a function of (seed, number), got {shown(self.epoch)}.")
+        if not isinstance(self.samples, int) or isinstance(self.samples, bool) or self.samples < 1:
+            raise InputError(f"A stream's samples must be a whole number of at least 1, got {shown(self.samples)}.")
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def batches(self, seed: int, number: int) -> Iterator[Batch]:
+        """The batches of a seed's epoch, on the device."""
+        some = False
+        for given in self.epoch(seed, number):
+            some = True
+            inputs, targets = paired("train", given)
+            yield Batch(tuple(x.to(self.device) for x in inputs), targets.to(self.device))
+        if not some:
+            raise InputError(f"The stream of train yields no batch in epoch {number} of seed {seed}.")
+
+    def endless(self, seed: int) -> Iterator[Batch]:
+        """The batches of all epochs of a seed."""
+        return chain.from_iterable(self.batches(seed, number) for number in count())
+
+    def draws(self, seeds: Sequence[int], batch_size: int, *, drop_last: bool) -> "Streams":
+        return Streams(self, seeds, batch_size if drop_last else 0)
+
+    def first(self, sizes: Sequence[int]) -> list[Batch]:
+        return [batch.head(size) for batch, size in zip(self.endless(0), sizes, strict=False)]
+
+    def chunks(self, most: int) -> Iterator[Batch]:
+        """The batches of the first epoch of seed 0, as they come."""
+        if most >= self.samples:
+            yield Batch(*self.head(self.samples).first([self.samples])[0])
+            return
+        yield from (batch.head(len(batch.targets)) for batch in self.batches(0, 0))
+
+    def labels(self) -> Iterator[Tensor]:
+        return (batch.targets for batch in self.batches(0, 0))
+
+    def head(self, samples: int) -> Split:
+        held, count = list[Batch](), 0
+        for batch in self.batches(0, 0):
+            held.append(batch)
+            count += len(batch.targets)
+            if count >= samples:
+                break
+        *inputs, targets = (torch.cat(parts)[:samples] for parts in zip(*(b.tensors for b in held), strict=True))
+        return Split(tuple(inputs), targets)
+
+    def to(self, device: torch.device) -> "Stream":
+        return replace(self, device=device)
+
+    def digest(self) -> Sequence[Any]:
+        return (self.epoch, self.samples, *self.first([1])[0].tensors)
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Batches that a stream has yielded, one for each seed."""
+
+    batches: tuple[Batch, ...]
+
+    @property
+    def samples(self) -> int:
+        return len(self.batches[0].targets)
+
+    def of(self, seed: int) -> Batch:
+        return self.batches[seed]
+
+    def several(self, seeds: Tensor) -> Batch:
+        *inputs, targets = map(torch.stack, zip(*(self.batches[i].tensors for i in seeds.tolist()), strict=True))
+        return Batch(tuple(inputs), targets)
+
+
+class Streams:
+    """The batches of some seeds. least: samples below which a batch is left out."""
+
+    def __init__(self, stream: Stream, seeds: Sequence[int], least: int) -> None:
+        self._streams = [self._kept(stream.endless(seed), least) for seed in seeds]
+        self._drawn = 0
+
+    def next(self) -> Streamed:
+        self._drawn += 1
+        return Streamed(tuple(next(stream) for stream in self._streams))
+
+    def state(self) -> DrawsState:
+        return {}, {"drawn": self._drawn}
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Reads again what was drawn before."""
+        while self._drawn < facts["drawn"]:
+            self.next()
+
+    @staticmethod
+    def _kept(batches: Iterator[Batch], least: int) -> Iterator[Batch]:
+        return (batch for batch in batches if len(batch.targets) >= least)
