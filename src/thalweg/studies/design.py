@@ -125,6 +125,7 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         environment=environment(plan.job.device),
         plan={**plan.describe(), "clip_norm": plan.job.clip_norm, **_stopping(plan)},
         content=content(workload, plan.job.content),
+        factors={c.label: c.factors for c in design.contenders},
     )
 
 

@@ -34,6 +34,7 @@ class SearchTuner:
         listed: dict[str, Where] = {name: tuple(values) for name, values in contender.space.items()}
         declared = {n: _range(contender, n) for n in names if n not in listed and _has(contender, n)}
         self._space = declared | listed
+        self._unsearched = {**contender.default_rate, **contender.fixed}  # a run's record lists its learning rate
         least = contender.evaluations(contender.fixed)
         if trials < least:
             raise InputError(
@@ -54,7 +55,7 @@ class SearchTuner:
         self._tell(runs)
         for _ in range(min(BATCH, self._left)):
             trial = self._study.ask()
-            given = {**self.contender.fixed, **{name: _draw(trial, name, of) for name, of in self._space.items()}}
+            given = {**self._unsearched, **{name: _draw(trial, name, of) for name, of in self._space.items()}}
             if self._contradictory(given):
                 self._left -= 1
                 self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
