@@ -136,7 +136,9 @@ MIGRATIONS: dict[int, Migration] = {
         "ALTER TABLE runs ADD COLUMN loss_spread REAL",
         "ALTER TABLE runs ADD COLUMN rate TEXT",
     ),
-    4: _statements("ALTER TABLE runs ADD COLUMN stopped_at INTEGER", "ALTER TABLE runs ADD COLUMN restored_from INTEGER"),
+    4: _statements(
+        "ALTER TABLE runs ADD COLUMN stopped_at INTEGER", "ALTER TABLE runs ADD COLUMN restored_from INTEGER"
+    ),
     5: _statements("ALTER TABLE runs ADD COLUMN evaluations INTEGER"),
     6: _to_factors,
 }

@@ -31,6 +31,7 @@ class RunSpec:
     def member(self) -> Member:
         return Member(self.contender.recipe, self.contender.recipe.resolve(self.given), self.seed)
 
+
 def train_entries(
     plan: Plan, entries: Sequence[RunSpec], stage: str, first: int, keeping: Keeping, show: Observer
 ) -> list[RunRecord]:
