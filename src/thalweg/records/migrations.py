@@ -51,7 +51,7 @@ _without_columns = _statements(  # as a new table: SQLite drops columns from ver
 
 
 def _to_factors(db: sqlite3.Connection) -> None:
-    """Replaces a run's optimizer by factors, and its learning rate by the name of the hyperparameter that is it.
+    """Replaces a run's column `optimizer` by `factors`, and drops `learning_rate`, a hyperparameter that `rate` names.
 
     Raises `sqlite3.DatabaseError` where a study or a run is no JSON.
     """
