@@ -28,7 +28,7 @@ from torch import Tensor
 from measuring import CPU, Child, Peers, Report, add_device, arguments, at_once, interleaved, medians, seconds
 from peers import loop
 from thalweg.population.engine.train import train
-from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, make_plan
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.catalogue import load
@@ -60,14 +60,14 @@ def problem(data_dir: Path | None, steps: int, epochs: int) -> Workload:
 def ours(workload: Workload, counts: list[int], device: torch.device) -> Contestants:
     """Populations of so many members, each with a learning rate of its own."""
     workers = torch.get_num_threads() if device == CPU else 1
-    plan = make_plan(workload.to(device), 0, device=device, workers=workers, execution="population")
-    return {f"Thalweg, {n} members": partial(population, plan, n) for n in counts}
+    planned_job = make_plan(workload.to(device), 0, device=device, workers=workers, execution="population")
+    return {f"Thalweg, {n} members": partial(population, planned_job, n) for n in counts}
 
 
-def population(plan: Plan, count: int) -> float:
+def population(planned_job: PlannedJob, count: int) -> float:
     adam = recipe("adam")
     members = [Member(adam, adam.resolve({"lr": 1e-3 * (1 + i / count)}), 0) for i in range(count)]
-    return seconds(lambda: list(train(plan, members)), plan.job.device) / count
+    return seconds(lambda: list(train(planned_job, members)), planned_job.job.device) / count
 
 
 def loops(workload: Workload, processes: list[Child], device: torch.device) -> Contestants:

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from thalweg.population.engine.train import Finished, Measured, train
-from thalweg.population.planning.plan import make_plan
+from thalweg.population.engine.task import MembersFinished, MembersMeasured
+from thalweg.population.engine.train import train
+from thalweg.population.planning.planned_job import make_plan
 from thalweg.population.updates.members import Member, Trained
+from thalweg.records.types import Measurement
 from thalweg.workloads.workload import Workload
 
 EVERYTHING = {
@@ -57,15 +59,18 @@ def tiny(dtype: torch.dtype = torch.float32, **changes: Any) -> Workload:
 
 
 def finished(workload: Workload, members: Sequence[Member], **options: Any) -> tuple[int, dict[int, Trained]]:
-    """(run-epochs reported, outcome of each member)."""
-    plan = make_plan(workload, members[0].seed, device=torch.device("cpu"), workers=2, **options)
-    progress, outcomes = 0, {}
-    for event in train(plan, members):
-        if isinstance(event, Measured):
-            progress += event.runs
-        elif isinstance(event, Finished):
+    """(points of curves told, the last of each member and step; outcome of each member)."""
+    planned_job = make_plan(workload, members[0].seed, device=torch.device("cpu"), workers=2, **options)
+    told: dict[tuple[int, int], Measurement | None] = {}
+    outcomes: dict[int, Trained] = {}
+    for event in train(planned_job, members):
+        if isinstance(event, MembersMeasured):
+            told |= {(i, event.step): point for i, point in event.measurements.items()}
+        elif isinstance(event, MembersFinished):
             outcomes.update(event.outcomes)
-    return progress, outcomes
+    for i, trained in outcomes.items():
+        assert tuple(point for (m, _), point in sorted(told.items()) if m == i and point) == trained.curve
+    return len(told), outcomes
 
 
 def train_all(workload: Workload, members: Sequence[Member], **options: Any) -> list[Trained]:

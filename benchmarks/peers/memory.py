@@ -8,7 +8,7 @@ from peers.resident import growth
 from peers.serving import serve
 from thalweg.optim.classes import drop_ins
 from thalweg.population.engine.train import train
-from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, make_plan
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.mlp import MLP, he_truncated_normal
@@ -17,7 +17,7 @@ from thalweg.workloads.workload import Workload
 BATCH, STEPS = 32, 10
 
 
-def plan_of(width: int) -> Plan:
+def plan_of(width: int) -> PlannedJob:
     """Of the 784-width-width-width-10 MLP on noise, a run ten steps long."""
     x, y = torch.rand(BATCH * STEPS, 784), torch.randint(0, 10, (BATCH * STEPS,))
     workload = Workload(
@@ -32,12 +32,12 @@ def population(members: int, width: int) -> dict[str, int]:
     adam = recipe("adam")
     chosen = [Member(adam, adam.resolve({"lr": 1e-3}), 0) for _ in range(members)]
     list(train(plan_of(8), chosen[:2]))  # what is loaded and compiled once
-    plan = plan_of(width)
-    parts = sorted(map(len, plan.populations(chosen)), reverse=True)
-    at_once = sum(parts[: plan.workers])
-    one = sum(p.numel() * p.element_size() for p in plan.job.workload.model().parameters())
+    planned_job = plan_of(width)
+    parts = sorted(map(len, planned_job.plan.populations(chosen)), reverse=True)
+    at_once = sum(parts[: planned_job.plan.workers])
+    one = sum(p.numel() * p.element_size() for p in planned_job.job.workload.model().parameters())
     return {
-        "grown": growth(lambda: list(train(plan, chosen))),
+        "grown": growth(lambda: list(train(planned_job, chosen))),
         "held": one * at_once * chosen[0].copies,
         "at_once": at_once,
     }

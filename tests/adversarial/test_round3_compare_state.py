@@ -15,8 +15,9 @@ from round3 import ERROR
 from torch import Tensor, nn
 
 import thalweg
-from thalweg.population.engine.train import Finished, Measured, train
-from thalweg.population.planning.plan import make_plan
+from thalweg.population.engine.task import MembersFinished, MembersMeasured
+from thalweg.population.engine.train import train
+from thalweg.population.planning.planned_job import make_plan
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.members import Member
@@ -244,7 +245,7 @@ class Moving(nn.Module):
 def outcome(workload: thalweg.Workload, folder: Path | None, after: int | None = None) -> Any:
     """What a run of sgd by the loop finds, from a checkpoint where there is one; told to stop after some steps."""
     rule = recipe("sgd")
-    plan = make_plan(workload, 0, device=torch.device("cpu"), workers=1)
+    planned_job = make_plan(workload, 0, device=torch.device("cpu"), workers=1)
     member, found, steps, check = Member(rule, rule.resolve({"lr": 0.02}), 0), [], 0, TrainingControl.check
 
     def counting(self: TrainingControl, state: Any) -> None:
@@ -255,14 +256,14 @@ def outcome(workload: thalweg.Workload, folder: Path | None, after: int | None =
         try:
             check(self, state)
         except StopTraining:
-            self.progress(-1)  # tells the loop below
+            self.measured(-1, [None])  # tells the loop below
             raise
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingControl, "check", counting)
-        for event in train(plan, [member], checkpoints=Checkpoints(folder)):
-            found += event.outcomes.values() if isinstance(event, Finished) else []
-            if event == Measured(-1):
+        for event in train(planned_job, [member], checkpoints=Checkpoints(folder)):
+            found += event.outcomes.values() if isinstance(event, MembersFinished) else []
+            if event == MembersMeasured(-1, {0: None}):
                 raise thalweg.InputError("stopped")
     return found[0]
 

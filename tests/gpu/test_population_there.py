@@ -11,8 +11,9 @@ from there import DEVICE
 from torch import nn
 
 from problems import EVERYTHING, TinyNet, tiny
-from thalweg.population.engine.train import Finished, train
-from thalweg.population.planning.plan import make_plan
+from thalweg.population.engine.task import MembersFinished
+from thalweg.population.engine.train import train
+from thalweg.population.planning.planned_job import make_plan
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.training import cuda_graphs
 from thalweg.population.training.checkpoints import Checkpoints
@@ -57,7 +58,7 @@ def member(name, seed=0, **given):
 
 
 def trained(workload, members, execution, device=DEVICE, **options):
-    plan = make_plan(
+    planned_job = make_plan(
         workload.to(device),
         members[0].seed,
         device=device,
@@ -67,8 +68,8 @@ def trained(workload, members, execution, device=DEVICE, **options):
         **options,
     )
     outcomes = {}
-    for event in train(plan, members):
-        if isinstance(event, Finished):
+    for event in train(planned_job, members):
+        if isinstance(event, MembersFinished):
             outcomes.update(event.outcomes)
     return [outcomes[i] for i in range(len(members))]
 
@@ -162,14 +163,16 @@ def test_constrained_in_bfloat16(deferred):
 def test_resumed_in_the_middle_of_an_epoch(graphs, tmp_path):
     """From a checkpoint taken between two repeated steps, bit for bit."""
     workload, members = replace(tiny(torch.float64), epochs=2), [member("adam"), member("nadam", **EVERYTHING)]
-    plan = make_plan(workload.to(DEVICE), 0, device=DEVICE, workers=1, execution="population", keep_weights=True)
-    whole = next(e for e in train(plan, members) if isinstance(e, Finished)).outcomes
+    planned_job = make_plan(workload.to(DEVICE), 0, device=DEVICE, workers=1, execution="population", keep_weights=True)
+    whole = next(e for e in train(planned_job, members) if isinstance(e, MembersFinished)).outcomes
     checkpoints = Checkpoints(tmp_path, every=1e-9)
-    events = train(plan, members, checkpoints=checkpoints)
+    events = train(planned_job, members, checkpoints=checkpoints)
     next(events)
     events.close()
     assert list(tmp_path.iterdir())
-    resumed = next(e for e in train(plan, members, checkpoints=checkpoints) if isinstance(e, Finished)).outcomes
+    resumed = next(
+        e for e in train(planned_job, members, checkpoints=checkpoints) if isinstance(e, MembersFinished)
+    ).outcomes
     for m in whole:
         assert whole[m].curve == resumed[m].curve
         for name, weight in whole[m].weights.items():

@@ -14,8 +14,9 @@ from torch import nn
 
 from problems import TinyNet, tiny
 from scope import THOROUGH, sample
-from thalweg.population.engine.train import Finished, Measured, train
-from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.engine.task import MembersFinished, MembersMeasured
+from thalweg.population.engine.train import train
+from thalweg.population.planning.planned_job import PlannedJob, make_plan
 from thalweg.population.training.checkpoints import Checkpoint, Checkpoints
 from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.members import Member, Trained
@@ -57,19 +58,19 @@ def members(*names: str, seeds: Sequence[int] = (0, 1), rates: Sequence[float] =
     ]
 
 
-def planned(workload: Workload, execution: Any = "auto") -> Plan:
-    plan = make_plan(workload, 0, device=torch.device("cpu"), workers=1, execution=execution, test=True)
-    return replace(plan, job=replace(plan.job, keep_weights=True))
+def planned(workload: Workload, execution: Any = "auto") -> PlannedJob:
+    planned_job = make_plan(workload, 0, device=torch.device("cpu"), workers=1, execution=execution, test=True)
+    return replace(planned_job, job=replace(planned_job.job, keep_weights=True))
 
 
-def outcomes(plan: Plan, chosen: list[Member], **options: Any) -> list[Trained]:
+def outcomes(planned_job: PlannedJob, chosen: list[Member], **options: Any) -> list[Trained]:
     found: dict[int, Trained] = {}
-    for event in train(plan, chosen, **options):
-        found |= event.outcomes if isinstance(event, Finished) else {}
+    for event in train(planned_job, chosen, **options):
+        found |= event.outcomes if isinstance(event, MembersFinished) else {}
     return [found[i] for i in range(len(chosen))]
 
 
-def stopped(plan: Plan, chosen: list[Member], folder: Path, after: int) -> None:
+def stopped(planned_job: PlannedJob, chosen: list[Member], folder: Path, after: int) -> None:
     """Trains until so many steps are behind, and is told to stop as by Ctrl-C."""
     steps, check, ended = 0, TrainingControl.check, False
 
@@ -82,12 +83,12 @@ def stopped(plan: Plan, chosen: list[Member], folder: Path, after: int) -> None:
             check(self, state)
         except StopTraining:
             ended = True
-            self.progress(0)
+            self.measured(0, [None] * len(state.__self__.members))  # wakes whoever waits for news
             raise
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingControl, "check", counting)
-        events = train(plan, chosen, checkpoints=Checkpoints(folder))
+        events = train(planned_job, chosen, checkpoints=Checkpoints(folder))
         assert any(ended for _ in events), "it had ended before"
         events.close()
 
@@ -112,34 +113,34 @@ def assert_same(a: Sequence[Trained], b: Sequence[Trained]) -> None:
 @pytest.mark.parametrize("after", [0, 1, 20, 21, 22, 40, 62] if THOROUGH else [1, 21, 62])
 def test_goes_on_bit_for_bit(execution: str, after: int, tmp_path: Path) -> None:
     """21 steps an epoch: at its beginning, within it, at its end."""
-    plan = planned(tiny(model=Noisy), execution)
+    planned_job = planned(tiny(model=Noisy), execution)
     chosen = (
         members("adam", "momentum", "radam") if execution == "population" else members("adam", seeds=[3], rates=[0.01])
     )
-    stopped(plan, chosen, tmp_path, after)
+    stopped(planned_job, chosen, tmp_path, after)
     assert len(list(tmp_path.iterdir())) == 1
-    gone_on = outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path))
-    assert_same(gone_on, outcomes(plan, chosen))
+    gone_on = outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path))
+    assert_same(gone_on, outcomes(planned_job, chosen))
 
 
 @pytest.mark.parametrize("name", sample(recipes()))
 def test_every_rule_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
-    plan, chosen = planned(tiny(epochs=2), "population"), members(name)
-    stopped(plan, chosen, tmp_path, 30)
-    assert_same(outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen))
+    planned_job, chosen = planned(tiny(epochs=2), "population"), members(name)
+    stopped(planned_job, chosen, tmp_path, 30)
+    assert_same(outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(planned_job, chosen))
 
 
 def test_a_checkpoint_is_where_it_goes_on_from(tmp_path: Path) -> None:
     """The steps before it are not trained again."""
-    plan, chosen = planned(tiny(epochs=2), "population"), members("adam")
-    stopped(plan, chosen, tmp_path, 30)
+    planned_job, chosen = planned(tiny(epochs=2), "population"), members("adam")
+    stopped(planned_job, chosen, tmp_path, 30)
     (path,) = tmp_path.iterdir()
     state = Checkpoints(tmp_path).of(range(len(chosen)), chosen).load()
     assert state is not None
     assert state.facts["step"] == 30
     spoilt = {name: torch.full_like(t, 0.125) if "parameters" in name else t for name, t in state.tensors.items()}
     Checkpoint(path, 1.0, chosen).save(Snapshot(spoilt, state.facts))
-    gone_on, whole = outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen)
+    gone_on, whole = outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(planned_job, chosen)
     assert gone_on[0].curve[0] == whole[0].curve[0]
     assert gone_on[0].curve[1] != whole[0].curve[1]
 
@@ -147,12 +148,12 @@ def test_a_checkpoint_is_where_it_goes_on_from(tmp_path: Path) -> None:
 def test_diverged_members_stay_gone(tmp_path: Path) -> None:
     """Most of them leave the arrays after the first epoch; the rest go on as if nothing was."""
     loss = lambda outputs, targets: (outputs**4).mean() + outputs[:, 0].mean()  # noqa: E731
-    plan = planned(tiny(loss=loss), "population")
+    planned_job = planned(tiny(loss=loss), "population")
     chosen = members("momentum", "adam", seeds=[0], rates=[1e9, 1e8, 0.01, 1e7])
-    stopped(plan, chosen, tmp_path, 50)
-    gone_on = outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path))
+    stopped(planned_job, chosen, tmp_path, 50)
+    gone_on = outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path))
     assert [o.diverged_at is None for o in gone_on].count(False) >= 3
-    assert_same(gone_on, outcomes(plan, chosen))
+    assert_same(gone_on, outcomes(planned_job, chosen))
 
 
 def imported(path: str, **values: Any) -> Member:
@@ -162,10 +163,10 @@ def imported(path: str, **values: Any) -> Member:
 
 @pytest.mark.parametrize("name", ["Adam", "SGD", "Rprop", "ASGD", "LBFGS"] if THOROUGH else ["Adam", "LBFGS"])
 def test_torchs_own_optimizers_go_on_bit_for_bit(name: str, tmp_path: Path) -> None:
-    plan, chosen = planned(tiny(epochs=2)), [imported(f"torch.optim:{name}", lr=0.01)]
-    stopped(plan, chosen, tmp_path, 30)
+    planned_job, chosen = planned(tiny(epochs=2)), [imported(f"torch.optim:{name}", lr=0.01)]
+    stopped(planned_job, chosen, tmp_path, 30)
     assert len(list(tmp_path.iterdir())) == 1
-    assert_same(outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen))
+    assert_same(outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(planned_job, chosen))
 
 
 class Strange(torch.optim.SGD):
@@ -175,38 +176,38 @@ class Strange(torch.optim.SGD):
 @pytest.mark.parametrize("case", ["model", "optimizer"])
 def test_what_cannot_be_seen_whole_begins_again(case: str, tmp_path: Path) -> None:
     """A model that counts in an attribute, an optimizer of who knows whom: no checkpoint but of the beginning."""
-    plan = planned(tiny(model=Forgetful) if case == "model" else tiny())
+    planned_job = planned(tiny(model=Forgetful) if case == "model" else tiny())
     chosen = (
         [imported(f"{__name__}:Strange", lr=0.1)] if case == "optimizer" else members("sgd", seeds=[0], rates=[0.1])
     )
-    events = train(plan, chosen, checkpoints=Checkpoints(tmp_path, every=1e-9))
-    next(event for event in events if isinstance(event, Measured))
+    events = train(planned_job, chosen, checkpoints=Checkpoints(tmp_path, every=1e-9))
+    next(event for event in events if isinstance(event, MembersMeasured))
     events.close()
     saved = Checkpoints(tmp_path).of([0], chosen).load()
     assert saved is None or saved.facts["step"] == 0
-    assert_same(outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen))
+    assert_same(outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(planned_job, chosen))
 
 
 def test_done_members_are_not_trained_and_the_others_are_as_ever(tmp_path: Path) -> None:
-    plan, chosen = planned(tiny(epochs=1)), members("adam", "sgd", seeds=range(16))
-    parts = plan.populations(chosen)
+    planned_job, chosen = planned(tiny(epochs=1)), members("adam", "sgd", seeds=range(16))
+    parts = planned_job.plan.populations(chosen)
     assert len(parts) == 1
-    plan = replace(plan, width=16)
-    parts = plan.populations(chosen)
-    whole, found = outcomes(plan, chosen), {}
-    for event in train(plan, chosen, done=parts[0]):
-        found |= event.outcomes if isinstance(event, Finished) else {}
+    planned_job = replace(planned_job, width=16)
+    parts = planned_job.plan.populations(chosen)
+    whole, found = outcomes(planned_job, chosen), {}
+    for event in train(planned_job, chosen, done=parts[0]):
+        found |= event.outcomes if isinstance(event, MembersFinished) else {}
     assert sorted(found) == sorted(i for part in parts[1:] for i in part)
     assert_same([found[i] for i in sorted(found)], [whole[i] for i in sorted(found)])
 
 
 def test_checkpoints_come_as_often_as_asked(tmp_path: Path) -> None:
-    plan, chosen = planned(tiny(epochs=1), "population"), members("sgd")
+    planned_job, chosen = planned(tiny(epochs=1), "population"), members("sgd")
     saved: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "save", lambda self, state: saved.append(state.facts["step"]))
         patch.setattr(Checkpoint, "due", lambda self: True)
-        outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path))
+        outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path))
     assert saved == list(range(21))
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from problems import tiny, train_all
 from scope import THOROUGH
 from thalweg.errors import InputError
-from thalweg.population.planning import backend, plan
-from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.planning import backend, planned_job
+from thalweg.population.planning.planned_job import PlannedJob, make_plan
 from thalweg.population.program.convolutions import Unfolded, has_convolutions
 from thalweg.population.program.gradients import GradientProgram
 from thalweg.population.updates.members import Member
@@ -156,16 +156,17 @@ def test_a_population_with_batch_norm_is_the_loop(way: str, seeds: int, monkeypa
 def test_unfolded_programs_hold_no_convolution() -> None:
     found = make_plan(convolving(), 0, device=CPU, workers=1)
     assert found.models is not None
-    for unfolded, (shared, _) in {
-        u: plan._programs(found.job, found.models, unfolded=u) for u in (False, True)
-    }.items():
+    for unfolded in (False, True):
+        shared = planned_job._programs(found.job, found.models.tracing, unfolded=unfolded).shared
         backend.verified(found.job, {"": shared}, found.models, 0)
         code = "".join(graph.code for graph, *_ in shared.traces.graphs.values())
         assert code
         assert ("convolution" in code) is not unfolded
 
 
-def planned(monkeypatch: pytest.MonkeyPatch, workload: Workload, *seconds: float, execution: Any = "auto") -> Plan:
+def planned(
+    monkeypatch: pytest.MonkeyPatch, workload: Workload, *seconds: float, execution: Any = "auto"
+) -> PlannedJob:
     times(monkeypatch, *seconds)
     return make_plan(workload, 0, device=CPU, workers=1, execution=execution)
 
@@ -178,27 +179,27 @@ def test_the_quickest_way_is_taken_and_recorded(
     seconds: tuple[float, ...], way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = planned(monkeypatch, convolving(), *seconds)
-    assert (found.describe()["execution"], found.describe()["convolutions"]) == ("population", way)
-    assert {found.shared._unfolded, found.mixed._unfolded} == {way == "unfolded"}
+    assert (found.plan.describe()["execution"], found.plan.describe()["convolutions"]) == ("population", way)
+    assert {found.programs.shared._unfolded, found.programs.mixed._unfolded} == {way == "unfolded"}
 
 
 def test_the_loop_is_taken_where_neither_way_is_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
     found = planned(monkeypatch, convolving(), 1e-4, 1.2e-4, 1.1e-4)
-    assert found.reason == "it is faster here, 100 against 120 (grouped) and 110 (unfolded) µs per run and step"
-    assert found.describe()["execution"] == "loop"
-    assert "convolutions" not in found.describe()
+    assert found.plan.reason == "it is faster here, 100 against 120 (grouped) and 110 (unfolded) µs per run and step"
+    assert found.plan.describe()["execution"] == "loop"
+    assert "convolutions" not in found.plan.describe()
 
 
 def test_a_population_that_is_asked_for_takes_the_quicker_of_its_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     found = planned(monkeypatch, convolving(), 1e-4, 3e-4, 2e-4, execution="population")
-    assert found.describe()["convolutions"] == "unfolded"
+    assert found.plan.describe()["convolutions"] == "unfolded"
 
 
 def test_a_way_that_disagrees_with_the_loop_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "disagreement", lambda job, program, *_: "wrong" if program._unfolded else "")
     assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).describe()["convolutions"] == "grouped"
     monkeypatch.setattr(backend, "disagreement", lambda *_: "wrong")
-    assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).reason == "wrong"
+    assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).plan.reason == "wrong"
     with pytest.raises(InputError, match="cannot train as a population: wrong"):
         planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4, execution="population")
 
@@ -214,7 +215,7 @@ def test_convolutions_are_timed_at_four_members(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_model_without_convolutions_has_no_way_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
     found = planned(monkeypatch, tiny(), 1e-4, 1.4e-4, 0.0)
-    assert (found.reason, found.convolutions) == ("", "")
-    assert "convolutions" not in found.describe()
-    assert planned(monkeypatch, tiny(), 1e-4, 1.6e-4, 0.0).reason.endswith("100 against 160 µs per run and step")
+    assert (found.plan.reason, found.plan.convolutions) == ("", "")
+    assert "convolutions" not in found.plan.describe()
+    assert planned(monkeypatch, tiny(), 1e-4, 1.6e-4, 0.0).plan.reason.endswith("100 against 160 µs per run and step")
     assert not has_convolutions(tiny().model())

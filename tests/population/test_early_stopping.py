@@ -14,7 +14,7 @@ from torch import nn
 
 from oracles.early_stopping import ending
 from problems import tiny
-from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, make_plan
 from thalweg.population.training import training_loop
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.vectorized import Vectorized
@@ -39,11 +39,11 @@ def workload(metric: Any = LOSS) -> Workload:
 
 
 @cache
-def planned(problem: Workload, execution: Any, rule: EarlyStopping = RULE) -> Plan:
-    plan = make_plan(
+def planned(problem: Workload, execution: Any, rule: EarlyStopping = RULE) -> PlannedJob:
+    planned_job = make_plan(
         problem, 0, device=torch.device("cpu"), workers=1, execution=execution, test=True, early_stopping=rule
     )
-    return replace(plan, job=replace(plan.job, keep_weights=True))
+    return replace(planned_job, job=replace(planned_job.job, keep_weights=True))
 
 
 def members(rates: Any = (0.02, 0.1, 0.5, 1.5), **values: Any) -> list[Member]:
@@ -145,10 +145,10 @@ def test_the_weights_kept_are_those_that_are_evaluated() -> None:
 @pytest.mark.parametrize("execution", ["population", "loop"])
 @pytest.mark.parametrize("after", [9, 45])
 def test_it_goes_on_bit_for_bit(execution: str, after: int, tmp_path: Path) -> None:
-    plan, chosen = planned(workload(), execution), members()
-    whole = outcomes(plan, chosen)
-    stopped(plan, chosen, tmp_path, after)
-    again = outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path))
+    planned_job, chosen = planned(workload(), execution), members()
+    whole = outcomes(planned_job, chosen)
+    stopped(planned_job, chosen, tmp_path, after)
+    again = outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path))
     assert_same(again, whole)
     assert [(r.stopped_at, r.restored_from) for r in again] == [(r.stopped_at, r.restored_from) for r in whole]
 
@@ -227,10 +227,10 @@ def test_averages_are_what_a_model_evaluates_however_it_reaches_them() -> None:
     problem = replace(workload(), epochs=4)
     ends = []
     for model in (lambda: nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3)), Held):
-        plan = make_plan(
+        planned_job = make_plan(
             replace(problem, model=lambda of=model: of().double()), 0, device=torch.device("cpu"), workers=1
         )
-        ends.append(outcomes(plan, members((0.3,), ema_decay=0.9)))
+        ends.append(outcomes(planned_job, members((0.3,), ema_decay=0.9)))
     for by_name, held in zip(*ends, strict=True):
         expected = [m.validation_metric for m in by_name.curve]
         assert [m.validation_metric for m in held.curve] == pytest.approx(expected, rel=1e-9)
@@ -245,10 +245,10 @@ def test_time_is_charged_to_the_members_that_train_in_it(monkeypatch: pytest.Mon
         now[0] = float(next(clock) + 1)
         return step(self, *given)
 
-    plan = planned(problem, "population")
+    planned_job = planned(problem, "population")
     monkeypatch.setattr(Vectorized, "_step", counted)
     monkeypatch.setattr(training_loop.time, "perf_counter", lambda: now[0])
-    found = outcomes(plan, chosen)
+    found = outcomes(planned_job, chosen)
     ends = [run.stopped_at or problem.total_steps for run in found]
     assert len(set(ends)) > 2
     for run, end in zip(found, ends, strict=True):

@@ -162,11 +162,11 @@ def test_outputs_are_held_for_as_many_members_as_fit(metric: Any, monkeypatch: p
 
 
 def test_a_plan_counts_the_outputs_of_evaluation() -> None:
-    from thalweg.population.planning.plan import make_plan
+    from thalweg.population.planning.planned_job import make_plan
 
-    plan = make_plan(
+    planned_job = make_plan(
         wide(metric=Metric(right, higher_is_better=True)), 0, device=CPU, workers=2, execution="population"
     )
-    assert plan.evaluation >= 5 * 600 * 3200
-    assert plan.memory(1) == plan.member + plan.evaluation
-    assert plan.describe()["bytes_evaluating"] == plan.evaluation
+    assert planned_job.plan.evaluation >= 5 * 600 * 3200
+    assert planned_job.plan.memory(1) == planned_job.plan.member + planned_job.plan.evaluation
+    assert planned_job.plan.describe()["bytes_evaluating"] == planned_job.plan.evaluation

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from problems import points, tiny
-from thalweg.population.engine.train import Finished, train
-from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.engine.task import MembersFinished
+from thalweg.population.engine.train import train
+from thalweg.population.planning.planned_job import PlannedJob, make_plan
 from thalweg.population.program import kept_traces
 from thalweg.population.program.gradients import GradientProgram
 from thalweg.population.program.kept_traces import MOST, traces_of
@@ -65,16 +66,16 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     kept_traces._KEPT.clear()
 
 
-def planned(workload: Workload) -> Plan:
-    plan = make_plan(workload, 0, device=CPU, workers=1, execution="population")
-    assert plan.reason == ""
-    return plan
+def planned(workload: Workload) -> PlannedJob:
+    planned_job = make_plan(workload, 0, device=CPU, workers=1, execution="population")
+    assert planned_job.plan.reason == ""
+    return planned_job
 
 
-def curves(plan: Plan) -> list[Any]:
+def curves(planned_job: PlannedJob) -> list[Any]:
     outcomes: dict[int, Any] = {}
-    for event in train(plan, MEMBERS):
-        outcomes |= event.outcomes if isinstance(event, Finished) else {}
+    for event in train(planned_job, MEMBERS):
+        outcomes |= event.outcomes if isinstance(event, MembersFinished) else {}
     return [outcomes[i].curve for i in range(len(MEMBERS))]
 
 
@@ -241,10 +242,10 @@ def test_traces_go_with_the_factory() -> None:
         return Net()
 
     workload = workload_of(model)
-    plan = planned(workload)
-    assert plan.shared.traces is not plan.mixed.traces
+    planned_job = planned(workload)
+    assert planned_job.programs.shared.traces is not planned_job.programs.mixed.traces
     assert len(kept_traces._KEPT) == 2
-    del workload, plan, model
+    del workload, planned_job, model
     gc.collect()
     assert not kept_traces._KEPT
 

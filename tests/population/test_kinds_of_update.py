@@ -127,10 +127,10 @@ def test_a_radius_beside_others_changes_nothing_in_them() -> None:
 @pytest.mark.parametrize("execution", ["population", "loop"])
 @pytest.mark.parametrize(("name", "setting"), [MATRICES[3], MATRICES[5], MODEL[3]], ids=["muon", "normuon", "sam"])
 def test_goes_on_bit_for_bit(name: str, setting: dict[str, Any], execution: Any, tmp_path: Path) -> None:
-    plan = planned(problem(), execution)
+    planned_job = planned(problem(), execution)
     chosen = members([(name, setting)], seeds=2 if execution == "population" else 1)
-    stopped(plan, chosen, tmp_path, 30)
-    assert_same(outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen))
+    stopped(planned_job, chosen, tmp_path, 30)
+    assert_same(outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(planned_job, chosen))
 
 
 def test_who_is_stepped_by_adamw() -> None:

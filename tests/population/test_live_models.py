@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from problems import finished, points, tiny, train_all
 from thalweg.population.engine.train import train
-from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, make_plan
 from thalweg.population.training.live import LiveModel
 from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
@@ -34,7 +34,7 @@ def problem(model: Callable[[], nn.Module], **changes: Any) -> Workload:
     return tiny(torch.float64, model=lambda: model().double(), **{"epochs": 2, "test": None, **changes})
 
 
-def planned(workload: Workload) -> Plan:
+def planned(workload: Workload) -> PlannedJob:
     return make_plan(workload, 0, device=CPU, workers=2)
 
 
@@ -190,11 +190,11 @@ KEPT = (ANumber, AList, AnObject, APythonGenerator, AnIterator, ATensor, AnUnreg
 def test_state_in_the_code_sends_a_model_to_the_loop_and_is_told_before(model: type[nn.Module]) -> None:
     """Three equal steps show none of it; the loop trains and evaluates the live model."""
     workload, chosen = problem(model), members()
-    plan = planned(workload)
-    assert "its code keeps state between calls" in plan.reason
-    assert plan.describe()["fallback"] == plan.reason
+    planned_job = planned(workload)
+    assert "its code keeps state between calls" in planned_job.plan.reason
+    assert planned_job.plan.describe()["fallback"] == planned_job.plan.reason
     outcomes = train_all(workload, chosen)
-    assert all(outcome.execution == f"loop: {plan.reason}" for outcome in outcomes)
+    assert all(outcome.execution == f"loop: {planned_job.plan.reason}" for outcome in outcomes)
     held_to_the_hand(workload, outcomes, chosen)
 
 
@@ -243,14 +243,16 @@ class Hidden(nn.Module):
 @pytest.mark.parametrize("calls", [2, 5])
 def test_what_no_fingerprint_reaches_shows_beside_a_new_models_trace(calls: int) -> None:
     """The models that a program is compared with have been called before; the one that was traced has not."""
-    assert planned(problem(lambda: Hidden(calls))).reason.startswith("traced, the loss differs from the plain loop's")
+    assert planned(problem(lambda: Hidden(calls))).plan.reason.startswith(
+        "traced, the loss differs from the plain loop's"
+    )
 
 
 @pytest.mark.parametrize("calls", [10, 15])
 def test_what_no_fingerprint_reaches_shows_beside_the_population(calls: int) -> None:
     """It is trained again by the loop from its first step; progress is told once."""
     workload, chosen = problem(lambda: Hidden(calls)), members(3)
-    assert planned(workload).reason == ""
+    assert planned(workload).plan.reason == ""
     progress, outcomes = finished(workload, chosen, execution="population")
     assert progress == 3 * workload.epochs
     assert {outcome.execution for outcome in outcomes.values()} == {
@@ -270,12 +272,12 @@ def test_a_population_that_agrees_is_called_through_one_epoch_and_no_more(monkey
         return due
 
     monkeypatch.setattr(LiveModel, "call", noted)
-    plan = make_plan(tiny(), 0, device=CPU, workers=1, execution="population")
-    assert not plan.shared.trusted
-    train_with(plan, members(10))
+    planned_job = make_plan(tiny(), 0, device=CPU, workers=1, execution="population")
+    assert not planned_job.programs.shared.trusted
+    train_with(planned_job, members(10))
     assert [step for step, _ in steps] == list(range(1, 22))
     assert all(compared for _, compared in steps)
-    train_with(plan, members(10))
+    train_with(planned_job, members(10))
     assert len(steps) == 21
 
 
@@ -283,12 +285,12 @@ def test_a_population_that_agrees_is_called_through_one_epoch_and_no_more(monkey
 def test_how_long_the_live_model_is_called(epochs: int, count: int, calls: int) -> None:
     """For an epoch of 165 steps, or for 100 where that is more than a twentieth of all steps."""
     workload = tiny(batch_size=2, epochs=epochs)
-    plan = make_plan(workload, 0, device=CPU, workers=1, execution="population")
-    assert LiveModel(plan.job, plan.shared, 0, count)._last == calls
+    planned_job = make_plan(workload, 0, device=CPU, workers=1, execution="population")
+    assert LiveModel(planned_job.job, planned_job.programs.shared, 0, count)._last == calls
 
 
-def train_with(plan: Plan, chosen: list[Member]) -> None:
-    for _ in train(plan, chosen):
+def train_with(planned_job: PlannedJob, chosen: list[Member]) -> None:
+    for _ in train(planned_job, chosen):
         pass
 
 
@@ -342,10 +344,10 @@ SHARED: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize(("name", "changes"), SHARED.values(), ids=SHARED)
 def test_state_that_all_runs_share_is_told(name: str, changes: dict[str, Any]) -> None:
     """Runs go one after the other, since each changes what the others see."""
-    plan = planned(tiny(**changes))
-    assert f"({name} changes)" in plan.reason
-    assert plan.workers == 1
-    assert any("cannot be repeated alone" in note and name in note for note in plan.job.notes)
+    planned_job = planned(tiny(**changes))
+    assert f"({name} changes)" in planned_job.plan.reason
+    assert planned_job.plan.workers == 1
+    assert any("cannot be repeated alone" in note and name in note for note in planned_job.job.notes)
 
 
 class PythonNoise(nn.Linear):
@@ -362,8 +364,8 @@ class NumpyNoise(nn.Linear):
 def test_other_random_numbers_are_seeded_for_every_run(model: type[nn.Linear]) -> None:
     workload, chosen = tiny(model=lambda: model(6, 3), epochs=2), members(3)
     before = random.getstate(), np.random.get_state()[1].tolist()
-    plan = planned(workload)
-    assert plan.reason == "it draws from Python's or NumPy's random numbers"
+    planned_job = planned(workload)
+    assert planned_job.plan.reason == "it draws from Python's or NumPy's random numbers"
     curves = [[outcome.curve for outcome in train_all(workload, chosen)] for _ in range(2)]
     assert curves[0] == curves[1]
     alone = train_all(workload, chosen[1:2])[0]
@@ -377,9 +379,9 @@ def test_initial_weights_may_be_drawn_by_numpy() -> None:
         nn.init.constant_(layer.bias, np.random.normal() + random.random())
         return layer
 
-    plan = planned(tiny(model=model))
-    assert plan.reason == ""
-    assert plan.job.notes == ()
+    planned_job = planned(tiny(model=model))
+    assert planned_job.plan.reason == ""
+    assert planned_job.job.notes == ()
 
 
 def test_a_model_that_cannot_be_repeated_is_said_to_be_so() -> None:
@@ -387,9 +389,9 @@ def test_a_model_that_cannot_be_repeated_is_said_to_be_so() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x * float(np.random.default_rng().uniform(0.5, 1.5)))
 
-    plan = planned(tiny(model=lambda: Fresh(6, 3)))
-    assert "of equal weights, batch and seed it gives losses" in plan.reason
-    assert any(note.startswith("Runs cannot be repeated") for note in plan.job.notes)
+    planned_job = planned(tiny(model=lambda: Fresh(6, 3)))
+    assert "of equal weights, batch and seed it gives losses" in planned_job.plan.reason
+    assert any(note.startswith("Runs cannot be repeated") for note in planned_job.job.notes)
 
 
 def test_a_factory_that_seeds_itself_is_noted() -> None:
@@ -467,6 +469,6 @@ def test_buffers_that_change_in_training_are_no_irreproducible_loss(monkeypatch:
 
     assert planned(tiny(model=model)).job.notes == ()
     monkeypatch.setattr("thalweg.population.training.job.LARGE_BYTES", 10)
-    plan = planned(tiny(model=model))
-    assert plan.job.notes == ()
-    assert "leaves runs nothing to share" in plan.reason
+    planned_job = planned(tiny(model=model))
+    assert planned_job.job.notes == ()
+    assert "leaves runs nothing to share" in planned_job.plan.reason

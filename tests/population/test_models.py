@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from problems import points, tiny, train_all
 from thalweg.errors import InputError
-from thalweg.population.planning.plan import make_plan
+from thalweg.population.planning.planned_job import make_plan
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.workload import Workload
@@ -138,10 +138,10 @@ class Recurrent(nn.Module):
 @pytest.mark.parametrize("model", [Counter, Branches])
 def test_what_cannot_be_traced_goes_through_the_loop_and_says_why(model: Callable[[], nn.Module]) -> None:
     workload = tiny(torch.float32, model=model, epochs=1)
-    plan = make_plan(workload, 0, device=CPU, workers=2)
-    assert plan.reason
+    planned_job = make_plan(workload, 0, device=CPU, workers=2)
+    assert planned_job.plan.reason
     outcome = train_all(workload, members(2))[0]
-    assert outcome.execution == f"loop: {plan.reason}"
+    assert outcome.execution == f"loop: {planned_job.plan.reason}"
     assert outcome.curve[0].train_loss is not None
 
 
@@ -180,7 +180,9 @@ def test_a_gradient_that_is_only_rounding_is_no_disagreement() -> None:
     def model() -> nn.Module:
         return nn.Sequential(nn.Linear(6, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 3))
 
-    assert make_plan(tiny(torch.float32, model=model), 0, device=CPU, workers=1, execution="population").reason == ""
+    assert (
+        make_plan(tiny(torch.float32, model=model), 0, device=CPU, workers=1, execution="population").plan.reason == ""
+    )
 
 
 class Elsewhere(torch.autograd.Function):
@@ -210,7 +212,7 @@ def test_a_gradient_that_is_wrong_by_more_than_rounding_is_one() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.out(torch.tanh(Elsewhere.apply(self.hidden(x))))
 
-    reason = make_plan(tiny(torch.float32, model=Wrong), 0, device=CPU, workers=1).reason
+    reason = make_plan(tiny(torch.float32, model=Wrong), 0, device=CPU, workers=1).plan.reason
     assert reason.startswith("traced, the gradient of hidden.")
 
 

@@ -96,14 +96,14 @@ def test_large_gradients_are_made_whole() -> None:
 @pytest.mark.parametrize("execution", ["population", "loop"])
 @pytest.mark.parametrize("name", CLASSES)
 def test_goes_on_bit_for_bit(name: str, execution: Any, tmp_path: Path) -> None:
-    plan = planned(tiny(epochs=2), execution)
+    planned_job = planned(tiny(epochs=2), execution)
     chosen = [
         Member(recipe(name), recipe(name).resolve({"lr": lr, **EVERYTHING}), seed)
         for lr in (1e-3, 1e-2)
         for seed in (0, 1)
     ][: 4 if execution == "population" else 1]
-    stopped(plan, chosen, tmp_path, 30)
-    assert_same(outcomes(plan, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(plan, chosen))
+    stopped(planned_job, chosen, tmp_path, 30)
+    assert_same(outcomes(planned_job, chosen, checkpoints=Checkpoints(tmp_path)), outcomes(planned_job, chosen))
 
 
 def test_averages_are_what_is_evaluated() -> None:

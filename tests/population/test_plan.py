@@ -9,7 +9,7 @@ import torch.utils.checkpoint
 
 from problems import refused, tiny, train_all
 from thalweg.execution import dispatch
-from thalweg.population.planning.plan import make_plan
+from thalweg.population.planning.planned_job import make_plan
 from thalweg.population.program.models import input_major, like
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.updates import PopulationUpdates
@@ -26,8 +26,8 @@ def members(names: list[str], seeds: int, rates: int = 1) -> list[Member]:
 
 
 def parts(chosen: list[Member], workers: int = 2) -> list[list[int]]:
-    plan = make_plan(tiny(), 0, device=torch.device("cpu"), workers=workers, execution="population")
-    return plan.populations(chosen)
+    planned_job = make_plan(tiny(), 0, device=torch.device("cpu"), workers=workers, execution="population")
+    return planned_job.plan.populations(chosen)
 
 
 def test_every_member_trains_once_with_its_seed_and_structures_together() -> None:
@@ -118,5 +118,5 @@ def test_code_that_sets_torchs_random_state_trains_on_one_worker(saves: bool) ->
                 return self.out(torch.utils.checkpoint.checkpoint(self.hidden, x, use_reentrant=False))
             return self.out(self.hidden(x))
 
-    plan = make_plan(tiny(model=Checkpointed), 0, device=torch.device("cpu"), workers=2)
-    assert (plan.workers, bool(plan.job.shared_state)) == ((1, True) if saves else (2, False))
+    planned_job = make_plan(tiny(model=Checkpointed), 0, device=torch.device("cpu"), workers=2)
+    assert (planned_job.plan.workers, bool(planned_job.job.shared_state)) == ((1, True) if saves else (2, False))

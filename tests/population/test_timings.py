@@ -14,7 +14,7 @@ from torch import nn
 from problems import points, tiny
 from thalweg.population.planning import backend, timings
 from thalweg.population.planning.inspection import inspect
-from thalweg.population.planning.plan import Plan, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, make_plan
 from thalweg.population.training.job import Job
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def two_layers(width: int) -> nn.Module:
     return nn.Sequential(nn.Linear(6, width), nn.Linear(width, 3))
 
 
-def planned(model: Callable[[], nn.Module] | None = None, **changes: Any) -> Plan:
+def planned(model: Callable[[], nn.Module] | None = None, **changes: Any) -> PlannedJob:
     changes |= {} if model is None else {"model": model}
     return make_plan(tiny(**changes), 0, device=CPU, workers=1)
 

@@ -89,10 +89,10 @@ def test_resumed_bitwise(tmp_path: Any, execution: str) -> None:
         Member(recipe(name), recipe(name).resolve({"lr": RATES[1], "weight_decay": 0.1}), 0)
         for name in ("adamw", "nadam")
     ]
-    plan = planned(of, execution)
-    whole = outcomes(plan, members)
-    stopped(plan, members, tmp_path, 17)
-    assert_same(outcomes(plan, members, checkpoints=Checkpoints(tmp_path)), whole)
+    planned_job = planned(of, execution)
+    whole = outcomes(planned_job, members)
+    stopped(planned_job, members, tmp_path, 17)
+    assert_same(outcomes(planned_job, members, checkpoints=Checkpoints(tmp_path)), whole)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import thalweg
 from problems import points, tiny
 from thalweg.population.planning import memory
 from thalweg.population.planning.inspection import inspect
-from thalweg.population.planning.plan import make_plan
+from thalweg.population.planning.planned_job import make_plan
 from thalweg.population.planning.trial import rehearsal
 from thalweg.population.program.models import build, state
 from thalweg.population.program.trial_models import replica
@@ -210,9 +210,9 @@ def test_what_is_timed_on_a_few_samples_is_not_the_start_of_a_run(monkeypatch: p
 
 def test_a_large_model_that_is_asked_to_train_as_a_population_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thalweg.population.training.job.LARGE_BYTES", 10)
-    assert make_plan(tiny(), 0, device=CPU, workers=1, execution="population").reason == ""
+    assert make_plan(tiny(), 0, device=CPU, workers=1, execution="population").plan.reason == ""
     large = make_plan(tiny(), 0, device=CPU, workers=1)
-    assert large.reason == large.job.large
+    assert large.plan.reason == large.job.large
     assert large.models is not None
     assert large.models.bytes == 2 * large.job.model_bytes, "a large model is not held twice"
 

@@ -15,16 +15,16 @@ from problems import points, tiny
 from small_rules import recipe_of
 from thalweg.population.planning import memory
 from thalweg.population.planning.inspection import inspect
-from thalweg.population.planning.plan import make_plan
+from thalweg.population.planning.planned_job import make_plan
 from thalweg.population.planning.trial import FEW
 from thalweg.population.program import gradients
 from thalweg.population.training import job
 from thalweg.population.training.job import Job
+from thalweg.records.events import Event, Planned
 from thalweg.rules.hyperparameters import Rate
 from thalweg.studies.budget import measure
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design
-from thalweg.studies.progress import Silent
 
 CPU = torch.device("cpu")
 QUICK: dict[str, Any] = {
@@ -110,10 +110,10 @@ def test_a_fallback_that_shows_late_is_told_in_the_verdict(monkeypatch: pytest.M
 def test_a_large_model_is_not_traced(limit: str, said: str, untraced: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """It trains by the loop, which is no fallback: runs have nothing to share."""
     monkeypatch.setattr(job, limit, 10)
-    plan = make_plan(tiny(), 0, device=CPU, workers=2)
-    assert said in plan.reason
-    assert plan.width == 1
-    assert "fallback" not in plan.describe()
+    planned_job = make_plan(tiny(), 0, device=CPU, workers=2)
+    assert said in planned_job.plan.reason
+    assert planned_job.plan.width == 1
+    assert "fallback" not in planned_job.plan.describe()
 
 
 def test_operations_are_counted_and_not_timed() -> None:
@@ -137,11 +137,11 @@ def test_the_pace_of_a_large_model_by_a_few_steps(operations: float, monkeypatch
         return called(self, x)
 
     workload = tiny(train=points(3300, 1, torch.float32), validation=points(3300, 2, torch.float32))
-    plan = make_plan(workload, 0, device=CPU, workers=1)
-    plan = replace(plan, job=replace(plan.job, operations=operations))
+    planned_job = make_plan(workload, 0, device=CPU, workers=1)
+    planned_job = replace(planned_job, job=replace(planned_job.job, operations=operations))
     monkeypatch.setattr(nn.Linear, "forward", noted)
     design = Design(contenders(["sgd", "adam"]), None, seeds=1, confirm_seeds=1, base_seed=0)
-    pace = measure(plan, design)
+    pace = measure(planned_job, design)
     assert sum(steps) <= 2 * (16 * (5 + 3 * 2 + 2) + FEW)
     assert pace.per_step > 0
     assert pace.per_measurement == pytest.approx(pace.per_step * 3300 / (3 * 16))
@@ -151,9 +151,9 @@ def test_memory_has_no_room_for_a_check(untraced: None, monkeypatch: pytest.Monk
     monkeypatch.setattr(memory, "held", lambda: 1_000_000)
     monkeypatch.setattr(memory, "coming", lambda: 0)
     monkeypatch.setattr(memory, "CHECKED", 10)
-    plan = make_plan(tiny(), 0, device=CPU, workers=1, memory=1_000_000 + 30_000)
-    assert plan.reason.startswith("checking whether runs can train at once needs")
-    assert plan.memory(10) <= 30_000
+    planned_job = make_plan(tiny(), 0, device=CPU, workers=1, memory=1_000_000 + 30_000)
+    assert planned_job.plan.reason.startswith("checking whether runs can train at once needs")
+    assert planned_job.plan.memory(10) <= 30_000
 
 
 def test_a_budget_that_is_too_short_says_which_would_do() -> None:
@@ -168,7 +168,7 @@ def test_what_checking_took_is_part_of_what_is_foreseen() -> None:
     assert 0 < expected["preparing"] <= expected["seconds"]
 
 
-class OnTerminal(Silent):
+class OnTerminal:
     """Somebody watches."""
 
     on_terminal = True
@@ -176,8 +176,11 @@ class OnTerminal(Silent):
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def plan(self, text: str) -> None:
-        self.said.append(text)
+    def __call__(self, event: Event) -> None:
+        self.said += [event.told] if isinstance(event, Planned) else []
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.mark.parametrize("asked", [{"budget": 60.0}, {"memory": "8GB"}, {"progress": True}, {}])
@@ -187,7 +190,7 @@ def test_how_long_it_takes_is_measured_where_it_is_asked_for(
     """By a budget, a limit on memory, or somebody at a terminal: nobody else waits for it."""
     caplog.set_level(logging.INFO, "thalweg")
     show = OnTerminal()
-    monkeypatch.setattr("thalweg.api.comparison.Live", lambda: show)
+    monkeypatch.setattr("thalweg.reports.progress.Live", lambda: show)
     plan = thalweg.compare(tiny(epochs=1), **{**QUICK, **asked}).study.plan
     assert ("pace" in plan) is ("seconds" in plan["expected"]) is bool(asked)
     said = " ".join([*caplog.messages, *show.said])

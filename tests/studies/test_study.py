@@ -1,6 +1,6 @@
 """A whole study on a tiny problem: its rounds, what is read when, and what a clock cuts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,29 +8,27 @@ import pytest
 import torch
 
 from problems import tiny
-from thalweg.population.planning.plan import make_plan
+from thalweg.population.planning.planned_job import make_plan
+from thalweg.records.events import Chosen, Event, Finished, Listener
 from thalweg.records.types import RunRecord
 from thalweg.studies.budget import Clock, Pace
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design, describe
-from thalweg.studies.persistence import InMemory
 from thalweg.studies.preparation import Prepared
-from thalweg.studies.progress import Silent
 from thalweg.studies.study import Study
 from thalweg.workloads.workload import Workload
 
 
-class Told(InMemory):
-    """Tells the runs and the selection in order."""
+def listing(told: list[Any]) -> Listener:
+    """A listener that lists the runs and the selection in order."""
 
-    def __init__(self, told: list[Any]) -> None:
-        self._told = told
+    def tell(event: Event) -> None:
+        if isinstance(event, Finished):
+            told.extend(event.runs.values())
+        elif isinstance(event, Chosen):
+            told.append(event.selection)
 
-    def keep(self, runs: Mapping[int, RunRecord]) -> None:
-        self._told.extend(runs.values())
-
-    def select(self, selection: Mapping[str, Any]) -> None:
-        self._told.append(selection)
+    return tell
 
 
 def study(
@@ -42,11 +40,11 @@ def study(
     """The study, after it ran, and what it told in order: runs and the selection."""
     workload: Workload = tiny(epochs=1)
     design = replace(Design(contenders(names), None, seeds=2, confirm_seeds=2, base_seed=0), **changes)
-    plan = make_plan(workload, 0, device=torch.device("cpu"), workers=2, execution="population")
+    planned_job = make_plan(workload, 0, device=torch.device("cpu"), workers=2, execution="population")
     told = [] if told is None else told
     clock = clock or Clock(0.0, None, None, workload)
-    prepared = Prepared(design, plan, clock, describe(design, workload, plan))
-    whole = Study(prepared, Told(told), Silent())
+    prepared = Prepared(design, planned_job, clock, describe(design, workload, planned_job))
+    whole = Study(prepared, listing(told))
     whole.run()
     return whole, told
 

@@ -1,22 +1,23 @@
 """`compare`: builds a study from its arguments and runs it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from thalweg.api.result import Result
-from thalweg.api.running import checked, problem, run, run_kept, usable
+from thalweg.api.running import problem, require_plain_context, run, run_kept, usable
 from thalweg.options import declared as options
+from thalweg.records.events import Noted, Planned
 from thalweg.records.store import Store
 from thalweg.regularization.stopping import EarlyStopping
+from thalweg.reports.progress import display
 from thalweg.rules.contract import Preset
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, require_feasible
-from thalweg.studies.persistence import InMemory
 from thalweg.studies.preparation import prepare
-from thalweg.studies.progress import Live, Logged
 from thalweg.studies.protocol import TEXTBOOK
 from thalweg.studies.settings import request
 from thalweg.workloads.catalogue import load
@@ -103,16 +104,18 @@ def compare(
     directory, shows, place = options.OUT.check(out), options.PROGRESS.check(progress), usable(device)
     every, files = options.CHECKPOINT_EVERY.check(checkpoint_every), options.DATA_DIR.check(data_dir)
     trained = problem(load(workload, files) if isinstance(workload, str) else workload, epochs, steps)
-    show = Live() if shows else Logged()
-    prepared = checked(lambda: prepare(design, trained, place, **limits, shown=show.on_terminal), show)
     asked = {
         "workload": workload if isinstance(workload, str) else None,
         "data_dir": None if files is None else str(files.absolute()),
         "epochs": epochs, "steps": steps, "budget": limits["budget"], "device": str(place),
     }  # fmt: skip
-    prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
-    show.plan(prepared.foreseen)
-    if directory is None:
-        return run(prepared, InMemory(), show)
-    store, number = Store.begin(directory, prepared.record)
-    return run_kept(prepared, store, number, every, show)
+    require_plain_context()
+    with closing(display(progress=shows)) as show:
+        show(Noted("checking the model"))  # of a large one this takes a while
+        prepared = prepare(design, trained, place, **limits, shown=show.on_terminal)
+        prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
+        if directory is None:
+            show(Planned(prepared.record, prepared.foreseen))
+            return run(prepared, show)
+        store, number = Store.begin(directory, prepared.record)
+        return run_kept(prepared, store, number, every, prepared.foreseen, show)

@@ -1,21 +1,23 @@
 """`resume`: continues a stopped study."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from thalweg.api.result import REPORT, Result, stored
-from thalweg.api.running import checked, problem, run_kept, usable
+from thalweg.api.running import problem, require_plain_context, run_kept, usable
 from thalweg.errors import InputError, counted
 from thalweg.options import declared as options
+from thalweg.records.events import Noted
 from thalweg.records.store import Store
 from thalweg.records.types import StudyRecord
+from thalweg.reports.progress import display
 from thalweg.rules.contract import Preset
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import describe
 from thalweg.studies.preparation import Prepared, prepare_again
-from thalweg.studies.progress import Live, Logged
 from thalweg.studies.settings import as_begun, changed
 from thalweg.studies.settings import design as design_of
 from thalweg.workloads.catalogue import load
@@ -57,10 +59,12 @@ def resume(
         return result
     record = store.study(number)
     given = None if optimizers is None else entries.contenders(optimizers)
-    show = Live() if shows else Logged()
-    prepared = checked(lambda: _again(record, workload, given, store.progress(number).seconds), show)
-    show.plan(f"study {number}: {counted(len(store.runs_by_position(number)), 'run')} had finished; going on")
-    return run_kept(prepared, store, number, every, show)
+    require_plain_context()
+    with closing(display(progress=shows)) as show:
+        show(Noted("checking the model"))  # of a large one this takes a while
+        prepared = _again(record, workload, given, store.progress(number).seconds)
+        told = f"study {number}: {counted(len(store.runs_by_position(number)), 'run')} had finished; going on"
+        return run_kept(prepared, store, number, every, told, show)
 
 
 def _again(
@@ -78,6 +82,6 @@ def _again(
     whole = as_begun(problem(whole, asked["epochs"], asked["steps"]), record)
     chosen = design_of(record, contenders)
     prepared = prepare_again(record, chosen, whole, device, spent)
-    now = describe(chosen, whole, prepared.plan)
+    now = describe(chosen, whole, prepared.planned)
     notes = tuple(dict.fromkeys((*record.notes, *changed(record, now))))
     return replace(prepared, record=replace(record, notes=notes, factors={**now.factors, **record.factors}))

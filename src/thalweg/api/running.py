@@ -1,6 +1,5 @@
 """Runs a prepared study; and the checks that `compare` and `resume` share."""
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -15,22 +14,29 @@ from thalweg.analysis.verdict import verdict
 from thalweg.api.result import REPORT, Result
 from thalweg.errors import InputError, Interrupted, first_line, shown
 from thalweg.options import declared as options
+from thalweg.population.engine.task import NOWHERE
 from thalweg.population.program.models import BUILDING
+from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.records.events import Concluded, Listener, Planned, stream
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
-from thalweg.studies.persistence import Keeping, Stored
+from thalweg.reports.progress import Display
+from thalweg.studies.persistence import Earlier, Storing
 from thalweg.studies.preparation import Prepared
-from thalweg.studies.progress import Observer
 from thalweg.studies.study import Study
 from thalweg.workloads.workload import Workload
 
 
-def run_kept(prepared: Prepared, store: Store, number: int, every: float, show: Observer) -> Result:
-    """Runs a stored study. If it stops early, finished runs stay and the error says how to resume."""
+def run_kept(prepared: Prepared, store: Store, number: int, every: float, told: str, show: Display) -> Result:
+    """Runs a stored study. told: how it begins or goes on. If it stops early, finished runs stay and the error says how
+    to resume."""
     with closing(store), closing(Lock(folder(store.directory, number), number)):
+        storing = Storing(store, number)
         try:
-            store.note(number, prepared.record)
-            result = run(prepared, Stored(store, number, every), show)
+            tell = stream(storing, show)
+            tell(Planned(prepared.record, told))
+            checkpoints = Checkpoints(storing.folder, every)
+            result = run(prepared, tell, Earlier.of(store, number), checkpoints)
             result.save_report(store.directory / REPORT)
             return result
         except KeyboardInterrupt:
@@ -51,28 +57,16 @@ def _command(prepared: Prepared, store: Store, number: int) -> str:
     return f"thalweg.resume({str(store.directory)!r}, {number}, {', '.join(objects)}) in Python"
 
 
-def run(prepared: Prepared, keeping: Keeping, show: Observer) -> Result:
+def run(
+    prepared: Prepared, tell: Listener, earlier: Earlier | None = None, checkpoints: Checkpoints = NOWHERE
+) -> Result:
     """Runs a study and returns its result."""
-    try:
-        study = Study(prepared, keeping, show)
-        study.run()
-    finally:
-        show.close()
+    study = Study(prepared, tell, earlier, checkpoints)
+    study.run()
     rows = leaderboard(study.record, study.runs)
     result = Result(study.record, study.runs, rows, verdict(study.record, rows))
-    keeping.finish(result.study, result.verdict)
+    tell(Concluded(result.study, result.verdict))
     return result
-
-
-def checked(prepare: Callable[[], Prepared], show: Observer) -> Prepared:
-    """Prepares a study, after announcing it: the checks of a large model take a while."""
-    require_plain_context()
-    show.plan("checking the model")
-    try:
-        return prepare()
-    except BaseException:
-        show.close()
-        raise
 
 
 def require_plain_context() -> None:

@@ -8,7 +8,7 @@ from functools import cache, partial
 
 from thalweg.errors import InputError, counted
 from thalweg.population.engine.train import train
-from thalweg.population.planning.plan import Plan
+from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.planning.trial import rehearsal
 from thalweg.population.updates.members import Member
 from thalweg.studies.design import Design
@@ -51,7 +51,7 @@ class Pace:
         return int((seconds / runs - self.per_run - self.per_measurement) / per_step)
 
 
-def measure(plan: Plan, design: Design) -> Pace:
+def measure(planned: PlannedJob, design: Design) -> Pace:
     """Measures the pace: trains the first round's first populations, one per worker, for a few steps; in the plain
     loop, one run per worker.
 
@@ -59,52 +59,53 @@ def measure(plan: Plan, design: Design) -> Pace:
     the calls of `model()` that runs need are added at their measured time.
     """
     members = _first_round(design)
+    plan = planned.plan
     parts = plan.populations(members)[: plan.workers]
     parts = parts if plan.width > 1 else [part[:1] for part in parts]
     probed = [members[i] for i in sorted(i for part in parts for i in part)]
     built = sum(len({members[i].seed for i in part}) for part in parts)
-    assert plan.models is not None, "before training"
-    rehearsed = replace(plan, job=rehearsal(plan.job, plan.models, design.base_seed))
+    assert planned.models is not None, "before training"
+    rehearsed = replace(planned, job=rehearsal(planned.job, planned.models, design.base_seed))
     pace = _of_steps(rehearsed, design, probed)
-    return replace(pace, per_run=pace.per_run + plan.job.building * built / len(probed))
+    return replace(pace, per_run=pace.per_run + planned.job.building * built / len(probed))
 
 
-def _of_steps(plan: Plan, design: Design, probed: Sequence[Member]) -> Pace:
-    if plan.job.large:
-        return _on_few_samples(plan, probed)
-    seconds = cache(partial(_taken, plan, probed))
-    _taken(plan, probed, PROBE, PROBE)  # warm-up: traces, and loads kernels
+def _of_steps(planned: PlannedJob, design: Design, probed: Sequence[Member]) -> Pace:
+    if planned.job.large:
+        return _on_few_samples(planned, probed)
+    seconds = cache(partial(_taken, planned, probed))
+    _taken(planned, probed, PROBE, PROBE)  # warm-up: traces, and loads kernels
     rough = (seconds(3 * PROBE, PROBE) - seconds(PROBE, PROBE)) / (2 * PROBE)
-    study = expected_runs(design) / len(probed) * plan.job.workload.total_steps
+    study = expected_runs(design) / len(probed) * planned.job.workload.total_steps
     n = max(PROBE, int(min(study * PROBED / 10, PROBE_SECONDS / max(1e-9, rough * len(probed)))))
     if n > PROBE:
-        _taken(plan, probed, 3 * n, n)  # warm-up: also traces an epoch's last, smaller batch if reached
+        _taken(planned, probed, 3 * n, n)  # warm-up: also traces an epoch's last, smaller batch if reached
     short, long, measured = seconds(n, n), seconds(3 * n, 3 * n), seconds(3 * n, n)
     per_step = max(1e-9, (long - short) / (2 * n))
     return Pace(per_step, max(0.0, (measured - long) / 2), max(0.0, short - n * per_step))
 
 
-def _taken(plan: Plan, probed: Sequence[Member], steps: int, every: int) -> float:
+def _taken(planned: PlannedJob, probed: Sequence[Member], steps: int, every: int) -> float:
     """Seconds per run for training `probed` over `steps` steps, evaluated every `every` steps."""
-    workload = replace(plan.job.workload, steps=steps, evaluate_every=every)
+    workload = replace(planned.job.workload, steps=steps, evaluate_every=every)
     began = time.perf_counter()
-    job = replace(plan.job, workload=workload, early_stopping=None)
-    for _ in train(replace(plan, job=job), probed, live=False):
+    job = replace(planned.job, workload=workload, early_stopping=None)
+    for _ in train(replace(planned, job=job), probed, live=False):
         pass
     return (time.perf_counter() - began) / len(probed)
 
 
-def _on_few_samples(plan: Plan, probed: Sequence[Member]) -> Pace:
+def _on_few_samples(planned: PlannedJob, probed: Sequence[Member]) -> Pace:
     """Measures the pace of a large model over few steps on one batch of each split; evaluating a sample is taken to
     cost a third of training on it.
 
     Single steps of such a model are long enough to time, very long ones even including the warm-up.
     """
-    workload = plan.job.workload
+    workload = planned.job.workload
     train, validation = (split.head(workload.batch_size) for split in (workload.train, workload.validation))
-    short = replace(plan, job=replace(plan.job, workload=replace(workload, train=train, validation=validation)))
+    short = planned.of(replace(workload, train=train, validation=validation))
     evaluated = (len(train) + len(validation)) / (3 * workload.batch_size)  # in steps
-    if plan.job.operations > VERY_LARGE:
+    if planned.job.operations > VERY_LARGE:
         per_step, begun = _taken(short, probed, 2, 2) / (2 + evaluated), 0.0
     else:
         _taken(short, probed, 1, 1)  # loads kernels

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.population.planning.plan import Plan
+from thalweg.population.planning.planned_job import PlannedJob
+from thalweg.population.training.job import Job
 from thalweg.records.types import StudyRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.environment import environment
@@ -100,7 +101,7 @@ def require_feasible(design: Design) -> None:
     design.tuners(higher_is_better=True)  # raises early for what cannot be searched
 
 
-def describe(design: Design, workload: Workload, plan: Plan, seconds: float | None = None) -> StudyRecord:
+def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: float | None = None) -> StudyRecord:
     """The study's record before it begins. seconds: time cap of tuning one contender."""
     splits = {"train": workload.train, "validation": workload.validation, "test": workload.test}
     return StudyRecord(
@@ -114,7 +115,7 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         batch_size=workload.batch_size,
         drop_last=workload.drop_last,
         samples={name: len(split) for name, split in splits.items() if split is not None},
-        parameters=plan.job.parameters,
+        parameters=planned.job.parameters,
         contenders=tuple(c.label for c in design.contenders),
         learning_rates=_rates(design),
         refined=FINE_PER_DECADE if design.refines else None,
@@ -122,9 +123,9 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         confirmation_seeds=confirmation_seeds(design.base_seed, design.confirm_seeds),
         protocol=PROTOCOL,
         caps=asdict(design.cap(workload.total_steps, seconds)),
-        environment=environment(plan.job.device),
-        plan={**plan.describe(), "clip_norm": plan.job.clip_norm, **_stopping(plan)},
-        content=content(workload, plan.job.content),
+        environment=environment(planned.job.device),
+        plan={**planned.plan.describe(), "clip_norm": planned.job.clip_norm, **_stopping(planned.job)},
+        content=content(workload, planned.job.content),
         factors={c.label: c.factors for c in design.contenders},
     )
 
@@ -135,6 +136,6 @@ def _rates(design: Design) -> Mapping[str, tuple[float, ...]]:
     return {c.label: c.rates(design.learning_rates, design.per_decade) for c in design.contenders}
 
 
-def _stopping(plan: Plan) -> dict[str, Any]:
-    rule = plan.job.early_stopping
+def _stopping(job: Job) -> dict[str, Any]:
+    rule = job.early_stopping
     return {} if rule is None else {"early_stopping": asdict(rule)}

@@ -1,4 +1,4 @@
-"""Persists a running study's progress: in memory only, or in a store."""
+"""A running study's store: what it holds of earlier sessions, and the listener that writes to it."""
 
 import json
 import logging
@@ -6,109 +6,98 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.records.events import (
+    Afforded,
+    Chosen,
+    Concluded,
+    Event,
+    Finished,
+    Measured,
+    Planned,
+    StageBegan,
+    StageProgress,
+)
 from thalweg.records.lock import folder
 from thalweg.records.store import Store
-from thalweg.records.types import Progress, RunRecord, StudyRecord
+from thalweg.records.types import Progress, RunRecord
 
 HEARTBEAT = 2.0  # seconds between progress updates in the store
 logger = logging.getLogger(__name__)
 
 
-class Keeping(Protocol):
-    """Storage interface of a running study, from which it can be resumed.
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier sessions of a study left, from which it goes on.
 
-    done: runs finished in earlier sessions, by index in the study's sequence of runs. clock_log: recorded answers of
-    `Clock.affords`. spent: seconds of work in earlier sessions.
+    done: finished runs, by position. answers: those of the budget's clock. seconds: of work.
     """
 
-    done: Mapping[int, RunRecord]
-    clock_log: Sequence[int]
-    spent: float
+    done: Mapping[int, RunRecord] = field(default_factory=dict)
+    answers: Sequence[int] = ()
+    seconds: float = 0.0
 
-    def keep(self, runs: Mapping[int, RunRecord]) -> None: ...
-
-    def select(self, selection: Mapping[str, Any]) -> None: ...
-
-    def log_clock(self, answers: Sequence[int]) -> None: ...
-
-    def advance(self, stage: str, runs: int, done: float) -> None: ...
-
-    def checkpoints(self, first: int) -> Checkpoints: ...
-
-    def finish(self, record: StudyRecord, verdict: str) -> None: ...
+    @classmethod
+    def of(cls, store: Store, study: int) -> "Earlier":
+        return cls(store.runs_by_position(study), store.clock_log(study), store.progress(study).seconds)
 
 
-class InMemory:
-    """Stores nothing: the study exists in memory only."""
+class Storing:
+    """The listener that keeps a study in its store. Raises `InputError` where that cannot be written."""
 
-    done: Mapping[int, RunRecord] = {}
-    clock_log: Sequence[int] = ()
-    spent = 0.0
+    def __init__(self, store: Store, study: int) -> None:
+        self._store, self._study = store, study
+        self._before, self._began = store.progress(study).seconds, time.monotonic()
+        self._stage, self._written = StageProgress(StageBegan("", 0, 0, 1)), 0.0
 
-    def keep(self, runs: Mapping[int, RunRecord]) -> None:
-        pass
+    @property
+    def folder(self) -> Path:
+        """The folder of its checkpoints, which is removed once the study has ended."""
+        return folder(self._store.directory, self._study)
 
-    def select(self, selection: Mapping[str, Any]) -> None:
-        pass
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Planned():
+                self._store.note(self._study, event.record)
+            case StageBegan():
+                self._stage = StageProgress(event)
+                self._write_progress()
+            case Measured():
+                self._follow(event)
+            case Finished():
+                if not event.earlier:
+                    self._store.add(self._study, event.runs)
+                    logger.debug("%d runs kept", len(event.runs))
+                self._follow(event)
+            case Chosen():
+                self._store.select(self._study, event.selection)
+            case Afforded():
+                self._store.log_clock(self._study, event.answers)
+            case Concluded():
+                self._conclude(event)
 
-    def log_clock(self, answers: Sequence[int]) -> None:
-        pass
+    def _follow(self, event: Measured | Finished) -> None:
+        self._stage.follow(event)
+        if time.monotonic() - self._written >= HEARTBEAT:
+            self._write_progress()
 
-    def advance(self, stage: str, runs: int, done: float) -> None:
-        pass
+    def _write_progress(self) -> None:
+        self._written = time.monotonic()
+        seconds, began = self._before + self._written - self._began, self._stage.began
+        with suppress(InputError):  # a failed progress update must not end the study
+            self._store.advance(self._study, Progress(began.name, began.runs, self._stage.done, seconds))
 
-    def checkpoints(self, first: int) -> Checkpoints:
-        return Checkpoints()
-
-    def finish(self, record: StudyRecord, verdict: str) -> None:
-        pass
-
-
-class Stored:
-    """Writes a study to a store. every: seconds between checkpoints, above 0."""
-
-    def __init__(self, store: Store, study: int, every: float) -> None:
-        self._store, self._study, self._every = store, study, every
-        self.done: Mapping[int, RunRecord] = store.runs_by_position(study)
-        self.clock_log: Sequence[int] = store.clock_log(study)
-        self._progress = store.progress(study)
-        self.spent = self._progress.seconds
-        self._began, self._told = time.monotonic(), 0.0
-        self._folder = folder(store.directory, study)
-
-    def keep(self, runs: Mapping[int, RunRecord]) -> None:
-        """Adds finished runs to the store. Raises `InputError` where they cannot be written."""
-        self._store.add(self._study, runs)
-        logger.debug("%d runs kept", len(runs))
-
-    def select(self, selection: Mapping[str, Any]) -> None:
-        self._store.select(self._study, selection)
-
-    def log_clock(self, answers: Sequence[int]) -> None:
-        self._store.log_clock(self._study, answers)
-
-    def advance(self, stage: str, runs: int, done: float) -> None:
-        """Writes the progress, at most once per `HEARTBEAT` within a stage."""
-        now = time.monotonic()
-        if stage != self._progress.stage or now - self._told >= HEARTBEAT:
-            self._progress, self._told = Progress(stage, runs, done, self.spent + now - self._began), now
-            with suppress(InputError):  # a failed progress update must not end the study
-                self._store.advance(self._study, self._progress)
-
-    def checkpoints(self, first: int) -> Checkpoints:
-        return Checkpoints(self._folder, self._every, first)
-
-    def finish(self, record: StudyRecord, verdict: str) -> None:
-        self._told = 0.0
-        self.advance("", 0, 1.0)
-        self._store.finish(self._study, record, verdict)
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def _conclude(self, event: Concluded) -> None:
+        self._stage = StageProgress(StageBegan("", 0, 0, 1))
+        self._write_progress()
+        self._store.finish(self._study, event.record, event.verdict)
+        shutil.rmtree(self.folder, ignore_errors=True)
         with suppress(OSError):
-            self._folder.parent.rmdir()  # succeeds only if no other study is in progress
+            self.folder.parent.rmdir()  # succeeds only if no other study is in progress
 
 
 def plain(value: Any) -> Any:

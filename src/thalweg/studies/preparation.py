@@ -9,7 +9,8 @@ import torch
 from thalweg.errors import counted
 from thalweg.population.planning.labels import one_class_notes
 from thalweg.population.planning.memory import megabytes
-from thalweg.population.planning.plan import Plan, make_plan, remade
+from thalweg.population.planning.plan import Plan
+from thalweg.population.planning.planned_job import PlannedJob, make_plan, remade
 from thalweg.records.types import StudyRecord
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, measure
@@ -24,7 +25,7 @@ class Prepared:
     """A study before its first run. foreseen: expected runs, time and memory in one sentence."""
 
     design: Design
-    plan: Plan
+    planned: PlannedJob
     clock: Clock
     record: StudyRecord
     foreseen: str = ""
@@ -53,25 +54,25 @@ def prepare(
     limit = None if memory is None else int(memory)
     copies = max(contender.copies for contender in design.contenders)
     rules: dict[str, Any] = {"clip_norm": clip_norm, "early_stopping": early_stopping, "copies": copies}
-    plan = make_plan(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
-    require_imports(design, plan)
-    pace = None if budget is None and memory is None and not shown else measure(plan, design)
-    plan = replace(plan, models=None)  # training begins with models of its own
+    planned = make_plan(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
+    require_imports(design, planned)
+    pace = None if budget is None and memory is None and not shown else measure(planned, design)
+    planned = replace(planned, models=None)  # training begins with models of its own
     spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
     if budget is not None and pace is not None:
         design, workload, given_up = fit(design, workload, pace, budget - spent)
-        plan = replace(plan, job=replace(plan.job, workload=workload))
-        share, clock = budget * plan.workers / len(design.contenders), Clock(began, budget, pace, workload)
+        planned = planned.of(workload)
+        share, clock = budget * planned.plan.workers / len(design.contenders), Clock(began, budget, pace, workload)
     notes = (
         *conventions(design.contenders),
         *closures(design.contenders),
         *one_class_notes(workload),
-        *plan.job.notes,
+        *planned.job.notes,
         *given_up,
     )
-    record = replace(describe(design, workload, plan, share), notes=notes)
-    record = _foreseen(record, design, plan, pace, workload, spent)
-    return Prepared(design, plan, clock, record, _sentence(record))
+    record = replace(describe(design, workload, planned, share), notes=notes)
+    record = _foreseen(record, design, planned.plan, pace, workload, spent)
+    return Prepared(design, planned, clock, record, _sentence(record))
 
 
 def prepare_again(
@@ -83,11 +84,11 @@ def prepare_again(
         "clip_norm": record.plan["clip_norm"],
         "early_stopping": stopping and EarlyStopping(**stopping),
     }
-    plan = remade(workload.to(device), design.base_seed, record.plan, device=device, **rules)
+    planned = remade(workload.to(device), design.base_seed, record.plan, device=device, **rules)
     budget = record.request["budget"]
     pace = Pace(**record.plan["pace"]) if budget else None
-    clock = Clock(time.perf_counter() - spent, budget, pace, plan.job.workload)
-    return Prepared(design, plan, clock, record)
+    clock = Clock(time.perf_counter() - spent, budget, pace, planned.job.workload)
+    return Prepared(design, planned, clock, record)
 
 
 def _foreseen(

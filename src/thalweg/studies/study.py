@@ -6,33 +6,45 @@ from dataclasses import replace
 from thalweg.analysis.leaderboard import choices, leaderboard
 from thalweg.analysis.selection import Choice
 from thalweg.errors import InputError
+from thalweg.population.engine.task import NOWHERE
+from thalweg.population.engine.threads import Threads
+from thalweg.population.engine.train import Engine
+from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.records.events import Afforded, Chosen, Listener, Noted
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.studies.persistence import Keeping
+from thalweg.studies.persistence import Earlier
 from thalweg.studies.preparation import Prepared
-from thalweg.studies.progress import Noted, Observer
 from thalweg.studies.protocol import ERROR_RATE, LOOK, MOST_SEEDS, confirmation_seeds
-from thalweg.studies.training import RunSpec, train_entries
+from thalweg.studies.training import RunSpec, Trainer
 from thalweg.studies.tuning import Tuner
 
 
 class Study:
-    """One comparison. `keeping` stores runs as they finish, and the choices before any test metric is computed.
+    """One comparison. `tell` receives runs as they finish, and the choices before any test metric is computed.
 
-    Runs it already stores are not trained again: the study takes the same decisions from the same runs.
+    Runs of earlier sessions are not trained again: the study takes the same decisions from the same runs.
     After `run`, `runs` holds all runs, and `record` the confirmation seeds used and notes on what was cut short.
     """
 
-    def __init__(self, prepared: Prepared, keeping: Keeping, show: Observer) -> None:
-        self._design, self._plan, self._clock = prepared.design, prepared.plan, prepared.clock
-        self._record = prepared.record
-        self._keeping, self._show = keeping, show
-        self._clock.replay(keeping.clock_log, keeping.log_clock)
+    def __init__(
+        self,
+        prepared: Prepared,
+        tell: Listener,
+        earlier: Earlier | None = None,
+        checkpoints: Checkpoints = NOWHERE,
+        engine: Engine = Threads,
+    ) -> None:
+        self._design, self._planned, self._clock = prepared.design, prepared.planned, prepared.clock
+        self._record, self._tell = prepared.record, tell
+        earlier = earlier or Earlier()
+        self._earlier, self._trainer = earlier, Trainer(earlier.done, tell, checkpoints, engine)
+        self._clock.replay(earlier.answers, lambda answers: tell(Afforded(tuple(answers))))
         self.runs: list[RunRecord] = []
         self.notes: list[str] = []
 
     @property
     def record(self) -> StudyRecord:
-        plan, late = self._record.plan, self._plan.why_loop if not self._plan.reason else ""
+        plan, late = self._record.plan, "" if self._planned.plan.reason else self._planned.why_loop
         return replace(
             self._record,
             notes=(*self._record.notes, *self.notes),
@@ -45,10 +57,8 @@ class Study:
         if not self._record.confirmation_seeds:
             return
         chosen = choices(self._record, self.runs)
-        self._keeping.select(
-            {name: dict(choice.point.hyperparameters) if choice else None for name, choice in chosen.items()}
-        )
-        self._plan = replace(self._plan, job=replace(self._plan.job, test=True))
+        self._tell(Chosen({name: dict(c.point.hyperparameters) if c else None for name, c in chosen.items()}))
+        self._planned = replace(self._planned, job=replace(self._planned.job, test=True))
         self._confirm(chosen)
 
     def _tune(self) -> None:
@@ -57,7 +67,7 @@ class Study:
             of = "/".join(sorted({entry.round for entry in entries}))
             if not all(self._train_if_affordable(part, of) for part in self._parts(entries, of)):
                 break
-        self.notes += [note for tuner in tuners for note in tuner.notes]
+        self._note(*(note for tuner in tuners for note in tuner.notes))
         trained = {run.seed for run in self.runs}
         seeds = tuple(seed for seed in self._record.tuning_seeds if seed in trained)
         self._record = replace(self._record, tuning_seeds=seeds)
@@ -77,7 +87,7 @@ class Study:
         needed = len(entries) + self._final_runs()
         if self.runs and self._clock.affords(needed) < needed:
             seed = f"seed {entries[0].seed} of " if of == "coarse" else ""
-            self.notes.append(f"The budget did not allow {seed}the {of} round.")
+            self._note(f"The budget did not allow {seed}the {of} round.")
             return False
         self._train(entries, f"tuning, {of}")
         return True
@@ -109,7 +119,7 @@ class Study:
             done += len(look)
             settled = done < planned and self._settled(-(-planned // LOOK))
         self._record = replace(self._record, confirmation_seeds=seeds[:done])
-        self.notes += _about_seeds(done, planned, settled=settled)
+        self._note(*_about_seeds(done, planned, settled=settled))
 
     def _affordable(self, look: Sequence[int], *, first: bool) -> Sequence[int]:
         """The seeds of a batch that still fit the budget; at least two of the first batch."""
@@ -131,11 +141,15 @@ class Study:
                 entries.append(RunSpec(contender, contender.published, seed, "defaults", "confirmation"))
         return entries
 
+    def _note(self, *notes: str) -> None:
+        self.notes += notes
+        for note in notes:
+            self._tell(Noted(note, recorded=True))
+
     def _train(self, entries: Sequence[RunSpec], stage: str) -> None:
         began, first = self._clock.now(), len(self.runs)
-        show = Noted(self._show, self._keeping)
-        self.runs += train_entries(self._plan, entries, stage, first, self._keeping, show)
-        trained = sum(first + i not in self._keeping.done for i in range(len(entries)))
+        self.runs += self._trainer.train(self._planned, entries, stage, first)
+        trained = sum(first + i not in self._earlier.done for i in range(len(entries)))
         self._clock.ran(trained, began)
         if all(run.failure for run in self.runs) and not any(entry.member.alone for entry in entries):
             raise InputError(f"The workload {self._record.workload!r} cannot be trained: {self.runs[0].failure}.")

@@ -2,17 +2,22 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.population.engine.train import Measured, train
-from thalweg.population.planning.plan import Plan
+from thalweg.population.engine.task import NOWHERE, MembersMeasured
+from thalweg.population.engine.threads import Threads
+from thalweg.population.engine.train import Engine, train
+from thalweg.population.planning.planned_job import PlannedJob
+from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.population.training.job import Job
 from thalweg.population.updates.members import Member, Trained
+from thalweg.records.events import Finished, Listener, Measured, StageBegan
 from thalweg.records.types import Role, Round, RunRecord
 from thalweg.studies.contenders import Contender
-from thalweg.studies.persistence import Keeping, plain
-from thalweg.studies.progress import Observer
+from thalweg.studies.persistence import plain
 
 logger = logging.getLogger(__name__)
 
@@ -32,38 +37,45 @@ class RunSpec:
         return Member(self.contender.recipe, self.contender.recipe.resolve(self.given), self.seed)
 
 
-def train_entries(
-    plan: Plan, entries: Sequence[RunSpec], stage: str, first: int, keeping: Keeping, show: Observer
-) -> list[RunRecord]:
-    """Trains the entries that `keeping` does not store yet; `keeping` receives runs as they finish.
+@dataclass(frozen=True)
+class Trainer:
+    """Trains runs by an engine and tells what happens. earlier: runs of former sessions, which it does not train."""
 
-    first: index of the first entry in the study's sequence of runs. Returns the runs in the entries' order.
+    earlier: Mapping[int, RunRecord]
+    tell: Listener
+    checkpoints: Checkpoints = NOWHERE
+    engine: Engine = Threads
 
-    Raises:
-        InputError: where a stored run does not match the entry at its index.
-    """
-    measurements = len(plan.job.workload.milestones)
-    show.stage(stage, len(entries), plan.job.workload.total_steps, measurements)
-    runs = {i: keeping.done[first + i] for i in range(len(entries)) if first + i in keeping.done}
-    for i, run in runs.items():
-        _check(entries[i], run, first + i)
-    if runs:
-        show.advance(len(runs) * measurements)
-        logger.debug("%d of them had finished before", len(runs))
-    checkpoints = keeping.checkpoints(first)
-    events = train(plan, [entry.member for entry in entries], runs, checkpoints)
-    try:
-        for event in events:
-            if isinstance(event, Measured):
-                show.advance(event.runs)
-                continue
-            finished = {i: _record(plan, entries[i], trained) for i, trained in event.outcomes.items()}
-            keeping.keep({first + i: run for i, run in finished.items()})
-            checkpoints.of(finished, ()).discard()
-            runs |= finished
-    finally:
-        events.close()
-    return [runs[i] for i in range(len(entries))]
+    def train(self, planned: PlannedJob, entries: Sequence[RunSpec], stage: str, first: int) -> list[RunRecord]:
+        """Trains a stage; returns its runs in the entries' order. first: position of the first entry in the study.
+
+        Raises:
+            InputError: where an earlier run does not match the entry at its position.
+        """
+        self.tell(StageBegan(stage, first, len(entries), planned.job.workload.total_steps))
+        runs = self._known(entries, first)
+        checkpoints = replace(self.checkpoints, first=first)
+        members = [entry.member for entry in entries]
+        with closing(train(planned, members, set(runs), checkpoints, engine=self.engine)) as events:
+            for event in events:
+                if isinstance(event, MembersMeasured):
+                    self.tell(Measured(event.step, {first + i: m for i, m in event.measurements.items()}))
+                    continue
+                finished = {i: _record(planned.job, entries[i], trained) for i, trained in event.outcomes.items()}
+                self.tell(Finished({first + i: run for i, run in finished.items()}))
+                checkpoints.of(finished, ()).discard()
+                runs |= finished
+        return [runs[i] for i in range(len(entries))]
+
+    def _known(self, entries: Sequence[RunSpec], first: int) -> dict[int, RunRecord]:
+        """The stage's runs that finished in former sessions, by index among the entries."""
+        runs = {i: self.earlier[first + i] for i in range(len(entries)) if first + i in self.earlier}
+        for i, run in runs.items():
+            _check(entries[i], run, first + i)
+        if runs:
+            self.tell(Finished({first + i: run for i, run in runs.items()}, earlier=True))
+            logger.debug("%d of them had finished before", len(runs))
+        return runs
 
 
 def _check(entry: RunSpec, run: RunRecord, place: int) -> None:
@@ -75,7 +87,7 @@ def _check(entry: RunSpec, run: RunRecord, place: int) -> None:
         )
 
 
-def _record(plan: Plan, entry: RunSpec, trained: Trained) -> RunRecord:
+def _record(job: Job, entry: RunSpec, trained: Trained) -> RunRecord:
     return RunRecord(
         contender=entry.contender.label,
         factors=entry.contender.factors,
@@ -85,7 +97,7 @@ def _record(plan: Plan, entry: RunSpec, trained: Trained) -> RunRecord:
         role=entry.role,
         round=entry.round,
         curve=trained.curve,
-        steps=plan.job.workload.total_steps,
+        steps=job.workload.total_steps,
         initial_loss=trained.initial_loss,
         initial_validation_loss=trained.initial_validation_loss,
         loss_spread=trained.loss_spread,

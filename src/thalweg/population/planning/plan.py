@@ -1,43 +1,26 @@
-"""How a workload's runs are executed, decided once before training: vectorized or by the loop, how many at once."""
+"""The plan of a workload's runs: vectorized or by the loop, how many at once. Plain data, which travels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Any, Literal
+from typing import Any
 
-import torch
-
-from thalweg.errors import InputError
-from thalweg.execution.dispatch import unreached
-from thalweg.population.planning import memory as needs
-from thalweg.population.planning.backend import quickest, verified
-from thalweg.population.planning.inspection import inspect
-from thalweg.population.program.convolutions import has_convolutions
-from thalweg.population.program.gradients import GradientProgram
-from thalweg.population.program.trial_models import TrialModels
-from thalweg.population.training.evaluation import evaluation_bytes
-from thalweg.population.training.job import Job
 from thalweg.population.updates.members import Member
-from thalweg.workloads.workload import Workload
 
-Execution = Literal["auto", "population", "loop"]
 FEW = 24  # members of one seed below which seeds share a population: narrowness costs more than separate batches
 LEAST = 4  # members below which a population is not split to occupy another worker
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Programs, widths and memory of the chosen execution. `reason`: why the loop is used; empty if vectorized.
+    """How a workload's runs are executed, decided once before training.
 
-    `shared` and `mixed`: programs for one batch of all members and for a batch each. `width`: members at once on each
-    worker. `convolutions`: their vectorized form, "grouped" or "unfolded"; empty if the model has none. `member`:
-    bytes per member. `evaluation`: bytes per evaluating worker. `fallback`: whether a population was impossible, not
-    just slower. `models`: for trials and timings until training begins.
+    reason: why the loop is used; empty if runs are vectorized. width: members at once on each worker.
+    convolutions: their vectorized form, "grouped" or "unfolded"; empty if the model has none. member: bytes per
+    member. evaluation: bytes per evaluating worker. fallback: whether a population was impossible, not just slower.
+    updates: why steps are carried out by torch's operators; empty if by compiled kernels.
     """
 
-    job: Job
-    shared: GradientProgram
-    mixed: GradientProgram
     reason: str
     width: int
     workers: int
@@ -45,16 +28,7 @@ class Plan:
     member: int = 0
     evaluation: int = 0
     fallback: bool = False
-    models: TrialModels | None = None
-
-    @property
-    def why_loop(self) -> str:
-        """Why the loop is used, by the plan or after a `Disagreement`; else empty."""
-        return self.reason or self.shared.distrusted or self.mixed.distrusted
-
-    def distrust(self, reason: str) -> None:
-        """Uses the loop for all training from here on."""
-        self.shared.distrusted = self.mixed.distrusted = reason
+    updates: str = ""
 
     def memory(self, runs: int) -> int:
         """Peak bytes of `runs` runs."""
@@ -66,13 +40,12 @@ class Plan:
         if self.fallback:
             facts["fallback"] = self.reason
         convolutions = {"convolutions": self.convolutions} if self.convolutions and not self.reason else {}
-        slow = unreached(self.job.device)
-        updates = {"updates": f"in torch's operators: {slow}"} if slow else {}
+        updates = {"updates": f"in torch's operators: {self.updates}"} if self.updates else {}
         return {**facts, **convolutions, **updates, "bytes_per_run": self.member, "bytes_evaluating": self.evaluation}
 
     def populations(self, members: Sequence[Member]) -> list[list[int]]:
         """Indices of the members of each population: of one seed if any has `FEW`, grouped by step variant."""
-        if self.why_loop:
+        if self.reason:
             return [[i] for i in range(len(members))]
         alone = [[i] for i, member in enumerate(members) if member.alone]
         stacked = [i for i, member in enumerate(members) if not member.alone]
@@ -84,71 +57,6 @@ class Plan:
                 by_seed = [_sorted(members, of_rule, by_seed=False)]
             alone += [part for s in by_seed for part in _parts(s, self.width, self.workers, len(by_seed))]
         return alone
-
-
-def make_plan(
-    workload: Workload,
-    seed: int,
-    *,
-    device: torch.device,
-    workers: int,
-    execution: Execution = "auto",
-    memory: int | None = None,
-    **job: Any,
-) -> Plan:
-    """Checks the program against the loop on three batches, and chooses.
-
-    memory: bytes that the process may hold. Raises `InputError` if the model itself does not run, if the memory is too
-    small for one run per worker, or if `execution="population"` is impossible.
-    """
-    whole, models = inspect(Job(workload, device, frozenset(), **job), seed, resettable=execution == "population")
-    workers = 1 if whole.shared_state else workers
-    reason = _unchecked(whole, execution, memory)
-    names = ("grouped", "unfolded") if has_convolutions(models.tracing) else ("",)
-    names = names[:1] if reason else names
-    programs = {name: _programs(whole, models, unfolded=name == "unfolded") for name in names}
-    usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), models, seed)
-    for shared, mixed in programs.values():
-        mixed.keep(shared.key)
-    holds = {name: needs.member(whole, usable[name].activations if name in usable else 0) for name in programs}
-    widths = {name: needs.width(whole, workers, holds[name], memory, models.bytes) for name in usable or programs}
-    name, fallback = next(iter(widths)), bool(reason) and reason not in ("asked for", whole.large)
-    if usable and (execution == "auto" or len(usable) > 1):
-        name, slower = quickest(whole, usable, models, seed, min(widths.values()))
-        reason = slower if execution == "auto" else ""
-    if execution == "population" and reason:
-        raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
-    width = 1 if reason else widths[name]
-    evaluation = evaluation_bytes(whole, width)
-    return Plan(whole, *programs[name], reason, width, workers, name, holds[name], evaluation, fallback, models)
-
-
-def _unchecked(job: Job, execution: Execution, memory: int | None) -> str:
-    """Why the loop is used without checking the program, where that costs more than a population gains; else empty."""
-    if execution == "loop":
-        return "asked for"
-    if job.only_loop or execution == "population":
-        return job.only_loop
-    return job.large or needs.no_room_to_check(job, memory)
-
-
-def remade(workload: Workload, seed: int, recorded: Mapping[str, Any], *, device: torch.device, **job: Any) -> Plan:
-    """The plan that a record describes, without checks or timing. Raises `InputError` as `make_plan`."""
-    whole, models = inspect(Job(workload, device, frozenset(), **job), seed)
-    name = recorded.get("convolutions", "")
-    programs = _programs(whole, models, unfolded=name == "unfolded")
-    facts = (recorded["reason"], recorded["width"], recorded["workers"])
-    return Plan(whole, *programs, *facts, name, recorded["bytes_per_run"], recorded.get("bytes_evaluating", 0))
-
-
-def _shared(programs: Mapping[str, tuple[GradientProgram, GradientProgram]]) -> dict[str, GradientProgram]:
-    return {name: shared for name, (shared, _) in programs.items()}
-
-
-def _programs(job: Job, models: TrialModels, *, unfolded: bool) -> tuple[GradientProgram, GradientProgram]:
-    """Programs (shared, mixed): one batch for all members, and a batch for each member. Neither is traced yet."""
-    shared, mixed = (GradientProgram(job.workload, models.tracing, shared=s, unfolded=unfolded) for s in (True, False))
-    return shared, mixed
 
 
 def _sorted(members: Sequence[Member], chosen: Sequence[int], *, by_seed: bool = True) -> list[int]:

@@ -14,7 +14,7 @@ from thalweg.population.program.late_draws import DrawsLate, Undrawn
 from thalweg.population.program.models import build
 from thalweg.population.program.trial_models import TrialModels
 from thalweg.population.training.autograd import gradients_of
-from thalweg.population.training.job import Job
+from thalweg.population.training.job import Job, JobCache
 from thalweg.population.training.model_optimizers import step_by_closure
 from thalweg.population.training.verification import first_batches
 from thalweg.recipes.imported import Imported
@@ -28,11 +28,11 @@ def require_imported(
 ) -> None:
     """Constructs the optimizer with all `given` hyperparameters in turn, and tests a step of the first.
 
-    An optimizer that draws random numbers is added to `job.drawing`. Raises `InputError` if it rejects the parameters
+    An optimizer that draws random numbers is added to the job's cache. Raises `InputError` if it rejects the parameters
     or values, or if its step needs a closure although its signature makes it optional. A step that fails either way
     ends its own runs in training, with the reason recorded.
     """
-    owner, drawing, job = f"{label}, for {job.workload.name!r},", job.drawing, rehearsal(job, models, seed)
+    owner, drawing, job = f"{label}, for {job.workload.name!r},", job.cache.drawing, rehearsal(job, models, seed)
     for values in given:
         recipe.of(_trained(job, build(job.workload, seed, job.device)), values, owner)
     if recipe.needs_closure:
@@ -54,7 +54,7 @@ def rehearsal(job: Job, models: TrialModels, seed: int) -> Job:
     """The job for timings and trials: on replicas of a model, or on new models where steps do not reach a replica's
     parameters, as of code that holds on to the original's. What is found of them is not kept for the training.
     """
-    apart = replace(job, built={}, starts={}, drawing=set())
+    apart = replace(job, built={}, cache=JobCache())
     trial = replace(apart, workload=models.on_replicas(job.workload))
     batch = first_batches(job.workload, 1)[0]
     try:

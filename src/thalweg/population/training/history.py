@@ -1,6 +1,8 @@
 """Curves of members in training, and how those that ended did."""
 
+from bisect import bisect_left
 from dataclasses import astuple
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +67,14 @@ class History:
         for m in np.flatnonzero(improved):
             self.best_at[m] = step
         return improved
+
+    def measurement(self, member: int, step: int) -> Measurement | None:
+        """A member's measurement after `step`; `None` if it had ended before."""
+        curve = self.measured[member]
+        if curve and curve[-1].step == step:
+            return curve[-1]
+        place = bisect_left(curve, step, key=attrgetter("step"))
+        return curve[place] if place < len(curve) and curve[place].step == step else None
 
     def state(self) -> Snapshot:
         """Everything recorded; floats survive JSON exactly."""

@@ -13,6 +13,14 @@ LARGE, LARGE_BYTES = 3e9, 64 << 20  # operations of a step and bytes of a model 
 
 
 @dataclass(frozen=True)
+class JobCache:
+    """starts: seed → its `Start`, once measured. drawing: names of optimizers that draw random numbers."""
+
+    starts: dict[int, Any] = field(default_factory=dict)
+    drawing: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
 class Job:
     """Workload, device, options and findings of `inspect`.
 
@@ -35,7 +43,7 @@ class Job:
 
     built: fingerprints of the first seed's newly built model, which models of other seeds must share.
     parameters: numbers in that model's parameters. content: its hash. building: seconds of a call of `model()`.
-    starts: seed → its `Start`, once measured. drawing: names of optimizers that draw random numbers.
+    cache: what this process has found out since; it does not travel to another.
     """
 
     workload: Workload
@@ -62,8 +70,10 @@ class Job:
     parameters: int = 0
     content: str = ""
     building: float = field(default=0.0, compare=False)
-    starts: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
-    drawing: set[str] = field(default_factory=set, compare=False, repr=False)
+    cache: JobCache = field(default_factory=JobCache, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "cache": JobCache()}
 
     @property
     def large(self) -> str:

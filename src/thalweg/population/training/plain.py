@@ -37,7 +37,7 @@ def train_by_loop(job: Job, member: Member, control: TrainingControl, reason: st
     random numbers, though none were drawn before training, restarts with these seeded, as all further runs of its
     optimizer are.
     """
-    if member.recipe.name in job.drawing:
+    if member.recipe.name in job.cache.drawing:
         job = replace(job, random=True, outside=True, late=True)
     with torch.no_grad():
         plain = Plain(job, member, reason, watched=control.checkpoint.kept)
@@ -49,7 +49,7 @@ def train_by_loop(job: Job, member: Member, control: TrainingControl, reason: st
             failure = ""
         except DrawsLate:
             control.checkpoint.discard()
-            job.drawing.add(member.recipe.name)
+            job.cache.drawing.add(member.recipe.name)
             return train_by_loop(job, member, control, reason)
         except StopTraining:
             raise
@@ -57,7 +57,6 @@ def train_by_loop(job: Job, member: Member, control: TrainingControl, reason: st
             if exhausted(error) or (isinstance(error, InputError) and not isinstance(error, ReturnValueError)):
                 raise
             failure = str(error).removesuffix(".") if isinstance(error, ReturnValueError) else raised(error)
-            control.progress(len(job.workload.milestones))
         return loop.outcomes(failure)[0]
 
 

@@ -38,10 +38,10 @@ def start_of(job: Job, seed: int, model: nn.Module | None = None) -> Start:
     model: a new one of this seed that is not trained itself; without one it is built, since the model in training gets
     no additional calls.
     """
-    if seed not in job.starts:
+    if seed not in job.cache.starts:
         model = model or build(job.workload, seed, job.device)
-        job.starts[seed] = _measured(job.workload, Evaluator(job, model), state(model), seed)
-    start: Start = job.starts[seed]
+        job.cache.starts[seed] = _measured(job.workload, Evaluator(job, model), state(model), seed)
+    start: Start = job.cache.starts[seed]
     return start
 
 

@@ -12,7 +12,7 @@ from thalweg.population.training.events import Event, Measure, Release, StopEarl
 from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
 from thalweg.population.training.job import Job
-from thalweg.population.training.stop import StopTraining, TrainingControl
+from thalweg.population.training.stop import TrainingControl
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot, joined
@@ -42,30 +42,23 @@ class TrainingLoop:
         return self.history.active[self.held]
 
     def train(self) -> None:
-        """Trains to the end. An exception takes back the progress told."""
+        """Trains to the end. Measurements before a checkpoint are told, too."""
         if not self.step:
             self.history.starts = self.executor.starts()
         self._share_time(np.ones(len(self.members), np.bool_))
-        start, told = 0, 0
-        try:
-            for end, events in in_order([*self._events.values()], self.job):
-                if end > self.step and self.active.any():
-                    training = self.history.active.copy()
-                    self._carry_out(start, end)
-                    for event in events if self.active.any() else ():
-                        event.happen(self)
-                    self._share_time(training)
-                start = end
-                if self._events["measure"] in events:
-                    self._control.progress(len(self.members))
-                    told += len(self.members)
-            self._measure_training()
-            self._share_time(np.ones(len(self.members), np.bool_))
-        except StopTraining:
-            raise
-        except BaseException:  # whoever trains these members again tells it anew
-            self._control.progress(-told)
-            raise
+        start = 0
+        for end, events in in_order([*self._events.values()], self.job):
+            if end > self.step and self.active.any():
+                training = self.history.active.copy()
+                self._carry_out(start, end)
+                for event in events if self.active.any() else ():
+                    event.happen(self)
+                self._share_time(training)
+            start = end
+            if self._events["measure"] in events:
+                self._control.measured(end, [self.history.measurement(m, end) for m in range(len(self.members))])
+        self._measure_training()
+        self._share_time(np.ones(len(self.members), np.bool_))
 
     def _carry_out(self, start: int, end: int) -> None:
         """Trains the steps `start + 1` to `end`; after a checkpoint, those that are left."""
