@@ -27,9 +27,9 @@ STUDY = StudyRecord(
 
 RUN = RunRecord(
     contender="adam",
-    optimizer="adam",
+    factors={"optimizer": "adam"},
     hyperparameters={"lr": 0.1},
-    learning_rate=0.1,
+    rate="lr",
     seed=0,
     role="tuning",
     curve=(Measurement(STEPS, 0.5, 0.5, 0.9),),

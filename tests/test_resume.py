@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import thalweg
+from old_stores import TO_VERSION_6, WITHOUT_RATE, written
 from problems import points, tiny
 from scope import THOROUGH
 from thalweg.errors import Interrupted
@@ -112,6 +113,23 @@ def test_a_search_goes_the_same_way(adds: dict[str, int], tmp_path: Path) -> Non
     stop_after(adds, 3, tmp_path / "out", **asked)
     result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
     assert numbers(result) == numbers(whole)
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_a_study_begun_by_schema_6_goes_on(searched: bool, adds: dict[str, int], tmp_path: Path) -> None:
+    """Its runs neither had factors, nor did those of a search list a learning rate that was not searched."""
+    asked: dict[str, Any] = {"optimizers": ["fast = adam(convention='keras')", "sgd"], "seeds": 1, "confirm_seeds": 1}
+    if searched:
+        pytest.importorskip("optuna")
+        asked |= {"tune": ["beta1"], "trials": 20}
+    whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", progress=False, **asked)
+    stop_after(adds, 1, tmp_path / "out", **asked)
+    written(tmp_path / "out", TO_VERSION_6 + WITHOUT_RATE)
+    result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
+    assert numbers(result) == numbers(whole)
+    assert result.study.factors == whole.study.factors
+    assert result.study.varied == ("optimizer", "convention")
+    assert thalweg.stored(tmp_path / "out").study.factors == whole.study.factors
 
 
 def test_under_a_budget_the_clock_says_what_it_said(adds: dict[str, int], tmp_path: Path) -> None:

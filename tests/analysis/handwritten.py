@@ -21,7 +21,6 @@ def run(
         RUN,
         contender=contender,
         hyperparameters={"lr": lr},
-        learning_rate=lr,
         seed=seed,
         role=role,
         curve=() if metric is None else (Measurement(STEPS, 0.5, 0.5, metric),),

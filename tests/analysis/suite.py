@@ -76,9 +76,8 @@ class Suite:
         return replace(
             RUN,
             contender=truth.name,
-            optimizer=truth.name,
+            factors={"optimizer": truth.name},
             hyperparameters={"lr": rate},
-            learning_rate=rate,
             seed=seed,
             role=role,
             curve=() if diverged else self._curve(truth, validation),

@@ -46,5 +46,5 @@ def test_what_broke_counts_as_the_worst() -> None:
 
 def test_without_a_coarse_range_or_a_rate_nothing_is_expected() -> None:
     assert of({1e-2: [0.8], 1e-1: [0.9]}).expected is None
-    none = points([run(0.0, 0, 0.9, learning_rate=None, hyperparameters={})])
+    none = points([run(0.0, 0, 0.9, hyperparameters={}, rate=None)])
     assert sensitivity(none, (), 0.1, higher_is_better=True).width is None

@@ -129,7 +129,7 @@ def test_adam_far_behind_sgd_is_suspicious_only_when_tuned() -> None:
     def adam(behind: float) -> Any:
         return tuning(grid, "adam") + confirmed("adam", [x - behind for x in A])
 
-    sgd = finals("sgd", A, optimizer="sgd")
+    sgd = finals("sgd", A, factors={"optimizer": "sgd"})
     record = study("adam", "sgd", confirmation=5)
     assert "The search space looks suspicious: adam" in told(record, sgd + adam(0.1))
     assert "suspicious" not in told(record, sgd + adam(0.04))  # 4.3% of 94

@@ -1,6 +1,5 @@
 """What goes into the store comes out of it, and nothing else is touched."""
 
-import json
 import sqlite3
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,9 @@ from thalweg.records.store import Store
 from thalweg.records.types import Measurement, Progress, RunRecord, StudyRecord
 
 RUN = RunRecord(
-    contender="adam(eps=0.1)", optimizer="adam", hyperparameters={"lr": 1e-3, "eps": 0.1, "amsgrad": True},
-    learning_rate=1e-3, seed=3, role="tuning", curve=(Measurement(7, 1.5, 1.25, 0.5), Measurement(9, None, None, None)),
+    contender="adam(eps=0.1)", factors={"optimizer": "adam", "schedule": ("cosine", 0.1)},
+    hyperparameters={"lr": 1e-3, "eps": 0.1, "amsgrad": True}, rate="lr", seed=3, role="tuning",
+    curve=(Measurement(7, 1.5, 1.25, 0.5), Measurement(9, None, None, None)),
     steps=14, round="fine", memory=640, failure="it broke",
     initial_loss=2.5, train_metric=0.75, diverged_at=9, seconds=0.25, execution="population of 4",
 )  # fmt: skip
@@ -46,10 +46,11 @@ def begun(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_records_come_back_as_they_were(begun: Store) -> None:
-    noted = replace(STUDY, notes=("It was cut short.",), request={"epochs": 3}, content={"data": "12"})
+    factors = {"a": {"optimizer": "adam", "convention": "keras"}, "b": {"optimizer": "sgd"}}
+    noted = replace(STUDY, factors=factors, notes=("It was cut short.",), request={"epochs": 3}, content={"data": "12"})
     store, second = Store.begin(begun.directory, OTHER)
     begun.add(1, {4: replace(RUN, seed=4, curve=()), 0: RUN})
-    store.add(second, {0: replace(RUN, learning_rate=None, hyperparameters={})})
+    store.add(second, {0: replace(RUN, rate=None, hyperparameters={})})
     begun.select(1, {"a": {"lr": 0.1}})
     begun.log_clock(1, [3, 0])
     begun.advance(1, Progress("tuning", 9, 0.5, 12.25))
@@ -160,115 +161,6 @@ def test_eight_programs_begin_in_one_new_directory(tmp_path: Path) -> None:
     assert [summary.runs for summary in store.summaries()] == [20] * 8
     store.close()
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
-
-
-OLD = """
-CREATE TABLE studies (
-    id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, workload TEXT NOT NULL, record TEXT NOT NULL,
-    selection TEXT, verdict TEXT
-);
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE,
-    contender TEXT NOT NULL, optimizer TEXT NOT NULL, role TEXT NOT NULL, round TEXT NOT NULL, seed INTEGER NOT NULL,
-    learning_rate REAL, hyperparameters TEXT NOT NULL, steps INTEGER NOT NULL, initial_loss REAL, train_metric REAL,
-    test_metric REAL, best_test_metric REAL, diverged_at INTEGER, seconds REAL NOT NULL, memory INTEGER NOT NULL,
-    execution TEXT NOT NULL, failure TEXT NOT NULL
-);
-CREATE TABLE measurements (
-    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, step INTEGER NOT NULL,
-    train_loss REAL, validation_loss REAL, validation_metric REAL, PRIMARY KEY (run, step)
-) WITHOUT ROWID;
-CREATE INDEX runs_of_study ON runs(study);
-PRAGMA user_version = 2;
-"""
-
-
-def test_a_store_of_version_2_is_brought_up_to_date(tmp_path: Path) -> None:
-    """Its studies can be read, but not go on; new ones join them."""
-    record = {k: v for k, v in asdict(STUDY).items() if k not in ("request", "content")}
-    with sqlite3.connect(tmp_path / "study.sqlite") as db:
-        db.executescript(OLD)
-        db.execute("INSERT INTO studies VALUES (7, '2026', NULL, 'w', ?, NULL, NULL)", (json.dumps(record),))
-        values = (
-            3,
-            "adam",
-            "adam",
-            "tuning",
-            "fine",
-            0,
-            0.1,
-            "{}",
-            5,
-            1.0,
-            None,
-            None,
-            None,
-            None,
-            0.5,
-            64,
-            "loop",
-            "",
-        )
-        db.execute(f"INSERT INTO runs VALUES (1, 7{', ?' * 17})", values[1:])
-        db.execute("INSERT INTO measurements VALUES (1, 5, 1.0, 2.0, 0.5)")
-    db.close()
-    store = Store(tmp_path)
-    assert store.study(7) == STUDY
-    assert store.runs(7)[0].curve == (Measurement(5, 1.0, 2.0, 0.5),)
-    with pytest.raises(InputError, match="begun by an earlier Thalweg"):
-        store.runs_by_position(7)
-    store.close()
-    store, number = Store.begin(tmp_path, STUDY)
-    store.add(number, {0: RUN})
-    assert (number, store.runs_by_position(number)) == (8, {0: RUN})
-    store.close()
-
-
-VERSION_3 = """
-CREATE TABLE studies (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, started TEXT NOT NULL, finished TEXT, workload TEXT NOT NULL,
-    record TEXT NOT NULL, selection TEXT, verdict TEXT, seconds REAL NOT NULL DEFAULT 0,
-    progress TEXT NOT NULL DEFAULT '{}', answers TEXT NOT NULL DEFAULT '[]'
-);
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE, place INTEGER,
-    contender TEXT NOT NULL, optimizer TEXT NOT NULL, role TEXT NOT NULL, round TEXT NOT NULL,
-    seed INTEGER NOT NULL, learning_rate REAL, hyperparameters TEXT NOT NULL, steps INTEGER NOT NULL,
-    initial_loss REAL, train_metric REAL, test_metric REAL, best_test_metric REAL, diverged_at INTEGER,
-    seconds REAL NOT NULL, memory INTEGER NOT NULL, execution TEXT NOT NULL, failure TEXT NOT NULL
-);
-CREATE TABLE measurements (
-    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, step INTEGER NOT NULL,
-    train_loss REAL, validation_loss REAL, validation_metric REAL, PRIMARY KEY (run, step)
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX place_of_run ON runs(study, place);
-PRAGMA user_version = 3;
-"""
-
-
-def test_runs_of_version_3_keep_their_meaning(tmp_path: Path) -> None:
-    """They do not say which of their hyperparameters is the rate, and worsened by the rule of their time."""
-    given = ({"lr": 0.1, "beta": 0.1}, {"beta": 0.5, "eta": 0.1}, {"beta": 0.5}, {})
-    with sqlite3.connect(tmp_path / "study.sqlite") as db:
-        db.executescript(VERSION_3)
-        db.execute(
-            "INSERT INTO studies (started, workload, record) VALUES ('2026', 'w', ?)", (json.dumps(asdict(STUDY)),)
-        )
-        for place, hyperparameters in enumerate(given):
-            values = ("a", "a", "tuning", "fine", 0, 0.1, json.dumps(hyperparameters), 5, 1.0, 0.5, 64, "loop", "")
-            names = "contender, optimizer, role, round, seed, learning_rate, hyperparameters, steps, initial_loss"
-            names = f"study, place, {names}, seconds, memory, execution, failure"
-            run = db.execute(f"INSERT INTO runs ({names}) VALUES (1, {place}{', ?' * 13})", values).lastrowid
-            db.execute("INSERT INTO measurements VALUES (?, 5, ?, 0.5, 0.5)", (run, 1.001 if place else 0.999))
-    db.close()
-    store = Store(tmp_path)
-    runs = store.runs(1)
-    assert [run.rate for run in runs] == [None] * 4
-    assert [run.worsened for run in runs] == [False, True, True, True]
-    assert {(run.initial_validation_loss, run.loss_spread) for run in runs} == {(None, None)}
-    store.add(1, {9: RUN})
-    assert store.runs_by_position(1)[9] == RUN
-    store.close()
 
 
 @pytest.mark.parametrize("content", [b"this is no database at all", b"SQLite format 3\x00" + b"\x07" * 200])

@@ -28,7 +28,7 @@ def study(contenders: Sequence[str] = ("adam",), **changes: Any) -> StudyRecord:
     return replace(record, **changes)
 
 
-def run(rate: float, seed: int, metric: float | None, role: Role = "tuning", **changes: Any) -> RunRecord:
+def run(rate: float, seed: int, metric: float | None, /, role: Role = "tuning", **changes: Any) -> RunRecord:
     """A run that ends at `metric`, or whose second epoch has none because it diverged in it."""
     first = Measurement(STEPS, 1.0, 1.1, 0.5)
     last = Measurement(2 * STEPS, *((None,) * 3 if metric is None else (0.5, 0.6, metric)))
@@ -36,7 +36,6 @@ def run(rate: float, seed: int, metric: float | None, role: Role = "tuning", **c
     record = replace(
         RUN,
         hyperparameters={"lr": rate},
-        learning_rate=rate,
         seed=seed,
         role=role,
         curve=(first, last),
@@ -55,7 +54,7 @@ def rates(metrics: dict[float, tuple[float | None, ...]], **changes: Any) -> lis
 
 
 def finals(
-    metrics: Sequence[float | None], rate: float, role: Role = "confirmation", **changes: Any
+    metrics: Sequence[float | None], rate: float, /, role: Role = "confirmation", **changes: Any
 ) -> list[RunRecord]:
     """Runs on the fresh seeds."""
     return [run(rate, 1000 + i, m, role, **changes) for i, m in enumerate(metrics)]

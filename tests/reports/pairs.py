@@ -6,7 +6,7 @@ from handmade import finals, rates, study
 
 from thalweg.records.types import RunRecord, StudyRecord
 
-SGD: dict[str, Any] = {"contender": "sgd", "optimizer": "sgd"}
+SGD: dict[str, Any] = {"contender": "sgd", "factors": {"optimizer": "sgd"}}
 Made = tuple[StudyRecord, list[RunRecord]]
 
 

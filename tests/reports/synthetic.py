@@ -108,9 +108,8 @@ def trained(shape: Shape, c: Character, rate: float, seed: int, role: Role) -> R
     return replace(
         RUN,
         contender=c.name,
-        optimizer=c.name.partition("(")[0],
+        factors={"optimizer": c.name.partition("(")[0]},
         hyperparameters={"lr": rate},
-        learning_rate=rate,
         seed=seed,
         role=role,
         curve=tuple(epochs),

@@ -83,8 +83,18 @@ def test_what_was_asked_and_chosen_differently() -> None:
 
 def test_a_name_that_stands_for_another_optimizer_is_said() -> None:
     record, runs = made(mine=METRICS)
-    turned = [replace(run, optimizer="sgd") for run in runs]
+    turned = [replace(run, factors={"optimizer": "sgd"}) for run in runs]
     assert told(difference((record, runs), (record, turned))) == ["mine: optimizer adam → sgd"]
+
+
+def test_every_factor_that_differs_is_said_and_none_that_one_study_does_not_state() -> None:
+    """The study states a contender's factors, also where it has no run yet."""
+    record, runs = made(mine=METRICS)
+    stated = replace(record, factors={"mine": {"optimizer": "adam", "convention": "keras"}})
+    told_of = told(difference((record, runs), (stated, runs)))
+    assert told_of == ["mine: convention none → keras"]
+    assert told(difference((stated, []), (record, []))) == []
+    assert facts(difference((stated, []), (record, [])))["changes"][0]["before"]["factors"] == stated.factors["mine"]
 
 
 def test_nothing_changed() -> None:

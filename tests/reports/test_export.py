@@ -16,7 +16,7 @@ from synthetic import Shape, study_of
 
 from thalweg.errors import InputError
 from thalweg.records.types import Measurement, RunRecord, StudyRecord
-from thalweg.reports.export import export
+from thalweg.reports.export import DERIVED, export
 
 
 def exported(made: Made, kind: str, folder: Path) -> tuple[Path, ...]:
@@ -35,11 +35,9 @@ def as_study(raw: dict[str, Any]) -> StudyRecord:
 
 
 def as_run(raw: dict[str, Any]) -> RunRecord:
-    own = {name: value for name, value in raw.items() if name not in ("validation_metric", "ending", "ended_at")}
+    own = {name: value for name, value in raw.items() if name not in DERIVED}
     run = RunRecord(**{**own, "curve": tuple(Measurement(**m) for m in raw["curve"])})
-    assert (run.validation_metric, run.ending, run.ended_at) == tuple(
-        raw[name] for name in ("validation_metric", "ending", "ended_at")
-    )
+    assert [getattr(run, name) for name in DERIVED] == [raw[name] for name in DERIVED]
     return run
 
 
@@ -65,6 +63,7 @@ def test_csv_has_one_row_a_run_with_all_digits(tmp_path: Path) -> None:
     for number, (row, of) in enumerate(zip(rows, runs, strict=True), 1):
         assert (row["run"], row["workload"], row["contender"]) == (str(number), record.workload, of.contender)
         assert (int(row["seed"]), row["role"], int(row["steps"])) == (of.seed, of.role, of.steps)
+        assert (row["optimizer"], row["rate"]) == (of.optimizer, "lr")
         assert float(row["hyperparameter_lr"]) == of.learning_rate == float(row["learning_rate"])
         assert row["diverged_at"] == ("" if of.diverged_at is None else str(of.diverged_at))
         assert row["diverged"] == str(of.diverged)
@@ -80,7 +79,8 @@ def test_csv_has_the_curves_beside_it_in_long_form(tmp_path: Path) -> None:
     for number, of in enumerate(runs, 1):
         for measured in of.curve:
             row = next(rows)
-            assert (row["run"], row["contender"], int(row["seed"])) == (str(number), of.contender, of.seed)
+            assert (row["run"], row["contender"], row["optimizer"]) == (str(number), of.contender, of.optimizer)
+            assert (row["role"], int(row["seed"]), float(row["learning_rate"])) == (of.role, of.seed, of.learning_rate)
             assert (int(row["step"]), float(row["train_loss"])) == (measured.step, measured.train_loss)
             assert float(row["validation_metric"]) == measured.validation_metric
     assert list(rows) == []
@@ -144,11 +144,24 @@ def test_negative_numbers_are_numbers(tmp_path: Path) -> None:
 
 def test_a_study_without_runs_has_headings(tmp_path: Path) -> None:
     path, curves = exported((study(), []), "csv", tmp_path)
-    assert path.read_text().startswith("run,workload,contender,")
-    assert (
-        curves.read_text()
-        == "run,contender,role,seed,learning_rate,step,train_loss,validation_loss,validation_metric\n"
+    assert path.read_text().startswith("run,workload,contender,optimizer,learning_rate,")
+    assert curves.read_text() == (
+        "run,contender,optimizer,role,seed,learning_rate,step,train_loss,validation_loss,validation_metric\n"
     )
+
+
+def test_every_factor_is_a_column_of_its_name(tmp_path: Path) -> None:
+    """Of runs and of curves; texts as they are, what is neither number nor text as JSON, empty where a run has none."""
+    others = [{"convention": "keras", "warmup": 100, "decayed": True, "schedule": ["cosine", 0.1]}, {"warmup": 0.5}, {}]
+    runs = [run(0.1, seed, 0.5, factors={"optimizer": "adam", **own}) for seed, own in enumerate(others)]
+    for path in exported((study(), runs), "csv", tmp_path):
+        rows = {row["run"]: row for row in cells(path)}
+        names = ("optimizer", "convention", "warmup", "decayed", "schedule")
+        assert [tuple(rows[number][name] for name in names) for number in ("1", "2", "3")] == [
+            ("adam", "keras", "100.0", "True", '["cosine", 0.1]'),
+            ("adam", "", "0.5", "", ""),
+            ("adam", "", "", "", ""),
+        ]
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def one_seed_one_rate_one_epoch() -> Parts:
 def all_runs_diverged() -> Parts:
     record = study(("adam", "sgd"))
     runs = [*rates({0.1: (0.9, 0.9)}), *finals((0.9, 0.9), 0.1)]
-    dead = {"contender": "sgd", "optimizer": "sgd"}
+    dead = {"contender": "sgd", "factors": {"optimizer": "sgd"}}
     return complete(
         record, [*runs, *rates({0.1: (None, None)}, **dead), *finals((None, None), 0.1, "defaults", **dead)]
     )
@@ -68,7 +68,7 @@ def no_epoch_was_finished() -> Parts:
 
 def no_learning_rate() -> Parts:
     record = study(learning_rates={"adam": ()})
-    fixed: dict[str, Any] = {"hyperparameters": {}, "learning_rate": None}
+    fixed: dict[str, Any] = {"hyperparameters": {}, "rate": None}
     return complete(record, [*rates({0.1: (0.9, 0.8)}, **fixed), *finals((0.9, 0.8), 0.1, **fixed)])
 
 

@@ -105,6 +105,6 @@ def test_panels_share_axes_and_follow_the_ranking() -> None:
 
 def test_contenders_without_a_rate_have_no_panel() -> None:
     record = handmade.study(learning_rates={"adam": ()})
-    runs = [run(0.1, seed, 0.9, hyperparameters={}, learning_rate=None) for seed in (0, 1)]
+    runs = [run(0.1, seed, 0.9, hyperparameters={}, rate=None) for seed in (0, 1)]
     whole = sweep(record, leaderboard(record, runs), runs)
     assert (whole.panels, whole.fixed) == ((), ("adam",))

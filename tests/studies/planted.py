@@ -15,13 +15,12 @@ Truth = Callable[[Mapping[str, Any]], float | None]
 
 def run(contender: Contender, given: Mapping[str, Any], seed: int, of: Round, truth: Truth) -> RunRecord:
     metric = truth(given)
-    rate = contender.recipe.rate
     return replace(
         RUN,
         contender=contender.label,
-        optimizer=contender.recipe.name,
+        factors=contender.factors,
         hyperparameters=dict(given),
-        learning_rate=given.get(rate) if rate else None,
+        rate=contender.recipe.rate,
         seed=seed,
         round=of,
         curve=() if metric is None else (Measurement(STEPS, 0.1, 0.1, metric + 1e-4 * (seed - 1)),),

@@ -116,6 +116,18 @@ def test_bad_rates(given: Any) -> None:
         learning_rates(given)
 
 
+def test_factors_are_the_optimizer_and_a_convention_other_than_torchs() -> None:
+    keras = {"optimizer": "adam", "convention": "keras"}
+    assert Contender("adam(eps=0.1)").factors == Contender("adam", convention="torch").factors == {"optimizer": "adam"}
+    assert (
+        Contender("fast = adam(convention='keras')").factors == Contender("adam", convention="keras").factors == keras
+    )
+    assert [c.factors for c in contenders(["adam", "torch.optim:RAdam"], "keras")] == [
+        keras,
+        {"optimizer": "torch.optim:RAdam"},
+    ]
+
+
 def test_modifiers_are_hyperparameters_of_every_optimizer():
     contender = Contender("adam(lookahead_steps=5, clip_tensor_norm=1)")
     values = contender.recipe.resolve(contender.configurations([0.1])[0])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import torch
 
 pytest.importorskip("optuna", reason="the search extra is not installed")
 
@@ -72,6 +73,28 @@ def test_contradictory_trials_are_spent_without_training() -> None:
     (_, given), *_ = tuned(tuner("sgd", ("lr", "nesterov"), trials=BATCH), lambda given: given["lr"])
     assert 0 < len(given) < BATCH
     assert not any(c["nesterov"] for c in given)
+
+
+def test_a_learning_rate_that_is_not_searched_is_listed_at_its_default() -> None:
+    """So that a record has it; a fixed one as it is fixed."""
+    assert [set(given) for given in tuner(names=("beta1",), trials=2).next([])[1]] == [{"lr", "beta1"}] * 2
+    assert {given["lr"] for given in tuner(names=("beta1",), trials=2).next([])[1]} == {1e-3}
+    assert {given["lr"] for given in tuner("adam(lr=0.5)", ("beta1",), trials=2).next([])[1]} == {0.5}
+
+
+class Bare(torch.optim.SGD):
+    """A class whose learning rate has no default."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr=lr)
+
+
+def test_a_class_without_a_default_rate_is_searched_over_it_or_refused() -> None:
+    name = f"{__name__}:Bare"
+    assert [set(given) for given in tuner(name, trials=2).next([])[1]] == [{"lr"}] * 2
+    assert tuner(f"{name}(lr=0.5)", ("beta1",), trials=2).next([])[1] == [{"lr": 0.5}]
+    with pytest.raises(InputError, match=r":Bare has no default for 'lr': search 'lr' too, or fix it\.$"):
+        tuner(name, ("beta1",))
 
 
 def test_nothing_to_search_is_one_trial() -> None:

@@ -125,9 +125,7 @@ def _row(field: _Field, c: _Candidate, rank: int, group: int) -> Row:
     return Row(
         rank=rank,
         contender=c.name,
-        optimizer=c.runs[0].optimizer if c.runs else c.name,
-        learning_rate=c.choice.point.learning_rate if c.choice else None,
-        hyperparameters=c.choice.point.hyperparameters if c.choice else {},
+        factors=study.factors_of(c.name, c.runs),
         split=split,
         score=_interval(list(c.scores.values())),
         whole=c.whole,

@@ -11,6 +11,7 @@ from thalweg.analysis.reliability import LateGain
 from thalweg.analysis.selection import Choice, Point
 from thalweg.analysis.sensitivity import Sensitivity
 from thalweg.analysis.stars import Stars
+from thalweg.records.types import Factors
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,7 @@ class Row:
 
     rank: int
     contender: str
-    optimizer: str
-    learning_rate: float | None
-    hyperparameters: Mapping[str, Any]
+    factors: Factors
     split: Split
     score: Interval
     whole: bool
@@ -72,6 +71,21 @@ class Row:
     stars: Stars
     choice: Choice | None
     tried: tuple[Point, ...]
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer's name in the catalogue; the contender's, where no record names it."""
+        return str(self.factors.get("optimizer", self.contender))
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """The chosen ones; empty without a choice."""
+        return self.choice.point.hyperparameters if self.choice else {}
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The chosen one; `None` without a choice, or without a learning rate."""
+        return self.choice.point.learning_rate if self.choice else None
 
     @property
     def diverged_share(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from thalweg.analysis import moments
 from thalweg.analysis.intervals import Interval, mean_interval
-from thalweg.records.types import RunRecord
+from thalweg.records.types import RunRecord, rate_among
 
 Key = tuple[tuple[str, Any], ...]
 NEAR = 2  # rates on either side of the best that enter the noise estimate
@@ -19,7 +19,6 @@ NEAR = 2  # rates on either side of the best that enter the noise estimate
 class Point:
     """Tuning runs of one configuration: the metric at the end of training over seeds, and failure counts."""
 
-    learning_rate: float | None
     hyperparameters: Mapping[str, Any]
     rate: str | None  # name of the learning rate among the hyperparameters
     metric: Interval
@@ -27,6 +26,10 @@ class Point:
     runs: int
     diverged: int
     failed: int  # runs without a final metric
+
+    @property
+    def learning_rate(self) -> float | None:
+        return rate_among(self.hyperparameters, self.rate)
 
     @property
     def others(self) -> dict[str, Any]:
@@ -54,26 +57,15 @@ def points(runs: Iterable[RunRecord]) -> list[Point]:
     groups: dict[Key, list[RunRecord]] = defaultdict(list)
     for run in tuning:
         groups[tuple(sorted(run.hyperparameters.items()))].append(run)
-    rate = _rate_name(tuning)
-    return sorted((_point(of, rate) for of in groups.values()), key=lambda p: p.learning_rate or 0.0)
+    return sorted(map(_point, groups.values()), key=lambda p: p.learning_rate or 0.0)
 
 
-def _rate_name(runs: Sequence[RunRecord]) -> str | None:
-    """Name of the learning rate: as recorded, or in records without it the hyperparameter that always equals it."""
-    stated = next((run.rate for run in runs if run.rate is not None), None)
-    if stated is not None or not any(run.learning_rate is not None for run in runs):
-        return stated
-    names = [n for n in runs[0].hyperparameters if all(r.hyperparameters.get(n) == r.learning_rate for r in runs)]
-    return "lr" if "lr" in names or not names else names[0]
-
-
-def _point(runs: Sequence[RunRecord], rate: str | None) -> Point:
+def _point(runs: Sequence[RunRecord]) -> Point:
     values = {run.seed: m for run in runs if (m := run.validation_metric) is not None}
     known = list(values.values())
     return Point(
-        learning_rate=runs[0].learning_rate,
         hyperparameters=runs[0].hyperparameters,
-        rate=rate,
+        rate=runs[0].rate,
         metric=mean_interval(known),
         values=values,
         runs=len(runs),

@@ -15,8 +15,9 @@ SAME = {
 }
 """Fields that must be equal → their plural in error messages."""
 
-FOUND = ("notes", "plan.expected", "plan.pace", "request")
-"""Fields that are no settings: results and estimates, and the request, which repeats other fields."""
+FOUND = ("notes", "plan.expected", "plan.pace", "request", "factors")
+"""Fields that are no settings: results and estimates, the request, which repeats other fields, and the factors, which
+each contender's arm has."""
 
 
 @dataclass(frozen=True)

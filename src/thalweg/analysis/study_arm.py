@@ -8,28 +8,36 @@ from typing import Any
 from thalweg.analysis.finals import Split, final_runs, ranking_split, resolution, scores
 from thalweg.analysis.intervals import Interval, mean_interval
 from thalweg.analysis.leaderboard import choices
-from thalweg.analysis.selection import Choice
+from thalweg.analysis.selection import Choice, Point
 from thalweg.errors import InputError
-from thalweg.records.types import RunRecord, StudyRecord
+from thalweg.records.types import Factors, RunRecord, StudyRecord
 
 
 @dataclass(frozen=True)
 class Arm:
     """A contender in one of the two studies.
 
-    learning_rate, hyperparameters, rate (the name of the learning rate among them): of the choice; `None` and empty
-        where every configuration failed.
+    factors: empty where neither its study's record nor a run states them. point: the choice; `None` where every
+        configuration failed.
     seeds: of the final runs, ascending. scores: seed → score, for the final runs that have one.
     failed: whether it ran without a result: no final run has a score, or no configuration could be chosen.
     """
 
-    optimizer: str
-    learning_rate: float | None
-    hyperparameters: Mapping[str, Any]
-    rate: str | None
+    factors: Factors
+    point: Point | None
     seeds: tuple[int, ...]
     scores: Mapping[int, float]
     failed: bool
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """The chosen ones; empty without a choice."""
+        return self.point.hyperparameters if self.point else {}
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The chosen one; `None` without a choice, or without a learning rate."""
+        return self.point.learning_rate if self.point else None
 
     @cached_property
     def score(self) -> Interval:
@@ -69,7 +77,8 @@ def ranked(study: StudyRecord, runs: Sequence[RunRecord]) -> RankedStudy:
     own = {name: [run for run in runs if run.contender == name] for name in study.contenders}
     finals = {name: final_runs(study, of, chosen[name]) for name, of in own.items()}
     split = ranking_split(study, (run for of in finals.values() for run in of))
-    sides = {name: _side(own[name], chosen[name], finals[name], split) for name in study.contenders}
+    factors = {name: study.factors_of(name, of) for name, of in own.items()}
+    sides = {name: _side(own[name], factors[name], chosen[name], finals[name], split) for name in study.contenders}
     return RankedStudy(study, split, resolution(study, split) ** 2 / 12, sides)
 
 
@@ -82,13 +91,13 @@ def require_one_ranking(before: RankedStudy, after: RankedStudy) -> None:
         )
 
 
-def _side(own: Sequence[RunRecord], choice: Choice | None, finals: Sequence[RunRecord], split: Split) -> Arm:
+def _side(
+    own: Sequence[RunRecord], factors: Factors, choice: Choice | None, finals: Sequence[RunRecord], split: Split
+) -> Arm:
     found = scores(finals, split)
     return Arm(
-        optimizer=own[0].optimizer if own else "",
-        learning_rate=choice.point.learning_rate if choice else None,
-        hyperparameters=choice.point.hyperparameters if choice else {},
-        rate=choice.point.rate if choice else None,
+        factors=factors,
+        point=choice.point if choice else None,
         seeds=tuple(run.seed for run in finals),
         scores=found,
         failed=bool(own) and not found and (bool(finals) or choice is None),

@@ -82,5 +82,6 @@ def _again(
     whole = as_begun(problem(whole, asked["epochs"], asked["steps"]), record)
     chosen = design_of(record, contenders)
     prepared = prepare_again(record, chosen, whole, device, spent)
-    notes = changed(record, describe(chosen, whole, prepared.planned))
-    return replace(prepared, record=replace(record, notes=tuple(dict.fromkeys((*record.notes, *notes)))))
+    now = describe(chosen, whole, prepared.planned)
+    notes = tuple(dict.fromkeys((*record.notes, *changed(record, now))))
+    return replace(prepared, record=replace(record, notes=notes, factors={**now.factors, **record.factors}))

@@ -1,4 +1,4 @@
-"""The tables of the store, their migrations, and the atomic creation of a store file."""
+"""The tables of the store, and the atomic creation of a store file."""
 
 import os
 import secrets
@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-VERSION = 6
+from thalweg.records.migrations import MIGRATIONS
+
+VERSION = 7
 PATIENCE = 60.0  # seconds that a write waits for another process's
 TABLES = (
     """CREATE TABLE studies (
@@ -18,12 +20,11 @@ TABLES = (
     )""",
     """CREATE TABLE runs (
         id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES studies(id) ON DELETE CASCADE, place INTEGER,
-        contender TEXT NOT NULL, optimizer TEXT NOT NULL, role TEXT NOT NULL, round TEXT NOT NULL,
-        seed INTEGER NOT NULL, learning_rate REAL, hyperparameters TEXT NOT NULL, steps INTEGER NOT NULL,
-        initial_loss REAL, train_metric REAL, test_metric REAL, best_test_metric REAL, diverged_at INTEGER,
-        seconds REAL NOT NULL, memory INTEGER NOT NULL, execution TEXT NOT NULL, failure TEXT NOT NULL,
-        initial_validation_loss REAL, loss_spread REAL, rate TEXT, stopped_at INTEGER, restored_from INTEGER,
-        evaluations INTEGER
+        contender TEXT NOT NULL, factors TEXT NOT NULL, role TEXT NOT NULL, round TEXT NOT NULL,
+        seed INTEGER NOT NULL, hyperparameters TEXT NOT NULL, rate TEXT, steps INTEGER NOT NULL, initial_loss REAL,
+        train_metric REAL, test_metric REAL, best_test_metric REAL, diverged_at INTEGER, seconds REAL NOT NULL,
+        memory INTEGER NOT NULL, execution TEXT NOT NULL, failure TEXT NOT NULL, initial_validation_loss REAL,
+        loss_spread REAL, stopped_at INTEGER, restored_from INTEGER, evaluations INTEGER
     )""",
     """CREATE TABLE measurements (
         run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, step INTEGER NOT NULL,
@@ -31,24 +32,6 @@ TABLES = (
     ) WITHOUT ROWID""",
     "CREATE UNIQUE INDEX place_of_run ON runs(study, place)",
 )
-MIGRATIONS = {
-    2: (  # a study of this version has no places, so it can be shown but not resumed
-        "ALTER TABLE studies ADD COLUMN seconds REAL NOT NULL DEFAULT 0",
-        "ALTER TABLE studies ADD COLUMN progress TEXT NOT NULL DEFAULT '{}'",
-        "ALTER TABLE studies ADD COLUMN answers TEXT NOT NULL DEFAULT '[]'",
-        "ALTER TABLE runs ADD COLUMN place INTEGER",
-        "CREATE UNIQUE INDEX place_of_run ON runs(study, place)",
-        "DROP INDEX runs_of_study",
-    ),
-    3: (  # a run of this version neither measured its start nor named the hyperparameter that is its learning rate
-        "ALTER TABLE runs ADD COLUMN initial_validation_loss REAL",
-        "ALTER TABLE runs ADD COLUMN loss_spread REAL",
-        "ALTER TABLE runs ADD COLUMN rate TEXT",
-    ),
-    4: ("ALTER TABLE runs ADD COLUMN stopped_at INTEGER", "ALTER TABLE runs ADD COLUMN restored_from INTEGER"),
-    5: ("ALTER TABLE runs ADD COLUMN evaluations INTEGER",),
-}
-"""Version → the statements that migrate it to the next one."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -58,11 +41,12 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     try:
-        db.execute("PRAGMA foreign_keys = ON")
         if _version(db) != VERSION:
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA foreign_keys = OFF")  # else a migration that replaces a table deletes what refers to it
             with transaction(db):
                 _prepare(db)
+        db.execute("PRAGMA foreign_keys = ON")
     except BaseException:
         db.close()
         raise
@@ -91,19 +75,15 @@ def _version(db: sqlite3.Connection) -> int:
 def _prepare(db: sqlite3.Connection) -> None:
     version = _version(db)  # read again within the transaction: another process may have been first
     if version == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        _execute(db, TABLES)
+        for statement in TABLES:
+            db.execute(statement)
         version = VERSION
     while version in MIGRATIONS:
-        _execute(db, MIGRATIONS[version])
+        MIGRATIONS[version](db)
         version += 1
     if version != VERSION:
         raise sqlite3.DatabaseError(f"it is of schema version {version}, this Thalweg reads 2 to {VERSION}")
     db.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _execute(db: sqlite3.Connection, statements: tuple[str, ...]) -> None:
-    for statement in statements:
-        db.execute(statement)
 
 
 def create(path: Path, fill: Callable[[sqlite3.Connection], object]) -> bool:

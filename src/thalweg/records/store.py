@@ -136,7 +136,8 @@ class Store:
         return [(row[1], self._run(row[0], dict(zip(_RUN, row[2:], strict=True)))) for row in rows]
 
     def _run(self, identity: int, values: dict[str, Any]) -> RunRecord:
-        values["hyperparameters"] = {n: _tuple(v) for n, v in json.loads(values["hyperparameters"]).items()}
+        for mapping in ("factors", "hyperparameters"):
+            values[mapping] = {name: _tuple(value) for name, value in json.loads(values[mapping]).items()}
         curve = self._query(
             "SELECT step, train_loss, validation_loss, validation_metric FROM measurements WHERE run = ? ORDER BY step",
             identity,

@@ -1,12 +1,18 @@
 """Immutable records of runs and studies, without torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["tuning", "confirmation", "defaults"]
 Round = Literal["coarse", "extension", "fine", "search", "confirmation"]
 Ending = Literal["finished", "stopped early", "diverged", "failed"]
+Factors = Mapping[str, Any]
+"""What a comparison varies from contender to contender, beside hyperparameters: name → value.
+
+`optimizer`: its name in the catalogue, or where it is imported from. `convention`: whose formula and defaults it
+follows, absent where those are torch's. Values are JSON data.
+"""
 NOISE = 2.0  # a loss counts as worse if it rose by more than this many standard deviations between batches
 
 
@@ -28,9 +34,8 @@ class RunRecord:
     """One configuration trained with one seed."""
 
     contender: str  # the name on the leaderboard
-    optimizer: str  # the optimizer's name in the catalogue, or where it is imported from
+    factors: Factors
     hyperparameters: Mapping[str, Any]  # the learning rate, and all values other than the published defaults
-    learning_rate: float | None
     seed: int
     role: Role
     curve: tuple[Measurement, ...]  # in ascending step; ends where the run ended
@@ -46,11 +51,21 @@ class RunRecord:
     seconds: float = 0.0  # this run's share of the wall-clock time of the population it trained in
     memory: int = 0  # bytes of its parameters, gradients and optimizer state
     execution: str = ""  # how it was trained: "population of 32", "loop: <why>"
-    rate: str | None = None  # the name of the learning-rate hyperparameter; `None` also before protocol 3
+    rate: str | None = None  # the name of the hyperparameter that is the learning rate; `None` where there is none
     failure: str = ""  # why it could not be trained to its end, other than divergence
     stopped_at: int | None = None  # the step after which early stopping ended it
     evaluations: int | None = None  # of a batch, forward and backward; `None` before protocol 4: one a step
     restored_from: int | None = None  # the step whose weights are the final ones; `None` for those at the end
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer's name in the catalogue, or where it is imported from."""
+        return str(self.factors["optimizer"])
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The value of the hyperparameter that is the learning rate; `None` where there is none."""
+        return rate_among(self.hyperparameters, self.rate)
 
     @property
     def ending(self) -> Ending:
@@ -111,6 +126,12 @@ class RunRecord:
         return self.diverged_at is not None or self.worsened
 
 
+def rate_among(hyperparameters: Mapping[str, Any], rate: str | None) -> float | None:
+    """The learning rate among hyperparameters, where `rate` is its name; `None` where it has none, or is no number."""
+    value = None if rate is None else hyperparameters.get(rate)
+    return float(value) if isinstance(value, int | float) else None
+
+
 def _rose(before: float | None, after: float | None, noise: float) -> bool:
     """Whether a loss rose by more than `noise`; `False` if either value is unknown."""
     return before is not None and after is not None and after > before + noise
@@ -145,6 +166,21 @@ class StudyRecord:
     request: Mapping[str, Any] = field(default_factory=dict)  # the arguments of `compare`, for `resume`
     drop_last: bool = False  # whether an epoch's short last batch was dropped
     content: Mapping[str, str] = field(default_factory=dict)  # "data", "model", "loss" → a hash of each
+    factors: Mapping[str, Factors] = field(default_factory=dict)  # contender → its own; see `varied`
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The names of the factors whose values differ among the contenders.
+
+        A study of schema 6 or before has the factors only of contenders that had run when it was migrated.
+        """
+        known = list(self.factors.values())
+        names = dict.fromkeys(name for own in known for name in own)
+        return tuple(n for n in names if any(own.get(n) != known[0].get(n) for own in known))
+
+    def factors_of(self, contender: str, runs: Sequence[RunRecord]) -> Factors:
+        """A contender's factors, else those of its `runs`; empty where neither states them."""
+        return self.factors.get(contender) or (runs[0].factors if runs else {})
 
 
 @dataclass(frozen=True)

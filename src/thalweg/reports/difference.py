@@ -1,6 +1,6 @@
 """Renders the difference of two studies as a terminal table, plain lines, a sentence, or plain data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.difference import RULE, Change, Difference
@@ -108,14 +108,18 @@ def _contenders(found: Difference) -> str:
 
 
 def _chosen(change: Change) -> Iterator[str]:
-    """Lines for a changed optimizer or chosen hyperparameter, except the learning rate, which has its own column."""
+    """Lines for changed factors and chosen hyperparameters, except the learning rate, which has its own column."""
     before, after = change.before, change.after
-    if before.optimizer != after.optimizer and before.optimizer and after.optimizer:
-        yield f"{change.contender}: optimizer {before.optimizer} {ARROW} {after.optimizer}"
-    for name in {**before.hyperparameters, **after.hyperparameters}:
-        values = [side.hyperparameters.get(name) for side in (before, after)]
-        if values[0] != values[1] and name not in (before.rate, after.rate):
-            yield f"{change.contender}: {name} {_shown(values[0])} {ARROW} {_shown(values[1])}"
+    if before.factors and after.factors:
+        yield from _differing(change.contender, before.factors, after.factors)
+    own = [side.point.others if side.point else {} for side in (before, after)]
+    yield from _differing(change.contender, *own)
+
+
+def _differing(contender: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for name in {**before, **after}:
+        if before.get(name) != after.get(name):
+            yield f"{contender}: {name} {_shown(before.get(name))} {ARROW} {_shown(after.get(name))}"
 
 
 def _shown(value: Any) -> str:
@@ -191,7 +195,8 @@ def _facts_of(change: Change) -> dict[str, Any]:
 
 def _side(side: Arm) -> dict[str, Any]:
     return {
-        "rule": side.optimizer,
+        "rule": side.factors.get("optimizer", ""),
+        "factors": side.factors,
         "learning_rate": side.learning_rate,
         "hyperparameters": side.hyperparameters,
         "score": bounds(side.score),

@@ -47,18 +47,21 @@ def export(study: StudyRecord, runs: Sequence[RunRecord], format: str, path: Pat
     return _written([(path, encode(runs_frame(study, runs))), (curves, encode(curves_frame(runs)))])
 
 
+DERIVED = ("optimizer", "learning_rate", "validation_metric", "ending", "ended_at")
+"""Properties of a run that are exported beside its fields."""
+
+
 def as_json(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
     """`{"study": …, "runs": […]}` with the fields of `StudyRecord` and `RunRecord`, curves within their runs.
 
-    Each run also has its final `validation_metric`, its `ending` and the step at which it `ended_at`, as in the CSV.
+    Each run also has what is derived of them in the CSV (`DERIVED`).
     """
     data: dict[str, Any] = {"study": asdict(study), "runs": [_run(run) for run in runs]}
     return json.dumps(plain(data), indent=2, allow_nan=False, default=str) + "\n"
 
 
 def _run(run: RunRecord) -> dict[str, Any]:
-    found = {name: getattr(run, name) for name in ("validation_metric", "ending", "ended_at")}
-    return {**asdict(run), **found}
+    return {**asdict(run), **{name: getattr(run, name) for name in DERIVED}}
 
 
 def csv_of(frame: "pd.DataFrame") -> str:

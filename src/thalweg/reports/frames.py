@@ -22,47 +22,55 @@ TYPES = {
 }  # fmt: skip
 """Column → its pandas dtype, all nullable; unlisted columns are strings."""
 
-IDENTITY = ("contender", "role", "seed", "learning_rate")  # columns of the curves that identify a run, after its number
+IDENTITY = ("role", "seed", "learning_rate")  # columns of the curves, after the run's number, contender and factors
+
+Column = tuple[str, list[Any], str]  # name, values, dtype
 
 
 def runs_frame(study: StudyRecord, runs: Sequence[RunRecord]) -> "pd.DataFrame":
     """One row per run, in the order of `runs`.
 
-    `run` counts from 1 and is the key to the curves. Every hyperparameter set by any run is a column
-    `hyperparameter_<name>`, missing where a run uses the published default: a numeric or boolean column, or JSON text
-    throughout if any value is neither. The other columns are the fields of `RunRecord`.
+    `run` counts from 1 and is the key to the curves. Every factor of any run is a column of its name, `optimizer`
+    always. Every hyperparameter set by any run is a column `hyperparameter_<name>`, missing where a run uses the
+    published default. Both are numeric or boolean columns, or JSON text throughout if any value is neither; factors
+    that are all texts stand as they are. The other columns are the fields of `RunRecord`, and what it derives of them.
     """
-    names = [f.name for f in fields(RunRecord) if f.name not in ("hyperparameters", "curve")]
-    data: dict[str, list[Any]] = {
-        "run": list(range(1, len(runs) + 1)),
-        "workload": [study.workload] * len(runs),
-        **{name: [getattr(run, name) for run in runs] for name in names},
-        "validation_metric": [run.validation_metric for run in runs],
-        "diverged": [run.diverged for run in runs],
-        "ending": [run.ending for run in runs],
-        "ended_at": [run.ended_at for run in runs],
-    }
-    typed = [(name, values, TYPES.get(name, "string")) for name, values in data.items()]
-    return _frame([*typed, *_hyperparameters(runs)])
+    mappings = ("contender", "factors", "hyperparameters", "curve")
+    names = ["learning_rate", *(f.name for f in fields(RunRecord) if f.name not in mappings)]
+    names += ["validation_metric", "diverged", "ending", "ended_at"]
+    numbers, workloads = list(range(1, len(runs) + 1)), [study.workload] * len(runs)
+    first = [_column("run", numbers), _column("workload", workloads), _column("contender", [r.contender for r in runs])]
+    fields_of_runs = [_column(name, [getattr(run, name) for run in runs]) for name in names]
+    return _frame([*first, *_factors(runs, runs), *fields_of_runs, *_hyperparameters(runs)])
 
 
 def curves_frame(runs: Sequence[RunRecord]) -> "pd.DataFrame":
-    """One row per measurement, ordered by run and step, with the run's number and `IDENTITY`."""
+    """One row per measurement, ordered by run and step, with the run's number, contender, factors and `IDENTITY`."""
     rows = [(number, run, m) for number, run in enumerate(runs, 1) for m in run.curve]
-    data: dict[str, list[Any]] = {
-        "run": [number for number, _, _ in rows],
-        **{name: [getattr(run, name) for _, run, _ in rows] for name in IDENTITY},
-        **{f.name: [getattr(m, f.name) for _, _, m in rows] for f in fields(Measurement)},
-    }
-    return _frame([(name, values, TYPES.get(name, "string")) for name, values in data.items()])
+    of = [run for _, run, _ in rows]
+    first = [_column("run", [number for number, _, _ in rows]), _column("contender", [run.contender for run in of])]
+    identity = [_column(name, [getattr(run, name) for run in of]) for name in IDENTITY]
+    measured = [_column(f.name, [getattr(m, f.name) for _, _, m in rows]) for f in fields(Measurement)]
+    return _frame([*first, *_factors(runs, of), *identity, *measured])
 
 
-def _hyperparameters(runs: Sequence[RunRecord]) -> list[tuple[str, list[Any], str]]:
+def _column(name: str, values: list[Any]) -> Column:
+    return name, values, TYPES.get(name, "string")
+
+
+def _factors(runs: Sequence[RunRecord], of: Sequence[RunRecord]) -> list[Column]:
+    """Columns of all factors of `runs`, with the values of the runs `of` the rows."""
+    names = dict.fromkeys(["optimizer", *(name for run in runs for name in run.factors)])
+    columns = [(name, [run.factors.get(name) for run in of]) for name in names]
+    return [(n, v, "string") if all(isinstance(x, str | None) for x in v) else _typed(n, v) for n, v in columns]
+
+
+def _hyperparameters(runs: Sequence[RunRecord]) -> list[Column]:
     names = sorted({name for run in runs for name in run.hyperparameters})
     return [_typed(PREFIX + name, [run.hyperparameters.get(name) for run in runs]) for name in names]
 
 
-def _typed(name: str, values: list[Any]) -> tuple[str, list[Any], str]:
+def _typed(name: str, values: list[Any]) -> Column:
     """(name, values, dtype) with the narrowest dtype that holds all values."""
     known = [value for value in values if value is not None]
     if all(isinstance(value, bool) for value in known):
@@ -72,7 +80,7 @@ def _typed(name: str, values: list[Any]) -> tuple[str, list[Any], str]:
     return name, [None if value is None else json.dumps(plain(value), default=str) for value in values], "string"
 
 
-def _frame(columns: Sequence[tuple[str, list[Any], str]]) -> "pd.DataFrame":
+def _frame(columns: Sequence[Column]) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame({name: pd.Series(values, dtype=kind) for name, values, kind in columns})

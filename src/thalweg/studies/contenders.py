@@ -8,7 +8,7 @@ from typing import Any
 from thalweg.errors import InputError, listed, shown, suggest
 from thalweg.options import declared as options
 from thalweg.options.declared import CONVENTIONS
-from thalweg.options.kinds import POSITIVE
+from thalweg.options.kinds import POSITIVE, as_number
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported
@@ -104,6 +104,13 @@ class Contender:
         return max(Member(self.recipe, values, 0).copies for values in resolved)
 
     @property
+    def factors(self) -> dict[str, Any]:
+        """What it varies beside hyperparameters, for the records: see `records.types.Factors`."""
+        convention = CONVENTIONS[0] if isinstance(self.recipe, Imported) else self.recipe.convention
+        other = {} if convention == CONVENTIONS[0] else {"convention": convention}
+        return {"optimizer": self.recipe.name, **other}
+
+    @property
     def has_own_grid(self) -> bool:
         """Whether its learning rate is neither fixed nor listed, so that the protocol's grid applies."""
         rate = self.recipe.rate
@@ -116,10 +123,18 @@ class Contender:
         Empty where the optimizer has no learning rate. `None` where the rate is fixed, so nothing is tuned, or where
         another library's class has no default rate.
         """
-        rate, defaults = self.recipe.rate, self.recipe.defaults
-        if rate is None:
+        if self.recipe.rate is None:
             return {}
-        return {rate: defaults[rate]} if rate in defaults and rate not in self.fixed else None
+        return self.default_rate or None if self.recipe.rate not in self.fixed else None
+
+    @property
+    def default_rate(self) -> dict[str, Any]:
+        """The published learning rate by its name; empty where there is none. Another library's may be no number."""
+        rate, defaults = self.recipe.rate, self.recipe.defaults
+        if rate is None or rate not in defaults:
+            return {}
+        number = as_number(defaults[rate])
+        return {rate: defaults[rate] if number is None else number}
 
     def rates(self, given: Sequence[float] | None, per_decade: int = PER_DECADE) -> tuple[float, ...]:
         """The learning rates to try: the fixed one, else those of its space, else the user's, else a grid over the

@@ -126,6 +126,7 @@ def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: f
         environment=environment(planned.job.device),
         plan={**planned.plan.describe(), "clip_norm": planned.job.clip_norm, **_stopping(planned.job)},
         content=content(workload, planned.job.content),
+        factors={c.label: c.factors for c in design.contenders},
     )
 
 

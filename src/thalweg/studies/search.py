@@ -23,7 +23,8 @@ class SearchTuner:
         contender's space are searched too, over the listed values instead of the declared range.
 
     Raises:
-        InputError: where Optuna is not installed, or a hyperparameter has no search range.
+        InputError: where Optuna is not installed, a hyperparameter has no search range, or the learning rate has
+            neither a default nor is searched.
     """
 
     def __init__(
@@ -34,6 +35,9 @@ class SearchTuner:
         listed: dict[str, Where] = {name: tuple(values) for name, values in contender.space.items()}
         declared = {n: _range(contender, n) for n in names if n not in listed and _has(contender, n)}
         self._space = declared | listed
+        self._unsearched = {**contender.default_rate, **contender.fixed}  # a run's record lists its learning rate
+        if (rate := contender.recipe.rate) is not None and rate not in self._space | self._unsearched:
+            raise InputError(f"{contender.label} has no default for {rate!r}: search {rate!r} too, or fix it.")
         least = contender.evaluations(contender.fixed)
         if trials < least:
             raise InputError(
@@ -54,7 +58,7 @@ class SearchTuner:
         self._tell(runs)
         for _ in range(min(BATCH, self._left)):
             trial = self._study.ask()
-            given = {**self.contender.fixed, **{name: _draw(trial, name, of) for name, of in self._space.items()}}
+            given = {**self._unsearched, **{name: _draw(trial, name, of) for name, of in self._space.items()}}
             if self._contradictory(given):
                 self._left -= 1
                 self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
@@ -110,7 +114,7 @@ def _key(given: Any) -> tuple[tuple[str, Any], ...]:
 def _has(contender: Contender, name: str) -> bool:
     """Whether the optimizer has this hyperparameter and it is not fixed."""
     known = contender.recipe.defaults if isinstance(contender.recipe, Imported) else contender.recipe.hyperparameters
-    return name in known and name not in contender.fixed
+    return (name in known or name == contender.recipe.rate) and name not in contender.fixed
 
 
 def _range(contender: Contender, name: str) -> Where:

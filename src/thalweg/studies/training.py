@@ -36,12 +36,6 @@ class RunSpec:
     def member(self) -> Member:
         return Member(self.contender.recipe, self.contender.recipe.resolve(self.given), self.seed)
 
-    @property
-    def learning_rate(self) -> float | None:
-        rate = self.contender.recipe.rate
-        value = self.given.get(rate, self.contender.recipe.defaults.get(rate)) if rate else None
-        return None if value is None else float(value)
-
 
 @dataclass(frozen=True)
 class Trainer:
@@ -96,9 +90,8 @@ def _check(entry: RunSpec, run: RunRecord, place: int) -> None:
 def _record(job: Job, entry: RunSpec, trained: Trained) -> RunRecord:
     return RunRecord(
         contender=entry.contender.label,
-        optimizer=entry.contender.recipe.name,
+        factors=entry.contender.factors,
         hyperparameters=dict(entry.given),
-        learning_rate=entry.learning_rate,
         rate=entry.contender.recipe.rate,
         seed=entry.seed,
         role=entry.role,

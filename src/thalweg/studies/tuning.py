@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from thalweg.analysis.selection import Point, points
+from thalweg.analysis.selection import Point, line_of, points
 from thalweg.records.types import Round, RunRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.protocol import EXTENSIONS, FINE_PER_DECADE, PER_DECADE
@@ -79,7 +79,7 @@ class GridTuner:
             rates = beyond(_rates(line), above=best is line[-1])
         else:
             return []
-        return [{**self._others(best or line[0]), self._rate: rate} for rate in rates]
+        return [{**(best or line[0]).others, self._rate: rate} for rate in rates]
 
     def _around_the_best(self, tried: Sequence[Point]) -> list[Configuration]:
         best, line = self._best(tried)
@@ -89,17 +89,13 @@ class GridTuner:
         below = rates[at - 1] if at else rates[at]
         above = rates[at + 1] if at + 1 < len(rates) else rates[at]
         found = around(rates[at], below, above)
-        return [{**self._others(best), self._rate: rate} for rate in found if rate not in rates]
+        return [{**best.others, self._rate: rate} for rate in found if rate not in rates]
 
     def _best(self, tried: Sequence[Point]) -> tuple[Point | None, list[Point]]:
         """The point with the best mean, and all points that share its other hyperparameters, in ascending rate."""
         able = [p for p in tried if p.eligible]
         best = max(able, key=lambda p: self._sign * p.metric.mean, default=None)
-        others = self._others(best or tried[0])
-        return best, [p for p in tried if self._others(p) == others]
-
-    def _others(self, point: Point) -> Configuration:
-        return {name: value for name, value in point.hyperparameters.items() if name != self._rate}
+        return best, line_of(tried, best or tried[0])
 
     @property
     def _rate(self) -> str:
