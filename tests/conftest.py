@@ -47,7 +47,7 @@ def no_timing_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails a test in which a run is trained: what is refused must be refused before."""
-    from thalweg.population.engine import train as training
+    from thalweg.population.engine import task as training
 
     def trained(*_: Any, **__: Any) -> None:
         raise AssertionError("it trained")
