@@ -25,6 +25,7 @@ from thalweg.optim.stepping.fast_path import FastPath, Unsuited
 from thalweg.optim.stepping.general_path import Work
 from thalweg.optim.stepping.reading import Reading
 from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.trace import trace
 
 PATIENCE = 10  # consecutive steps that are prepared anew before a warning
@@ -166,6 +167,7 @@ class ParamGroupStep:
         self._gradients: list[Tensor] = []
         self._places: Sequence[int] = ()
         self._obstacle = ""
+        self._structure: StepVariant | None = None  # that the next two are of
         self._transforms = self.shares = False  # shares: all groups' steps read one norm
 
     @property
@@ -178,8 +180,8 @@ class ParamGroupStep:
 
         Returns whether the step must look at whole gradients before it: it transforms them, or all groups share a norm.
         """
-        if self._reading.update(group):
-            structure = self._reading.structure
+        if self._reading.update(group) and (structure := self._reading.structure) is not self._structure:
+            self._structure = structure
             self._transforms, self.shares = structure.transforms, bool(trace(structure).shared)
         return self._transforms or self.shares
 
