@@ -192,7 +192,7 @@ def test_done_members_are_not_trained_and_the_others_are_as_ever(tmp_path: Path)
     planned_job, chosen = planned(tiny(epochs=1)), members("adam", "sgd", seeds=range(16))
     parts = planned_job.plan.populations(chosen)
     assert len(parts) == 1
-    planned_job = replace(planned_job, width=16)
+    planned_job = replace(planned_job, plan=replace(planned_job.plan, width=16))
     parts = planned_job.plan.populations(chosen)
     whole, found = outcomes(planned_job, chosen), {}
     for event in train(planned_job, chosen, done=parts[0]):

@@ -197,7 +197,7 @@ def test_a_population_that_is_asked_for_takes_the_quicker_of_its_ways(monkeypatc
 
 def test_a_way_that_disagrees_with_the_loop_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "disagreement", lambda job, program, *_: "wrong" if program._unfolded else "")
-    assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).describe()["convolutions"] == "grouped"
+    assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).plan.describe()["convolutions"] == "grouped"
     monkeypatch.setattr(backend, "disagreement", lambda *_: "wrong")
     assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).plan.reason == "wrong"
     with pytest.raises(InputError, match="cannot train as a population: wrong"):

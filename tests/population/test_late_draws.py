@@ -91,7 +91,7 @@ def test_an_optimizer_that_draws_is_known_before_it_trains() -> None:
         langevin = Imported(f"{__name__}:Langevin")
         assert planned_job.models is not None
         require_imported(planned_job.job, planned_job.models, langevin, [{"lr": 0.1}], "langevin", 0)
-        assert planned_job.job.drawing == {langevin.name}
+        assert planned_job.job.cache.drawing == {langevin.name}
         ends.append([run.curve for run in outcomes(planned_job, [Member(langevin, {"lr": 0.1}, s) for s in range(4)])])
     assert ends[0] == ends[1] == ends[2]
     assert torch.equal(torch.default_generator.get_state(), before)

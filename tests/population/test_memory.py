@@ -9,7 +9,7 @@ import torch
 
 from problems import finished, tiny, train_all
 from thalweg.errors import InputError
-from thalweg.population.engine import train
+from thalweg.population.engine import task
 from thalweg.population.planning import memory
 from thalweg.population.planning.planned_job import make_plan
 from thalweg.population.training.evaluation import evaluation_bytes
@@ -59,8 +59,8 @@ def test_this_process_holds_something() -> None:
 
 
 def short_of_memory(above: int, error: Exception) -> Callable[..., Any]:
-    """`train_together` that fails for more members than `above`."""
-    real = train.train_vectorized
+    """`train_vectorized` that fails for more members than `above`."""
+    real = task.train_vectorized
 
     def trained(job: Any, members: Any, *rest: Any) -> Any:
         if len(members) > above:
@@ -80,7 +80,7 @@ ERRORS = [
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_where_memory_runs_out_fewer_train_at_once(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = train_all(tiny(), chosen(), execution="population")
-    monkeypatch.setattr(train, "train_vectorized", short_of_memory(2, error))
+    monkeypatch.setattr(task, "train_vectorized", short_of_memory(2, error))
     _, outcomes = finished(tiny(), chosen(), execution="population")
     assert sorted(outcomes) == list(range(6))
     for i, outcome in outcomes.items():
@@ -89,7 +89,7 @@ def test_where_memory_runs_out_fewer_train_at_once(error: Exception, monkeypatch
 
 
 def test_not_even_one_run_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "train_vectorized", short_of_memory(0, MemoryError()))
+    monkeypatch.setattr(task, "train_vectorized", short_of_memory(0, MemoryError()))
     with pytest.raises(InputError, match="not enough memory for a single run"):
         train_all(tiny(), chosen(), execution="population")
 

@@ -49,7 +49,7 @@ def test_the_second_plan_measures_nothing(measured: list[str], monkeypatch: pyte
     assert measured == ["population", "loop"]
     monkeypatch.setattr(backend, "time_alone", lambda *_: 1.0)
     second = planned()
-    assert first.reason == second.reason == "it is faster here, 100 against 200 µs per run and step"
+    assert first.plan.reason == second.plan.reason == "it is faster here, 100 against 200 µs per run and step"
     assert measured == ["population", "loop"]
 
 
@@ -146,7 +146,7 @@ def test_the_oldest_entries_go(file: Path, measured: list[str], monkeypatch: pyt
 
 
 def test_what_is_kept_is_what_was_measured(file: Path) -> None:
-    assert planned().describe()["execution"] in ("population", "loop")
+    assert planned().plan.describe()["execution"] in ("population", "loop")
     (entry,) = json.loads(file.read_text())["timings"].values()
     assert set(entry["seconds"]) == {"", "loop"}
     assert all(0 < seconds < 10 for seconds in entry["seconds"].values())
