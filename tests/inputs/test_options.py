@@ -11,7 +11,8 @@ import typer
 import thalweg
 from thalweg.cli.main import app
 from thalweg.options import declared
-from thalweg.options.kinds import POSITIVE, File, Flag, Folder, Integer, Listed, Number, OneLine, Quantity
+from thalweg.options.kinds import File, Flag, Folder, Listed, OneLine, Quantity
+from thalweg.options.ranges import POSITIVE, Range, whole
 from thalweg.studies.protocol import CONFIRMATION_OFFSET
 
 TIME = Quantity("seconds", "a time", {"s": 1.0, "min": 60.0}, '"90s"')
@@ -27,8 +28,9 @@ OF_COMPARISON: dict[str, declared.Option] = {of.name: of for of in (getattr(decl
 @pytest.mark.parametrize(
     ("kind", "value", "read"),
     [
-        (Integer(0, 9), 9, 9), (Integer(0, 9), 10, None), (Integer(0, 9), 1.0, None), (Integer(0, 9), True, None),
-        (Number(), 3, 3.0), (Number(), float("nan"), None), (Number(), "3", None),
+        (whole(0, 9), 9, 9), (whole(0, 9), 10, None), (whole(0, 9), 1.0, 1), (whole(0, 9), 1.5, None),
+        (whole(0, 9), True, None), (whole(0, 2**63), 2**62 + 1, 2**62 + 1), (whole(0), 10**400, None),
+        (Range(), 3, 3.0), (Range(), float("nan"), None), (Range(), "3", None),
         (POSITIVE, 0, None), (POSITIVE, 5e-324, 5e-324), (POSITIVE, float("inf"), None),
         (TIME, "1.5 min", 90.0), (TIME, 3, 3.0), (TIME, "3", None), (TIME, "3 h", None), (TIME, "0s", None),
         (Flag(), False, False), (Flag(), 0, None),
@@ -36,7 +38,7 @@ OF_COMPARISON: dict[str, declared.Option] = {of.name: of for of in (getattr(decl
         (OneLine(), 3, None),
         (Listed("numbers", 2, POSITIVE), (1, 2), [1.0, 2.0]), (Listed("numbers", 2, POSITIVE), [1, 0], None),
         (Listed("numbers", 2), [], None), (Listed("numbers", 2), range(10**12), None), (Listed("x", 2), "ab", None),
-        (Number(0.0), 0, 0.0), (Number(0.0), -1e-300, None), (Number(0.0), float("inf"), None),
+        (Range(0.0), 0, 0.0), (Range(0.0), -1e-300, None), (Range(0.0), float("inf"), None),
         (Folder(), __file__, None), (File(), "no/such/place.json", None), (File(), ".", None),
     ],
 )  # fmt: skip
@@ -52,7 +54,7 @@ def test_a_folder_may_be_new(tmp_path: Path) -> None:
 def test_compare_takes_what_is_declared(option: declared.Option) -> None:
     replaces_the_workloads = option in (declared.EPOCHS, declared.STEPS)
     assert SIGNATURE[option.name].default == (None if replaces_the_workloads else option.default)
-    if isinstance(option.kind, Integer):
+    if isinstance(option.kind, Range) and option.kind.whole:
         said = re.search(rf"^ +{option.name}: (.*?)^ +\w+: ", thalweg.compare.__doc__ or "", re.DOTALL | re.MULTILINE)
         assert said is not None
         assert option.kind.range in " ".join(said[1].split())

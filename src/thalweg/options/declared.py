@@ -8,20 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.options.kinds import (
-    POSITIVE,
-    File,
-    Flag,
-    Folder,
-    Integer,
-    Kind,
-    Listed,
-    Number,
-    OneLine,
-    OneOf,
-    Quantity,
-    Settings,
-)
+from thalweg.options.kinds import File, Flag, Folder, Kind, Listed, OneLine, OneOf, Quantity, Settings
+from thalweg.options.ranges import POSITIVE, Range, whole
 
 
 @dataclass(frozen=True)
@@ -75,11 +63,11 @@ LEARNING_RATES = Option(
     "Rates to try exactly, for every optimizer",
     optional=True,
 )
-SEEDS = Option("seeds", Integer(1, MOST_SEEDS), 3, "Tuning seeds")
+SEEDS = Option("seeds", whole(1, MOST_SEEDS), 3, "Tuning seeds")
 CONFIRM_SEEDS = Option(
-    "confirm_seeds", Integer(0, MOST_SEEDS), 5, "Fresh seeds for the choice and the defaults; 0 ranks by validation"
+    "confirm_seeds", whole(0, MOST_SEEDS), 5, "Fresh seeds for the choice and the defaults; 0 ranks by validation"
 )
-BASE_SEED = Option("base_seed", Integer(0, 2**31 - 1), 0, "The first tuning seed")
+BASE_SEED = Option("base_seed", whole(0, 2**31 - 1), 0, "The first tuning seed")
 CONVENTION = Option(
     "convention", OneOf(CONVENTIONS), CONVENTIONS[0], "Whose formulas and defaults optimizers follow unless they say"
 )
@@ -90,10 +78,10 @@ TUNE = Option(
     "Hyperparameters to search",
     optional=True,
 )
-TRIALS = Option("trials", Integer(1, 10_000), 64, "Trials of that search for every optimizer")
+TRIALS = Option("trials", whole(1, 10_000), 64, "Trials of that search for every optimizer")
 CLIP_NORM = Option("clip_norm", POSITIVE, None, "The largest norm of a step's gradients", optional=True)
 STOPPING = Settings(
-    {"patience": Integer(1, MOST_STEPS), "least_improvement": Number(0.0)},
+    {"patience": whole(1, MOST_STEPS), "least_improvement": Range(0.0)},
     {"least_improvement": 0.0},
     '"patience=5" or "patience=5,least_improvement=0.001"',
 )
@@ -130,7 +118,7 @@ DIRECTORY = "thalweg-out"
 """Where the command line stores studies unless told otherwise."""
 
 STORE = Option("out", Folder(), None, "Directory of the studies")
-STUDY = Option("study", Integer(1, 2**63 - 1), None, "The study; the newest if not given", optional=True)
+STUDY = Option("study", whole(1, 2**63 - 1), None, "The study; the newest if not given", optional=True)
 
 # Of the command line only.
 DATA_DIR = Option(
@@ -141,11 +129,11 @@ JSON = Option("json", File(), None, "Also write the results to this file, as JSO
 
 # Of a workload; `epochs` and `steps` of a comparison replace the workload's own.
 NAME = Option("name", OneLine(), None, "How reports call it")
-BATCH_SIZE = Option("batch_size", Integer(1, 10**9), 32, "Samples per step")
+BATCH_SIZE = Option("batch_size", whole(1, 10**9), 32, "Samples per step")
 DROP_LAST = Option("drop_last", Flag(), False, "Leave out an epoch's short last batch")
-EPOCHS = Option("epochs", Integer(1, 10**6), 10, "Passes over the training data")
-STEPS = Option("steps", Integer(1, MOST_STEPS), None, "Optimizer steps of a run, in place of epochs", optional=True)
+EPOCHS = Option("epochs", whole(1, 10**6), 10, "Passes over the training data")
+STEPS = Option("steps", whole(1, MOST_STEPS), None, "Optimizer steps of a run, in place of epochs", optional=True)
 EVALUATE_EVERY = Option(
-    "evaluate_every", Integer(1, MOST_STEPS), "epoch", "Steps between measurements", otherwise="epoch"
+    "evaluate_every", whole(1, MOST_STEPS), "epoch", "Steps between measurements", otherwise="epoch"
 )
-TARGET = Option("target", Number(), None, "Value of the metric that counts as reached", optional=True)
+TARGET = Option("target", Range(), None, "Value of the metric that counts as reached", optional=True)

@@ -10,7 +10,6 @@ from typing import Any
 import thalweg.rules
 from thalweg.errors import InputError, shown, suggest
 from thalweg.options.declared import CONVENTIONS
-from thalweg.options.kinds import as_number
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import MODEL_RULES, OPTIONS
 from thalweg.rules.contract import Preset, Rule
@@ -159,10 +158,9 @@ def checked(h: Hyperparameter, owner: str, value: Any) -> Any:
         raise InputError(f"The {h.name!r} of {owner} takes no schedule; got {schedule}.")
     last = schedule.steps
     for step in sorted({*range(0, last, 1 + last // SAMPLED), last, 0}):
-        number = as_number(schedule(step))
-        if number is None or number not in h.range:
+        if h.range.read(schedule(step)) is None:
             raise InputError(
-                f"The {h.name!r} of {owner} must be a number in {h.range} at every step, and {schedule} is"
+                f"The {h.name!r} of {owner} must be {h.range.interval} at every step, and {schedule} is"
                 f" {shown(schedule(step))} at step {step}."
             )
     return schedule

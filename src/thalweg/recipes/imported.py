@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from thalweg.errors import InputError, first_line, shown
-from thalweg.options.kinds import as_number
+from thalweg.options.ranges import as_number
 from thalweg.rules.hyperparameters import unknown
 
 RATE = "lr"

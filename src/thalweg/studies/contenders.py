@@ -8,7 +8,7 @@ from typing import Any
 from thalweg.errors import InputError, listed, shown, suggest
 from thalweg.options import declared as options
 from thalweg.options.declared import CONVENTIONS
-from thalweg.options.kinds import POSITIVE
+from thalweg.options.ranges import POSITIVE
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported

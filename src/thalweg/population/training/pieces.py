@@ -10,7 +10,7 @@ from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 from thalweg.errors import shown
-from thalweg.options.kinds import as_number
+from thalweg.options.ranges import as_number
 from thalweg.population.program.failures import ReturnValueError
 from thalweg.population.program.losses import mean_loss
 from thalweg.workloads.accuracy import Accuracy
