@@ -91,11 +91,11 @@ def compare(
         options.BASE_SEED.check(base_seed),
         tune=entries.tunable(tune, compared),
         trials=options.TRIALS.check(trials),
+        clip_norm=options.CLIP_NORM.check(clip_norm),
     )
     require_feasible(design)
     stopping = options.EARLY_STOPPING.check(early_stopping)
     limits = {
-        "clip_norm": options.CLIP_NORM.check(clip_norm),
         "early_stopping": None if stopping is None else EarlyStopping(**stopping),
         "budget": options.BUDGET.check(budget),
         "memory": options.MEMORY.check(memory),

@@ -25,10 +25,14 @@ LIBRARY: Mapping[str, Values] = {"keras": {"decoupled_weight_decay": True}}
 
 @dataclass(frozen=True)
 class Recipe:
-    """One optimizer: a named rule, composed with `OPTIONS`, and its defaults, under one convention."""
+    """One optimizer: a named rule, composed with `OPTIONS`, and its defaults, under one convention.
+
+    clip_global_norm: the default of that option, if not the preset's own: a comparison sets it for all its optimizers.
+    """
 
     preset: Preset
     convention: str = CONVENTIONS[0]
+    clip_global_norm: float = 0.0
 
     @property
     def name(self) -> str:
@@ -63,6 +67,7 @@ class Recipe:
         preset = self.preset
         common = {} if self.rule.owns_decay else LIBRARY.get(self.convention, {})
         own = {**preset.defaults, **common, **preset.conventions.get(self.convention, {})}
+        own |= {"clip_global_norm": self.clip_global_norm} if self.clip_global_norm else {}
         return {name: own.get(name, h.default) for name, h in self.hyperparameters.items()}
 
     @property
@@ -80,6 +85,10 @@ class Recipe:
             have = " and ".join(self.conventions)
             raise InputError(f"{self.name} has no convention {convention!r}, only {have}: leave it out there.")
         return replace(self, convention=convention)
+
+    def clipped(self, limit: float) -> "Recipe":
+        """The same optimizer, whose gradients are clipped to a joint norm of `limit` unless a run says otherwise."""
+        return replace(self, clip_global_norm=limit)
 
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, float | bool]:
         """All hyperparameters: the given ones, checked, over the defaults.

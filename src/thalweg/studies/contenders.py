@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from thalweg.rules.contract import Preset
 from thalweg.studies.parsing import called, combinations, plain, require_printable, titled
 from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import grid
+
+CLIP = "clip_global_norm"
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,21 @@ class Contender:
         inside = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.fixed.items()]
         inside += [f"{k}=…" for k in self.space if k != self.recipe.rate]
         return f"{name}({', '.join(inside)})" if inside else name
+
+    def clipped(self, limit: float) -> "Contender":
+        """The contender with gradients clipped to a joint norm of `limit`, by its recipe's `clip_global_norm`.
+
+        Raises `InputError` where it has another limit of its own.
+        """
+        own = self.fixed.get(CLIP, self.recipe.defaults.get(CLIP) or None)
+        if CLIP in self.space or own not in (None, limit):
+            values = list(self.space[CLIP]) if CLIP in self.space else own
+            raise InputError(
+                f"{self.label}: its {CLIP} is {shown(values)}, and clip_norm is {limit:g} for all: give one of the two."
+            )
+        new = copy(self)
+        object.__setattr__(new, "recipe", self.recipe if own == limit else self.recipe.clipped(limit))
+        return new
 
     def evaluations(self, configuration: Mapping[str, Any]) -> int:
         """Evaluations of a batch in each step of a configuration; 1 for another library's optimizer."""

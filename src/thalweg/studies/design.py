@@ -24,7 +24,9 @@ class Design:
 
     learning_rates: the user's, run exactly; `None` for the protocol's grid of `per_decade` rates per decade, refined
     around the best where `fine`. tune: hyperparameters to search in `trials` trials instead of the grid; empty for the
-    grid.
+    grid. clip_norm: the largest norm of a step's gradients, which every contender's recipe is given.
+
+    Raises `InputError` where a contender has another limit of its own.
     """
 
     contenders: Sequence[Contender]
@@ -36,6 +38,12 @@ class Design:
     fine: bool = True
     tune: tuple[str, ...] = ()
     trials: int = 0
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip_norm is not None:
+            clipped = [contender.clipped(self.clip_norm) for contender in self.contenders]
+            object.__setattr__(self, "contenders", clipped)
 
     @property
     def refines(self) -> bool:
@@ -123,7 +131,7 @@ def describe(design: Design, workload: Workload, plan: Plan, seconds: float | No
         protocol=PROTOCOL,
         caps=asdict(design.cap(workload.total_steps, seconds)),
         environment=environment(plan.job.device),
-        plan={**plan.describe(), "clip_norm": plan.job.clip_norm, **_stopping(plan)},
+        plan={**plan.describe(), "clip_norm": design.clip_norm, **_stopping(plan)},
         content=content(workload, plan.job.content),
     )
 

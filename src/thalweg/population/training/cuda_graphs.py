@@ -22,7 +22,6 @@ from thalweg.population.program.gradients import GradientProgram
 from thalweg.population.program.models import Stack
 from thalweg.population.training.batches import batch_at
 from thalweg.population.training.job import Job
-from thalweg.population.updates.clipping import within
 from thalweg.population.updates.on_device import OnDeviceUpdates
 from thalweg.population.updates.parts import Gradient
 from thalweg.population.updates.updates import PopulationUpdates
@@ -100,8 +99,7 @@ class CapturedSteps:
     def _carry_out(self, index: Tensor) -> Mapping[str, Gradient]:
         """Runs one step with device values only; returns the gradients."""
         batch = batch_at(self._job.workload.train, index)
-        made, losses, buffers = self._program(self._stack, batch, self._seeds, 0)
-        gradients = within(made, self._job.clip_norm, self._stack.parameters)
+        gradients, losses, buffers = self._program(self._stack, batch, self._seeds, 0)
         self._active.mul_(torch.isfinite(losses))
         self._losses.index_copy_(0, self._place, losses.double()[None])
         self._updates.step(self._place, self._t, gradients, self._active)
