@@ -7,7 +7,7 @@ from typing import Any
 
 from thalweg.api.result import Result
 from thalweg.api.running import checked, problem, run, run_kept, usable
-from thalweg.options import declared as options
+from thalweg.options.comparison import ComparisonOptions
 from thalweg.records.store import Store
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.rules.contract import Preset
@@ -82,37 +82,24 @@ def compare(
     Raises:
         InputError: invalid input, in one sentence. Runs finished before an error or Ctrl-C stay in `out`.
     """
-    compared = entries.contenders(TEXTBOOK if optimizers is None else optimizers, convention)
-    design = Design(
-        compared,
-        entries.learning_rates(learning_rates),
-        options.SEEDS.check(seeds),
-        options.CONFIRM_SEEDS.check(confirm_seeds),
-        options.BASE_SEED.check(base_seed),
-        tune=entries.tunable(tune, compared),
-        trials=options.TRIALS.check(trials),
-        clip_norm=options.CLIP_NORM.check(clip_norm),
-    )
+    given = locals()  # every argument by its name, as declared
+    asked = ComparisonOptions.checked(given)
+    compared = entries.contenders(TEXTBOOK if asked.optimizers is None else asked.optimizers, asked.convention)
+    rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)
+    design = Design(compared, **{**asked.part("design"), "learning_rates": rates, "tune": tuned})
     require_feasible(design)
-    stopping = options.EARLY_STOPPING.check(early_stopping)
-    limits = {
-        "early_stopping": None if stopping is None else EarlyStopping(**stopping),
-        "budget": options.BUDGET.check(budget),
-        "memory": options.MEMORY.check(memory),
-    }
-    directory, shows, place = options.OUT.check(out), options.PROGRESS.check(progress), usable(device)
-    every, files = options.CHECKPOINT_EVERY.check(checkpoint_every), options.DATA_DIR.check(data_dir)
-    trained = problem(load(workload, files) if isinstance(workload, str) else workload, epochs, steps)
-    show = Live() if shows else Logged()
-    prepared = checked(lambda: prepare(design, trained, place, **limits, shown=show.on_terminal), show)
-    asked = {
-        "workload": workload if isinstance(workload, str) else None,
-        "data_dir": None if files is None else str(files.absolute()),
-        "epochs": epochs, "steps": steps, "budget": limits["budget"], "device": str(place),
-    }  # fmt: skip
-    prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
+    stopping = None if asked.early_stopping is None else EarlyStopping(**asked.early_stopping)
+    place = usable(asked.device)
+    whole = load(workload, asked.data_dir) if isinstance(workload, str) else workload
+    trained = problem(whole, asked.epochs, asked.steps)
+    show = Live() if asked.progress else Logged()
+    limits = {**asked.part("limits"), "early_stopping": stopping, "shown": show.on_terminal}
+    prepared = checked(lambda: prepare(design, trained, place, **limits), show)
+    named = workload if isinstance(workload, str) else None
+    stored = request(prepared.design, workload=named, **asked.stored())
+    prepared = replace(prepared, record=replace(prepared.record, request=stored))
     show.plan(prepared.foreseen)
-    if directory is None:
+    if asked.out is None:
         return run(prepared, InMemory(), show)
-    store, number = Store.begin(directory, prepared.record)
-    return run_kept(prepared, store, number, every, show)
+    store, number = Store.begin(asked.out, prepared.record)
+    return run_kept(prepared, store, number, asked.checkpoint_every, show)

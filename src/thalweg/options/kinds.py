@@ -80,6 +80,14 @@ class OneLine:
 
 
 @dataclass(frozen=True)
+class DeviceName(OneLine):
+    """The name of a device, also from a `torch.device`."""
+
+    def read(self, value: Any) -> str | None:
+        return super().read(str(value) if type(value).__name__ == "device" else value)
+
+
+@dataclass(frozen=True)
 class OneOf:
     """One of a few words."""
 

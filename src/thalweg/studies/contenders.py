@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from thalweg.errors import InputError, listed, shown, suggest
-from thalweg.options import declared as options
+from thalweg.options.comparison import COMPARISON
 from thalweg.options.declared import CONVENTIONS
 from thalweg.options.ranges import POSITIVE
 from thalweg.population.updates.members import Member
@@ -162,15 +162,13 @@ class Contender:
         return [{**self.fixed, **c, **r} for c in combinations for r in rates]
 
 
-def contenders(
-    given: Sequence[str | Preset | Contender], convention: str = options.CONVENTION.default
-) -> list[Contender]:
+def contenders(given: Sequence[str | Preset | Contender], convention: str = CONVENTIONS[0]) -> list[Contender]:
     """Builds contenders from names; `convention` applies to those that set none.
 
     Raises `InputError` where two share a label, the list is empty, or an optimizer has no such convention.
     """
-    by = None if options.CONVENTION.check(convention) == options.CONVENTION.default else convention
-    out = [c if isinstance(c, Contender) else Contender(c) for c in options.OPTIMIZERS.check(given)]
+    by = None if COMPARISON["convention"].check(convention) == CONVENTIONS[0] else convention
+    out = [c if isinstance(c, Contender) else Contender(c) for c in COMPARISON["optimizers"].check(given)]
     out = [
         replace(c, convention=by) if by and c.convention is None and isinstance(c.recipe, Recipe) else c for c in out
     ]
@@ -204,7 +202,7 @@ def closures(of: Sequence[Contender]) -> tuple[str, ...]:
 
 def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:
     """The user's rates, sorted and unique. Raises `InputError` where one is not a positive finite number."""
-    read = options.LEARNING_RATES.check(given)
+    read = COMPARISON["learning_rates"].check(given)
     return None if read is None else tuple(sorted(set(read)))
 
 
@@ -212,7 +210,7 @@ def tunable(given: Sequence[str] | None, of: Sequence[Contender]) -> tuple[str, 
     """The names of hyperparameters to search, unique. Raises `InputError` where no contender has one, or `given` is no
     list."""
     known = {name for c in of for name in c.recipe.defaults} | {c.recipe.rate for c in of if c.recipe.rate}
-    names = options.TUNE.check(given) or ()
+    names = COMPARISON["tune"].check(given) or ()
     for name in names:
         if name not in known:
             raise InputError(f"No optimizer compared has the hyperparameter {shown(name)}. {suggest(name, known)}")

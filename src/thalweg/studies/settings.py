@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from thalweg.errors import InputError
@@ -12,15 +12,14 @@ from thalweg.studies.design import Design
 from thalweg.studies.protocol import PROTOCOL
 from thalweg.workloads.workload import Workload
 
-DESIGN = ("learning_rates", "seeds", "confirm_seeds", "base_seed", "per_decade", "fine", "tune", "trials", "clip_norm")
-
 TRAINING = ("batch_size", "drop_last", "evaluate_every")  # workload settings other than its content and steps
 
 
 def request(design: Design, **others: Any) -> dict[str, Any]:
     """The design and all other settings as JSON data. A contender with a custom rule is stored without name."""
     contenders = [_named(c) for c in design.contenders]
-    asked = {"contenders": contenders, "design": {name: getattr(design, name) for name in DESIGN}, **others}
+    names = [of.name for of in fields(Design) if of.name != "contenders"]
+    asked = {"contenders": contenders, "design": {name: getattr(design, name) for name in names}, **others}
     plain: dict[str, Any] = json.loads(json.dumps(asked))
     return plain
 
