@@ -86,6 +86,7 @@ def test_a_textbooks_own_settings_are_no_options_of_its_repetition() -> None:
 CHANGED: dict[str, Any] = {
     "learning_rates": (0.05, 0.1), "seeds": 2, "confirm_seeds": 1, "base_seed": 7, "steps": 9, "trials": 5,
     "clip_norm": 0.5, "early_stopping": {"patience": 2, "least_improvement": 0.0}, "memory": 8e9, "device": "cpu",
+    "tag": "a word",
 }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ def compare(
     out: str | Path | None = None,
     device: str = "cpu",
     data_dir: str | Path | None = None,
+    tag: str | None = None,
     checkpoint_every: float | str = 60.0,
 ) -> Result:
     """Compares optimizers on a workload: each tuned over learning rates, then run again on fresh seeds.
@@ -77,6 +78,7 @@ def compare(
             writes nothing.
         device: `"cpu"`, or another torch device, such as `"cuda"`.
         data_dir: directory of mnist/ and fashion-mnist/, for the built-in workloads; by default `THALWEG_DATA`.
+        tag: a word of your own by which stored studies can be told apart: `thalweg studies` and the JSON show it.
         checkpoint_every: training time lost in a crash at most, in seconds or as `"5min"`; with `out` only.
 
     Raises:

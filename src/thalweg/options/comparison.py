@@ -106,6 +106,9 @@ class ComparisonOptions:
     data_dir: Annotated[
         Path | None, _of("surroundings", Folder(), "Directory of mnist/ and fashion-mnist/; or set THALWEG_DATA")
     ] = None
+    tag: Annotated[
+        str | None, _of("surroundings", OneLine(), "A word of your own by which stored studies can be told apart")
+    ] = None
     checkpoint_every: Annotated[
         float,
         _of("session", Quantity("seconds", "a time", TIMES, '"60s" or "5min"'), "What a crash may cost at most",
