@@ -19,8 +19,6 @@ from thalweg.options import declared
 from thalweg.options.comparison import COMPARISON
 from thalweg.options.declared import Option
 
-STARTED = time.perf_counter()  # imports after this count against a budget
-
 Json = Annotated[Path | None, option(declared.JSON)]
 ShowProgress = Annotated[bool, option(COMPARISON["progress"])]
 Verbose = Annotated[bool, option(declared.VERBOSE)]
@@ -35,7 +33,7 @@ def studying(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callabl
     def appended(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def called(**given: Any) -> None:
-            command(**given)
+            command(**given, started=time.perf_counter())  # the command's imports count against a budget
 
         own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
         called.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]  # what Typer reads
@@ -45,11 +43,11 @@ def studying(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callabl
     return appended
 
 
-def run_new_study(study: Callable[..., Any], *, json: Path | None, verbose: bool, **asked: Any) -> None:
-    """Runs `study` with the options of a comparison."""
+def run_new_study(study: Callable[..., Any], *, started: float, json: Path | None, verbose: bool, **asked: Any) -> None:
+    """Runs `study` with the options of a comparison. started: when the command did, by `time.perf_counter`."""
     heed_verbosity(verbose=verbose)
     if asked["budget"] is not None:
-        asked["budget"] = max(0.1, asked["budget"] - (time.perf_counter() - STARTED))
+        asked["budget"] = max(0.1, asked["budget"] - (time.perf_counter() - started))
     run_study(lambda: study(**asked), asked["out"], json)
 
 
