@@ -28,7 +28,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("out") / "studies"
     asked = {"seeds": 1, "confirm_seeds": 5, "progress": False, "out": place}
     thalweg.compare(tiny(), ["sgd", "adam"], [0.1], **asked)  # type: ignore[arg-type]
-    thalweg.compare(tiny(), ["sgd", "adam"], [1e-7], **asked)  # type: ignore[arg-type]
+    thalweg.compare(tiny(), ["sgd", "adam"], [1e-7], tag="far too low", **asked)  # type: ignore[arg-type]
     return place
 
 
@@ -44,7 +44,7 @@ def said(*arguments: str, code: int = 0) -> str:
 def test_the_list(out: Path) -> None:
     lines = [line.split("\t") for line in said("studies", "--out", str(out)).splitlines()]
     assert [(line[0], *line[2:]) for line in lines] == [
-        (number, "tiny", "sgd, adam", "22", "finished") for number in ("1", "2")
+        (number, "tiny", "sgd, adam", "22", "finished", tag) for number, tag in (("1", ""), ("2", "far too low"))
     ]
 
 
@@ -53,6 +53,8 @@ def test_show_and_its_json(out: Path, tmp_path: Path) -> None:
     facts = json.loads((tmp_path / "a.json").read_text())
     assert text.splitlines()[1].split()[1] == facts["leaderboard"][0]["optimizer"]
     assert thalweg.stored(out, 1).verdict in text
+    assert facts["settings"]["tag"] is None
+    assert thalweg.stored(out, 2).facts()["settings"]["tag"] == "far too low"
     assert "1e-07" in said("show", "--out", str(out))  # the newest
 
 

@@ -103,7 +103,8 @@ def test_statistics_are_kept(graphs):
 
 
 def test_clipped_by_the_norm_of_all(graphs):
-    assert_alike(replace(tiny(torch.float64), epochs=2), [member("adam"), member("sgd", lr=0.5)], clip_norm=0.1)
+    members = [member("adam", clip_global_norm=0.1), member("sgd", lr=0.5, clip_global_norm=0.1)]
+    assert_alike(replace(tiny(torch.float64), epochs=2), members)
     assert graphs
 
 

@@ -1,34 +1,36 @@
 """The declarations of options, and that whoever uses them says the same."""
 
 import inspect
+import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
 
 import thalweg
+from problems import tiny
 from thalweg.cli.main import app
 from thalweg.options import declared
-from thalweg.options.kinds import POSITIVE, File, Flag, Folder, Integer, Listed, Number, OneLine, Quantity
+from thalweg.options.comparison import COMPARISON, ComparisonOptions, settings
+from thalweg.options.kinds import File, Flag, Folder, Listed, OneLine, Quantity
+from thalweg.options.ranges import POSITIVE, Range, whole
 from thalweg.studies.protocol import CONFIRMATION_OFFSET
 
 TIME = Quantity("seconds", "a time", {"s": 1.0, "min": 60.0}, '"90s"')
 SIGNATURE = inspect.signature(thalweg.compare).parameters
-TAKEN = [
-    "OPTIMIZERS", "LEARNING_RATES", "CONVENTION", "SEEDS", "CONFIRM_SEEDS", "BASE_SEED", "EPOCHS", "STEPS", "TUNE",
-    "TRIALS", "CLIP_NORM", "EARLY_STOPPING", "BUDGET", "MEMORY", "PROGRESS", "OUT", "DEVICE", "DATA_DIR",
-    "CHECKPOINT_EVERY",
-]  # fmt: skip
-OF_COMPARISON: dict[str, declared.Option] = {of.name: of for of in (getattr(declared, name) for name in TAKEN)}
+DOCUMENTED = dict(
+    re.findall(r"^    (\w+): (.*?)(?=^    \w+: |^$)", inspect.getdoc(thalweg.compare) or "", re.DOTALL | re.MULTILINE)
+)
 
 
 @pytest.mark.parametrize(
     ("kind", "value", "read"),
     [
-        (Integer(0, 9), 9, 9), (Integer(0, 9), 10, None), (Integer(0, 9), 1.0, None), (Integer(0, 9), True, None),
-        (Number(), 3, 3.0), (Number(), float("nan"), None), (Number(), "3", None),
+        (whole(0, 9), 9, 9), (whole(0, 9), 10, None), (whole(0, 9), 1.0, 1), (whole(0, 9), 1.5, None),
+        (whole(0, 9), True, None), (whole(0, 2**63), 2**62 + 1, 2**62 + 1), (whole(0), 10**400, None),
+        (Range(), 3, 3.0), (Range(), float("nan"), None), (Range(), "3", None),
         (POSITIVE, 0, None), (POSITIVE, 5e-324, 5e-324), (POSITIVE, float("inf"), None),
         (TIME, "1.5 min", 90.0), (TIME, 3, 3.0), (TIME, "3", None), (TIME, "3 h", None), (TIME, "0s", None),
         (Flag(), False, False), (Flag(), 0, None),
@@ -36,7 +38,7 @@ OF_COMPARISON: dict[str, declared.Option] = {of.name: of for of in (getattr(decl
         (OneLine(), 3, None),
         (Listed("numbers", 2, POSITIVE), (1, 2), [1.0, 2.0]), (Listed("numbers", 2, POSITIVE), [1, 0], None),
         (Listed("numbers", 2), [], None), (Listed("numbers", 2), range(10**12), None), (Listed("x", 2), "ab", None),
-        (Number(0.0), 0, 0.0), (Number(0.0), -1e-300, None), (Number(0.0), float("inf"), None),
+        (Range(0.0), 0, 0.0), (Range(0.0), -1e-300, None), (Range(0.0), float("inf"), None),
         (Folder(), __file__, None), (File(), "no/such/place.json", None), (File(), ".", None),
     ],
 )  # fmt: skip
@@ -48,33 +50,69 @@ def test_a_folder_may_be_new(tmp_path: Path) -> None:
     assert Folder().read(tmp_path / "new" / "deep") == tmp_path / "new" / "deep"
 
 
-@pytest.mark.parametrize("option", OF_COMPARISON.values(), ids=lambda option: option.name)
-def test_compare_takes_what_is_declared(option: declared.Option) -> None:
-    replaces_the_workloads = option in (declared.EPOCHS, declared.STEPS)
-    assert SIGNATURE[option.name].default == (None if replaces_the_workloads else option.default)
-    if isinstance(option.kind, Integer):
-        said = re.search(rf"^ +{option.name}: (.*?)^ +\w+: ", thalweg.compare.__doc__ or "", re.DOTALL | re.MULTILINE)
-        assert said is not None
-        assert option.kind.range in " ".join(said[1].split())
+def test_the_arguments_of_compare_are_the_options_in_their_order_with_their_defaults() -> None:
+    """The signature is written out, for editors and type checkers; here it is held to the declaration."""
+    options = {name: of.default for name, of in SIGNATURE.items() if name != "workload"}
+    assert [*options.items()] == [(name, option.default) for name, option in COMPARISON.items()]
+    for name, option in COMPARISON.items():
+        accepts_none = type(None) in get_args(SIGNATURE[name].annotation)
+        assert accepts_none == option.optional, name
 
 
-def test_every_argument_of_compare_is_declared() -> None:
-    assert set(SIGNATURE) == {"workload", *OF_COMPARISON}
+def test_the_docstring_of_compare_explains_every_option_in_order() -> None:
+    assert [*DOCUMENTED] == ["workload", *COMPARISON]
+    for name, option in COMPARISON.items():
+        if isinstance(option.kind, Range) and option.kind.whole:
+            assert option.kind.range in " ".join(DOCUMENTED[name].split()), name
 
 
-def test_every_option_of_the_command_line_is_declared_and_shows_its_range() -> None:
-    known = {
-        **OF_COMPARISON,
-        "data_dir": declared.DATA_DIR,
-        "json": declared.JSON,
-        "verbose": declared.VERBOSE,
-    }
-    command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
-    shown = {
-        parameter.name: parameter.help for parameter in command.params if parameter.name not in ("workload", "help")
-    }
-    assert set(shown) == set(known)
-    assert all(option.described in shown[name] for name, option in known.items())
+@pytest.mark.parametrize("command", ["compare", "example"])
+def test_the_command_line_takes_every_option_and_shows_help_range_and_default(command: str) -> None:
+    known = {name: of for name, of in COMPARISON.items() if command == "compare" or not of.textbook}
+    known |= {"json": declared.JSON, "verbose": declared.VERBOSE}
+    taken = {p.name: p for p in typer.main.get_command(app).commands[command].params}  # type: ignore[attr-defined]
+    assert [*taken][1:] == [*known], "after the argument"
+    for name, option in known.items():
+        assert taken[name].help == option.described + option.more
+        default = option.default if option.written is None else option.written
+        assert str(taken[name].default) == str(default)
+        assert taken[name].opts == [f"--{name.replace('_', '-')}"]
+
+
+def test_a_textbooks_own_settings_are_no_options_of_its_repetition() -> None:
+    assert {"optimizers", "convention"} <= {name for name, option in COMPARISON.items() if option.textbook}
+
+
+CHANGED: dict[str, Any] = {
+    "learning_rates": (0.05, 0.1), "seeds": 2, "confirm_seeds": 1, "base_seed": 7, "steps": 9, "trials": 5,
+    "clip_norm": 0.5, "early_stopping": {"patience": 2, "least_improvement": 0.0}, "memory": 8e9, "device": "cpu",
+    "tag": "a word",
+}  # fmt: skip
+
+
+def test_what_was_asked_for_is_stored_restored_and_in_the_facts() -> None:
+    """Every option whose value lasts; those of the session are not stored, and contenders stand on their own."""
+    result = thalweg.compare(tiny(), ["sgd"], progress=False, **CHANGED)
+    stored = json.loads(json.dumps(dict(result.study.request)))
+    restored = ComparisonOptions.restored(stored)
+    for name, value in CHANGED.items():
+        assert getattr(restored, name) in (value, list(value) if isinstance(value, tuple) else value), name
+    assert settings(stored) == result.facts()["settings"]
+    lasting = {name for name in COMPARISON if name not in ("optimizers", "convention", "progress", "out")}
+    assert set(settings(stored)) == lasting - {"checkpoint_every"}
+    assert settings({}) == {}
+
+
+def test_a_request_of_an_earlier_version_is_restored_with_the_defaults_of_what_it_lacks() -> None:
+    old = {
+        "contenders": [], "workload": "digits", "data_dir": None, "epochs": 3, "steps": None, "budget": 60.0,
+        "device": "cpu",
+        "design": {"learning_rates": [0.1], "seeds": 2, "confirm_seeds": 5, "base_seed": 0, "per_decade": 2,
+                   "fine": True, "tune": [], "trials": 64},
+    }  # fmt: skip
+    restored = ComparisonOptions.restored(old)
+    assert (restored.epochs, restored.budget, restored.seeds, restored.learning_rates) == (3, 60.0, 2, [0.1])
+    assert (restored.memory, restored.early_stopping, restored.clip_norm) == (None, None, None)
 
 
 def test_tuning_seeds_never_reach_the_confirmation_seeds() -> None:

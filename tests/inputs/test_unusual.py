@@ -25,7 +25,7 @@ from broken_workloads import (
 )  # fmt: skip
 from thalweg.cli.reading import checked
 from thalweg.errors import shown
-from thalweg.options import declared
+from thalweg.options.comparison import COMPARISON
 from thalweg.population.planning.inspection import inspect
 from thalweg.population.training.job import Job
 from thalweg.records.store import Store
@@ -132,7 +132,7 @@ def test_commas_inside_parentheses_do_not_split() -> None:
 
 def test_a_long_list_of_commas_takes_no_time() -> None:
     with pytest.raises(thalweg.InputError, match="--optimizers must be names with commas between them"):
-        checked(declared.OPTIMIZERS, "," * 1_000_000)
+        checked(COMPARISON["optimizers"], "," * 1_000_000)
 
 
 def test_messages_stay_on_one_line() -> None:

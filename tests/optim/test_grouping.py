@@ -84,7 +84,7 @@ def test_refusals():
         layerwise(model, 1.0, decay=0.5, layers="block")
     with pytest.raises(InputError, match="no ModuleList or Sequential in the model"):
         layerwise(nn.Linear(1, 1), 1.0, decay=0.5)
-    with pytest.raises(InputError, match="lr above 0 and decay in"):
+    with pytest.raises(InputError, match=r"'decay' of layerwise must be a number in \(0, 1\], got 1.5"):
         layerwise(model, 1.0, decay=1.5)
     assert members(grouped(model, {"frozen": {"lr": 1.0}}))[0].isdisjoint({"frozen"})
 

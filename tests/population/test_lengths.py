@@ -59,7 +59,8 @@ def test_measured_in_between(execution: Any, seeds: tuple[int, int]) -> None:
 @pytest.mark.parametrize("execution", ["population", "loop"])
 def test_clipped_by_the_norm_of_all_gradients(execution: Any) -> None:
     workload = tiny(torch.float64, steps=25)
-    outcome = train_all(workload, [member(), member(lr=0.3)], execution=execution, clip_norm=0.2, keep_weights=True)[0]
+    members = [member(clip_global_norm=0.2), member(lr=0.3, clip_global_norm=0.2)]
+    outcome = train_all(workload, members, execution=execution, keep_weights=True)[0]
     _, model = by_hand(25, 25, clip=0.2)
     _, unclipped = by_hand(25, 25)
     for name, expected in model.state_dict().items():

@@ -228,8 +228,8 @@ def test_sparse_gradients_train_as_dense_ones_and_that_is_noted(layer: Any, opti
     planned_job = make_plan(sparse, 0, device=CPU, workers=1)
     assert any("sparse gradients are trained as dense ones" in note for note in planned_job.job.notes)
     of = recipe(optimizer)
-    chosen = [Member(of, of.resolve({"lr": 0.1}), 0)]
-    ours, theirs = (train_all(w, chosen, execution="loop", clip_norm=1.0)[0] for w in (sparse, dense))
+    chosen = [Member(of, of.resolve({"lr": 0.1, "clip_global_norm": 1.0}), 0)]
+    ours, theirs = (train_all(w, chosen, execution="loop")[0] for w in (sparse, dense))
     losses = [[m.validation_loss for m in of.curve] for of in (ours, theirs)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-12)  # rows that a batch holds twice are added in another order
     assert train_all(sparse, chosen)[0].failure == ""

@@ -102,13 +102,16 @@ def test_a_population_with_gradients_made_in_pieces_is_the_loop(
 @pytest.mark.usefixtures("small_is_large")
 def test_whatever_needs_whole_gradients_gets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clipping by the norm of all, and execution in torch's operators."""
-    chosen = [Member(recipe("adam"), recipe("adam").resolve({"lr": 0.01 * (k + 1)}), 0) for k in range(3)]
-    options = {"clip_norm": 0.1, "keep_weights": True}
-    alone = train_all(wide(), chosen, execution="loop", **options)
-    clipped = train_all(wide(), chosen, execution="population", **options)
+
+    def members(clip: float) -> list[Member]:
+        of = recipe("adam")
+        return [Member(of, of.resolve({"lr": 0.01 * (k + 1), "clip_global_norm": clip}), 0) for k in range(3)]
+
+    alone = train_all(wide(), members(0.1), execution="loop", keep_weights=True)
+    clipped = train_all(wide(), members(0.1), execution="population", keep_weights=True)
     monkeypatch.setattr(member_rows.dispatch, "obstacle", refused)
-    stacked = train_all(wide(), chosen, execution="population", **options)
-    plain = train_all(wide(), chosen, execution="population", keep_weights=True)
+    stacked = train_all(wide(), members(0.1), execution="population", keep_weights=True)
+    plain = train_all(wide(), members(0.0), execution="population", keep_weights=True)
     for a, b, c in zip(alone, clipped, stacked, strict=True):
         for name in a.weights:
             torch.testing.assert_close(b.weights[name], a.weights[name], rtol=1e-9, atol=1e-11)

@@ -7,7 +7,7 @@ import pytest
 
 from oracles.early_stopping import ending
 from thalweg.errors import InputError
-from thalweg.options.declared import EARLY_STOPPING
+from thalweg.options.comparison import COMPARISON
 from thalweg.regularization.stopping import EarlyStopping, Patience
 
 
@@ -46,7 +46,7 @@ def test_values_out_of_range_are_refused(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize("given", [5, "5", "patience=5", " patience = 5 , least-improvement=0", {"patience": 5},
                                    EarlyStopping(5), "least_improvement=0.0,patience=5"])  # fmt: skip
 def test_its_spellings(given: Any) -> None:
-    assert EarlyStopping(**EARLY_STOPPING.check(given)) == EarlyStopping(5)
+    assert EarlyStopping(**COMPARISON["early_stopping"].check(given)) == EarlyStopping(5)
 
 
 @pytest.mark.parametrize("given", ["", "patience", "patience=", "patience=0", "patience=2.5", "patience=x", 0, True, -1,
@@ -54,4 +54,4 @@ def test_its_spellings(given: Any) -> None:
                                    "patience=5,least_improvement=-1", {"patience": 5, 3: 4}, "5,6", "nan"])  # fmt: skip
 def test_other_spellings_are_refused(given: Any) -> None:
     with pytest.raises(InputError, match="early_stopping must be such as"):
-        EARLY_STOPPING.check(given)
+        COMPARISON["early_stopping"].check(given)

@@ -73,13 +73,13 @@ def test_no_schedule(text):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"peak": 0, "steps": 3}, "a peak above 0"),
-        ({"peak": math.nan, "steps": 3}, "a peak above 0"),
-        ({"peak": 1, "steps": 0}, "steps from 1"),
-        ({"peak": 1, "steps": 2.5}, "whole numbers"),
-        ({"peak": 1, "steps": 3, "warmup": 3}, r"warmup in \[0, steps\)"),
-        ({"peak": 1, "steps": 3, "end": 2}, r"an end in \[0, peak\]"),
-        ({"peak": "1", "steps": 3}, "'peak' of cosine must be a number, got '1'"),
+        ({"peak": 0, "steps": 3}, r"'peak' of cosine must be a number in \(0, inf\)"),
+        ({"peak": math.nan, "steps": 3}, r"'peak' of cosine must be a number in \(0, inf\)"),
+        ({"peak": 1, "steps": 0}, r"'steps' of cosine must be a whole number in \[1, inf\), got 0"),
+        ({"peak": 1, "steps": 2.5}, "'steps' of cosine must be a whole number"),
+        ({"peak": 1, "steps": 3, "warmup": 3}, r"'warmup' of cosine must be a whole number in \[0, 3\), got 3"),
+        ({"peak": 1, "steps": 3, "end": 2}, r"'end' of cosine must be a number in \[0, 1\], got 2"),
+        ({"peak": "1", "steps": 3}, r"'peak' of cosine must be a number in \(0, inf\), got '1'"),
     ],
 )
 def test_refused(given, message):

@@ -8,7 +8,7 @@ from typing import Any
 
 from thalweg.api.result import Result
 from thalweg.api.running import problem, require_plain_context, run, run_kept, usable
-from thalweg.options import declared as options
+from thalweg.options.comparison import ComparisonOptions
 from thalweg.records.events import Noted, Planned
 from thalweg.records.store import Store
 from thalweg.regularization.stopping import EarlyStopping
@@ -44,6 +44,7 @@ def compare(
     out: str | Path | None = None,
     device: str = "cpu",
     data_dir: str | Path | None = None,
+    tag: str | None = None,
     checkpoint_every: float | str = 60.0,
 ) -> Result:
     """Compares optimizers on a workload: each tuned over learning rates, then run again on fresh seeds.
@@ -78,44 +79,31 @@ def compare(
             writes nothing.
         device: `"cpu"`, or another torch device, such as `"cuda"`.
         data_dir: directory of mnist/ and fashion-mnist/, for the built-in workloads; by default `THALWEG_DATA`.
+        tag: a word of your own by which stored studies can be told apart: `thalweg studies` and the JSON show it.
         checkpoint_every: training time lost in a crash at most, in seconds or as `"5min"`; with `out` only.
 
     Raises:
         InputError: invalid input, in one sentence. Runs finished before an error or Ctrl-C stay in `out`.
     """
-    compared = entries.contenders(TEXTBOOK if optimizers is None else optimizers, convention)
-    design = Design(
-        compared,
-        entries.learning_rates(learning_rates),
-        options.SEEDS.check(seeds),
-        options.CONFIRM_SEEDS.check(confirm_seeds),
-        options.BASE_SEED.check(base_seed),
-        tune=entries.tunable(tune, compared),
-        trials=options.TRIALS.check(trials),
-    )
+    given = locals()  # every argument by its name, as declared
+    asked = ComparisonOptions.checked(given)
+    compared = entries.contenders(TEXTBOOK if asked.optimizers is None else asked.optimizers, asked.convention)
+    rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)
+    design = Design(compared, **{**asked.part("design"), "learning_rates": rates, "tune": tuned})
     require_feasible(design)
-    stopping = options.EARLY_STOPPING.check(early_stopping)
-    limits = {
-        "clip_norm": options.CLIP_NORM.check(clip_norm),
-        "early_stopping": None if stopping is None else EarlyStopping(**stopping),
-        "budget": options.BUDGET.check(budget),
-        "memory": options.MEMORY.check(memory),
-    }
-    directory, shows, place = options.OUT.check(out), options.PROGRESS.check(progress), usable(device)
-    every, files = options.CHECKPOINT_EVERY.check(checkpoint_every), options.DATA_DIR.check(data_dir)
-    trained = problem(load(workload, files) if isinstance(workload, str) else workload, epochs, steps)
-    asked = {
-        "workload": workload if isinstance(workload, str) else None,
-        "data_dir": None if files is None else str(files.absolute()),
-        "epochs": epochs, "steps": steps, "budget": limits["budget"], "device": str(place),
-    }  # fmt: skip
+    stopping = None if asked.early_stopping is None else EarlyStopping(**asked.early_stopping)
+    place = usable(asked.device)
+    whole = load(workload, asked.data_dir) if isinstance(workload, str) else workload
+    trained = problem(whole, asked.epochs, asked.steps)
+    limits = {**asked.part("limits"), "early_stopping": stopping}
+    stored = {"workload": workload if isinstance(workload, str) else None, **asked.stored()}
     require_plain_context()
-    with closing(display(progress=shows)) as show:
+    with closing(display(progress=asked.progress)) as show:
         show(Noted("checking the model"))  # of a large one this takes a while
         prepared = prepare(design, trained, place, **limits, shown=show.on_terminal)
-        prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **asked)))
-        if directory is None:
+        prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **stored)))
+        if asked.out is None:
             show(Planned(prepared.record, prepared.foreseen))
             return run(prepared, show)
-        store, number = Store.begin(directory, prepared.record)
-        return run_kept(prepared, store, number, every, prepared.foreseen, show)
+        store, number = Store.begin(asked.out, prepared.record)
+        return run_kept(prepared, store, number, asked.checkpoint_every, prepared.foreseen, show)

@@ -9,6 +9,7 @@ from thalweg.api.result import REPORT, Result, stored
 from thalweg.api.running import problem, require_plain_context, run_kept, usable
 from thalweg.errors import InputError, counted
 from thalweg.options import declared as options
+from thalweg.options.comparison import COMPARISON, ComparisonOptions
 from thalweg.records.events import Noted
 from thalweg.records.store import Store
 from thalweg.records.types import StudyRecord
@@ -48,8 +49,8 @@ def resume(
     Raises:
         InputError: no such study; it is running already; or its workload, its optimizers or the protocol changed.
     """
-    every, directory = options.CHECKPOINT_EVERY.check(checkpoint_every), options.STORE.check(out)
-    shows, number = options.PROGRESS.check(progress), options.STUDY.check(study)
+    every, directory = COMPARISON["checkpoint_every"].check(checkpoint_every), options.STORE.check(out)
+    shows, number = COMPARISON["progress"].check(progress), options.STUDY.check(study)
     store = Store(directory)
     number = store.latest() if number is None else number
     if store.verdict(number) is not None:
@@ -70,16 +71,16 @@ def resume(
 def _again(
     record: StudyRecord, workload: Workload | None, contenders: Sequence[Contender] | None, spent: float
 ) -> Prepared:
-    asked = record.request
-    if not asked:
+    if not record.request:
         raise InputError("The study was begun by an earlier Thalweg and cannot go on; begin it anew.")
-    if workload is None and asked.get("workload") is None:
+    if workload is None and record.request.get("workload") is None:
         raise InputError(
             f"The workload {record.workload!r} is your own: go on with thalweg.resume(out, workload=…) in Python."
         )
-    device = usable(asked["device"])
-    whole = load(asked["workload"], asked["data_dir"]) if workload is None else workload
-    whole = as_begun(problem(whole, asked["epochs"], asked["steps"]), record)
+    asked = ComparisonOptions.restored(record.request)
+    device = usable(asked.device)
+    whole = load(record.request["workload"], asked.data_dir) if workload is None else workload
+    whole = as_begun(problem(whole, asked.epochs, asked.steps), record)
     chosen = design_of(record, contenders)
     prepared = prepare_again(record, chosen, whole, device, spent)
     now = describe(chosen, whole, prepared.planned)

@@ -13,7 +13,7 @@ from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.verdict import verdict
 from thalweg.api.result import REPORT, Result
 from thalweg.errors import InputError, Interrupted, first_line, shown
-from thalweg.options import declared as options
+from thalweg.options.comparison import COMPARISON
 from thalweg.population.engine.task import NOWHERE
 from thalweg.population.program.models import BUILDING
 from thalweg.population.training.checkpoints import Checkpoints
@@ -105,7 +105,7 @@ def problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:
 def usable(name: Any) -> torch.device:
     """The device of that name. Raises `InputError` if it cannot be used."""
     try:
-        device = name if isinstance(name, torch.device) else torch.device(options.DEVICE.check(name))
+        device = torch.device(COMPARISON["device"].check(name))
         torch.empty(0, device=device).to("cpu")  # fails on a device without storage, such as "meta"
     except InputError:
         raise

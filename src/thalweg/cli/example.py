@@ -5,15 +5,13 @@ from typing import Annotated, Any
 import typer
 
 from thalweg.cli import session
-from thalweg.cli.reading import option
-from thalweg.options import declared
+from thalweg.options.comparison import COMPARISON
 
 
-@session.studying
+@session.studying(of for of in COMPARISON.values() if not of.textbook)
 def example(
     name: Annotated[str | None, typer.Argument(help="One of those that are listed without a name.")] = None,
-    epochs: Annotated[int | None, option(declared.EPOCHS, more=" In place of the textbook's.")] = None,
-    **shared: Any,
+    **options: Any,
 ) -> None:
     """Repeat a textbook's comparison at its own settings, with seeds and intervals; without a name, list them."""
     from thalweg.studies.examples import EXAMPLES
@@ -26,5 +24,5 @@ def example(
     chosen = find(name)
     import thalweg
 
-    own: dict[str, Any] = {"convention": chosen.convention, "epochs": epochs}
-    session.run_new_study(lambda **given: thalweg.compare(chosen.workload, chosen.optimizers, **own, **given), **shared)
+    own: dict[str, Any] = {"optimizers": chosen.optimizers, "convention": chosen.convention}
+    session.run_new_study(lambda **asked: thalweg.compare(chosen.workload, **own, **asked), **options)

@@ -5,59 +5,50 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
-from thalweg.cli.reading import option
+from thalweg.cli.reading import option, parameter
 from thalweg.errors import InputError, Interrupted, counted
 from thalweg.options import declared
+from thalweg.options.comparison import COMPARISON
+from thalweg.options.declared import Option
 
 Json = Annotated[Path | None, option(declared.JSON)]
-ShowProgress = Annotated[bool, option(declared.PROGRESS, "--progress/--no-progress")]
-Verbose = Annotated[bool, option(declared.VERBOSE, "--verbose")]
-CheckpointEvery = Annotated[str, option(declared.CHECKPOINT_EVERY)]
+ShowProgress = Annotated[bool, option(COMPARISON["progress"])]
+Verbose = Annotated[bool, option(declared.VERBOSE)]
+CheckpointEvery = Annotated[str, option(COMPARISON["checkpoint_every"])]
 OUT = declared.DIRECTORY
 
 
-def _shared(
-    seeds: Annotated[int, option(declared.SEEDS)] = declared.SEEDS.default,
-    confirm_seeds: Annotated[int, option(declared.CONFIRM_SEEDS)] = declared.CONFIRM_SEEDS.default,
-    base_seed: Annotated[int, option(declared.BASE_SEED)] = declared.BASE_SEED.default,
-    steps: Annotated[int | None, option(declared.STEPS)] = None,
-    memory: Annotated[str | None, option(declared.MEMORY)] = None,
-    device: Annotated[str, option(declared.DEVICE)] = declared.DEVICE.default,
-    data_dir: Annotated[Path | None, option(declared.DATA_DIR)] = None,
-    out: Annotated[Path, option(declared.OUT)] = Path(OUT),
-    json: Json = None,
-    checkpoint_every: CheckpointEvery = "60s",
-    progress: ShowProgress = declared.PROGRESS.default,
-    verbose: Verbose = False,
-) -> None:
-    """The options of every command that starts a study."""
+def studying(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Appends options to those of a command that starts a study; it receives them by keyword, for `run_new_study`."""
+    options = [parameter(of) for of in (*taken, declared.JSON, declared.VERBOSE)]
+
+    def appended(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def called(**given: Any) -> None:
+            command(**given, started=time.perf_counter())  # the command's imports count against a budget
+
+        own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        called.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]  # what Typer reads
+        called.__annotations__ = {p.name: p.annotation for p in (*own, *options)}
+        return called
+
+    return appended
 
 
-def studying(command: Callable[..., None]) -> Callable[..., None]:
-    """Appends the options of `_shared` to a command's own; it receives them by keyword, for `run_new_study`."""
-
-    @functools.wraps(command)
-    def called(**given: Any) -> None:
-        command(**given)
-
-    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    every = [*own, *inspect.signature(_shared).parameters.values()]
-    called.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # what Typer reads
-    called.__annotations__ = {p.name: p.annotation for p in every}
-    return called
-
-
-def run_new_study(study: Callable[..., Any], *, json: Path | None, verbose: bool, **shared: Any) -> None:
-    """Runs `study` with the shared options."""
+def run_new_study(study: Callable[..., Any], *, started: float, json: Path | None, verbose: bool, **asked: Any) -> None:
+    """Runs `study` with the options of a comparison. started: when the command did, by `time.perf_counter`."""
     heed_verbosity(verbose=verbose)
-    run_study(lambda: study(**shared), shared["out"], json)
+    if asked["budget"] is not None:
+        asked["budget"] = max(0.1, asked["budget"] - (time.perf_counter() - started))
+    run_study(lambda: study(**asked), asked["out"], json)
 
 
 def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:

@@ -1,8 +1,6 @@
-"""Kinds of option values: each has a range and parses a value."""
+"""Kinds of option values: each has a range and parses a value. Numbers are a kind, too: `ranges.Range`."""
 
 import dataclasses
-import math
-import operator
 import os
 import re
 from collections.abc import Mapping
@@ -10,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from thalweg.options.ranges import POSITIVE
 
 LONGEST = 10_000  # characters of a text argument: nobody writes more, and regular expressions on it stay fast
 
@@ -25,58 +25,6 @@ class Kind(Protocol):
 
     def read(self, value: Any) -> Any:
         """The parsed value; `None` if it is not of this kind."""
-
-
-@dataclass(frozen=True)
-class Integer:
-    """A whole number in [low, high]."""
-
-    low: int
-    high: int
-
-    @property
-    def accepted(self) -> str:
-        return f"a whole number from {self.range}"
-
-    @property
-    def range(self) -> str:
-        return f"{self.low:,} to {self.high:,}"
-
-    def read(self, value: Any) -> int | None:
-        if isinstance(value, bool):
-            return None
-        try:
-            whole = operator.index(value)
-        except Exception:  # its class may raise anything
-            return None
-        return whole if self.low <= whole <= self.high else None
-
-
-@dataclass(frozen=True)
-class Number:
-    """A finite number: any, one from `low` on, or one above `low`."""
-
-    low: float = -math.inf
-    above: bool = False
-
-    @property
-    def accepted(self) -> str:
-        if self.low == -math.inf:
-            return "a finite number"
-        return "a positive finite number" if self.above and not self.low else f"a finite number {self.range}"
-
-    @property
-    def range(self) -> str:
-        return "" if self.low == -math.inf else f"{'above' if self.above else 'from'} {self.low:g}"
-
-    def read(self, value: Any) -> float | None:
-        number = as_number(value)
-        if number is None or not math.isfinite(number):
-            return None
-        return number if (number > self.low if self.above else number >= self.low) else None
-
-
-POSITIVE = Number(0.0, above=True)
 
 
 @dataclass(frozen=True)
@@ -105,13 +53,17 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Flag:
-    """True or False."""
+    """True or False, also as a NumPy bool or a tensor of one element."""
 
     accepted: str = "True or False"
     range: str = ""
 
     def read(self, value: Any) -> bool | None:
-        return value if isinstance(value, bool) else None
+        try:
+            flag = value.item() if hasattr(value, "item") else value
+        except Exception:  # its class may raise anything
+            return None
+        return flag if isinstance(flag, bool) else None
 
 
 @dataclass(frozen=True)
@@ -125,6 +77,14 @@ class OneLine:
     def read(self, value: Any) -> str | None:
         fits = isinstance(value, str) and value.isprintable() and value.strip() and len(value) <= self.longest
         return value if fits else None
+
+
+@dataclass(frozen=True)
+class DeviceName(OneLine):
+    """The name of a device, also from a `torch.device`."""
+
+    def read(self, value: Any) -> str | None:
+        return super().read(str(value) if type(value).__name__ == "device" else value)
 
 
 @dataclass(frozen=True)
@@ -218,25 +178,6 @@ class File:
         if path is None or path.is_dir() or not path.parent.is_dir():
             return None
         return path if os.access(path.parent, os.W_OK) else None
-
-
-def as_flag(value: Any) -> bool | None:
-    """True or False, also from a NumPy bool or a tensor of one element; else `None`."""
-    try:
-        flag = value.item() if hasattr(value, "item") else value
-    except Exception:  # its class may raise anything
-        return None
-    return flag if isinstance(flag, bool) else None
-
-
-def as_number(value: Any) -> float | None:
-    """A finite or infinite real number as float, also from a tensor or array of one element; else `None`."""
-    if isinstance(value, bool | str | bytes) or value is None:
-        return None
-    try:
-        return float(value.item() if hasattr(value, "item") else value)
-    except Exception:  # its class may raise anything
-        return None
 
 
 def _settings(value: Any, first: str) -> dict[str, Any] | None:

@@ -10,7 +10,6 @@ from typing import Any
 import thalweg.rules
 from thalweg.errors import InputError, shown, suggest
 from thalweg.options.declared import CONVENTIONS
-from thalweg.options.kinds import as_number
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import MODEL_RULES, OPTIONS
 from thalweg.rules.contract import Preset, Rule
@@ -26,10 +25,14 @@ LIBRARY: Mapping[str, Values] = {"keras": {"decoupled_weight_decay": True}}
 
 @dataclass(frozen=True)
 class Recipe:
-    """One optimizer: a named rule, composed with `OPTIONS`, and its defaults, under one convention."""
+    """One optimizer: a named rule, composed with `OPTIONS`, and its defaults, under one convention.
+
+    clip_global_norm: the default of that option, if not the preset's own: a comparison sets it for all its optimizers.
+    """
 
     preset: Preset
     convention: str = CONVENTIONS[0]
+    clip_global_norm: float = 0.0
 
     @property
     def name(self) -> str:
@@ -64,6 +67,7 @@ class Recipe:
         preset = self.preset
         common = {} if self.rule.owns_decay else LIBRARY.get(self.convention, {})
         own = {**preset.defaults, **common, **preset.conventions.get(self.convention, {})}
+        own |= {"clip_global_norm": self.clip_global_norm} if self.clip_global_norm else {}
         return {name: own.get(name, h.default) for name, h in self.hyperparameters.items()}
 
     @property
@@ -81,6 +85,10 @@ class Recipe:
             have = " and ".join(self.conventions)
             raise InputError(f"{self.name} has no convention {convention!r}, only {have}: leave it out there.")
         return replace(self, convention=convention)
+
+    def clipped(self, limit: float) -> "Recipe":
+        """The same optimizer, whose gradients are clipped to a joint norm of `limit` unless a run says otherwise."""
+        return replace(self, clip_global_norm=limit)
 
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, float | bool]:
         """All hyperparameters: the given ones, checked, over the defaults.
@@ -159,10 +167,9 @@ def checked(h: Hyperparameter, owner: str, value: Any) -> Any:
         raise InputError(f"The {h.name!r} of {owner} takes no schedule; got {schedule}.")
     last = schedule.steps
     for step in sorted({*range(0, last, 1 + last // SAMPLED), last, 0}):
-        number = as_number(schedule(step))
-        if number is None or number not in h.range:
+        if h.range.read(schedule(step)) is None:
             raise InputError(
-                f"The {h.name!r} of {owner} must be a number in {h.range} at every step, and {schedule} is"
+                f"The {h.name!r} of {owner} must be {h.range.interval} at every step, and {schedule} is"
                 f" {shown(schedule(step))} at step {step}."
             )
     return schedule

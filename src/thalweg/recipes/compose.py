@@ -15,8 +15,8 @@ Before all, a model rule (`rules.model`) takes the gradients elsewhere than at t
 Stages 3 to 6 are elementwise, one pass, with stages 8 and 9 in the same pass where nothing is constrained. Where a
 formula has a reduction (`numerics.reductions`), such as a gradient's norm or the mean of an indicator, `trace` cuts it:
 a pass that measures it comes before. Norms are of the gradients after `transform_gradients`; a sign changes no norm,
-and of a transformed gradient only the sign, so that it may be applied later. Clipping by `compare(clip_norm=…)` comes
-before all this.
+and of a transformed gradient only the sign, so that it may be applied later. `compare(clip_norm=…)` sets the limit of
+the global norm for every optimizer that is compared; those of other libraries are given clipped gradients.
 """
 
 import inspect

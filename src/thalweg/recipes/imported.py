@@ -3,14 +3,14 @@
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 
 from thalweg.errors import InputError, first_line, shown
-from thalweg.options.kinds import as_number
+from thalweg.options.ranges import as_number
 from thalweg.rules.hyperparameters import unknown
 
 RATE = "lr"
@@ -22,9 +22,13 @@ STAND_INS = ((1,), (64, 64), (16, 16, 3, 3))  # parameter shapes that a class is
 
 @dataclass(frozen=True)
 class Imported:
-    """An optimizer class, named as `package.module:Class`. Its runs train in the plain loop."""
+    """An optimizer class, named as `package.module:Class`. Its runs train in the plain loop.
+
+    clip_global_norm: the largest norm of all gradients that its steps are given; 0 for any.
+    """
 
     path: str
+    clip_global_norm: float = 0.0
 
     def __post_init__(self) -> None:
         _ = self._parameters
@@ -69,6 +73,10 @@ class Imported:
         default = as_number(self.defaults.get(RATE))
         middle = default if default is not None and LEAST <= default <= 1 / LEAST else USUAL
         return middle / 10**DECADES, middle * 10**DECADES
+
+    def clipped(self, limit: float) -> "Imported":
+        """The same class, given gradients of a joint norm of at most `limit`."""
+        return replace(self, clip_global_norm=limit)
 
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, Any]:
         """The class's arguments. Raises `InputError` if one is unknown, or they fit no parameter of `STAND_INS`."""

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import thalweg.rules.model
 from thalweg.numerics import Value
-from thalweg.rules.hyperparameters import Averaging, Every, Flag, Hyperparameter, Limit, Penalty, Range, Switch
+from thalweg.options.ranges import Range
+from thalweg.rules.hyperparameters import Averaging, Every, Flag, Hyperparameter, Limit, Penalty, Switch
 from thalweg.rules.model_contract import ModelRule
 from thalweg.rules.signature import hyperparameter
 from thalweg.rules.states import PARAMETER, State

@@ -107,7 +107,8 @@ def table(
     with rows_held_in(row_dtype) if row_dtype else nullcontext():
         found = _expressions(stage)(values)
     columns, after = found[: len(stage.columns)], found[len(stage.columns) :]
-    shape = np.broadcast_shapes(*(np.shape(v) for v in values.values()))
+    shapes = {np.shape(v) for v in values.values()} - {()}  # one, as a rule: broadcasting takes longer than all else
+    shape = shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
     return _side_by_side(columns, shape), dict(zip(stage.row_updates, map(np.asarray, after), strict=True))
 
 

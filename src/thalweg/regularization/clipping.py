@@ -1,5 +1,6 @@
 """Gradient clipping. Norms and factors are one value per tensor; adaptive clipping takes whole tensors."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from thalweg.numerics import Value, clip, maximum, minimum
@@ -24,6 +25,15 @@ def norm_factor(norm: Value, limit: Value) -> Value:
     The 1e-6 is `torch.nn.utils.clip_grad_norm_`'s. Pascanu et al. 2013, arXiv:1211.5063.
     """
     return minimum(limit / (norm + 1e-6), 1.0)
+
+
+def by_global_norm(gradients: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    """All tensors scaled down to a joint norm of at most `limit`: for an optimizer whose step is not composed here."""
+    import torch  # lazy: listing optimizers must not need torch
+
+    norms = [torch.linalg.vector_norm(g) for g in gradients.values()]
+    factor = norm_factor(torch.linalg.vector_norm(torch.stack(norms)), limit) if norms else 1.0
+    return {name: factor * g for name, g in gradients.items()}
 
 
 def adaptive(gradients: Any, parameters: Any, limit: Any) -> Any:

@@ -6,10 +6,11 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from thalweg.options.ranges import Range
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import OPTIONS
 from thalweg.recipes.trace import trace
-from thalweg.rules.hyperparameters import Hyperparameter, Range
+from thalweg.rules.hyperparameters import Hyperparameter
 
 Row = tuple[str, ...]
 
@@ -66,10 +67,7 @@ def _parts(recipe: Recipe) -> tuple[str, str]:
 
 
 def _row(h: Hyperparameter, by: list[Recipe]) -> Row:
-    if h.name == by[0].rule.rate:
-        search = " to ".join(f"{value:g}" for value in by[0].rates)
-    else:
-        search = " to ".join(f"{value:g}" for value in h.range.search) if h.range and h.range.search else ""
+    search = " to ".join(f"{value:g}" for value in h.range.search) if h.range and h.range.search else ""
     return h.name, *(_value(r.defaults[h.name]) for r in by), _range(h.range), search
 
 

@@ -11,6 +11,7 @@ from thalweg.analysis.intervals import Interval
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.selection import Point
+from thalweg.options.comparison import settings
 from thalweg.records.types import StudyRecord
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def facts(study: StudyRecord, rows: Sequence[Row], verdict: str) -> dict[str, An
         "leaderboard": [_facts_of(row) | _trust_of(row) | _cost_of(row) for row in rows],
         "environment": study.environment,
         "plan": study.plan,
+        "settings": settings(study.request),
     }
     return {name: plain(value) for name, value in found.items()}
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from thalweg.options.comparison import settings
 from thalweg.records.lock import folder, running
 from thalweg.records.types import Summary
 
-HEADS = ("id", "begun", "workload", "optimizers", "runs", "state")
+HEADS = ("id", "begun", "workload", "optimizers", "runs", "state", "tag")
 
 
 def rows(summaries: Sequence[Summary], directory: Path) -> list[list[str]]:
@@ -26,6 +27,7 @@ def _row(summary: Summary, directory: Path) -> list[str]:
         shown,
         f"{summary.runs:,}",
         state(summary, directory),
+        settings(summary.record.request).get("tag") or "",
     ]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from thalweg.numerics import Value
 from thalweg.rules.conversions import Move, no_conversion
-from thalweg.rules.hyperparameters import Hyperparameter
+from thalweg.rules.hyperparameters import Hyperparameter, searched
 from thalweg.rules.signature import Spelling, numbered, own_spelling, read_signature
 from thalweg.rules.states import State
 
@@ -29,7 +29,7 @@ Names = Mapping[str, str | tuple[str, ...]]
 class Rule:
     """A declared update rule. Calling it calls the function.
 
-    rate: the hyperparameter that a learning-rate grid varies; `rates`: the range of it worth searching.
+    rate: the hyperparameter that a learning-rate grid varies; the part of its range worth searching is `rates`.
     formulas: the conventions with a formula of their own; any other convention uses the first one's.
     counts_steps: whether torch's state has a `step`, or the flag with which it has; without one, existing state means
         t > 1.
@@ -55,7 +55,6 @@ class Rule:
     states: tuple[State, ...]
     hyperparameters: Mapping[str, Hyperparameter]
     rate: str | None
-    rates: tuple[float, float]
     formulas: tuple[str, ...]
     counts_steps: bool | str
     stationary: bool
@@ -71,6 +70,14 @@ class Rule:
     others: str = ""
     torch_keys: tuple[str, ...] = ()
     from_torch: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] = lambda given: {}
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The learning rates worth searching, of a rule that has a rate."""
+        declared = self.hyperparameters[self.rate].range if self.rate else None
+        assert declared is not None
+        assert declared.search is not None
+        return declared.search
 
     @property
     def owns_decay(self) -> bool:
@@ -204,9 +211,8 @@ def rule(
             function=function,
             name=name,
             states=states,
-            hyperparameters=hyperparameters,
+            hyperparameters=searched(hyperparameters, rate, rates),
             rate=rate,
-            rates=rates,
             formulas=formulas,
             counts_steps=counts_steps,
             stationary=stationary,

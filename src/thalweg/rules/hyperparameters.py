@@ -2,39 +2,14 @@
 
 import difflib
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 from thalweg.errors import SHOWN, InputError, shown
 from thalweg.numerics import Value
-from thalweg.options.kinds import as_flag, as_number
-
-
-@dataclass(frozen=True)
-class Range:
-    """Valid values [low, high] (an open end excludes its value) and the range worth searching.
-
-    scale: how tuners should space the search range: linearly, in log(x), or in log(1 - x).
-    whole: whether only integers are valid.
-    """
-
-    low: float
-    high: float
-    open_low: bool = False
-    open_high: bool = False
-    search: tuple[float, float] | None = None
-    scale: Literal["linear", "log", "log(1-x)"] = "linear"
-    whole: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        above = value > self.low if self.open_low else value >= self.low
-        below = value < self.high if self.open_high or math.isinf(self.high) else value <= self.high
-        return above and below and (not self.whole or float(value).is_integer())  # NaN compares false on both sides
-
-    def __str__(self) -> str:
-        ends = "(" if self.open_low else "[", ")" if self.open_high or math.isinf(self.high) else "]"
-        return f"{ends[0]}{self.low:g}, {self.high:g}{ends[1]}"
+from thalweg.options.kinds import Flag as TrueOrFalse
+from thalweg.options.ranges import Range
 
 
 @dataclass(frozen=True)
@@ -63,6 +38,7 @@ Limit = Annotated[Value, Range(0.0, math.inf), Switch()]
 Every = Annotated[Value, Range(0.0, math.inf, whole=True), Switch()]
 Averaging = Annotated[Value, Range(0.0, 1.0, open_high=True, search=(0.9, 0.9999), scale="log(1-x)"), Switch()]
 Flag = bool
+FLAGS = TrueOrFalse()
 
 
 @dataclass(frozen=True)
@@ -87,22 +63,29 @@ class Hyperparameter:
 
     def check(self, owner: str, value: Any) -> float | bool:
         """Returns `value` as a Python number or flag. Raises `InputError` with name, range and value if invalid."""
-        if self.is_flag:
-            flag = as_flag(value)
-            if flag is not None:
-                return flag
-            raise InputError(f"The {self.name!r} of {owner} must be True or False, got {shown(value)}.")
-        number = as_number(value)
-        if number is None or number not in self.range:  # type: ignore[operator]
-            kind = "a whole number" if self.range and self.range.whole else "a number"
-            raise InputError(f"The {self.name!r} of {owner} must be {kind} in {self.range}, got {shown(value)}.")
-        return number
+        name = f"The {self.name!r} of {owner}"
+        if self.range is not None:
+            return self.range.check(name, value)
+        flag = FLAGS.read(value)
+        if flag is None:
+            raise InputError(f"{name} must be {FLAGS.accepted}, got {shown(value)}.")
+        return flag
 
     def check_initial(self, owner: str, value: float) -> float:
         """Checks the initial value of the hyperparameter that this one defaults to. `InputError` names that one."""
         if self.range is not None and value not in self.range:
             raise InputError(f"The {self.initially!r} of {owner} must begin in {self.range}, got {shown(value)}.")
         return value
+
+
+def searched(
+    hyperparameters: Mapping[str, Hyperparameter], name: str | None, part: tuple[float, float]
+) -> dict[str, Hyperparameter]:
+    """The hyperparameters with `part` of the named one's range worth searching, in its logarithm."""
+    own = hyperparameters.get(name or "")
+    if own is None or own.range is None:
+        return dict(hyperparameters)
+    return {**hyperparameters, own.name: replace(own, range=replace(own.range, search=part, scale="log"))}
 
 
 def unknown(owner: str, name: str, known: Iterable[str]) -> InputError:

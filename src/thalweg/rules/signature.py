@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from thalweg.options.declared import CONVENTIONS
-from thalweg.rules.hyperparameters import Hyperparameter, Initially, Range, Switch
+from thalweg.options.ranges import Range
+from thalweg.rules.hyperparameters import Hyperparameter, Initially, Switch
 from thalweg.rules.states import State
 
 

@@ -3,9 +3,10 @@
 Warm-up is (t + 1)/warmup of the peak: no step has a rate of 0, and step `warmup` has the peak, as has the one before.
 """
 
-from thalweg.errors import InputError, shown
+from collections.abc import Callable
+
 from thalweg.numerics import Value, clip, cos, minimum, where
-from thalweg.options.kinds import as_number
+from thalweg.options.ranges import POSITIVE, Range, whole
 from thalweg.schedules.schedule import MAKERS, Schedule
 
 PI = 3.141592653589793
@@ -52,17 +53,9 @@ def _warmed(t: Value, warmup: float, peak: float, after: Value) -> Value:
     return after if warmup == 0 else where(t < warmup, minimum((t + 1.0) / warmup, 1.0) * peak, after)
 
 
-def _made(name: str, shape: object, peak: float, steps: int, warmup: int, end: float) -> Schedule:
-    given = {"peak": peak, "steps": steps, "warmup": warmup, "end": end}
-    numbers = {key: as_number(value) for key, value in given.items()}
-    for key, value in numbers.items():
-        if value is None:
-            raise InputError(f"The {key!r} of {name} must be a number, got {shown(given[key])}.")
-    p, n, w, e = (float(numbers[key] or 0.0) for key in given)
-    if not (0 < p < float("inf") and 0 <= e <= p):
-        raise InputError(f"{name} needs a peak above 0 and an end in [0, peak], got {shown(peak)} and {shown(end)}.")
-    if not (n >= 1 and n.is_integer() and 0 <= w < n and w.is_integer()):
-        raise InputError(
-            f"{name} needs whole numbers, steps from 1 and warmup in [0, steps), got {shown(steps)}, {shown(warmup)}."
-        )
-    return Schedule(name, p, int(n), {"peak": p, "steps": int(n), "warmup": int(w), "end": e}, shape)  # type: ignore[arg-type]
+def _made(name: str, shape: Callable[..., Value], peak: float, steps: int, warmup: int, end: float) -> Schedule:
+    p = POSITIVE.check(f"The 'peak' of {name}", peak)
+    n = whole(1).check(f"The 'steps' of {name}", steps)
+    w = whole(0, n, open_high=True).check(f"The 'warmup' of {name}", warmup)
+    e = Range(0.0, p).check(f"The 'end' of {name}", end)
+    return Schedule(name, p, int(n), {"peak": p, "steps": n, "warmup": w, "end": e}, shape)

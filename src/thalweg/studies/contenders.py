@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from thalweg.errors import InputError, listed, shown, suggest
-from thalweg.options import declared as options
+from thalweg.options.comparison import COMPARISON
 from thalweg.options.declared import CONVENTIONS
-from thalweg.options.kinds import POSITIVE, as_number
+from thalweg.options.ranges import POSITIVE, as_number
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported
@@ -16,6 +17,8 @@ from thalweg.rules.contract import Preset
 from thalweg.studies.parsing import called, combinations, plain, require_printable, titled
 from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import grid
+
+CLIP = "clip_global_norm"
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,21 @@ class Contender:
         inside += [f"{k}=…" for k in self.space if k != self.recipe.rate]
         return f"{name}({', '.join(inside)})" if inside else name
 
+    def clipped(self, limit: float) -> "Contender":
+        """The contender with gradients clipped to a joint norm of `limit`, by its recipe's `clip_global_norm`.
+
+        Raises `InputError` where it has another limit of its own.
+        """
+        own = self.fixed.get(CLIP, self.recipe.defaults.get(CLIP) or None)
+        if CLIP in self.space or own not in (None, limit):
+            values = list(self.space[CLIP]) if CLIP in self.space else own
+            raise InputError(
+                f"{self.label}: its {CLIP} is {shown(values)}, and clip_norm is {limit:g} for all: give one of the two."
+            )
+        new = copy(self)
+        object.__setattr__(new, "recipe", self.recipe if own == limit else self.recipe.clipped(limit))
+        return new
+
     def evaluations(self, configuration: Mapping[str, Any]) -> int:
         """Evaluations of a batch in each step of a configuration; 1 for another library's optimizer."""
         if isinstance(self.recipe, Imported):
@@ -159,15 +177,13 @@ class Contender:
         return [{**self.fixed, **c, **r} for c in combinations for r in rates]
 
 
-def contenders(
-    given: Sequence[str | Preset | Contender], convention: str = options.CONVENTION.default
-) -> list[Contender]:
+def contenders(given: Sequence[str | Preset | Contender], convention: str = CONVENTIONS[0]) -> list[Contender]:
     """Builds contenders from names; `convention` applies to those that set none.
 
     Raises `InputError` where two share a label, the list is empty, or an optimizer has no such convention.
     """
-    by = None if options.CONVENTION.check(convention) == options.CONVENTION.default else convention
-    out = [c if isinstance(c, Contender) else Contender(c) for c in options.OPTIMIZERS.check(given)]
+    by = None if COMPARISON["convention"].check(convention) == CONVENTIONS[0] else convention
+    out = [c if isinstance(c, Contender) else Contender(c) for c in COMPARISON["optimizers"].check(given)]
     out = [
         replace(c, convention=by) if by and c.convention is None and isinstance(c.recipe, Recipe) else c for c in out
     ]
@@ -201,7 +217,7 @@ def closures(of: Sequence[Contender]) -> tuple[str, ...]:
 
 def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:
     """The user's rates, sorted and unique. Raises `InputError` where one is not a positive finite number."""
-    read = options.LEARNING_RATES.check(given)
+    read = COMPARISON["learning_rates"].check(given)
     return None if read is None else tuple(sorted(set(read)))
 
 
@@ -209,7 +225,7 @@ def tunable(given: Sequence[str] | None, of: Sequence[Contender]) -> tuple[str, 
     """The names of hyperparameters to search, unique. Raises `InputError` where no contender has one, or `given` is no
     list."""
     known = {name for c in of for name in c.recipe.defaults} | {c.recipe.rate for c in of if c.recipe.rate}
-    names = options.TUNE.check(given) or ()
+    names = COMPARISON["tune"].check(given) or ()
     for name in names:
         if name not in known:
             raise InputError(f"No optimizer compared has the hyperparameter {shown(name)}. {suggest(name, known)}")

@@ -25,7 +25,9 @@ class Design:
 
     learning_rates: the user's, run exactly; `None` for the protocol's grid of `per_decade` rates per decade, refined
     around the best where `fine`. tune: hyperparameters to search in `trials` trials instead of the grid; empty for the
-    grid.
+    grid. clip_norm: the largest norm of a step's gradients, which every contender's recipe is given.
+
+    Raises `InputError` where a contender has another limit of its own.
     """
 
     contenders: Sequence[Contender]
@@ -37,6 +39,12 @@ class Design:
     fine: bool = True
     tune: tuple[str, ...] = ()
     trials: int = 0
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip_norm is not None:
+            clipped = [contender.clipped(self.clip_norm) for contender in self.contenders]
+            object.__setattr__(self, "contenders", clipped)
 
     @property
     def refines(self) -> bool:
@@ -124,7 +132,7 @@ def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: f
         protocol=PROTOCOL,
         caps=asdict(design.cap(workload.total_steps, seconds)),
         environment=environment(planned.job.device),
-        plan={**planned.plan.describe(), "clip_norm": planned.job.clip_norm, **_stopping(planned.job)},
+        plan={**planned.plan.describe(), "clip_norm": design.clip_norm, **_stopping(planned.job)},
         content=content(workload, planned.job.content),
         factors={c.label: c.factors for c in design.contenders},
     )

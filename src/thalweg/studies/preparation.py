@@ -36,7 +36,6 @@ def prepare(
     workload: Workload,
     device: torch.device,
     *,
-    clip_norm: float | None,
     early_stopping: EarlyStopping | None = None,
     budget: float | None,
     memory: float | None = None,
@@ -53,7 +52,7 @@ def prepare(
     workload = workload.to(device)
     limit = None if memory is None else int(memory)
     copies = max(contender.copies for contender in design.contenders)
-    rules: dict[str, Any] = {"clip_norm": clip_norm, "early_stopping": early_stopping, "copies": copies}
+    rules: dict[str, Any] = {"early_stopping": early_stopping, "copies": copies}
     planned = make_plan(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
     require_imports(design, planned)
     pace = None if budget is None and memory is None and not shown else measure(planned, design)
@@ -80,11 +79,8 @@ def prepare_again(
 ) -> Prepared:
     """Prepares an interrupted study to resume after `spent` seconds of work, with its recorded plan and pace."""
     stopping = record.plan.get("early_stopping")
-    rules: dict[str, Any] = {
-        "clip_norm": record.plan["clip_norm"],
-        "early_stopping": stopping and EarlyStopping(**stopping),
-    }
-    planned = remade(workload.to(device), design.base_seed, record.plan, device=device, **rules)
+    rule = stopping and EarlyStopping(**stopping)
+    planned = remade(workload.to(device), design.base_seed, record.plan, device=device, early_stopping=rule)
     budget = record.request["budget"]
     pace = Pace(**record.plan["pace"]) if budget else None
     clock = Clock(time.perf_counter() - spent, budget, pace, planned.job.workload)

@@ -6,9 +6,9 @@ from typing import Any
 
 from thalweg.analysis.selection import points
 from thalweg.errors import InputError
+from thalweg.options.ranges import Range
 from thalweg.recipes.imported import Imported
 from thalweg.records.types import Round, RunRecord
-from thalweg.rules.hyperparameters import Range
 from thalweg.studies.contenders import Contender
 
 Where = Range | tuple[Any, ...]
@@ -119,10 +119,9 @@ def _has(contender: Contender, name: str) -> bool:
 
 def _range(contender: Contender, name: str) -> Where:
     """The search space: the declared range, whose `search` part is drawn from, or both values of a flag."""
-    if name == contender.recipe.rate:
-        low, high = contender.recipe.rates
-        return Range(low, high, search=(low, high), scale="log")
     if isinstance(contender.recipe, Imported):
+        if name == contender.recipe.rate:
+            return Range(0.0, search=contender.recipe.rates, scale="log")
         raise InputError(
             f"{contender.label}: only the learning rate of an imported optimizer can be searched, not {name!r}."
         )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from thalweg.errors import InputError
@@ -12,15 +12,14 @@ from thalweg.studies.design import Design
 from thalweg.studies.protocol import PROTOCOL
 from thalweg.workloads.workload import Workload
 
-DESIGN = ("learning_rates", "seeds", "confirm_seeds", "base_seed", "per_decade", "fine", "tune", "trials")
-
 TRAINING = ("batch_size", "drop_last", "evaluate_every")  # workload settings other than its content and steps
 
 
 def request(design: Design, **others: Any) -> dict[str, Any]:
     """The design and all other settings as JSON data. A contender with a custom rule is stored without name."""
     contenders = [_named(c) for c in design.contenders]
-    asked = {"contenders": contenders, "design": {name: getattr(design, name) for name in DESIGN}, **others}
+    names = [of.name for of in fields(Design) if of.name != "contenders"]
+    asked = {"contenders": contenders, "design": {name: getattr(design, name) for name in names}, **others}
     plain: dict[str, Any] = json.loads(json.dumps(asked))
     return plain
 
@@ -31,8 +30,14 @@ def design(record: StudyRecord, given: Sequence[Contender] | None) -> Design:
     given: its contenders, instead of those in the record.
 
     Raises:
-        InputError: where the study compares a custom rule and `given` is `None`, or the contenders are not the study's.
+        InputError: where the study compares a custom rule and `given` is `None`, the contenders are not the study's,
+            or its gradients were clipped by an earlier Thalweg.
     """
+    if record.plan["clip_norm"] is not None and "clip_norm" not in record.request["design"]:
+        raise InputError(
+            "The study's gradients were clipped in another order by an earlier Thalweg, and its runs would not compare"
+            " with new ones; begin it anew."
+        )
     contenders = [_contender(c) for c in record.request["contenders"]] if given is None else list(given)
     labels = tuple(c.label for c in contenders)
     if labels != record.contenders:

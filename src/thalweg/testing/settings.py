@@ -1,7 +1,6 @@
 """The settings of an optimizer worth testing: every combination of its rule's flags, and weight decay both ways."""
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -86,12 +85,7 @@ def _settings(recipe: Recipe) -> Iterator[tuple[str, dict[str, float | bool]]]:
 
 def other_value(recipe: Recipe, h: Hyperparameter) -> float:
     """A valid number other than the default: the middle of the search range, on its scale."""
-    if h.name == recipe.rule.rate:
-        return math.sqrt(math.prod(recipe.rule.rates))
     assert h.range is not None
     if h.range.search is None:
         return 1.5 * h.default if h.default else 1e-2
-    low, high = h.range.search
-    if h.range.scale == "log":
-        return math.sqrt(low * high)
-    return 1 - math.sqrt((1 - low) * (1 - high)) if h.range.scale == "log(1-x)" else (low + high) / 2
+    return h.range.middle

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from thalweg.errors import ReturnValueError, shown
-from thalweg.options.kinds import as_number
+from thalweg.options.ranges import as_number
 from thalweg.workloads.metrics import Metric
 from thalweg.workloads.source import Batch
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from thalweg.errors import InputError, shown, suggest
+from thalweg.options.ranges import POSITIVE, Range
 
 Rules = Mapping[str, Mapping[str, Any]]
 """Name of a parameter, or a pattern → the hyperparameters of its group."""
@@ -42,8 +43,7 @@ class Scaled:
     factor: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.factor < float("inf"):
-            raise InputError(f"Scaled needs a factor above 0, got {shown(self.factor)}.")
+        POSITIVE.check("The 'factor' of Scaled", self.factor)
 
 
 def grouped(model: nn.Module, *rules: Rules) -> list[dict[str, Any]]:
@@ -126,8 +126,8 @@ def layerwise(
     Raises:
         InputError: a value out of its range, or no such module.
     """
-    if not (lr is None or lr > 0) or not 0 < decay <= 1:
-        raise InputError(f"layerwise needs lr above 0 and decay in (0, 1], got {shown(lr)} and {shown(decay)}.")
+    lr = None if lr is None else POSITIVE.check("The 'lr' of layerwise", lr)
+    decay = Range(0.0, 1.0, open_low=True).check("The 'decay' of layerwise", decay)
     stack = _stack(model, layers)
     prefix = f"{stack}." if stack else ""
     depths = {f"{prefix}{child}.": i + 1 for i, child in enumerate(_layers(model.get_submodule(stack)))}

@@ -11,14 +11,15 @@ from torch import Tensor
 from thalweg.errors import InputError, shown
 from thalweg.execution.storage.codebook import SMALLEST
 from thalweg.execution.storage.rounding import LOW, Rounding, keys
-from thalweg.options.kinds import Integer, Kind, OneOf
+from thalweg.options.kinds import Kind, OneOf
+from thalweg.options.ranges import whole
 from thalweg.recipes.row_table import Array
 
 MOST = 2.0**24  # float32 counts to here: later steps are counted in float64
 
 KINDS: Mapping[str, Kind] = {
     "rounding": OneOf(get_args(Rounding)),
-    "rounding_seed": Integer(0, 2**63 - 1),
+    "rounding_seed": whole(0, 2**63 - 1),
     "state_dtype": OneOf(("parameter", "bfloat16", "8bit")),  # or None
 }
 

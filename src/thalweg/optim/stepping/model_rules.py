@@ -10,7 +10,7 @@ from thalweg.errors import InputError
 from thalweg.optim.interop import sharded
 from thalweg.optim.interop.signature import class_name
 from thalweg.optim.stepping.reading import plain
-from thalweg.options.kinds import as_number
+from thalweg.options.ranges import as_number
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.options import MODEL_RULES
 from thalweg.rules.model_contract import ModelRule

@@ -12,7 +12,7 @@ from thalweg.errors import InputError, shown
 from thalweg.execution import dispatch
 from thalweg.optim.interop.precision import PRECISION, Precision, check
 from thalweg.optim.interop.signature import CONVENTION, argument_names, class_name
-from thalweg.options.kinds import as_number
+from thalweg.options.ranges import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import StepVariant
 from thalweg.rules.hyperparameters import Hyperparameter

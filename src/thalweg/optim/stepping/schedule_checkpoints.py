@@ -8,7 +8,7 @@ from thalweg.errors import InputError, shown
 from thalweg.optim.interop.signature import class_name
 from thalweg.optim.stepping.reading import plain
 from thalweg.optim.stepping.scheduling import COUNT, SCHEDULES, Group, Schedules, convert, tell_end
-from thalweg.options.kinds import as_number
+from thalweg.options.ranges import whole
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.hyperparameters import unknown
 from thalweg.schedules import Schedule, parse
@@ -60,9 +60,7 @@ def _require(recipe: Recipe, texts: Any, count: Any) -> None:
     for name in texts:
         if name not in recipe.hyperparameters:
             raise unknown(class_name(recipe), name, recipe.hyperparameters)
-    number = as_number(plain(count))
-    if number is None or number < 0 or not number.is_integer():
-        raise InputError(f"The checkpoint's {COUNT!r} must be a whole number from 0, got {shown(count)}.")
+    whole(0).check(f"The checkpoint's {COUNT!r}", plain(count))
 
 
 def _made(recipe: Recipe, name: str, text: Any, own: Schedule | None) -> Schedule:

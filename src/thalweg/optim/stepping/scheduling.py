@@ -25,7 +25,7 @@ from thalweg.execution.gpu import passes
 from thalweg.optim.interop.signature import argument_names, class_name
 from thalweg.optim.stepping.diagnostics import OptimizerWarning, tell
 from thalweg.optim.stepping.reading import checked, plain
-from thalweg.options.kinds import as_number
+from thalweg.options.ranges import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.schedules import Schedule, as_schedule, parse
 

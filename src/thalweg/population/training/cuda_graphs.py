@@ -21,7 +21,6 @@ from thalweg.population.program.failures import exhausted
 from thalweg.population.program.gradients import GradientProgram
 from thalweg.population.program.models import Stack
 from thalweg.population.training.job import Job
-from thalweg.population.updates.clipping import within
 from thalweg.population.updates.on_device import OnDeviceUpdates
 from thalweg.population.updates.parts import Gradient
 from thalweg.population.updates.updates import PopulationUpdates
@@ -105,8 +104,7 @@ class CapturedSteps:
 
     def _carry_out(self, index: Tensor) -> Mapping[str, Gradient]:
         """Runs one step with device values only; returns the gradients."""
-        made, losses, buffers = self._program(self._stack, self._at(index), self._seeds, 0)
-        gradients = within(made, self._job.clip_norm, self._stack.parameters)
+        gradients, losses, buffers = self._program(self._stack, self._at(index), self._seeds, 0)
         self._active.mul_(torch.isfinite(losses))
         self._losses.index_copy_(0, self._place, losses.double()[None])
         self._updates.step(self._place, self._t, gradients, self._active)

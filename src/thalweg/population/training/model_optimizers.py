@@ -13,7 +13,6 @@ from thalweg.population.program.randomness import mix, seeded
 from thalweg.population.training.autograd import Evaluated
 from thalweg.population.training.job import Job
 from thalweg.population.training.live_parameters import LiveParameters
-from thalweg.population.updates.clipping import clipped
 from thalweg.population.updates.foreign_state import packed, unpack
 from thalweg.population.updates.hyperparameters import groups_of, parameter_groups
 from thalweg.population.updates.members import Member
@@ -21,6 +20,7 @@ from thalweg.population.updates.model_rules import ModelRules, model_rule_of
 from thalweg.population.updates.partial_updates import PartialUpdates
 from thalweg.population.updates.snapshot import Snapshot
 from thalweg.recipes.imported import Imported
+from thalweg.regularization.clipping import by_global_norm
 
 Gradients = Mapping[str, Tensor]
 Evaluate = Callable[[Callable[[], object] | None], Evaluated]
@@ -69,7 +69,7 @@ class OwnOptimizer:
     """An optimizer of a rule."""
 
     def __init__(self, job: Job, member: Member, model: nn.Module) -> None:
-        self._limit, self._copies, self._model = job.clip_norm, member.copies, model
+        self._copies, self._model = member.copies, model
         rule = model_rule_of([member])
         self._rules = None if rule is None else ModelRules(rule, [member])
         self._live = LiveParameters(model)
@@ -96,9 +96,8 @@ class OwnOptimizer:
             chosen: Gradients = self._live.chosen(evaluated)
             if self._rules is not None:
                 chosen = self._by_rule(self._rules, t, evaluate, evaluated.loss, chosen)
-            stacked = _clipped(chosen, self._limit)
             moved = self._live.fetch()
-            self._updates.step(t, stacked, GOING)
+            self._updates.step(t, chosen, GOING)
             self._live.put(moved)
         return evaluated.loss
 
@@ -146,6 +145,7 @@ class ForeignOptimizer:
     def __init__(self, job: Job, member: Member, model: nn.Module) -> None:
         assert isinstance(member.recipe, Imported)
         self._job, self._model, self._seed, recipe = job, model, member.seed, member.recipe
+        self._limit = recipe.clip_global_norm
         self._live = LiveParameters(model)
         self.parameters = self._live.stacked
         with torch.enable_grad():
@@ -166,14 +166,15 @@ class ForeignOptimizer:
         if math.isfinite(evaluated.loss):
             stacked = self._live.chosen(evaluated)
             self._live.require_known(stacked)
-            if self._job.clip_norm is not None:
-                self._set_gradients(_clipped(stacked, self._job.clip_norm))
+            if self._limit:
+                self._set_gradients(stacked)
             with self._seeded(t), torch.enable_grad():  # as in a user's loop
                 self._optimizer.step()
         return evaluated.loss
 
     def _set_gradients(self, stacked: Gradients) -> None:
-        """Gives each parameter its gradient `[1, …]`; the others' are `None`."""
+        """Gives each parameter its gradient `[1, …]`, clipped by the norm of all; the others' are `None`."""
+        stacked = by_global_norm(stacked, self._limit) if self._limit else stacked
         for name, parameter in self._model.named_parameters():
             parameter.grad = stacked[name][0] if name in stacked else None
 
@@ -200,7 +201,7 @@ class ClosureOptimizer(ForeignOptimizer):
         def once() -> float:
             evaluated = evaluate(None)
             stacked = {name: g[None] for name, g in evaluated.gradients.items() if name in self._job.trained}
-            self._set_gradients(_clipped(stacked, self._job.clip_norm))
+            self._set_gradients(stacked)
             return evaluated.loss
 
         with self._seeded(t):
@@ -221,7 +222,3 @@ def step_by_closure(optimizer: torch.optim.Optimizer, evaluate: Callable[[], flo
     if not losses:
         raise RuntimeError("its step takes a closure and does not call it")
     return losses[0]
-
-
-def _clipped(gradients: Gradients, limit: float | None) -> Gradients:
-    return gradients if limit is None else clipped(gradients, limit)

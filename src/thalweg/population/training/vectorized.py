@@ -22,7 +22,6 @@ from thalweg.population.training.live import LiveModel
 from thalweg.population.training.start import Start, start_of
 from thalweg.population.training.stop import TrainingControl
 from thalweg.population.training.training_loop import TrainingLoop
-from thalweg.population.updates.clipping import within
 from thalweg.population.updates.hyperparameters import groups_of
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.model_rules import ModelRules, model_rule_of
@@ -122,10 +121,9 @@ class Vectorized:
         if self._rules is not None:
             made, losses, buffers = self._by_rule(result, batch, step)
         self._stack.buffers = buffers
-        gradients = within(made, self._job.clip_norm, self._stack.parameters)
         found: Floats = losses.double().cpu().numpy()
         self.evaluated = self.evaluated + (self._each - 1) * np.isfinite(found)  # the others end at the first
-        self._updates.step(step, gradients, active & np.isfinite(found))
+        self._updates.step(step, made, active & np.isfinite(found))
         return found
 
     def _by_rule(self, first: Made, batch: Batch, step: int) -> Made:

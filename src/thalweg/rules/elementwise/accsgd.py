@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from thalweg.numerics import Value
+from thalweg.options.ranges import Range
 from thalweg.rules.contract import rule
-from thalweg.rules.hyperparameters import Range, Rate
+from thalweg.rules.hyperparameters import Rate
 from thalweg.rules.states import Zeros
 
 Ratio = Annotated[Value, Range(1.0, float("inf"), search=(1e2, 1e5), scale="log")]

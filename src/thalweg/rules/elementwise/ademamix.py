@@ -4,8 +4,9 @@ import math
 from typing import Annotated
 
 from thalweg.numerics import Value, exp, log, minimum, sqrt
+from thalweg.options.ranges import Range
 from thalweg.rules.contract import rule
-from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Range, Rate, Switch
+from thalweg.rules.hyperparameters import Decay, Epsilon, NonNegative, Rate, Switch
 from thalweg.rules.states import Zeros
 
 Steps = Annotated[Value, Range(0.0, math.inf, search=(1e1, 1e3), scale="log"), Switch()]

@@ -4,8 +4,9 @@ from math import inf
 from typing import Annotated
 
 from thalweg.numerics import Value, absolute, maximum, round_to_default_dtype, where
+from thalweg.options.ranges import Range
 from thalweg.rules.contract import rule
-from thalweg.rules.hyperparameters import Range, Rate
+from thalweg.rules.hyperparameters import Rate
 from thalweg.rules.states import RowFirstRate, RowOnes, Weights
 
 Regularization = Annotated[Value, Range(0.0, float("inf"), search=(1e-6, 1e-1), scale="log")]

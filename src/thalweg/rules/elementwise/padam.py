@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from thalweg.numerics import Value, maximum, power, sqrt
+from thalweg.options.ranges import Range
 from thalweg.rules.contract import rule
-from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Range, Rate
+from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Rate
 from thalweg.rules.states import Zeros
 
 Partial = Annotated[Value, Range(0.0, 0.5, search=(0.0625, 0.4))]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from thalweg.numerics import Value, absolute, clip, sign, where
+from thalweg.options.ranges import Range
 from thalweg.rules.contract import rule
-from thalweg.rules.hyperparameters import NonNegative, Range, Rate
+from thalweg.rules.hyperparameters import NonNegative, Rate
 from thalweg.rules.states import FirstRate, Zeros
 
 Shrinking = Annotated[Value, Range(0.0, 1.0, open_low=True, open_high=True, search=(0.2, 0.9))]
