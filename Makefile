@@ -12,7 +12,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 THOROUGH := tests/rules tests/optim tests/adversarial/test_round*.py tests/population/test_checkpoints.py \
 	tests/population/test_convolutions.py tests/cli/test_kill.py tests/test_resume.py tests/inputs/test_fuzz.py tests/test_example_files.py
 
-.PHONY: demo test conformance bench docs lint format clean
+.PHONY: demo test conformance bench gpu docs lint format clean
 
 demo: $(READY)  ## compare eleven optimizers on handwritten digits; says where the report is
 	$(BIN)/thalweg compare digits
@@ -35,6 +35,11 @@ bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on 
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/precision.py
 	@echo "The tables are in thalweg-out/benchmarks."
+
+gpu:  ## on a machine with a GPU, by its own python3 and torch: kernels, CUDA graphs and populations, then the tables of speed
+	PYTHONPATH=src $(PYTHON) -m pytest tests/gpu
+	PYTHONPATH=src $(PYTHON) benchmarks/step.py --device cuda
+	PYTHONPATH=src $(PYTHON) benchmarks/population.py --device cuda
 
 docs: $(READY)  ## the pages of all optimizers, from their rules and from what they do when tried
 	$(BIN)/thalweg optimizers --page > docs/optimizers.md
