@@ -104,7 +104,7 @@ REFUSED = {
     "metric": ("metric", 3, r"metric must be a name or a callable .* got int\."),
     **{
         f"batch_size {v}": ("batch_size", v, f"batch_size .* from 1 to 1,000,000,000, got {v}")
-        for v in (0, -1, 2.0, True)
+        for v in (0, -1, 2.5, True)
     },
     **{f"epochs {v}": ("epochs", v, f"epochs .* from 1 to 1,000,000, got {v}") for v in (0, -3, 1.5, None)},
     **{f"target {v}": ("target", v, f"target must be a finite number, got '?{v}") for v in (np.nan, np.inf, "a")},

@@ -25,8 +25,6 @@ from thalweg.optim.stepping.fast_path import FastPath, Unsuited
 from thalweg.optim.stepping.general_path import Work
 from thalweg.optim.stepping.reading import Reading
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.trace import trace
 
 PATIENCE = 10  # consecutive steps that are prepared anew before a warning
 PATTERNS = 16  # sets of parameters with a gradient that stay prepared: batches reach different experts
@@ -167,23 +165,24 @@ class ParamGroupStep:
         self._gradients: list[Tensor] = []
         self._places: Sequence[int] = ()
         self._obstacle = ""
-        self._structure: StepVariant | None = None  # that the next two are of
-        self._transforms = self.shares = False  # shares: all groups' steps read one norm
 
     @property
     def values(self) -> Mapping[str, Any]:
         """The hyperparameters, as plain numbers."""
         return self._reading.values
 
+    @property
+    def shares(self) -> bool:
+        """Whether all groups' steps read one norm."""
+        return self._reading.shares
+
     def read(self, group: Mapping[str, Any]) -> bool:
         """Reads the hyperparameters. Raises as `Reading`.
 
         Returns whether the step must look at whole gradients before it: it transforms them, or all groups share a norm.
         """
-        if self._reading.update(group) and (structure := self._reading.structure) is not self._structure:
-            self._structure = structure
-            self._transforms, self.shares = structure.transforms, bool(trace(structure).shared)
-        return self._transforms or self.shares
+        self._reading.update(group)
+        return self._reading.transforms or self._reading.shares
 
     def gather(self, group: Mapping[str, Any]) -> bool:
         """Collects the group's parameters with a gradient, and the gradients. Returns whether these are all plain."""
@@ -203,7 +202,7 @@ class ParamGroupStep:
         """Replaces gathered gradients by finer ones, and applies whole-tensor transforms, where there are any."""
         if finer:
             self._gradients = [finer.get(p, g) for p, g in zip(self._params, self._gradients, strict=True)]
-        if self._transforms:
+        if self._reading.transforms:
             gradients = [*map(sparse.coalesced, self._gradients)]
             self._gradients = self._transformed(self._params, gradients)
 
@@ -217,9 +216,12 @@ class ParamGroupStep:
 
     def fits(self, all_states: states.States, version: int) -> bool:
         """Whether a prepared fast path fits the gathered gradients, all plain. version: of the state dicts."""
-        reading, ready = self._reading, self._patterns.get(self._places)
-        same = ready and ready.serves(reading.structure, reading.precision)
-        if not (ready and same and ready.fits(all_states, version, self._params, self._gradients)):
+        of, ready = self._reading, self._patterns.get(self._places)
+        if not (
+            ready
+            and ready.serves(of.structure, of.precision)
+            and ready.fits(all_states, version, self._params, self._gradients)
+        ):
             return False
         self._prepared, self._general, self._anew = ready, None, 0
         return True

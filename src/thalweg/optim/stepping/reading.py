@@ -15,6 +15,7 @@ from thalweg.optim.interop.signature import CONVENTION, argument_names, class_na
 from thalweg.options.ranges import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import StepVariant
+from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Hyperparameter
 
 OTHERS = {*PRECISION, CONVENTION}
@@ -27,12 +28,14 @@ CONSTANT = {float, int, bool, str, NoneType}
 class Reading:
     """The hyperparameters of one param group as plain numbers.
 
-    values: by the rule's names. structure: the step variant that they need. precision: that of parameters and states.
+    values: by the rule's names. structure: the step variant that they need. transforms: whether it transforms whole
+    gradients. shares: whether it reads a norm of all groups' gradients. precision: that of parameters and states.
     number: the group's index.
     """
 
     values: dict[str, float | bool]
     structure: StepVariant
+    transforms = shares = False
     precision: Precision
 
     def __init__(self, recipe: Recipe, number: int) -> None:
@@ -107,6 +110,8 @@ class Reading:
         precise = first or not PRECISION.keys().isdisjoint(changed)
         precision = Precision.of(check(owner, {**self._read, **changed}), self._number) if precise else self.precision
         self.values, self.structure, self.precision = values, structure, precision  # all, or none if one is refused
+        if anew:
+            self.transforms, self.shares = structure.transforms, bool(trace(structure).shared)
 
     def _structural(self, name: str, new: float | bool) -> bool:
         """Whether the new value needs another step variant than the old one."""
