@@ -106,7 +106,7 @@ class OptimizerStep:
 
     def _jobs(self, all_states: states.States) -> Iterator[tuple[Any, Any]]:
         """Each group's jobs, begun, with what they share. Without that, one begins once the one before has ended."""
-        if not any(update.shares for update in self._groups):
+        if not any(update.reading.shares for update in self._groups):
             for update in self._groups:
                 for job in update.jobs(all_states):
                     job.begin()
@@ -156,7 +156,7 @@ class ParamGroupStep:
     """Steps one param group. Caches the fast paths of earlier steps."""
 
     def __init__(self, recipe: Recipe, number: int) -> None:
-        self._recipe, self._reading = recipe, Reading(recipe, number)
+        self._recipe, self.reading = recipe, Reading(recipe, number)
         self._prepared: FastPath | None = None
         self._patterns: dict[Sequence[int], FastPath] = {}
         self._general: Work | None = None
@@ -169,20 +169,15 @@ class ParamGroupStep:
     @property
     def values(self) -> Mapping[str, Any]:
         """The hyperparameters, as plain numbers."""
-        return self._reading.values
-
-    @property
-    def shares(self) -> bool:
-        """Whether all groups' steps read one norm."""
-        return self._reading.shares
+        return self.reading.values
 
     def read(self, group: Mapping[str, Any]) -> bool:
         """Reads the hyperparameters. Raises as `Reading`.
 
         Returns whether the step must look at whole gradients before it: it transforms them, or all groups share a norm.
         """
-        self._reading.update(group)
-        return self._reading.transforms or self._reading.shares
+        self.reading.update(group)
+        return self.reading.transforms or self.reading.shares
 
     def gather(self, group: Mapping[str, Any]) -> bool:
         """Collects the group's parameters with a gradient, and the gradients. Returns whether these are all plain."""
@@ -202,26 +197,23 @@ class ParamGroupStep:
         """Replaces gathered gradients by finer ones, and applies whole-tensor transforms, where there are any."""
         if finer:
             self._gradients = [finer.get(p, g) for p, g in zip(self._params, self._gradients, strict=True)]
-        if self._reading.transforms:
+        if self.reading.transforms:
             gradients = [*map(sparse.coalesced, self._gradients)]
             self._gradients = self._transformed(self._params, gradients)
 
     def _transformed(self, params: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         self._require_readable(params, gradients)
-        values = self._reading.values
+        values = self.reading.values
         return [
-            transform_gradient(self._reading.structure, g, p.detach(), values)
+            transform_gradient(self.reading.structure, g, p.detach(), values)
             for p, g in zip(params, gradients, strict=True)
         ]
 
     def fits(self, all_states: states.States, version: int) -> bool:
         """Whether a prepared fast path fits the gathered gradients, all plain. version: of the state dicts."""
-        of, ready = self._reading, self._patterns.get(self._places)
-        if not (
-            ready
-            and ready.serves(of.structure, of.precision)
-            and ready.fits(all_states, version, self._params, self._gradients)
-        ):
+        of, ready = self.reading, self._patterns.get(self._places)
+        same = ready and ready.serves(of.structure, of.precision)
+        if not (ready and same and ready.fits(all_states, version, self._params, self._gradients)):
             return False
         self._prepared, self._general, self._anew = ready, None, 0
         return True
@@ -238,7 +230,7 @@ class ParamGroupStep:
             self._patterns.clear()  # their tensors are no longer used
         self._prepared, self._many = None, len(self._group["params"])
         self._require_dense(self._gradients)
-        reading = self._reading
+        reading = self.reading
         sharded.require_whole(self._params, reading.precision)
         self._gradients = [*map(sparse.coalesced, self._gradients)]
         needs = Needs(reading.structure, reading.values, reading.precision)
@@ -250,7 +242,7 @@ class ParamGroupStep:
         """The fast path that fits, with the hyperparameters of this step."""
         job = self._prepared
         assert job is not None
-        job.hyperparameters = self._reading.values
+        job.hyperparameters = self.reading.values
         return job
 
     def jobs(self, all_states: states.States) -> Sequence[Any]:
@@ -300,5 +292,5 @@ class ParamGroupStep:
 
     def _require_dense(self, gradients: Sequence[Tensor]) -> None:
         if any(g.is_sparse for g in gradients):
-            eight = self._reading.precision.state_dtype == "8bit"
-            sparse.require(class_name(self._recipe), self._reading.structure, in_8_bits=eight)
+            eight = self.reading.precision.state_dtype == "8bit"
+            sparse.require(class_name(self._recipe), self.reading.structure, in_8_bits=eight)
