@@ -36,7 +36,7 @@ OPTIONS = {
     "a huge norm": ({"clip_norm": 10**400}, "clip_norm must be a positive finite number"),
     "a budget without unit": (
         {"budget": "90"},
-        'budget must be a time such as "90s", "10min" or "1.5h", or a positive',
+        'budget must be a time such as "90s", "10min" or "1.5h", or in Python a positive',
     ),
     "more runs than can be kept": (
         {"seeds": 1000, "learning_rates": [0.001 * k for k in range(1, 1001)], "optimizers": ["sgd", "adam"]},
@@ -48,7 +48,7 @@ OPTIONS = {
     "a file as directory": ({"out": __file__}, "out must be the path of a directory"),
     "a device that holds nothing": ({"device": "meta"}, "device 'meta' cannot be used"),
     "a device of no module": ({"device": "hpu"}, "device 'hpu' cannot be used"),
-    "no device": ({"device": None}, "device must be a text"),
+    "no device": ({"device": None}, "device must be the name of a device such as"),
     "progress as text": ({"progress": "no"}, "progress must be True or False, got 'no'"),
 }
 

@@ -117,3 +117,10 @@ def test_a_request_of_an_earlier_version_is_restored_with_the_defaults_of_what_i
 
 def test_tuning_seeds_never_reach_the_confirmation_seeds() -> None:
     assert declared.MOST_SEEDS == CONFIRMATION_OFFSET
+
+
+def test_settings_of_an_earlier_study_are_those_it_stored() -> None:
+    """What its version did not store is not told as if it had been asked for."""
+    asked = {"workload": "digits", "contenders": [], "design": {"seeds": 2, "base_seed": 7}, "budget": None}
+    assert settings(asked) == {"seeds": 2, "base_seed": 7, "budget": None}
+    assert settings({}) == {}

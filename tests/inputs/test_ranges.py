@@ -31,7 +31,9 @@ def test_it_says_its_bounds_as_an_interval_and_in_words(of: Range, interval: str
     assert (of.interval, of.accepted) == (interval, words)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "1", None, [1], torch.ones(2), 10**400])
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -math.inf, True, np.True_, torch.tensor(True), "1", None, [1], torch.ones(2), 10**400]
+)
 @pytest.mark.parametrize("of", [Range(), Range(0.0), whole(0), whole(0, 9)], ids=str)
 def test_only_finite_numbers_are_inside(of: Range, value: Any) -> None:
     assert of.read(value) is None

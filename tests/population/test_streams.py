@@ -15,6 +15,7 @@ from thalweg.errors import InputError
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
+from thalweg.recipes.imported import Imported
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.workloads.content import content
 from thalweg.workloads.stream import Stream
@@ -126,3 +127,49 @@ def test_its_content_is_that_of_its_function_and_first_batch() -> None:
     whole, other = streaming(), replace(streaming(), train=Stream(turned, len(X)))
     assert content(whole, "")["data"] == content(streaming(), "")["data"]
     assert content(whole, "")["data"] != content(other, "")["data"]
+
+
+class Scaling(torch.nn.Module):
+    """Writes into its inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = torch.nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(x.mul_(0.5))  # type: ignore[no-any-return]
+
+
+def test_a_model_that_writes_into_its_inputs_changes_no_batch() -> None:
+    kept = [(X[i : i + 16].clone(), Y[i : i + 16].clone()) for i in range(0, 320, 16)]
+    workload = tiny(model=Scaling, train=Stream(lambda seed, number: kept, 320))
+    first, again = train_all(workload, members(0, names=("sgd",)) * 2)
+    assert first.curve == again.curve
+    assert all(torch.equal(x, X[16 * i : 16 * i + 16]) for i, (x, _) in enumerate(kept))
+
+
+def test_batches_that_drop_last_leaves_nothing_of() -> None:
+    def small(seed: int, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for index in torch.arange(len(X)).split(8):
+            yield X[index], Y[index]
+
+    with pytest.raises(
+        InputError, match=r"yields no batch of 16 samples, and drop_last drops smaller ones, in epoch 0"
+    ):
+        train_all(tiny(train=Stream(small, len(X)), drop_last=True), members(0))
+
+
+@pytest.mark.parametrize("names", [("adam",), ("torch.optim:SGD",)])
+def test_batches_of_another_kind_later_are_refused_however_they_train(names: tuple[str, ...]) -> None:
+    def turning(seed: int, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for x, y in shuffled(seed, number):
+            yield x, y.int() if number else y
+
+    chosen = [Member(of, of.resolve({"lr": 0.01}), 0) for of in map(found, names)]
+    said = r"yields tensors float32 of 2 dimensions and int32 of 1 dimensions in epoch 1 of seed 0, and began with"
+    with pytest.raises(InputError, match=said):
+        train_all(tiny(train=Stream(turning, len(X))), chosen)
+
+
+def found(name: str) -> Any:
+    return Imported(name) if ":" in name else recipe(name)

@@ -1,5 +1,6 @@
 """What goes into the store comes out of it, and nothing else is touched."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -223,3 +224,20 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         Store.begin(tmp_path / "file" / "deep", STUDY)
     with pytest.raises(InputError, match="choose another directory with --out"):
         Store.begin(tmp_path / "file", STUDY)
+
+
+@pytest.mark.parametrize("record", ["null", "[]", "{}", '{"workload": "w"}', "no JSON"])
+def test_a_record_of_another_form(begun: Store, record: str) -> None:
+    begun._db.execute("UPDATE studies SET record = ?", (record,))
+    for read in (lambda: begun.study(1), begun.summaries):
+        with pytest.raises(
+            InputError, match=r"holds a study that this Thalweg cannot read \(.*\): use the version that"
+        ):
+            read()
+
+
+def test_a_record_with_a_field_of_a_later_version(begun: Store) -> None:
+    (record,) = begun._db.execute("SELECT record FROM studies").fetchone()
+    begun._db.execute("UPDATE studies SET record = ?", (json.dumps({**json.loads(record), "later": 1}),))
+    with pytest.raises(InputError, match=r"cannot read \(StudyRecord.__init__\(\) got an unexpected keyword"):
+        begun.study(1)

@@ -10,6 +10,7 @@ import thalweg
 from problems import tiny
 from thalweg.api.resumption import _again
 from thalweg.errors import InputError
+from thalweg.recipes.imported import Imported
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design
 
@@ -104,8 +105,21 @@ def test_two_limits_are_refused(contender: Contender, value: str) -> None:
 @pytest.mark.parametrize("name", ["adam", "thalweg.optim:Adam"])
 def test_the_same_limit_twice_is_one(name: str) -> None:
     (contender,) = Design([Contender(f"{name}(clip_global_norm={LIMIT})")], None, 1, 1, 0, clip_norm=LIMIT).contenders
-    assert contender.recipe.clip_global_norm == 0, "its own is what clips"
     assert contender.fixed == {"clip_global_norm": LIMIT}
+    assert contender.recipe.clip_global_norm == LIMIT, "its published defaults are clipped, too"
+    if isinstance(contender.recipe, Imported):
+        assert contender.recipe.limit_of(contender.fixed) == 0, "its own is what clips"
+        assert contender.recipe.limit_of({}) == LIMIT
+
+
+@pytest.mark.parametrize("name", ["sgd", "thalweg.optim:SGD"])
+def test_published_defaults_are_clipped_beside_the_same_limit_of_its_own(name: str) -> None:
+    asked = {**ASKED, "confirm_seeds": 1}
+    both = [f"own = {name}(clip_global_norm={LIMIT})", f"none = {name}"]
+    found = thalweg.compare(tiny(), both, clip_norm=LIMIT, **asked)
+    runs = {run.contender: run for run in found.runs if run.role == "defaults"}
+    assert runs["own"].hyperparameters == runs["none"].hyperparameters
+    assert runs["own"].curve == runs["none"].curve
 
 
 def test_a_resumed_study_clips_as_it_began() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thalweg.api.result import REPORT, Result, stored
 from thalweg.api.running import problem, require_plain_context, run_kept, usable
-from thalweg.errors import InputError, counted
+from thalweg.errors import InputError, Interrupted, counted
 from thalweg.options import declared as options
 from thalweg.options.comparison import COMPARISON, ComparisonOptions
 from thalweg.records.events import Noted
@@ -63,8 +63,12 @@ def resume(
     require_plain_context()
     with closing(display(progress=shows)) as show:
         show(Noted("checking the model"))  # of a large one this takes a while
-        prepared = _again(record, workload, given, store.progress(number).seconds)
-        told = f"study {number}: {counted(len(store.runs_by_position(number)), 'run')} had finished; going on"
+        finished = len(store.runs_by_position(number))
+        try:
+            prepared = _again(record, workload, given, store.progress(number).seconds)
+        except KeyboardInterrupt:
+            raise Interrupted(number, finished) from None
+        told = f"study {number}: {counted(finished, 'run')} had finished; going on"
         return run_kept(prepared, store, number, every, told, show)
 
 

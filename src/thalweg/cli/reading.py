@@ -1,7 +1,6 @@
 """Parses command-line options and validates them by their declarations."""
 
 import inspect
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,7 +38,8 @@ def option(of: Option) -> Any:
     """A Typer option from its declaration: name, help, range, and validation at parsing."""
     flag = f"--{of.name.replace('_', '-')}"
     names = f"{flag}/--no-{flag[2:]}" if of.default is True else flag
-    return typer.Option(names, help=of.described + of.more, callback=lambda value: checked(of, value))
+    shown_as = "PATH" if isinstance(of.kind, Folder | File) else None
+    return typer.Option(names, help=of.described + of.more, metavar=shown_as, callback=lambda value: checked(of, value))
 
 
 def parameter(of: Option) -> inspect.Parameter:
@@ -54,4 +54,4 @@ def _written(kind: Kind) -> type:
     """The type as which Typer parses a value of that kind."""
     if isinstance(kind, Range):
         return int if kind.whole else float
-    return bool if isinstance(kind, Flag) else Path if isinstance(kind, Folder | File) else str
+    return bool if isinstance(kind, Flag) else str  # a path too: an empty one would be the working directory

@@ -136,8 +136,10 @@ class ComparisonOptions:
 
 
 def settings(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a stored study by name, without its contenders; empty for one that stored no request."""
-    return ComparisonOptions.restored(request).part("design", *STORED) if request else {}
+    """The options of a stored study by name, without its contenders, as far as its version stored them."""
+    known = {**request.get("design", {}), **request}
+    names = _names("design", *STORED)
+    return {name: known[name] for name in names if name in known}
 
 
 _HINTS: Mapping[str, Any] = get_type_hints(ComparisonOptions, include_extras=True)

@@ -38,7 +38,7 @@ class Quantity:
 
     @property
     def accepted(self) -> str:
-        return f"{self.what} such as {self.examples}, or a positive finite number of {self.base}"
+        return f"{self.what} such as {self.examples}, or in Python a positive finite number of {self.base}"
 
     @property
     def range(self) -> str:
@@ -82,6 +82,8 @@ class OneLine:
 @dataclass(frozen=True)
 class DeviceName(OneLine):
     """The name of a device, also from a `torch.device`."""
+
+    accepted: str = 'the name of a device such as "cpu" or "cuda:1"'
 
     def read(self, value: Any) -> str | None:
         return super().read(str(value) if type(value).__name__ == "device" else value)

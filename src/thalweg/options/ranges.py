@@ -103,7 +103,8 @@ def as_number(value: Any) -> float | None:
     if isinstance(value, bool | str | bytes) or value is None:
         return None
     try:
-        return float(value.item() if hasattr(value, "item") else value)
+        plain = value.item() if hasattr(value, "item") else value
+        return None if isinstance(plain, bool) else float(plain)
     except Exception:  # its class may raise anything
         return None
 

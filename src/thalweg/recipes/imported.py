@@ -78,6 +78,10 @@ class Imported:
         """The same class, given gradients of a joint norm of at most `limit`."""
         return replace(self, clip_global_norm=limit)
 
+    def limit_of(self, values: Mapping[str, Any]) -> float:
+        """The largest norm of the gradients that a run is given; 0 where its own values say, as of our own classes."""
+        return 0.0 if "clip_global_norm" in values else self.clip_global_norm
+
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, Any]:
         """The class's arguments. Raises `InputError` if one is unknown, or they fit no parameter of `STAND_INS`."""
         for name in given:

@@ -53,13 +53,13 @@ _without_columns = _statements(  # as a new table: SQLite drops columns from ver
 def _to_factors(db: sqlite3.Connection) -> None:
     """Replaces a run's column `optimizer` by `factors`, and drops `learning_rate`, a hyperparameter that `rate` names.
 
-    Raises `sqlite3.DatabaseError` where a study or a run is no JSON.
+    Raises `sqlite3.DatabaseError` where a study or a run is no JSON, or of another form.
     """
     db.execute("ALTER TABLE runs ADD COLUMN factors TEXT NOT NULL DEFAULT '{}'")
     for study, record in db.execute("SELECT id, record FROM studies").fetchall():
         try:
             _study_to_factors(db, study, json.loads(record))
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:  # no JSON, or of another form
             raise sqlite3.DatabaseError(f"study {study} cannot be migrated: {error}") from None
     _without_columns(db)
 

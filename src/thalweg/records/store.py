@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line
 from thalweg.records import schema
 from thalweg.records.types import Measurement, Progress, RunRecord, StudyRecord, Summary
 
@@ -191,11 +191,17 @@ def _register(db: sqlite3.Connection, study: StudyRecord) -> int:
 
 
 def _record(text: str) -> StudyRecord:
-    raw = json.loads(text)
-    raw["learning_rates"] = {name: tuple(rates) for name, rates in raw["learning_rates"].items()}
-    for name in ("contenders", "tuning_seeds", "confirmation_seeds", "notes"):
-        raw[name] = tuple(raw[name])
-    return StudyRecord(**raw)
+    try:
+        raw = json.loads(text)
+        raw["learning_rates"] = {name: tuple(rates) for name, rates in raw["learning_rates"].items()}
+        for name in ("contenders", "tuning_seeds", "confirmation_seeds", "notes"):
+            raw[name] = tuple(raw[name])
+        return StudyRecord(**raw)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InputError(
+            f"The store holds a study that this Thalweg cannot read ({first_line(error)}): use the version that wrote"
+            " it, or delete the study."
+        ) from None
 
 
 def _plain(value: Any) -> Any:

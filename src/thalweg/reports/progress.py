@@ -31,7 +31,7 @@ class Logged:
             case Planned(_, told) | Noted(told, False):
                 logger.info(told)
             case StageBegan():
-                logger.info("%s: %s runs of %s steps", event.name, f"{event.runs:,}", f"{event.steps:,}")
+                logger.info("%s", _begun(event))
 
     def close(self) -> None:
         pass
@@ -72,13 +72,17 @@ class Live:
 
     def _begin(self, stage: StageBegan) -> None:
         if not self._console.is_terminal:
-            print(f"{stage.name}: {counted(stage.runs, 'run')} of {counted(stage.steps, 'step')}", file=sys.stderr)
+            print(_begun(stage), file=sys.stderr)
             sys.stderr.flush()
         self._stage = StageProgress(stage)
         self._task = self._bars.add_task(stage.name, total=stage.runs, runs=stage.runs)
 
     def close(self) -> None:
         self._bars.stop()
+
+
+def _begun(stage: StageBegan) -> str:
+    return f"{stage.name}: {counted(stage.runs, 'run')} of {counted(stage.steps, 'step')}"
 
 
 def display(*, progress: bool) -> Display:

@@ -104,7 +104,7 @@ class Contender:
                 f"{self.label}: its {CLIP} is {shown(values)}, and clip_norm is {limit:g} for all: give one of the two."
             )
         new = copy(self)
-        object.__setattr__(new, "recipe", self.recipe if own == limit else self.recipe.clipped(limit))
+        object.__setattr__(new, "recipe", self.recipe.clipped(limit))  # its published defaults, too
         return new
 
     def evaluations(self, configuration: Mapping[str, Any]) -> int:

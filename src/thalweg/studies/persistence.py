@@ -72,7 +72,7 @@ class Storing:
                 if not event.earlier:
                     self._store.add(self._study, event.runs)
                     logger.debug("%d runs kept", len(event.runs))
-                self._follow(event)
+                self._follow(event, at_once=event.earlier)
             case Chosen():
                 self._store.select(self._study, event.selection)
             case Afforded():
@@ -80,9 +80,9 @@ class Storing:
             case Concluded():
                 self._conclude(event)
 
-    def _follow(self, event: Measured | Finished) -> None:
+    def _follow(self, event: Measured | Finished, *, at_once: bool = False) -> None:
         self._stage.follow(event)
-        if time.monotonic() - self._written >= HEARTBEAT:
+        if at_once or time.monotonic() - self._written >= HEARTBEAT:
             self._write_progress()
 
     def _write_progress(self) -> None:

@@ -1,14 +1,14 @@
 """A stream of batches: samples that come in an order of their own, such as from files or a generator."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError, shown
+from thalweg.errors import InputError, listed, shown
 from thalweg.workloads.data import paired
 from thalweg.workloads.source import Batch, DrawsState
 from thalweg.workloads.split import Split
@@ -28,12 +28,14 @@ class Stream:
         samples: number of samples in an epoch, at least 1.
 
     Raises:
-        InputError: an argument is of another kind; later, if a batch is no pair of tensors, or an epoch has none.
+        InputError: an argument is of another kind; later, if a batch is no pair of tensors or of other dtypes than the
+            first, or an epoch has none.
     """
 
     epoch: Epoch
     samples: int
     device: torch.device = CPU
+    _kinds: list[Any] = field(default_factory=list, repr=False)  # of the first batch ever drawn
     indexed = False
 
     def __post_init__(self) -> None:
@@ -45,22 +47,37 @@ class Stream:
     def __len__(self) -> int:
         return self.samples
 
-    def batches(self, seed: int, number: int) -> Iterator[Batch]:
-        """The batches of a seed's epoch, on the device."""
+    def batches(self, seed: int, number: int, least: int = 1) -> Iterator[Batch]:
+        """The batches of a seed's epoch, on the device, without those of fewer than `least` samples."""
         some = False
         for given in self.epoch(seed, number):
-            some = True
             inputs, targets = paired("train", given)
-            yield Batch(tuple(x.to(self.device) for x in inputs), targets.to(self.device))
+            batch = Batch(tuple(x.to(self.device) for x in inputs), targets.to(self.device))
+            self._require_kinds(batch, seed, number)
+            if len(targets) >= least:
+                some = True
+                yield batch
         if not some:
-            raise InputError(f"The stream of train yields no batch in epoch {number} of seed {seed}.")
+            what = "batch" if least == 1 else f"batch of {least:,} samples, and drop_last drops smaller ones,"
+            raise InputError(f"The stream of train yields no {what} in epoch {number} of seed {seed}.")
 
-    def endless(self, seed: int) -> Iterator[Batch]:
+    def _require_kinds(self, batch: Batch, seed: int, number: int) -> None:
+        """Requires the number of inputs, the dtypes and the dimensions of the first batch."""
+        kinds = [f"{str(t.dtype).removeprefix('torch.')} of {t.ndim} dimensions" for t in batch.tensors]
+        first = self._kinds or kinds
+        self._kinds[:] = first
+        if kinds != first:
+            raise InputError(
+                f"The stream of train yields tensors {listed(kinds)} in epoch {number} of seed {seed}, and began with"
+                f" {listed(first)}: let all of its batches be alike."
+            )
+
+    def endless(self, seed: int, least: int = 1) -> Iterator[Batch]:
         """The batches of all epochs of a seed."""
-        return chain.from_iterable(self.batches(seed, number) for number in count())
+        return chain.from_iterable(self.batches(seed, number, least) for number in count())
 
     def draws(self, seeds: Sequence[int], batch_size: int, *, drop_last: bool) -> "Streams":
-        return Streams(self, seeds, batch_size if drop_last else 0)
+        return Streams(self, seeds, batch_size if drop_last else 1)
 
     def first(self, sizes: Sequence[int]) -> list[Batch]:
         return [batch.head(size) for batch, size in zip(self.endless(0), sizes, strict=False)]
@@ -94,7 +111,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Streamed:
-    """Batches that a stream has yielded, one for each seed."""
+    """Batches that a stream has yielded, one for each seed. What it gives are copies: a model may write into them."""
 
     batches: tuple[Batch, ...]
 
@@ -103,7 +120,7 @@ class Streamed:
         return len(self.batches[0].targets)
 
     def of(self, seed: int) -> Batch:
-        return self.batches[seed]
+        return self.batches[seed].head(self.samples)
 
     def several(self, seeds: Tensor) -> Batch:
         *inputs, targets = map(torch.stack, zip(*(self.batches[i].tensors for i in seeds.tolist()), strict=True))
@@ -114,7 +131,7 @@ class Streams:
     """The batches of some seeds. least: samples below which a batch is left out."""
 
     def __init__(self, stream: Stream, seeds: Sequence[int], least: int) -> None:
-        self._streams = [self._kept(stream.endless(seed), least) for seed in seeds]
+        self._streams = [stream.endless(seed, least) for seed in seeds]
         self._drawn = 0
 
     def next(self) -> Streamed:
@@ -128,7 +145,3 @@ class Streams:
         """Reads again what was drawn before."""
         while self._drawn < facts["drawn"]:
             self.next()
-
-    @staticmethod
-    def _kept(batches: Iterator[Batch], least: int) -> Iterator[Batch]:
-        return (batch for batch in batches if len(batch.targets) >= least)

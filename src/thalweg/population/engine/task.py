@@ -65,6 +65,15 @@ class Task:
 
     def carry_out(self, planned: PlannedJob, tell: Callable[[Told], None], stop: Signal) -> None:
         """Trains the members with this process's programs, and tells what comes of it."""
+        try:
+            told = self._carried_out(planned, tell, stop)
+        except BaseException as error:  # of an error's handling: every task is waited for
+            told = error if isinstance(error, InputError) else users_fault(planned.job.workload, error)
+        if told is not None:
+            tell(told)
+
+    def _carried_out(self, planned: PlannedJob, tell: Callable[[Told], None], stop: Signal) -> Told | None:
+        """What comes of the members; `None` if training was stopped."""
         checkpoint = self.checkpoints.of(self.part, self.members)
 
         def control(part: Sequence[int]) -> TrainingControl:
@@ -76,17 +85,17 @@ class Task:
         try:
             with np.errstate(all="ignore"):  # overflow is detected as divergence
                 outcomes = self._trained(planned, control)
-            tell(MembersFinished(dict(zip(self.part, outcomes, strict=True))))
+            return MembersFinished(dict(zip(self.part, outcomes, strict=True)))
         except StopTraining:
-            pass
+            return None
         except Disagreement as error:
             checkpoint.discard()  # the population's
-            tell(Replaced(tuple((i,) for i in self.part), distrusted=str(error)))
+            return Replaced(tuple((i,) for i in self.part), distrusted=str(error))
         except DrawsLate:
             checkpoint.discard()
-            tell(Replaced((self.part,)))  # once more
-        except BaseException as error:  # SystemExit too: every task is waited for
-            tell(self._instead(planned, control(self.part), error))
+            return Replaced((self.part,))  # once more
+        except BaseException as error:  # SystemExit too
+            return self._instead(planned, control(self.part), error)
 
     def _trained(self, planned: PlannedJob, control: Callable[[Sequence[int]], TrainingControl]) -> list[Trained]:
         if self.why_loop:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from thalweg.errors import InputError
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.snapshot import Snapshot
 
@@ -71,9 +72,15 @@ class Checkpoint:
         return Snapshot(tensors, facts) if same else None
 
     def discard(self) -> None:
-        """Deletes the file, once the results are stored elsewhere."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        """Deletes the file, once the results are stored elsewhere, or its members train anew.
+
+        Raises `InputError` where it cannot be deleted: members that train anew would go on from it.
+        """
+        try:
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"The checkpoint {self._path} cannot be deleted: {error.strerror}; delete it.") from None
 
 
 @dataclass(frozen=True)

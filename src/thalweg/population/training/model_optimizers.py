@@ -145,7 +145,7 @@ class ForeignOptimizer:
     def __init__(self, job: Job, member: Member, model: nn.Module) -> None:
         assert isinstance(member.recipe, Imported)
         self._job, self._model, self._seed, recipe = job, model, member.seed, member.recipe
-        self._limit = recipe.clip_global_norm
+        self._limit = recipe.limit_of(member.values)
         self._live = LiveParameters(model)
         self.parameters = self._live.stacked
         with torch.enable_grad():
