@@ -76,8 +76,10 @@ def test_small_parameters_keep_their_states_whole():
     assert optimizer.state[p]["exp_avg"].dtype == torch.float32
 
 
-@pytest.mark.parametrize("options", [{}, {"cautious": True}, {"weight_decay": 0.1, "clip_tensor_norm": 1.0}], ids=str)
-@pytest.mark.parametrize("name", ["Adam", "NAdam", "Adagrad"])
+RESUMED = [{}, {"cautious": True}, {"weight_decay": 0.1, "clip_tensor_norm": 1.0}]
+
+
+@pytest.mark.parametrize(("name", "options"), in_turns(["Adam", "NAdam", "Adagrad"], RESUMED), ids=str)
 def test_resumed_bitwise(name, options):
     cls = drop_ins()[name]
     whole, _ = path(cls, state_dtype="8bit", **options)
