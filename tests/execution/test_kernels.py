@@ -155,6 +155,7 @@ def test_two_processes_compiling_at_once(tmp_path):
     assert len(files(tmp_path / "thalweg" / "kernels")) == 3  # the step, what counts the steps, what finds tensors
 
 
+@pytest.mark.asks_more("twice as many processes")
 def test_threads_that_begin_to_compile_at_once(tmp_path):
     """Numba's own locks deadlock where two threads load their first kernels: one in a few processes hung."""
     program = (

@@ -22,6 +22,8 @@ from scope import THOROUGH
 from thalweg.cli.main import run
 from thalweg.records.store import Store
 
+pytestmark = pytest.mark.asks_more("three times as many examples, and fresh ones")
+
 
 def held(examples: int) -> Any:
     """So many examples, drawn alike in every run; in a thorough one fresh ones, and three times as many.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from optim import guarded_memory
@@ -24,6 +25,7 @@ def cases(settings):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.asks_more("of all settings")
 def test_every_stream_in_every_way():
     settings = list(SETTINGS) if THOROUGH else ["NAdam", "compensated", "8 bits"]
     found = cases(settings)
