@@ -34,7 +34,8 @@ COSTLY = (check_bfloat16, check_mask)  # kernels of their own, of what no rule h
 
 
 def checks(case):
-    """All of them at a rule's defaults; at its other settings what its formula can get wrong, in float64.
+    """All of them at a rule's defaults; at its other settings, of presets and of other conventions what its formula can
+    get wrong, in float64.
 
     Of rules that are not typical the latter without a kernel for each setting: they are compiled as all others. In a
     thorough run all at every setting, but what is costly at those of typical rules and at defaults.
@@ -45,9 +46,8 @@ def checks(case):
         every = CHECKS if torchs else FORMULA_CHECKS
         costly = case.recipe.name in TYPICAL or (THOROUGH and defaults)
         return every if costly else tuple(check for check in every if check not in COSTLY)
-    if defaults:
-        return FORMULA_CHECKS
-    return tuple(check for check in FORMULA_CHECKS if check is not check_float32) if is_typical else (check_formula,)
+    in_float64 = tuple(check for check in FORMULA_CHECKS if check is not check_float32)
+    return in_float64 if defaults or is_typical else (check_formula,)
 
 
 PROMISES = [
