@@ -8,24 +8,21 @@ CONFORMANCE := .conformance/ready
 # Neighbouring tests, which need the same kernels, stay in one process; one that has nothing left takes some of another's.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-# What asks tests/scope.py whether to try everything, or draws at random.
-THOROUGH := tests/rules tests/optim tests/adversarial/test_round*.py tests/population/test_checkpoints.py \
-	tests/population/test_convolutions.py tests/cli/test_kill.py tests/test_resume.py tests/inputs/test_fuzz.py tests/test_example_files.py
-
 .PHONY: demo test conformance bench gpu docs lint format clean
 
 demo: $(READY)  ## compare eleven optimizers on handwritten digits; says where the report is
 	$(BIN)/thalweg compare digits
 
-test: $(READY)  ## the whole suite
+test: $(READY)  ## the suite
 	$(BIN)/pytest $(PARALLEL)
 
-conformance: $(READY) $(CONFORMANCE)  ## every rule in every setting; Keras, Optax and others take the same steps
+conformance: $(READY) $(CONFORMANCE)  ## what `make test` leaves out; Keras, Optax and others take the same steps
 	.conformance/bin/pytest conformance
 	PYTHONPATH=conformance .conformance/bin/pytest -c conformance/pytest.ini -p interpreted $(PARALLEL) \
 		tests/gpu tests/optim/test_precision.py tests/optim/test_capturable.py tests/optim/test_amp.py tests/optim/test_grad_scaler.py \
-		tests/optim/test_extreme_gradients.py tests/optim/test_row_state.py tests/optim/test_meta_device.py
-	THALWEG_THOROUGH=1 $(BIN)/pytest $(PARALLEL) $(THOROUGH)
+		tests/optim/test_extreme_gradients.py tests/optim/test_row_state.py tests/optim/test_meta_device.py \
+		--deselect tests/optim/test_precision.py::test_averages_in_bfloat16_move
+	PYTHONPATH=conformance THALWEG_THOROUGH=1 $(BIN)/pytest -p left_out $(PARALLEL)
 
 bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on an idle machine; says where the tables are
 	$(BIN)/python benchmarks/step.py

@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ settings.load_profile("suite")  # how busy the machine is, is no test's concern
 if "PYTEST_XDIST_WORKER" in os.environ:
     share_compilations()
 torch.set_warn_always(True)  # what torch would say once in a process is an error in each test that brings it about
+
+
+def pytest_collection_finish() -> None:
+    """Whoever collects garbage in a test need not look through all tests: they stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -44,8 +45,17 @@ def points(samples: int, seed: int, dtype: torch.dtype) -> tuple[torch.Tensor, t
 
 
 def tiny(dtype: torch.dtype = torch.float32, **changes: Any) -> Workload:
-    """A two-layer net on 330 points in batches of 16: the last batch of an epoch holds 10."""
-    workload = Workload(
+    """A two-layer net on 330 points in batches of 16: the last batch of an epoch holds 10.
+
+    Its factory is one in all tests of a process, and so it is traced once; a test that changes how a model is traced
+    gives `model`.
+    """
+    return replace(_whole(dtype), **changes)
+
+
+@cache
+def _whole(dtype: torch.dtype) -> Workload:
+    return Workload(
         name="tiny",
         model=lambda: TinyNet(dtype),
         train=points(330, 1, dtype),
@@ -55,7 +65,6 @@ def tiny(dtype: torch.dtype = torch.float32, **changes: Any) -> Workload:
         epochs=3,
         target=0.6,
     )
-    return replace(workload, **changes)
 
 
 def finished(workload: Workload, members: Sequence[Member], **options: Any) -> tuple[int, dict[int, Trained]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import thalweg
 from old_stores import TO_VERSION_6, WITHOUT_RATE, written
@@ -93,8 +94,7 @@ def test_it_finds_what_it_would_have_found(
     assert (again.runs, again.verdict) == (result.runs, result.verdict)
 
 
-def test_stopped_again_and_again(adds: dict[str, int], tmp_path: Path) -> None:
-    whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", **ASKED)
+def test_stopped_again_and_again(whole: thalweg.Result, adds: dict[str, int], tmp_path: Path) -> None:
     stop_after(adds, 1, tmp_path / "out")
     for _ in range(20):
         adds["count"] = 1
@@ -156,32 +156,30 @@ def test_time_spent_is_added_up(adds: dict[str, int], tmp_path: Path) -> None:
     assert "did not allow" in " ".join(result.study.notes)
 
 
-class Other(torch.nn.Module):
+class Other(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.out = torch.nn.Linear(6, 3)
+        self.out = nn.Linear(6, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out(x)
 
 
-@pytest.mark.parametrize(
-    ("changes", "what"),
-    [
-        ({"train": points(330, 7, torch.float32)}, "data"),
-        ({"validation": points(91, 2, torch.float32)}, "data"),
-        ({"model": Other}, "model"),
-        (
-            {"loss": lambda outputs, targets: torch.nn.functional.cross_entropy(outputs, targets, reduction="mean")},
-            "loss",
-        ),
-        ({"loss": torch.nn.CrossEntropyLoss(label_smoothing=0.1)}, "loss"),
-    ],
-)
-def test_another_workload_is_refused(changes: dict[str, Any], what: str, adds: dict[str, int], tmp_path: Path) -> None:
+CHANGED: list[tuple[dict[str, Any], str]] = [
+    ({"train": points(330, 7, torch.float32)}, "data"),
+    ({"validation": points(91, 2, torch.float32)}, "data"),
+    ({"model": Other}, "model"),
+    ({"loss": lambda outputs, targets: nn.functional.cross_entropy(outputs, targets, reduction="mean")}, "loss"),
+    ({"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, "loss"),
+]
+
+
+def test_another_workload_is_refused(adds: dict[str, int], tmp_path: Path) -> None:
+    """After all refusals the study goes on."""
     stop_after(adds, 1, tmp_path)
-    with pytest.raises(thalweg.InputError, match=f"The {what} of the workload 'tiny' changed since"):
-        thalweg.resume(tmp_path, workload=tiny(epochs=1, **changes), progress=False)
+    for changes, what in CHANGED:
+        with pytest.raises(thalweg.InputError, match=f"The {what} of the workload 'tiny' changed since"):
+            thalweg.resume(tmp_path, workload=tiny(epochs=1, **changes), progress=False)
     thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
 
 
@@ -221,12 +219,13 @@ def test_a_study_that_is_running_is_left_alone(adds: dict[str, int], tmp_path: P
     thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
 
 
-def test_an_error_says_how_to_go_on(adds: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_says_how_to_go_on(
+    whole: thalweg.Result, adds: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A disk that fills up: what finished before is there, and the rest follows once there is room.
 
     The workload is an object, which a command cannot name.
     """
-    whole = thalweg.compare(tiny(epochs=1), out=tmp_path / "whole", **ASKED)
     with monkeypatch.context() as patch:
         add, kept = Store.add, list[int]()
 

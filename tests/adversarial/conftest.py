@@ -7,7 +7,8 @@ import pytest
 
 from scope import THOROUGH
 
-ROUNDS, SHARE = "test_round", 6
+SHARES = {"test_round": 6, "test_compare_": 3}
+"""Of the files that begin so, the part of the tests that is repeated: a sixth, a third."""
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +18,9 @@ def populations_wherever_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of the later rounds a sixth, the same at every run and in every process; `make conformance` repeats all."""
+    """Of many attempts a share, the same at every run and in every process; `make conformance` repeats all."""
     chosen = [arg.partition("::")[0] for arg in config.args]
-    named = any(Path(arg).name.startswith(ROUNDS) for arg in chosen)  # whoever asks for a file gets all of it
+    named = any(Path(arg).name.startswith((*SHARES,)) for arg in chosen)  # whoever asks for a file gets all of it
     left = [item for item in items if not (THOROUGH or named) and _is_left(item)]
     if left:
         config.hook.pytest_deselected(items=left)
@@ -27,4 +28,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_left(item: pytest.Item) -> bool:
-    return item.path.name.startswith(ROUNDS) and zlib.crc32(item.nodeid.encode()) % SHARE > 0
+    share = next((share for begin, share in SHARES.items() if item.path.name.startswith(begin)), 1)
+    return zlib.crc32(item.nodeid.encode()) % share > 0

@@ -11,6 +11,7 @@ import torch
 
 import thalweg.optim
 from adversarial.adversary import THEIRS, Run, same
+from scope import in_turns
 
 every = pytest.mark.parametrize("name", THEIRS)
 MODES = {
@@ -24,8 +25,7 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("name", ["SGD", "AdamW", "NAdam"])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("name", "mode"), in_turns(["SGD", "AdamW", "NAdam"], MODES))
 @pytest.mark.parametrize("duplicate", COPIES)
 def test_copies_in_mid_run(name, mode, duplicate):
     run = Run(getattr(thalweg.optim, name), **THEIRS[name], **MODES[mode])

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import thalweg.optim
 from adversarial.adversary import THEIRS, Run, parameters, same
+from scope import in_turns
 
 every = pytest.mark.parametrize("name", THEIRS)
 few = pytest.mark.parametrize("name", ["AdamW", "NAdam"])
@@ -227,8 +228,10 @@ def test_compiled(name, what):
     torch.testing.assert_close(runs[0].values(), runs[1].values(), rtol=0, atol=0)
 
 
-@every
-@pytest.mark.parametrize("options", [{"clip_global_norm": 0.5}, {"cautious": True}, {"ema_decay": 0.9}, {}], ids=str)
+OPTIONS = [{"clip_global_norm": 0.5}, {"cautious": True}, {"ema_decay": 0.9}, {}]
+
+
+@pytest.mark.parametrize(("name", "options"), in_turns(THEIRS, OPTIONS), ids=str)
 def test_a_graph_of_gradients_is_not_followed(name, options):
     """Gradients made with `create_graph=True` require gradients themselves."""
     runs = [Run(getattr(thalweg.optim, name), **THEIRS[name], **options) for _ in range(2)]

@@ -22,15 +22,17 @@ from scope import THOROUGH
 from thalweg.cli.main import run
 from thalweg.records.store import Store
 
+pytestmark = pytest.mark.asks_more("three times as many examples, and fresh ones")
+
 
 def held(examples: int) -> Any:
-    """So many examples, drawn alike in every run; in a thorough one fresh ones, and twice as many.
+    """So many examples, drawn alike in every run; in a thorough one fresh ones, and three times as many.
 
     How long one takes is no measure here.
     """
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
     return settings(
-        max_examples=2 * examples if THOROUGH else examples,
+        max_examples=3 * examples if THOROUGH else examples,
         derandomize=not THOROUGH,
         print_blob=THOROUGH,
         database=None,
@@ -49,7 +51,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thalweg.api.comparison.prepare", accepted)
 
 
-@held(250)
+@held(100)
 @given(options())
 @pytest.mark.usefixtures("untrained")
 def test_options_of_compare(given_options: dict[str, Any]) -> None:
@@ -60,7 +62,7 @@ def test_options_of_compare(given_options: dict[str, Any]) -> None:
             require_one_sentence(str(error))
 
 
-@held(40)
+@held(15)
 @given(workloads())
 def test_workloads(arguments: dict[str, Any]) -> None:
     with no_hang():
@@ -159,7 +161,7 @@ def inside(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("THALWEG_DATA", raising=False)
 
 
-@held(250)
+@held(100)
 @given(commands())
 @pytest.mark.usefixtures("untrained", "inside")
 def test_commands(arguments: list[str]) -> None:
@@ -208,7 +210,7 @@ def commands_of_stores(draw: st.DrawFn) -> list[str]:
     return arguments
 
 
-@held(150)
+@held(60)
 @given(commands_of_stores())
 @pytest.mark.usefixtures("stores", "inside")
 def test_commands_of_stores(arguments: list[str]) -> None:
@@ -218,7 +220,7 @@ def test_commands_of_stores(arguments: list[str]) -> None:
 SHORT = ["--no-progress", "--seeds", "1", "--learning-rates", "0.1"]
 
 
-@held(3)
+@held(2)
 @given(
     st.sampled_from(["sgd", "adam(betas=(0.9, 0.99))", "x=torch.optim:SGD", "sgd,torch.optim:LBFGS"]),
     st.sampled_from(["1", "3"]),

@@ -1,6 +1,6 @@
 """A program: an optimizer's streams end at a page without access, and each is changed under it in every way.
 
-`python guarded_memory.py SETTING` prints a line of JSON for each case: what a prepared step made of it, what an
+`python guarded_memory.py SETTING…` prints a line of JSON for each case: what a prepared step made of it, what an
 unprepared one, and whether a change that keeps all values kept the path. Reading or writing beyond ends the process.
 """
 
@@ -173,7 +173,7 @@ def main(setting):
             same = quick == general if said or isinstance(general, str) else all(map(torch.equal, quick, general))
             off = largest_difference(quick, unchanged) if change in KEEP_VALUES and not said else 0.0
             case = {"stream": stream, "change": change.__name__, "same": same, "said": said, "off": off}
-            print(json.dumps(case), flush=True)
+            print(json.dumps({"setting": setting, **case}), flush=True)
 
 
 def largest_difference(actual, expected):
@@ -182,4 +182,5 @@ def largest_difference(actual, expected):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    for each in sys.argv[1:]:
+        main(each)

@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import thalweg.optim
 from optim.trained import MODIFIED, fitted
-from scope import crossed, sample, typical
+from scope import crossed, in_turns, sample, typical
 from thalweg.errors import InputError
 from thalweg.optim import functional
 from thalweg.optim.classes import drop_in, drop_ins
@@ -144,8 +144,14 @@ def test_codes_cannot_be_followed():
         thalweg.optim.Adam([torch.zeros(3)], state_dtype="8bit", differentiable=True)
 
 
-@pytest.mark.parametrize("name", sample(recipes()))
-@pytest.mark.parametrize("options", [{}, {"clip_global_norm": 0.5, "weight_decay": 0.1, "cautious": True}], ids=str)
+MODIFIERS = {"clip_global_norm": 0.5, "weight_decay": 0.1, "cautious": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*((name, {}) for name in sample(recipes())), *in_turns(sample(recipes()), [MODIFIERS])],
+    ids=str,
+)
 def test_functional_is_the_class(name, options):
     made = recipe(name)
     cls = thalweg.optim.drop_in(made) if made.drop_in else drop_ins()[recipe(made.rule.name).drop_in.name]

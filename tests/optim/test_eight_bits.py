@@ -9,7 +9,7 @@ from torch import nn
 import thalweg.optim
 from optim.trained import fitted
 from problems import refused
-from scope import in_turns, sample, typical
+from scope import in_turns, sample, spread, typical
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipes
 
@@ -76,8 +76,10 @@ def test_small_parameters_keep_their_states_whole():
     assert optimizer.state[p]["exp_avg"].dtype == torch.float32
 
 
-@pytest.mark.parametrize("options", [{}, {"cautious": True}, {"weight_decay": 0.1, "clip_tensor_norm": 1.0}], ids=str)
-@pytest.mark.parametrize("name", ["Adam", "NAdam", "Adagrad"])
+RESUMED = [{}, {"cautious": True}, {"weight_decay": 0.1, "clip_tensor_norm": 1.0}]
+
+
+@pytest.mark.parametrize(("name", "options"), in_turns(["Adam", "NAdam", "Adagrad"], RESUMED), ids=str)
 def test_resumed_bitwise(name, options):
     cls = drop_ins()[name]
     whole, _ = path(cls, state_dtype="8bit", **options)
@@ -98,7 +100,7 @@ def test_resumed_bitwise(name, options):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), in_turns(typical(drop_ins()), [{}, {"cautious": True}, {"capturable": True}]), ids=str
+    ("name", "options"), spread(typical(drop_ins()), [{}, {"cautious": True}, {"capturable": True}]), ids=str
 )
 def test_the_kernel_and_the_reference_agree(name, options, monkeypatch):
     """But for numbers on the border of two codes, which ten units in the last place, 1e-6, decide.

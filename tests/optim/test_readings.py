@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import thalweg.optim
-from scope import typical
+from scope import crossed, typical
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
 
@@ -59,11 +59,13 @@ def test_a_rate_changed_in_its_place(name, holder, capturable):
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("kept", [{}, {"capturable": True}, {"differentiable": True}, {"state_dtype": torch.bfloat16}])
-@pytest.mark.parametrize("name", drop_ins())
-def test_a_rate_in_a_parameter_is_read_without_a_warning(name, kept):
+KEPT = [{}, {"capturable": True}, {"differentiable": True}, {"state_dtype": torch.bfloat16}]
+
+
+@pytest.mark.parametrize(("cls", "kept"), crossed(drop_ins(), KEPT), ids=str)
+def test_a_rate_in_a_parameter_is_read_without_a_warning(cls, kept):
     p = torch.ones(2, 3)
-    optimizer = drop_ins()[name]([p], lr=nn.Parameter(torch.tensor(0.1)), **kept)
+    optimizer = cls([p], lr=nn.Parameter(torch.tensor(0.1)), **kept)
     p.grad = torch.ones(2, 3)
     optimizer.step()
     optimizer.load_state_dict(optimizer.state_dict())

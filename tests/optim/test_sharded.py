@@ -1,17 +1,21 @@
 """Parameters that are spread over machines (DTensor, FSDP2): each machine steps its part, to the same end as one."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-PROGRAM = """
+BEGINNING = """
 import sys, torch, torch.distributed as dist, thalweg.optim
 from torch import nn
 from torch.distributed.fsdp import fully_shard
+from compile_once import share_compilations
 from thalweg.errors import InputError
 
+share_compilations()
 rank, size, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 dist.init_process_group("gloo", store=dist.FileStore(store, size), rank=rank, world_size=size)
 mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (size,))
@@ -35,9 +39,7 @@ def trained(name, sharded, dtype=torch.float32, steps=5, **options):
 
 """
 
-SAME = (
-    PROGRAM
-    + """
+SAME = """
 every = [
     {}, {"cautious": True}, {"weight_decay": 0.1, "ema_decay": 0.9}, {"lookahead_steps": 2},
     {"clip_global_norm": 0.1}, {"clip_tensor_norm": 0.1}, {"centralize": True}, {"clip_adaptive": 0.1},
@@ -49,29 +51,24 @@ for name in ("AdamW", "SGD", "NAdam", "LARS", "LAMB"):
     for options in of.get(name, every[:2]):
         found, expected = (trained(name, sharded, **options) for sharded in (True, False))
         torch.testing.assert_close(found, expected)  # sums are in another order
-shard, distribute = torch.distributed.tensor.Shard(1), torch.distributed.tensor.distribute_tensor
+shard, distribute = torch.distributed.tensor.Shard, torch.distributed.tensor.distribute_tensor
 torch.manual_seed(1)
 whole = torch.randn(4, 6)
 for options in ({}, {"capturable": True}):  # spread along the inputs: no part has a unit's norm
-    parts = nn.Parameter(distribute(whole.clone(), mesh, [shard]))
+    parts = nn.Parameter(distribute(whole.clone(), mesh, [shard(1)]))
     parts.grad = torch.zeros_like(parts)
     thalweg.optim.SGD([parts], max_norm=1.5, **options).step()
     limited = whole * (1.5 / whole.norm(dim=1, keepdim=True)).clamp(max=1)
     torch.testing.assert_close(parts.full_tensor(), limited)
-dist.destroy_process_group()
 """
-)
 
-FEW_BITS = (
-    PROGRAM
-    + """
+FEW_BITS = """
 for options in ({}, {"rounding": "compensated"}, {"capturable": True}):
     found, exact = (trained("AdamW", sharded, torch.bfloat16, **options) for sharded in (True, False))
     for a, b in zip(found, exact):
         assert (a.float() - b.float()).abs().max() < 0.1  # a step is 0.1, and chances differ
-shard, distribute = torch.distributed.tensor.Shard(0), torch.distributed.tensor.distribute_tensor
 p = nn.Parameter(distribute(torch.zeros(4, 1000, dtype=torch.bfloat16), mesh))
-halves = nn.Parameter(distribute(torch.zeros(2000, dtype=torch.bfloat16), mesh, [shard]))
+halves = nn.Parameter(distribute(torch.zeros(2000, dtype=torch.bfloat16), mesh, [shard(0)]))
 for q in (p, halves):
     q.data.fill_(1.0)
     q.grad = torch.ones_like(q)
@@ -87,9 +84,14 @@ try:
     raise SystemExit("8 bits are not refused")
 except InputError as error:
     assert "whole on a machine" in str(error)
+"""
+
+END = """
 dist.destroy_process_group()
 """
-)
+
+PATHS = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+WITH_TESTS = {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)}
 
 
 @pytest.fixture(autouse=True)
@@ -98,19 +100,10 @@ def distributed():
         pytest.skip("this torch has no torch.distributed")
 
 
-def carried_out(program, tmp_path, size=2):
-    command = [sys.executable, "-W", "ignore", "-c", program]
-    running = [
-        subprocess.Popen([*command, str(rank), str(size), str(tmp_path / "store")], stderr=-1, text=True)
-        for rank in range(size)
-    ]
-    errors = [process.communicate(timeout=120)[1] for process in running]
-    assert [process.returncode for process in running] == [0] * size, errors
-
-
 def test_fully_sharded(tmp_path):
-    carried_out(SAME, tmp_path)
-
-
-def test_fully_sharded_in_few_bits(tmp_path):
-    carried_out(FEW_BITS, tmp_path)
+    """In all dtypes within the same processes: to import what they need takes longer than to step."""
+    command = [sys.executable, "-W", "ignore", "-c", BEGINNING + SAME + FEW_BITS + END]
+    each = [[*command, rank, "2", str(tmp_path / "store")] for rank in ("0", "1")]
+    running = [subprocess.Popen(one, stderr=-1, text=True, env=WITH_TESTS) for one in each]
+    errors = [process.communicate(timeout=200)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], errors

@@ -6,7 +6,7 @@ from torch import nn
 
 import thalweg.optim
 from optim.trained import PAIRS, fitted
-from scope import typical
+from scope import spread, typical
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.stepping.diagnostics import SlowStep
 from thalweg.optim.stepping.fast_path import FastPath
@@ -75,11 +75,9 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("name", typical(drop_ins()))
-def test_as_one_parameter_at_a_time(name, options):
+@pytest.mark.parametrize(("cls", "options"), spread(typical(drop_ins()).values(), OPTIONS), ids=str)
+def test_as_one_parameter_at_a_time(cls, options):
     """A group of their own for each is stepped in order."""
-    cls = drop_ins()[name]
 
     def together(params, **given):
         return cls(fitted(cls, params), **given)

@@ -6,6 +6,7 @@ from torch import nn
 
 import thalweg.optim
 from optim.trained import fitted
+from scope import typical
 from thalweg.execution import reference
 from thalweg.optim.classes import drop_ins
 
@@ -90,8 +91,11 @@ def test_a_dense_parameter_with_a_strided_gradient():
     assert torch.equal(*ends)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@every_class
+LOW = [(cls, torch.float16) for cls in drop_ins().values()]  # by torch's operators: nothing is compiled for it
+LOW += [(cls, torch.bfloat16) for cls in typical(drop_ins()).values()]
+
+
+@pytest.mark.parametrize(("cls", "dtype"), LOW, ids=str)
 def test_low_precision_parameters_move_downhill(cls, dtype):
     p = torch.zeros(2, 2, dtype=dtype, requires_grad=True)
     optimizer = cls([p])

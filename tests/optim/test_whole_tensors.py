@@ -1,5 +1,6 @@
 """LARS, LAMB and max-norm, which measure whole tensors: by hand in plain torch, in every dtype and on every way."""
 
+import itertools
 from unittest.mock import Mock
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 
 import thalweg.optim
 from problems import refused
+from scope import in_turns
 from thalweg.errors import InputError
 from thalweg.execution import dispatch
 
@@ -17,9 +19,9 @@ SETTINGS = {
     "LAMB": ({}, {"weight_decay": 0.1}),
     "SGD": ({"momentum": 0.9, "max_norm": 0.8}, {"max_norm": 0.8, "weight_decay": 0.1}),
 }
-every_setting = pytest.mark.parametrize(
-    ("name", "options"), [(n, o) for n, of in SETTINGS.items() for o in of], ids=str
-)
+EVERY = [(n, o) for n, of in SETTINGS.items() for o in of]
+every_setting = pytest.mark.parametrize(("name", "options"), EVERY, ids=str)
+WAYS = list(itertools.product([False, True], ["compensated", "stochastic", "nearest"]))
 
 
 def made(dtype=torch.float64):
@@ -74,11 +76,10 @@ def test_float64(name, options, capturable):
     torch.testing.assert_close(found, by_hand(name, **options), rtol=1e-12, atol=1e-12)
 
 
-@every_setting
-@pytest.mark.parametrize("rounding", ["compensated", "stochastic", "nearest"])
-@pytest.mark.parametrize("capturable", [False, True])
-def test_bfloat16(name, options, rounding, capturable):
+@pytest.mark.parametrize(("setting", "way"), in_turns(EVERY, WAYS), ids=str)
+def test_bfloat16(setting, way):
     """Compensated, the steps are float32's; else each rounds the parameter, by a unit in its last place at most."""
+    (name, options), (capturable, rounding) = setting, way
     start, lr = [p.detach().double() for p in made(torch.bfloat16)], 10.0 if name == "LARS" else 0.05
     exact, _ = trained(name, params=[nn.Parameter(p.clone()) for p in start], lr=lr, **options)
     found, optimizer = trained(name, torch.bfloat16, lr=lr, rounding=rounding, capturable=capturable, **options)

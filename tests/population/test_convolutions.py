@@ -1,5 +1,6 @@
 """Convolutions of a population: unfolded they are torch's, and the quickest way is the one taken."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -110,6 +111,7 @@ def test_outside_the_context_torch_is_as_it_was() -> None:
     assert (within, torch.conv2d in calls) == (False, True)
 
 
+@cache
 def convolving(dtype: torch.dtype = torch.float64) -> Workload:
     """Six inputs as pictures of 2 by 3; two convolutions, batch norm and pooling between."""
 

@@ -1,6 +1,7 @@
 """Products in another form are the same products, and gradients left to be made are the same gradients."""
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
@@ -46,7 +47,9 @@ class Wide(nn.Module):
         return self.last(self.act(self.middle(self.act(self.first(x)))))
 
 
+@cache
 def wide(act: Callable[[Tensor], Tensor] = torch.relu) -> Workload:
+    """Only for tests where `small_is_large`: it is traced once."""
     return tiny(DOUBLE, model=lambda: Wide(act), train=points(100, 1, DOUBLE), epochs=2)
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from oracles.modifiers import Adam, Momentum, trajectory
+from scope import in_turns
 from thalweg.recipes.catalogue import recipe
 from thalweg.recipes.options import EMA
 from thalweg.testing.trajectories import EXECUTIONS, advance, begin, problem
@@ -38,13 +39,15 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-def written(setting):
-    return " ".join(f"{k}={v}" for k, v in setting.items())
+def written(of):
+    return " ".join(f"{k}={v}" for k, v in of.items()) if isinstance(of, dict) else str(of)
 
 
-@pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("setting", SETTINGS, ids=written)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+TRIED = [("momentum", *pair) for pair in in_turns(SETTINGS, SHAPES)]
+TRIED += [("adam", *pair) for pair in in_turns(SETTINGS, SHAPES[::-1])]
+
+
+@pytest.mark.parametrize(("name", "setting", "shape"), TRIED, ids=written)
 def test_values(name, setting, shape):
     task = problem(0.01, steps=100)
     gradients = task.gradients.reshape(-1, *shape)

@@ -7,10 +7,10 @@ import importlib.util
 
 import pytest
 
-from scope import THOROUGH, sample
+from scope import THOROUGH, TYPICAL, sample
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import recipes
-from thalweg.testing.accuracy import check_bfloat16, check_float32, check_mask
+from thalweg.testing.accuracy import check_bfloat16, check_float32, check_formula, check_mask
 from thalweg.testing.rules import CHECKS, FORMULA_CHECKS, ORACLE_CHECKS, cases
 
 
@@ -34,12 +34,20 @@ COSTLY = (check_bfloat16, check_mask)  # kernels of their own, of what no rule h
 
 
 def checks(case):
-    """All of them at a rule's defaults; at its other settings what its formula can get wrong, in float64."""
+    """All of them at a rule's defaults; at its other settings, of presets and of other conventions what its formula can
+    get wrong, in float64.
+
+    Of rules that are not typical the latter without a kernel for each setting: they are compiled as all others. In a
+    thorough run all at every setting, but what is costly at those of typical rules and at defaults.
+    """
     torchs, defaults = case.recipe.convention == CONVENTIONS[0], case.label == "defaults"
+    is_typical = bool(sample([case.recipe.name]))
     if THOROUGH or (torchs and defaults and case.recipe.name == case.recipe.rule.name):
         every = CHECKS if torchs else FORMULA_CHECKS
-        return every if sample([case.recipe.name]) else tuple(check for check in every if check not in COSTLY)
-    return FORMULA_CHECKS if defaults else tuple(check for check in FORMULA_CHECKS if check is not check_float32)
+        costly = case.recipe.name in TYPICAL or (THOROUGH and defaults)
+        return every if costly else tuple(check for check in every if check not in COSTLY)
+    in_float64 = tuple(check for check in FORMULA_CHECKS if check is not check_float32)
+    return in_float64 if defaults or is_typical else (check_formula,)
 
 
 PROMISES = [
@@ -51,7 +59,7 @@ PROMISES = [
 
 @pytest.mark.parametrize(("case", "check"), PROMISES)
 def test_promise(case, check):
-    if check in ORACLE_CHECKS and case.oracle is None:
+    if check in (*ORACLE_CHECKS, check_formula) and case.oracle is None:
         rule = case.recipe.rule.name
         pytest.fail(f"The rule {rule!r} has no oracle: transcribe its paper in float64 as tests/oracles/{rule}.py.")
     check(case)

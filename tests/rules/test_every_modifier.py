@@ -2,7 +2,7 @@
 
 import pytest
 
-from scope import in_turns, sample
+from scope import sample, spread
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.testing.accuracy import check_bfloat16
 from thalweg.testing.modifiers import MODIFIERS, check_modifier, everything
@@ -16,12 +16,12 @@ def written(of):
     return of.__name__.removeprefix("check_") if callable(of) else str(of)
 
 
-@pytest.mark.parametrize(("case", "modifier"), in_turns(TYPICAL, MODIFIERS), ids=str)
+@pytest.mark.parametrize(("case", "modifier"), spread(TYPICAL, MODIFIERS), ids=str)
 def test_modifier(case, modifier):
     check_modifier(case, modifier)
 
 
-@pytest.mark.parametrize(("case", "check"), in_turns(TYPICAL, MODIFIED_CHECKS), ids=written)
+@pytest.mark.parametrize(("case", "check"), spread(TYPICAL, MODIFIED_CHECKS), ids=written)
 def test_everything_at_once(case, check):
     check(everything(case))
 

@@ -10,7 +10,7 @@ from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.testing.trajectories import EXECUTIONS, MATRIX, Problem, problem, trajectory
 
 RATE = 2**-7  # ASGD's is rounded to float32, as torch's is
-MATRICES = problem(RATE, shape=MATRIX)  # which rules of elements step as vectors of as many
+MATRICES = problem(RATE, shape=MATRIX, steps=100)  # which rules of elements step as vectors of as many
 APART, EQUAL = 1e-3, 1e-12  # of the element's largest value
 
 Given = dict[str, Any]

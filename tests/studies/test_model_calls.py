@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import thalweg
 from problems import points, tiny
+from scope import in_turns
 from thalweg.population.planning import memory
 from thalweg.population.planning.inspection import inspect
 from thalweg.population.planning.planned_job import make_plan
@@ -103,8 +104,7 @@ def populations_wherever_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thalweg.population.planning.backend.time_together", lambda *_: 0.0)
 
 
-@pytest.mark.parametrize("measured", MEASURED)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "measured"), in_turns(MODELS, MEASURED))
 def test_three_calls_before_training(name: str, measured: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = Calls(MODELS[name], monkeypatch)
     thalweg.compare(

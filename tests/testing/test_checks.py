@@ -46,7 +46,10 @@ def test_a_rule_that_keeps_its_promises():
 
 
 def test_oracle_checks_are_left_out_where_there_is_none():
-    check_rule(recipe_of(heavy))
+    def plain(g, p, t, *, lr: Rate = 1e-2):
+        return (lr * g,)
+
+    check_rule(recipe_of(plain))
 
 
 def test_wrong_coefficient():
