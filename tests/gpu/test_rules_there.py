@@ -11,7 +11,6 @@ from thalweg.testing.modifiers import everything
 from thalweg.testing.settings import cases
 from thalweg.testing.trajectories import EXECUTIONS, by_passes, problem, trajectory
 
-DTYPES = (torch.float64, torch.float32)
 CASES = [case for recipe in recipes().values() for case in cases(recipe)]
 CASES += [everything(cases(recipe)[0]) for recipe in recipes().values() if recipe.name == recipe.rule.name]
 
@@ -39,10 +38,13 @@ def on_device(structure, rows, values):
 def test_the_kernel_takes_the_steps_of_the_reference(case):
     shape = (25, 44) if len(case.shape) > 1 else (1100,)  # more than a block
     task = problem(case.rate, seed=1, steps=8, shape=shape)
-    exact, single = (
-        trajectory(EXECUTIONS["reference"], case.recipe, case.values, task, dtype) for dtype in DTYPES
-    )  # fmt: skip
-    actual, narrow = (trajectory(on_device, case.recipe, case.values, task, dtype) for dtype in DTYPES)
-    np.testing.assert_allclose(actual, exact, rtol=1e-12, atol=1e-12)
-    ulp = np.finfo(np.float32).eps * np.abs(exact).max()
-    assert np.abs(narrow - exact).max() <= 2 * np.abs(single - exact).max() + ulp
+
+    def stepped(execution, dtype):
+        return trajectory(execution, case.recipe, case.values, task, dtype)
+
+    exact = stepped(EXECUTIONS["reference"], torch.float64)
+    np.testing.assert_allclose(stepped(on_device, torch.float64), exact, rtol=1e-12, atol=1e-12)
+    if case.label == "defaults" or DEVICE.type == "cuda":  # the interpreter takes half a second for it
+        single, narrow = (stepped(of, torch.float32) for of in (EXECUTIONS["reference"], on_device))
+        ulp = np.finfo(np.float32).eps * np.abs(exact).max()
+        assert np.abs(narrow - exact).max() <= 2 * np.abs(single - exact).max() + ulp
