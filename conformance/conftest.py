@@ -9,5 +9,9 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import keras
 import torch
 
+from compile_once import share_compilations
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    share_compilations()
 keras.backend.set_floatx("float64")
 torch.set_default_dtype(torch.float64)
