@@ -3,6 +3,7 @@
 import math
 import operator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from thalweg.errors import InputError, shown
@@ -29,11 +30,11 @@ class Range:
         below = value < self.high if self._excludes_high else value <= self.high
         return above and below and (not self.whole or value == math.floor(value))  # NaN is neither above nor below
 
-    @property
+    @cached_property
     def _excludes_low(self) -> bool:
         return self.open_low or math.isinf(self.low)
 
-    @property
+    @cached_property
     def _excludes_high(self) -> bool:
         return self.open_high or math.isinf(self.high)
 

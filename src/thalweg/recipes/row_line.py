@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -68,11 +68,53 @@ def _function(stage: Stage) -> tuple[Function, list[str]]:
     return namespace["line"], [*writer.arguments]
 
 
-class _Writer:
-    """Writes each expression once, as a line of Python."""
+class Part(NamedTuple):
+    """What depends on one hyperparameter: `function` of it and of `rest`, which does not, gives these `columns`."""
 
-    def __init__(self) -> None:
-        self.arguments: dict[str, str] = {}
+    columns: tuple[int, ...]
+    rest: tuple[Symbol, ...]
+    function: Function
+
+
+@cache
+def part_of(stage: Stage, name: str) -> Part:
+    """The columns of a stage that depend on a hyperparameter."""
+    depends = _dependence(name)
+    columns = tuple(i for i, symbol in enumerate(stage.columns) if depends(symbol))
+    rest: dict[int, Symbol] = {}
+    writer = _Writer({name: "_moving"}, lambda symbol: None if depends(symbol) else rest.setdefault(symbol.key, symbol))
+    results = [writer.place(stage.columns[i]) for i in columns]
+    others = [writer.arguments[str(key)] for key in rest]
+    returned = f"    return ({''.join(f'{result}, ' for result in results)})"
+    source = [f"def part({', '.join(['_moving', *others])}):", *writer.lines, returned]
+    namespace = dict(FUNCTIONS)
+    exec("\n".join(source), namespace)  # of symbols only
+    return Part(columns, tuple(rest.values()), namespace["part"])
+
+
+def _dependence(name: str) -> Callable[[Symbol], bool]:
+    known: dict[int, bool] = {}
+
+    def depends(symbol: Symbol) -> bool:
+        if symbol.key not in known:
+            itself = symbol.op == "row" and symbol.name == name
+            known[symbol.key] = itself or any(depends(argument) for argument in symbol.args)
+        return known[symbol.key]
+
+    return depends
+
+
+class _Writer:
+    """Writes each expression once, as a line of Python.
+
+    arguments: leaves that have names already. given: the symbol itself where it is an argument, too, else `None`.
+    """
+
+    def __init__(
+        self, arguments: Mapping[str, str] | None = None, given: Callable[[Symbol], Symbol | None] = lambda _: None
+    ) -> None:
+        self._given = given
+        self.arguments: dict[str, str] = dict(arguments or {})
         self.lines: list[str] = []
         self._names: dict[int, str] = {}
 
@@ -85,6 +127,8 @@ class _Writer:
         if symbol.op == "literal":
             number = float(symbol.name)
             return repr(number) if math.isfinite(number) else f"_number('{number}')"
+        if self._given(symbol) is not None:
+            return self.arguments.setdefault(str(symbol.key), f"_a{len(self.arguments)}")
         if symbol.op == "row":
             return self.arguments.setdefault(str(symbol.name), f"_a{len(self.arguments)}")
         arguments = [self.place(argument) for argument in symbol.args]

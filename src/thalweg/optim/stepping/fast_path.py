@@ -26,6 +26,7 @@ from thalweg.optim.interop.precision import MOST, Precision
 from thalweg.optim.state.quantized_state import SCALES, scales
 from thalweg.optim.state.state import RESIDUAL, States
 from thalweg.optim.stepping.general_path import Work
+from thalweg.optim.stepping.rows_ahead import RowsAhead
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.options import CONSTRAINTS
@@ -34,8 +35,6 @@ from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.stages import Stage
 from thalweg.recipes.trace import Program
 
-AHEAD = 128  # steps whose row values are computed at once: hyperparameters rarely change
-NO_LINES: Array = np.empty((0, 1, 0))
 NOTHING: Mapping[str, Any] = {}
 LATER = np.array([2.0])  # the step number for rules that only ask whether it is the first
 
@@ -72,9 +71,8 @@ class FastPath(CompiledElements):
         self._alike = False
         self._by_step_only = not (self.program.row_states or self.program.before or self.program.constrained)
         self.hyperparameters: Values = NOTHING
-        self._unchanged: Values | None = None
         self._line: Array | None = None
-        self._ahead, self._first = NO_LINES, 0.0
+        self._ahead = RowsAhead(self.program.update, self._read_names)
         for stage in self.program.stages:
             self.prepared(stage)
 
@@ -144,12 +142,10 @@ class FastPath(CompiledElements):
             self._widen(t)
         if self._stochastic:
             self.keys = self.precision.keys(t, self._places)
-        if alike and self._by_step_only and hyperparameters is self._unchanged:
-            ahead = first - self._first
-            known = 0 <= ahead < len(self._ahead) and ahead.is_integer()
-            self._line = self._ahead[int(ahead)] if known else self._ahead_from(first, hyperparameters)
+        if alike and self._by_step_only:
+            self._line = self._ahead.line(first, hyperparameters)
             return
-        self._line, self._unchanged, self._ahead = None, hyperparameters, NO_LINES
+        self._line = None
         for singles in self._row_states.values():
             alike = singles.read() and alike  # reads every one
         found = {"t": t, **{name: singles.values for name, singles in self._row_states.items()}}
@@ -162,14 +158,6 @@ class FastPath(CompiledElements):
             return self._line, {}
         measured = self.program.per_tensor and stage is not self.program.before[0]
         return (line if self._alike and not measured else table)(stage, values, self.row_dtype)
-
-    def _ahead_from(self, t: float, hyperparameters: Values) -> Array:
-        """The line of step t while no hyperparameter changes: those of many steps are computed at once."""
-        inputs = {name: hyperparameters[name] for name in self._read_names}
-        steps = np.arange(t, t + AHEAD)[:, None]
-        self._ahead, self._first = table(self.program.update, {**inputs, "t": steps})[0], t
-        line: Array = self._ahead[0]
-        return line
 
     def end(self, after: Mapping[str, Any]) -> None:
         """Writes the new row states."""

@@ -12,7 +12,7 @@ from thalweg.errors import InputError, shown
 from thalweg.execution import dispatch
 from thalweg.optim.interop.precision import PRECISION, Precision, check
 from thalweg.optim.interop.signature import CONVENTION, argument_names, class_name
-from thalweg.options.ranges import as_number
+from thalweg.options.ranges import Range, as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.trace import trace
@@ -45,6 +45,8 @@ class Reading:
         self._given: tuple[Any, ...] = ()
         self._constant = False
         self._at = 0  # the place of the number that changed last
+        self._range: Range | None = None  # in which it may change so
+        self._contradiction = recipe.rule.contradiction
         self._read: dict[str, Any] = {}
 
     def update(self, group: Mapping[str, Any]) -> bool:
@@ -71,17 +73,19 @@ class Reading:
         if not self._constant:
             return False
         at, before = self._at, self._given
-        if sum(map(is_not, given, before)) != 1 or given[at] is before[at]:  # another than at the last change
+        one = self._range is not None and sum(map(is_not, given, before)) == 1
+        if not one or given[at] is before[at]:  # another than at the last change
             changed = [i for i, (new, old) in enumerate(zip(given, before, strict=True)) if new is not old]
             if len(changed) != 1:
                 return False
             self._at = at = changed[0]
+            h = self._recipe.hyperparameters.get(self._names[at])
+            self._range = None if h is None or h.switch else h.range
         name, value = self._names[at], given[at]
-        h = self._recipe.hyperparameters.get(name)
-        if type(value) is not float or h is None or h.range is None or h.switch or value not in h.range:
+        if type(value) is not float or self._range is None or value not in self._range:
             return False  # read in full, where a refusal is written
         values = {**self.values, name: value}
-        if self._recipe.rule.contradiction(values):
+        if self._contradiction(values):
             return False
         self._given, self.values, self._read[name] = given, values, value
         return True
