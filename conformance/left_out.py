@@ -29,6 +29,12 @@ def pytest_configure() -> None:
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes the list, in the process that the workers belong to."""
+    if WRITES not in os.environ and not hasattr(config, "workerinput"):
+        Path(os.environ[LIST]).unlink(missing_ok=True)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     path = Path(os.environ[LIST])

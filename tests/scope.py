@@ -3,7 +3,6 @@
 A kernel for each rule, setting and dtype takes half a second to compile, and there are thousands.
 """
 
-import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -29,19 +28,10 @@ TURNS = 3
 
 def in_turns(first: Iterable[Any], second: Iterable[Any]) -> list[tuple[Any, Any]]:
     """All pairs, or a third of them in which each of the first and each of the second occurs (of three or more)."""
-    first, second = list(first), list(second)
-    return list(itertools.product(first, second)) if THOROUGH else spread(first, second)
-
-
-def spread(first: Iterable[Any], second: Iterable[Any]) -> list[tuple[Any, Any]]:
-    """As `in_turns`, in a thorough run too: what is put around a rule is composed alike for all.
-
-    Each pair needs a kernel of its own, and a thorough run has all rules for the first.
-    """
     seconds = list(enumerate(second))
-    return [(a, b) for i, a in enumerate(first) for j, b in seconds if (i + j) % TURNS == 0]
+    return [(a, b) for i, a in enumerate(first) for j, b in seconds if THOROUGH or (i + j) % TURNS == 0]
 
 
 def crossed(classes: Mapping[str, Any], options: Sequence[Any]) -> list[Any]:
     """(class, options) of every class with the first options, and of the typical ones with the others in turns."""
-    return [(cls, options[0]) for cls in classes.values()] + spread(typical(classes).values(), options[1:])
+    return [(cls, options[0]) for cls in classes.values()] + in_turns(typical(classes).values(), options[1:])

@@ -22,17 +22,17 @@ from scope import THOROUGH
 from thalweg.cli.main import run
 from thalweg.records.store import Store
 
-pytestmark = pytest.mark.asks_more("three times as many examples, and fresh ones")
+pytestmark = pytest.mark.asks_more("five times as many examples, and fresh ones")
 
 
 def held(examples: int) -> Any:
-    """So many examples, drawn alike in every run; in a thorough one fresh ones, and three times as many.
+    """So many examples, drawn alike in every run; in a thorough one fresh ones, and five times as many.
 
     How long one takes is no measure here.
     """
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
     return settings(
-        max_examples=3 * examples if THOROUGH else examples,
+        max_examples=5 * examples if THOROUGH else examples,
         derandomize=not THOROUGH,
         print_blob=THOROUGH,
         database=None,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from scope import spread, typical
+from scope import in_turns, typical
 from thalweg.optim.classes import drop_ins
 from thalweg.testing.capabilities import CAPABILITIES
 
@@ -15,7 +15,9 @@ def marked(name, capability):
     return pytest.param(name, capability, marks=[pytest.mark.rests(reason)] if reason else [])
 
 
-@pytest.mark.parametrize(("name", "capability"), [marked(*pair) for pair in spread(typical(drop_ins()), CAPABILITIES)])
+@pytest.mark.parametrize(
+    ("name", "capability"), [marked(*pair) for pair in in_turns(typical(drop_ins()), CAPABILITIES)]
+)
 def test_every_optimizer_has_it(name, capability):
     cls = drop_ins()[name]
     refusal = CAPABILITIES[capability](cls)

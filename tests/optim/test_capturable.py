@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import thalweg.optim
 from optim.trained import MODIFIED, fitted
-from scope import crossed, sample, spread, typical
+from scope import crossed, in_turns, sample, typical
 from thalweg.errors import InputError
 from thalweg.optim import functional
 from thalweg.optim.classes import drop_in, drop_ins
@@ -149,7 +149,7 @@ MODIFIERS = {"clip_global_norm": 0.5, "weight_decay": 0.1, "cautious": True}
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [*((name, {}) for name in sample(recipes())), *spread(sample(recipes()), [MODIFIERS])],
+    [*((name, {}) for name in sample(recipes())), *in_turns(sample(recipes()), [MODIFIERS])],
     ids=str,
 )
 def test_functional_is_the_class(name, options):

@@ -9,7 +9,7 @@ from torch import nn
 import thalweg.optim
 from optim.trained import fitted
 from problems import refused
-from scope import in_turns, sample, spread, typical
+from scope import in_turns, sample, typical
 from thalweg.optim.classes import drop_ins
 from thalweg.recipes.catalogue import recipes
 
@@ -100,7 +100,7 @@ def test_resumed_bitwise(name, options):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), spread(typical(drop_ins()), [{}, {"cautious": True}, {"capturable": True}]), ids=str
+    ("name", "options"), in_turns(typical(drop_ins()), [{}, {"cautious": True}, {"capturable": True}]), ids=str
 )
 def test_the_kernel_and_the_reference_agree(name, options, monkeypatch):
     """But for numbers on the border of two codes, which ten units in the last place, 1e-6, decide.

@@ -8,10 +8,10 @@ from torch.nn.utils import clip_grad_norm_
 
 import thalweg.optim
 from optim.trained import fitted
-from scope import THOROUGH, TYPICAL
+from scope import THOROUGH
 from thalweg.errors import InputError
 from thalweg.optim.classes import drop_ins
-from thalweg.recipes.catalogue import recipe
+from thalweg.recipes.catalogue import recipe, recipes
 
 SHAPES = ((3, 4), (6,), (), (2, 3, 2))
 EVERYTHING = {
@@ -105,7 +105,7 @@ def test_the_quick_way_is_the_general_way(name, options):
     torch.testing.assert_close(quick, slow, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", TYPICAL if THOROUGH else ["sgd", "nadam", "schedule_free_adamw"])
+@pytest.mark.parametrize("name", recipes() if THOROUGH else ["sgd", "nadam", "schedule_free_adamw"])
 def test_saved_and_loaded_it_goes_on_bitwise(name, tmp_path):
     cls = drop_ins()[recipe(recipe(name).rule.name).drop_in.name]
     whole, optimizer = trained(cls, 10, **EVERYTHING)

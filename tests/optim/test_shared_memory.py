@@ -6,7 +6,7 @@ from torch import nn
 
 import thalweg.optim
 from optim.trained import PAIRS, fitted
-from scope import spread, typical
+from scope import in_turns, typical
 from thalweg.optim.classes import drop_ins
 from thalweg.optim.stepping.diagnostics import SlowStep
 from thalweg.optim.stepping.fast_path import FastPath
@@ -75,7 +75,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "options"), spread(typical(drop_ins()).values(), OPTIONS), ids=str)
+@pytest.mark.parametrize(("cls", "options"), in_turns(typical(drop_ins()).values(), OPTIONS), ids=str)
 def test_as_one_parameter_at_a_time(cls, options):
     """A group of their own for each is stepped in order."""
 

@@ -7,7 +7,7 @@ import importlib.util
 
 import pytest
 
-from scope import THOROUGH, TYPICAL, sample
+from scope import THOROUGH, sample
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import recipes
 from thalweg.testing.accuracy import check_bfloat16, check_float32, check_formula, check_mask
@@ -38,14 +38,13 @@ def checks(case):
     get wrong, in float64.
 
     Of rules that are not typical the latter without a kernel for each setting: they are compiled as all others. In a
-    thorough run all at every setting, but what is costly at those of typical rules and at defaults.
+    thorough run all at every setting.
     """
     torchs, defaults = case.recipe.convention == CONVENTIONS[0], case.label == "defaults"
     is_typical = bool(sample([case.recipe.name]))
     if THOROUGH or (torchs and defaults and case.recipe.name == case.recipe.rule.name):
         every = CHECKS if torchs else FORMULA_CHECKS
-        costly = case.recipe.name in TYPICAL or (THOROUGH and defaults)
-        return every if costly else tuple(check for check in every if check not in COSTLY)
+        return every if is_typical else tuple(check for check in every if check not in COSTLY)
     in_float64 = tuple(check for check in FORMULA_CHECKS if check is not check_float32)
     return in_float64 if defaults or is_typical else (check_formula,)
 
