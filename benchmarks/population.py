@@ -28,7 +28,7 @@ from torch import Tensor
 from measuring import CPU, Child, Peers, Report, add_device, arguments, at_once, interleaved, medians, seconds
 from peers import loop
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import PlannedJob, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.catalogue import load
@@ -60,7 +60,7 @@ def problem(data_dir: Path | None, steps: int, epochs: int) -> Workload:
 def ours(workload: Workload, counts: list[int], device: torch.device) -> Contestants:
     """Populations of so many members, each with a learning rate of its own."""
     workers = torch.get_num_threads() if device == CPU else 1
-    planned_job = make_plan(workload.to(device), 0, device=device, workers=workers, execution="population")
+    planned_job = plan_job(workload.to(device), 0, device=device, workers=workers, execution="population")
     return {f"Thalweg, {n} members": partial(population, planned_job, n) for n in counts}
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/step.py [--sizes 1M resnet18] [--dtypes float32] [--optimizers Adam SGD] [--large] [--compiled]
     python benchmarks/step.py --overhead
+    python benchmarks/step.py --changing
     python benchmarks/step.py --device cuda
 
 Everybody has parameters and states of its own and the same gradients, all threads. In its turn a contestant pauses and
@@ -16,6 +17,8 @@ what it does unless told otherwise, and what torch has no form of: states in flo
 
 --compiled adds `torch.compile` of torch's step: that needs a C++ compiler, and 10 to 20 s for each line of the table.
 --overhead measures instead what a tensor costs beside its elements: the slope between 100 and 1,100 tensors of 4.
+--changing measures instead a step of four tensors of 32×32 whose learning rate is another at every step, as under a
+scheduler, against one at a constant rate: of each round the quickest of many series of steps.
 """
 
 import gc
@@ -29,6 +32,7 @@ from typing import Any
 
 import torch
 
+import thalweg.optim
 from floor import floor
 from measuring import Report, add_device, arguments, interleaved, medians, seconds
 from thalweg.optim.classes import drop_ins
@@ -54,6 +58,7 @@ DTYPES: Mapping[str, tuple[torch.dtype, Mapping[str, Any]]] = {
 """What is stepped, and what Thalweg is asked for: in bfloat16 torch's choices, or, with a +, its own."""
 
 WARM = 30.0  # milliseconds of steps back to back, at least
+STEPS, SERIES = 20, 200  # of `changing`
 FEW, MANY = 100, 1100  # tensors, between which the overhead is the slope
 
 
@@ -185,6 +190,49 @@ def overhead(report: Report, given: Namespace) -> None:
     )
 
 
+def changing(report: Report, given: Namespace) -> None:
+    """The table of microseconds of a small step, its rate constant and changed every time."""
+    report.columns(24, "µs a step", "constant", "changed", "ratio", *(f"{form}, changed" for form in FORMS))
+    for name in given.optimizers:
+        made = {form: made_alone(name, form) for form in ("thalweg", *FORMS)}
+        series = {f"{form} {how}": series_of(made[form], changes=how == "changed") for form in made if made[form]
+                  for how in ("constant", "changed")}  # fmt: skip
+        took = medians(interleaved(series, given.repeats))
+        constant, changed = took["thalweg constant"], took["thalweg changed"]
+        others = [took.get(f"{form} changed") for form in FORMS]
+        report.row(name, constant, changed, changed / constant, *(of and of / changed for of in others))
+    report.end("The last columns are torch's step at a changed rate over Thalweg's: above 1, Thalweg is faster.")
+
+
+def made_alone(name: str, form: str) -> torch.optim.Optimizer | None:
+    """Thalweg's optimizer, or a form of torch's, of four small tensors; `None` where there is none."""
+    of, options = OPTIMIZERS[name]
+    parameters = [torch.nn.Parameter(torch.randn(32, 32)) for _ in range(4)]
+    for p in parameters:
+        p.grad = torch.randn(32, 32)
+    source, more = (thalweg.optim, {}) if form == "thalweg" else (torch.optim, FORMS[form])
+    try:
+        made: torch.optim.Optimizer = getattr(source, of)(parameters, lr=1e-3, **options, **more)
+    except (AttributeError, TypeError, RuntimeError, ValueError):
+        return None
+    return made
+
+
+def series_of(optimizer: torch.optim.Optimizer, *, changes: bool) -> Callable[[], float]:
+    """Measures the microseconds of a step: the quickest of `SERIES` of twenty."""
+    group, rates = optimizer.param_groups[0], [1e-3 * (1 - 1e-5 * i) for i in range(STEPS)]
+
+    def once() -> float:
+        began = time.perf_counter()
+        for rate in rates:
+            if changes:
+                group["lr"] = rate
+            optimizer.step()
+        return (time.perf_counter() - began) / STEPS * 1e6
+
+    return lambda: min(once() for _ in range(SERIES))
+
+
 def reading_gradients() -> float:
     """Milliseconds of a parameter."""
     parameters = [torch.nn.Parameter(torch.ones(4)) for _ in range(MANY)]
@@ -203,13 +251,16 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.2, help="seconds")
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--overhead", action="store_true")
+    parser.add_argument("--changing", action="store_true")
     given = parser.parse_args()
     given.sizes = given.sizes or [size for size in SIZES if size != "100M" or given.large]
     if given.compiled and not (shutil.which("c++") or shutil.which("g++")):
         parser.error("--compiled needs a C++ compiler, and there is none")
-    report = Report("overhead" if given.overhead else "step", given.out)
+    name, tabled = ("changing", changing) if given.changing else ("overhead", overhead)
+    name, tabled = (name, tabled) if given.changing or given.overhead else ("step", table)
+    report = Report(name, given.out)
     report.machine(device=given.device)
-    (overhead if given.overhead else table)(report, given)
+    tabled(report, given)
 
 
 if __name__ == "__main__":

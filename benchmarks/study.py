@@ -30,7 +30,7 @@ from measuring import Child, Peers, Report, arguments, at_once, interleaved, med
 from peers import loop
 from thalweg.population.engine.task import MembersFinished
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.updates.members import Member
 from thalweg.studies.contenders import Contender
 from thalweg.studies.protocol import TEXTBOOK
@@ -72,7 +72,7 @@ def population(of: Problem) -> float:
 def _population(of: Problem) -> None:
     contenders = {name: Contender(name).recipe for name in of.rates}
     members = [Member(contenders[name], contenders[name].resolve({"lr": lr}), seed) for name, lr, seed in of.runs]
-    planned_job = make_plan(of.workload, 0, device=torch.device("cpu"), workers=torch.get_num_threads())
+    planned_job = plan_job(of.workload, 0, device=torch.device("cpu"), workers=torch.get_num_threads())
     for event in train(planned_job, members):
         for i, trained in event.outcomes.items() if isinstance(event, MembersFinished) else ():
             last = trained.curve[-1].validation_metric if trained.curve else None

@@ -18,6 +18,7 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")  # how busy the machine is, is no test's concern
 if "PYTEST_XDIST_WORKER" in os.environ:
     share_compilations()
+THREADS = torch.get_num_threads  # which a test may replace
 torch.set_warn_always(True)  # what torch would say once in a process is an error in each test that brings it about
 
 
@@ -49,6 +50,16 @@ def no_log_of_another_test() -> Iterator[None]:
 def no_timing_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test makes of timings is not kept for others, nor for the user of this machine."""
     monkeypatch.setattr("thalweg.population.planning.timings.folder", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before() -> Iterator[None]:
+    """A test that leaves torch with other threads changes how the next one's populations are divided."""
+    before = THREADS()
+    yield
+    after = THREADS()
+    torch.set_num_threads(before)
+    assert after == before
 
 
 @pytest.fixture

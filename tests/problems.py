@@ -1,5 +1,6 @@
 """Small workloads for tests, and how to train members on them."""
 
+import queue
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,7 +11,7 @@ from torch import nn
 
 from thalweg.population.engine.task import MembersFinished, MembersMeasured
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.updates.members import Member, Trained
 from thalweg.records.types import Measurement
 from thalweg.workloads.workload import Workload
@@ -35,6 +36,19 @@ class TinyNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out(torch.tanh(self.hidden(x)))
+
+
+class Hidden(nn.Module):
+    """Its answers change after some training calls, which it counts where no fingerprint reaches."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.out, self.hidden, self.calls = nn.Linear(6, 3), queue.SimpleQueue[int](), calls
+        self.hidden.put(0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.hidden.put(n := self.hidden.get() + self.training)
+        return self.out(x) * (1.0 if n <= self.calls else 0.1)
 
 
 def points(samples: int, seed: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,7 +83,7 @@ def _whole(dtype: torch.dtype) -> Workload:
 
 def finished(workload: Workload, members: Sequence[Member], **options: Any) -> tuple[int, dict[int, Trained]]:
     """(points of curves told, the last of each member and step; outcome of each member)."""
-    planned_job = make_plan(workload, members[0].seed, device=torch.device("cpu"), workers=2, **options)
+    planned_job = plan_job(workload, members[0].seed, device=torch.device("cpu"), workers=2, **options)
     told: dict[tuple[int, int], Measurement | None] = {}
     outcomes: dict[int, Trained] = {}
     for event in train(planned_job, members):

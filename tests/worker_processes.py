@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from thalweg.population.engine.task import Task, Told
-from thalweg.population.planning.planned_job import PlannedJob, elsewhere
+from thalweg.population.planning.planned_job import PlannedJob, planned_elsewhere
 
 FRESH = multiprocessing.get_context("forkserver")  # whose server has imported the package, and trained nothing
 FRESH.set_forkserver_preload(["thalweg.population.engine.task", "thalweg.studies.study", "torch.optim"])
@@ -49,6 +49,6 @@ def _serve(held: bytes, tasks: Any, told: Any, stop: Any) -> None:
     told.cancel_join_thread()  # nobody reads what is told after the end
     tell: Callable[[Told], None] = lambda message: told.put(pickle.dumps(message))  # noqa: E731
     job, plan = pickle.loads(held)
-    planned_job = elsewhere(job, plan, seed=1)
+    planned_job = planned_elsewhere(job, plan, seed=1)
     while (task := tasks.get()) is not None and not stop.is_set():
         pickle.loads(task).carry_out(planned_job, tell, stop)

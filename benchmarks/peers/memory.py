@@ -8,7 +8,7 @@ from peers.resident import growth
 from peers.serving import serve
 from thalweg.optim.classes import drop_ins
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import PlannedJob, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.mlp import MLP, he_truncated_normal
@@ -24,7 +24,7 @@ def plan_of(width: int) -> PlannedJob:
         name="noise", model=lambda: MLP((784, width, width, width, 10), he_truncated_normal), train=(x, y),
         validation=(x[:BATCH], y[:BATCH]), batch_size=BATCH, epochs=1,
     )  # fmt: skip
-    return make_plan(workload, 0, device=torch.device("cpu"), workers=torch.get_num_threads(), execution="population")
+    return plan_job(workload, 0, device=torch.device("cpu"), workers=torch.get_num_threads(), execution="population")
 
 
 def population(members: int, width: int) -> dict[str, int]:

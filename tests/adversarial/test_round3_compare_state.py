@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import thalweg
 from thalweg.population.engine.task import MembersFinished, MembersMeasured
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.members import Member
@@ -245,7 +245,7 @@ class Moving(nn.Module):
 def outcome(workload: thalweg.Workload, folder: Path | None, after: int | None = None) -> Any:
     """What a run of sgd by the loop finds, from a checkpoint where there is one; told to stop after some steps."""
     rule = recipe("sgd")
-    planned_job = make_plan(workload, 0, device=torch.device("cpu"), workers=1)
+    planned_job = plan_job(workload, 0, device=torch.device("cpu"), workers=1)
     member, found, steps, check = Member(rule, rule.resolve({"lr": 0.02}), 0), [], 0, TrainingControl.check
 
     def counting(self: TrainingControl, state: Any) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from problems import EVERYTHING, TinyNet, points, tiny
 from thalweg.population.engine.task import MembersFinished
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.training import cuda_graphs
 from thalweg.population.training.checkpoints import Checkpoints
@@ -63,7 +63,7 @@ def member(name, seed=0, **given):
 
 
 def trained(workload, members, execution, device=DEVICE, **options):
-    planned_job = make_plan(
+    planned_job = plan_job(
         workload.to(device),
         members[0].seed,
         device=device,
@@ -168,7 +168,7 @@ def test_constrained_in_bfloat16(deferred):
 def test_resumed_in_the_middle_of_an_epoch(graphs, tmp_path):
     """From a checkpoint taken between two repeated steps, bit for bit."""
     workload, members = short(), [member("adam"), member("nadam", **EVERYTHING)]
-    planned_job = make_plan(workload.to(DEVICE), 0, device=DEVICE, workers=1, execution="population", keep_weights=True)
+    planned_job = plan_job(workload.to(DEVICE), 0, device=DEVICE, workers=1, execution="population", keep_weights=True)
     whole = next(e for e in train(planned_job, members) if isinstance(e, MembersFinished)).outcomes
     checkpoints = Checkpoints(tmp_path, every=1e-9)
     events = train(planned_job, members, checkpoints=checkpoints)

@@ -16,7 +16,7 @@ from problems import TinyNet, tiny
 from scope import THOROUGH, sample
 from thalweg.population.engine.task import MembersFinished, MembersMeasured
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import PlannedJob, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.training.checkpoints import Checkpoint, Checkpoints
 from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.members import Member, Trained
@@ -59,7 +59,7 @@ def members(*names: str, seeds: Sequence[int] = (0, 1), rates: Sequence[float] =
 
 
 def planned(workload: Workload, execution: Any = "auto") -> PlannedJob:
-    planned_job = make_plan(workload, 0, device=torch.device("cpu"), workers=1, execution=execution, test=True)
+    planned_job = plan_job(workload, 0, device=torch.device("cpu"), workers=1, execution=execution, test=True)
     return replace(planned_job, job=replace(planned_job.job, keep_weights=True))
 
 

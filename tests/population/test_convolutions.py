@@ -12,7 +12,7 @@ from problems import tiny, train_all
 from scope import THOROUGH
 from thalweg.errors import InputError
 from thalweg.population.planning import backend, planned_job
-from thalweg.population.planning.planned_job import PlannedJob, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.program.convolutions import Unfolded, has_convolutions
 from thalweg.population.program.gradients import GradientProgram
 from thalweg.population.updates.members import Member
@@ -156,7 +156,7 @@ def test_a_population_with_batch_norm_is_the_loop(way: str, seeds: int, monkeypa
 
 
 def test_unfolded_programs_hold_no_convolution() -> None:
-    found = make_plan(convolving(), 0, device=CPU, workers=1)
+    found = plan_job(convolving(), 0, device=CPU, workers=1)
     assert found.models is not None
     for unfolded in (False, True):
         shared = planned_job._programs(found.job, found.models.tracing, unfolded=unfolded).shared
@@ -170,7 +170,7 @@ def planned(
     monkeypatch: pytest.MonkeyPatch, workload: Workload, *seconds: float, execution: Any = "auto"
 ) -> PlannedJob:
     times(monkeypatch, *seconds)
-    return make_plan(workload, 0, device=CPU, workers=1, execution=execution)
+    return plan_job(workload, 0, device=CPU, workers=1, execution=execution)
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,8 @@ def test_convolutions_are_timed_at_four_members(monkeypatch: pytest.MonkeyPatch)
     """Two members say little about how a grouped convolution does when there are many."""
     widths = []
     monkeypatch.setattr(backend, "time_together", lambda *of: widths.append(of[-1]) or 0.0)
-    make_plan(convolving(), 0, device=CPU, workers=1)
-    make_plan(tiny(), 0, device=CPU, workers=1)
+    plan_job(convolving(), 0, device=CPU, workers=1)
+    plan_job(tiny(), 0, device=CPU, workers=1)
     assert widths == [4, 4, 2]
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from oracles.early_stopping import ending
 from problems import tiny
-from thalweg.population.planning.planned_job import PlannedJob, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.training import training_loop
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.vectorized import Vectorized
@@ -40,7 +40,7 @@ def workload(metric: Any = LOSS) -> Workload:
 
 @cache
 def planned(problem: Workload, execution: Any, rule: EarlyStopping = RULE) -> PlannedJob:
-    planned_job = make_plan(
+    planned_job = plan_job(
         problem, 0, device=torch.device("cpu"), workers=1, execution=execution, test=True, early_stopping=rule
     )
     return replace(planned_job, job=replace(planned_job.job, keep_weights=True))
@@ -227,7 +227,7 @@ def test_averages_are_what_a_model_evaluates_however_it_reaches_them() -> None:
     problem = replace(workload(), epochs=4)
     ends = []
     for model in (lambda: nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3)), Held):
-        planned_job = make_plan(
+        planned_job = plan_job(
             replace(problem, model=lambda of=model: of().double()), 0, device=torch.device("cpu"), workers=1
         )
         ends.append(outcomes(planned_job, members((0.3,), ema_decay=0.9)))

@@ -162,9 +162,9 @@ def test_outputs_are_held_for_as_many_members_as_fit(metric: Any, monkeypatch: p
 
 
 def test_a_plan_counts_the_outputs_of_evaluation() -> None:
-    from thalweg.population.planning.planned_job import make_plan
+    from thalweg.population.planning.planned_job import plan_job
 
-    planned_job = make_plan(
+    planned_job = plan_job(
         wide(metric=Metric(right, higher_is_better=True)), 0, device=CPU, workers=2, execution="population"
     )
     assert planned_job.plan.evaluation >= 5 * 600 * 3200

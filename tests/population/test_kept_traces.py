@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from problems import points, tiny
 from thalweg.population.engine.task import MembersFinished
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import PlannedJob, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.program import kept_traces
 from thalweg.population.program.gradients import GradientProgram
 from thalweg.population.program.kept_traces import MOST, traces_of
@@ -67,7 +67,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def planned(workload: Workload) -> PlannedJob:
-    planned_job = make_plan(workload, 0, device=CPU, workers=1, execution="population")
+    planned_job = plan_job(workload, 0, device=CPU, workers=1, execution="population")
     assert planned_job.plan.reason == ""
     return planned_job
 

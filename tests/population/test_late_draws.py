@@ -8,7 +8,7 @@ import torch
 from test_checkpoints import outcomes
 
 from problems import tiny
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.planning.trial import require_imported
 from thalweg.population.program.late_draws import DrawsLate, Undrawn
 from thalweg.population.program.randomness import SeededRandomness, global_states, seeded
@@ -87,7 +87,7 @@ def test_an_optimizer_that_draws_is_known_before_it_trains() -> None:
     """Its runs repeat, whoever trains beside them, and the generators are as before."""
     before, ends = torch.default_generator.get_state(), []
     for workers in (1, 2, 2):
-        planned_job = make_plan(tiny(epochs=1), 0, device=torch.device("cpu"), workers=workers)
+        planned_job = plan_job(tiny(epochs=1), 0, device=torch.device("cpu"), workers=workers)
         langevin = Imported(f"{__name__}:Langevin")
         assert planned_job.models is not None
         require_imported(planned_job.job, planned_job.models, langevin, [{"lr": 0.1}], "langevin", 0)

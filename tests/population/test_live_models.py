@@ -1,7 +1,6 @@
 """Models whose code keeps state or draws numbers of its own: what trains is what the same code does by hand."""
 
 import itertools
-import queue
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -14,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from problems import finished, points, tiny, train_all
+from problems import Hidden, finished, points, tiny, train_all
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import PlannedJob, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.training.live import LiveModel
 from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
@@ -35,7 +34,7 @@ def problem(model: Callable[[], nn.Module], **changes: Any) -> Workload:
 
 
 def planned(workload: Workload) -> PlannedJob:
-    return make_plan(workload, 0, device=CPU, workers=2)
+    return plan_job(workload, 0, device=CPU, workers=2)
 
 
 def by_hand(workload: Workload, member: Member) -> list[float]:
@@ -227,19 +226,6 @@ def test_averaged_weights_are_evaluated_in_the_live_model() -> None:
     assert outcome.curve[-1].validation_loss == pytest.approx(F.cross_entropy(model.eval()(x), y).item(), rel=1e-9)
 
 
-class Hidden(nn.Module):
-    """Its answers change after some training calls, which it counts where no fingerprint reaches."""
-
-    def __init__(self, calls: int) -> None:
-        super().__init__()
-        self.out, self.hidden, self.calls = nn.Linear(6, 3), queue.SimpleQueue[int](), calls
-        self.hidden.put(0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.hidden.put(n := self.hidden.get() + self.training)
-        return self.out(x) * (1.0 if n <= self.calls else 0.1)
-
-
 @pytest.mark.parametrize("calls", [2, 5])
 def test_what_no_fingerprint_reaches_shows_beside_a_new_models_trace(calls: int) -> None:
     """The models that a program is compared with have been called before; the one that was traced has not."""
@@ -272,7 +258,7 @@ def test_a_population_that_agrees_is_called_through_one_epoch_and_no_more(monkey
         return due
 
     monkeypatch.setattr(LiveModel, "call", noted)
-    planned_job = make_plan(tiny(), 0, device=CPU, workers=1, execution="population")
+    planned_job = plan_job(tiny(), 0, device=CPU, workers=1, execution="population")
     assert not planned_job.programs.shared.trusted
     train_with(planned_job, members(10))
     assert [step for step, _ in steps] == list(range(1, 22))
@@ -285,7 +271,7 @@ def test_a_population_that_agrees_is_called_through_one_epoch_and_no_more(monkey
 def test_how_long_the_live_model_is_called(epochs: int, count: int, calls: int) -> None:
     """For an epoch of 165 steps, or for 100 where that is more than a twentieth of all steps."""
     workload = tiny(batch_size=2, epochs=epochs)
-    planned_job = make_plan(workload, 0, device=CPU, workers=1, execution="population")
+    planned_job = plan_job(workload, 0, device=CPU, workers=1, execution="population")
     assert LiveModel(planned_job.job, planned_job.programs.shared, 0, count)._last == calls
 
 

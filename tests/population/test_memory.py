@@ -11,7 +11,7 @@ from problems import finished, tiny, train_all
 from thalweg.errors import InputError
 from thalweg.population.engine import task
 from thalweg.population.planning import memory
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.training.evaluation import evaluation_bytes
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
@@ -28,7 +28,7 @@ def chosen(count: int = 6) -> list[Member]:
 
 def test_what_a_member_holds() -> None:
     """Its copies, and some of what each layer gives for a batch of 16, forward and backward."""
-    plan = make_plan(tiny(), 0, device=CPU, workers=2, execution="population").plan
+    plan = plan_job(tiny(), 0, device=CPU, workers=2, execution="population").plan
     layers = 2 * 4 * 16 * (16 + 3)
     assert MODEL + layers // 2 <= plan.member <= MODEL + 4 * layers + 4 * PARAMETERS
     assert plan.memory(3) == 3 * plan.member + 2 * plan.evaluation  # a worker evaluates its own
@@ -39,11 +39,11 @@ def test_what_a_member_holds() -> None:
 def test_a_limit_narrows_the_population(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "held", lambda: 1_000_000)
     monkeypatch.setattr(memory, "coming", lambda: 0)
-    found = make_plan(tiny(), 0, device=CPU, workers=2, execution="population")
+    found = plan_job(tiny(), 0, device=CPU, workers=2, execution="population")
     member = found.plan.member
     for width in (1, 7):
         limit = 1_000_000 + 2 * (width * member + evaluation_bytes(found.job, width)) + member
-        plan = make_plan(tiny(), 0, device=CPU, workers=2, execution="population", memory=limit).plan
+        plan = plan_job(tiny(), 0, device=CPU, workers=2, execution="population", memory=limit).plan
         assert plan.width == width
         assert plan.memory(1000) <= limit - 1_000_000
         assert all(len(part) <= width for part in plan.populations(chosen(30)))
@@ -51,7 +51,7 @@ def test_a_limit_narrows_the_population(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_limit_without_room_for_a_run_is_refused() -> None:
     with pytest.raises(InputError, match=r"memory must be at least [\d,]+ MB for 2 workers .* got 10 MB"):
-        make_plan(tiny(), 0, device=CPU, workers=2, memory=10_000_000)
+        plan_job(tiny(), 0, device=CPU, workers=2, memory=10_000_000)
 
 
 def test_this_process_holds_something() -> None:

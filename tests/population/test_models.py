@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from problems import points, tiny, train_all
 from thalweg.errors import InputError
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.workload import Workload
@@ -138,7 +138,7 @@ class Recurrent(nn.Module):
 @pytest.mark.parametrize("model", [Counter, Branches])
 def test_what_cannot_be_traced_goes_through_the_loop_and_says_why(model: Callable[[], nn.Module]) -> None:
     workload = tiny(torch.float32, model=model, epochs=1)
-    planned_job = make_plan(workload, 0, device=CPU, workers=2)
+    planned_job = plan_job(workload, 0, device=CPU, workers=2)
     assert planned_job.plan.reason
     outcome = train_all(workload, members(2))[0]
     assert outcome.execution == f"loop: {planned_job.plan.reason}"
@@ -181,7 +181,7 @@ def test_a_gradient_that_is_only_rounding_is_no_disagreement() -> None:
         return nn.Sequential(nn.Linear(6, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 3))
 
     assert (
-        make_plan(tiny(torch.float32, model=model), 0, device=CPU, workers=1, execution="population").plan.reason == ""
+        plan_job(tiny(torch.float32, model=model), 0, device=CPU, workers=1, execution="population").plan.reason == ""
     )
 
 
@@ -212,7 +212,7 @@ def test_a_gradient_that_is_wrong_by_more_than_rounding_is_one() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.out(torch.tanh(Elsewhere.apply(self.hidden(x))))
 
-    reason = make_plan(tiny(torch.float32, model=Wrong), 0, device=CPU, workers=1).plan.reason
+    reason = plan_job(tiny(torch.float32, model=Wrong), 0, device=CPU, workers=1).plan.reason
     assert reason.startswith("traced, the gradient of hidden.")
 
 
@@ -237,12 +237,12 @@ def test_a_model_that_raises_is_told_with_its_line() -> None:
     with pytest.raises(
         InputError, match=r"tiny.*RuntimeError: shapes do not fit here \(raised at .*test_models.py:\d+"
     ):
-        make_plan(tiny(torch.float32, model=Raises), 0, device=CPU, workers=1)
+        plan_job(tiny(torch.float32, model=Raises), 0, device=CPU, workers=1)
 
 
 def test_a_factory_that_returns_no_module() -> None:
     with pytest.raises(InputError, match=r"must return an nn.Module, got int"):
-        make_plan(tiny(torch.float32, model=lambda: 3), 0, device=CPU, workers=1)
+        plan_job(tiny(torch.float32, model=lambda: 3), 0, device=CPU, workers=1)
 
 
 def test_a_metric_that_returns_no_number() -> None:

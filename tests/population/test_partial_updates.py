@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from problems import EVERYTHING, tiny, train_all
 from thalweg.execution import dispatch
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.partial_updates import PartialUpdates
 from thalweg.recipes.catalogue import recipe
@@ -225,7 +225,7 @@ def test_sparse_gradients_train_as_dense_ones_and_that_is_noted(layer: Any, opti
     words = torch.randint(0, 20, (330, 3), generator=torch.Generator().manual_seed(0))
     data = {"train": (words, words[:, 0] % 3), "validation": (words[:90], words[:90, 0] % 3), "test": None}
     sparse, dense = (tiny(**data, model=lambda s=s: Words(s, layer).double()) for s in (True, False))
-    planned_job = make_plan(sparse, 0, device=CPU, workers=1)
+    planned_job = plan_job(sparse, 0, device=CPU, workers=1)
     assert any("sparse gradients are trained as dense ones" in note for note in planned_job.job.notes)
     of = recipe(optimizer)
     chosen = [Member(of, of.resolve({"lr": 0.1, "clip_global_norm": 1.0}), 0)]

@@ -9,7 +9,7 @@ import torch.utils.checkpoint
 
 from problems import refused, tiny, train_all
 from thalweg.execution import dispatch
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.program.models import input_major, like
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.updates import PopulationUpdates
@@ -26,7 +26,7 @@ def members(names: list[str], seeds: int, rates: int = 1) -> list[Member]:
 
 
 def parts(chosen: list[Member], workers: int = 2) -> list[list[int]]:
-    planned_job = make_plan(tiny(), 0, device=torch.device("cpu"), workers=workers, execution="population")
+    planned_job = plan_job(tiny(), 0, device=torch.device("cpu"), workers=workers, execution="population")
     return planned_job.plan.populations(chosen)
 
 
@@ -118,5 +118,5 @@ def test_code_that_sets_torchs_random_state_trains_on_one_worker(saves: bool) ->
                 return self.out(torch.utils.checkpoint.checkpoint(self.hidden, x, use_reentrant=False))
             return self.out(self.hidden(x))
 
-    planned_job = make_plan(tiny(model=Checkpointed), 0, device=torch.device("cpu"), workers=2)
+    planned_job = plan_job(tiny(model=Checkpointed), 0, device=torch.device("cpu"), workers=2)
     assert (planned_job.plan.workers, bool(planned_job.job.shared_state)) == ((1, True) if saves else (2, False))

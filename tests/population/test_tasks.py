@@ -10,7 +10,7 @@ from problems import tiny
 from thalweg.errors import InputError
 from thalweg.population.engine import task
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
@@ -22,7 +22,7 @@ def failing(*_: Any, **__: Any) -> None:
 
 def test_an_error_while_an_error_is_handled_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoint of a population that failed cannot be deleted, so that its members must not begin anew."""
-    planned_job = make_plan(tiny(), 0, device=torch.device("cpu"), workers=1, execution="population")
+    planned_job = plan_job(tiny(), 0, device=torch.device("cpu"), workers=1, execution="population")
     adam, checkpoints = recipe("adam"), Checkpoints(tmp_path)
     chosen = [Member(adam, adam.resolve({"lr": 0.01}), 0)]
     path = checkpoints.of([0], chosen)._path
@@ -34,7 +34,7 @@ def test_an_error_while_an_error_is_handled_is_told(tmp_path: Path, monkeypatch:
 
 
 def test_an_error_of_our_own_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    planned_job = make_plan(tiny(), 0, device=torch.device("cpu"), workers=1, execution="population")
+    planned_job = plan_job(tiny(), 0, device=torch.device("cpu"), workers=1, execution="population")
     adam = recipe("adam")
     monkeypatch.setattr(task.Task, "_instead", failing)
     monkeypatch.setattr(task, "train_vectorized", failing)

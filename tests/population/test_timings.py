@@ -14,7 +14,7 @@ from torch import nn
 from problems import points, tiny
 from thalweg.population.planning import backend, timings
 from thalweg.population.planning.inspection import inspect
-from thalweg.population.planning.planned_job import PlannedJob, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.training.job import Job
 
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ def two_layers(width: int) -> nn.Module:
 
 def planned(model: Callable[[], nn.Module] | None = None, **changes: Any) -> PlannedJob:
     changes |= {} if model is None else {"model": model}
-    return make_plan(tiny(**changes), 0, device=CPU, workers=1)
+    return plan_job(tiny(**changes), 0, device=CPU, workers=1)
 
 
 def test_the_second_plan_measures_nothing(measured: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

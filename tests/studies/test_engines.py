@@ -1,7 +1,6 @@
 """A study on worker processes: the same, to the last bit, as on threads; and what travels."""
 
 import pickle
-import queue
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from problems import points
+from problems import Hidden, points
 from thalweg.population.engine.task import MembersFinished
 from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import PlannedJob, make_plan
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
 from thalweg.records.events import Chosen, Event, Finished, Measured
@@ -34,19 +33,6 @@ def net(width: int) -> nn.Module:
     return nn.Sequential(nn.Linear(6, width), nn.BatchNorm1d(width), nn.Dropout(0.1), nn.Linear(width, 3))
 
 
-class Hidden(nn.Module):
-    """Its answers change after some training calls, which it counts where no fingerprint reaches."""
-
-    def __init__(self, calls: int) -> None:
-        super().__init__()
-        self.out, self.hidden, self.calls = nn.Linear(6, 3), queue.SimpleQueue[int](), calls
-        self.hidden.put(0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.hidden.put(n := self.hidden.get() + self.training)
-        return self.out(x) * (1.0 if n <= self.calls else 0.1)
-
-
 def refusing(outputs: Tensor, targets: Tensor) -> Tensor:
     raise RuntimeError("not today")
 
@@ -65,7 +51,7 @@ def portable(**changes: Any) -> Workload:
 
 
 def planned(workload: Workload, **options: Any) -> PlannedJob:
-    return make_plan(workload, 0, device=torch.device("cpu"), workers=2, execution="population", **options)
+    return plan_job(workload, 0, device=torch.device("cpu"), workers=2, execution="population", **options)
 
 
 def studied(engine: Any, **options: Any) -> tuple[list[RunRecord], list[Event]]:

@@ -14,7 +14,7 @@ from problems import points, tiny
 from scope import in_turns
 from thalweg.population.planning import memory
 from thalweg.population.planning.inspection import inspect
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.planning.trial import rehearsal
 from thalweg.population.program.models import build, state
 from thalweg.population.program.trial_models import replica
@@ -126,12 +126,13 @@ def test_three_calls_before_optimizers_of_others_train(monkeypatch: pytest.Monke
 
 def test_a_population_calls_it_once_for_each_of_its_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     """And once for the model that it is compared with as it begins."""
-    calls = Calls(MODELS["plain"], monkeypatch)
+    calls, threads = Calls(MODELS["plain"], monkeypatch), torch.get_num_threads()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     thalweg.compare(
         tiny(model=calls, epochs=1), optimizers=["sgd"], learning_rates=[0.01, 0.1], seeds=3, confirm_seeds=0,
         progress=False,
     )  # fmt: skip
+    torch.set_num_threads(threads)  # which the call took for 1
     assert calls.count == MOST + 3 + 1
 
 
@@ -210,8 +211,8 @@ def test_what_is_timed_on_a_few_samples_is_not_the_start_of_a_run(monkeypatch: p
 
 def test_a_large_model_that_is_asked_to_train_as_a_population_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thalweg.population.training.job.LARGE_BYTES", 10)
-    assert make_plan(tiny(), 0, device=CPU, workers=1, execution="population").plan.reason == ""
-    large = make_plan(tiny(), 0, device=CPU, workers=1)
+    assert plan_job(tiny(), 0, device=CPU, workers=1, execution="population").plan.reason == ""
+    large = plan_job(tiny(), 0, device=CPU, workers=1)
     assert large.plan.reason == large.job.large
     assert large.models is not None
     assert large.models.bytes == 2 * large.job.model_bytes, "a large model is not held twice"

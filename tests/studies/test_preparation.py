@@ -15,7 +15,7 @@ from problems import points, tiny
 from small_rules import recipe_of
 from thalweg.population.planning import memory
 from thalweg.population.planning.inspection import inspect
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.planning.trial import FEW
 from thalweg.population.program import gradients
 from thalweg.population.training import job
@@ -110,7 +110,7 @@ def test_a_fallback_that_shows_late_is_told_in_the_verdict(monkeypatch: pytest.M
 def test_a_large_model_is_not_traced(limit: str, said: str, untraced: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """It trains by the loop, which is no fallback: runs have nothing to share."""
     monkeypatch.setattr(job, limit, 10)
-    planned_job = make_plan(tiny(), 0, device=CPU, workers=2)
+    planned_job = plan_job(tiny(), 0, device=CPU, workers=2)
     assert said in planned_job.plan.reason
     assert planned_job.plan.width == 1
     assert "fallback" not in planned_job.plan.describe()
@@ -137,7 +137,7 @@ def test_the_pace_of_a_large_model_by_a_few_steps(operations: float, monkeypatch
         return called(self, x)
 
     workload = tiny(train=points(3300, 1, torch.float32), validation=points(3300, 2, torch.float32))
-    planned_job = make_plan(workload, 0, device=CPU, workers=1)
+    planned_job = plan_job(workload, 0, device=CPU, workers=1)
     planned_job = replace(planned_job, job=replace(planned_job.job, operations=operations))
     monkeypatch.setattr(nn.Linear, "forward", noted)
     design = Design(contenders(["sgd", "adam"]), None, seeds=1, confirm_seeds=1, base_seed=0)
@@ -151,7 +151,7 @@ def test_memory_has_no_room_for_a_check(untraced: None, monkeypatch: pytest.Monk
     monkeypatch.setattr(memory, "held", lambda: 1_000_000)
     monkeypatch.setattr(memory, "coming", lambda: 0)
     monkeypatch.setattr(memory, "CHECKED", 10)
-    planned_job = make_plan(tiny(), 0, device=CPU, workers=1, memory=1_000_000 + 30_000)
+    planned_job = plan_job(tiny(), 0, device=CPU, workers=1, memory=1_000_000 + 30_000)
     assert planned_job.plan.reason.startswith("checking whether runs can train at once needs")
     assert planned_job.plan.memory(10) <= 30_000
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from problems import tiny
-from thalweg.population.planning.planned_job import make_plan
+from thalweg.population.planning.planned_job import plan_job
 from thalweg.records.events import Chosen, Event, Finished, Listener
 from thalweg.records.types import RunRecord
 from thalweg.studies.budget import Clock, Pace
@@ -40,7 +40,7 @@ def study(
     """The study, after it ran, and what it told in order: runs and the selection."""
     workload: Workload = tiny(epochs=1)
     design = replace(Design(contenders(names), None, seeds=2, confirm_seeds=2, base_seed=0), **changes)
-    planned_job = make_plan(workload, 0, device=torch.device("cpu"), workers=2, execution="population")
+    planned_job = plan_job(workload, 0, device=torch.device("cpu"), workers=2, execution="population")
     told = [] if told is None else told
     clock = clock or Clock(0.0, None, None, workload)
     prepared = Prepared(design, planned_job, clock, describe(design, workload, planned_job))

@@ -58,10 +58,10 @@ def resume(
         result = stored(directory, number)
         result.save_report(directory / REPORT)
         return result
-    record = store.study(number)
-    given = None if optimizers is None else entries.contenders(optimizers)
-    require_plain_context()
-    with closing(display(progress=shows)) as show:
+    with closing(store), closing(display(progress=shows)) as show:
+        record = store.study(number)
+        given = None if optimizers is None else entries.contenders(optimizers)
+        require_plain_context()
         show(Noted("checking the model"))  # of a large one this takes a while
         finished = len(store.runs_by_position(number))
         try:

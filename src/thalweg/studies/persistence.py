@@ -26,6 +26,7 @@ from thalweg.records.lock import folder
 from thalweg.records.store import Store
 from thalweg.records.types import Progress, RunRecord
 
+NO_STAGE = StageBegan("", 0, 0, 1)
 HEARTBEAT = 2.0  # seconds between progress updates in the store
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Storing:
     def __init__(self, store: Store, study: int) -> None:
         self._store, self._study = store, study
         self._before, self._began = store.progress(study).seconds, time.monotonic()
-        self._stage, self._written = StageProgress(StageBegan("", 0, 0, 1)), 0.0
+        self._stage, self._written = StageProgress(NO_STAGE), 0.0
 
     @property
     def folder(self) -> Path:
@@ -92,7 +93,7 @@ class Storing:
             self._store.advance(self._study, Progress(began.name, began.runs, self._stage.done, seconds))
 
     def _conclude(self, event: Concluded) -> None:
-        self._stage = StageProgress(StageBegan("", 0, 0, 1))
+        self._stage = StageProgress(NO_STAGE)
         self._write_progress()
         self._store.finish(self._study, event.record, event.verdict)
         shutil.rmtree(self.folder, ignore_errors=True)

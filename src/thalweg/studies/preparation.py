@@ -10,7 +10,7 @@ from thalweg.errors import counted
 from thalweg.population.planning.labels import one_class_notes
 from thalweg.population.planning.memory import megabytes
 from thalweg.population.planning.plan import Plan
-from thalweg.population.planning.planned_job import PlannedJob, make_plan, remade
+from thalweg.population.planning.planned_job import PlannedJob, plan_as_recorded, plan_job
 from thalweg.records.types import StudyRecord
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, measure
@@ -53,7 +53,7 @@ def prepare(
     limit = None if memory is None else int(memory)
     copies = max(contender.copies for contender in design.contenders)
     rules: dict[str, Any] = {"early_stopping": early_stopping, "copies": copies}
-    planned = make_plan(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
+    planned = plan_job(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
     require_imports(design, planned)
     pace = None if budget is None and memory is None and not shown else measure(planned, design)
     planned = replace(planned, models=None)  # training begins with models of its own
@@ -80,7 +80,7 @@ def prepare_again(
     """Prepares an interrupted study to resume after `spent` seconds of work, with its recorded plan and pace."""
     stopping = record.plan.get("early_stopping")
     rule = stopping and EarlyStopping(**stopping)
-    planned = remade(workload.to(device), design.base_seed, record.plan, device=device, early_stopping=rule)
+    planned = plan_as_recorded(workload.to(device), design.base_seed, record.plan, device=device, early_stopping=rule)
     budget = record.request["budget"]
     pace = Pace(**record.plan["pace"]) if budget else None
     clock = Clock(time.perf_counter() - spent, budget, pace, planned.job.workload)

@@ -49,7 +49,7 @@ class PlannedJob:
         return replace(self, job=replace(self.job, workload=workload))
 
 
-def make_plan(
+def plan_job(
     workload: Workload,
     seed: int,
     *,
@@ -97,10 +97,10 @@ def _unchecked(job: Job, execution: Execution, memory: int | None) -> str:
     return job.large or needs.no_room_to_check(job, memory)
 
 
-def remade(
+def plan_as_recorded(
     workload: Workload, seed: int, recorded: Mapping[str, Any], *, device: torch.device, **job: Any
 ) -> PlannedJob:
-    """The plan that a record describes, without checks or timing. Raises `InputError` as `make_plan`."""
+    """The plan that a record describes, without checks or timing. Raises `InputError` as `plan_job`."""
     whole, models = inspect(Job(workload, device, frozenset(), **job), seed)
     facts = (recorded["reason"], recorded["width"], recorded["workers"], recorded.get("convolutions", ""))
     takes = (recorded["bytes_per_run"], recorded.get("bytes_evaluating", 0))
@@ -108,7 +108,7 @@ def remade(
     return PlannedJob(whole, plan, _programs(whole, models.tracing, unfolded=plan.convolutions == "unfolded"), models)
 
 
-def elsewhere(job: Job, plan: Plan, seed: int) -> PlannedJob:
+def planned_elsewhere(job: Job, plan: Plan, seed: int) -> PlannedJob:
     """A planned job that came from another process, with programs of this one. seed: of the model that is traced."""
     tracing = build(job.workload, seed, job.device)
     return PlannedJob(job, plan, _programs(job, tracing, unfolded=plan.convolutions == "unfolded"))
