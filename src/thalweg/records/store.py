@@ -15,6 +15,7 @@ from thalweg.records import schema
 from thalweg.records.types import Measurement, Progress, RunRecord, StudyRecord, Summary
 
 STORE = "study.sqlite"
+_LARGEST_ID = 2**63 - 1  # of what SQLite holds
 _RUN = tuple(f.name for f in fields(RunRecord) if f.name != "curve")
 
 
@@ -145,7 +146,8 @@ class Store:
         return RunRecord(**values, curve=tuple(Measurement(*row) for row in curve))
 
     def _row(self, study: int, columns: str) -> Any:
-        rows = self._query(f"SELECT {columns} FROM studies WHERE id = ?", study)
+        possible = 0 < study <= _LARGEST_ID
+        rows = self._query(f"SELECT {columns} FROM studies WHERE id = ?", study) if possible else []
         if not rows:
             known = ", ".join(str(i) for (i,) in self._query("SELECT id FROM studies ORDER BY id")) or "none"
             raise InputError(f"The store {self.path} has no study {study}; it has {known}.")
