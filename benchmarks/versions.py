@@ -4,7 +4,9 @@
     python benchmarks/versions.py ../before [--only steps studies]
 
 Each version runs in a process of its own; they take turns. A cell is the mean ratio of this version's time to the
-other's over the rounds, with its 95% interval: above 1, this one is slower.
+other's over the rounds, with its 95% interval: above 1, this one is slower. Studies begin in new processes five times,
+and the interval is that of the processes' means: how memory happens to lie makes a process a few percent quicker or
+slower for all of its life.
 """
 
 import math
@@ -26,6 +28,7 @@ CASES = {
 }
 OPTIMIZERS = {"SGD": {}, "SGD, momentum": {"momentum": 0.9}, "Adam": {}, "AdamW": {}}
 ROUND = 0.2  # seconds of steps
+PROCESSES = 5
 STUDIES = {
     "µs a run and step, population of 32": (1e6, "train", {"optimizer": "adam", "runs": 32, "counts": False}),
     "µs a run and step, plain loop, ours": (1e6, "train", {"optimizer": "adam", "runs": 2, "counts": True}),
@@ -54,7 +57,7 @@ def main() -> None:
     if "studies" in given.only:
         report.columns(38, "training, and ratio", "this", "other", "ratio", "from", "to")
         studies(report, sources, given.repeats)
-        report.end(f"{given.repeats} rounds.")
+        report.end(f"{given.repeats} rounds in {PROCESSES} pairs of processes.")
 
 
 def steps(report: Report, sources: list[Path], rounds: int) -> None:
@@ -64,16 +67,21 @@ def steps(report: Report, sources: list[Path], rounds: int) -> None:
                 case = f"{name}, {size}"
                 for child in (this, other):
                     child.ask("prepare", case=case, optimizer=name.split(",")[0], options=options, **shape)
-                found = compared(this, other, rounds, 1e6, "measure", case=case, seconds=ROUND)
-                report.row(case, *found)
+                found = measured(this, other, rounds, "measure", case=case, seconds=ROUND)
+                report.row(case, *summary(found, logarithms(found), 1e6))
 
 
 def studies(report: Report, sources: list[Path], rounds: int) -> None:
-    with started(sources[0], "peers.studies") as this, started(sources[1], "peers.studies") as other:
-        for case, (unit, call, options) in STUDIES.items():
-            for child in (this, other):
-                child.ask(call, **options)  # compiles, and keeps timings
-            report.row(case, *compared(this, other, rounds, unit, call, **options))
+    for case, (unit, call, options) in STUDIES.items():
+        pairs, means = [], []
+        for _ in range(min(PROCESSES, rounds)):
+            with started(sources[0], "peers.studies") as this, started(sources[1], "peers.studies") as other:
+                for child in (this, other):
+                    child.ask(call, **options)  # compiles, and keeps timings
+                found = measured(this, other, max(1, rounds // PROCESSES), call, **options)
+            pairs += found
+            means.append(statistics.fmean(logarithms(found)))
+        report.row(case, *summary(pairs, means, unit))
 
 
 def started(source: Path, module: str) -> Child:
@@ -81,11 +89,18 @@ def started(source: Path, module: str) -> Child:
     return Child(module, PYTHONPATH=os.pathsep.join([str(source), here]))
 
 
-def compared(this: Child, other: Child, rounds: int, unit: float, call: str, **options: Any) -> tuple[float, ...]:
-    """What both measure, in units, the mean ratio, and the ends of its interval."""
+def measured(this: Child, other: Child, rounds: int, call: str, **options: Any) -> list[list[float]]:
+    """What both measure, round by round: [this one's, the other's]."""
     pairs = [[child.ask(call, **options) for child in order] for order in turns(this, other, rounds)]
-    pairs = [pair if i % 2 == 0 else pair[::-1] for i, pair in enumerate(pairs)]
-    ratios = [math.log(ours / theirs) for ours, theirs in pairs]
+    return [pair if i % 2 == 0 else pair[::-1] for i, pair in enumerate(pairs)]
+
+
+def logarithms(pairs: list[list[float]]) -> list[float]:
+    return [math.log(ours / theirs) for ours, theirs in pairs]
+
+
+def summary(pairs: list[list[float]], ratios: list[float], unit: float) -> tuple[float, ...]:
+    """What both measure, in units, the mean ratio, and the ends of its interval. ratios: independent, logarithms."""
     mean, error = statistics.fmean(ratios), statistics.stdev(ratios) / math.sqrt(len(ratios))
     reach = float(student.ppf(0.975, len(ratios) - 1)) * error
     times = [statistics.median(pair[k] for pair in pairs) * unit for k in (0, 1)]

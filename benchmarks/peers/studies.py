@@ -1,6 +1,9 @@
 """Comparisons of whichever Thalweg this process imports, for `versions.py`: populations, plain loops, whole studies."""
 
+import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from itertools import pairwise
 
@@ -10,7 +13,9 @@ import thalweg
 from peers.serving import serve
 
 SAMPLES = 1600
-FEW, MANY = 100, 700  # steps, between which the time of a step is the slope
+FEW, MANY = 100, 500
+"""Steps, between which the time of a step is the slope. Later, the momenta of units that died become subnormal numbers,
+which a processor may take fifteen times as long for."""
 
 
 class Counting(torch.nn.Module):
@@ -47,16 +52,29 @@ def train(optimizer: str, runs: int, counts: bool) -> float:
 def _seconds(workload: thalweg.Workload, optimizer: str, runs: int) -> float:
     """Of a whole comparison."""
     rates = [1e-4 * 1.1**i for i in range(runs)]
-    began = time.perf_counter()
-    thalweg.compare(workload, [optimizer], learning_rates=rates, seeds=1, confirm_seeds=0, progress=False)
-    return time.perf_counter() - began
+    with uncollected():
+        began = time.perf_counter()
+        thalweg.compare(workload, [optimizer], learning_rates=rates, seeds=1, confirm_seeds=0, progress=False)
+        return time.perf_counter() - began
 
 
 def study(optimizers: list[str], epochs: int) -> float:
     """Seconds of a whole study on the digits, planning included."""
-    began = time.perf_counter()
-    thalweg.compare("digits", optimizers, seeds=1, confirm_seeds=1, epochs=epochs, progress=False)
-    return time.perf_counter() - began
+    with uncollected():
+        began = time.perf_counter()
+        thalweg.compare("digits", optimizers, seeds=1, confirm_seeds=1, epochs=epochs, progress=False)
+        return time.perf_counter() - began
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: a whole one takes 0.3 s, and falls where it will."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":

@@ -112,5 +112,8 @@ class Permutations:
 
 def _take(data: Tensor, index: Tensor) -> Tensor:
     """`data[index]` over the first dimension, for an index of one or two dimensions."""
-    index = index.to(data.device)
+    if index.device != data.device:  # a call of `to` alone lets another thread take the interpreter's lock
+        index = index.to(data.device)
+    if index.ndim == 1:
+        return data.index_select(0, index)
     return data.index_select(0, index.reshape(-1)).view(*index.shape, *data.shape[1:])
