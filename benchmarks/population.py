@@ -60,7 +60,9 @@ def problem(data_dir: Path | None, steps: int, epochs: int) -> Workload:
 def ours(workload: Workload, counts: list[int], device: torch.device) -> Contestants:
     """Populations of so many members, each with a learning rate of its own."""
     workers = torch.get_num_threads() if device == CPU else 1
-    planned_job = plan_job(workload.to(device), 0, device=device, workers=workers, execution="population")
+    planned_job = plan_job(
+        workload.to(device), 0, device=device, workers=workers, execution="population", native=device == CPU
+    )
     return {f"Thalweg, {n} members": partial(population, planned_job, n) for n in counts}
 
 

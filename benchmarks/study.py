@@ -72,7 +72,7 @@ def population(of: Problem) -> float:
 def _population(of: Problem) -> None:
     contenders = {name: Contender(name).recipe for name in of.rates}
     members = [Member(contenders[name], contenders[name].resolve({"lr": lr}), seed) for name, lr, seed in of.runs]
-    planned_job = plan_job(of.workload, 0, device=torch.device("cpu"), workers=torch.get_num_threads())
+    planned_job = plan_job(of.workload, 0, device=torch.device("cpu"), workers=torch.get_num_threads(), native=True)
     for event in train(planned_job, members):
         for i, trained in event.outcomes.items() if isinstance(event, MembersFinished) else ():
             last = trained.curve[-1].validation_metric if trained.curve else None

@@ -13,9 +13,10 @@ import thalweg
 from peers.serving import serve
 
 SAMPLES = 1600
-FEW, MANY = 100, 500
-"""Steps, between which the time of a step is the slope. Later, the momenta of units that died become subnormal numbers,
-which a processor may take fifteen times as long for."""
+FEW, MANY = (
+    700,
+    1500,
+)  # steps, between which the time of a step is the slope; both are enough to compile native code for
 
 
 class Counting(torch.nn.Module):
@@ -25,7 +26,7 @@ class Counting(torch.nn.Module):
         super().__init__()
         sizes = (784, 100, 100, 100, 10)
         layers = [torch.nn.Linear(a, b) for a, b in pairwise(sizes)]
-        self.layers = torch.nn.Sequential(*(m for layer in layers for m in (layer, torch.nn.ReLU())))
+        self.layers = torch.nn.Sequential(*[m for layer in layers for m in (layer, torch.nn.ReLU())][:-1])
         self.calls, self._counts = 0, counts
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
