@@ -31,7 +31,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def forget():
-    codegen_cache._folder.cache_clear()
+    codegen_cache.kernels_folder.cache_clear()
     codegen_cache._module.cache_clear()
 
 
@@ -127,8 +127,8 @@ def test_where_nothing_can_be_written(tmp_path, monkeypatch, cache):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert stepped(scaled(lambda g, p: g)) == [3.5, 7.0]
     assert not files(cache)
-    assert codegen_cache._folder().parent == tmp_path
-    assert len(files(codegen_cache._folder())) == 1
+    assert codegen_cache.kernels_folder().parent == tmp_path
+    assert len(files(codegen_cache.kernels_folder())) == 1
 
 
 def test_the_source_has_no_literals():

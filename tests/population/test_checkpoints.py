@@ -14,11 +14,11 @@ from torch import nn
 
 from problems import TinyNet, tiny
 from scope import THOROUGH, sample
+from stopping import stopped
 from thalweg.population.engine.task import MembersFinished, MembersMeasured
 from thalweg.population.engine.train import train
 from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.training.checkpoints import Checkpoint, Checkpoints
-from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.snapshot import Snapshot, joined
 from thalweg.recipes.catalogue import recipe, recipes
@@ -68,29 +68,6 @@ def outcomes(planned_job: PlannedJob, chosen: list[Member], **options: Any) -> l
     for event in train(planned_job, chosen, **options):
         found |= event.outcomes if isinstance(event, MembersFinished) else {}
     return [found[i] for i in range(len(chosen))]
-
-
-def stopped(planned_job: PlannedJob, chosen: list[Member], folder: Path, after: int) -> None:
-    """Trains until so many steps are behind, and is told to stop as by Ctrl-C."""
-    steps, check, ended = 0, TrainingControl.check, False
-
-    def counting(self: TrainingControl, state: Any) -> None:
-        nonlocal steps, ended
-        steps += 1
-        if steps > after:
-            self.stop.set()
-        try:
-            check(self, state)
-        except StopTraining:
-            ended = True
-            self.measured(0, [None] * len(state.__self__.members))  # wakes whoever waits for news
-            raise
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainingControl, "check", counting)
-        events = train(planned_job, chosen, checkpoints=Checkpoints(folder))
-        assert any(ended for _ in events), "it had ended before"
-        events.close()
 
 
 def assert_same(a: Sequence[Trained], b: Sequence[Trained]) -> None:

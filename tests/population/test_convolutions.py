@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from problems import tiny, train_all
 from scope import THOROUGH
 from thalweg.errors import InputError
-from thalweg.population.planning import backend, planned_job
+from thalweg.population.planning import backend, programs
 from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.program.convolutions import Unfolded, has_convolutions
 from thalweg.population.program.gradients import GradientProgram
@@ -159,7 +159,7 @@ def test_unfolded_programs_hold_no_convolution() -> None:
     found = plan_job(convolving(), 0, device=CPU, workers=1)
     assert found.models is not None
     for unfolded in (False, True):
-        shared = planned_job._programs(found.job, found.models.tracing, unfolded=unfolded).shared
+        shared = programs.programs_of(found.job, found.models.tracing, "unfolded" if unfolded else "grouped").shared
         backend.verified(found.job, {"": shared}, found.models, 0)
         code = "".join(graph.code for graph, *_ in shared.traces.graphs.values())
         assert code
@@ -181,7 +181,7 @@ def test_the_quickest_way_is_taken_and_recorded(
     seconds: tuple[float, ...], way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = planned(monkeypatch, convolving(), *seconds)
-    assert (found.plan.describe()["execution"], found.plan.describe()["convolutions"]) == ("population", way)
+    assert (found.plan.describe()["execution"], found.plan.describe()["program"]) == ("population", way)
     assert {found.programs.shared._unfolded, found.programs.mixed._unfolded} == {way == "unfolded"}
 
 
@@ -189,17 +189,17 @@ def test_the_loop_is_taken_where_neither_way_is_quicker(monkeypatch: pytest.Monk
     found = planned(monkeypatch, convolving(), 1e-4, 1.2e-4, 1.1e-4)
     assert found.plan.reason == "it is faster here, 100 against 120 (grouped) and 110 (unfolded) µs per run and step"
     assert found.plan.describe()["execution"] == "loop"
-    assert "convolutions" not in found.plan.describe()
+    assert "program" not in found.plan.describe()
 
 
 def test_a_population_that_is_asked_for_takes_the_quicker_of_its_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     found = planned(monkeypatch, convolving(), 1e-4, 3e-4, 2e-4, execution="population")
-    assert found.plan.describe()["convolutions"] == "unfolded"
+    assert found.plan.describe()["program"] == "unfolded"
 
 
 def test_a_way_that_disagrees_with_the_loop_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "disagreement", lambda job, program, *_: "wrong" if program._unfolded else "")
-    assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).plan.describe()["convolutions"] == "grouped"
+    assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).plan.describe()["program"] == "grouped"
     monkeypatch.setattr(backend, "disagreement", lambda *_: "wrong")
     assert planned(monkeypatch, convolving(), 3e-4, 2e-4, 1e-4).plan.reason == "wrong"
     with pytest.raises(InputError, match="cannot train as a population: wrong"):
@@ -217,7 +217,7 @@ def test_convolutions_are_timed_at_four_members(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_model_without_convolutions_has_no_way_to_record(monkeypatch: pytest.MonkeyPatch) -> None:
     found = planned(monkeypatch, tiny(), 1e-4, 1.4e-4, 0.0)
-    assert (found.plan.reason, found.plan.convolutions) == ("", "")
-    assert "convolutions" not in found.plan.describe()
+    assert (found.plan.reason, found.plan.program) == ("", "")
+    assert "program" not in found.plan.describe()
     assert planned(monkeypatch, tiny(), 1e-4, 1.6e-4, 0.0).plan.reason.endswith("100 against 160 µs per run and step")
     assert not has_convolutions(tiny().model())

@@ -22,6 +22,7 @@ from thalweg.population.training import job
 from thalweg.population.training.job import Job
 from thalweg.records.events import Event, Planned
 from thalweg.rules.hyperparameters import Rate
+from thalweg.studies import preparation
 from thalweg.studies.budget import measure
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design
@@ -241,3 +242,23 @@ def test_a_model_that_is_large_by_its_embedding(untraced: None) -> None:
     result = thalweg.compare(workload, **{**QUICK, "confirm_seeds": 0})
     assert len(result.rows) == 2
     assert {run.execution for run in result.runs} == {"loop: a model of 80 MB leaves runs nothing to share"}
+
+
+@pytest.mark.parametrize("earned", [1, 10**9])
+def test_native_code_is_for_studies_that_earn_it(earned: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the number of steps of all runs, which a clock does not change."""
+    monkeypatch.setattr(preparation, "EARNED", earned)
+    result = thalweg.compare(tiny(epochs=1), **QUICK)
+    assert result.study.plan.get("program", "") == ("native" if earned == 1 else "")
+    assert ("products" in result.study.plan) is (earned == 1)
+    assert "not_native" not in result.study.plan
+
+
+def test_the_plan_says_why_a_study_that_earns_it_has_no_native_code(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(preparation, "EARNED", 1)
+    caplog.set_level(logging.INFO)
+    result = thalweg.compare(tiny(epochs=1, model=lambda: nn.Sequential(nn.Dropout(0.1), nn.Linear(6, 3))), **QUICK)
+    assert result.study.plan["not_native"] == "the model draws random numbers"
+    assert "; not in native code: the model draws random numbers" in caplog.text

@@ -19,6 +19,9 @@ from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
 from thalweg.workloads.workload import Workload
 
+EARNED = 20_000
+"""Steps of all runs from which native code is compiled: that takes a second or two, and a step then 0.1 ms less."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -53,6 +56,7 @@ def prepare(
     limit = None if memory is None else int(memory)
     copies = max(contender.copies for contender in design.contenders)
     rules: dict[str, Any] = {"early_stopping": early_stopping, "copies": copies}
+    rules["native"] = expected_runs(design) * workload.total_steps >= EARNED
     planned = plan_job(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
     require_imports(design, planned)
     pace = None if budget is None and memory is None and not shown else measure(planned, design)
@@ -107,6 +111,7 @@ def _sentence(record: StudyRecord) -> str:
     at_once = min(plan["width"] * plan["workers"], expected["runs"])
     how = f"up to {at_once:,} at once on {plan['workers']} threads, {megabytes(expected['bytes'])}"
     updates = f"; updates {plan['updates']}" if "updates" in plan else ""
+    updates += f"; not in native code: {plan['not_native']}" if "not_native" in plan else ""
     loop = f"; by the plain loop: {plan['reason']}" if plan["reason"] else ""
     checks = duration(expected["preparing"])
     seconds = (

@@ -45,6 +45,15 @@ class CpuPass:
         self._arguments: int = self._frame.ctypes.data
         self._alone = self._kernel.alone
 
+    @property
+    def frame_address(self) -> int:
+        """The address of the kernel's frame, for native code that calls it at `function_address` in one thread."""
+        return self._arguments
+
+    @property
+    def function_address(self) -> int:
+        return self._kernel.address
+
     def __call__(self, columns: Array) -> None:
         """Passes over every row, in place. `columns`: the table of row values, float64 `[lines or fewer, columns]`."""
         self._table[: len(columns)] = columns

@@ -18,14 +18,14 @@ class Function:
     """
 
     def __init__(self, address: int) -> None:
-        self._address, self.alone = address, _PROTOTYPE(address)
+        self.address, self.alone = address, _PROTOTYPE(address)
 
     def __call__(self, arguments: int, threads: int = 1) -> None:
         """Calls it once in each of `threads` threads, and waits for all."""
         if threads == 1:
             self.alone(arguments)
         elif fork := _openmp():
-            fork(self._address, arguments, threads, 0)
+            fork(self.address, arguments, threads, 0)
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(self.alone, [arguments] * threads))

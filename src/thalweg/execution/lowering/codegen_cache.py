@@ -32,7 +32,7 @@ def module(text: str, compiler: str = "numba") -> Any:
 def _module(text: str, compiler: str) -> Any:
     version = importlib.import_module(compiler).__version__
     digest = hashlib.sha256(f"{version}\n{text}".encode()).hexdigest()[:20]
-    path = _folder() / f"kernel_{digest}.py"
+    path = kernels_folder() / f"kernel_{digest}.py"
     if not path.exists():
         _write(path, text)
     spec = importlib.util.spec_from_file_location(f"thalweg_kernels.{path.stem}", path)
@@ -51,7 +51,8 @@ def root() -> Path:
 
 
 @cache
-def _folder() -> Path:
+def kernels_folder() -> Path:
+    """The folder of generated code."""
     folder = root() / "kernels"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.errors import InputError, ReturnValueError
+from thalweg.population.native.program import NativeProgram
 from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.program.failures import Disagreement, exhausted, users_fault
 from thalweg.population.program.late_draws import DrawsLate
 from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.population.training.native import Native
 from thalweg.population.training.plain import train_by_loop
 from thalweg.population.training.stop import Signal, StopTraining, TrainingControl
-from thalweg.population.training.vectorized import train_vectorized
+from thalweg.population.training.vectorized import Vectorized, train_vectorized
 from thalweg.population.updates.members import Member, Trained
 from thalweg.records.types import Measurement
 
@@ -103,7 +105,8 @@ class Task:
             return [train_by_loop(planned.job, member, control([i]), self.why_loop) for i, member in alone]
         one = len({member.seed for member in self.members}) == 1
         program = planned.programs.shared if one else planned.programs.mixed
-        return train_vectorized(planned.job, self.members, program, control(self.part))
+        executor = Native if isinstance(program, NativeProgram) else Vectorized
+        return train_vectorized(planned.job, self.members, program, control(self.part), executor)
 
     def _instead(self, planned: PlannedJob, control: TrainingControl, error: BaseException) -> Told:
         """After an error: halves; for a single member, its run by the loop, or the error."""

@@ -20,14 +20,14 @@ CHECKED = 4  # members that a check holds, as modules and stacked
 COPIES = 5  # tensors of the parameters' size per member: parameter, gradient, up to three states
 
 
-def width(job: Job, workers: int, member: int, limit: int | None, freed: int = 0) -> int:
+def width(job: Job, workers: int, member: int, limit: int | None, freed: int = 0, workspace: int = 0) -> int:
     """Members at once per worker, up to `WIDTH` or `WIDTH_ON_GPU`. Raises `InputError` if `limit` fits none.
 
-    freed: bytes that the process holds until training begins.
+    freed: bytes that the process holds until training begins. workspace: bytes of each worker, whatever it trains.
     """
     room, most = _room(job.device, limit, freed), WIDTH_ON_GPU if on_gpu(job.device) else WIDTH
-    live = 2 * job.model_bytes + job.activation_bytes  # the live model with its gradients, besides the population
-    beside = {count: max(live, evaluation_bytes(job, count)) for count in range(1, most + 1)}
+    live = workspace + 2 * job.model_bytes + job.activation_bytes  # the live model, its gradients: not the population
+    beside = {count: max(live, workspace + evaluation_bytes(job, count)) for count in range(1, most + 1)}
     takes = {count: workers * (count * member + beside[count]) for count in beside}
     fits = sum(bytes_taken <= room for bytes_taken in takes.values())
     if limit is not None and fits < 1:

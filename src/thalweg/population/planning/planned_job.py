@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from thalweg.errors import InputError
 from thalweg.execution.dispatch import unreached
 from thalweg.population.planning import memory as needs
 from thalweg.population.planning.backend import quickest, verified
 from thalweg.population.planning.inspection import inspect
-from thalweg.population.planning.plan import Plan
+from thalweg.population.planning.plan import NATIVE, Plan
+from thalweg.population.planning.programs import library_of, natively, programs_of
 from thalweg.population.program.convolutions import has_convolutions
 from thalweg.population.program.gradients import GradientProgram
 from thalweg.population.program.models import build
@@ -57,34 +57,45 @@ def plan_job(
     workers: int,
     execution: Execution = "auto",
     memory: int | None = None,
+    native: bool = False,
     **job: Any,
 ) -> PlannedJob:
     """Checks the program against the loop on three batches, and chooses.
 
-    memory: bytes that the process may hold. Raises `InputError` if the model itself does not run, if the memory is too
-    small for one run per worker, or if `execution="population"` is impossible.
+    memory: bytes that the process may hold. native: whether there are runs enough to compile native code for, which is
+    then taken without timing wherever it agrees with the loop. Raises `InputError` if the model itself does not run,
+    if the memory is too small for one run per worker, or if `execution="population"` is impossible.
     """
     whole, models = inspect(Job(workload, device, frozenset(), **job), seed, resettable=execution == "population")
     workers = 1 if whole.shared_state else workers
     reason = _unchecked(whole, execution, memory)
     names = ("grouped", "unfolded") if has_convolutions(models.tracing) else ("",)
     names = names[:1] if reason else names
-    programs = {name: _programs(whole, models.tracing, unfolded=name == "unfolded") for name in names}
-    usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), models, seed)
+    programs, usable, not_native = dict[str, Programs](), dict[str, GradientProgram](), ""
+    if native and not reason:
+        programs, usable, not_native = natively(whole, models, seed)
+    if not usable:
+        programs = {name: programs_of(whole, models.tracing, name) for name in names}
+        usable, reason = ({}, reason) if reason else verified(whole, _shared(programs), models, seed)
     for each in programs.values():
         each.mixed.keep(each.shared.key)
     holds = {name: needs.member(whole, usable[name].activations if name in usable else 0) for name in programs}
-    widths = {name: needs.width(whole, workers, holds[name], memory, models.bytes) for name in usable or programs}
+    rooms = {name: usable[name].workspace_bytes if name in usable else 0 for name in programs}
+    widths = {
+        name: needs.width(whole, workers, holds[name], memory, models.bytes, rooms[name]) for name in usable or programs
+    }
     name, fallback = next(iter(widths)), bool(reason) and reason not in ("asked for", whole.large)
-    if usable and (execution == "auto" or len(usable) > 1):
+    if usable and NATIVE not in usable and (execution == "auto" or len(usable) > 1):
         name, slower = quickest(whole, usable, models, seed, min(widths.values()))
         reason = slower if execution == "auto" else ""
     if execution == "population" and reason:
         raise InputError(f"The workload {workload.name!r} cannot train as a population: {reason}; use the loop.")
     width = 1 if reason else widths[name]
-    evaluation = evaluation_bytes(whole, width)
+    evaluation = evaluation_bytes(whole, width) + (0 if reason else rooms[name])
     slow = unreached(whole.device)
-    plan = Plan(reason, width, workers, name, holds[name], evaluation, fallback, slow)
+    plan = Plan(
+        reason, width, workers, name, holds[name], evaluation, fallback, slow, not_native, library_of(programs[name])
+    )
     return PlannedJob(whole, plan, programs[name], models)
 
 
@@ -102,23 +113,18 @@ def plan_as_recorded(
 ) -> PlannedJob:
     """The plan that a record describes, without checks or timing. Raises `InputError` as `plan_job`."""
     whole, models = inspect(Job(workload, device, frozenset(), **job), seed)
-    facts = (recorded["reason"], recorded["width"], recorded["workers"], recorded.get("convolutions", ""))
+    program = recorded.get("program", recorded.get("convolutions", ""))
+    facts = (recorded["reason"], recorded["width"], recorded["workers"], program)
     takes = (recorded["bytes_per_run"], recorded.get("bytes_evaluating", 0))
-    plan = Plan(*facts, *takes, updates=unreached(device))
-    return PlannedJob(whole, plan, _programs(whole, models.tracing, unfolded=plan.convolutions == "unfolded"), models)
+    plan = Plan(*facts, *takes, updates=unreached(device), products=recorded.get("products", ""))
+    return PlannedJob(whole, plan, programs_of(whole, models.tracing, plan.program, plan.products), models)
 
 
 def planned_elsewhere(job: Job, plan: Plan, seed: int) -> PlannedJob:
     """A planned job that came from another process, with programs of this one. seed: of the model that is traced."""
     tracing = build(job.workload, seed, job.device)
-    return PlannedJob(job, plan, _programs(job, tracing, unfolded=plan.convolutions == "unfolded"))
+    return PlannedJob(job, plan, programs_of(job, tracing, plan.program, plan.products))
 
 
 def _shared(programs: Mapping[str, Programs]) -> dict[str, GradientProgram]:
     return {name: of.shared for name, of in programs.items()}
-
-
-def _programs(job: Job, tracing: nn.Module, *, unfolded: bool) -> Programs:
-    """The programs of a model, not traced yet."""
-    shared, mixed = (GradientProgram(job.workload, tracing, shared=s, unfolded=unfolded) for s in (True, False))
-    return Programs(shared, mixed)

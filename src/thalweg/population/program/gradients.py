@@ -71,6 +71,11 @@ class GradientProgram:
         self.trusted, self.distrusted = False, ""
 
     @property
+    def workspace_bytes(self) -> int:
+        """Bytes that each worker needs for a step, whatever the number of members."""
+        return 0
+
+    @property
     def output_major(self) -> set[str]:
         """Weights that are fastest as `[members, out, in]` in memory, found in tracing."""
         return self.traces.output_major

@@ -42,11 +42,12 @@ class Evaluator:
     """Evaluates stacks of one model, or the model itself. Not thread-safe.
 
     live: whether the model is the one in training, which is put back into training mode. Otherwise its own tensors and
-    mode do not matter.
+    mode do not matter. native: a `NativeForward` that computes the outputs of several members.
     """
 
-    def __init__(self, job: Job, model: nn.Module, *, live: bool = False) -> None:
-        self._job, self._workload, self._model, self._live = job, job.workload, model, live
+    def __init__(self, job: Job, model: nn.Module, *, live: bool = False, native: Any = None) -> None:
+        self.native = native
+        self._job, self._workload, self.model, self._live = job, job.workload, model, live
         gpu = on_gpu(job.device)
         self._at_once = SAMPLES_ON_GPU if gpu else SAMPLES_AT_ONCE
         self._outputs = OUTPUTS_ON_GPU if gpu else OUTPUTS
@@ -69,6 +70,9 @@ class Evaluator:
                     return found
                 self._one_by_one = True
             except Exception as error:
+                if self.native is not None:
+                    self.native = None
+                    return self.together(stack, split, seeds, step, loss=loss)
                 if exhausted(error) and self._members_at_once(split) > 1:
                     self._at_once, self._outputs = self._at_once // 8, self._outputs // 8
                     return self.together(stack, split, seeds, step, loss=loss)
@@ -97,7 +101,7 @@ class Evaluator:
     ) -> tuple[float, float]:
         """Returns (metric, loss if `loss`, else NaN) of one model with these tensors; `None`: its own."""
         with torch.no_grad(), seeded(seed, -step, random=self._job.random, outside=self._job.outside):
-            self._model.eval()
+            self.model.eval()
             try:
                 metrics, losses = self._measured_alone(tensors, split, loss)
             except Unjoinable:
@@ -105,7 +109,7 @@ class Evaluator:
                 metrics, losses = self._measured_alone(tensors, split, loss)
             finally:
                 if self._live:
-                    self._model.train()
+                    self.model.train()
         return metrics[0], losses[0] if loss else math.nan
 
     def _measured_alone(
@@ -115,7 +119,7 @@ class Evaluator:
 
     def _called(self, tensors: Mapping[str, Tensor] | None, batch: Batch) -> Any:
         def model(*inputs: Tensor) -> Any:
-            return self._model(*inputs) if tensors is None else functional_call(self._model, dict(tensors), inputs)
+            return self.model(*inputs) if tensors is None else functional_call(self.model, dict(tensors), inputs)
 
         return self._workload.objective.outputs(model, batch)
 
@@ -129,7 +133,7 @@ class Evaluator:
         with torch.no_grad():
             for first in range(0, members, count):
                 of_these = {name: t[first : first + count] for name, t in tensors.items()}
-                outputs = partial(forward, of_these)
+                outputs = partial(self.native or forward, of_these)
                 more = self._measured(outputs, split, min(count, members - first), loss)
                 metrics, losses = metrics + more[0], losses + more[1]
         return metrics, losses

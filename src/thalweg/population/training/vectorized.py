@@ -1,6 +1,7 @@
 """Training of members as one vectorized tensor program."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,11 +36,15 @@ CAPTURED_STRIDE = 256  # steps launched between two looks at a GPU's losses
 
 
 def train_vectorized(
-    job: Job, members: Sequence[Member], program: GradientProgram, control: TrainingControl
+    job: Job, members: Sequence[Member], program: GradientProgram, control: TrainingControl, executor: Any = None
 ) -> list[Trained]:
-    """Trains members that are grouped by step variant; returns their outcomes in that order."""
+    """Trains members that are grouped by step variant; returns their outcomes in that order.
+
+    executor: `Vectorized` by default.
+    """
+    executor = executor or Vectorized
     with torch.no_grad():
-        loop = TrainingLoop(job, members, Vectorized(job, members, program, live=control.live), control)
+        loop = TrainingLoop(job, members, executor(job, members, program, live=control.live), control)
         loop.restore()
         loop.train()
         return loop.outcomes()
@@ -90,9 +95,12 @@ class Vectorized:
         if self._rules is not None:
             self._rules.plan(start + 1, end - start)
         if captured is None:
-            self._updates.plan(start + 1, end - start)
+            self._plan_updates(start, end, done)
         else:
             captured.begin(done + 1, end - done, active)
+
+    def _plan_updates(self, start: int, end: int, done: int) -> None:
+        self._updates.plan(start + 1, end - start)
 
     def carry_out(self, first: int, batches: Sequence[DrawnBatches], active: Mask) -> Floats:
         captured, self.evaluated = self._capturing(), np.full(len(self._seeds), len(batches))

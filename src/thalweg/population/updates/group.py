@@ -52,7 +52,7 @@ class Group:
         self.program: Program = trace(structure)
         self.hyperparameters = Hyperparameters(self._scalars(), members, [*parameters], groups)
         self.values: dict[str, Array] = dict(self.hyperparameters.fixed)
-        self._first, self._during = 1, dict[str, Array]()
+        self._first, self._during, self._row_states = 1, dict[str, Array](), list[dict[str, Array]]()
         declared = {s.name: s for s in structure.states}
         for name in self.program.row_states:
             first = np.asarray(declared[name].first(self.values, None), np.float64)
@@ -93,10 +93,26 @@ class Group:
         self.rows = member_rows(self.structure, self.program, source, *own, each=each)
         self._columns: Any = None
 
-    def plan(self, first: int, steps: int) -> None:
+    def plan(self, first: int, steps: int, *, ahead: bool = False) -> None:
         self._first, self._during = first, self.hyperparameters.during(first, steps)
-        columns = self.planned(first, steps)
+        sequential = ahead and bool(self.program.row_states) and is_planned_ahead(self.structure) and not self._each
+        columns, self._row_states = self._in_sequence(first, steps) if sequential else (self.planned(first, steps), [])
         self._columns = None if columns is None else self.rows.cast(columns)
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """The members' parameters, `[m, …]`."""
+        return self._parameters
+
+    @property
+    def planned_ahead(self) -> bool:
+        """Whether the current steps' row values are planned, for kernels on the CPU."""
+        return isinstance(self._columns, np.ndarray)
+
+    @property
+    def planned_columns(self) -> tuple[Array, int]:
+        """Row values `[steps, m, columns]`, or `[steps, parameters, m, columns]`, and the first of these steps."""
+        return self._columns, self._first
 
     def planned(self, first: int, steps: int) -> Array | None:
         """Row values of these steps, `[steps, m, columns]`; `None` unless they depend on the step number only."""
@@ -105,6 +121,23 @@ class Group:
         t = np.arange(first, first + steps, dtype=np.float64)
         t = t[:, None, None] if self.hyperparameters.per_parameter else t[:, None]
         return table(self.program.update, {**self.inputs(), **self.changing(first, steps), "t": t})[0]
+
+    def _in_sequence(self, first: int, steps: int) -> tuple[Array, list[dict[str, Array]]]:
+        """Row values `[steps, …]` where they depend on row states, and the row states after each step."""
+        values, changing = dict(self.inputs()), self.changing(first, steps)
+        columns, states = [], []
+        for i in range(steps):
+            at = {**values, **{name: x[i] for name, x in changing.items()}, "t": np.asarray(first + i, np.float64)}
+            made, after = table(self.program.update, at)
+            columns.append(made)
+            states.append({name: np.broadcast_to(after[name], self.values[name].shape).copy() for name in after})
+            values.update(states[-1])
+        return np.stack(columns), states
+
+    def advance(self, t: int) -> None:
+        """Sets the row states to those after step `t`, where they are planned."""
+        if self._row_states:
+            self.values.update(self._row_states[t - self._first])
 
     def changing(self, first: int, steps: int) -> dict[str, Array]:
         """The hyperparameters that change with the step, `[steps, …]` as those that do not."""
@@ -130,6 +163,8 @@ class Group:
         if self._transforms:
             gradients = self.transformed(gradients, self.values)
             bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
+        if self._row_states:
+            self.advance(int(np.max(t)))
         self.rows.set_inputs(gradients, bases, active)
         self.rows.planned = None if self._columns is None else self._columns[t - self._first]
         return MembersStep(self.program, self.rows, {**self.values, "t": np.asarray(t, np.float64)}, active)
@@ -189,6 +224,7 @@ class Group:
         kept._scratch, kept._each = self._scratch, self._each
         kept.values = {name: array[..., inside] for name, array in self.values.items()}
         kept.hyperparameters = self.hyperparameters.keep(inside)
+        kept._row_states = [{name: x[..., inside] for name, x in of.items()} for of in self._row_states]
         kept._first, kept._during = self._first, {name: x[..., inside] for name, x in self._during.items()}
         kept._parameters = {name: parameters[name][place] for name in self._parameters}
         index = torch.from_numpy(inside)
@@ -211,6 +247,12 @@ class Group:
 
     def inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}
+
+
+def is_planned_ahead(structure: StepVariant) -> bool:
+    """Whether a step's row values follow from the step and the row states alone, not from what is measured in it."""
+    program = trace(structure)
+    return not structure.transforms and not program.before and program.closing is None and not program.constrained
 
 
 def _of(start: Any, parameter: int) -> Any:

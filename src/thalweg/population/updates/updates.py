@@ -54,10 +54,18 @@ class PopulationUpdates:
                 self.groups.append(Group(structure, members[place], place, own, groups, self._scratch, each=each))
             start = stop
 
-    def plan(self, first: int, steps: int) -> None:
-        """Prepares the row values of steps `first`, …, `first + steps - 1` (counted from 1)."""
+    def plan(self, first: int, steps: int, *, ahead: bool = False) -> None:
+        """Prepares the row values of steps `first`, …, `first + steps - 1` (counted from 1).
+
+        ahead: whether also those that depend on row states, which are those before step `first` then.
+        """
         for group in self.groups:
-            group.plan(first, steps)
+            group.plan(first, steps, ahead=ahead)
+
+    def advance(self, t: int) -> None:
+        """Sets planned row states to those after step `t`, which other code has carried out."""
+        for group in self.groups:
+            group.advance(t)
 
     def step(self, t: int | Array, gradients: Mapping[str, Gradient], active: Mask, step: int | None = None) -> None:
         """Takes step `t` of the active members.
@@ -86,6 +94,11 @@ class PopulationUpdates:
         each_t = t[index] if isinstance(t, np.ndarray) else t
         bases = addresses([g for g in own.values() if isinstance(g, Tensor)])
         return group.begin(each_t, own, bases, active if active.ndim == 1 else active[index], step)
+
+    @property
+    def planned_ahead(self) -> bool:
+        """Whether every group's steps follow from row values that are planned."""
+        return all(group.planned_ahead for group in self.groups)
 
     @property
     def capturable(self) -> bool:

@@ -1,0 +1,200 @@
+"""Members that native code trains equal the plain loop, whatever their optimizer, and go on bit for bit."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from problems import EVERYTHING, tiny
+from scope import sample
+from stopping import stopped
+from thalweg.population.engine.task import MembersFinished
+from thalweg.population.engine.train import train
+from thalweg.population.planning.plan import NATIVE
+from thalweg.population.planning.planned_job import PlannedJob, plan_job
+from thalweg.population.training import native
+from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.population.updates.member_passes import MemberPasses
+from thalweg.population.updates.members import Member, Trained
+from thalweg.population.updates.updates import PopulationUpdates
+from thalweg.recipes.catalogue import recipe, recipes
+from thalweg.regularization.stopping import EarlyStopping
+from thalweg.workloads.workload import Workload
+
+
+def planned(workload: Workload, execution: Any = "auto", **options: Any) -> PlannedJob:
+    """By native code, unless by the loop; with the weights in the end."""
+    found = plan_job(
+        workload, 0, device=torch.device("cpu"), workers=1, execution=execution, native=True, test=True, **options
+    )
+    assert (found.plan.program == NATIVE) is (execution != "loop"), found.plan
+    return replace(found, job=replace(found.job, keep_weights=True))
+
+
+def outcomes(of: PlannedJob, chosen: Sequence[Member], **options: Any) -> list[Trained]:
+    found: dict[int, Trained] = {}
+    for event in train(of, chosen, **options):
+        found |= event.outcomes if isinstance(event, MembersFinished) else {}
+    return [found[i] for i in range(len(chosen))]
+
+
+def member(name: str, seed: int = 0, **given: Any) -> Member:
+    return Member(recipe(name), recipe(name).resolve(given), seed)
+
+
+def require_same(workload: Workload, chosen: Sequence[Member], relative: float = 1e-9, **options: Any) -> list[Trained]:
+    ours = outcomes(planned(workload, **options), chosen)
+    theirs = outcomes(planned(workload, "loop", **options), chosen)
+    for a, b in zip(ours, theirs, strict=True):
+        assert "population" in a.execution
+        assert a.diverged_at == b.diverged_at
+        assert [p.train_loss for p in a.curve] == pytest.approx([p.train_loss for p in b.curve], rel=relative)
+        assert (a.evaluations, a.stopped_at, a.test_metric) == (b.evaluations, b.stopped_at, b.test_metric)
+        for name, tensor in b.weights.items() if a.diverged_at is None else ():
+            torch.testing.assert_close(a.weights[name], tensor, rtol=relative, atol=relative)
+    return ours
+
+
+@pytest.mark.parametrize("name", sample(recipes()))
+def test_every_rule_equals_the_loop(name: str) -> None:
+    require_same(tiny(torch.float64), [member(name, seed) for seed in (0, 1)])
+
+
+def test_all_at_once() -> None:
+    """Members of all kinds in one population: with row states, measured norms, modifiers, matrices, two evaluations."""
+    chosen = [member(n, s) for n in ("nadam", "lamb", "adam", "muon", "asgd", "sgd", "rprop") for s in (0, 1)]
+    chosen += [member("adam", **EVERYTHING), member("sgd", clip_global_norm=0.1, weight_decay=0.1)]
+    require_same(tiny(torch.float64), chosen)
+
+
+class Normed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def test_statistics_of_batch_norm() -> None:
+    require_same(tiny(torch.float64, model=Normed), [member("adam", s) for s in (0, 1)])
+
+
+def test_a_member_that_diverges_ends_as_in_the_loop() -> None:
+    chosen = [member("sgd", lr=1e-2), member("sgd", lr=1e200), member("momentum", lr=1e3), member("sgd", 1, lr=1e-2)]
+    found = require_same(tiny(torch.float64, loss=_explosive), chosen)
+    assert [m.diverged_at is None for m in found] == [True, False, False, True]
+
+
+def _explosive(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets[:, None]).square().mean()
+
+
+def test_early_stopping() -> None:
+    chosen = [member("adam", lr=lr) for lr in (1e-4, 3e-2, 0.1)]
+    rule = EarlyStopping(patience=1)
+    assert any(m.stopped_at for m in require_same(replace(tiny(torch.float64), epochs=8), chosen, early_stopping=rule))
+
+
+def test_hyperparameters_of_single_parameters() -> None:
+    groups = {"*bias": {"lr": 0.3, "weight_decay": 0.0}, "hidden*": {"lr": 0.05}}
+    require_same(tiny(torch.float64, parameters=groups), [member("momentum", s, weight_decay=0.1) for s in (0, 1)])
+
+
+def test_data_of_other_layouts_goes_step_by_step() -> None:
+    workload = tiny(torch.float64)
+    (x,) = workload.train.inputs
+    turned = replace(workload, train=(x.t().contiguous().t(), workload.train.targets))
+    require_same(turned, [member("adam"), member("adam", 1)])
+
+
+@pytest.mark.parametrize("names", [("adam", "sgd"), ("nadam", "asgd"), ("lamb", "muon")])
+@pytest.mark.parametrize("after", [2, 5])
+def test_it_goes_on_bit_for_bit(
+    names: tuple[str, ...], after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "STRIDE", 8)
+    chosen = [member(n, s, **{recipe(n).rate: lr}) for n in names for lr in (1e-3, 1e-2) for s in (0, 1)]
+    of = planned(tiny())
+    whole = outcomes(of, chosen)
+    stopped(of, chosen, tmp_path, after)
+    resumed = outcomes(of, chosen, checkpoints=Checkpoints(tmp_path))
+    for a, b in zip(resumed, whole, strict=True):
+        assert a.curve == b.curve
+        assert all(torch.equal(a.weights[n], w) for n, w in b.weights.items())
+
+
+def test_company_and_workers_change_nothing() -> None:
+    chosen = [member("adam", s, lr=lr) for s in (0, 1) for lr in (1e-3, 1e-2, 1e-1)]
+    of = planned(tiny())
+    together = outcomes(of, chosen)
+    two = replace(of, plan=replace(of.plan, workers=2, width=2))
+    for others in (outcomes(two, chosen), [outcomes(of, [m])[0] for m in chosen]):
+        for a, b in zip(others, together, strict=True):
+            assert [p.train_loss for p in a.curve] == [p.train_loss for p in b.curve]
+            assert all(torch.equal(a.weights[n], w) for n, w in b.weights.items())
+
+
+def test_threads_and_random_state_are_left_as_found() -> None:
+    torch.manual_seed(3)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    outcomes(planned(tiny()), [member("adam"), member("sgd")])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_label_out_of_range_in_a_later_batch_is_the_users_error() -> None:
+    """As by the loop: one sentence; what lies outside of the table is never read."""
+    workload = tiny(torch.float64, epochs=2)
+    targets = workload.train.targets.clone()
+    of = planned(workload)
+    targets[200:] = 7
+    broken = of.of(replace(workload, train=(workload.train.inputs[0], targets)))
+    found = outcomes(broken, [member("sgd", s) for s in (0, 1)])
+    assert all("out of bounds" in m.failure for m in found), found
+
+
+def test_the_plan_says_why_there_is_no_native_code() -> None:
+    def model() -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.1), nn.Linear(8, 3))
+
+    plan = plan_job(tiny(model=model), 0, device=torch.device("cpu"), workers=1, native=True).plan
+    assert (plan.not_native, plan.describe()["not_native"]) == ("the model draws random numbers",) * 2
+    assert plan.program != NATIVE
+
+
+def test_a_large_step_is_looked_at_more_often() -> None:
+    of = planned(tiny())
+    chosen = [member("adam", lr=lr) for lr in (1e-3, 1e-2)]
+    strides = []
+    for operations in (1, 10**9, 10**12):
+        executor = native.Native(replace(of.job, operations=operations), chosen, of.programs.shared, live=False)  # type: ignore[arg-type]
+        executor.plan(0, 21, 0, np.ones(2, np.bool_))
+        strides.append(executor.stride)
+    assert strides == [64, 10, 1]
+
+
+def test_subnormal_numbers_are_0_only_where_that_is_nothing() -> None:
+    """A momentum that died decays to subnormal numbers; a sign of one is a whole step, as large as any."""
+    given: dict[str, dict[str, Any]] = {"adam": {"eps": 0.0}, "rmsprop": {"eps": 1e-30}}
+    names = ("sgd", "momentum", "adam", "rmsprop", "adamax", "signum", "lion")
+    flushed = {name: _flushed(member(name)) for name in names}
+    assert flushed == {**dict.fromkeys(flushed, True), "signum": False, "lion": False}
+    assert not any(_flushed(member(name, **options)) for name, options in given.items())
+
+
+def _flushed(one: Member) -> bool:
+    parameters = {"p": torch.zeros(1, 3)}
+    updates = PopulationUpdates([one], parameters)
+    updates.plan(1, 2)
+    return MemberPasses(updates, {"p": torch.zeros(1, 3)}, 1).flushes(0)
+
+
+def test_the_control_word_is_left_as_found() -> None:
+    outcomes(planned(tiny()), [member("adam"), member("signum")])
+    assert float(torch.tensor(1e-40) * torch.ones(1)[0]) > 0
