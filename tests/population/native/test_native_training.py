@@ -72,6 +72,14 @@ def test_all_at_once() -> None:
     require_same(tiny(torch.float64), chosen)
 
 
+@pytest.mark.parametrize("option", [*EVERYTHING, "sam"])
+def test_every_modifier_alone(option: str) -> None:
+    """Each by itself: one that is more than a pass must not be taken for one."""
+    given = {option: {**EVERYTHING, "sam": 0.05}[option]}
+    given |= {"lookahead_alpha": 0.4} if option == "lookahead_steps" else {}
+    require_same(tiny(torch.float64), [member(name, s, **given) for name in ("adam", "momentum") for s in (0, 1)])
+
+
 class Normed(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -183,7 +191,7 @@ def test_a_large_step_is_looked_at_more_often() -> None:
 
 def test_subnormal_numbers_are_0_only_where_that_is_nothing() -> None:
     """A momentum that died decays to subnormal numbers; a sign of one is a whole step, as large as any."""
-    given: dict[str, dict[str, Any]] = {"adam": {"eps": 0.0}, "rmsprop": {"eps": 1e-30}}
+    given: dict[str, dict[str, Any]] = {"adam": {"eps": 0.0}, "rmsprop": {"eps": 1e-20}}
     names = ("sgd", "momentum", "adam", "rmsprop", "adamax", "signum", "lion")
     flushed = {name: _flushed(member(name)) for name in names}
     assert flushed == {**dict.fromkeys(flushed, True), "signum": False, "lion": False}

@@ -83,8 +83,7 @@ class _Source:
     def evaluate(self, items: Sequence[Body | MatrixProduct]) -> ir.Function:
         function = ir.Function(self._module, ir.FunctionType(ir.VoidType(), [POINTER]), "evaluate")
         builder = ir.IRBuilder(function.append_basic_block("start"))
-        with self._flushing(builder, WORD(FLUSH)):
-            self._carry_out(builder, function.args[0], items)
+        self._carry_out(builder, function.args[0], items)
         builder.ret_void()
         return function
 

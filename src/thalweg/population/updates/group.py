@@ -106,8 +106,8 @@ class Group:
 
     @property
     def planned_ahead(self) -> bool:
-        """Whether the current steps' row values are planned, for kernels on the CPU."""
-        return isinstance(self._columns, np.ndarray)
+        """Whether the pass with the current steps' planned row values is the whole step, by a kernel on the CPU."""
+        return isinstance(self._columns, np.ndarray) and is_planned_ahead(self.structure)
 
     @property
     def planned_columns(self) -> tuple[Array, int]:
@@ -250,7 +250,7 @@ class Group:
 
 
 def is_planned_ahead(structure: StepVariant) -> bool:
-    """Whether a step's row values follow from the step and the row states alone, not from what is measured in it."""
+    """Whether a step is one pass, with row values that follow from the step and the row states, and nothing else."""
     program = trace(structure)
     return not structure.transforms and not program.before and program.closing is None and not program.constrained
 

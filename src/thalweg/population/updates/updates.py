@@ -97,7 +97,7 @@ class PopulationUpdates:
 
     @property
     def planned_ahead(self) -> bool:
-        """Whether every group's steps follow from row values that are planned."""
+        """Whether a step is one pass of each group, with planned row values."""
         return all(group.planned_ahead for group in self.groups)
 
     @property
