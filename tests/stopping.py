@@ -1,15 +1,24 @@
-"""Training that is told to stop between two steps."""
+"""Training of a plan's members, to the end or until it is told to stop between two steps."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from thalweg.population.engine.task import MembersFinished
 from thalweg.population.engine.train import train
 from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.stop import StopTraining, TrainingControl
-from thalweg.population.updates.members import Member
+from thalweg.population.updates.members import Member, Trained
+
+
+def outcomes(planned_job: PlannedJob, chosen: Sequence[Member], **options: Any) -> list[Trained]:
+    found: dict[int, Trained] = {}
+    for event in train(planned_job, chosen, **options):
+        found |= event.outcomes if isinstance(event, MembersFinished) else {}
+    return [found[i] for i in range(len(chosen))]
 
 
 def stopped(planned_job: PlannedJob, chosen: list[Member], folder: Path, after: int) -> None:

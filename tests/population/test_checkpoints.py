@@ -14,7 +14,7 @@ from torch import nn
 
 from problems import TinyNet, tiny
 from scope import THOROUGH, sample
-from stopping import stopped
+from stopping import outcomes, stopped
 from thalweg.population.engine.task import MembersFinished, MembersMeasured
 from thalweg.population.engine.train import train
 from thalweg.population.planning.planned_job import PlannedJob, plan_job
@@ -61,13 +61,6 @@ def members(*names: str, seeds: Sequence[int] = (0, 1), rates: Sequence[float] =
 def planned(workload: Workload, execution: Any = "auto") -> PlannedJob:
     planned_job = plan_job(workload, 0, device=torch.device("cpu"), workers=1, execution=execution, test=True)
     return replace(planned_job, job=replace(planned_job.job, keep_weights=True))
-
-
-def outcomes(planned_job: PlannedJob, chosen: list[Member], **options: Any) -> list[Trained]:
-    found: dict[int, Trained] = {}
-    for event in train(planned_job, chosen, **options):
-        found |= event.outcomes if isinstance(event, MembersFinished) else {}
-    return [found[i] for i in range(len(chosen))]
 
 
 def assert_same(a: Sequence[Trained], b: Sequence[Trained]) -> None:

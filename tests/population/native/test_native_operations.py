@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from native_programs import Formula, require_equal, workload
-from torch import Tensor
+from torch import Tensor, nn
 
 from thalweg.population.native import blas
+from thalweg.population.native.forward import NativeForward
+from thalweg.workloads.source import Batch
 
 FORMULAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "add, sub, mul, div": lambda w, x: (w + x[:5, :6]) * (w - 2 * x[:5, :6]) / (1.5 + w * w),
@@ -100,3 +103,30 @@ def test_products_of_every_library(name: str, library: str) -> None:
 @pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "erf", "gelu", "softmax", "layer norm", "attention"])
 def test_formulas_in_float32(name: str) -> None:
     require_equal(of(name, torch.float32), 1e-5)
+
+
+BORDERS = torch.tensor([0.0, -0.0, 1e-38, -1e-38, 1e-45, 87.0, 88.7, 89.0, -87.4, -103.0, -104.5, 3e38, -3e38, 0.625])
+
+
+class Element(nn.Module):
+    """A function of each element of the inputs."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.zero, self.function = nn.Parameter(torch.zeros(1)), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x) + self.zero
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "erf"])
+def test_float32_is_within_two_units_in_the_last_place(name: str) -> None:
+    x = torch.cat([torch.randn(4000, generator=torch.Generator().manual_seed(2)) * 8, BORDERS])
+    x = x.abs() if name == "log" else x
+    function: Callable[[Tensor], Tensor] = getattr(torch, name)
+    made = NativeForward(workload(lambda: Element(function), x, x), Element(function), {}, "scipy")
+    ours = made({"zero": torch.zeros(1, 1)}, Batch((x,), x))[0]
+    exact = function(x.double())
+    unit = torch.from_numpy(np.spacing(exact.float().abs().clamp(max=3e38).numpy())).double()
+    same = ours == exact.float()  # infinite, or exactly rounded
+    assert bool((same | ((ours.double() - exact).abs() <= 2 * unit)).all()), name

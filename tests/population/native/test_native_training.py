@@ -12,9 +12,7 @@ from torch import Tensor, nn
 
 from problems import EVERYTHING, tiny
 from scope import sample
-from stopping import stopped
-from thalweg.population.engine.task import MembersFinished
-from thalweg.population.engine.train import train
+from stopping import outcomes, stopped
 from thalweg.population.planning.plan import NATIVE
 from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.training import native
@@ -34,13 +32,6 @@ def planned(workload: Workload, execution: Any = "auto", **options: Any) -> Plan
     )
     assert (found.plan.program == NATIVE) is (execution != "loop"), found.plan
     return replace(found, job=replace(found.job, keep_weights=True))
-
-
-def outcomes(of: PlannedJob, chosen: Sequence[Member], **options: Any) -> list[Trained]:
-    found: dict[int, Trained] = {}
-    for event in train(of, chosen, **options):
-        found |= event.outcomes if isinstance(event, MembersFinished) else {}
-    return [found[i] for i in range(len(chosen))]
 
 
 def member(name: str, seed: int = 0, **given: Any) -> Member:

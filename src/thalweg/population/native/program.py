@@ -40,8 +40,8 @@ class NativeProgram(GradientProgram):
 
     def keep(self, key: TraceKey | None) -> None:
         self.key = key
-        if key is not None:
-            self.traces = traces_of(key, self.shared, False, True)
+        if key is not None:  # one run's code is the same, whether members share batches or not
+            self.traces = traces_of(key, False, False, True)
 
     def of(self, workload: Workload, model: nn.Module) -> "NativeProgram":
         return NativeProgram(workload, model, shared=self.shared, library=self.library)

@@ -18,18 +18,8 @@ FLUSHES = platform.machine() in ("x86_64", "AMD64")
 FLUSH = 0x8040  # of x86's control word: subnormal results and arguments are 0
 
 FRAME = (
-    "steps",
-    "bases",
-    "indices",
-    "losses",
-    "updates",
-    "frames",
-    "functions",
-    "tables",
-    "widths",
-    "sources",
-    "flush",
-)
+    "steps", "bases", "indices", "losses", "updates", "frames", "functions", "tables", "widths", "sources", "flush",
+)  # fmt: skip
 """The int64 numbers of an interval's frame.
 
 steps: how many. bases: address of the table of blocks. indices: address of int64 `[steps, batch]`. losses: of float64

@@ -45,8 +45,8 @@ class Steps:
         """Trains a member; returns (losses `[steps]`, NaN after its end; the steps before a loss that was not finite).
 
         indices: of samples, contiguous, `[steps, batch]`. passes: from `MemberPasses.of`. flush: whether they may take
-        subnormal numbers for 0. Raises `Disagreement` where
-        an index that the model or the loss computes is out of range.
+        subnormal numbers for 0. Raises `Disagreement` where an index that the model or the loss computes is out of
+        range.
         """
         self._code.aim(self._bases, self._stacks, member)
         losses = np.full(len(indices), np.nan)

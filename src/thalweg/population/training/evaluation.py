@@ -42,12 +42,14 @@ class Evaluator:
     """Evaluates stacks of one model, or the model itself. Not thread-safe.
 
     live: whether the model is the one in training, which is put back into training mode. Otherwise its own tensors and
-    mode do not matter. native: a `NativeForward` that computes the outputs of several members.
+    mode do not matter. native: computes the outputs `[members, …]` of members with given tensors, in the place of vmap.
     """
 
-    def __init__(self, job: Job, model: nn.Module, *, live: bool = False, native: Any = None) -> None:
-        self.native = native
-        self._job, self._workload, self.model, self._live = job, job.workload, model, live
+    def __init__(
+        self, job: Job, model: nn.Module, *, live: bool = False, native: Callable[..., Tensor] | None = None
+    ) -> None:
+        self._native = native
+        self._job, self._workload, self._model, self._live = job, job.workload, model, live
         gpu = on_gpu(job.device)
         self._at_once = SAMPLES_ON_GPU if gpu else SAMPLES_AT_ONCE
         self._outputs = OUTPUTS_ON_GPU if gpu else OUTPUTS
@@ -70,8 +72,8 @@ class Evaluator:
                     return found
                 self._one_by_one = True
             except Exception as error:
-                if self.native is not None:
-                    self.native = None
+                if self._native is not None:
+                    self._native = None
                     return self.together(stack, split, seeds, step, loss=loss)
                 if exhausted(error) and self._members_at_once(split) > 1:
                     self._at_once, self._outputs = self._at_once // 8, self._outputs // 8
@@ -101,7 +103,7 @@ class Evaluator:
     ) -> tuple[float, float]:
         """Returns (metric, loss if `loss`, else NaN) of one model with these tensors; `None`: its own."""
         with torch.no_grad(), seeded(seed, -step, random=self._job.random, outside=self._job.outside):
-            self.model.eval()
+            self._model.eval()
             try:
                 metrics, losses = self._measured_alone(tensors, split, loss)
             except Unjoinable:
@@ -109,7 +111,7 @@ class Evaluator:
                 metrics, losses = self._measured_alone(tensors, split, loss)
             finally:
                 if self._live:
-                    self.model.train()
+                    self._model.train()
         return metrics[0], losses[0] if loss else math.nan
 
     def _measured_alone(
@@ -119,7 +121,7 @@ class Evaluator:
 
     def _called(self, tensors: Mapping[str, Tensor] | None, batch: Batch) -> Any:
         def model(*inputs: Tensor) -> Any:
-            return self.model(*inputs) if tensors is None else functional_call(self.model, dict(tensors), inputs)
+            return self._model(*inputs) if tensors is None else functional_call(self._model, dict(tensors), inputs)
 
         return self._workload.objective.outputs(model, batch)
 
@@ -133,7 +135,7 @@ class Evaluator:
         with torch.no_grad():
             for first in range(0, members, count):
                 of_these = {name: t[first : first + count] for name, t in tensors.items()}
-                outputs = partial(self.native or forward, of_these)
+                outputs = partial(self._native or forward, of_these)
                 more = self._measured(outputs, split, min(count, members - first), loss)
                 metrics, losses = metrics + more[0], losses + more[1]
         return metrics, losses

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from thalweg.population.native.blas import in_one_thread
 from thalweg.population.native.forward import NativeForward
@@ -28,15 +29,15 @@ class Native(Vectorized):
     """The `Executor` of members by a `NativeProgram`, step by step only where a step needs more than that."""
 
     def __init__(self, job: Job, members: Sequence[Member], program: NativeProgram, *, live: bool) -> None:
-        super().__init__(job, members, program, live=live)
         self._native = program
-        self._evaluator.native = NativeForward(
-            job.workload, self._evaluator.model, program.traces.graphs, program.library
-        )
+        super().__init__(job, members, program, live=live)
         self._passes: MemberPasses | None = None
         self._gradients = {n: torch.empty_like(p[:1]) for n, p in self._stack.parameters.items()}
         train = job.workload.train
         self._indexed = isinstance(train, Split) and all(x.is_contiguous() for x in train.digest())
+
+    def _forward(self, model: nn.Module) -> NativeForward:
+        return NativeForward(self._job.workload, model, self._native.traces.graphs, self._native.library)
 
     @property
     def stride(self) -> int:

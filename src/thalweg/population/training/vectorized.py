@@ -1,12 +1,11 @@
 """Training of members as one vectorized tensor program."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from thalweg.execution.dispatch import on_gpu
 from thalweg.population.program.failures import Disagreement
@@ -36,7 +35,11 @@ CAPTURED_STRIDE = 256  # steps launched between two looks at a GPU's losses
 
 
 def train_vectorized(
-    job: Job, members: Sequence[Member], program: GradientProgram, control: TrainingControl, executor: Any = None
+    job: Job,
+    members: Sequence[Member],
+    program: GradientProgram,
+    control: TrainingControl,
+    executor: "type[Vectorized] | None" = None,
 ) -> list[Trained]:
     """Trains members that are grouped by step variant; returns their outcomes in that order.
 
@@ -66,7 +69,8 @@ class Vectorized:
         self._stack = stack(models, self._seeds, set(job.trained), program.output_major)
         groups = groups_of(job.workload, next(iter(models.values())), [m.recipe for m in members])
         self._updates = PopulationUpdates(members, self._stack.parameters, groups)
-        self._evaluator = Evaluator(job, next(iter(models.values())))
+        model = next(iter(models.values()))
+        self._evaluator = Evaluator(job, model, native=self._forward(model))
         rule = model_rule_of(members)
         self._rules: ModelRules | None = None if rule is None else ModelRules(rule, members)
         self._each = 1 if rule is None else rule.evaluations
@@ -76,6 +80,10 @@ class Vectorized:
         self._rows = torch.tensor([list(models).index(seed) for seed in self._seeds])  # of a batch's `[seeds, batch]`
         self._captured: CapturedSteps | None = None
         self._size = sum(p[0].numel() * p.element_size() for p in self._stack.parameters.values())
+
+    def _forward(self, model: nn.Module) -> Callable[..., Tensor] | None:
+        """What computes the outputs of several members in the place of vmap."""
+        return None
 
     @property
     def stride(self) -> int:
