@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-PROTOCOL = 4
+PROTOCOL = 5
 
 TEXTBOOK = (
     "sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "adamax", "nadam", "adabound",

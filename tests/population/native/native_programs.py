@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from thalweg.population.native.program import NativeProgram
 from thalweg.population.program.models import build, stack
+from thalweg.population.program.randomness import SeededRandomness
 from thalweg.workloads.source import Batch
 from thalweg.workloads.workload import Workload
 
@@ -49,7 +50,8 @@ def natively(of: Workload, members: int = 2, library: str = "scipy") -> tuple[Ma
 
 def by_autograd(of: Workload, seed: int) -> Made:
     model, batch = build(of, seed, torch.device("cpu")), of.train.first([of.batch_size])[0]
-    loss = of.objective.loss(model, Batch(*batch))
+    with SeededRandomness(seed, 1):
+        loss = of.objective.loss(model, Batch(*batch))
     loss.backward()
     gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
     return gradients, loss.detach(), dict(model.named_buffers())

@@ -21,11 +21,11 @@ WORDS = torch.randint(0, 11, (4, 6), generator=torch.Generator().manual_seed(0))
 class Sentences(nn.Module):
     """Embeddings, positions, two layers of a transformer, and scores by the embeddings themselves."""
 
-    def __init__(self, activation: str, *, norm_first: bool) -> None:
+    def __init__(self, activation: str, *, norm_first: bool, dropout: float = 0.0) -> None:
         super().__init__()
         self.words, self.places = nn.Embedding(11, 8, padding_idx=0), nn.Parameter(torch.randn(6, 8))
         layer = nn.TransformerEncoderLayer(
-            8, 2, 16, dropout=0.0, batch_first=True, activation=activation, norm_first=norm_first
+            8, 2, 16, dropout=dropout, batch_first=True, activation=activation, norm_first=norm_first
         )
         self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
 
@@ -67,6 +67,10 @@ PICTURED: dict[str, Callable[[], nn.Module]] = {
     "global pool": lambda: convolutional(nn.AdaptiveAvgPool2d(1)),
     "instance norm": lambda: convolutional(nn.InstanceNorm2d(4, affine=True)),
     "group norm": lambda: convolutional(nn.GroupNorm(2, 4), nn.GELU()),
+    "dropout": lambda: nn.Sequential(
+        nn.Flatten(), nn.Dropout(0.2), nn.Linear(144, 9), nn.Dropout(0.5), nn.Linear(9, 3)
+    ),
+    "dropout of channels": lambda: convolutional(nn.Dropout2d(0.4), nn.AlphaDropout(0.2)),
     "conv in one dimension": lambda: nn.Sequential(
         nn.Flatten(2), nn.Conv1d(1, 3, 5, padding=2), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(108, 3)
     ),
@@ -88,12 +92,16 @@ def test_pictures(name: str) -> None:
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-@pytest.mark.parametrize("norm_first", [False, True])
-def test_transformers(activation: str, norm_first: bool) -> None:
+@pytest.mark.parametrize(("norm_first", "dropout"), [(False, 0.0), (True, 0.0), (False, 0.3)])
+def test_transformers(activation: str, norm_first: bool, dropout: float) -> None:
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(outputs, targets.flatten(), label_smoothing=0.1)
 
-    require_equal(workload(lambda: Sentences(activation, norm_first=norm_first).double(), WORDS, WORDS.roll(1), loss))
+    require_equal(
+        workload(
+            lambda: Sentences(activation, norm_first=norm_first, dropout=dropout).double(), WORDS, WORDS.roll(1), loss
+        )
+    )
 
 
 NUMBERS = torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
@@ -130,9 +138,18 @@ class Sorted(nn.Linear):
         return super().forward(x).sort(1).values
 
 
+class Chosen(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.bernoulli(torch.sigmoid(x))
+
+
 @pytest.mark.parametrize(
     ("model", "why"),
-    [(lambda: Sorted(144, 3), "aten.sort"), (lambda: nn.Sequential(nn.Linear(144, 3), nn.Dropout(0.5)), "native form")],
+    [
+        (lambda: Sorted(144, 3), "aten.sort"),
+        (lambda: nn.Sequential(nn.Linear(144, 3), nn.RReLU()), "rrelu"),
+        (lambda: nn.Sequential(nn.Linear(144, 3), Chosen()), "aten.bernoulli.default draws what has no native form"),
+    ],
 )
 def test_what_has_no_native_form_says_so(model: Callable[[], nn.Module], why: str) -> None:
     with pytest.raises(Disagreement, match=why):

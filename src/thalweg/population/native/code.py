@@ -17,7 +17,7 @@ from thalweg.population.native.loops import ERRORS
 from thalweg.population.native.lowering import Lowered, Lowering
 from thalweg.population.native.memory import ALIGNED, offsets
 from thalweg.population.native.places import Place, Unsupported, dense
-from thalweg.population.native.source import Input, Layout, source
+from thalweg.population.native.source import KEYS, Input, Layout, source
 from thalweg.population.native.tracing import traced
 
 Function = Callable[..., tuple[Tensor, ...]]
@@ -42,6 +42,7 @@ class Names:
 class Code:
     """A compiled function of tensors, which is traced with `arguments` in their memory layout.
 
+    sites: the random operations in it; their keys are the block `KEYS`, int64 `[sites]`, if there are any.
     model: the one that the function calls. library: whose matrix products it calls, one of `blas.libraries`. Raises
     `Unsupported` where something has no native form.
     """
@@ -54,17 +55,18 @@ class Code:
             raise Unsupported("it computes in several dtypes")
         self.dtype, self.names = reals.pop(), names
         places = {b: dense(b, a.shape, a.dtype, a.stride()) for b, a in zip(names.arguments, arguments, strict=True)}
-        graph = traced(function, arguments, model)
+        graph, self.sites = traced(function, arguments, model)
+        keys = {KEYS: dense(KEYS, (self.sites,), torch.int64)} if self.sites else {}
         self.results = [_result(n, value, places.get(names.alike.get(n, ""))) for n, value in _results(names, graph)]
-        lowered = _lowered(graph, [*places.values()], self.results)
+        lowered = _lowered(graph, [*places.values(), *keys.values()], self.results)
         self._constants = lowered.constants
         at, self.workspace = offsets(lowered.items, lowered.blocks)
-        blocks = ["workspace", ERRORS, *names.arguments, *names.results, *self._constants]
+        blocks = ["workspace", ERRORS, *names.arguments, *keys, *names.results, *self._constants]
         self.slots = {name: i for i, name in enumerate(blocks)}
         sizes = {b: a.numel() * a.element_size() for b, a in zip(names.arguments, arguments, strict=True)}
         after = [(new, old, sizes[old]) for new, old in names.after.items()]
         rows = [Input(b, sizes[b] // max(1, len(arguments[-1]))) for b in names.given] if names.loss else []
-        layout = Layout(self.slots, at, rows, names.loss, after, len(arguments[-1]) if names.loss else 0)
+        layout = Layout(self.slots, at, rows, names.loss, after, len(arguments[-1]) if names.loss else 0, self.sites)
         double = self.dtype is torch.float64
         self.text = source(lowered.items, layout, double=double)
         self._compiled = Compiled(self.text, *blas.products(library, double=double))

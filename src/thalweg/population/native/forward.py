@@ -61,7 +61,10 @@ class NativeForward:
         of = Names([*(f"p {n}" for n in names), *batch], ["outputs"], batch, {})
         clones = [a.clone(memory_format=torch.preserve_format) for a in arguments]
         with torch.random.fork_rng(devices=[]):
-            return Code(self._forward(names), clones, of, self._model, self._library)
+            code = Code(self._forward(names), clones, of, self._model, self._library)
+        if code.sites:
+            raise Unsupported("the model draws random numbers in evaluation")
+        return code
 
     def _forward(self, names: list[str]) -> Any:
         def forward(*flat: Tensor) -> tuple[Tensor, ...]:

@@ -71,6 +71,8 @@ ARITHMETIC: dict[str, Operation] = {
     "logical_or": lambda e, kind, a, b: e.add(a, b, "bool"),
     "bitwise_and": lambda e, kind, a, b: e.builder.and_(a, b),
     "bitwise_or": lambda e, kind, a, b: e.builder.or_(a, b),
+    "bitwise_xor": lambda e, kind, a, b: e.builder.xor(a, b),
+    "bitwise_right_shift": lambda e, kind, a, b: e.builder.ashr(a, b),
     "logical_not": lambda e, kind, a: e.builder.not_(a),
     "bitwise_not": lambda e, kind, a: e.builder.not_(a),
     "_to_copy": lambda e, kind, x: x,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import grad_and_value
@@ -10,12 +11,13 @@ from torch.func import grad_and_value
 from thalweg.population.native.blas import in_one_thread
 from thalweg.population.native.code import Code, Names, Workspace
 from thalweg.population.native.places import Unsupported
+from thalweg.population.native.source import KEYS
 from thalweg.population.native.workspaces import Workspaces
 from thalweg.population.program.failures import Disagreement
 from thalweg.population.program.gradients import GradientProgram, Made
 from thalweg.population.program.kept_traces import TraceKey, traces_of
 from thalweg.population.program.models import Stack
-from thalweg.population.program.randomness import GENERATOR
+from thalweg.population.program.randomness import GENERATOR, keys_of
 from thalweg.workloads.source import Batch
 from thalweg.workloads.workload import Workload
 
@@ -57,6 +59,8 @@ class NativeProgram(GradientProgram):
         lifted = [x[None].expand(stack.members, *x.shape) if self.shared else x for x in given]
         own |= {f"given {i}": x for i, x in enumerate(lifted)}
         table = code.bases(workspace)
+        if code.sites:
+            own[KEYS] = torch.from_numpy(np.concatenate([keys_of(seed, step, 1, code.sites) for seed in seeds]))
         with in_one_thread(self.library):
             for m in range(stack.members):
                 code.aim(table, own, m)

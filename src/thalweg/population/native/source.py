@@ -19,6 +19,7 @@ FLUSH = 0x8040  # of x86's control word: subnormal results and arguments are 0
 
 FRAME = (
     "steps", "bases", "indices", "losses", "updates", "frames", "functions", "tables", "widths", "sources", "flush",
+    "keys",
 )  # fmt: skip
 """The int64 numbers of an interval's frame.
 
@@ -26,8 +27,10 @@ steps: how many. bases: address of the table of blocks. indices: address of int6
 `[steps]`. updates: how many passes update the parameters; frames, functions, tables, widths: addresses of int64
 `[updates]`: each pass's frame, its function, its first table and the bytes between the tables of two steps. sources:
 address of int64 `[inputs]`, the addresses of the samples. flush: bits of the control word while the passes run: `FLUSH`
-where none of them depends on subnormal numbers, else 0.
+where none of them depends on subnormal numbers, else 0. keys: address of int64 `[steps, sites]`, if there are sites.
 """
+
+KEYS = "keys"  # the block of the keys of random operations
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Input:
 class Layout:
     """slots: places of the blocks in the table of addresses; others lie in the block "workspace", at `offsets`.
 
-    loss: the block of the loss. after: (new value, buffer, bytes) of the buffers. batch: samples.
+    loss: the block of the loss. after: (new value, buffer, bytes) of the buffers. batch: samples. sites: random
+    operations.
     """
 
     slots: Mapping[str, int]
@@ -51,6 +55,7 @@ class Layout:
     loss: str
     after: Sequence[tuple[str, str, int]]
     batch: int
+    sites: int = 0
 
 
 def source(items: Sequence[Body | MatrixProduct], layout: Layout, *, double: bool) -> str:
@@ -169,6 +174,7 @@ class _Source:
 
         def step(i: Value) -> None:
             self._gather(builder, frame, bases, i)
+            self._turn_keys(builder, frame, bases, i)
             builder.call(evaluate, [bases])
             loss = self._loss(builder, frame, bases, i)
             going = function.append_basic_block("going")
@@ -201,6 +207,12 @@ class _Source:
                 self._copy(builder, end, begin, given.row)
 
             with_index(builder, batch, copy)
+
+    def _turn_keys(self, builder: ir.IRBuilder, frame: Mapping[str, Value], bases: Value, i: Value) -> None:
+        """Points the block of keys to those of the step."""
+        if self._layout.sites:
+            keys = builder.add(frame["keys"], builder.mul(i, INT(8 * self._layout.sites)))
+            builder.store(keys, builder.gep(bases, [INT(self._layout.slots[KEYS])], source_etype=INT))
 
     def _copy(self, builder: ir.IRBuilder, into: Value, source: Value, size: int) -> None:
         name = "llvm.memcpy.p0.p0.i64"

@@ -30,7 +30,7 @@ class Steps:
         given: Sequence[Tensor],
         data: Sequence[Tensor],
     ) -> None:
-        self._code, self._workspace, self._stacks = code, workspace, stacks
+        self._code, self._workspace, self._stacks, self.sites = code, workspace, stacks, code.sites
         self._bases = code.bases(workspace)
         own = {**named("g", dict(gradients)), "loss": empty(1, 1, dtype=code.dtype)}
         own |= {new: empty_like(stacks[old][:1]) for new, old in code.names.after.items()}
@@ -40,11 +40,18 @@ class Steps:
         self._sources = np.array([x.data_ptr() for x in data], np.int64)
 
     def carry_out(
-        self, member: int, indices: Tensor, passes: tuple[Integers, Integers, Integers, Integers], *, flush: bool
+        self,
+        member: int,
+        indices: Tensor,
+        passes: tuple[Integers, Integers, Integers, Integers],
+        keys: Integers,
+        *,
+        flush: bool,
     ) -> tuple[NDArray[np.float64], int]:
         """Trains a member; returns (losses `[steps]`, NaN after its end; the steps before a loss that was not finite).
 
-        indices: of samples, contiguous, `[steps, batch]`. passes: from `MemberPasses.of`. flush: whether they may take
+        indices: of samples, contiguous, `[steps, batch]`. passes: from `MemberPasses.of`. keys: of
+        the random operations, `[steps, sites]`. flush: whether they may take
         subnormal numbers for 0. Raises `Disagreement` where an index that the model or the loss computes is out of
         range.
         """
@@ -58,6 +65,7 @@ class Steps:
             "indices": indices.data_ptr(),
             "updates": len(passes[0]),
             "flush": FLUSH * flush,
+            "keys": keys.ctypes.data,
         }
         frame = np.array([values[name] for name in FRAME], np.int64)
         done = int(self._code.interval(frame.ctypes.data))

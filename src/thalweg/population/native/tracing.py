@@ -7,14 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from thalweg.population.native.decompositions import OWN
 from thalweg.population.native.places import Unsupported
-from thalweg.population.program.graph_passes import measure, obstacle
+from thalweg.population.program.counter_hash import BY_VALUES, HASHED
+from thalweg.population.program.graph_passes import drawn_by_hash, measure, obstacle
 from thalweg.population.program.python_walk import storage_of
+from thalweg.population.program.randomness import is_random
 
 aten = torch.ops.aten
 
@@ -38,10 +40,14 @@ SAME_VALUE = {
 """Operations whose result has the values of their argument."""
 
 
-def traced(function: Callable[..., tuple[Tensor, ...]], arguments: Sequence[Tensor], model: nn.Module) -> GraphModule:
-    """The graph of a function of tensors, with the shapes and dtypes of its values in `meta["val"]`.
+def traced(
+    function: Callable[..., tuple[Tensor, ...]], arguments: Sequence[Tensor], model: nn.Module
+) -> tuple[GraphModule, int]:
+    """Returns (graph of a function of tensors, number of its random operations).
 
-    Raises `Unsupported` where it does not hold for every batch, or reaches the model's own tensors as constants.
+    The shapes and dtypes of its values are in `meta["val"]`. If there are random operations, it has one more argument,
+    int64 `[operations]`: the keys by which their numbers are hashed. Raises `Unsupported` where the graph does not hold
+    for every batch, reaches the model's own tensors as constants, or draws what is not hashed.
     """
     functional = torch.func.functionalize(function, remove="mutations")
     with sdpa_kernel(SDPBackend.MATH):
@@ -49,11 +55,32 @@ def traced(function: Callable[..., tuple[Tensor, ...]], arguments: Sequence[Tens
     own = {storage_of(t) for t in (*model.parameters(), *model.buffers())} - {0}
     if reason := obstacle(graph, own):
         raise Unsupported(reason)
+    random = [node for node in graph.graph.nodes if node.op == "call_function" and is_random(node.target)]
+    for node in random:
+        if not drawn_by_hash(node) or node.target in BY_VALUES:
+            raise Unsupported(f"{node.target} draws what has no native form")
+    if sites := len(random):
+        keys = torch.zeros(sites, dtype=torch.int64)
+        arguments = [*arguments, keys]
+        graph = make_fx(_Hashing(graph).run, decomposition_table=_table())(*arguments)
     measure(graph, arguments)
     _drop_copies(graph)
     _simplify(graph)
     _drop_repetitions(graph)
-    return graph
+    return graph, sites
+
+
+class _Hashing(Interpreter):
+    """Runs a graph with the last argument's keys for its random operations, in their order."""
+
+    def run(self, *arguments: Tensor) -> Any:  # type: ignore[override]
+        self._keys = iter(arguments[-1].unbind())
+        return super().run(*arguments[:-1])
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        if is_random(target):
+            return HASHED[target](next(self._keys), *args, **kwargs)
+        return super().call_function(target, args, kwargs)
 
 
 @cache
@@ -61,9 +88,8 @@ def _table() -> Mapping[Any, Callable[..., Any]]:
     from torch._decomp import core_aten_decompositions, get_decompositions
 
     known = {**core_aten_decompositions(), **get_decompositions(DECOMPOSED), **OWN}
-    return {
-        operation: how for operation, how in known.items() if operation is not aten.embedding_dense_backward.default
-    }
+    whole = {aten.embedding_dense_backward.default, *HASHED}
+    return {operation: how for operation, how in known.items() if operation not in whole}
 
 
 def _drop_copies(graph: GraphModule) -> None:

@@ -37,8 +37,8 @@ def natively(job: Job, models: TrialModels, seed: int) -> tuple[dict[str, Progra
     """The native programs and those of them that agree with the loop, by name; and why there are none."""
     if job.device.type != "cpu":
         return {}, {}, f"it is compiled for the CPU, not for {job.device.type}"
-    if job.random or job.outside:
-        return {}, {}, "the model draws random numbers"
+    if job.outside:
+        return {}, {}, "the model draws random numbers of Python or NumPy"
     found = {library: programs_of(job, models.tracing, NATIVE, library) for library in blas.libraries()}
     first = next(iter(found))
     usable, reason = verified(job, {NATIVE: found[first].shared}, models, seed)

@@ -9,6 +9,7 @@ from torch import Tensor, ops
 from torch.fx import GraphModule, Node
 
 from thalweg.population.program import matmul_passes
+from thalweg.population.program.counter_hash import is_hashed
 from thalweg.population.program.python_walk import storage_of
 from thalweg.population.program.randomness import is_random
 
@@ -80,8 +81,8 @@ def obstacle(module: GraphModule, registered: Collection[int]) -> str:
 
 
 def drawn_like(module: GraphModule) -> set[Node]:
-    """Inputs whose memory layout decides the order in which a random operation draws."""
-    random = [n for n in module.graph.nodes if n.op == "call_function" and is_random(n.target)]
+    """Inputs whose memory layout decides the order in which a generator's numbers are drawn."""
+    random = [n for n in module.graph.nodes if n.op == "call_function" and is_random(n.target) and not drawn_by_hash(n)]
     waiting, seen = [argument for node in random for argument in node.all_input_nodes], set[Node]()
     while waiting:
         node = waiting.pop()
@@ -91,6 +92,12 @@ def drawn_like(module: GraphModule) -> set[Node]:
             keeps = torch.Tag.pointwise in getattr(node.target, "tags", ()) or packet in _LAYOUT
             waiting += node.all_input_nodes if keeps else []
     return {node for node in seen if node.op == "placeholder"}
+
+
+def drawn_by_hash(node: Node) -> bool:
+    """Whether a random operation's numbers are hashed."""
+    first = node.args[0] if node.args else None
+    return is_hashed(node.target, _dtype(first) if isinstance(first, Node) else None, node.kwargs)
 
 
 def _by_integers(node: Node) -> bool:
@@ -222,6 +229,6 @@ def _shape(node: Node) -> tuple[int, ...] | None:
     return None if value is None else tuple(value.shape)
 
 
-def _dtype(node: Node) -> object:
+def _dtype(node: Node) -> torch.dtype | None:
     value = node.meta.get("val", node.meta.get("tensor_meta"))
     return None if value is None else value.dtype

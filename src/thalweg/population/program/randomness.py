@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from thalweg.population.program.counter_hash import HASHED, Keys, is_hashed
 from thalweg.workloads.metrics import TURN
 
 _THREAD = threading.local()  # `seeded`: whether this thread's current operation has been seeded
@@ -31,6 +33,12 @@ def mix(seed: int, step: int, site: int) -> int:
     """A 63-bit BLAKE2 hash of seed, step and call site."""
     digest = hashlib.blake2b(f"{seed}/{step}/{site}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def keys_of(seed: int, first: int, steps: int, sites: int) -> NDArray[np.int64]:
+    """The keys of a run's random operations, from a step on, `[steps, sites]`."""
+    keys = [[mix(seed, first + t, site) for site in range(1, sites + 1)] for t in range(steps)]
+    return np.array(keys, np.int64).reshape(steps, sites)
 
 
 def is_random(operation: Any) -> bool:
@@ -55,7 +63,10 @@ class SeededRandomness(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **(kwargs or {}))
         self.sites += 1
         self.recomputed |= _in_checkpoint()
-        return _seeded(mix(self._seed, self._step, self.sites), func, args, kwargs or {})
+        key, kwargs = mix(self._seed, self._step, self.sites), kwargs or {}
+        if is_hashed(func, dtype_of(args), kwargs):
+            return HASHED[func](_keys(key, args, kwargs), *args, **kwargs)
+        return _seeded(key, func, args, kwargs)
 
 
 def _in_checkpoint() -> bool:
@@ -172,17 +183,11 @@ class RandomSites:
         operation = node.target
 
         def draw(*args: Any, **kwargs: Any) -> Any:
-            return _stack(
-                [
-                    _seeded(
-                        mix(seed, self._now.step, site),
-                        operation,
-                        self._slice(args, m),
-                        self._slice(kwargs, m),
-                    )
-                    for m, seed in enumerate(self._now.seeds)
-                ]
-            )
+            keys = [mix(seed, self._now.step, site) for seed in self._now.seeds]
+            if is_hashed(operation, dtype_of(args), kwargs):
+                return HASHED[operation](_keys(keys, args, kwargs), *args, **kwargs)
+            each = ((key, self._slice(args, m), self._slice(kwargs, m)) for m, key in enumerate(keys))
+            return _stack([_seeded(key, operation, *own) for key, *own in each])
 
         draw.__name__ = f"seeded_{site}"
         return draw
@@ -198,6 +203,22 @@ class RandomSites:
         if isinstance(arguments, list | tuple):
             return type(arguments)(self._slice(a, m) for a in arguments)
         return arguments
+
+
+def dtype_of(args: Sequence[Any]) -> torch.dtype | None:
+    """That of the first argument, if it is a tensor."""
+    return args[0].dtype if args and isinstance(args[0], Tensor) else None
+
+
+def _keys(keys: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Keys:
+    """As what is quickest on the device of an operation's result."""
+    device = _device(args, kwargs)
+    return np.array(keys, np.uint64) if device.type == "cpu" else torch.tensor(keys, device=device)
+
+
+def _device(args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.device:
+    given = [a.device for a in args if isinstance(a, Tensor)]
+    return torch.device(kwargs.get("device") or (given[0] if given else "cpu"))
 
 
 def _stack(parts: list[Any]) -> Any:

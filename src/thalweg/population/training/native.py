@@ -12,6 +12,7 @@ from thalweg.population.native.forward import NativeForward
 from thalweg.population.native.program import NativeProgram, stacks_of
 from thalweg.population.native.steps import Steps
 from thalweg.population.program.failures import Disagreement
+from thalweg.population.program.randomness import keys_of
 from thalweg.population.training.executor import Floats
 from thalweg.population.training.job import Job
 from thalweg.population.training.vectorized import Vectorized
@@ -82,8 +83,9 @@ class Native(Vectorized):
         steps, passes, rows = self._prepared(batches[0]), self._prepared_passes(), self._rows.tolist()
         with in_one_thread(self._native.library):
             for m in np.flatnonzero(going):
+                keys = keys_of(self._seeds[m], first, len(batches), steps.sites)
                 losses[:, m], done = steps.carry_out(
-                    int(m), index[rows[m]], passes.of(int(m), first), flush=passes.flushes(int(m))
+                    int(m), index[rows[m]], passes.of(int(m), first), keys, flush=passes.flushes(int(m))
                 )
                 self.evaluated[m] += min(done + 1, len(batches))
                 going[m] = done == len(batches)
