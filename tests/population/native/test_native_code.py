@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def answer(number: int) -> int:
     code = compiled.Compiled(
-        IR % number, "thalweg_nothing", ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p).value or 0
+        IR % number, ("thalweg_nothing", ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p).value or 0)
     )
     return int(ctypes.CFUNCTYPE(ctypes.c_int64)(code.address("answer"))())
 
@@ -118,4 +118,4 @@ def test_parameters_reached_as_constants_are_refused() -> None:
 def test_a_function_that_is_not_there_is_refused() -> None:
     text = "declare double @no_such_function(double)\n" + IR % 1
     with pytest.raises(Unsupported, match="no_such_function is not in this process"):
-        compiled.Compiled(text, "thalweg_nothing", 1)
+        compiled.Compiled(text, ("thalweg_nothing", 1))

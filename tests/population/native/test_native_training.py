@@ -13,15 +13,18 @@ from torch import Tensor, nn
 from problems import EVERYTHING, tiny
 from scope import sample
 from stopping import outcomes, stopped
+from thalweg.population.native.steps import Steps
 from thalweg.population.planning.plan import NATIVE
 from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.training import native
 from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.population.updates.group import is_planned_ahead
 from thalweg.population.updates.member_passes import MemberPasses
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.updates import PopulationUpdates
 from thalweg.recipes.catalogue import recipe, recipes
 from thalweg.regularization.stopping import EarlyStopping
+from thalweg.workloads.parameter_groups import Scaled
 from thalweg.workloads.workload import Workload
 
 
@@ -69,6 +72,47 @@ def test_every_modifier_alone(option: str) -> None:
     given = {option: {**EVERYTHING, "sam": 0.05}[option]}
     given |= {"lookahead_alpha": 0.4} if option == "lookahead_steps" else {}
     require_same(tiny(torch.float64), [member(name, s, **given) for name in ("adam", "momentum") for s in (0, 1)])
+
+
+MEASURING: dict[str, tuple[str, dict[str, Any]]] = {
+    "lamb": ("lamb", {"weight_decay": 0.1}),
+    "lars": ("lars", {"weight_decay": 0.1}),
+    "global norm": ("adam", {"clip_global_norm": 0.05}),
+    "global norm and row states": ("nadam", {"clip_global_norm": 0.05}),
+    "tensor norm": ("momentum", {"clip_tensor_norm": 0.02}),
+    "mean": ("adam", {"cautious": True}),
+    "in turn": ("lamb", {"clip_value": 0.01, "clip_global_norm": 0.02, "clip_update": 0.1, "cautious": True}),
+}
+"""Steps that measure something of the gradient or the update, and go by it."""
+
+
+@pytest.mark.parametrize("kind", MEASURING)
+@pytest.mark.parametrize("own", [False, True])
+def test_steps_that_measure_are_native(kind: str, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """own: whether parameters have hyperparameters of their own."""
+    name, given = MEASURING[kind]
+    workload = replace(tiny(torch.float64), parameters=({"*.bias": {"lr": Scaled(0.3)}},) if own else ())
+    calls = []
+    whole = Steps.carry_out
+    monkeypatch.setattr(Steps, "carry_out", lambda *a, **k: calls.append(1) or whole(*a, **k))
+    require_same(workload, [member(name, s, **given) for s in (0, 1, 2)])
+    assert calls
+
+
+def test_which_steps_are_not_whole_in_native_code() -> None:
+    """Those by functions of matrices, or of whole tensors before or after the passes."""
+    recipes_ = {name: recipe(name) for name in recipes()}
+    rules = {name for name, r in recipes_.items() if not is_planned_ahead(r.structure(r.resolve({})))}
+    adam = recipes_["adam"]
+    given = {option: {option: value} for option, value in EVERYTHING.items()}
+    options = {o for o, g in given.items() if not is_planned_ahead(adam.structure(adam.resolve(g)))}
+    assert rules == {"muon", "moonlight", "normuon"}
+    assert options == {"centralize", "clip_adaptive", "max_norm"}
+
+
+def test_subnormal_gradients_count_where_a_step_asks_whether_there_is_any() -> None:
+    assert _flushed(member("adam", clip_global_norm=1.0))
+    assert not any(_flushed(member(name)) for name in ("lamb", "lars"))
 
 
 class Normed(nn.Module):
@@ -219,7 +263,7 @@ def test_subnormal_numbers_are_0_only_where_that_is_nothing() -> None:
 def _flushed(one: Member) -> bool:
     parameters = {"p": torch.zeros(1, 3)}
     updates = PopulationUpdates([one], parameters)
-    updates.plan(1, 2)
+    updates.plan(1, 2, ahead=True)
     return MemberPasses(updates, {"p": torch.zeros(1, 3)}, 1).flushes(0)
 
 

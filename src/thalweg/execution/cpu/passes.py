@@ -51,6 +51,21 @@ class CpuPass:
         return self._arguments
 
     @property
+    def table_address(self) -> int:
+        return self._table.ctypes.data
+
+    @property
+    def lines(self) -> int:
+        """The most that the table may have."""
+        return len(self._table)
+
+    @property
+    def measures(self) -> dict[str, int]:
+        """What the last call's partial sums lie in: `blocks`, their number; addresses of `partials` and `owners`."""
+        count = self._blocks.shape[1]
+        return {"blocks": count, "partials": self._partials.ctypes.data, "owners": self._blocks.ctypes.data}
+
+    @property
     def function_address(self) -> int:
         return self._kernel.address
 

@@ -69,7 +69,7 @@ class Code:
         layout = Layout(self.slots, at, rows, names.loss, after, len(arguments[-1]) if names.loss else 0, self.sites)
         double = self.dtype is torch.float64
         self.text = source(lowered.items, layout, double=double)
-        self._compiled = Compiled(self.text, *blas.products(library, double=double))
+        self._compiled = Compiled(self.text, blas.products(library, double=double))
         self.evaluate = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._compiled.address("evaluate"))
         self.interval = PROTOTYPE(self._compiled.address("interval") if names.loss else 0)
 

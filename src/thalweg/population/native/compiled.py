@@ -27,13 +27,15 @@ _ENGINES: list[Any] = []  # they own the code, which is used to the end of the p
 class Compiled:
     """The functions of a module.
 
-    name, called: what the module calls `PRODUCT`, by its symbol in this process, and its address.
+    product: the symbol in this process and the address of what it calls `PRODUCT`, if it does.
     """
 
-    def __init__(self, text: str, name: str, called: int) -> None:
+    def __init__(self, text: str, product: tuple[str, int] | None = None) -> None:
         with _TURN:
-            llvm.add_symbol(name, called)
-            self._engine = _engine(text.replace(PRODUCT, name))
+            if product is not None:
+                llvm.add_symbol(*product)
+                text = text.replace(PRODUCT, product[0])
+            self._engine = _engine(text)
             _ENGINES.append(self._engine)
 
     def address(self, name: str) -> int:

@@ -19,8 +19,10 @@ from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
 from thalweg.population.updates.snapshot import Snapshot, copied
 from thalweg.recipes.compose import StepVariant, evaluated, transform_gradients
+from thalweg.recipes.measured_rows import measured_rows
 from thalweg.recipes.options import CONSTRAINTS, OPTIONS, TRANSFORMS
 from thalweg.recipes.row_table import Array, table
+from thalweg.recipes.stages import Stage
 from thalweg.recipes.trace import Program, trace
 
 
@@ -92,12 +94,18 @@ class Group:
         each = self._each or self.hyperparameters.per_parameter
         self.rows = member_rows(self.structure, self.program, source, *own, each=each)
         self._columns: Any = None
+        self._ahead: Array | None = None
 
     def plan(self, first: int, steps: int, *, ahead: bool = False) -> None:
         self._first, self._during = first, self.hyperparameters.during(first, steps)
-        sequential = ahead and bool(self.program.row_states) and is_planned_ahead(self.structure) and not self._each
+        ahead = ahead and is_planned_ahead(self.structure) and not self._each
+        sequential = ahead and bool(self.program.row_states)
         columns, self._row_states = self._in_sequence(first, steps) if sequential else (self.planned(first, steps), [])
-        self._columns = None if columns is None else self.rows.cast(columns)
+        self._columns, self._ahead = None, columns if ahead else None
+        if ahead and self.program.before:
+            self._ahead = columns if sequential else self._of_steps(first, steps)
+        elif columns is not None:
+            self._columns = self.rows.cast(columns)
 
     @property
     def parameters(self) -> Mapping[str, Tensor]:
@@ -106,21 +114,35 @@ class Group:
 
     @property
     def planned_ahead(self) -> bool:
-        """Whether the pass with the current steps' planned row values is the whole step, by a kernel on the CPU."""
-        return isinstance(self._columns, np.ndarray) and is_planned_ahead(self.structure)
+        """Whether passes with the current steps' planned row values are the whole step, by kernels on the CPU."""
+        return self._ahead is not None and isinstance(self.rows, CompiledMembers)
 
     @property
     def planned_columns(self) -> tuple[Array, int]:
-        """Row values `[steps, m, columns]`, or `[steps, parameters, m, columns]`, and the first of these steps."""
-        return self._columns, self._first
+        """Row values `[steps, m, columns]`, or `[steps, parameters, m, columns]`, and the first of these steps.
+
+        Those of the update, or of `measured_rows` where the step measures others.
+        """
+        assert self._ahead is not None
+        return self._ahead, self._first
 
     def planned(self, first: int, steps: int) -> Array | None:
         """Row values of these steps, `[steps, m, columns]`; `None` unless they depend on the step number only."""
         if self.program.row_states or self.needs_whole or self.program.closing is not None or self._each:
             return None
+        return self._of_steps(first, steps)
+
+    def _of_steps(self, first: int, steps: int) -> Array:
+        """Row values of these steps, `[steps, m, columns]`, that depend on no row state."""
         t = np.arange(first, first + steps, dtype=np.float64)
         t = t[:, None, None] if self.hyperparameters.per_parameter else t[:, None]
-        return table(self.program.update, {**self.inputs(), **self.changing(first, steps), "t": t})[0]
+        return table(self._planned_stage, {**self.inputs(), **self.changing(first, steps), "t": t})[0]
+
+    @property
+    def _planned_stage(self) -> Stage:
+        """Has the row values that can be planned as columns."""
+        measured = measured_rows(self.program) if self.program.before else None
+        return self.program.update if measured is None else measured.planned
 
     def _in_sequence(self, first: int, steps: int) -> tuple[Array, list[dict[str, Array]]]:
         """Row values `[steps, …]` where they depend on row states, and the row states after each step."""
@@ -128,7 +150,7 @@ class Group:
         columns, states = [], []
         for i in range(steps):
             at = {**values, **{name: x[i] for name, x in changing.items()}, "t": np.asarray(first + i, np.float64)}
-            made, after = table(self.program.update, at)
+            made, after = table(self._planned_stage, at)
             columns.append(made)
             states.append({name: np.broadcast_to(after[name], self.values[name].shape).copy() for name in after})
             values.update(states[-1])
@@ -163,7 +185,7 @@ class Group:
         if self._transforms:
             gradients = self.transformed(gradients, self.values)
             bases = addresses([g for g in gradients.values() if isinstance(g, Tensor)])
-        if self._row_states:
+        if self._row_states and self._columns is not None:
             self.advance(int(np.max(t)))
         self.rows.set_inputs(gradients, bases, active)
         self.rows.planned = None if self._columns is None else self._columns[t - self._first]
@@ -250,9 +272,10 @@ class Group:
 
 
 def is_planned_ahead(structure: StepVariant) -> bool:
-    """Whether a step is one pass, with row values that follow from the step and the row states, and nothing else."""
+    """Whether a step is passes with row values that follow from the step, row states and what it measures."""
     program = trace(structure)
-    return not structure.transforms and not program.before and program.closing is None and not program.constrained
+    whole = structure.transforms or program.constrained or program.closing is not None
+    return not whole and (not program.before or measured_rows(program) is not None)
 
 
 def _of(start: Any, parameter: int) -> Any:

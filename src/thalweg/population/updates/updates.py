@@ -97,8 +97,9 @@ class PopulationUpdates:
 
     @property
     def planned_ahead(self) -> bool:
-        """Whether a step is one pass of each group, with planned row values."""
-        return all(group.planned_ahead for group in self.groups)
+        """Whether a step is passes of each group by itself, with planned row values."""
+        apart = len({group.place.start for group in self.groups}) == len(self.groups)
+        return all(group.planned_ahead and (apart or not group.program.shared) for group in self.groups)
 
     @property
     def capturable(self) -> bool:
