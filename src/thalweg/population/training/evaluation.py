@@ -33,6 +33,9 @@ LEAST_ALIKE = 1e-2  # the same, absolute, as a share of `ALIKE`: of metrics that
 FLIPPED = 2  # samples whose largest output may change by rounding
 OUTPUTS, OUTPUTS_ON_GPU = 8 << 20, 1 << 30  # bytes of outputs held at once, if of more than one member
 
+Evaluated = tuple[Any, Tensor | None]
+"""Outputs `[members, chunk, …]`, and losses `[members]` where they are known already."""
+
 
 class Unjoinable(Exception):  # noqa: N818 - not an error: the split is evaluated in one pass then
     """Outputs of chunks that cannot be concatenated into those of the split."""
@@ -42,11 +45,12 @@ class Evaluator:
     """Evaluates stacks of one model, or the model itself. Not thread-safe.
 
     live: whether the model is the one in training, which is put back into training mode. Otherwise its own tensors and
-    mode do not matter. native: computes the outputs `[members, …]` of members with given tensors, in the place of vmap.
+    mode do not matter. native: computes outputs `[members, …]` of members with given tensors, and losses `[members]`
+    where it can, in the place of vmap.
     """
 
     def __init__(
-        self, job: Job, model: nn.Module, *, live: bool = False, native: Callable[..., Tensor] | None = None
+        self, job: Job, model: nn.Module, *, live: bool = False, native: Callable[..., Evaluated] | None = None
     ) -> None:
         self._native = native
         self._job, self._workload, self._model, self._live = job, job.workload, model, live
@@ -117,7 +121,7 @@ class Evaluator:
     def _measured_alone(
         self, tensors: Mapping[str, Tensor] | None, split: Source, loss: bool
     ) -> tuple[list[float], list[float]]:
-        return self._measured(lambda batch: _unsqueezed(self._called(tensors, batch)), split, 1, loss)
+        return self._measured(lambda batch: (_unsqueezed(self._called(tensors, batch)), None), split, 1, loss)
 
     def _called(self, tensors: Mapping[str, Tensor] | None, batch: Batch) -> Any:
         def model(*inputs: Tensor) -> Any:
@@ -129,14 +133,18 @@ class Evaluator:
         self, tensors: dict[str, Tensor], split: Source, members: int, loss: bool
     ) -> tuple[list[float], list[float]]:
         forward = vmap(self._called, in_dims=(0, None))
+
+        def by_vmap(of_these: dict[str, Tensor], batch: Batch) -> Evaluated:
+            return forward(of_these, batch), None
+
         count = self._members_at_once(split)
         metrics: list[float] = []
         losses: list[float] = []
         with torch.no_grad():
             for first in range(0, members, count):
                 of_these = {name: t[first : first + count] for name, t in tensors.items()}
-                outputs = partial(self._native or forward, of_these)
-                more = self._measured(outputs, split, min(count, members - first), loss)
+                evaluate = partial(self._native or by_vmap, of_these)
+                more = self._measured(evaluate, split, min(count, members - first), loss)
                 metrics, losses = metrics + more[0], losses + more[1]
         return metrics, losses
 
@@ -144,19 +152,20 @@ class Evaluator:
         """Members per forward pass, limited by samples × members and by the bytes of outputs held meanwhile."""
         samples = min(self._chunk, len(split))
         held = (samples if self._divides(split) else len(split)) * self._job.output_bytes
-        return max(1, min(self._at_once // samples, self._outputs // max(1, held)))
+        together = len(split) * self._at_once if self._native else self._at_once // samples  # one after the other
+        return max(1, min(together, self._outputs // max(1, held)))
 
     def _measured(
-        self, outputs: Callable[[Batch], Any], split: Source, members: int, loss: bool
+        self, evaluate: Callable[[Batch], Evaluated], split: Source, members: int, loss: bool
     ) -> tuple[list[float], list[float]]:
-        """Returns (metrics, losses if `loss`) of outputs `[members, chunk, …]`, chunk by chunk."""
+        """Returns (metrics, losses if `loss`) of what is evaluated chunk by chunk."""
         chunks = split.chunks(self._chunk)
         if self._divides(split):
             sums = Sums(self._workload, members, loss=loss)
             for batch in chunks:
-                sums.add(outputs(batch), batch.targets)  # no reference to a chunk remains while the next is computed
+                sums.add(evaluate(batch), batch.targets)  # no reference to a chunk remains while the next is computed
             return sums.metrics, sums.losses
-        held = [(outputs(batch), batch.targets) for batch in chunks]
+        held = [(evaluate(batch)[0], batch.targets) for batch in chunks]
         joined, targets = _join([of for of, _ in held]), torch.cat([y for _, y in held])
         return measured(self._workload, joined, targets, members, loss=loss)
 

@@ -60,9 +60,13 @@ class Sums:
         self._workload, self._members, self._loss = workload, members, loss
         self._samples, self._sums = 0, [[0.0] * members, [0.0] * members]
 
-    def add(self, outputs: Any, targets: Tensor) -> None:
-        """Adds a chunk with outputs `[members, samples, …]`."""
-        values = measured(self._workload, outputs, targets, self._members, loss=self._loss)
+    def add(self, evaluated: tuple[Any, Tensor | None], targets: Tensor) -> None:
+        """Adds a chunk: outputs `[members, samples, …]`, and losses `[members]` where they are known already."""
+        outputs, losses = evaluated
+        unknown = self._loss and losses is None
+        values = measured(self._workload, outputs, targets, self._members, loss=unknown)
+        if self._loss and losses is not None:
+            values = values[0], losses.tolist()
         self._samples += len(targets)
         for sums, more in zip(self._sums, values, strict=True):
             sums[: len(more)] = [a + len(targets) * b for a, b in zip(sums, more, strict=False)]

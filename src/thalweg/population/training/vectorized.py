@@ -15,7 +15,7 @@ from thalweg.population.program.models import Stack, build, like, stack
 from thalweg.population.program.python_state import as_built, changed
 from thalweg.population.program.reasons import of_seed
 from thalweg.population.training.cuda_graphs import CapturedSteps
-from thalweg.population.training.evaluation import Evaluator
+from thalweg.population.training.evaluation import Evaluated, Evaluator
 from thalweg.population.training.executor import Floats, Weights
 from thalweg.population.training.job import Job
 from thalweg.population.training.live import LiveModel
@@ -81,7 +81,7 @@ class Vectorized:
         self._captured: CapturedSteps | None = None
         self._size = sum(p[0].numel() * p.element_size() for p in self._stack.parameters.values())
 
-    def _forward(self, model: nn.Module) -> Callable[..., Tensor] | None:
+    def _forward(self, model: nn.Module) -> Callable[..., Evaluated] | None:
         """What computes the outputs of several members in the place of vmap."""
         return None
 
