@@ -25,6 +25,13 @@ LOG = Log()
 T = TypeVar("T")
 HERE = Path(__file__).resolve().parent
 CPU = torch.device("cpu")
+HOLD_BACK = (
+    "MKL_ENABLE_INSTRUCTIONS",
+    "OPENBLAS_CORETYPE",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+)
 PEERS = HERE.parent / ".peers" / "bin" / "python"
 
 
@@ -166,7 +173,7 @@ class Report:
         versions = ", ".join(f"{name} {version}" for name, version in named.items())
         gpu = "" if device == CPU else f"{torch.get_device_module(device).get_device_name(device)} beside "
         place = f"{gpu}{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
-        self.line(f"{datetime.now(UTC):%Y-%m-%d}: {place}, load {os.getloadavg()[0]:.1f}; {versions}")
+        self.line(f"{datetime.now(UTC):%Y-%m-%d}: {place}, load {os.getloadavg()[0]:.1f}; {versions}; {held_back()}")
         if peers and not peers.there:
             self.line("Left out: peers that need an environment of their own. `make .peers/ready` creates it.")
         self.line()
@@ -187,6 +194,12 @@ class Report:
         for note in ("", *notes, LOG.note(), f"Load {os.getloadavg()[0]:.1f} afterwards."):
             self.line(note)
         print(f"\nKept in {self._path}")
+
+
+def held_back() -> str:
+    """Which environment variables hold the libraries of matrix products back."""
+    found = [f"{name}={os.environ[name]}" for name in HOLD_BACK if name in os.environ]
+    return f"products held back by {', '.join(found)}" if found else "products free"
 
 
 def _cell(value: Any) -> str:

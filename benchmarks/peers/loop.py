@@ -44,14 +44,20 @@ def mlp(widths: Iterable[int]) -> nn.Sequential:
 
 
 def train(
-    model: nn.Module, updates: torch.optim.Optimizer, data: Data, epochs: int, seed: int, valid: Data | None = None
+    model: nn.Module,
+    updates: torch.optim.Optimizer,
+    data: Data,
+    epochs: int,
+    seed: int,
+    valid: Data | None = None,
+    batch: int = BATCH,
 ) -> list[float]:
     """Trains a model; its accuracy on `valid`, where given, after each epoch."""
     x, y = data
     order = torch.Generator().manual_seed(seed)
     accuracies = []
     for _ in range(epochs):
-        for index in torch.randperm(len(y), generator=order).split(BATCH):
+        for index in torch.randperm(len(y), generator=order).split(batch):
             updates.zero_grad()
             nn.functional.cross_entropy(model(x[index]), y[index]).backward()
             updates.step()

@@ -173,6 +173,10 @@ class _Nest:
 
     def _stored(self, store: Write, address: Value, values: list[Any]) -> None:
         e, kind, value = self._e, KINDS[store.access.dtype], values[store.value]
+        if kind == "bool" and store.mode != "set":  # on bytes, which LLVM takes for a reduction, not on bits
+            combine = e.builder.and_ if store.mode == "smaller" else e.builder.or_
+            e.builder.store(combine(e.builder.load(address, typ=BYTE), e.builder.zext(value, BYTE)), address)
+            return
         if store.mode == "add":
             value = e.add(_load(e, address, kind), value, kind, REASSOCIATE)
         elif store.mode != "set":
