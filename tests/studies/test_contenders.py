@@ -1,9 +1,12 @@
 """How contenders are named, fixed and spread over rates."""
 
+import functools
 from typing import Any
 
 import pytest
+import torch
 
+import thalweg.optim
 from thalweg.errors import InputError
 from thalweg.studies.contenders import Contender, contenders, learning_rates
 from thalweg.studies.protocol import TEXTBOOK, confirmation_seeds, tuning_seeds
@@ -71,6 +74,26 @@ def test_imported_optimizers_have_their_own_arguments() -> None:
     assert contender.configurations([0.5]) == [{"momentum": 0.9, "nesterov": True, "lr": 0.5}]
 
 
+def made(parameters: Any, lr: float = 0.1, momentum: float = 0.9) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=lr, momentum=momentum)
+
+
+def test_classes_and_functions() -> None:
+    """A class of torch is its import path; one of ours its name; a function has the arguments that it takes."""
+    given = [torch.optim.RAdam, thalweg.optim.AdamW, functools.partial(torch.optim.SGD, momentum=0.5), made]
+    of = contenders([*given, lambda parameters, lr=0.01: torch.optim.Adam(parameters, lr=lr)])
+    assert [c.label for c in of] == ["torch.optim:RAdam", "adamw", "torch.optim:SGD(momentum=0.5)", "made", "optimizer"]
+    assert [c.name for c in of[:3]] == ["torch.optim:RAdam", "adamw", "torch.optim:SGD"]
+    assert of[2].fixed == {"momentum": 0.5}
+    assert of[3].configurations([0.5]) == [{"lr": 0.5}]
+    assert of[3].published == {"lr": 0.1}
+    assert (of[4].rates(None)[0], of[4].rates(None)[-1]) == (1e-4, 1.0)
+
+
+def test_one_text_names_several() -> None:
+    assert [c.label for c in contenders("adam, quick = sgd(lr=0.1, momentum=0.5)")] == ["adam", "quick"]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -86,14 +109,20 @@ def test_imported_optimizers_have_their_own_arguments() -> None:
         (["adm"], r"Unknown optimizer 'adm'\. Did you mean .*adam"),
         (["adam", "adam"], r"'adam' stands twice"),
         ([], r"at least one"),
-        ("adam", r"must be a list"),
+        (7, r"must be a list"),
+        ("adam,,sgd", r"Unknown optimizer ''"),
+        ([torch.nn.Linear], r"An optimizer's class must be a torch.optim.Optimizer, got <class"),
+        ([lambda parameters: 3], r"optimizer must make a torch.optim.Optimizer of the parameters, got 3"),
+        ([print], r"print .*"),
+        (["adam(learning_rate=0.1)"], r"no hyperparameter 'learning_rate'; did you mean 'lr'\?"),
+        (["adam(betas=(0.9, 0.99), beta_2=0.9)"], r"no hyperparameter 'beta_2'; did you mean 'beta2'\?"),
         (["adam(eps=-1)"], r"'eps' of adam\(eps=-1\) must be a number in \[0, inf\), got -1"),
         (["adam(epz=1)"], r"no hyperparameter 'epz'; did you mean 'eps'"),
         (["adam(1)"], r"Cannot read 'adam\(1\)'"),
         (["adam(lr=open('x'))"], r"Cannot read"),
         (["adam(lr"], r"Cannot read"),
         (["adam(lr=nan)"], r"Cannot read"),
-        ([3], r"named by a string or a Contender, got 3"),
+        ([3], r"must be a name, a class, a function or a Contender, got 3"),
     ],
 )
 def test_refusals(given: Any, message: str) -> None:

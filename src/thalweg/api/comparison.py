@@ -1,6 +1,6 @@
 """`compare`: builds a study from its arguments and runs it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,13 @@ from thalweg.studies.preparation import prepare
 from thalweg.studies.protocol import TEXTBOOK
 from thalweg.studies.settings import request
 from thalweg.workloads.catalogue import load
+from thalweg.workloads.user_files import absolute
 from thalweg.workloads.workload import Workload
 
 
 def compare(
     workload: Workload | str,
-    optimizers: Sequence[str | Preset | Contender] | None = None,
+    optimizers: str | Sequence[str | Preset | Contender | Callable[..., Any]] | None = None,
     learning_rates: Sequence[float] | None = None,
     convention: str = "torch",
     seeds: int = 3,
@@ -50,10 +51,12 @@ def compare(
     """Compares optimizers on a workload: each tuned over learning rates, then run again on fresh seeds.
 
     Args:
-        workload: yours, or the name of a built-in one.
+        workload: yours; the name of a built-in one; or where yours is: `"my_file.py"`, `"my_file.py:name"` or
+            `"package.module:name"`, a `Workload` or a function that returns one.
         optimizers: names, names with fixed hyperparameters such as `"rmsprop(alpha=0.9, lr=1e-4)"` (a fixed
-            learning rate is not tuned), import paths such as `"torch.optim:RAdam"`, rules of your own, or
-            `Contender`s; by default the textbooks' eleven.
+            learning rate is not tuned), classes such as `torch.optim.RAdam` or their import paths, functions that make
+            an optimizer, rules of your own, or `Contender`s; or one text, `"adam,sgd"`; by default the textbooks'
+            eleven.
         learning_rates: the only rates to try, for every optimizer. By default each optimizer's own log grid: two
             rates a decade over four decades, extended while the best lies on an edge, then five a decade around it.
         convention: whose formulas and defaults optimizers follow unless they name their own: `"torch"`, `"keras"`,
@@ -96,7 +99,7 @@ def compare(
     whole = load(workload, asked.data_dir) if isinstance(workload, str) else workload
     trained = problem(whole, asked.epochs, asked.steps)
     limits = {**asked.part("limits"), "early_stopping": stopping}
-    stored = {"workload": workload if isinstance(workload, str) else None, **asked.stored()}
+    stored = {"workload": absolute(workload) if isinstance(workload, str) else None, **asked.stored()}
     require_plain_context()
     with closing(display(progress=asked.progress)) as show:
         show(Noted("checking the model"))  # of a large one this takes a while

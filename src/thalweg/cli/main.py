@@ -1,7 +1,9 @@
 """`thalweg`: the commands, and their exit on invalid input."""
 
 import io
+import logging
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -54,5 +56,7 @@ def run() -> None:
     try:
         app()
     except InputError as error:
+        if error.__cause__ is not None and logging.getLogger("thalweg").isEnabledFor(logging.DEBUG):  # --verbose
+            traceback.print_exception(error.__cause__)
         print(f"thalweg: {error}", file=sys.stderr)
         sys.exit(2)

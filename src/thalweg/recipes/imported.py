@@ -1,8 +1,9 @@
-"""Optimizers of torch and other libraries by import path: any subclass of `torch.optim.Optimizer`."""
+"""Optimizers of torch, other libraries and users: classes of `torch.optim.Optimizer`, and functions that make one."""
 
 import importlib
 import inspect
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,13 +23,15 @@ STAND_INS = ((1,), (64, 64), (16, 16, 3, 3))  # parameter shapes that a class is
 
 @dataclass(frozen=True)
 class Imported:
-    """An optimizer class, named as `package.module:Class`. Its runs train in the plain loop.
+    """An optimizer class, named as `package.module:Class`, or given. Its runs train in the plain loop.
 
-    clip_global_norm: the largest norm of all gradients that its steps are given; 0 for any.
+    clip_global_norm: the largest norm of all gradients that its steps are given; 0 for any. given: the class, or a
+    function of the parameters and hyperparameters that returns an optimizer, where no path leads to it.
     """
 
     path: str
     clip_global_norm: float = 0.0
+    given: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         _ = self._parameters
@@ -38,8 +41,10 @@ class Imported:
         return self.path
 
     @cached_property
-    def optimizer(self) -> type[torch.optim.Optimizer]:
-        """The class. Raises `InputError` if the path names none, or one that is no optimizer."""
+    def optimizer(self) -> Callable[..., torch.optim.Optimizer]:
+        """The class or function. Raises `InputError` if the path names none, or one that is no optimizer."""
+        if self.given is not None:
+            return self.given
         module, _, name = self.path.partition(":")
         try:
             found = getattr(importlib.import_module(module), name, None)
@@ -54,7 +59,13 @@ class Imported:
 
     @cached_property
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
-        of_init = list(inspect.signature(self.optimizer).parameters.values())[1:]  # without params
+        optimizer = self.optimizer
+        try:
+            of_init = list(inspect.signature(optimizer).parameters.values())[1:]  # without params
+        except (TypeError, ValueError):  # a builtin, or an object that hides it
+            raise InputError(
+                f"{self.path} says nothing of its arguments: give a class, or a function with some."
+            ) from None
         named = (p for p in of_init if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         return {p.name: p for p in named}
 
@@ -99,16 +110,36 @@ class Imported:
     def of(self, parameters: Sequence[Any], given: Mapping[str, Any], owner: str) -> torch.optim.Optimizer:
         """The optimizer of parameters, or of param groups. Raises `InputError` if the class rejects something."""
         try:
-            return self.optimizer(list(parameters), **given)
+            made = self.optimizer(list(parameters), **given)
         except (Exception, SystemExit) as error:  # whatever a third-party constructor raises
             refused = f"does not take {_written(given)}" if given else "cannot be made"
             raise InputError(f"{owner} {refused}: {first_line(error)}") from None
+        if not isinstance(made, torch.optim.Optimizer):
+            raise InputError(f"{owner} must make a torch.optim.Optimizer of the parameters, got {shown(made)}.")
+        return made
 
     @cached_property
     def needs_closure(self) -> bool:
         """Whether its step evaluates the batch itself, as L-BFGS's does."""
-        given = list(inspect.signature(self.optimizer.step).parameters.values())[1:]
+        kind: Any = self.optimizer
+        if not isinstance(kind, type):
+            kind = type(self.of([torch.nn.Parameter(torch.zeros(STAND_INS[1]))], {}, self.path))
+        given = list(inspect.signature(kind.step).parameters.values())[1:]
         return any(p.name == "closure" and p.default is p.empty for p in given)
+
+
+def imported(given: Callable[..., Any]) -> Imported:
+    """A class or a function that makes optimizers, by its path where one leads to it.
+
+    Raises `InputError` for a class of something else.
+    """
+    if isinstance(given, type) and not issubclass(given, torch.optim.Optimizer):
+        raise InputError(f"An optimizer's class must be a torch.optim.Optimizer, got {shown(given)}.")
+    name = getattr(given, "__qualname__", type(given).__qualname__)
+    for module in ("torch.optim", getattr(given, "__module__", "")):
+        if getattr(sys.modules.get(module), name, None) is given and isinstance(given, type):
+            return Imported(f"{module}:{name}")
+    return Imported(name.replace("<lambda>", "optimizer").rpartition(".")[2], given=given)
 
 
 def _written(given: Mapping[str, Any]) -> str:

@@ -88,9 +88,21 @@ def searched(
     return {**hyperparameters, own.name: replace(own, range=replace(own.range, search=part, scale="log"))}
 
 
+SAME: Mapping[str, tuple[str, ...]] = {
+    "learning_rate": ("lr",), "eta": ("lr",), "step_size": ("lr",), "epsilon": ("eps",), "beta_1": ("beta1",),
+    "beta_2": ("beta2",), "betas": ("beta1", "beta2"), "decay": ("weight_decay",), "wd": ("weight_decay",),
+    "l2": ("weight_decay",), "clipnorm": ("clip_tensor_norm",), "global_clipnorm": ("clip_global_norm",),
+    "clipvalue": ("clip_value",), "mu": ("momentum",), "gamma": ("alpha", "rho"),
+}  # fmt: skip
+"""What other libraries and papers call hyperparameters → our names."""
+
+
 def unknown(owner: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a hyperparameter that `owner` does not have: suggests the closest name, or lists all."""
     names = tuple(known)
+    same = [n for n in SAME.get(str(name), ()) if n in names]
+    if same:
+        return InputError(f"{owner} has no hyperparameter {shown(name)}; did you mean {' and '.join(map(repr, same))}?")
     near = difflib.get_close_matches(str(name)[:SHOWN], names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}."
     return InputError(f"{owner} has no hyperparameter {shown(name)}; {hint}")

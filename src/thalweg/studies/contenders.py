@@ -1,7 +1,8 @@
 """Contenders: an optimizer with its fixed hyperparameters and its search space."""
 
+import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,9 +13,9 @@ from thalweg.options.declared import CONVENTIONS
 from thalweg.options.ranges import POSITIVE, as_number
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import Recipe, recipe
-from thalweg.recipes.imported import Imported
+from thalweg.recipes.imported import Imported, imported
 from thalweg.rules.contract import Preset
-from thalweg.studies.parsing import called, combinations, plain, require_printable, titled
+from thalweg.studies.parsing import called, combinations, plain, require_printable, split, titled
 from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import grid
 
@@ -27,7 +28,8 @@ class Contender:
 
     Args:
         name: its name in the catalogue (`thalweg optimizers` lists them), optionally with fixed hyperparameters,
-            `"rmsprop(alpha=0.9, lr=1e-4)"`; the import path of any optimizer class, `"torch.optim:RAdam"`; or a
+            `"rmsprop(alpha=0.9, lr=1e-4)"`; any optimizer class, `torch.optim.RAdam` or its import path
+            `"torch.optim:RAdam"`; a function of parameters that makes one, `functools.partial` of a class too; or a
             custom rule declared with `@thalweg.rule`. `"quick = adam(beta2=0.9)"` gives it a title.
         fixed: hyperparameter → value; a fixed learning rate is not tuned.
         space: hyperparameter → values to try; every combination is tried, with every learning rate.
@@ -39,7 +41,7 @@ class Contender:
         InputError: an optimizer or hyperparameter does not exist, or a value is out of range.
     """
 
-    name: str | Preset
+    name: str | Preset | Callable[..., Any]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     title: str | None = None
@@ -51,7 +53,11 @@ class Contender:
             title, name = titled(self.name)
             object.__setattr__(self, "title", title)
             object.__setattr__(self, "name", name)
-        found, given = (Recipe(self.name), {}) if isinstance(self.name, Preset) else _parse(self.name)
+        found, given = _recipe(self.name)
+        if callable(self.name) and not isinstance(found, Imported):  # a class of thalweg.optim
+            object.__setattr__(self, "name", found.name)
+        elif isinstance(found, Imported) and found.given is None:
+            object.__setattr__(self, "name", self.name if isinstance(self.name, str) else found.path)
         object.__setattr__(self, "recipe", found)
         fixed = {**plain("An optimizer", given), **plain("fixed", self.fixed)}
         if not isinstance(found, Imported):
@@ -85,7 +91,7 @@ class Contender:
 
     @property
     def _written(self) -> str:
-        name = self.name.name if isinstance(self.name, Preset) else self.name.strip()
+        name = self.name.strip() if isinstance(self.name, str) else self.recipe.name
         if "(" in name or not (self.fixed or self.space):
             return name
         inside = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self.fixed.items()]
@@ -177,13 +183,16 @@ class Contender:
         return [{**self.fixed, **c, **r} for c in combinations for r in rates]
 
 
-def contenders(given: Sequence[str | Preset | Contender], convention: str = CONVENTIONS[0]) -> list[Contender]:
-    """Builds contenders from names; `convention` applies to those that set none.
+def contenders(given: str | Sequence[Any], convention: str = CONVENTIONS[0]) -> list[Contender]:
+    """Builds contenders from names, rules, classes and functions, or from one text of names with commas between them.
+
+    convention: of those that set none.
 
     Raises `InputError` where two share a label, the list is empty, or an optimizer has no such convention.
     """
     by = None if COMPARISON["convention"].check(convention) == CONVENTIONS[0] else convention
-    out = [c if isinstance(c, Contender) else Contender(c) for c in COMPARISON["optimizers"].check(given)]
+    several = split(given) if isinstance(given, str) else given
+    out = [c if isinstance(c, Contender) else Contender(c) for c in COMPARISON["optimizers"].check(several)]
     out = [
         replace(c, convention=by) if by and c.convention is None and isinstance(c.recipe, Recipe) else c for c in out
     ]
@@ -241,6 +250,19 @@ def _rate(value: Any) -> float:
 
 def _found(name: str) -> Recipe | Imported:
     return Imported(name) if ":" in name else recipe(name)
+
+
+def _recipe(given: Any) -> tuple[Recipe | Imported, dict[str, Any]]:
+    """The recipe that a contender names or is, and hyperparameters that come with it."""
+    if isinstance(given, Preset):
+        return Recipe(given), {}
+    if isinstance(given, functools.partial) and not given.args:
+        found, fixed = _recipe(given.func)
+        return found, {**fixed, **given.keywords}
+    own = getattr(given, "recipe", None)
+    if isinstance(given, type) and isinstance(own, Recipe):
+        return own, {}
+    return (imported(given), {}) if callable(given) else _parse(given)
 
 
 def _parse(text: Any) -> tuple[Recipe | Imported, dict[str, Any]]:

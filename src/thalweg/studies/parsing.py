@@ -40,7 +40,7 @@ def titled(text: Any) -> tuple[str | None, str]:
 def called(text: Any) -> tuple[str, dict[str, Any]]:
     """Parses `"rmsprop(alpha=0.9)"` into name and values, literals only. Raises `InputError` where malformed."""
     if not isinstance(text, str):
-        raise InputError(f"An optimizer is named by a string or a Contender, got {shown(text)}.")
+        raise InputError(f"An optimizer must be a name, a class, a function or a Contender, got {shown(text)}.")
     name, paren, arguments = text.strip().partition("(")
     values = _arguments(arguments) if paren else {}
     if values is None:

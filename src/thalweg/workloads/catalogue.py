@@ -1,4 +1,7 @@
-"""The built-in workloads, by name. Listing them imports neither torch nor scikit-learn."""
+"""The workloads that a text names: built-in ones, and those of a user's file or module.
+
+Listing the built-in ones imports neither torch nor scikit-learn.
+"""
 
 import ast
 import importlib
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from thalweg.errors import InputError, shown, suggest
+from thalweg.workloads.user_files import is_place, load_from
 
 if TYPE_CHECKING:
     from thalweg.workloads.workload import Workload
@@ -53,11 +57,15 @@ def workload_names() -> tuple[str, ...]:
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> "Workload":
-    """The built-in workload `name`; `data_dir` is the directory of its files, unused by a workload without files.
+    """The workload `name`: a built-in one, or yours as `my_file.py`, `my_file.py:name` or `package.module:name`.
+
+    data_dir: the directory of a built-in one's files, if it has any.
 
     Raises:
-        InputError: the name is unknown (the message suggests the closest ones), or the data cannot be read.
+        InputError: the name is unknown (the message suggests the closest ones), or the data or the file cannot be read.
     """
+    if is_place(name):
+        return load_from(name)
     if name not in WORKLOADS:
         raise InputError(f"Unknown workload {shown(name)}. {suggest(name, WORKLOADS)}")
     return WORKLOADS[name](data_dir)

@@ -2,16 +2,18 @@
 
 import functools
 import hashlib
-import inspect
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thalweg.workloads import losses
+from thalweg.workloads.sources import reached, source
 from thalweg.workloads.workload import Workload
 
 DEEPEST = 4  # levels of nested values that are hashed
@@ -20,24 +22,40 @@ DEEPEST = 4  # levels of nested values that are hashed
 def content(workload: Workload, model: str) -> Mapping[str, str]:
     """Hashes of the workload's data, model and loss, 16 hexadecimal digits each. model: its `model_content`.
 
-    Of functions the source is hashed, or the byte code if there is none, and the values they close over.
+    Of functions the source is hashed without its comments, or the byte code if there is none, the values they close
+    over, and a user's own functions and values that they reach by global names.
     """
     splits = (workload.train, workload.validation, workload.test)
     data = [part for split in splits if split is not None for part in split.digest()]
-    metric = (workload.metric.name, str(workload.metric.higher_is_better), *_described(workload.metric.function))
+    function = workload.metric.function
+    metric = (workload.metric.name, str(workload.metric.higher_is_better), *_described(function))
     own_parameters = [_value(workload.parameters)] if workload.parameters else []
     return {
         "data": _digest(*map(_value, data)),
         "model": model,
-        "loss": _digest(*_described(workload.loss), *metric, *own_parameters),
+        "loss": _digest(*_described(workload.loss), *metric, *own_parameters, *_reached(workload.loss, function)),
     }
 
 
 def model_content(model: nn.Module) -> str:
     """A hash of the values, the structure and the classes' source of a model: a new one of the study's first seed."""
-    own = {type(m) for m in model.modules() if not type(m).__module__.startswith("torch.")}
-    sources = [_source(c) for c in sorted(own, key=lambda c: c.__qualname__)]
-    return _digest(_printed(model), *sources, *_states(model))
+    own = sorted({type(m) for m in model.modules() if not _is_torchs(type(m))}, key=lambda c: c.__qualname__)
+    return _digest(_printed(model), *map(source, own), *_reached(*own), *_states(model))
+
+
+def _is_torchs(kind: type) -> bool:
+    return kind.__module__.startswith("torch.")
+
+
+def _reached(*things: Any) -> list[str]:
+    """What functions, classes and objects reach by global names, as text."""
+    functions = [losses.function_of(thing) for thing in things]
+    own = [f if isinstance(f, FunctionType | type) else type(f) for f in functions]
+    return [f"{name} {_content_of(value)}" for name, value in reached(own).items()]
+
+
+def _content_of(value: Any) -> str:
+    return source(value) if isinstance(value, FunctionType | type) else _value(value)
 
 
 def _digest(*parts: str) -> str:
@@ -95,7 +113,7 @@ def _described(function: Any, depth: int = DEEPEST) -> list[str]:
     held = [_value(c.cell_contents, depth) for c in cells if _is_filled(c)]
     named = function if hasattr(function, "__qualname__") else type(function)
     own = _held(function, depth) if named is not function else []
-    return [named.__qualname__, _source(named), *held, *(f"{k} {v}" for k, v in own)]
+    return [named.__qualname__, source(named), *held, *(f"{k} {v}" for k, v in own)]
 
 
 def _is_filled(cell: Any) -> bool:
@@ -137,16 +155,3 @@ def _held(value: Any, depth: int) -> list[tuple[str, str]]:
     """The attributes of a user's object."""
     held = getattr(value, "__dict__", None)
     return [(str(k), _value(v, depth)) for k, v in held.items()] if isinstance(held, dict) else []
-
-
-def _source(thing: Callable[..., Any] | type) -> str:
-    try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
-        return "" if code is None else f"{code.co_code.hex()} {code.co_names} {_constants(code)}"
-
-
-def _constants(code: Any) -> list[str]:
-    """A code object's constants; inner functions by their code, since the address in their `repr` differs by run."""
-    return [f"{c.co_code.hex()} {_constants(c)}" if inspect.iscode(c) else repr(c) for c in code.co_consts]

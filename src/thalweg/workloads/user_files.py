@@ -1,0 +1,155 @@
+"""Workloads of a user's own file or module: `my_file.py`, `my_file.py:name`, `package.module:name`."""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from thalweg.errors import InputError, first_line, shown, suggest
+
+if TYPE_CHECKING:
+    from thalweg.workloads.workload import Workload
+
+NAME = "workload"  # what is looked for in a file unless a name is given
+PREFIX = "thalweg_user_"  # of the modules that files become, so that none hides another
+
+
+def is_place(text: str) -> bool:
+    """Whether a text says where a workload of the user's is, as no built-in one's name does."""
+    return ".py" in text or ":" in text or "/" in text or "\\" in text
+
+
+def absolute(place: str) -> str:
+    """The place with the whole path of its file, so that a study finds it again from another directory."""
+    path, name = _divided(place)
+    if not path.endswith(".py"):
+        return place
+    return f"{Path(path).absolute()}:{name}" if name else str(Path(path).absolute())
+
+
+def load_from(place: str) -> "Workload":
+    """The workload at a place: an object, or what a function without arguments returns.
+
+    Raises `InputError`: there is no such file, module or name, it raises, or it is no workload.
+    """
+    path, name = _divided(place)
+    module = _file(Path(path)) if path.endswith(".py") else _module(path, place)
+    return _made(_found(module, name, path), place)
+
+
+def _divided(place: str) -> tuple[str, str]:
+    """(file or module, name or empty). A drive's colon, as in C:\\, divides nothing."""
+    path, colon, name = place.rpartition(":")
+    if not colon or "/" in name or "\\" in name:
+        return place, ""
+    return path, name
+
+
+def _file(path: Path) -> ModuleType:
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"The file {shown(str(path))} {what}; `thalweg new {path.name}` writes one to begin with.")
+    folder = str(path.parent.absolute())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last: what lies beside the file hides no installed module
+    name = PREFIX + path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: dataclasses and pickle look their module up
+    loader = spec.loader
+    try:
+        _run(lambda: loader.exec_module(module), str(path))
+    except InputError:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _module(name: str, place: str) -> ModuleType:
+    if "" not in sys.path:
+        sys.path.append("")  # for a package in the working directory
+    if not all(part.isidentifier() for part in name.split(".")) or not _is_known(name):
+        raise InputError(
+            f"There is no module {shown(name)} for the workload {shown(place)}: give a built-in workload's name, a"
+            " file such as my_file.py, or package.module:name of a module that Python finds from here."
+        )
+    module: ModuleType = _run(lambda: importlib.import_module(name), name)
+    return module
+
+
+def _is_known(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _found(module: ModuleType, name: str, path: str) -> Any:
+    """What is called `name` in a module; without one, what is called `workload`, or its only workload."""
+    from thalweg.workloads.workload import Workload
+
+    if name:
+        if not hasattr(module, name):
+            raise InputError(f"{path} has no {shown(name)}. {suggest(name, _candidates(module))}")
+        return getattr(module, name)
+    if hasattr(module, NAME):
+        return getattr(module, NAME)
+    several = [n for n, value in vars(module).items() if isinstance(value, Workload)]
+    if len(several) != 1:
+        held = f"it has {', '.join(several)}: say which, as {path}:{several[0]}" if several else "it has none"
+        raise InputError(
+            f"{path} must have a workload, an object called {NAME} or a function of that name that returns one; {held}."
+        )
+    return getattr(module, several[0])
+
+
+def _candidates(module: ModuleType) -> list[str]:
+    return [name for name in vars(module) if not name.startswith("_")] or [NAME]
+
+
+def _made(found: Any, place: str) -> "Workload":
+    from thalweg.workloads.workload import Workload
+
+    if callable(found) and not isinstance(found, Workload):
+        called: Callable[[], Any] = found
+        found = _run(called, place.partition(":")[0])
+    if not isinstance(found, Workload):
+        raise InputError(
+            f"{place} must be a thalweg.Workload or a function without arguments that returns one, got {shown(found)}."
+        )
+    return found
+
+
+def _run(call: Callable[[], Any], path: str) -> Any:
+    """Runs a user's code; what it raises becomes one sentence with the line of the user's where it came from."""
+    try:
+        return call()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a file may raise anything, SystemExit too
+        line = user_line(error, path)
+        where = f"{path}, line {line}: " if line else f"{path}: "
+        if isinstance(error, InputError):
+            raise InputError(f"{where}{error}") from error
+        told = first_line(error)
+        raise InputError(f"{where}{type(error).__name__}{': ' if told else ''}{told}") from error
+
+
+def user_line(error: BaseException, path: str) -> int:
+    """The last line of a file, or of a module's, that an error passed through; 0 if none."""
+    if isinstance(error, SyntaxError) and error.filename and _same(error.filename, path):
+        return error.lineno or 0
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _same(f.filename, path)]
+    return frames[-1].lineno or 0 if frames else 0
+
+
+def _same(filename: str, path: str) -> bool:
+    if path.endswith(".py"):
+        return Path(filename).absolute() == Path(path).absolute()
+    return Path(filename).with_suffix("").parts[-1] == path.rpartition(".")[2]
