@@ -8,6 +8,7 @@ from typing import Any
 
 from thalweg.api.result import Result
 from thalweg.api.running import problem, require_plain_context, run, run_kept, usable
+from thalweg.options.calls import by_name
 from thalweg.options.comparison import ComparisonOptions
 from thalweg.records.events import Noted, Planned
 from thalweg.records.store import Store
@@ -17,6 +18,7 @@ from thalweg.rules.contract import Preset
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, require_feasible
+from thalweg.studies.parsing import split
 from thalweg.studies.preparation import prepare
 from thalweg.studies.protocol import TEXTBOOK
 from thalweg.studies.settings import request
@@ -25,6 +27,7 @@ from thalweg.workloads.user_files import absolute
 from thalweg.workloads.workload import Workload
 
 
+@by_name("compare")
 def compare(
     workload: Workload | str,
     optimizers: str | Sequence[str | Preset | Contender | Callable[..., Any]] | None = None,
@@ -89,6 +92,7 @@ def compare(
         InputError: invalid input, in one sentence. Runs finished before an error or Ctrl-C stay in `out`.
     """
     given = locals()  # every argument by its name, as declared
+    given["optimizers"] = split(optimizers) if isinstance(optimizers, str) else optimizers
     asked = ComparisonOptions.checked(given)
     compared = entries.contenders(TEXTBOOK if asked.optimizers is None else asked.optimizers, asked.convention)
     rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)

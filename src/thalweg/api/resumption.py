@@ -9,6 +9,7 @@ from thalweg.api.result import REPORT, Result, stored
 from thalweg.api.running import problem, require_plain_context, run_kept, usable
 from thalweg.errors import InputError, Interrupted, counted
 from thalweg.options import declared as options
+from thalweg.options.calls import by_name
 from thalweg.options.comparison import COMPARISON, ComparisonOptions
 from thalweg.records.events import Noted
 from thalweg.records.store import Store
@@ -25,6 +26,7 @@ from thalweg.workloads.catalogue import load
 from thalweg.workloads.workload import Workload
 
 
+@by_name("resume")
 def resume(
     out: str | Path,
     study: int | None = None,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
+from thalweg.options.calls import by_name
 from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
 from thalweg.workloads.data import kind, paired
 from thalweg.workloads.metrics import Metric, metric_of, require_outputs_first
@@ -142,6 +143,15 @@ class Workload:
         """The same problem with its data on a device."""
         splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
         return replace(self, **{name: split.to(device) for name, split in splits.items() if split is not None})
+
+
+RATES = "Learning rates are tuned, or given to the comparison: thalweg.compare(workload, learning_rates=[…])."
+HINTS = {
+    "learning_rate": RATES,
+    "lr": RATES,
+    "optimizer": "Optimizers are given to the comparison: thalweg.compare(workload, optimizers=[…]).",
+}
+Workload.__init__ = by_name("Workload", HINTS)(Workload.__init__)  # type: ignore[method-assign]
 
 
 def _split(name: str, data: Any) -> Split | Stream:
