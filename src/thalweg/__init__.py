@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from thalweg.rules.contract import rule
     from thalweg.studies.contenders import Contender
     from thalweg.workloads.metrics import Metric
+    from thalweg.workloads.stream import Stream
     from thalweg.workloads.workload import Workload
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "InputError",
     "Metric",
     "Result",
+    "Stream",
     "Studies",
     "Workload",
     "__version__",
@@ -39,6 +41,7 @@ _HOMES = {
     "InputError": "thalweg.errors",
     "Metric": "thalweg.workloads.metrics",
     "Result": "thalweg.api",
+    "Stream": "thalweg.workloads.stream",
     "Studies": "thalweg.api",
     "Workload": "thalweg.workloads.workload",
     "compare": "thalweg.api",

@@ -100,7 +100,7 @@ def not_finite(seed: int, number: int) -> Iterator[Any]:
     [
         (no_batch, r"The stream of train yields no batch in epoch 0 of seed 0\."),
         (not_finite, r"train: X holds NaN or infinity in 16 of its 16 samples"),
-        (lambda seed, number: [3], r"train must be a pair \(X, y\) of tensors, got int\."),
+        (lambda seed, number: [3], r"train must be a pair \(X, y\) of tensors, or a dict .* got int\."),
     ],
 )
 def test_what_a_stream_may_not_yield(epoch: Any, said: str) -> None:

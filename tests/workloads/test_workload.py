@@ -91,7 +91,7 @@ REFUSED = {
     "lengths": ("validation", (X, Y[:4]), r"validation: X and y must be of one length, got lengths \[4, 5\]"),
     "lengths of a split": ("test", Split((X,), Y[:4]), r"test: .* lengths \[4, 5\]"),
     "lengths of inputs": ("train", ((X, X[:3]), Y), r"train: .* lengths \[3, 5\]"),
-    "no labels": ("train", X, r"train must be a pair \(X, y\) of tensors, got Tensor"),
+    "no labels": ("train", X, r"train must be a pair \(X, y\) of tensors, or a dict .* got Tensor"),
     "triple": ("train", (X, Y, Y), r"train must be a pair .* got tuple of length 3"),
     "no validation": ("validation", None, "validation must be a pair .* got NoneType"),
     "text": ("train", (X, ["a", "b"]), "train must hold tensors or arrays, got list"),

@@ -7,22 +7,32 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, first_line
+from thalweg.workloads.layout import Layout, divided
 
 NUMBERS = "biufc"  # NumPy's numeric dtype kinds
 
 
-def paired(name: str, data: Any) -> tuple[tuple[Tensor, ...], Tensor]:
-    """(inputs, targets) of a split. Raises `InputError` unless they are dense tensors of finite numbers."""
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise InputError(f"{name} must be a pair (X, y) of tensors, got {kind(data)}.")
-    # A list is data, as torch reads it: [[1, 2], [3, 4]] is two samples and not two inputs.
-    several = isinstance(data[0], tuple)
-    given = {f"X[{i}]": x for i, x in enumerate(data[0])} if several else {"X": data[0]}
-    tensors = {part: _tensor(name, part, x) for part, x in {**given, "y": data[1]}.items()}
+def paired(name: str, data: Any, *, step: bool = False) -> tuple[tuple[Tensor, ...], Tensor, Layout]:
+    """(inputs and further targets, first targets, layout) of a split or a batch, as `layout.divided` reads it.
+
+    Raises `InputError` unless they are dense tensors of finite numbers.
+    """
+    inputs, targets, layout = divided(name, data, step=step)
+    given = dict(zip(_named(layout, len(inputs)), inputs, strict=True))
+    tensors = {part: _tensor(name, part, x) for part, x in {**given, layout.target or "y": targets}.items()}
     for part, tensor in tensors.items():
         _require_finite(name, part, tensor)
-    *inputs, targets = tensors.values()
-    return tuple(inputs), targets
+    *others, first = tensors.values()
+    return tuple(others), first, layout
+
+
+def _named(layout: Layout, count: int) -> list[str]:
+    """How messages call the inputs, and the targets beside the first."""
+    if layout.names:
+        inputs = [f"X[{name!r}]" for name in layout.names]
+    else:
+        inputs = ["X"] if layout.inputs == 1 else [f"X[{i}]" for i in range(layout.inputs)]
+    return inputs + [f"y[{i}]" for i in range(1, 1 + count - layout.inputs)]
 
 
 def kind(value: Any) -> str:
@@ -53,7 +63,7 @@ def _native(data: Any) -> Any:
         return data
     array = np.asarray(data)
     if array.dtype.kind not in NUMBERS:
-        raise TypeError(f"of dtype {array.dtype}: convert it to numbers")
+        raise TypeError(f"of dtype {array.dtype}: convert it to numbers; thalweg.table does so with texts")
     simple = array.flags.writeable and array.dtype.isnative and all(stride >= 0 for stride in array.strides)
     return array if simple else np.array(array, array.dtype.newbyteorder("="), order="C")
 

@@ -1,6 +1,6 @@
 """The objective of a workload: loss and metric of a model and a batch, stated once for training and evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from thalweg.errors import ReturnValueError, shown
 from thalweg.options.ranges import as_number
+from thalweg.workloads.layout import Layout
 from thalweg.workloads.metrics import Metric
 from thalweg.workloads.source import Batch
 
@@ -17,22 +18,45 @@ Model = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Objective:
-    """What a workload minimizes and measures. workload: its name, for messages."""
+    """What a workload minimizes and measures.
+
+    workload: its name, for messages. layout: how the user's code is given a batch.
+    """
 
     workload: str
-    function: Callable[[Any, Tensor], Any]
+    function: Callable[..., Any]
     metric: Metric
+    layout: Layout
 
     def loss(self, model: Model, batch: Batch) -> Tensor:
         """The loss of a batch, a tensor without dimensions. Raises `ReturnValueError` unless it is one real number."""
         return self.loss_of(self.outputs(model, batch), batch.targets)
 
     def outputs(self, model: Model, batch: Batch) -> Any:
-        """The model's outputs, of which loss and metric are functions."""
-        return model(*batch.inputs)
+        """What loss and metric are functions of, beside the first targets: the model's outputs, and further targets."""
+        outputs, further = self.layout.call(model, batch), self.layout.further(batch)
+        return (outputs, *further) if further else outputs
 
     def loss_of(self, outputs: Any, targets: Tensor) -> Tensor:
-        loss: Any = self.function(outputs, targets)
+        return self._read(self.function(*self._given(outputs, targets)))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether loss and metric are functions of the model's outputs and one tensor of targets."""
+        return not self.layout.targets
+
+    def answers(self, outputs: Any) -> Any:
+        """What the metric is a function of, beside targets, in what `outputs` returned."""
+        return outputs[0] if self.layout.targets else outputs
+
+    def _given(self, outputs: Any, targets: Tensor) -> tuple[Any, Any]:
+        """Outputs and targets as the user's functions take them."""
+        if not self.layout.targets:
+            return outputs, targets
+        outputs, *further = outputs
+        return outputs, self.layout.targets_of(targets, tuple(further))
+
+    def _read(self, loss: Any) -> Tensor:
         if isinstance(loss, Tensor) and loss.numel() == 1 and loss.is_floating_point():
             return loss if loss.ndim == 0 else loss.reshape(())
         if not isinstance(loss, Tensor):
@@ -47,8 +71,52 @@ class Objective:
 
     def metric_of(self, outputs: Any, targets: Tensor) -> float:
         """The metric's value. Raises `ReturnValueError` where it is not a number."""
-        value = self.metric.fresh()(outputs, targets)
+        return self._number(self.metric.fresh()(*self._given(outputs, targets)))
+
+    def _number(self, value: Any) -> float:
         read = float(value) if isinstance(value, bool) else as_number(value)
         if read is None:
             raise ReturnValueError(f"The metric {self.metric.name!r} must return a number, got {shown(value)}.")
         return read
+
+
+@dataclass(frozen=True)
+class StepObjective(Objective):
+    """The objective of a custom step: `function(model, batch)` is its loss, or a dict of losses that add up to it.
+
+    predict: `predict(model, batch)`, the outputs for the metric; `None` where that is the loss itself.
+    """
+
+    predict: Callable[[Any, Any], Any] | None = None
+
+    def loss(self, model: Model, batch: Batch) -> Tensor:
+        found = self.function(model, self.layout.packed(batch))
+        if not isinstance(found, Mapping):
+            return self._read(found)
+        if not found:
+            raise ReturnValueError(f"The step of {self.workload!r} returned no losses: return at least one.")
+        total: Tensor = sum(map(self._read, found.values()))  # type: ignore[assignment]
+        return total
+
+    @property
+    def is_plain(self) -> bool:
+        return False
+
+    def answers(self, outputs: Any) -> Any:
+        return () if self.predict is None else outputs[1]
+
+    def outputs(self, model: Model, batch: Batch) -> Any:
+        """(the batch's loss for each of its samples, what is predicted, further targets)."""
+        loss = self.loss(model, batch).expand(len(batch.targets))
+        answers = loss if self.predict is None else self.predict(model, self.layout.packed(batch))
+        return (loss, answers, *self.layout.further(batch))
+
+    def loss_of(self, outputs: Any, targets: Tensor) -> Tensor:
+        loss: Tensor = outputs[0].mean()
+        return loss
+
+    def metric_of(self, outputs: Any, targets: Tensor) -> float:
+        loss, *rest = outputs
+        if self.predict is None:
+            return self._number(loss.mean())
+        return super().metric_of(tuple(rest) if self.layout.targets else rest[0], targets)

@@ -1,25 +1,60 @@
 """Samples in memory, drawn by index: every epoch a new permutation, a function of seed and epoch only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from thalweg.workloads.layout import Layout
 from thalweg.workloads.source import Batch, DrawsState
+
+
+@dataclass(frozen=True, eq=False)
+class Sampling:
+    """How an epoch draws from a split: all samples shuffled, unless said otherwise.
+
+    weights: float64 `[samples]`, in proportion to which samples are drawn. drawn: samples of an epoch, by weights.
+    replacement: whether a sample may be drawn twice. ordered: whether samples come in their own order instead.
+    """
+
+    weights: Tensor | None = None
+    drawn: int = 0
+    replacement: bool = True
+    ordered: bool = False
+
+    def epoch(self, samples: int, generator: torch.Generator) -> Tensor:
+        """The samples of an epoch, int64."""
+        if self.weights is not None:
+            return torch.multinomial(self.weights, self.drawn, self.replacement, generator=generator)
+        return torch.arange(samples) if self.ordered else torch.randperm(samples, generator=generator)
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: `==` of tensors has no single truth value
 class Split:
-    """Samples in memory: `inputs`, each `[samples, …]`, passed to the model in order, and `targets`."""
+    """Samples in memory: `inputs`, each `[samples, …]`, and `targets`, given to the user's code as `layout` says.
+
+    By default, the model is given all inputs in order. sampling: how training draws.
+    """
 
     inputs: tuple[Tensor, ...]
     targets: Tensor
+    layout: Layout | None = None
+    sampling: Sampling | None = None
     indexed = True
+
+    def __post_init__(self) -> None:
+        if self.layout is None:
+            object.__setattr__(self, "layout", Layout(len(self.inputs)))
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def epoch_samples(self) -> int:
+        """Samples that an epoch draws."""
+        return len(self) if self.sampling is None or self.sampling.weights is None else self.sampling.drawn
 
     def at(self, index: Tensor) -> Batch:
         """The samples at `index`: `[batch]`, or `[members, batch]` for a leading member dimension."""
@@ -49,17 +84,18 @@ class Split:
     def strided(self, size: int, most: int) -> "list[Split]":
         """Up to `most` parts of `size` samples, each strided over the whole split, which may be sorted."""
         stride = len(self) // size
-        return [Split(*self.at(torch.arange(i, size * stride, stride))) for i in range(min(most, stride))]
+        return [Split(*self.at(torch.arange(i, size * stride, stride)), self.layout) for i in range(min(most, stride))]
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> "Split":
         """The same split with a function of each of its tensors."""
-        return Split(tuple(function(x) for x in self.inputs), function(self.targets))
+        return Split(tuple(function(x) for x in self.inputs), function(self.targets), self.layout)
 
     def to(self, device: torch.device) -> "Split":
-        return self.mapped(lambda t: t.to(device))
+        return replace(self.mapped(lambda t: t.to(device)), sampling=self.sampling)
 
     def digest(self) -> Sequence[Any]:
-        return (*self.inputs, self.targets)
+        s = self.sampling
+        return (*self.inputs, self.targets, *([] if s is None else [s.ordered, s.drawn, s.replacement, s.weights]))
 
 
 @dataclass(frozen=True)
@@ -85,14 +121,15 @@ class Permutations:
 
     def __init__(self, split: Split, seeds: Sequence[int], batch_size: int, *, drop_last: bool) -> None:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self._split, self._samples, self._size = split, len(split), batch_size
+        self._split, self._samples, self._size = split, split.epoch_samples, batch_size
+        self._sampling = split.sampling or Sampling()
         self._start = self._end = self._samples - self._samples % batch_size if drop_last else self._samples
         self._epoch = torch.empty(0)
 
     def next(self) -> Indexed:
         if self._start >= self._end:
             self._start = 0
-            self._epoch = torch.stack([torch.randperm(self._samples, generator=g) for g in self._generators])
+            self._epoch = torch.stack([self._sampling.epoch(self._samples, g) for g in self._generators])
         index = self._epoch[:, self._start : self._start + self._size]
         self._start += self._size
         return Indexed(self._split, index)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError, listed, shown
 from thalweg.workloads.data import paired
+from thalweg.workloads.layout import Layout
 from thalweg.workloads.source import Batch, DrawsState
 from thalweg.workloads.split import Split
 
@@ -26,6 +27,7 @@ class Stream:
             for the same arguments: every contender of a seed sees the same batches, and a resumed run reads again up to
             where it was. The batches are taken as they come: the workload's `batch_size` is their usual size.
         samples: number of samples in an epoch, at least 1.
+        step: whether a custom step takes the batches, which need no targets then.
 
     Raises:
         InputError: an argument is of another kind; later, if a batch is no pair of tensors or of other dtypes than the
@@ -35,6 +37,8 @@ class Stream:
     epoch: Epoch
     samples: int
     device: torch.device = CPU
+    step: bool = False
+    _layouts: list[Layout] = field(default_factory=list, repr=False)  # of the first batch ever drawn
     _kinds: list[Any] = field(default_factory=list, repr=False)  # of the first batch ever drawn
     indexed = False
 
@@ -47,11 +51,24 @@ class Stream:
     def __len__(self) -> int:
         return self.samples
 
+    @property
+    def epoch_samples(self) -> int:
+        """Samples that an epoch yields."""
+        return self.samples
+
+    @property
+    def layout(self) -> Layout:
+        """How the user's code is given a batch."""
+        if not self._layouts:
+            next(self.batches(0, 0))
+        return self._layouts[0]
+
     def batches(self, seed: int, number: int, least: int = 1) -> Iterator[Batch]:
         """The batches of a seed's epoch, on the device, without those of fewer than `least` samples."""
         some = False
         for given in self.epoch(seed, number):
-            inputs, targets = paired("train", given)
+            inputs, targets, layout = paired("train", given, step=self.step)
+            self._layouts.append(layout) if not self._layouts else None
             batch = Batch(tuple(x.to(self.device) for x in inputs), targets.to(self.device))
             self._require_kinds(batch, seed, number)
             if len(targets) >= least:
@@ -100,7 +117,7 @@ class Stream:
             if count >= samples:
                 break
         *inputs, targets = (torch.cat(parts)[:samples] for parts in zip(*(b.tensors for b in held), strict=True))
-        return Split(tuple(inputs), targets)
+        return Split(tuple(inputs), targets, self.layout)
 
     def to(self, device: torch.device) -> "Stream":
         return replace(self, device=device)

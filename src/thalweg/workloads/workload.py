@@ -1,18 +1,20 @@
 """A workload: the data, the model, the loss, the metric and the target of one training problem."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.data import DataLoader
 
 from thalweg.errors import InputError
 from thalweg.options.calls import by_name
 from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
 from thalweg.workloads.data import kind, paired
+from thalweg.workloads.datasets import is_dataset, read
 from thalweg.workloads.metrics import Metric, metric_of, require_outputs_first
-from thalweg.workloads.objective import Objective
+from thalweg.workloads.objective import Objective, StepObjective
 from thalweg.workloads.split import Split
 from thalweg.workloads.stream import Stream
 
@@ -28,16 +30,23 @@ class Workload:
         model: a factory; every call returns a freshly initialised `nn.Module` (drawing on the global random states of
             torch, Python and NumPy, which are seeded before each call). A module may keep state in Python: it is then
             called at every step, run by run.
-        train: `(X, y)`; `X` is a tensor `[samples, …]` or, for a model with several inputs, a tuple of them. Or a
-            `workloads.stream.Stream` of batches.
+        train: `(X, y)`, tensors or arrays `[samples, …]`. For a model with several inputs, `X` is a tuple of them, or a
+            dict by the names of its arguments; `y` may be several, too. Or a `Dataset` or `DataLoader` of torch, whose
+            samples are of that form, a longer tuple with y at its end, a dict or a dataclass with y as `labels`; or a
+            `thalweg.Stream` of batches. A loader's sampler, collate function, batch size and `drop_last` are heeded.
         validation: `(X, y)`; tuning and selection read it.
         test: `(X, y)`; read only by the confirmation runs. `None` if there is none.
-        loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch.
+        loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch; cross entropy by default.
+        step: `step(model, batch)` → loss, in the place of `loss`, for a training step of your own: several losses,
+            reconstructions, pairs. `batch` is as the data: `(X, y)`, a dict or an object. The loss is the mean over the
+            samples of a batch, or a dict of losses that are added up.
+        predict: `predict(model, batch)` → outputs for the metric, of a step of your own. Without it, the metric is
+            the loss.
         metric: `"accuracy"`, `"mse"`, `"mae"`, or `Metric(function, higher_is_better=…)` of your own `function(outputs,
             targets)` → number; a bare function suffices if its direction is known, by an attribute
             `higher_is_better`, as the loss itself or as one of torch's losses. Accuracy reads outputs as the loss
             does: by the sign of a single logit under binary cross entropy, without labels equal to `ignore_index`.
-        batch_size: samples per step, at least 1. The short last batch of an epoch is used.
+        batch_size: samples per step, at least 1; 32 by default. The short last batch of an epoch is used.
         drop_last: whether to drop that batch instead; every epoch drops different samples.
         parameters: hyperparameters of single parameters, as `thalweg.optim.grouped` takes them: names or patterns →
             hyperparameters, several of these, or a function of the model that returns them, such as `undecayed`.
@@ -57,28 +66,35 @@ class Workload:
     train: Any
     validation: Any
     test: Any = None
-    loss: Callable[[Any, Tensor], Tensor] = field(default_factory=lambda: nn.functional.cross_entropy)
-    metric: Any = "accuracy"
-    batch_size: int = 32
+    loss: Any = None
+    metric: Any = None
+    batch_size: Any = None
     epochs: int = 10
     steps: int | None = None
     evaluate_every: int | Literal["epoch"] = "epoch"
     target: float | None = None
-    drop_last: bool = False
+    drop_last: Any = None
     parameters: Any = ()
+    step: Callable[[Any, Any], Any] | None = None
+    predict: Callable[[Any, Any], Any] | None = None
 
     def __post_init__(self) -> None:
+        for option in (BATCH_SIZE, DROP_LAST):
+            if getattr(self, option.name) is None:
+                own = getattr(self.train, option.name, None) if isinstance(self.train, DataLoader) else None
+                object.__setattr__(self, option.name, option.default if own is None else own)
         for split in ("train", "validation", "test"):
             data = getattr(self, split)
             if data is not None or split != "test":
-                object.__setattr__(self, split, _split(split, data))
-        object.__setattr__(self, "metric", _metric(self.metric, self.loss))
+                object.__setattr__(self, split, _split(split, data, step=self.step is not None))
+        self._settle_objective()
         for option in (NAME, BATCH_SIZE, DROP_LAST, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
-        if self.drop_last and len(self.train) < self.batch_size:
+        samples = self.train.epoch_samples
+        if self.drop_last and samples < self.batch_size:
             raise InputError(
-                f"drop_last leaves nothing of {len(self.train):,} samples in batches of {self.batch_size:,}: give a"
-                " smaller batch_size, or keep the last batch."
+                f"drop_last leaves nothing of {samples:,} samples in batches of {self.batch_size:,}: give a smaller"
+                " batch_size, or keep the last batch."
             )
         self._require_an_end()
         if not callable(self.model) or isinstance(self.model, nn.Module):
@@ -86,10 +102,6 @@ class Workload:
                 "model must be a factory that returns a new nn.Module at every call, such as a class or a"
                 f" lambda, got {kind(self.model)}."
             )
-        if not callable(self.loss):
-            raise InputError(f"loss must be a callable loss(outputs, targets), got {kind(self.loss)}.")
-        require_outputs_first(self.loss, "loss")
-
         if not (callable(self.parameters) or isinstance(self.parameters, Mapping | Sequence)):
             raise InputError(
                 "parameters must be rules {name or pattern: hyperparameters}, several of these, or a function of the"
@@ -97,15 +109,44 @@ class Workload:
             )
         _require_alike({name: getattr(self, name) for name in ("train", "validation", "test")})
 
+    def _settle_objective(self) -> None:
+        """Fills in loss and metric where they are left out; a step of the user's own is its loss."""
+        for name in ("step", "predict"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise InputError(f"{name} must be a callable {name}(model, batch), got {kind(getattr(self, name))}.")
+        if self.predict is not None and self.step is None:
+            raise InputError("predict belongs to step: under a loss(outputs, targets), the outputs are the model's.")
+        if self.step is not None and self.loss not in (None, self.step):
+            raise InputError("step and loss both say what is minimized: give one of the two.")
+        loss = self.step or (nn.functional.cross_entropy if self.loss is None else self.loss)
+        if not callable(loss):
+            raise InputError(f"loss must be a callable loss(outputs, targets), got {kind(loss)}.")
+        if self.step is None:
+            require_outputs_first(loss, "loss")
+        object.__setattr__(self, "loss", loss)
+        object.__setattr__(self, "metric", self._settled_metric())
+
+    def _settled_metric(self) -> Metric:
+        own = self.step is not None and self.predict is None
+        if own and self.metric is not None and not (isinstance(self.metric, Metric) and self.metric.name == OWN_LOSS):
+            raise InputError(
+                "A metric of a step of your own needs predict, a function of (model, batch): give it, too."
+            )
+        if own:
+            return Metric(OWN_LOSS, _nothing, higher_is_better=False)
+        return _metric("accuracy" if self.metric is None else self.metric, self.loss)
+
     @property
     def objective(self) -> Objective:
         """Loss and metric of a model and a batch."""
-        return Objective(self.name, self.loss, self.metric)
+        if self.step is not None:
+            return StepObjective(self.name, self.loss, self.metric, self.train.layout, self.predict)
+        return Objective(self.name, self.loss, self.metric, self.train.layout)
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches per epoch, including the short last one unless `drop_last`."""
-        whole, rest = divmod(len(self.train), self.batch_size)
+        whole, rest = divmod(int(self.train.epoch_samples), int(self.batch_size))
         return whole + (rest > 0 and not self.drop_last)
 
     @property
@@ -154,14 +195,26 @@ HINTS = {
 Workload.__init__ = by_name("Workload", HINTS)(Workload.__init__)  # type: ignore[method-assign]
 
 
-def _split(name: str, data: Any) -> Split | Stream:
+OWN_LOSS = "loss"
+
+
+def _nothing(outputs: Any, targets: Any) -> float:
+    """Stands for the metric where it is the loss of a step, which `StepObjective` has."""
+    raise AssertionError("it is never called")
+
+
+def _split(name: str, data: Any, *, step: bool) -> Split | Stream:
     if isinstance(data, Stream):
         if name != "train":
             raise InputError(f"{name} must be a pair (X, y) of tensors: only train may be a stream.")
-        return data
-    split = data if isinstance(data, Split) else Split(*paired(name, data))
+        return replace(data, step=step)
+    if is_dataset(data):
+        data = read(name, data, train=name == "train", step=step)
+        if isinstance(data, Stream):
+            return data
+    split = data if isinstance(data, Split) else Split(*paired(name, data, step=step))
     lengths = {len(x) for x in split.inputs} | {len(split)}
-    if lengths == {0} or not split.inputs:
+    if lengths == {0} or not (split.inputs or step):
         raise InputError(f"{name} holds no samples; give it at least one.")
     if len(lengths) > 1:
         raise InputError(f"{name}: X and y must be of one length, got lengths {sorted(lengths)}.")
@@ -169,13 +222,17 @@ def _split(name: str, data: Any) -> Split | Stream:
 
 
 def _require_alike(splits: Mapping[str, Split | Stream | None]) -> None:
-    """Requires all splits in memory to have the same number of inputs."""
+    """Requires all splits in memory to be given to the user's code in the same way."""
     counts = {name: len(split.inputs) for name, split in splits.items() if isinstance(split, Split)}
     other = next((name for name, count in counts.items() if count != counts.get("train", count)), None)
     if other:
         raise InputError(
             f"{other} has {counts[other]} inputs and train has {counts['train']}; give all splits the same."
         )
+    layouts = {name: split.layout for name, split in splits.items() if isinstance(split, Split)}
+    other = next((name for name, layout in layouts.items() if layout != layouts.get("train", layout)), None)
+    if other:
+        raise InputError(f"{other} is laid out otherwise than train: give all splits the same names, in one order.")
 
 
 def _metric(given: Any, loss: Any) -> Metric:

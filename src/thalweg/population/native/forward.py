@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from thalweg.population.native.blas import in_one_thread
 from thalweg.population.native.code import Code, Names
@@ -13,6 +12,7 @@ from thalweg.population.native.places import Unsupported
 from thalweg.population.native.program import OUT_OF_RANGE, named
 from thalweg.population.native.workspaces import Workspaces
 from thalweg.population.program.convolutions import Unfolded
+from thalweg.population.program.models import called_with
 from thalweg.population.program.randomness import GENERATOR
 from thalweg.workloads.source import Batch
 from thalweg.workloads.workload import Workload
@@ -86,11 +86,9 @@ class NativeForward:
             tensors, given = dict(zip(names, flat, strict=False)), flat[len(names) :]
             inputs, targets = (given[:-1], given[-1]) if loss else (given, torch.empty(0))
 
-            def model(*given: Tensor) -> Any:
-                with Unfolded():
-                    return functional_call(self._model, tensors, given)
-
-            outputs = objective.outputs(model, Batch(inputs, targets))
+            with Unfolded():
+                batch = Batch(inputs, targets)
+                outputs = called_with(self._model, tensors, lambda model: objective.outputs(model, batch))
             if not isinstance(outputs, Tensor):
                 raise Unsupported("the model returns more than one tensor")
             return (outputs, objective.loss_of(outputs, targets)) if loss else (outputs,)

@@ -16,7 +16,7 @@ def require_labels(workload: Workload, outputs: Any) -> None:
 
     For such a label accuracy would silently be wrong, and on a GPU cross entropy would end the process.
     """
-    accuracy = _accuracy(workload)
+    accuracy, outputs = _accuracy(workload), workload.objective.answers(outputs)
     if not isinstance(outputs, Tensor):
         if accuracy is not None:
             raise InputError(

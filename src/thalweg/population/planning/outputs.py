@@ -70,7 +70,7 @@ def reads_gradients(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: 
 
 def _answers(job: Job, model: nn.Module, batch: Batch, drawn: Drawn) -> list[Tensor]:
     with drawn:
-        outputs = tree_leaves(evaluated(job, model, "train", batch))
+        outputs = tree_leaves(job.workload.objective.answers(evaluated(job, model, "train", batch)))
     return [o.detach().clone() for o in outputs if isinstance(o, Tensor)]
 
 

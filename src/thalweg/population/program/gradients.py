@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import grad_and_value, vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -16,7 +15,7 @@ from thalweg.population.program.convolutions import Unfolded
 from thalweg.population.program.failures import Disagreement
 from thalweg.population.program.kept_traces import Trace, TraceKey, Traces, traces_of
 from thalweg.population.program.matmul_passes import Product
-from thalweg.population.program.models import Stack
+from thalweg.population.program.models import Stack, called_with
 from thalweg.population.program.python_walk import storage_of
 from thalweg.population.program.randomness import GENERATOR, RandomSites
 from thalweg.workloads.source import Batch
@@ -171,10 +170,7 @@ class GradientProgram:
         targets: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         after = {name: b.clone() for name, b in buffers.items()}  # batch norm writes its statistics in place
-        unfolded = Unfolded() if self._unfolded else nullcontext()
-
-        def model(*given: Tensor) -> Any:
-            with unfolded:
-                return functional_call(self._model, {**parameters, **after}, given)
-
-        return self._workload.objective.loss(model, Batch(inputs, targets)), after
+        objective, batch = self._workload.objective, Batch(inputs, targets)
+        with Unfolded() if self._unfolded else nullcontext():
+            loss = called_with(self._model, {**parameters, **after}, lambda model: objective.loss(model, batch))
+        return loss, after

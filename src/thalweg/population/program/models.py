@@ -1,11 +1,13 @@
 """A seed's model, and models stacked along a leading member dimension."""
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from thalweg.errors import InputError
@@ -15,6 +17,22 @@ from thalweg.workloads.workload import Workload
 
 BUILDING = threading.local()
 """`now`: whether this thread is within `model()`; meanwhile no other thread can build a model."""
+
+
+class _Held(nn.Module):
+    """A model within a call of it, so that the call sees the tensors that `functional_call` gives the model."""
+
+    def __init__(self, model: nn.Module, call: Callable[[nn.Module], Any]) -> None:
+        super().__init__()
+        self.model, self._call = model, call
+
+    def forward(self) -> Any:
+        return self._call(self.model)
+
+
+def called_with(model: nn.Module, tensors: Mapping[str, Tensor], call: Callable[[nn.Module], Any]) -> Any:
+    """The result of `call(model)`, whose parameters and buffers are these tensors meanwhile, in whatever it calls."""
+    return functional_call(_Held(model, call), {f"model.{name}": t for name, t in tensors.items()}, ())
 
 
 def build(workload: Workload, seed: int, device: torch.device) -> nn.Module:

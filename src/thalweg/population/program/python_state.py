@@ -51,6 +51,7 @@ def _walks(workload: Workload, model: nn.Module, *, code: bool = False) -> "Iter
     modules = {id(module) for module in model.modules()}
     named = [*_attributes(model), *_classes(model)]
     named += [("the loss", workload.loss), ("the metric", workload.metric.function)]
+    named += [("predict", workload.predict)] if workload.predict is not None else []
     return ((name, value, Walk(registered, modules, code=code)) for name, value in named)
 
 

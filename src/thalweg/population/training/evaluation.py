@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.utils._pytree import tree_leaves, tree_map
 
 from thalweg.execution.dispatch import on_gpu
 from thalweg.population.program.failures import exhausted
-from thalweg.population.program.models import Stack
+from thalweg.population.program.models import Stack, called_with
 from thalweg.population.program.randomness import seeded
 from thalweg.population.training.job import Job
 from thalweg.population.training.pieces import Sums, divides, measured, piecewise
@@ -124,10 +124,10 @@ class Evaluator:
         return self._measured(lambda batch: (_unsqueezed(self._called(tensors, batch)), None), split, 1, loss)
 
     def _called(self, tensors: Mapping[str, Tensor] | None, batch: Batch) -> Any:
-        def model(*inputs: Tensor) -> Any:
-            return self._model(*inputs) if tensors is None else functional_call(self._model, dict(tensors), inputs)
-
-        return self._workload.objective.outputs(model, batch)
+        objective = self._workload.objective
+        if tensors is None:
+            return objective.outputs(self._model, batch)
+        return called_with(self._model, tensors, lambda model: objective.outputs(model, batch))
 
     def _vectorized(
         self, tensors: dict[str, Tensor], split: Source, members: int, loss: bool

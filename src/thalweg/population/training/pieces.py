@@ -33,9 +33,14 @@ def piecewise(workload: Workload) -> Callable[[Tensor], bool] | None:
 
     Ignored labels and class weights give the mean of a chunk another weight than its number of samples.
     """
+    objective = workload.objective
+    if objective.layout.targets:
+        return None
     loss: Any = workload.loss
     kind, metric = type(loss) if isinstance(loss, nn.Module) else loss, workload.metric.function
     mean = isinstance(metric, Accuracy) or any(metric is of for of in MEANS)
+    if workload.step is not None:  # each sample has its batch's loss
+        return (lambda targets: True) if workload.predict is None or mean else None
     known = mean and any(kind is of for of in LOSSES)
     if not known or getattr(loss, "weight", None) is not None or getattr(loss, "reduction", "mean") != "mean":
         return None
@@ -95,7 +100,7 @@ def measured(
 
 def _metrics(objective: Objective, outputs: Any, targets: Tensor, members: int) -> list[float]:
     metric = objective.metric
-    if not metric.vectorized or members == 1:
+    if not metric.vectorized or members == 1 or not objective.is_plain:
         return [objective.metric_of(_member(outputs, m), targets) for m in range(members)]
     values = vmap(metric.fresh(), in_dims=(0, None))(outputs, targets)
     if values.ndim != 1:

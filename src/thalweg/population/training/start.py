@@ -64,7 +64,7 @@ def batches(workload: Workload) -> list[Split]:
 
 def _size(workload: Workload) -> int:
     """Samples per such batch: half of the split if it holds fewer than two full batches."""
-    return max(1, min(workload.batch_size, len(workload.validation) // 2))
+    return max(1, min(int(workload.batch_size), len(workload.validation) // 2))
 
 
 def _shrinkage(workload: Workload) -> float:
