@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from thalweg.regularization.stopping import EarlyStopping
     from thalweg.rules.contract import rule
     from thalweg.studies.contenders import Contender
+    from thalweg.workloads.image_folder import image_folder
     from thalweg.workloads.metrics import Metric
     from thalweg.workloads.stream import Stream
+    from thalweg.workloads.tables import table
     from thalweg.workloads.workload import Workload
 
 __version__ = "0.1.0"
@@ -29,10 +31,12 @@ __all__ = [
     "Workload",
     "__version__",
     "compare",
+    "image_folder",
     "optim",
     "resume",
     "rule",
     "stored",
+    "table",
 ]
 
 _HOMES = {
@@ -45,9 +49,11 @@ _HOMES = {
     "Studies": "thalweg.api",
     "Workload": "thalweg.workloads.workload",
     "compare": "thalweg.api",
+    "image_folder": "thalweg.workloads.image_folder",
     "resume": "thalweg.api",
     "stored": "thalweg.api",
     "rule": "thalweg.rules.contract",
+    "table": "thalweg.workloads.tables",
 }
 
 
