@@ -5,7 +5,7 @@ import itertools
 import queue
 import random
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +125,12 @@ def r2(y_true: Tensor, y_pred: Tensor) -> float:
     return float(1 - (y_true - y_pred).square().sum() / (y_true - y_true.mean()).square().sum())
 
 
-SWAPPED = [skm.r2_score, skm.mean_absolute_percentage_error, partial(skm.mean_pinball_loss, alpha=0.9), r2]
+def as_scikit_learns(y_true: Tensor, y_pred: Tensor) -> float:
+    return float(skm.r2_score(y_true, y_pred))
 
 
-@pytest.mark.parametrize("metric", SWAPPED, ids=["r2", "mape", "pinball", "of one's own"])
-def test_a_metric_of_scikit_learns_is_refused(metric: Any) -> None:
+@pytest.mark.parametrize("metric", [r2, partial(r2), as_scikit_learns, wraps(skm.r2_score)(r2)])
+def test_a_metric_that_takes_targets_first_is_refused(metric: Any) -> None:
     with pytest.raises(thalweg.InputError, match=r"takes \(y_true, y_pred\), and is called with outputs first: give"):
         thalweg.Metric(metric, higher_is_better=True)
 

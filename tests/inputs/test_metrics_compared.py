@@ -229,7 +229,6 @@ def own_loss(outputs: Tensor, targets: Tensor) -> Tensor:
 REFUSED = {
     "[n, 1] and int [n], a loss of one's own": (one, C.long(), own_loss, "goes by its sign where the loss is .*=True"),
     "[n] and int [n], a loss of one's own": (flat, C.long(), own_loss, "goes by its sign where the loss is"),
-    "regression without a metric": (one, Y, F.mse_loss, "and of numbers that are no classes, metric='mse'"),
     "one output under a loss over classes": (one, C.long(), F.cross_entropy, "of 0 to 0, .* the model an output"),
     "several outputs": (
         lambda: nn.LSTM(6, 3), C.long(), lambda o, t: F.cross_entropy(o[0], t),

@@ -12,8 +12,11 @@ from torch import nn
 
 import thalweg
 from thalweg.errors import InputError
+from thalweg.workloads.classification import accuracy
 from thalweg.workloads.losses import LOSSES
-from thalweg.workloads.metrics import METRICS, Metric, accuracy, direction, mae, mse
+from thalweg.workloads.metric_names import METRICS
+from thalweg.workloads.metrics import Metric, direction
+from thalweg.workloads.regression import mae, mse
 
 X, Y = torch.randn(6, 2), torch.randn(6, 1)
 

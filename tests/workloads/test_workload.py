@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from thalweg.errors import InputError
-from thalweg.workloads.metrics import Metric, mae
+from thalweg.workloads.metrics import Metric
+from thalweg.workloads.regression import mae
 from thalweg.workloads.split import Split
 from thalweg.workloads.workload import Workload
 
@@ -100,7 +101,7 @@ REFUSED = {
     "a model": ("model", model(), r"model must be a factory .* got Linear\."),
     "no model": ("model", None, "model must be a factory .* got NoneType"),
     "loss by name": ("loss", "mse", r"loss must be a callable .* got str\."),
-    "unknown metric": ("metric", "f1", r"Unknown metric 'f1'\. Known: accuracy, mae, mse\."),
+    "unknown metric": ("metric", "dice", r"Unknown metric 'dice'\. Known: accuracy, auroc, .*, rmse, topK\."),
     "metric": ("metric", 3, r"metric must be a name or a callable .* got int\."),
     **{
         f"batch_size {v}": ("batch_size", v, f"batch_size .* from 1 to 1,000,000,000, got {v}")
@@ -115,3 +116,15 @@ REFUSED = {
 def test_refusals(field, value, message):
     with pytest.raises(InputError, match=message):
         Workload(**{**GOOD, field: value})
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        (None, "accuracy"), (nn.CrossEntropyLoss(), "accuracy"), (nn.BCEWithLogitsLoss(), "accuracy"),
+        (nn.functional.mse_loss, "mse"), (nn.L1Loss(), "mae"), (nn.HuberLoss(), "loss"),
+        (lambda outputs, targets: outputs.mean(), "accuracy"),
+    ],
+)  # fmt: skip
+def test_the_metric_follows_from_the_loss(loss, name) -> None:
+    assert Workload(name="w", model=model, train=(X, Y), validation=(X, Y), loss=loss).metric.name == name

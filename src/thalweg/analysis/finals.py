@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from thalweg.analysis.formatting import is_percent
 from thalweg.analysis.selection import Choice
 from thalweg.records.types import RunRecord, StudyRecord
 
@@ -41,7 +42,7 @@ def scores(runs: Iterable[RunRecord], split: Split) -> dict[int, float]:
 def resolution(study: StudyRecord, split: Split) -> float:
     """Smallest step between two accuracies, 1 / samples; 0 for other metrics or where the samples are unknown."""
     samples = study.samples.get(split, 0)
-    return 1 / samples if study.metric == "accuracy" and samples else 0.0
+    return 1 / samples if is_percent(study) and samples else 0.0
 
 
 def common(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[list[float], list[float]]:

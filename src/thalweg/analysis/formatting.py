@@ -1,12 +1,14 @@
 """Formats scores, differences and counts for sentences."""
 
+import re
+
 from thalweg.analysis.intervals import Interval
 from thalweg.records.types import StudyRecord
 
 
 def is_percent(study: StudyRecord) -> bool:
-    """Whether the metric is an accuracy, which is printed in percent."""
-    return study.metric == "accuracy"
+    """Whether the metric is an accuracy, top-K accuracy included, which is printed in percent."""
+    return re.fullmatch("accuracy|top([2-9]|[1-9][0-9]+)", study.metric) is not None
 
 
 def number(study: StudyRecord, interval: Interval) -> str:

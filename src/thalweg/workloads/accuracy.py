@@ -66,6 +66,47 @@ class Accuracy:
         return 1 if self.second and outputs.ndim > 1 else outputs.ndim - 1
 
 
+def class_scores(reading: Accuracy, metric: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns (the outputs `[places, classes]`, the labels `[places]`), including those of labels that are ignored.
+
+    Raises `InputError` if there are fewer than two outputs a place, or other places than targets. metric: its name.
+    """
+    if outputs.ndim < 2 or reading.classes(outputs) < 2:
+        raise InputError(
+            f"{metric} takes the scores of several classes, and the outputs are {list(outputs.shape)}: one logit for"
+            " two classes is read under torch's binary cross entropy; of numbers that are no classes, give a metric"
+            " such as 'mse'."
+        )
+    scores = outputs.movedim(reading._dimension(outputs), -1)
+    require_one_shape(metric, scores[..., 0], targets)
+    return scores.reshape(-1, scores.shape[-1]), targets.reshape(-1).long()
+
+
+def counted_scores(reading: Accuracy, metric: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns `class_scores` of the labels that count. Raises `InputError`, too, if one of them is no class."""
+    scores, labels = class_scores(reading, metric, outputs, targets)
+    if reading.ignored is not None:
+        counted = labels != reading.ignored
+        scores, labels = scores[counted], labels[counted]
+    outside = labels[(labels < 0) | (labels >= scores.shape[1])]
+    if len(outside):
+        raise InputError(
+            f"{metric} takes labels from 0 to {scores.shape[1] - 1}, one for each output, got {int(outside[0])}: number"
+            " the classes from 0, or name a label that does not count as the loss's ignore_index."
+        )
+    return scores, labels
+
+
+def binary_scores(metric: str, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns (the outputs, whether each target is 1), both `[places]`, of one output for two classes.
+
+    Raises `InputError` if the shapes differ. metric: its name.
+    """
+    outputs = outputs.squeeze(-1) if outputs.shape == (*targets.shape, 1) else outputs
+    require_one_shape(metric, outputs, targets)
+    return outputs.reshape(-1), targets.reshape(-1) > 0.5
+
+
 def require_one_shape(metric: str, outputs: Tensor, targets: Tensor) -> None:
     """Requires equal shapes: outputs `[samples, 1]` and targets `[samples]` would silently broadcast to all pairs."""
     if outputs.shape != targets.shape:

@@ -1,5 +1,6 @@
 """User data as tensors: converts tensors, arrays, tables and lists, or refuses them in one sentence."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,20 @@ from thalweg.errors import InputError, first_line
 from thalweg.workloads.layout import Layout, divided
 
 NUMBERS = "biufc"  # NumPy's numeric dtype kinds
+
+
+class Pairs:
+    """Base of what unpacks as a pair `X, y`: a table, a folder of images."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter((self.inputs, self.targets))
+
+    def inputs_by(self, rows: Tensor) -> Tensor:
+        """The inputs of all samples, prepared by the samples at `rows` alone, which are those to train on."""
+        return self.inputs
 
 
 def paired(name: str, data: Any, *, step: bool = False) -> tuple[tuple[Tensor, ...], Tensor, Layout]:

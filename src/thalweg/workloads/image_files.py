@@ -48,25 +48,25 @@ def find_images(folder: Path) -> FoundImages:
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
-        raise InputError(f"The folder {shown(folder)} {what}: give the one that holds a folder for each class.")
+        raise InputError(f"The folder '{folder}' {what}: give the one that holds a folder for each class.")
     inner, others = _listing(folder)
     if not inner:
         images = sum(_is_image(file) for file in others)
         held = f" ({images:,} images lie straight in it)" if images else ""
-        raise InputError(f"The folder {shown(folder)} has no folders{held}: give the one with a folder for each class.")
+        raise InputError(f"The folder '{folder}' has no folders{held}: give the one with a folder for each class.")
     files = []
     for one in inner:
         deeper, found = _listing(one)
         if deeper:
             raise InputError(
-                f"The class folder {shown(one)} has folders of its own, such as {shown(deeper[0].name)}: give the"
+                f"The class folder '{one}' has folders of its own, such as {shown(deeper[0].name)}: give the"
                 " folder of one split, whose classes have their images straight in their folders."
             )
         files.append([file for file in found if _is_image(file)])
         others += [file for file in found if not _is_image(file)]
         if not files[-1]:
             raise InputError(
-                f"The class folder {shown(one)} has no images ({', '.join(EXTENSIONS)}); add some, or remove it."
+                f"The class folder '{one}' has no images ({', '.join(EXTENSIONS)}); add some, or remove it."
             )
     return FoundImages([one.name for one in inner], files, others)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError, counted, shown
 from thalweg.options.ranges import whole
+from thalweg.workloads.data import Pairs
 from thalweg.workloads.image_files import CONVERSIONS, EXTENSIONS, find_images, read_pixels, read_size, require_pillow
 from thalweg.workloads.reading import DataWarning, require_memory
 from thalweg.workloads.splitting import Pair, divided, shares
@@ -22,7 +23,7 @@ WITH_OPACITY = 4  # channels
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: `==` of tensors has no single truth value
-class ImageFolder:
+class ImageFolder(Pairs):
     """Images and their classes, to unpack as a pair: `X, y = images`.
 
     inputs: float32 `[images, channels, height, width]` in [0, 1]. targets: int64 `[images]`, positions in `classes`.
@@ -33,9 +34,6 @@ class ImageFolder:
     targets: Tensor
     classes: tuple[str, ...]
     files: tuple[Path, ...]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter((self.inputs, self.targets))
 
     def split(self, validation: float = 0.2, test: float = 0.2, seed: int = 0) -> tuple[Pair, Pair, Pair]:
         """(train, validation, test), each a pair (inputs, targets), divided at random and stratified by class.

@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from thalweg.errors import InputError, first_line, shown, suggest
+from thalweg.errors import InputError, first_line, shown
 from thalweg.options.kinds import OneLine
 from thalweg.workloads import losses
-from thalweg.workloads.accuracy import Accuracy, require_one_shape
+from thalweg.workloads.sklearn_metrics import SklearnMetric, turned
 
 Function = Callable[[Any, Tensor], Any]
 UNNAMED = "metric"
@@ -28,13 +28,15 @@ class Metric:
 
     name: the name in reports; by default the function's. It may also come first: `Metric("rmse", rmse, False)`.
     higher_is_better: the direction. Optional for functions with an attribute of that name (as torchmetrics' have) and
-        for torch's losses; for others it is `None` then, and nothing is trained.
+        for torch's losses and scikit-learn's scores and errors; for others it is `None` then, and nothing is trained.
     vectorized: whether `torch.vmap` may call the function for many models at once.
 
-    An object is never called directly: every call uses a copy of it, reset if it has a `reset`.
+    An object is never called directly: every call uses a copy of it, reset if it has a `reset`. A function of
+    `sklearn.metrics`, or a `functools.partial` of one, is called with targets first: `function` is a `SklearnMetric`.
 
     Raises:
-        InputError: the function is not callable, or a class, or the name is no text of one line.
+        InputError: the function is not callable, or a class, or takes targets first without being scikit-learn's, or
+            the name is no text of one line.
     """
 
     name: str
@@ -57,6 +59,12 @@ class Metric:
             raise InputError(
                 f"A metric is called with outputs and targets, and {name_of(measure)} is a class: give an"
                 f" object, {name_of(measure)}()."
+            )
+        measure = turned(measure)
+        if vectorized and isinstance(measure, SklearnMetric):
+            raise InputError(
+                f"{name_of(measure)} takes arrays, and torch.vmap calls a metric with tensors of many models: leave out"
+                " vectorized=True."
             )
         require_outputs_first(measure, "metric")
         named = name_of(measure) if named is None else named
@@ -121,6 +129,21 @@ def require_outputs_first(function: Any, what: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class OfMean:
+    """`after(mean(outputs, targets))`: a function of a mean over samples, such as the root of a mean square.
+
+    mean: a metric that is a mean over samples, so that a large split can be measured in chunks. after: a function of
+    a tensor, elementwise.
+    """
+
+    mean: Function
+    after: Callable[[Tensor], Tensor]
+
+    def __call__(self, outputs: Any, targets: Tensor) -> Tensor:
+        return self.after(self.mean(outputs, targets))
+
+
 def direction(function: Any, loss: Any = None) -> bool | None:
     """Whether higher is better, by the function's attribute; `False` for a loss; `None` if unknown.
 
@@ -147,7 +170,12 @@ def name_of(function: Any) -> str:
 
 
 def _is_pure(function: Any) -> bool:
-    return isinstance(function, Accuracy) or any(function is f for f in (mse, mae)) or losses.is_torchs(function)
+    """Whether it keeps nothing between calls: torch's losses, and metrics defined in this folder.
+
+    A function's module is read off its globals, since `functools.wraps` copies `__module__` to a user's wrapper.
+    """
+    home = function.__globals__.get("__name__", "") if isinstance(function, FunctionType) else type(function).__module__
+    return str(home).startswith(f"{__package__}.") or losses.is_torchs(function)
 
 
 def _in_turn(function: Function, outputs: Any, targets: Tensor) -> Any:
@@ -164,49 +192,3 @@ def _copied(function: Any) -> Any:
     if callable(reset) and not isinstance(inner, FUNCTIONS):
         reset()
     return copied
-
-
-def mse(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean squared error over all elements of two tensors of one shape."""
-    require_one_shape("mse", outputs, targets)
-    return (outputs - targets).double().square().mean()
-
-
-def mae(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean absolute error over all elements of two tensors of one shape."""
-    require_one_shape("mae", outputs, targets)
-    return (outputs - targets).double().abs().mean()
-
-
-accuracy = Accuracy()
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("accuracy", accuracy, True, vectorized=True),
-        Metric("mse", mse, False, vectorized=True),
-        Metric("mae", mae, False, vectorized=True),
-    )
-}
-
-
-def metric_named(name: str) -> Metric:
-    """The metric of that name. Raises `InputError` with the closest known names."""
-    if name not in METRICS:
-        raise InputError(f"Unknown metric {shown(name)}. {suggest(name, METRICS)}")
-    return METRICS[name]
-
-
-def metric_of(given: Any, loss: Any) -> Metric | None:
-    """A workload's metric from a name, a `Metric` or a callable; `None` for anything else.
-
-    Accuracy reads outputs as the workload's loss does. Raises `InputError` for an unknown name.
-    """
-    if isinstance(given, str):
-        given = metric_named(given)
-    elif not isinstance(given, Metric):
-        given = next((m for m in METRICS.values() if given is m.function), given)
-    if not isinstance(given, Metric):
-        return Metric(given, higher_is_better=direction(given, loss)) if callable(given) else None
-    if isinstance(given.function, Accuracy):
-        return Metric(Accuracy.under(loss), given.name, given.higher_is_better, given.vectorized)
-    return given

@@ -80,11 +80,16 @@ class Objective:
         return read
 
 
+def own_loss(outputs: Any, targets: Any) -> float:
+    """Stands for the metric that is the loss of a step, which a `StepObjective` has; never called."""
+    raise AssertionError("a StepObjective measures its loss itself")
+
+
 @dataclass(frozen=True)
 class StepObjective(Objective):
     """The objective of a custom step: `function(model, batch)` is its loss, or a dict of losses that add up to it.
 
-    predict: `predict(model, batch)`, the outputs for the metric; `None` where that is the loss itself.
+    predict: `predict(model, batch)`, the outputs for the metric, which is the loss itself where there is none.
     """
 
     predict: Callable[[Any, Any], Any] | None = None
@@ -117,6 +122,6 @@ class StepObjective(Objective):
 
     def metric_of(self, outputs: Any, targets: Tensor) -> float:
         loss, *rest = outputs
-        if self.predict is None:
+        if self.metric.function is own_loss:
             return self._number(loss.mean())
         return super().metric_of(tuple(rest) if self.layout.targets else rest[0], targets)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError, counted, listed, shown, suggest
 from thalweg.workloads.columns import EncodedColumn, encode, matrix
+from thalweg.workloads.data import Pairs
 from thalweg.workloads.reading import DataWarning
 from thalweg.workloads.splitting import Pair, divided, shares
 from thalweg.workloads.table_files import read_table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: `==` of tensors has no single truth value
-class Table:
+class Table(Pairs):
     """Inputs and targets, to unpack as a pair: `X, y = table`.
 
     inputs: float32 `[rows, columns]`. targets: int64 `[rows]`, positions in `classes`; or float32 `[rows, 1]` of
@@ -37,8 +38,8 @@ class Table:
     numeric: Tensor
     standardized: bool
 
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter((self.inputs, self.targets))
+    def inputs_by(self, rows: Tensor) -> Tensor:
+        return _standardized(self.values, self.numeric, rows) if self.standardized else self.inputs
 
     def split(self, validation: float = 0.2, test: float = 0.2, seed: int = 0) -> tuple[Pair, Pair, Pair]:
         """(train, validation, test), each a pair (inputs, targets), divided at random and stratified by class.
@@ -54,8 +55,7 @@ class Table:
             InputError: an argument is out of range, or a part would be empty.
         """
         index = shares(self.targets, {"validation": validation, "test": test}, seed)
-        inputs = _standardized(self.values, self.numeric, index["train"]) if self.standardized else self.inputs
-        return divided(inputs, self.targets, index)
+        return divided(self.inputs_by(index["train"]), self.targets, index)
 
 
 def table(

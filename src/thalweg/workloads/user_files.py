@@ -52,7 +52,7 @@ def _divided(place: str) -> tuple[str, str]:
 def _file(path: Path) -> ModuleType:
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
-        raise InputError(f"The file {shown(str(path))} {what}; `thalweg new {path.name}` writes one to begin with.")
+        raise InputError(f"The file '{path}' {what}; `thalweg new {path.name}` writes one to begin with.")
     folder = str(path.parent.absolute())
     if folder not in sys.path:
         sys.path.append(folder)  # last: what lies beside the file hides no installed module

@@ -11,10 +11,13 @@ from torch.utils.data import DataLoader
 from thalweg.errors import InputError
 from thalweg.options.calls import by_name
 from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
-from thalweg.workloads.data import kind, paired
+from thalweg.workloads import losses
+from thalweg.workloads.data import Pairs, kind, paired
 from thalweg.workloads.datasets import is_dataset, read
-from thalweg.workloads.metrics import Metric, metric_of, require_outputs_first
-from thalweg.workloads.objective import Objective, StepObjective
+from thalweg.workloads.metric_names import metric_of
+from thalweg.workloads.metrics import Metric, require_outputs_first
+from thalweg.workloads.objective import Objective, StepObjective, own_loss
+from thalweg.workloads.shares import divided_by, is_share
 from thalweg.workloads.split import Split
 from thalweg.workloads.stream import Stream
 
@@ -34,18 +37,24 @@ class Workload:
             dict by the names of its arguments; `y` may be several, too. Or a `Dataset` or `DataLoader` of torch, whose
             samples are of that form, a longer tuple with y at its end, a dict or a dataclass with y as `labels`; or a
             `thalweg.Stream` of batches. A loader's sampler, collate function, batch size and `drop_last` are heeded.
-        validation: `(X, y)`; tuning and selection read it.
-        test: `(X, y)`; read only by the confirmation runs. `None` if there is none.
+        validation: as train; tuning and selection read it. Or a share of train that is split off, such as `0.2`: at
+            random by `split_seed`, stratified where the targets are classes.
+        test: as validation; read only by the confirmation runs. `None` if there is none.
         loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch; cross entropy by default.
         step: `step(model, batch)` → loss, in the place of `loss`, for a training step of your own: several losses,
             reconstructions, pairs. `batch` is as the data: `(X, y)`, a dict or an object. The loss is the mean over the
             samples of a batch, or a dict of losses that are added up.
         predict: `predict(model, batch)` → outputs for the metric, of a step of your own. Without it, the metric is
             the loss.
-        metric: `"accuracy"`, `"mse"`, `"mae"`, or `Metric(function, higher_is_better=…)` of your own `function(outputs,
-            targets)` → number; a bare function suffices if its direction is known, by an attribute
-            `higher_is_better`, as the loss itself or as one of torch's losses. Accuracy reads outputs as the loss
-            does: by the sign of a single logit under binary cross entropy, without labels equal to `ignore_index`.
+        metric: by default accuracy, or the error that the loss is. A name, a function, or `Metric(function,
+            higher_is_better=…)` of your own `function(outputs, targets)` → number. Names: `"accuracy"`, `"top5"` (the
+            target among the K largest outputs, any K from 2), `"f1"`, `"auroc"`; `"mse"`, `"rmse"`, `"mae"`, `"r2"`;
+            `"loss"` (the workload's own over the split), `"perplexity"` and `"bits_per_character"`, the latter two
+            under torch's cross entropy or NLL. A bare function suffices if its direction is known: by an attribute
+            `higher_is_better`, as the loss itself, as one of torch's losses, or as a score or error of
+            `sklearn.metrics`, such as `f1_score`, which gets targets and answers in its own order (`SklearnMetric`).
+            Metrics of classes read outputs as the loss does: by the sign of a single logit under binary cross entropy,
+            without labels equal to `ignore_index`.
         batch_size: samples per step, at least 1; 32 by default. The short last batch of an epoch is used.
         drop_last: whether to drop that batch instead; every epoch drops different samples.
         parameters: hyperparameters of single parameters, as `thalweg.optim.grouped` takes them: names or patterns →
@@ -54,11 +63,12 @@ class Workload:
         epochs: passes over the training data, at least 1.
         steps: optimizer steps of a run, in place of `epochs`; `None` for whole epochs.
         evaluate_every: how often the validation split is evaluated: `"epoch"`, or a number of steps; also at the end.
+        split_seed: from which shares of train are drawn; the same for all seeds of a comparison.
         target: value of the validation metric whose first crossing counts as "reached"; `None` for no target.
 
     Raises:
-        InputError: a split is empty, its lengths differ, a number is out of range, or the model, the loss or the
-            metric is invalid.
+        InputError: a split is empty, its lengths differ, a number is out of range, the model, the loss or the metric
+            is invalid, or the metric is none of such a loss.
     """
 
     name: str
@@ -77,16 +87,19 @@ class Workload:
     parameters: Any = ()
     step: Callable[[Any, Any], Any] | None = None
     predict: Callable[[Any, Any], Any] | None = None
+    split_seed: int = 0
 
     def __post_init__(self) -> None:
         for option in (BATCH_SIZE, DROP_LAST):
             if getattr(self, option.name) is None:
                 own = getattr(self.train, option.name, None) if isinstance(self.train, DataLoader) else None
                 object.__setattr__(self, option.name, option.default if own is None else own)
+        table = self.train if isinstance(self.train, Pairs) else None
         for split in ("train", "validation", "test"):
             data = getattr(self, split)
-            if data is not None or split != "test":
+            if not (data is None and split == "test") and not is_share(data):
                 object.__setattr__(self, split, _split(split, data, step=self.step is not None))
+        self._divide(table)
         self._settle_objective()
         for option in (NAME, BATCH_SIZE, DROP_LAST, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
@@ -109,6 +122,13 @@ class Workload:
             )
         _require_alike({name: getattr(self, name) for name in ("train", "validation", "test")})
 
+    def _divide(self, table: Pairs | None) -> None:
+        """Splits off of train what validation and test are shares of."""
+        shares = {name: share for name in ("validation", "test") if is_share(share := getattr(self, name))}
+        if shares:
+            for name, part in divided_by(self.train, shares, self.split_seed, table).items():
+                object.__setattr__(self, name, part)
+
     def _settle_objective(self) -> None:
         """Fills in loss and metric where they are left out; a step of the user's own is its loss."""
         for name in ("step", "predict"):
@@ -127,14 +147,14 @@ class Workload:
         object.__setattr__(self, "metric", self._settled_metric())
 
     def _settled_metric(self) -> Metric:
-        own = self.step is not None and self.predict is None
-        if own and self.metric is not None and not (isinstance(self.metric, Metric) and self.metric.name == OWN_LOSS):
-            raise InputError(
-                "A metric of a step of your own needs predict, a function of (model, batch): give it, too."
-            )
-        if own:
-            return Metric(OWN_LOSS, _nothing, higher_is_better=False)
-        return _metric("accuracy" if self.metric is None else self.metric, self.loss)
+        if self.step is None:
+            return _metric(_usual(self.loss) if self.metric is None else self.metric, self.loss)
+        given = "loss" if self.metric is None and self.predict is None else self.metric
+        if given == "loss" or (isinstance(given, Metric) and given.function is own_loss):
+            return Metric(own_loss, "loss", higher_is_better=False)
+        if self.predict is None:
+            raise InputError("The metric of a step of your own needs predict, a function of (model, batch).")
+        return _metric("accuracy" if given is None else given, self.loss)
 
     @property
     def objective(self) -> Objective:
@@ -195,12 +215,14 @@ HINTS = {
 Workload.__init__ = by_name("Workload", HINTS)(Workload.__init__)  # type: ignore[method-assign]
 
 
-OWN_LOSS = "loss"
-
-
-def _nothing(outputs: Any, targets: Any) -> float:
-    """Stands for the metric where it is the loss of a step, which `StepObjective` has."""
-    raise AssertionError("it is never called")
+def _usual(loss: Any) -> str:
+    """The metric of a loss, unless another is given: the error that it is, or accuracy."""
+    kind = type(loss) if isinstance(loss, nn.Module) else losses.function_of(loss)
+    errors: dict[Any, str] = {
+        nn.functional.mse_loss: "mse", nn.MSELoss: "mse", nn.functional.l1_loss: "mae", nn.L1Loss: "mae"
+    }  # fmt: skip
+    told = losses.is_over_classes(loss) or losses.threshold(loss) is not None
+    return errors.get(kind, "loss" if losses.is_torchs(loss) and not told else "accuracy")
 
 
 def _split(name: str, data: Any, *, step: bool) -> Split | Stream:
@@ -208,6 +230,8 @@ def _split(name: str, data: Any, *, step: bool) -> Split | Stream:
         if name != "train":
             raise InputError(f"{name} must be a pair (X, y) of tensors: only train may be a stream.")
         return replace(data, step=step)
+    if isinstance(data, Pairs):
+        data = tuple(data)
     if is_dataset(data):
         data = read(name, data, train=name == "train", step=step)
         if isinstance(data, Stream):

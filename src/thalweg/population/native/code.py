@@ -17,7 +17,7 @@ from thalweg.population.native.loops import ERRORS
 from thalweg.population.native.lowering import Lowered, Lowering
 from thalweg.population.native.memory import ALIGNED, offsets
 from thalweg.population.native.places import Place, Unsupported, dense
-from thalweg.population.native.source import KEYS, Input, Layout, source
+from thalweg.population.native.source import KEYS, Input, MemoryLayout, source
 from thalweg.population.native.tracing import traced
 
 Function = Callable[..., tuple[Tensor, ...]]
@@ -66,7 +66,9 @@ class Code:
         sizes = {b: a.numel() * a.element_size() for b, a in zip(names.arguments, arguments, strict=True)}
         after = [(new, old, sizes[old]) for new, old in names.after.items()]
         rows = [Input(b, sizes[b] // max(1, len(arguments[-1]))) for b in names.given] if names.loss else []
-        layout = Layout(self.slots, at, rows, names.loss, after, len(arguments[-1]) if names.loss else 0, self.sites)
+        layout = MemoryLayout(
+            self.slots, at, rows, names.loss, after, len(arguments[-1]) if names.loss else 0, self.sites
+        )
         double = self.dtype is torch.float64
         self.text = source(lowered.items, layout, double=double)
         self._compiled = Compiled(self.text, blas.products(library, double=double))

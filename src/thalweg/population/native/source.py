@@ -42,7 +42,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Layout:
+class MemoryLayout:
     """slots: places of the blocks in the table of addresses; others lie in the block "workspace", at `offsets`.
 
     loss: the block of the loss. after: (new value, buffer, bytes) of the buffers. batch: samples. sites: random
@@ -58,7 +58,7 @@ class Layout:
     sites: int = 0
 
 
-def source(items: Sequence[Body | MatrixProduct], layout: Layout, *, double: bool) -> str:
+def source(items: Sequence[Body | MatrixProduct], layout: MemoryLayout, *, double: bool) -> str:
     """The module's source: `evaluate(bases)`, and for a step of training `interval(frame)`.
 
     The latter returns how many steps it completed.
@@ -72,7 +72,7 @@ def source(items: Sequence[Body | MatrixProduct], layout: Layout, *, double: boo
 
 
 class _Source:
-    def __init__(self, module: ir.Module, layout: Layout, *, double: bool) -> None:
+    def __init__(self, module: ir.Module, layout: MemoryLayout, *, double: bool) -> None:
         self._module, self._layout, self._double = module, layout, double
 
     def evaluate(self, items: Sequence[Body | MatrixProduct]) -> ir.Function:

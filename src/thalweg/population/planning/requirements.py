@@ -7,6 +7,7 @@ from torch import nn
 
 from thalweg.errors import InputError
 from thalweg.population.planning.calls import blamed, evaluated, head
+from thalweg.population.planning.labels import computable_head
 from thalweg.population.program.python_walk import storage_of
 from thalweg.population.program.randomness import Drawn
 from thalweg.population.training.evaluation import Evaluator
@@ -17,10 +18,10 @@ from thalweg.workloads.workload import Workload
 def require_measurable(job: Job, model: nn.Module, seed: int) -> None:
     """Computes loss and metric over the validation split; on the test split, runs the model on the first samples only.
 
-    A large model sees one batch of the validation split: all of it may take minutes.
+    A large model sees one batch of the validation split, or what the metric needs: all of it may take minutes.
     """
     workload, evaluator = job.workload, Evaluator(job, model, live=True)
-    split = workload.validation.head(workload.batch_size) if job.large else workload.validation
+    split = computable_head(workload) if job.large else workload.validation
     with blamed(workload, model, "validation", head(workload.validation, workload.batch_size)):
         evaluator.alone(None, split, seed, 0, loss=True)
     _ = workload.metric.maximized

@@ -20,7 +20,7 @@ from thalweg.population.program.models import Stack, called_with
 from thalweg.population.program.randomness import seeded
 from thalweg.population.training.job import Job
 from thalweg.population.training.pieces import Sums, divides, measured, piecewise
-from thalweg.workloads.accuracy import Accuracy
+from thalweg.workloads.classification import reading_of
 from thalweg.workloads.source import Batch, Source
 
 CHUNK, CHUNK_ON_GPU = 256, 1024  # samples per forward pass, at most
@@ -98,7 +98,7 @@ class Evaluator:
         metric, loss = self.alone(own, split, seed, step, loss=bool(found[1]))
         double = all(t.dtype is torch.float64 for t in own.values() if t.is_floating_point())
         relative = ALIKE_IN_DOUBLE if double else ALIKE
-        flips = FLIPPED / len(split) if isinstance(self._workload.metric.function, Accuracy) else 0.0
+        flips = FLIPPED / len(split) if reading_of(self._workload.metric.function) is not None else 0.0
         agrees = _close(metric, found[0][0], relative, LEAST_ALIKE * relative + flips)
         return agrees and (not found[1] or _close(loss, found[1][0], relative))
 
@@ -167,7 +167,7 @@ class Evaluator:
             return sums.metrics, sums.losses
         held = [(evaluate(batch)[0], batch.targets) for batch in chunks]
         joined, targets = _join([of for of, _ in held]), torch.cat([y for _, y in held])
-        return measured(self._workload, joined, targets, members, loss=loss)
+        return measured(self._workload.objective, joined, targets, members, loss=loss)
 
     def _divides(self, split: Source) -> bool:
         return divides(self._pieces, split)

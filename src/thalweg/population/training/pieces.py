@@ -1,8 +1,10 @@
 """Loss and metric of outputs: all at once, or accumulated over chunks where both are means over samples."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import vmap
@@ -10,14 +12,17 @@ from torch.utils._pytree import tree_map
 
 from thalweg.errors import ReturnValueError
 from thalweg.workloads.accuracy import Accuracy
+from thalweg.workloads.classification import TopK, reading_of
+from thalweg.workloads.loss_metrics import OwnLoss
 from thalweg.workloads.losses import ignored_label
-from thalweg.workloads.metrics import mae, mse
-from thalweg.workloads.objective import Objective
+from thalweg.workloads.metrics import OfMean
+from thalweg.workloads.objective import Objective, own_loss
+from thalweg.workloads.regression import mae, mse
 from thalweg.workloads.source import Source
 from thalweg.workloads.workload import Workload
 
 MEANS = (mse, mae)
-"""Metrics that are means over samples; accuracy is one if no label is ignored."""
+"""Metrics that are means over samples; accuracy and its like are some if no label is ignored, a loss if it is one."""
 
 LABELLED = (F.cross_entropy, F.nll_loss, nn.CrossEntropyLoss, nn.NLLLoss)
 LOSSES = (
@@ -37,16 +42,22 @@ def piecewise(workload: Workload) -> Callable[[Tensor], bool] | None:
     if objective.layout.targets:
         return None
     loss: Any = workload.loss
-    kind, metric = type(loss) if isinstance(loss, nn.Module) else loss, workload.metric.function
-    mean = isinstance(metric, Accuracy) or any(metric is of for of in MEANS)
+    kind, metric = type(loss) if isinstance(loss, nn.Module) else loss, _mean_of(workload.metric.function)
+    mean = isinstance(metric, Accuracy | TopK | OwnLoss) or any(metric is of for of in MEANS)
     if workload.step is not None:  # each sample has its batch's loss
-        return (lambda targets: True) if workload.predict is None or mean else None
+        return (lambda targets: True) if mean or workload.metric.function is own_loss else None
     known = mean and any(kind is of for of in LOSSES)
     if not known or getattr(loss, "weight", None) is not None or getattr(loss, "reduction", "mean") != "mean":
         return None
     ignored = {ignored_label(loss)} if any(kind is of for of in LABELLED) else set()
-    ignored |= {metric.ignored} if isinstance(metric, Accuracy) and not metric.is_binary else set()
+    reading = reading_of(metric)
+    ignored |= {reading.ignored} if reading is not None and not reading.is_binary else set()
     return lambda targets: targets.is_floating_point() or not any(_has(targets, label) for label in ignored)
+
+
+def _mean_of(function: Any) -> Any:
+    """The mean over samples that a metric is a function of; the metric's own function if that is none."""
+    return function.mean if isinstance(function, OfMean) else function
 
 
 def divides(able: Callable[[Tensor], bool] | None, source: Source) -> bool:
@@ -62,14 +73,19 @@ class Sums:
     """Accumulates metrics, and losses if `loss`, of some members over chunks of a split."""
 
     def __init__(self, workload: Workload, members: int, *, loss: bool) -> None:
-        self._workload, self._members, self._loss = workload, members, loss
+        self._objective, self._members, self._loss = workload.objective, members, loss
+        self._after: Callable[[Tensor], Tensor] | None = None
+        function = workload.metric.function
+        if isinstance(function, OfMean):
+            self._after = function.after
+            self._objective = replace(self._objective, metric=replace(workload.metric, function=function.mean))
         self._samples, self._sums = 0, [[0.0] * members, [0.0] * members]
 
     def add(self, evaluated: tuple[Any, Tensor | None], targets: Tensor) -> None:
         """Adds a chunk: outputs `[members, samples, …]`, and losses `[members]` where they are known already."""
         outputs, losses = evaluated
         unknown = self._loss and losses is None
-        values = measured(self._workload, outputs, targets, self._members, loss=unknown)
+        values = measured(self._objective, outputs, targets, self._members, loss=unknown)
         if self._loss and losses is not None:
             values = values[0], losses.tolist()
         self._samples += len(targets)
@@ -78,7 +94,8 @@ class Sums:
 
     @property
     def metrics(self) -> list[float]:
-        return [x / self._samples for x in self._sums[0]]
+        means = [x / self._samples for x in self._sums[0]]
+        return means if self._after is None else self._after(torch.tensor(means, dtype=torch.float64)).tolist()
 
     @property
     def losses(self) -> list[float]:
@@ -86,16 +103,16 @@ class Sums:
 
 
 def measured(
-    workload: Workload, outputs: Any, targets: Tensor, members: int, *, loss: bool
+    objective: Objective, outputs: Any, targets: Tensor, members: int, *, loss: bool
 ) -> tuple[list[float], list[float]]:
     """Returns (metrics, losses if `loss`) of outputs `[members, samples, …]`."""
     targets = targets.clone()  # the user's code may modify its arguments in place
     losses: list[float] = []  # before the metric, for the same reason
     if loss and members == 1:
-        losses = [float(workload.objective.loss_of(_member(outputs, 0), targets))]
+        losses = [float(objective.loss_of(_member(outputs, 0), targets))]
     elif loss:
-        losses = vmap(workload.objective.loss_of, in_dims=(0, None))(outputs, targets).tolist()
-    return _metrics(workload.objective, outputs, targets, members), losses
+        losses = vmap(objective.loss_of, in_dims=(0, None))(outputs, targets).tolist()
+    return _metrics(objective, outputs, targets, members), losses
 
 
 def _metrics(objective: Objective, outputs: Any, targets: Tensor, members: int) -> list[float]:

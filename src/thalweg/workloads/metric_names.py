@@ -1,0 +1,42 @@
+"""The metrics known by name, and a workload's metric from what its user gave."""
+
+from typing import Any
+
+from thalweg.errors import InputError, shown, suggest
+from thalweg.workloads import classification, loss_metrics, regression
+from thalweg.workloads.metrics import Metric, direction
+
+METRICS = {metric.name: metric for home in (classification, regression, loss_metrics) for metric in home.METRICS}
+"""All but top-K accuracy, which is known by every K: `"top5"`."""
+
+TOPS = [f"top{k}" for k in range(2, 11)]  # suggested where a name begins so
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of that name, not yet bound to a loss. Raises `InputError` with the closest known names."""
+    known = METRICS.get(name) or classification.top(name)
+    if known is None:
+        close = [*METRICS, *TOPS] if name.lower().startswith("top") else [*METRICS, "topK"]
+        raise InputError(f"Unknown metric {shown(name)}. {suggest(name, close)}")
+    return known
+
+
+def metric_of(given: Any, loss: Any) -> Metric | None:
+    """A workload's metric from a name, a `Metric` or a callable; `None` for anything else.
+
+    Metrics of classes read outputs as the workload's loss does; those of the loss are of this one.
+
+    Raises:
+        InputError: the name is unknown, or the metric is none of such a loss.
+    """
+    if isinstance(given, str):
+        given = metric_named(given)
+    elif not isinstance(given, Metric):
+        given = next((m for m in METRICS.values() if given is m.function), given)
+    if not isinstance(given, Metric):
+        if not callable(given):
+            return None
+        given = Metric(given, higher_is_better=direction(given, loss))
+    if loss_metrics.is_of_loss(given.function):
+        return loss_metrics.under(given, loss) if callable(loss) else given  # what is no loss is refused as such
+    return classification.under(given, loss)
