@@ -25,9 +25,9 @@ def is_share(data: Any) -> bool:
 def divided_by(train: Any, of: Mapping[str, float], seed: int, table: Pairs | None = None) -> dict[str, Split]:
     """The parts of the training samples: "train", and those of `of`, a name → a share in (0, 1).
 
-    table: where the samples come from, if it prepares them by those to train on. A function of the arguments, stratified
-    where the targets are classes. Raises `InputError` for a stream, samples that are drawn by weights, or a share that
-    leaves nothing.
+    table: where the samples come from, if it prepares them by those to train on. A function of the arguments,
+    stratified where the targets are classes. Raises `InputError` for a stream, samples that are drawn by weights, or a
+    share that leaves nothing.
     """
     if not isinstance(train, Split):
         raise InputError(f"{' and '.join(of)} cannot be split off of a stream: give it as tensors of its own.")
