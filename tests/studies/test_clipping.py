@@ -8,7 +8,7 @@ import torch
 
 import thalweg
 from problems import tiny
-from thalweg.api.resumption import _again
+from thalweg.api.again import again
 from thalweg.errors import InputError
 from thalweg.recipes.imported import Imported
 from thalweg.studies.contenders import Contender
@@ -124,7 +124,7 @@ def test_published_defaults_are_clipped_beside_the_same_limit_of_its_own(name: s
 
 def test_a_resumed_study_clips_as_it_began() -> None:
     begun = thalweg.compare(tiny(), ["sgd"], clip_norm=LIMIT, **ASKED)
-    again = _again(begun.study, tiny(), None, 0.0)
+    again = again(begun.study, tiny(), None, 0.0)
     assert [c.recipe.clip_global_norm for c in again.design.contenders] == [LIMIT]
     assert again.record.plan["clip_norm"] == LIMIT
 
@@ -137,7 +137,7 @@ def test_a_clipped_study_of_an_earlier_thalweg_is_not_gone_on_with() -> None:
         asked["design"] = {name: value for name, value in asked["design"].items() if name != "clip_norm"}
         record = replace(begun.study, request=asked)
         if limit is None:
-            assert _again(record, tiny(), None, 0.0).design.clip_norm is None
+            assert again(record, tiny(), None, 0.0).design.clip_norm is None
         else:
             with pytest.raises(InputError, match="clipped in another order by an earlier Thalweg"):
-                _again(record, tiny(), None, 0.0)
+                again(record, tiny(), None, 0.0)

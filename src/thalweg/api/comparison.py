@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from thalweg.api.best import require_safetensors
+from thalweg.api.requirements import problem, require_plain_context, usable
 from thalweg.api.result import Result
-from thalweg.api.running import problem, require_plain_context, run, run_kept, usable
+from thalweg.api.running import run, run_kept
 from thalweg.options.calls import by_name
 from thalweg.options.comparison import ComparisonOptions
 from thalweg.records.events import Noted, Planned
@@ -49,6 +51,7 @@ def compare(
     device: str = "cpu",
     data_dir: str | Path | None = None,
     tag: str | None = None,
+    save_model: str | Path | None = None,
     checkpoint_every: float | str = 60.0,
 ) -> Result:
     """Compares optimizers on a workload: each tuned over learning rates, then run again on fresh seeds.
@@ -86,6 +89,8 @@ def compare(
         device: `"cpu"`, or another torch device, such as `"cuda"`.
         data_dir: directory of mnist/ and fashion-mnist/, for the built-in workloads; by default `THALWEG_DATA`.
         tag: a word of your own by which stored studies can be told apart: `thalweg studies` and the JSON show it.
+        save_model: a .safetensors file for the model of the recommended optimizer, which is trained once more for it
+            as `result.best.save` does.
         checkpoint_every: training time lost in a crash at most, in seconds or as `"5min"`; with `out` only.
 
     Raises:
@@ -100,6 +105,8 @@ def compare(
     require_feasible(design)
     stopping = None if asked.early_stopping is None else EarlyStopping(**asked.early_stopping)
     place = usable(asked.device)
+    if asked.save_model is not None:
+        require_safetensors(asked.save_model)
     whole = load(workload, asked.data_dir) if isinstance(workload, str) else workload
     trained = problem(whole, asked.epochs, asked.steps)
     limits = {**asked.part("limits"), "early_stopping": stopping}
@@ -111,6 +118,10 @@ def compare(
         prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **stored)))
         if asked.out is None:
             show(Planned(prepared.record, prepared.foreseen))
-            return run(prepared, show)
-        store, number = Store.begin(asked.out, prepared.record)
-        return run_kept(prepared, store, number, asked.checkpoint_every, prepared.foreseen, show)
+            result = run(prepared, show)
+        else:
+            store, number = Store.begin(asked.out, prepared.record)
+            result = run_kept(prepared, store, number, asked.checkpoint_every, prepared.foreseen, show)
+    if asked.save_model is not None and result.best is not None:
+        result.best.save(asked.save_model)
+    return result

@@ -1,11 +1,12 @@
 """The result of a comparison."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.leaderboard import Row, leaderboard
+from thalweg.api.best import Best, best_of
 from thalweg.errors import counted
 from thalweg.options import declared as options
 from thalweg.records.store import Store
@@ -16,17 +17,28 @@ from thalweg.reports.page import render, write
 if TYPE_CHECKING:
     import pandas as pd
 
+    from thalweg.studies.preparation import Prepared
+
 REPORT = "report.html"
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a comparison. `runs`: every training run; `rows`: the leaderboard, best first."""
+    """The result of a comparison. `runs`: every training run; `rows`: the leaderboard, best first.
+
+    prepare: finds the study's problem again, for `best`.
+    """
 
     study: StudyRecord
     runs: Sequence[RunRecord]
     rows: Sequence[Row]
     verdict: str
+    prepare: "Callable[..., Prepared] | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def best(self) -> Best | None:
+        """The recommended optimizer; `best.train()` returns the model that it trains. `None` where there is none."""
+        return best_of(self, self.prepare)
 
     def leaderboard(self) -> "pd.DataFrame":
         """One row per contender, best first: learning rate, metrics with 95% intervals, steps to target, …"""
@@ -56,4 +68,14 @@ def stored(out: str | Path, study: int | None = None) -> Result:
         seeds = {run.seed for run in runs if run.role != "tuning"}
         record = replace(record, confirmation_seeds=tuple(s for s in record.confirmation_seeds if s in seeds))
         answer = f"Study {number} is not finished: {counted(len(runs), 'run')} so far."
-    return Result(record, runs, leaderboard(record, runs), answer)
+    return Result(record, runs, leaderboard(record, runs), answer, _found_again(record))
+
+
+def _found_again(record: StudyRecord) -> "Callable[..., Prepared]":
+    def prepare(workload: Any = None, optimizers: Any = None) -> "Prepared":
+        from thalweg.api.again import again
+        from thalweg.studies.contenders import contenders
+
+        return again(record, workload, None if optimizers is None else contenders(optimizers), 0.0)
+
+    return prepare

@@ -2,27 +2,22 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
+from thalweg.api.again import again
+from thalweg.api.requirements import require_plain_context
 from thalweg.api.result import REPORT, Result, stored
-from thalweg.api.running import problem, require_plain_context, run_kept, usable
-from thalweg.errors import InputError, Interrupted, counted
+from thalweg.api.running import run_kept
+from thalweg.errors import Interrupted, counted
 from thalweg.options import declared as options
 from thalweg.options.calls import by_name
-from thalweg.options.comparison import COMPARISON, ComparisonOptions
+from thalweg.options.comparison import COMPARISON
 from thalweg.records.events import Noted
 from thalweg.records.store import Store
-from thalweg.records.types import StudyRecord
 from thalweg.reports.progress import display
 from thalweg.rules.contract import Preset
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
-from thalweg.studies.design import describe
-from thalweg.studies.preparation import Prepared, prepare_again
-from thalweg.studies.settings import as_begun, changed
-from thalweg.studies.settings import design as design_of
-from thalweg.workloads.catalogue import load
 from thalweg.workloads.workload import Workload
 
 
@@ -67,28 +62,8 @@ def resume(
         show(Noted("checking the model"))  # of a large one this takes a while
         finished = len(store.runs_by_position(number))
         try:
-            prepared = _again(record, workload, given, store.progress(number).seconds)
+            prepared = again(record, workload, given, store.progress(number).seconds)
         except KeyboardInterrupt:
             raise Interrupted(number, finished) from None
         told = f"study {number}: {counted(finished, 'run')} had finished; going on"
         return run_kept(prepared, store, number, every, told, show)
-
-
-def _again(
-    record: StudyRecord, workload: Workload | None, contenders: Sequence[Contender] | None, spent: float
-) -> Prepared:
-    if not record.request:
-        raise InputError("The study was begun by an earlier Thalweg and cannot go on; begin it anew.")
-    if workload is None and record.request.get("workload") is None:
-        raise InputError(
-            f"The workload {record.workload!r} is your own: go on with thalweg.resume(out, workload=…) in Python."
-        )
-    asked = ComparisonOptions.restored(record.request)
-    device = usable(asked.device)
-    whole = load(record.request["workload"], asked.data_dir) if workload is None else workload
-    whole = as_begun(problem(whole, asked.epochs, asked.steps), record)
-    chosen = design_of(record, contenders)
-    prepared = prepare_again(record, chosen, whole, device, spent)
-    now = describe(chosen, whole, prepared.planned)
-    notes = tuple(dict.fromkeys((*record.notes, *changed(record, now))))
-    return replace(prepared, record=replace(record, notes=notes, factors={**now.factors, **record.factors}))

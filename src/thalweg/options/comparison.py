@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from thalweg.options.declared import CONVENTIONS, DIRECTORY, EPOCHS, MOST_SEEDS, STEPS, STOPPING, Option
-from thalweg.options.kinds import DeviceName, Flag, Folder, Kind, Listed, OneLine, OneOf, Quantity
+from thalweg.options.kinds import DeviceName, File, Flag, Folder, Kind, Listed, OneLine, OneOf, Quantity
 from thalweg.options.ranges import POSITIVE, whole
 
 Part = Literal["contenders", "design", "training", "limits", "surroundings", "session"]
@@ -108,6 +108,10 @@ class ComparisonOptions:
     ] = None
     tag: Annotated[
         str | None, _of("surroundings", OneLine(), "A word of your own by which stored studies can be told apart")
+    ] = None
+    save_model: Annotated[
+        Path | None,
+        _of("session", File(), "A .safetensors file for the model of the recommended optimizer, trained once more"),
     ] = None
     checkpoint_every: Annotated[
         float,

@@ -1,0 +1,122 @@
+"""The recommended optimizer of a study, and the model that it trains."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thalweg.errors import InputError
+from thalweg.records.types import RunRecord
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from thalweg.studies.preparation import Prepared
+
+
+@dataclass(frozen=True)
+class Best:
+    """The recommended contender with its chosen hyperparameters.
+
+    contender: its name on the leaderboard. optimizer: its name in the catalogue, or import path. hyperparameters: those
+    chosen, other than the published defaults. run: its final run with the best validation metric, of which `seed` is.
+    """
+
+    contender: str
+    optimizer: str
+    hyperparameters: Mapping[str, Any]
+    learning_rate: float | None
+    run: RunRecord
+    prepare: "Callable[..., Prepared]" = field(repr=False, compare=False)
+
+    @property
+    def seed(self) -> int:
+        return self.run.seed
+
+    def train(self, *, seed: int | None = None, workload: Any = None, optimizers: Any = None) -> "nn.Module":
+        """Trains the model again as in the study, by the plain loop, and returns it in evaluation mode.
+
+        With the seed of its best final run by default, it equals that run but for rounding. With early stopping, it has
+        the weights of its best measurement.
+
+        Args:
+            seed: of the initial weights, the batches and dropout.
+            workload: the one passed to `compare`, of a stored study of one's own that is no file.
+            optimizers: those passed to `compare`, of a stored study that compared rules or functions of one's own.
+
+        Raises:
+            InputError: the study cannot be found again, or the training fails.
+        """
+        import torch
+
+        from thalweg.population.engine.task import MembersFinished
+        from thalweg.population.engine.train import train
+        from thalweg.population.program.models import build, state
+        from thalweg.population.updates.members import Member
+        from thalweg.population.updates.snapshot import Snapshot, copied
+
+        prepared = self.prepare(workload, optimizers)
+        chosen = next(c for c in prepared.design.contenders if c.label == self.contender)
+        own = Member(chosen.recipe, chosen.recipe.resolve(self.hyperparameters), self.seed if seed is None else seed)
+        plan = replace(prepared.planned.plan, reason="asked for", width=1, workers=1)
+        planned = replace(prepared.planned, plan=plan, job=replace(prepared.planned.job, keep_weights=True))
+        (trained,) = (e.outcomes[0] for e in train(planned, [own]) if isinstance(e, MembersFinished))
+        if trained.failure or trained.diverged_at is not None:
+            reason = trained.failure or "it diverged"
+            raise InputError(f"{self.contender} did not finish with seed {own.seed}: {reason}.")
+        model = build(planned.job.workload, own.seed, planned.job.device)
+        with torch.no_grad():
+            copied(state(model), Snapshot(dict(trained.weights)))
+        return model.eval()
+
+    def save(self, path: str | os.PathLike[str], **given: Any) -> Path:
+        """Trains the model as `train` does, and writes its parameters and buffers to a safetensors file, atomically.
+
+        `model.load_state_dict(safetensors.torch.load_file(path), strict=False)` loads them; tensors that share memory
+        are written once. Raises `InputError` as `train`, and where the file cannot be written.
+        """
+        from safetensors.torch import save_model
+
+        model, where = self.train(**given), Path(path)
+        try:
+            with tempfile.TemporaryDirectory(dir=where.parent) as folder:
+                made = Path(folder) / where.name
+                save_model(model.cpu(), str(made), metadata=self._facts())
+                made.replace(where)
+        except OSError as error:
+            raise InputError(f"The model cannot be written to {where}: {error.strerror}.") from None
+        return where
+
+    def _facts(self) -> dict[str, str]:
+        given = ", ".join(f"{name}={value}" for name, value in self.hyperparameters.items())
+        return {"optimizer": f"{self.optimizer}({given})", "seed": str(self.seed)}
+
+
+def require_safetensors(path: str | os.PathLike[str]) -> None:
+    """Raises `InputError` for another kind of file, before anything is trained."""
+    if Path(path).suffix != ".safetensors":
+        raise InputError(f"save_model must be a .safetensors file, got {str(path)!r}.")
+
+
+def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | None:
+    """The recommended contender of a result; `None` where there is none."""
+    from thalweg.analysis.recommendation import pick
+
+    row = pick(result.rows)
+    if row is None or row.choice is None or prepare is None:
+        return None
+    own = [r for r in result.runs if r.contender == row.contender and r.hyperparameters == row.hyperparameters]
+    finals = [r for r in own if r.role == "confirmation"] or [r for r in own if r.role == "tuning"]
+    ended = [r for r in finals if r.curve and not r.failure and r.diverged_at is None]
+    if not ended:
+        return None
+    sign = 1 if result.study.higher_is_better else -1
+    run = max(ended, key=lambda r: sign * _metric(r))
+    return Best(row.contender, row.optimizer, row.hyperparameters, row.learning_rate, run, prepare)
+
+
+def _metric(run: RunRecord) -> float:
+    value = run.curve[-1].validation_metric
+    return float("-inf") if value is None else float(value)
