@@ -124,9 +124,9 @@ def test_published_defaults_are_clipped_beside_the_same_limit_of_its_own(name: s
 
 def test_a_resumed_study_clips_as_it_began() -> None:
     begun = thalweg.compare(tiny(), ["sgd"], clip_norm=LIMIT, **ASKED)
-    again = again(begun.study, tiny(), None, 0.0)
-    assert [c.recipe.clip_global_norm for c in again.design.contenders] == [LIMIT]
-    assert again.record.plan["clip_norm"] == LIMIT
+    resumed = again(begun.study, tiny(), None, 0.0)
+    assert [c.recipe.clip_global_norm for c in resumed.design.contenders] == [LIMIT]
+    assert resumed.record.plan["clip_norm"] == LIMIT
 
 
 def test_a_clipped_study_of_an_earlier_thalweg_is_not_gone_on_with() -> None:
