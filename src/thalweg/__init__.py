@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thalweg import optim
-    from thalweg.api import Result, Studies, compare, resume, stored
+    from thalweg.api import Result, Studies, check, compare, resume, stored
     from thalweg.errors import InputError
     from thalweg.regularization.stopping import EarlyStopping
     from thalweg.rules.contract import rule
@@ -30,6 +30,7 @@ __all__ = [
     "Studies",
     "Workload",
     "__version__",
+    "check",
     "compare",
     "image_folder",
     "optim",
@@ -48,6 +49,7 @@ _HOMES = {
     "Stream": "thalweg.workloads.stream",
     "Studies": "thalweg.api",
     "Workload": "thalweg.workloads.workload",
+    "check": "thalweg.api",
     "compare": "thalweg.api",
     "image_folder": "thalweg.workloads.image_folder",
     "resume": "thalweg.api",

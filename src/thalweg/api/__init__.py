@@ -1,5 +1,6 @@
 """The Python API: compare optimizers, resume a study, read its result."""
 
+from thalweg.api.checking import check as check
 from thalweg.api.comparison import compare as compare
 from thalweg.api.result import Result as Result
 from thalweg.api.result import stored as stored

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import thalweg
-from thalweg.cli import compare, example, optimizers, resume, studies, watch
+from thalweg.cli import check, compare, example, optimizers, resume, studies, watch
 from thalweg.errors import InputError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compare")(compare.compare)
+app.command("check")(check.check)
 app.command("example")(example.example)
 app.command("resume")(resume.resume)
 app.command("studies")(studies.studies)

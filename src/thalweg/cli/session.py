@@ -52,7 +52,10 @@ def run_new_study(study: Callable[..., Any], *, started: float, json: Path | Non
 
 
 def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
-    """Runs a study, shows its result, and writes it to `json` if given; exits with 130 on Ctrl-C."""
+    """Runs a study, shows its result, and writes it to `json` if given.
+
+    Exits with 130 on Ctrl-C, and with 1 where runs failed by an exception, whose reasons are shown.
+    """
     _heed_signals()
     try:
         result = study()
@@ -67,6 +70,8 @@ def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
     if json is not None:
         write_json(json, result.facts())
     show_result(result, out)
+    if broken(result.rows):
+        raise typer.Exit(1)
 
 
 def heed_verbosity(*, verbose: bool) -> None:
@@ -121,13 +126,13 @@ def show_result(result: Any, out: Path | None) -> None:
         console.print(table(result.study, result.rows))
     else:
         print("\n".join(lines(result.study, result.rows)), end="\n\n")
-    told = [result.verdict, *result.study.notes, *_broken(result.rows)]
+    told = [result.verdict, *result.study.notes, *broken(result.rows)]
     print("\n".join(told), end="\n")
     if out is not None:
         print(f"\nReport: {out / REPORT}")
 
 
-def _broken(rows: Any) -> list[str]:
+def broken(rows: Any) -> list[str]:
     """One line per reason why runs failed, other than divergence."""
     from thalweg.analysis.reliability import DIVERGED, WORSENED
 

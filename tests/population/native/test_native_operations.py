@@ -21,6 +21,10 @@ FORMULAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "neg, abs, sign": lambda w, x: -w.abs() * w.sign(),
     "sqrt, rsqrt, reciprocal": lambda w, x: (w * w + 1).sqrt() + (w * w + 2).rsqrt() + (w * w + 3).reciprocal(),
     "powers": lambda w, x: w**2 + w**3 - w**4 + (w * w + 1) ** 0.5 + (w * w + 1) ** -0.5 + (w * w + 1) ** -1,
+    "split": lambda w, x: sum(i * part.sum(1) for i, part in enumerate((w * w).split(4, 1), 1)),  # type: ignore[misc]
+    "chunk": lambda w, x: (w * w).chunk(2, 1)[0] * w.chunk(2, 1)[1],
+    "parts of sizes": lambda w, x: (w * w).split([1, 3, 2], 1)[1] * w[:, :3].exp(),
+    "unbind": lambda w, x: sum(i * row for i, row in enumerate((w * x[:5, :6]).unbind(0), 1)),  # type: ignore[misc]
     "exp": lambda w, x: (w * 3).exp(),
     "log": lambda w, x: (w * w + 1e-3).log(),
     "log1p, expm1": lambda w, x: (w * w).log1p() + w.expm1(),

@@ -143,6 +143,20 @@ def _adaptive_pool_backward(gradient: Tensor, x: Tensor) -> Any:
     return each.expand(*x.shape[:-2], rows, h // rows, columns, w // columns).reshape(x.shape)
 
 
+def _split(x: Tensor, size: int, dim: int = 0) -> list[Tensor]:
+    whole = x.shape[dim]
+    return [x.narrow(dim, start, min(size, whole - start)) for start in range(0, whole, size)]
+
+
+def _split_with_sizes(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return [x.narrow(dim, start, size) for start, size in zip(starts, sizes, strict=True)]
+
+
+def _unbind(x: Tensor, dim: int = 0) -> list[Tensor]:
+    return [x.select(dim, i) for i in range(x.shape[dim])]
+
+
 def _repeat(x: Tensor, repeats: Sequence[int]) -> Tensor:
     sizes = [*[1] * (len(repeats) - x.ndim), *x.shape]
     spread = x.reshape([n for size in sizes for n in (1, size)])
@@ -167,6 +181,9 @@ OWN: Mapping[Any, Callable[..., Any]] = {
     aten._adaptive_avg_pool2d.default: _adaptive_pool,
     aten._adaptive_avg_pool2d_backward.default: _adaptive_pool_backward,
     aten.repeat.default: _repeat,
+    aten.split.Tensor: _split,
+    aten.split_with_sizes.default: _split_with_sizes,
+    aten.unbind.int: _unbind,
     aten.avg_pool2d.default: _average_pool,
     aten.avg_pool2d_backward.default: _average_pool_backward,
 }

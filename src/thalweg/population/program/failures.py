@@ -25,7 +25,7 @@ def users_fault(workload: Workload, error: BaseException, given: str = "") -> In
 
 def raised(error: BaseException, given: str = "") -> str:
     """The exception's type and message in one line, with the user's line that raised it."""
-    place = _users_line(error)
+    place = users_line(error)
     behind = "; ".join(filter(None, (f"raised at {place}" if place else "", given)))
     said = ": ".join(filter(None, (type(error).__name__, first_line(error).rstrip("."))))
     return f"{said} ({behind})" if behind else said
@@ -38,7 +38,7 @@ def exhausted(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def _users_line(error: BaseException) -> str:
+def users_line(error: BaseException) -> str:
     """`"file:line"` of the innermost frame outside torch and Thalweg; empty if there is none."""
     trace, place = error.__traceback__, ""
     while trace is not None:

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from thalweg.population.program.failures import Disagreement
+from thalweg.population.program.failures import Disagreement, users_line
 from thalweg.population.program.gradients import GradientProgram, whole
 from thalweg.population.program.kept_traces import trace_key
 from thalweg.population.program.models import stack, state
@@ -56,8 +56,9 @@ def disagreement(job: Job, program: GradientProgram, models: TrialModels, seed: 
     except Disagreement as error:
         return str(error)
     except Exception as error:  # any exception means that this model cannot be traced
-        text = str(error).strip().split("\n")[0]
-        return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]})"
+        text, place = str(error).strip().split("\n")[0], users_line(error)
+        at = f"; at {place}" if place else ""
+        return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]}{at})"
 
 
 def _compare_in_double(job: Job, program: GradientProgram, models: TrialModels, seed: int) -> str:

@@ -1,0 +1,115 @@
+"""The check of a problem: its facts by hand, and what is doubtful is said."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import thalweg
+from cli_process import Program
+from problems import tiny
+
+X = torch.randn(120, 6, generator=torch.Generator().manual_seed(0))
+LABELS = (torch.arange(120) % 4 == 0).long()
+NUMBERS = X[:, :1] * 3
+DEVIATION = (NUMBERS - NUMBERS.median()).abs().mean()
+
+
+class Constant(nn.Module):
+    """Cannot tell samples apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bias.expand(len(x), 2)
+
+
+def large() -> nn.Module:
+    model = nn.Linear(6, 2)
+    with torch.no_grad():
+        model.weight.mul_(100)
+    return model
+
+
+def facts(**given: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = {"name": "w", "model": lambda: nn.Linear(6, 2), "train": (X, LABELS), "epochs": 1, **given}
+    lines = thalweg.check(thalweg.Workload(validation=whole["train"], **whole))
+    return {line.label: line for line in lines}
+
+
+def test_facts() -> None:
+    found = facts()
+    assert found["model"].text == "14 parameters: 1 Linear (14)"
+    assert found["data"].text == "120 train and 120 validation samples; batches of 32, 4 steps an epoch"
+    assert found["samples"].text == "float32 [6] and y int64 []"
+    assert found["classes"].text == "2, of 30 to 90 samples"
+    entropy = -0.25 * math.log(0.25) - 0.75 * math.log(0.75)
+    assert found["start"].text.endswith(f"; a constant answer has {entropy:.3g}")
+    assert found["trains"].text == "many runs at once, vectorized"
+    assert found["plan"].text.startswith("about 539 runs in ")
+    assert not any(line.doubt for line in found.values() if line.label != "by heart")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"loss": F.mse_loss, "train": (X, NUMBERS), "model": lambda: nn.Linear(6, 1)}, NUMBERS.var(correction=0)),
+        ({"loss": nn.L1Loss(), "train": (X, NUMBERS), "model": lambda: nn.Linear(6, 1)}, DEVIATION),
+        (
+            {"loss": nn.BCEWithLogitsLoss(), "train": (X, LABELS.float()[:, None]), "model": lambda: nn.Linear(6, 1)},
+            torch.tensor(-0.25 * math.log(0.25) - 0.75 * math.log(0.75)),
+        ),
+    ],
+)  # fmt: skip
+def test_the_loss_of_a_constant_answer(given: dict[str, Any], expected: Tensor) -> None:
+    assert facts(**given)["start"].text.endswith(f"; a constant answer has {expected.item():.3g}")
+
+
+def test_doubts() -> None:
+    assert "begins far from a constant answer" in facts(model=large)["start"].doubt
+    assert "hardly learns a single batch" in facts(model=Constant, train=(X, torch.arange(120) % 2))["by heart"].doubt
+    rare = (torch.arange(120) % 40 == 0).long()
+    found = facts(train=(X, rare))["classes"]
+    assert "the rarest is 2.5% of all" in found.text
+    assert "accuracy says little of rare classes" in found.doubt
+
+
+def test_how_it_trains_and_why() -> None:
+    class Branching(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x if x.sum() > 0 else -x)
+
+    text = facts(model=lambda: Branching(6, 2))["trains"].text
+    assert text.startswith("run by run, in the plain loop: ")
+    assert "test_check.py:" in text
+
+
+def test_a_stream_and_a_step() -> None:
+    stream = thalweg.Stream(lambda seed, number: [(X[:60], LABELS[:60]), (X[60:], LABELS[60:])], 120)
+    model = lambda: nn.Linear(6, 2)  # noqa: E731
+    of = thalweg.Workload(name="w", model=model, train=stream, validation=(X, LABELS), epochs=1, batch_size=60)
+    assert "streamed" in {fact.label: fact for fact in thalweg.check(of)}["data"].text
+    step = facts(step=lambda model, batch: F.mse_loss(model(batch[0])[:, :1], batch[0][:, :1]))
+    assert "constant answer" not in step["start"].text
+
+
+def test_from_the_command_line(tmp_path: Path) -> None:
+    done = Program("check", "digits", "--epochs", "2", cwd=tmp_path).end()
+    assert done.status == 0, done.errors
+    labels = [line.split()[0] for line in done.output.splitlines()]
+    assert labels[:4] == ["model", "data", "samples", "classes"]
+    assert "trains    many runs at once, in native code" in done.output
+    refused = Program("check", "nothing.py", cwd=tmp_path).end()
+    assert (refused.status, "does not exist" in refused.errors) == (2, True)
+
+
+def test_nothing_is_left_behind() -> None:
+    before = torch.get_rng_state()
+    thalweg.check(tiny(epochs=1))
+    assert torch.equal(before, torch.get_rng_state())
