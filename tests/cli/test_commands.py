@@ -53,7 +53,7 @@ def test_optimizers_of_ones_own_directory(tmp_path: Path) -> None:
         "compare", "digits", "--optimizers", "sgd,mine=own:Plain,own:Broken", "--learning-rates", "0.1",
         "--steps", "12", "--seeds", "1", "--confirm-seeds", "2", "--json", "facts.json", cwd=tmp_path,
     )  # fmt: skip
-    assert done.status == 0, done.errors
+    assert done.status == 1, done.errors
     assert "own:Broken: 3 of 3 runs failed: RuntimeError: no luck" in done.output
     assert "Traceback" not in done.errors
     sgd, mine, broken = json.loads((tmp_path / "facts.json").read_text())["leaderboard"]

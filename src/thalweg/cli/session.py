@@ -70,7 +70,7 @@ def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
     if json is not None:
         write_json(json, result.facts())
     show_result(result, out)
-    if broken(result.rows):
+    if _raised(result.rows):
         raise typer.Exit(1)
 
 
@@ -126,13 +126,13 @@ def show_result(result: Any, out: Path | None) -> None:
         console.print(table(result.study, result.rows))
     else:
         print("\n".join(lines(result.study, result.rows)), end="\n\n")
-    told = [result.verdict, *result.study.notes, *broken(result.rows)]
+    told = [result.verdict, *result.study.notes, *_broken(result.rows)]
     print("\n".join(told), end="\n")
     if out is not None:
         print(f"\nReport: {out / REPORT}")
 
 
-def broken(rows: Any) -> list[str]:
+def _broken(rows: Any) -> list[str]:
     """One line per reason why runs failed, other than divergence."""
     from thalweg.analysis.reliability import DIVERGED, WORSENED
 
@@ -142,3 +142,10 @@ def broken(rows: Any) -> list[str]:
         for reason, count in row.failures.items()
         if reason not in (DIVERGED, WORSENED)
     ]
+
+
+def _raised(rows: Any) -> bool:
+    """Whether a run ended by an exception."""
+    from thalweg.analysis.reliability import DIVERGED, NO_METRIC, WORSENED
+
+    return any(row.failures.keys() - {DIVERGED, WORSENED, NO_METRIC} for row in rows)
