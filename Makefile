@@ -28,6 +28,7 @@ bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on 
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/step.py --overhead
 	$(BIN)/python benchmarks/population.py
+	$(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/precision.py
