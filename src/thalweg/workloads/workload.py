@@ -14,6 +14,7 @@ from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVE
 from thalweg.workloads import losses
 from thalweg.workloads.data import Pairs, kind, paired
 from thalweg.workloads.datasets import is_dataset, read
+from thalweg.workloads.initial import read_weights
 from thalweg.workloads.metric_names import metric_of
 from thalweg.workloads.metrics import Metric, require_outputs_first
 from thalweg.workloads.objective import Objective, StepObjective, own_loss
@@ -22,6 +23,7 @@ from thalweg.workloads.split import Split
 from thalweg.workloads.stream import Stream
 
 MOST_MEASUREMENTS = 1_000_000  # per run: all are stored
+WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32)  # dtypes of labels, beside int64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,8 @@ class Workload:
         model: a factory; every call returns a freshly initialised `nn.Module` (drawing on the global random states of
             torch, Python and NumPy, which are seeded before each call). A module may keep state in Python: it is then
             called at every step, run by run.
+        initial: weights to start from, by the names of parameters and buffers: a mapping of tensors, a safetensors file
+            or one of `torch.save`, of which only tensors are read. What it leaves out is the model's own.
         train: `(X, y)`, tensors or arrays `[samples, …]`. For a model with several inputs, `X` is a tuple of them, or a
             dict by the names of its arguments; `y` may be several, too. Or a `Dataset` or `DataLoader` of torch, whose
             samples are of that form, a longer tuple with y at its end, a dict or a dataclass with y as `labels`; or a
@@ -88,18 +92,22 @@ class Workload:
     step: Callable[[Any, Any], Any] | None = None
     predict: Callable[[Any, Any], Any] | None = None
     split_seed: int = 0
+    initial: Any = None
 
     def __post_init__(self) -> None:
         for option in (BATCH_SIZE, DROP_LAST):
             if getattr(self, option.name) is None:
                 own = getattr(self.train, option.name, None) if isinstance(self.train, DataLoader) else None
                 object.__setattr__(self, option.name, option.default if own is None else own)
+        of_classes = self.step is None and (self.loss is None or losses.is_over_classes(self.loss))
         table = self.train if isinstance(self.train, Pairs) else None
         for split in ("train", "validation", "test"):
             data = getattr(self, split)
             if not (data is None and split == "test") and not is_share(data):
-                object.__setattr__(self, split, _split(split, data, step=self.step is not None))
+                object.__setattr__(self, split, _split(split, data, step=self.step is not None, of_classes=of_classes))
         self._divide(table)
+        if self.initial is not None:
+            object.__setattr__(self, "initial", read_weights(self.initial))
         self._settle_objective()
         for option in (NAME, BATCH_SIZE, DROP_LAST, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
@@ -225,7 +233,7 @@ def _usual(loss: Any) -> str:
     return errors.get(kind, "loss" if losses.is_torchs(loss) and not told else "accuracy")
 
 
-def _split(name: str, data: Any, *, step: bool) -> Split | Stream:
+def _split(name: str, data: Any, *, step: bool, of_classes: bool) -> Split | Stream:
     if isinstance(data, Stream):
         if name != "train":
             raise InputError(f"{name} must be a pair (X, y) of tensors: only train may be a stream.")
@@ -237,6 +245,8 @@ def _split(name: str, data: Any, *, step: bool) -> Split | Stream:
         if isinstance(data, Stream):
             return data
     split = data if isinstance(data, Split) else Split(*paired(name, data, step=step))
+    if of_classes and split.targets.dtype in WHOLE:
+        split = replace(split, targets=split.targets.long())  # as torch's losses over classes take labels
     lengths = {len(x) for x in split.inputs} | {len(split)}
     if lengths == {0} or not (split.inputs or step):
         raise InputError(f"{name} holds no samples; give it at least one.")

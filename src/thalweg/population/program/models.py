@@ -13,6 +13,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from thalweg.errors import InputError
 from thalweg.population.program.failures import exhausted, users_fault
 from thalweg.population.program.randomness import PythonRandomness
+from thalweg.workloads.initial import start_from
 from thalweg.workloads.workload import Workload
 
 BUILDING = threading.local()
@@ -71,6 +72,8 @@ def _checked(workload: Workload) -> nn.Module:
             isinstance(p, UninitializedParameter | UninitializedBuffer) for p in (*model.parameters(), *model.buffers())
         ):
             raise InputError("model() must return a model whose lazy layers know their sizes: call it once on a batch.")
+        if workload.initial is not None:
+            start_from(model, workload.initial)
         return model
     except InputError:
         raise
