@@ -70,6 +70,15 @@ def noisy(model: Any, batch: Any) -> dict[str, Tensor]:
     return {"numbers": F.mse_loss(model.number(z), batch["n"]), "size": 0.01 * hidden.square().sum(1).mean()}
 
 
+def annealed(model: Any, batch: Any, progress: Any) -> Tensor:
+    """A penalty that grows with training, and a term of the step's own number."""
+    (a, b), numbers = batch
+    outputs = model(a, b)[1]
+    return (
+        F.mse_loss(outputs, numbers) + progress.share * outputs.square().mean() + 1e-3 * progress.step * outputs.mean()
+    )
+
+
 def of_points(model: Any, batch: Points) -> Tensor:
     return F.cross_entropy(model(batch.a, batch.b), batch.y)
 
@@ -99,11 +108,12 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Any, dict[str, Any]]] = {
     "a step": (Two, {"a": A, "n": NUMBERS}, {"step": noisy}),
     "a step with a metric": (One, Points(A, B, LABELS), {"step": of_points, "predict": answers, "metric": "accuracy"}),
     "a step without targets": (Two, A, {"step": contrast}),
+    "an annealed step": (Two, ((A, B), NUMBERS), {"step": annealed}),
 }
 
 
-def given_by_hand(case: str, index: Tensor) -> Any:
-    """The loss of a batch as a user writes it: a function of the model."""
+def given_by_hand(case: str, index: Tensor, step: int) -> Any:
+    """The loss of a batch as a user writes it: a function of the model. step: of 9."""
     a, b, labels, numbers = (x[index] for x in (A, B, LABELS, NUMBERS))
     return {
         "inputs by name": lambda m: F.cross_entropy(m(a, b), labels),
@@ -113,6 +123,9 @@ def given_by_hand(case: str, index: Tensor) -> Any:
         "a step": lambda m: sum(noisy(m, {"a": a, "n": numbers}).values()),
         "a step with a metric": lambda m: F.cross_entropy(m(a, b), labels),
         "a step without targets": lambda m: contrast(m, a),
+        "an annealed step": lambda m: (
+            F.mse_loss(out := m(a, b)[1], numbers) + step / 9 * out.square().mean() + 1e-3 * step * out.mean()
+        ),
     }[case]
 
 
@@ -126,7 +139,7 @@ def by_hand(case: str, seed: int, lr: float, epochs: int) -> tuple[list[float], 
         for index in torch.randperm(len(A), generator=order).split(32):
             adam.zero_grad()
             with SeededRandomness(seed, len(losses) + 1):
-                loss = given_by_hand(case, index)(model)
+                loss = given_by_hand(case, index, len(losses) + 1)(model)
             loss.backward()
             adam.step()
             losses.append(loss.item())
@@ -170,6 +183,18 @@ def test_the_loss_of_a_step_is_its_metric_unless_it_predicts() -> None:
     model = Two()
     model.eval()
     assert run.initial_validation_loss == pytest.approx(contrast(model, A).item(), rel=1e-9)
+
+
+def test_evaluation_is_at_the_step_that_it_measures() -> None:
+    result = thalweg.compare(workload("an annealed step"), "sgd", [1e-9], seeds=1, confirm_seeds=0, progress=False)
+    run = result.runs[0]
+    torch.manual_seed(run.seed)
+    model = Two()
+    model.eval()
+    out = model(A, B)[1]
+    for point in run.curve:
+        loss = F.mse_loss(out, NUMBERS) + point.step / 9 * out.square().mean() + 1e-3 * point.step * out.mean()
+        assert point.validation_loss == pytest.approx(loss.item(), rel=1e-6)
 
 
 def test_accuracy_of_a_step() -> None:

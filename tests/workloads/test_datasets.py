@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, WeightedRandomSampler
 
 import thalweg
+from stopping import outcomes
+from thalweg.population.planning.planned_job import plan_job
+from thalweg.population.updates.members import Member
+from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.split import Split
 from thalweg.workloads.stream import Stream
 from thalweg.workloads.workload import Workload
@@ -202,3 +206,17 @@ def test_a_study_of_random_samples() -> None:
     asked: dict[str, Any] = {"optimizers": "sgd", "learning_rates": [0.1], "seeds": 2, "confirm_seeds": 0}
     runs = [thalweg.compare(workload(loader), progress=False, **asked).runs for _ in range(2)]
     assert [r.curve for r in runs[0]] == [r.curve for r in runs[1]]
+
+
+def test_a_loader_trains_natively_as_by_the_loop() -> None:
+    """In its own order, and by weights."""
+    weights = WeightedRandomSampler([1.0, 3.0] * 25, 40)
+    for sampler in ({}, {"sampler": weights}):
+        of = workload(DataLoader(TensorDataset(X, Y), batch_size=16, **sampler))
+        runs = []
+        for execution, native in (("loop", False), ("population", True)):
+            planned = plan_job(of, 0, device=torch.device("cpu"), workers=1, execution=execution, native=native)  # type: ignore[arg-type]
+            adam = recipe("adam")
+            runs.append(outcomes(planned, [Member(adam, adam.resolve({"lr": 0.01}), s) for s in (0, 1)]))
+        for a, b in zip(*runs, strict=True):
+            assert [p.train_loss for p in a.curve] == pytest.approx([p.train_loss for p in b.curve], rel=1e-4)

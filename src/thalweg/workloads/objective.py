@@ -1,9 +1,11 @@
 """The objective of a workload: loss and metric of a model and a batch, stated once for training and evaluation."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from thalweg.errors import ReturnValueError, shown
@@ -39,6 +41,15 @@ class Objective:
 
     def loss_of(self, outputs: Any, targets: Tensor) -> Tensor:
         return self._read(self.function(*self._given(outputs, targets)))
+
+    @property
+    def follows(self) -> bool:
+        """Whether the loss depends on how far training is."""
+        return False
+
+    def at(self, batch: Batch, step: int, total: int, *, several: bool = False) -> Batch:
+        """A batch as this objective takes it in a step of `total`; several: whether it is that of several members."""
+        return batch
 
     @property
     def is_plain(self) -> bool:
@@ -80,22 +91,63 @@ class Objective:
         return read
 
 
+class Progress(NamedTuple):
+    """How far training is. step: of the run, from 1; 0 before the first. share: of all its steps, in [0, 1].
+
+    Both are tensors without dimensions: compute with them, do not branch on them.
+    """
+
+    step: Tensor
+    share: Tensor
+
+
 def own_loss(outputs: Any, targets: Any) -> float:
     """Stands for the metric that is the loss of a step, which a `StepObjective` has; never called."""
     raise AssertionError("a StepObjective measures its loss itself")
+
+
+def takes_progress(step: Callable[..., Any]) -> bool:
+    """Whether a step of a user's own takes (model, batch, progress)."""
+    try:
+        of = [p for p in inspect.signature(step).parameters.values() if p.default is p.empty]
+    except (TypeError, ValueError):
+        return False
+    return len([p for p in of if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]) == 3
 
 
 @dataclass(frozen=True)
 class StepObjective(Objective):
     """The objective of a custom step: `function(model, batch)` is its loss, or a dict of losses that add up to it.
 
+    A function of three arguments is also given the `Progress`. Batches carry it as two further inputs then.
+
     predict: `predict(model, batch)`, the outputs for the metric, which is the loss itself where there is none.
     """
 
     predict: Callable[[Any, Any], Any] | None = None
 
+    @property
+    def follows(self) -> bool:
+        return takes_progress(self.function)
+
+    def at(self, batch: Batch, step: int, total: int, *, several: bool = False) -> Batch:
+        if not self.follows:
+            return batch
+        lead, dtypes = batch.targets.shape[: 1 + several], (t.dtype for t in batch.tensors if t.is_floating_point())
+        dtype = next(dtypes, torch.get_default_dtype())
+        extra = (batch.targets.new_full(lead, value, dtype=dtype) for value in (step, step / total))
+        return Batch((*batch.inputs, *extra), batch.targets)
+
+    def _parted(self, batch: Batch) -> tuple[Batch, tuple[Progress, ...]]:
+        """A batch as the data has it, and its progress, if the function takes it."""
+        if not self.follows:
+            return batch, ()
+        *inputs, steps, shares = batch.inputs
+        return Batch(tuple(inputs), batch.targets), (Progress(steps[0], shares[0]),)
+
     def loss(self, model: Model, batch: Batch) -> Tensor:
-        found = self.function(model, self.layout.packed(batch))
+        own, progress = self._parted(batch)
+        found = self.function(model, self.layout.packed(own), *progress)
         if not isinstance(found, Mapping):
             return self._read(found)
         if not found:
@@ -112,9 +164,9 @@ class StepObjective(Objective):
 
     def outputs(self, model: Model, batch: Batch) -> Any:
         """(the batch's loss for each of its samples, what is predicted, further targets)."""
-        loss = self.loss(model, batch).expand(len(batch.targets))
-        answers = loss if self.predict is None else self.predict(model, self.layout.packed(batch))
-        return (loss, answers, *self.layout.further(batch))
+        loss, own = self.loss(model, batch).expand(len(batch.targets)), self._parted(batch)[0]
+        answers = loss if self.predict is None else self.predict(model, self.layout.packed(own))
+        return (loss, answers, *self.layout.further(own))
 
     def loss_of(self, outputs: Any, targets: Tensor) -> Tensor:
         loss: Tensor = outputs[0].mean()

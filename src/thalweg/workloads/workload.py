@@ -19,6 +19,7 @@ from thalweg.workloads.metric_names import metric_of
 from thalweg.workloads.metrics import Metric, require_outputs_first
 from thalweg.workloads.objective import Objective, StepObjective, own_loss
 from thalweg.workloads.shares import divided_by, is_share
+from thalweg.workloads.source import Batch
 from thalweg.workloads.split import Split
 from thalweg.workloads.stream import Stream
 
@@ -47,7 +48,8 @@ class Workload:
         loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch; cross entropy by default.
         step: `step(model, batch)` → loss, in the place of `loss`, for a training step of your own: several losses,
             reconstructions, pairs. `batch` is as the data: `(X, y)`, a dict or an object. The loss is the mean over the
-            samples of a batch, or a dict of losses that are added up.
+            samples of a batch, or a dict of losses that are added up. With a third argument, it is given the progress
+            of training too: `progress.share` in [0, 1] and `progress.step`, for what is annealed.
         predict: `predict(model, batch)` → outputs for the metric, of a step of your own. Without it, the metric is
             the loss.
         metric: by default accuracy, or the error that the loss is. A name, a function, or `Metric(function,
@@ -170,6 +172,10 @@ class Workload:
         if self.step is not None:
             return StepObjective(self.name, self.loss, self.metric, self.train.layout, self.predict)
         return Objective(self.name, self.loss, self.metric, self.train.layout)
+
+    def at(self, batch: Batch, step: int, *, several: bool = False) -> Batch:
+        """A batch as the objective takes it at a step; several: whether it is that of several members."""
+        return self.objective.at(batch, step, self.total_steps, several=several)
 
     @property
     def steps_per_epoch(self) -> int:

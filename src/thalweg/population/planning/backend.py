@@ -55,7 +55,7 @@ def quickest(
 
 def time_together(job: Job, program: GradientProgram, models: TrialModels, seed: int, members: int) -> float:
     """Seconds of the vectorized program per run and step."""
-    (model, _), batch = models.reset(), first_batches(job.workload, 1)[0]
+    (model, _), batch = models.reset(), job.workload.at(first_batches(job.workload, 1)[0], 1)
     seeds = [seed] * members
     stacked = stack({seed: model}, seeds, set(job.trained), program.output_major)
     return _seconds(lambda: whole(program(stacked, batch, seeds, 1)[0], stacked.parameters), job.device) / members

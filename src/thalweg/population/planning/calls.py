@@ -33,14 +33,14 @@ def stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float,
 
 def forward(job: Job, model: nn.Module, batch: Batch, seed: int) -> None:
     with blamed(job.workload, model, "train", batch), torch.no_grad(), seeded(seed, 1, random=job.random):
-        job.workload.objective.loss(model, batch)
+        job.workload.objective.loss(model, job.workload.at(batch, 1))
 
 
 def evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:
     """The outputs in evaluation mode; training mode is set afterwards."""
     with blamed(job.workload, model, split, batch), torch.no_grad():
         model.eval()
-        outputs = job.workload.objective.outputs(model, batch)
+        outputs = job.workload.objective.outputs(model, job.workload.at(batch, 0))
     model.train()
     if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(outputs)):
         raise InputError(

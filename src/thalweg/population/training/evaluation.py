@@ -61,6 +61,7 @@ class Evaluator:
         self._pieces = piecewise(job.workload)
         self._one_by_one = False
         self._checked: dict[int, Source] = {}
+        self._step = 0
         if not live:
             model.eval()
 
@@ -68,7 +69,7 @@ class Evaluator:
         self, stack: Stack, split: Source, seeds: Sequence[int], step: int, *, loss: bool = False
     ) -> tuple[list[float], list[float]]:
         """Returns (metrics, losses if `loss`), one per member, over the whole split; vectorized where possible."""
-        tensors = {**stack.parameters, **stack.buffers}
+        tensors, self._step = {**stack.parameters, **stack.buffers}, step
         if not self._one_by_one:
             try:
                 found = self._vectorized(tensors, split, stack.members, loss)
@@ -106,6 +107,7 @@ class Evaluator:
         self, tensors: Mapping[str, Tensor] | None, split: Source, seed: int, step: int, *, loss: bool = False
     ) -> tuple[float, float]:
         """Returns (metric, loss if `loss`, else NaN) of one model with these tensors; `None`: its own."""
+        self._step = step
         with torch.no_grad(), seeded(seed, -step, random=self._job.random, outside=self._job.outside):
             self._model.eval()
             try:
@@ -124,7 +126,7 @@ class Evaluator:
         return self._measured(lambda batch: (_unsqueezed(self._called(tensors, batch)), None), split, 1, loss)
 
     def _called(self, tensors: Mapping[str, Tensor] | None, batch: Batch) -> Any:
-        objective = self._workload.objective
+        objective, batch = self._workload.objective, self._workload.at(batch, self._step)
         if tensors is None:
             return objective.outputs(self._model, batch)
         return called_with(self._model, tensors, lambda model: objective.outputs(model, batch))
@@ -143,10 +145,14 @@ class Evaluator:
         with torch.no_grad():
             for first in range(0, members, count):
                 of_these = {name: t[first : first + count] for name, t in tensors.items()}
-                evaluate = partial(self._native or by_vmap, of_these)
+                evaluate = partial(self._natively if self._native else by_vmap, of_these)
                 more = self._measured(evaluate, split, min(count, members - first), loss)
                 metrics, losses = metrics + more[0], losses + more[1]
         return metrics, losses
+
+    def _natively(self, tensors: Mapping[str, Tensor], batch: Batch) -> Evaluated:
+        assert self._native is not None
+        return self._native(tensors, self._workload.at(batch, self._step))
 
     def _members_at_once(self, split: Source) -> int:
         """Members per forward pass, limited by samples × members and by the bytes of outputs held meanwhile."""

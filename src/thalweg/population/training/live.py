@@ -95,7 +95,8 @@ class LiveModel:
 
     def _forward(self, batch: Batch, step: int) -> float:
         with torch.no_grad(), seeded(self._seed, step, random=self._job.random):
-            return float(self._job.workload.objective.loss(self._model, batch))
+            workload = self._job.workload
+            return float(workload.objective.loss(self._model, workload.at(batch, step)))
 
     def _given(self, batch: Batch, step: int) -> Expected:
         loss, gradients, _ = gradients_of(self._job, self._model, batch, self._seed, step)
@@ -112,6 +113,7 @@ class LiveModel:
             expected = self._in_double(one, batch)
             program = self._program.of(self._job.workload, self._double_model())
             lifted = batch if program.shared else Batch(tuple(x[None] for x in inputs), targets[None])
+            lifted = self._job.workload.at(lifted, self._step, several=not program.shared)
             made, losses, buffers = program(one, lifted, [self._seed], self._step)
         except Exception:  # the model insists on float32
             return True

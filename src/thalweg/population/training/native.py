@@ -35,7 +35,8 @@ class Native(Vectorized):
         self._passes: MemberPasses | None = None
         self._gradients = {n: torch.empty_like(p[:1]) for n, p in self._stack.parameters.items()}
         train = job.workload.train
-        self._indexed = isinstance(train, Split) and all(x.is_contiguous() for x in train.digest())
+        self._indexed = isinstance(train, Split) and all(x.is_contiguous() for x in (*train.inputs, train.targets))
+        self._indexed = self._indexed and not job.workload.objective.follows
 
     def _forward(self, model: nn.Module) -> NativeForward:
         return NativeForward(self._job.workload, model, self._native.traces.graphs, self._native.library)

@@ -117,21 +117,22 @@ class Vectorized:
         for i, drawn in enumerate(batches):
             assert isinstance(drawn, Indexed), "streams are not captured"
             if self._calls_live(first + i, drawn, active) and self._live is not None:
-                self._live.compare(self._stack, self._made(self._batch(drawn), first + i))
+                self._live.compare(self._stack, self._made(self._batch(drawn, first + i), first + i))
             captured.step(drawn.index[0] if self._shared else drawn.index[self._rows])
         return captured.losses()
 
     def _capturing(self) -> CapturedSteps | None:
         """The capturable steps; `None` if any part of a step needs the CPU."""
         possible = on_gpu(self._job.device) and not self._job.random and self._updates.capturable
-        possible = possible and self._rules is None and self._job.workload.train.indexed
+        workload = self._job.workload
+        possible = possible and self._rules is None and workload.train.indexed and not workload.objective.follows
         if possible and self._captured is None:
             self._captured = CapturedSteps(self._job, self._stack, self._program, self._updates, self._seeds)
         return self._captured
 
     def _step(self, step: int, drawn: DrawnBatches, active: Mask) -> Floats:
         follows = self._calls_live(step, drawn, active)
-        made, losses, buffers = result = self._made(batch := self._batch(drawn), step)
+        made, losses, buffers = result = self._made(batch := self._batch(drawn, step), step)
         if follows and self._live is not None:
             self._live.compare(self._stack, result)
         if self._rules is not None:
@@ -156,8 +157,9 @@ class Vectorized:
 
         return dict(self._rules.evaluated(step, evaluate, parameters)), losses, buffers
 
-    def _batch(self, drawn: DrawnBatches) -> Batch:
-        return drawn.of(0) if self._shared else drawn.several(self._rows)
+    def _batch(self, drawn: DrawnBatches, step: int) -> Batch:
+        batch = drawn.of(0) if self._shared else drawn.several(self._rows)
+        return self._job.workload.at(batch, step, several=not self._shared)
 
     def _made(self, batch: Batch, step: int) -> Made:
         return self._program(self._stack, batch, self._seeds, step)

@@ -104,7 +104,7 @@ def _compare(
         if keep is not None:
             keep(job.workload, [*expected.values()])
         for step, batch in batches:
-            made, losses, buffers = program(stacked, batch, [seed] * len(models), step)
+            made, losses, buffers = program(stacked, job.workload.at(batch, step), [seed] * len(models), step)
             gradients = whole(made, stacked.parameters)
             stacked.buffers = buffers
             for m in range(len(models)):
