@@ -91,7 +91,7 @@ class Objective:
         return read
 
 
-class Progress(NamedTuple):
+class TrainingProgress(NamedTuple):
     """How far training is. step: of the run, from 1; 0 before the first. share: of all its steps, in [0, 1].
 
     Both are tensors without dimensions: compute with them, do not branch on them.
@@ -119,7 +119,7 @@ def takes_progress(step: Callable[..., Any]) -> bool:
 class StepObjective(Objective):
     """The objective of a custom step: `function(model, batch)` is its loss, or a dict of losses that add up to it.
 
-    A function of three arguments is also given the `Progress`. Batches carry it as two further inputs then.
+    A function of three arguments is also given the `TrainingProgress`. Batches carry it as two further inputs then.
 
     predict: `predict(model, batch)`, the outputs for the metric, which is the loss itself where there is none.
     """
@@ -138,12 +138,12 @@ class StepObjective(Objective):
         extra = (batch.targets.new_full(lead, value, dtype=dtype) for value in (step, step / total))
         return Batch((*batch.inputs, *extra), batch.targets)
 
-    def _parted(self, batch: Batch) -> tuple[Batch, tuple[Progress, ...]]:
+    def _parted(self, batch: Batch) -> tuple[Batch, tuple[TrainingProgress, ...]]:
         """A batch as the data has it, and its progress, if the function takes it."""
         if not self.follows:
             return batch, ()
         *inputs, steps, shares = batch.inputs
-        return Batch(tuple(inputs), batch.targets), (Progress(steps[0], shares[0]),)
+        return Batch(tuple(inputs), batch.targets), (TrainingProgress(steps[0], shares[0]),)
 
     def loss(self, model: Model, batch: Batch) -> Tensor:
         own, progress = self._parted(batch)
