@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from thalweg import optim
     from thalweg.api import Result, Studies, check, compare, resume, stored
     from thalweg.errors import InputError
+    from thalweg.population.program.randomness import SeededRandomness
     from thalweg.regularization.stopping import EarlyStopping
     from thalweg.rules.contract import rule
     from thalweg.studies.contenders import Contender
@@ -26,6 +27,7 @@ __all__ = [
     "InputError",
     "Metric",
     "Result",
+    "SeededRandomness",
     "Stream",
     "Studies",
     "Workload",
@@ -46,6 +48,7 @@ _HOMES = {
     "InputError": "thalweg.errors",
     "Metric": "thalweg.workloads.metrics",
     "Result": "thalweg.api",
+    "SeededRandomness": "thalweg.population.program.randomness",
     "Stream": "thalweg.workloads.stream",
     "Studies": "thalweg.api",
     "Workload": "thalweg.workloads.workload",

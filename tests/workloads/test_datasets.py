@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Sampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 import thalweg
 from stopping import outcomes
@@ -220,3 +228,34 @@ def test_a_loader_trains_natively_as_by_the_loop() -> None:
             runs.append(outcomes(planned, [Member(adam, adam.resolve({"lr": 0.01}), s) for s in (0, 1)]))
         for a, b in zip(*runs, strict=True):
             assert [p.train_loss for p in a.curve] == pytest.approx([p.train_loss for p in b.curve], rel=1e-4)
+
+
+def test_a_subset_sampler_is_its_samples() -> None:
+    """The usual way to divide one dataset: neither part sees a sample of the other."""
+    data, order = TensorDataset(X, Y), torch.randperm(50, generator=torch.Generator().manual_seed(1)).tolist()
+    parts = [DataLoader(data, batch_size=8, sampler=SubsetRandomSampler(order[a:b])) for a, b in ((0, 40), (40, 50))]
+    of = Workload(name="w", model=lambda: nn.Linear(6, 2), train=parts[0], validation=parts[1])
+    assert torch.equal(of.train.inputs[0], X[order[:40]])
+    assert torch.equal(of.validation.inputs[0], X[order[40:]])
+    assert (len(of.train), len(of.validation), of.batch_size) == (40, 10, 8)
+
+
+class Backwards(Sampler[int]):
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(9, -1, -1))
+
+    def __len__(self) -> int:
+        return 10
+
+
+def test_a_sampler_of_ones_own_is_streamed_in_its_order() -> None:
+    loader = DataLoader(TensorDataset(X, Y), batch_size=4, sampler=Backwards())
+    of = workload(loader)
+    assert isinstance(of.train, Stream)
+    assert of.steps_per_epoch == 3
+    draws = of.train.draws([0], 4, drop_last=False)
+    assert torch.equal(torch.cat([draws.next().of(0).inputs[0] for _ in range(3)]), X[:10].flip(0))
+    weights = DataLoader(TensorDataset(X, Y), sampler=WeightedRandomSampler([1.0] * 50, 50))
+    for drawn in (loader, weights):
+        with pytest.raises(thalweg.InputError, match="validation must hold its samples once each"):
+            Workload(name="w", model=lambda: nn.Linear(6, 2), train=PAIR, validation=drawn)

@@ -18,8 +18,10 @@ from torch.utils.data import (
     IterableDataset,
     RandomSampler,
     SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
     WeightedRandomSampler,
-)  # fmt: skip
+)
 
 from thalweg.errors import InputError, first_line
 from thalweg.workloads.data import paired
@@ -57,10 +59,15 @@ def read(name: str, data: Any, *, train: bool, step: bool) -> Split | Stream:
     Samples that are random (augmented), that differ in shape from batch to batch, or that do not fit into memory are
     streamed in training, through the loader's own workers. Raises `InputError` where they cannot be read.
     """
-    loader = loader_of(data)
+    loader = _of_its_samples(loader_of(data))
     if not isinstance(loader.dataset, IterableDataset) and not len(loader.dataset):  # type: ignore[arg-type]
         raise InputError(f"{name} holds no samples; give it at least one.")
-    sampling = _sampling(loader) if train else Sampling()
+    sampling = _sampling(loader)
+    if not train and (sampling is None or sampling.weights is not None):
+        raise InputError(
+            f"{name} must hold its samples once each, in any order: give a dataset, or a loader without a sampler that"
+            " repeats or draws them."
+        )
     kept = sampling is not None and not isinstance(loader.dataset, IterableDataset)
     if kept and not (train and _is_random(name, loader)) and _fits(name, loader):
         found = _collected(name, loader, step=step)
@@ -69,10 +76,25 @@ def read(name: str, data: Any, *, train: bool, step: bool) -> Split | Stream:
             return Split(found.inputs, found.targets, found.layout, sampling if train else None)
     if not train:
         raise InputError(
-            f"{name} must fit into memory, in batches of one shape: give it as tensors, or a loader whose samples are"
-            " of one size."
+            f"{name} must fit into memory, in batches of one shape: give it as tensors, or a loader that pads all"
+            " samples to one length."
         )
     return Stream(LoaderEpochs(loader), _length(name, loader), step=step)
+
+
+def _of_its_samples(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """A loader that shuffles some of a dataset's samples, as one of these samples alone."""
+    if not _is_plain(loader) or type(loader.sampler) is not SubsetRandomSampler:
+        return loader
+    return DataLoader(
+        Subset(loader.dataset, list(loader.sampler.indices)),
+        batch_size=loader.batch_size,
+        shuffle=len(loader.sampler) > 0,
+        collate_fn=loader.collate_fn,
+        num_workers=loader.num_workers,
+        drop_last=loader.drop_last,
+        generator=loader.generator,
+    )
 
 
 def _length(name: str, loader: DataLoader[Any]) -> int:
