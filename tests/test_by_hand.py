@@ -17,7 +17,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def recipe_text() -> str:
     """The code that follows the words "by hand" in the README."""
-    (found,) = re.findall(r"by hand[^`]*```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    (found,) = re.findall(r"reproduced by hand, .*?```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     return str(found)
 
 
