@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import thalweg
-from thalweg.cli import check, compare, example, optimizers, resume, studies, watch
+from thalweg.cli import check, compare, example, new, optimizers, resume, studies, watch
 from thalweg.errors import InputError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("new")(new.new)
 app.command("compare")(compare.compare)
 app.command("check")(check.check)
 app.command("example")(example.example)
