@@ -191,7 +191,7 @@ class Broken(Samples):
     [
         (Broken(), r"train cannot be read: KeyError: 'no file'"),
         (TensorDataset(X[:0], Y[:0]), r"train holds no samples"),
-        (Samples(lambda x, y: (x, "text")), r"train must hold tensors or arrays, got"),
+        (Samples(lambda x, y: (x, "text")), r"train: y holds texts: number them"),
         (Samples(lambda x, y: {"a": x}), r"train has a, and the loss needs targets: name them one of labels, label"),
         (Samples(lambda x, y: ((x, (x, x)), y)), r"X holds list of length 2 within another|X holds tuple"),
     ],
@@ -255,7 +255,8 @@ def test_a_sampler_of_ones_own_is_streamed_in_its_order() -> None:
     assert of.steps_per_epoch == 3
     draws = of.train.draws([0], 4, drop_last=False)
     assert torch.equal(torch.cat([draws.next().of(0).inputs[0] for _ in range(3)]), X[:10].flip(0))
+    measured = Workload(name="w", model=lambda: nn.Linear(6, 2), train=PAIR, validation=loader).validation
+    assert torch.equal(measured.inputs[0], X[:10])
     weights = DataLoader(TensorDataset(X, Y), sampler=WeightedRandomSampler([1.0] * 50, 50))
-    for drawn in (loader, weights):
-        with pytest.raises(thalweg.InputError, match="validation must hold its samples once each"):
-            Workload(name="w", model=lambda: nn.Linear(6, 2), train=PAIR, validation=drawn)
+    with pytest.raises(thalweg.InputError, match="validation must hold its samples once each"):
+        Workload(name="w", model=lambda: nn.Linear(6, 2), train=PAIR, validation=weights)

@@ -143,6 +143,11 @@ def test_one_sentence(place: str, sentence: str, file: Path, monkeypatch: pytest
         ("x = 1\n", r"must have a workload, an object called workload or a function of that name.*it has none"),
         ("workload = 1\n", r"must be a thalweg\.Workload"),
         ("raise ValueError\n", r"bad\.py, line 1: ValueError$"),
+        ("from . import other\n", r"bad\.py, line 1: ImportError: .*; name the file as a part of its package"),
+        (
+            "import thalweg\n\nthalweg.compare(__file__)\n",
+            r"^\S*bad\.py, line 3: the file compares itself while it is read: put thalweg\.compare into a main\(\)",
+        ),
     ],
 )
 def test_a_file_that_is_wrong(text: str, sentence: str, tmp_path: Path) -> None:

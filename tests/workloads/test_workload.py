@@ -95,7 +95,7 @@ REFUSED = {
     "no labels": ("train", X, r"train must be a pair \(X, y\) of tensors, or a dict .* got Tensor"),
     "triple": ("train", (X, Y, Y), r"train must be a pair .* got tuple of length 3"),
     "no validation": ("validation", None, "validation must be a pair .* got NoneType"),
-    "text": ("train", (X, ["a", "b"]), "train must hold tensors or arrays, got list"),
+    "text": ("train", (X, ["a", "b"]), "train: y holds texts: number them"),
     "objects": ("train", (np.array([object()]), Y[:1]), "train must hold tensors or arrays, got ndarray"),
     "a number": ("train", (X, 3), r"train must hold tensors of shape \[samples, …\], got a single number"),
     "a model": ("model", model(), r"model must be a factory .* got Linear\."),

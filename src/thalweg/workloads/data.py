@@ -57,6 +57,11 @@ def kind(value: Any) -> str:
 
 
 def _tensor(name: str, part: str, data: Any) -> Tensor:
+    if _is_text(data):
+        raise InputError(
+            f"{name}: {part} holds texts: number them, classes from 0 (thalweg.table does so with a table's), or leave"
+            " them out of the samples."
+        )
     try:
         tensor = torch.as_tensor(_native(data)).detach()
     except Exception as error:  # the class of the data may raise anything
@@ -70,6 +75,13 @@ def _tensor(name: str, part: str, data: Any) -> Tensor:
             f"{name}: {part} of shape {list(tensor.shape)} holds no values; give every sample at least one."
         )
     return tensor
+
+
+def _is_text(data: Any) -> bool:
+    """Whether these are texts, alone or in a list, as collating makes of texts."""
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return isinstance(data, str | bytes)
 
 
 def _native(data: Any) -> Any:

@@ -1,37 +1,27 @@
 """Samples of a `torch.utils.data.Dataset` or `DataLoader`: moved into memory where they fit, else read as a stream."""
 
-import hashlib
 import os
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    Subset,
-    SubsetRandomSampler,
-    WeightedRandomSampler,
-)
+from torch.utils.data import DataLoader, IterableDataset, Subset, default_collate
 
-from thalweg.errors import InputError, first_line
+from thalweg.errors import InputError
 from thalweg.workloads.data import paired
 from thalweg.workloads.layout import Layout
-from thalweg.workloads.metrics import TURN
-from thalweg.workloads.split import Sampling, Split
+from thalweg.workloads.loader_epochs import LoaderEpochs, RandomUse, as_pair, blamed, seeded
+from thalweg.workloads.loaders import batching, drawn, epoch_samples, loader_of, sampling, workers_of
+from thalweg.workloads.reading import DataWarning
+from thalweg.workloads.split import Split
 from thalweg.workloads.stream import Stream
 
 TOGETHER = 256  # samples collated at once on the way into memory
 LOOKED_AT = 4  # samples that are read twice, to see whether they are random
+COLLATED = 32  # samples that are collated one by one and at once, to see whether that is the same
 SHARE = 0.5  # of the memory that is free, at most, for the samples of a split
 
 
@@ -43,104 +33,113 @@ def is_dataset(data: Any) -> bool:
     return own and not isinstance(data, Tensor | tuple | list | dict | str) and not hasattr(data, "__array__")
 
 
-def loader_of(data: Any) -> DataLoader[Any]:
-    """The data as a loader: a dataset is shuffled, as in training."""
-    if isinstance(data, DataLoader):
-        return data
-    data = data.with_format("torch") if hasattr(data, "with_format") else data  # Hugging Face's
-    if isinstance(data, IterableDataset):
-        return DataLoader(data)
-    return DataLoader(data, shuffle=len(data) > 0)
-
-
 def read(name: str, data: Any, *, train: bool, step: bool) -> Split | Stream:
     """The samples of a split. train: whether they are drawn in training, so that their order and randomness matter.
 
-    Samples that are random (augmented), that differ in shape from batch to batch, or that do not fit into memory are
-    streamed in training, through the loader's own workers. Raises `InputError` where they cannot be read.
+    Samples that are random (augmented), that differ in shape from batch to batch, that depend on the others of their
+    batch, or that do not fit into memory are streamed in training, through the loader's own workers. Raises
+    `InputError` where they cannot be read.
     """
-    loader = _of_its_samples(loader_of(data))
-    if not isinstance(loader.dataset, IterableDataset) and not len(loader.dataset):  # type: ignore[arg-type]
+    with blamed(name):
+        loader = loader_of(data)
+    iterable = isinstance(loader.dataset, IterableDataset)
+    if not iterable and not len(loader.dataset):  # type: ignore[arg-type]
         raise InputError(f"{name} holds no samples; give it at least one.")
-    sampling = _sampling(loader)
-    if not train and (sampling is None or sampling.weights is not None):
+    if not train:
+        return _measured(name, loader, step=step)
+    how = sampling(loader)
+    if how is not None and not _is_random(name, loader) and _is_by_sample(name, loader) and _fits(name, loader):
+        found = _collected(name, loader, step=step)
+        if found is not None and not found.is_random:
+            return Split(found.inputs, found.targets, found.layout, how)
+    return _streamed(name, loader, step=step)
+
+
+def _measured(name: str, loader: DataLoader[Any], *, step: bool) -> Split:
+    """The samples of a split that is not trained on: those that the loader's sampler draws."""
+    if isinstance(loader.dataset, IterableDataset):
+        raise InputError(f"{name} must be samples by number, and an IterableDataset has none: give it as tensors.")
+    readings = []
+    for seed in (0, 1):
+        with seeded(seed), blamed(name):
+            readings.append(drawn(loader))
+    index, again = readings
+    if index != again or (index is not None and len(set(index)) < len(index)):
         raise InputError(
             f"{name} must hold its samples once each, in any order: give a dataset, or a loader without a sampler that"
             " repeats or draws them."
         )
-    kept = sampling is not None and not isinstance(loader.dataset, IterableDataset)
-    if kept and not (train and _is_random(name, loader)) and _fits(name, loader):
-        found = _collected(name, loader, step=step)
-        if found is not None:
-            assert sampling is not None
-            return Split(found.inputs, found.targets, found.layout, sampling if train else None)
-    if not train:
+    if index is not None and not index:
+        raise InputError(f"{name} holds no samples; give it at least one.")
+    found = _collected(name, loader, index, step=step) if _fits(name, loader) else None
+    if found is None:
         raise InputError(
             f"{name} must fit into memory, in batches of one shape: give it as tensors, or a loader that pads all"
             " samples to one length."
         )
-    return Stream(LoaderEpochs(loader), _length(name, loader), step=step)
+    if found.is_random:
+        warnings.warn(
+            f"The samples of {name} draw random numbers, as augmented ones do: it is measured on one drawing of them.",
+            DataWarning,
+            stacklevel=2,
+        )
+    return Split(found.inputs, found.targets, found.layout)
 
 
-def _of_its_samples(loader: DataLoader[Any]) -> DataLoader[Any]:
-    """A loader that shuffles some of a dataset's samples, as one of these samples alone."""
-    if not _is_plain(loader) or type(loader.sampler) is not SubsetRandomSampler:
-        return loader
-    return DataLoader(
-        Subset(loader.dataset, list(loader.sampler.indices)),
-        batch_size=loader.batch_size,
-        shuffle=len(loader.sampler) > 0,
-        collate_fn=loader.collate_fn,
-        num_workers=loader.num_workers,
-        drop_last=loader.drop_last,
-        generator=loader.generator,
-    )
+def _streamed(name: str, loader: DataLoader[Any], *, step: bool) -> Stream:
+    """The loader as a stream; a warning where it does not give the same batches for the same seed."""
+    epochs = LoaderEpochs(loader, step)
+    first, again = (next(iter(epochs(0, 0)), None) for _ in range(2))
+    if first is None:
+        raise InputError(f"The loader of {name} yields no batch: it has no samples, or drop_last leaves none.")
+    if not _all_same(_leaves(first), _leaves(again)):
+        warnings.warn(
+            f"{name} gives other batches at each reading, as an iterator does, or random numbers of a generator of its"
+            " own: optimizers do not see the same ones, and a study cannot be repeated. Draw on torch, random or"
+            " numpy.random as they are, which are seeded for each batch.",
+            DataWarning,
+            stacklevel=2,
+        )
+    size = batching(loader).get("batch_size") or len(paired(name, first, step=step)[1])
+    return Stream(epochs, epoch_samples(name, loader, size), step=step, batch_size=size)
 
 
-def _length(name: str, loader: DataLoader[Any]) -> int:
-    try:
-        sampler: Any = loader.sampler if loader.batch_sampler is None or _is_plain(loader) else None
-        return len(sampler) if sampler is not None else len(loader) * max(1, loader.batch_size or 1)
-    except TypeError:
-        raise InputError(
-            f"{name} does not say how many samples an epoch has: give thalweg.Stream(epoch, samples), or a dataset with"
-            " a length."
-        ) from None
-
-
-def _is_plain(loader: DataLoader[Any]) -> bool:
-    """Whether batches are made of the sampler's samples in turn."""
-    return type(loader.batch_sampler) is BatchSampler
-
-
-def _sampling(loader: DataLoader[Any]) -> Sampling | None:
-    """How the loader draws, if batches can be drawn so from memory; else `None`."""
-    if isinstance(loader.dataset, IterableDataset) or not _is_plain(loader):
-        return None
-    sampler: Any = loader.sampler
-    if type(sampler) is SequentialSampler:
-        return Sampling(ordered=True)
-    if type(sampler) is RandomSampler and not sampler.replacement and sampler.num_samples == len(loader.dataset):  # type: ignore[arg-type]
-        return Sampling()
-    if type(sampler) is WeightedRandomSampler:
-        return Sampling(sampler.weights.double(), sampler.num_samples, replacement=sampler.replacement)
-    return None
-
-
-def _collate(loader: DataLoader[Any]) -> Callable[[Any], Any]:
-    return loader.collate_fn
+def _some(loader: DataLoader[Any], most: int) -> list[Any]:
+    """Up to so many samples, spread over the dataset."""
+    dataset: Any = loader.dataset
+    return [dataset[i] for i in sorted({i * (len(dataset) - 1) // (most - 1) for i in range(most)})]
 
 
 def _is_random(name: str, loader: DataLoader[Any]) -> bool:
-    """Whether samples, or how they are collated, differ from one reading to the next, as augmented ones do."""
-    dataset: Any = loader.dataset
-    places = sorted({i * (len(dataset) - 1) // (LOOKED_AT - 1) for i in range(LOOKED_AT)})
-    readings = []
+    """Whether samples, or how they are collated, differ from one reading to the next, as augmented ones do.
+
+    Random numbers that are drawn tell it, too: what is rarely augmented may look the same twice.
+    """
+    readings, use = [], RandomUse()
     for seed in (1, 2):
-        with _seeded(seed), _blamed(name):
-            readings.append(_leaves(_collate(loader)([dataset[i] for i in places])))
-    first, second = readings
-    return len(first) != len(second) or any(not _same(a, b) for a, b in zip(first, second, strict=False))
+        with seeded(seed), blamed(name), use.noted():
+            readings.append(_leaves(loader.collate_fn(_some(loader, LOOKED_AT))))
+    return use.some or not _all_same(*readings)
+
+
+def _is_by_sample(name: str, loader: DataLoader[Any]) -> bool:
+    """Whether a sample in a batch is what it is in a batch by itself: not padded or scaled by the others in it."""
+    if loader.collate_fn is default_collate:
+        return True
+    with seeded(0), blamed(name):
+        samples = _some(loader, COLLATED)
+        at_once, *single = (_leaves(loader.collate_fn(some)) for some in (samples, *([s] for s in samples)))
+    columns = list(zip(*single, strict=False))
+    if len(columns) != len(at_once) or not all(isinstance(x, Tensor) and x.ndim for x in (*at_once, *single[0])):
+        return False
+    return all(
+        len({(x.shape[1:], x.dtype) for x in column}) == 1 and _same(torch.cat(column), whole)
+        for column, whole in zip(columns, at_once, strict=True)
+    )
+
+
+def _all_same(first: list[Any], second: list[Any]) -> bool:
+    return len(first) == len(second) and all(map(_same, first, second))
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -158,8 +157,8 @@ def _leaves(batch: Any) -> list[Any]:
 def _fits(name: str, loader: DataLoader[Any]) -> bool:
     """Whether all samples fit into the memory that is free now, as far as the system tells."""
     dataset: Any = loader.dataset
-    with _seeded(0), _blamed(name):
-        one = _leaves(_collate(loader)([dataset[0]]))
+    with seeded(0), blamed(name):
+        one = _leaves(loader.collate_fn(dataset[0] if loader.batch_sampler is None else [dataset[0]]))
     needed = len(dataset) * sum(x.numel() * x.element_size() for x in one if isinstance(x, Tensor))
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -173,96 +172,37 @@ class _Collected:
     inputs: tuple[Tensor, ...]
     targets: Tensor
     layout: Layout
+    is_random: bool
 
 
-def _collected(name: str, loader: DataLoader[Any], *, step: bool) -> _Collected | None:
-    """All samples, in the dataset's order; `None` where batches differ in shape, so that they cannot be joined."""
-    workers: dict[str, Any] = {"num_workers": loader.num_workers, "timeout": loader.timeout}
-    plain = DataLoader(loader.dataset, TOGETHER, collate_fn=_collate(loader), **workers)
+def _collected(
+    name: str, loader: DataLoader[Any], index: Sequence[int] | None = None, *, step: bool
+) -> _Collected | None:
+    """The samples at `index`, or all, in the dataset's order; `None` where batches differ in shape or dtype."""
+    dataset = loader.dataset if index is None else Subset(loader.dataset, index)
+    plain = DataLoader(
+        dataset,
+        batch_size=None if loader.batch_sampler is None else TOGETHER,
+        collate_fn=loader.collate_fn,
+        **workers_of(loader),
+        generator=torch.Generator(),  # reading itself draws a random number
+    )
     parts: list[tuple[Tensor, ...]] = []
     layout: Layout | None = None
-    with _seeded(0), _blamed(name):
+    use = RandomUse()
+    with seeded(0), blamed(name), use.noted():
         for batch in plain:
-            inputs, targets, found = paired(name, as_pair(batch), step=step)
+            inputs, targets, found = paired(name, as_pair(batch, step=step), step=step)
             layout = layout or found
             parts.append((*inputs, targets))
-            first = parts[0]
-            alike = len(first) == len(parts[-1]) and all(
-                a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in zip(first, parts[-1], strict=True)
-            )
-            if found != layout or not alike:
+            if found != layout or not _alike(parts[0], parts[-1]):
                 return None
     assert layout is not None
     *inputs_, targets_ = (torch.cat(column) for column in zip(*parts, strict=True))
-    return _Collected(tuple(inputs_), targets_, layout)
+    return _Collected(tuple(inputs_), targets_, layout, use.some)
 
 
-@dataclass(frozen=True, eq=False)
-class LoaderEpochs:
-    """The epochs of a loader as `Stream` takes them: the same for the same seed and number, however they are read.
-
-    Every batch is read with the random states of torch, Python and NumPy set for it, and these are restored.
-    """
-
-    loader: DataLoader[Any]
-
-    def __call__(self, seed: int, number: int) -> Iterator[Any]:
-        own = getattr(self.loader, "generator", None)
-        batches: Any = None
-        for i in range(1 << 62):
-            with _seeded(_key(seed, number, i)), _blamed("train"):
-                if batches is None:
-                    if own is not None:
-                        own.manual_seed(_key(seed, number, -1))
-                    batches = iter(self.loader)
-                found = list(islice(batches, 1))
-            if not found:
-                return
-            yield as_pair(found[0])
-
-
-def as_pair(batch: Any) -> Any:
-    """A batch as `layout.divided` reads it: of a longer tuple, the last is y."""
-    batch = _tupled(batch)
-    return (batch[:-1], batch[-1]) if isinstance(batch, tuple) and len(batch) > 2 else batch
-
-
-def _tupled(batch: Any) -> Any:
-    """A batch with tuples of tensors in the place of lists, which collating makes of them."""
-    if isinstance(batch, dict):
-        return {key: _tupled(value) for key, value in batch.items()}
-    if isinstance(batch, list | tuple) and any(isinstance(x, Tensor | list | tuple | dict) for x in batch):
-        return tuple(map(_tupled, batch))
-    return batch
-
-
-def _key(*parts: int) -> int:
-    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=4).digest(), "little")
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Sets the random states of torch, Python and NumPy, one thread at a time, and restores them."""
-    generator = torch.default_generator
-    with TURN:
-        before = generator.get_state(), random.getstate(), np.random.get_state()
-        generator.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        try:
-            yield
-        finally:
-            generator.set_state(before[0])
-            random.setstate(before[1])
-            np.random.set_state(before[2])
-
-
-@contextmanager
-def _blamed(name: str) -> Iterator[None]:
-    """What a user's dataset raises becomes one sentence."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{name} cannot be read: {type(error).__name__}: {first_line(error)}.") from error
+def _alike(first: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
+    """Whether batches can be joined."""
+    kinds = [[(x.shape[1:], x.dtype) for x in batch] for batch in (first, other)]
+    return kinds[0] == kinds[1]

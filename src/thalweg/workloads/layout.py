@@ -21,7 +21,7 @@ class Layout:
     inputs: number of tensors that the model is given, the first of `Batch.inputs`; the others are further targets.
     names: under which the model takes them; empty for by place. targets: names of several targets, or their number as
     so many empty names; empty for one tensor. whole: what a custom step is given, made from names and tensors: a class
-    of the user's, `dict`, or `None` for `(X, y)`. target: the name of the targets in that.
+    of the user's, `dict`, `tuple` for `(X, …, y)`, or `None` for `(X, y)`. target: the name of the targets in that.
     """
 
     inputs: int = 1
@@ -51,6 +51,8 @@ class Layout:
         inputs, targets = batch.inputs[: self.inputs], self.targets_of(batch.targets, self.further(batch))
         if not self.inputs and self.whole is None:
             return targets
+        if self.whole is tuple:
+            return (*inputs, targets)
         if self.whole is not None:
             fields = {**dict(zip(self.names, inputs, strict=True)), **({self.target: targets} if self.target else {})}
             return self.whole(**fields)
@@ -71,11 +73,15 @@ def divided(name: str, batch: Any, *, step: bool = False) -> tuple[tuple[Any, ..
         return _by_names(name, fields, type(batch), step=step)
     if isinstance(batch, Mapping):
         return _by_names(name, dict(batch), dict, step=step)
+    if step and hasattr(batch, "_fields"):
+        return _by_names(name, batch._asdict(), type(batch), step=step)
     if isinstance(batch, tuple | list) and len(batch) == 2:
         return _joined(name, *batch)
-    if step:  # one tensor, or a tuple of one
-        (only,) = batch if isinstance(batch, tuple | list) and len(batch) == 1 else (batch,)
-        return (), only, Layout(0)
+    if step and isinstance(batch, tuple) and batch and all(map(_is_array, batch)):  # of one tensor, or of many
+        *xs, y = batch
+        return tuple(xs), y, Layout(len(xs), whole=tuple)
+    if step:
+        return (), batch, Layout(0)
     raise InputError(
         f"{name} must be a pair (X, y) of tensors, or a dict with its targets under one of {', '.join(TARGETS)}, got"
         f" {_told(batch)}."

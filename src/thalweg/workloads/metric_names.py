@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from torch import nn
+
 from thalweg.errors import InputError, shown, suggest
-from thalweg.workloads import classification, loss_metrics, regression
+from thalweg.workloads import classification, loss_metrics, losses, regression
 from thalweg.workloads.metrics import Metric, direction
 
 METRICS = {metric.name: metric for home in (classification, regression, loss_metrics) for metric in home.METRICS}
@@ -19,6 +21,12 @@ def metric_named(name: str) -> Metric:
         close = [*METRICS, *TOPS] if name.lower().startswith("top") else [*METRICS, "topK"]
         raise InputError(f"Unknown metric {shown(name)}. {suggest(name, close)}")
     return known
+
+
+def takes_one_tensor(metric: Metric) -> bool:
+    """Whether the metric is one that compares outputs with one tensor of targets, and none of the user's own."""
+    one = any(metric.function == known.function for known in regression.METRICS)
+    return one or classification.reading_of(metric.function) is not None
 
 
 def metric_of(given: Any, loss: Any) -> Metric | None:
@@ -40,3 +48,13 @@ def metric_of(given: Any, loss: Any) -> Metric | None:
     if loss_metrics.is_of_loss(given.function):
         return loss_metrics.under(given, loss) if callable(loss) else given  # what is no loss is refused as such
     return classification.under(given, loss)
+
+
+def usual_metric(loss: Any) -> str:
+    """The metric of a loss, unless another is given: the error that it is, or accuracy."""
+    kind = type(loss) if isinstance(loss, nn.Module) else losses.function_of(loss)
+    errors: dict[Any, str] = {
+        nn.functional.mse_loss: "mse", nn.MSELoss: "mse", nn.functional.l1_loss: "mae", nn.L1Loss: "mae"
+    }  # fmt: skip
+    told = losses.is_over_classes(loss) or losses.threshold(loss) is not None
+    return errors.get(kind, "loss" if losses.is_torchs(loss) and not told else "accuracy")

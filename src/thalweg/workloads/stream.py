@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
+from itertools import chain, count, islice
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from thalweg.workloads.source import Batch, DrawsState
 from thalweg.workloads.split import Split
 
 CPU = torch.device("cpu")
+MOST_LABELS = 10_000_000  # kept in memory, so that an epoch is not read again for its labels
 Epoch = Callable[[int, int], Iterable[Any]]
 
 
@@ -28,6 +29,7 @@ class Stream:
             where it was. The batches are taken as they come: the workload's `batch_size` is their usual size.
         samples: number of samples in an epoch, at least 1.
         step: whether a custom step takes the batches, which need no targets then.
+        batch_size: samples of a batch, where it is known: the workload's must be the same. 0 where it is not.
 
     Raises:
         InputError: an argument is of another kind; later, if a batch is no pair of tensors or of other dtypes than the
@@ -38,8 +40,11 @@ class Stream:
     samples: int
     device: torch.device = CPU
     step: bool = False
+    batch_size: int = 0
     _layouts: list[Layout] = field(default_factory=list, repr=False)  # of the first batch ever drawn
     _kinds: list[Any] = field(default_factory=list, repr=False)  # of the first batch ever drawn
+    _first: list[Batch] = field(default_factory=list, init=False, repr=False)  # those that were asked for
+    _labels: list[tuple[Tensor, ...]] = field(default_factory=list, init=False, repr=False)  # of an epoch, once read
     indexed = False
 
     def __post_init__(self) -> None:
@@ -97,17 +102,32 @@ class Stream:
         return Streams(self, seeds, batch_size if drop_last else 1)
 
     def first(self, sizes: Sequence[int]) -> list[Batch]:
-        return [batch.head(size) for batch, size in zip(self.endless(0), sizes, strict=False)]
+        if len(self._first) < len(sizes):  # a plan asks hundreds of times, and reading may be slow
+            self._first[:] = islice(self.endless(0), len(sizes))
+        return [batch.head(size) for batch, size in zip(self._first, sizes, strict=False)]
 
     def chunks(self, most: int) -> Iterator[Batch]:
         """The batches of the first epoch of seed 0, as they come."""
+        batches: Iterable[Batch] = self.batches(0, 0)
         if most >= self.samples:
-            yield Batch(*self.head(self.samples).first([self.samples])[0])
-            return
-        yield from (batch.head(len(batch.targets)) for batch in self.batches(0, 0))
+            batches = list(batches)
+            shapes = {tuple(t.shape[1:] for t in batch.tensors) for batch in batches}
+            if len(shapes) == 1:  # else padded batch by batch: they cannot be joined
+                yield Batch(*self.head(self.samples).first([self.samples])[0])
+                return
+        yield from (batch.head(len(batch.targets)) for batch in batches)
 
     def labels(self) -> Iterator[Tensor]:
-        return (batch.targets for batch in self.batches(0, 0))
+        if self._labels:
+            yield from self._labels[0]
+            return
+        read, kept = list[Tensor](), 0
+        for batch in self.batches(0, 0):
+            kept += batch.targets.numel()
+            read.append(batch.targets) if kept <= MOST_LABELS else read.clear()
+            yield batch.targets
+        if kept <= MOST_LABELS:
+            self._labels.append(tuple(read))
 
     def head(self, samples: int) -> Split:
         held, count = list[Batch](), 0

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NAME = "workload"  # what is looked for in a file unless a name is given
 PREFIX = "thalweg_user_"  # of the modules that files become, so that none hides another
+RELATIVE = "; name the file as a part of its package, package.module:workload, or import without the dot"
+READING: set[str] = set()  # files that are being read
 
 
 def is_place(text: str) -> bool:
@@ -53,21 +55,29 @@ def _file(path: Path) -> ModuleType:
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
         raise InputError(f"The file '{path}' {what}; `thalweg new {path.name}` writes one to begin with.")
+    name = PREFIX + path.stem
+    if str(path.absolute()) in READING:
+        raise InputError(
+            "the file compares itself while it is read: put thalweg.compare into a main() that is called below if"
+            " __name__ == '__main__'."
+        )
     folder = str(path.parent.absolute())
     if folder not in sys.path:
         sys.path.append(folder)  # last: what lies beside the file hides no installed module
-    name = PREFIX + path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs: dataclasses and pickle look their module up
     loader = spec.loader
+    READING.add(str(path.absolute()))
     try:
         _run(lambda: loader.exec_module(module), str(path))
     except InputError:
         sys.modules.pop(name, None)
         raise
+    finally:
+        READING.discard(str(path.absolute()))
     return module
 
 
@@ -110,7 +120,9 @@ def _found(module: ModuleType, name: str, path: str) -> Any:
 
 
 def _candidates(module: ModuleType) -> list[str]:
-    return [name for name in vars(module) if not name.startswith("_")] or [NAME]
+    """Names that may be meant: of all but modules."""
+    own = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    return [name for name, value in own.items() if not isinstance(value, ModuleType)] or [NAME]
 
 
 def _made(found: Any, place: str) -> "Workload":
@@ -138,7 +150,8 @@ def _run(call: Callable[[], Any], path: str) -> Any:
         if isinstance(error, InputError):
             raise InputError(f"{where}{error}") from error
         told = first_line(error)
-        raise InputError(f"{where}{type(error).__name__}{': ' if told else ''}{told}") from error
+        advice = RELATIVE if isinstance(error, ImportError) and "relative import" in told else ""
+        raise InputError(f"{where}{type(error).__name__}{': ' if told else ''}{told}{advice}") from error
 
 
 def user_line(error: BaseException, path: str) -> int:

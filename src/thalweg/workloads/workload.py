@@ -8,14 +8,15 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, shown
 from thalweg.options.calls import by_name
 from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
 from thalweg.workloads import losses
 from thalweg.workloads.data import Pairs, kind, paired
 from thalweg.workloads.datasets import is_dataset, read
 from thalweg.workloads.initial import read_weights
-from thalweg.workloads.metric_names import metric_of
+from thalweg.workloads.loaders import batching
+from thalweg.workloads.metric_names import metric_of, takes_one_tensor, usual_metric
 from thalweg.workloads.metrics import Metric, require_outputs_first
 from thalweg.workloads.objective import Objective, StepObjective, own_loss
 from thalweg.workloads.shares import divided_by, is_share
@@ -42,14 +43,15 @@ class Workload:
             dict by the names of its arguments; `y` may be several, too. Or a `Dataset` or `DataLoader` of torch, whose
             samples are of that form, a longer tuple with y at its end, a dict or a dataclass with y as `labels`; or a
             `thalweg.Stream` of batches. A loader's sampler, collate function, batch size and `drop_last` are heeded.
-        validation: as train; tuning and selection read it. Or a share of train that is split off, such as `0.2`: at
+        validation: as train; tuning and selection read it. Of a loader, the samples that its sampler draws, without
+            dropping any. Or a share of train that is split off, such as `0.2`: at
             random by `split_seed`, stratified where the targets are classes.
         test: as validation; read only by the confirmation runs. `None` if there is none.
         loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch; cross entropy by default.
         step: `step(model, batch)` → loss, in the place of `loss`, for a training step of your own: several losses,
-            reconstructions, pairs. `batch` is as the data: `(X, y)`, a dict or an object. The loss is the mean over the
-            samples of a batch, or a dict of losses that are added up. With a third argument, it is given the progress
-            of training too: `progress.share` in [0, 1] and `progress.step`, for what is annealed.
+            reconstructions, pairs. `batch` is as the data: `(X, y)`, `(X,)`, a dict or an object. The loss is the mean
+            over the samples of a batch, or a dict of losses that are added up. With a third argument, it is given the
+            progress of training too: `progress.share` in [0, 1] and `progress.step`, for what is annealed.
         predict: `predict(model, batch)` → outputs for the metric, of a step of your own. Without it, the metric is
             the loss.
         metric: by default accuracy, or the error that the loss is. A name, a function, or `Metric(function,
@@ -97,10 +99,7 @@ class Workload:
     initial: Any = None
 
     def __post_init__(self) -> None:
-        for option in (BATCH_SIZE, DROP_LAST):
-            if getattr(self, option.name) is None:
-                own = getattr(self.train, option.name, None) if isinstance(self.train, DataLoader) else None
-                object.__setattr__(self, option.name, option.default if own is None else own)
+        own = batching(self.train) if isinstance(self.train, DataLoader) else {}
         of_classes = self.step is None and (self.loss is None or losses.is_over_classes(self.loss))
         table = self.train if isinstance(self.train, Pairs) else None
         for split in ("train", "validation", "test"):
@@ -108,6 +107,7 @@ class Workload:
             if not (data is None and split == "test") and not is_share(data):
                 object.__setattr__(self, split, _split(split, data, step=self.step is not None, of_classes=of_classes))
         self._divide(table)
+        self._settle_batches(own)
         if self.initial is not None:
             object.__setattr__(self, "initial", read_weights(self.initial))
         self._settle_objective()
@@ -139,6 +139,19 @@ class Workload:
             for name, part in divided_by(self.train, shares, self.split_seed, table).items():
                 object.__setattr__(self, name, part)
 
+    def _settle_batches(self, own: Mapping[str, Any]) -> None:
+        """Fills in batch_size and drop_last where they are left out. own: the loader's."""
+        streamed = self.train.batch_size if isinstance(self.train, Stream) else 0
+        own = {"batch_size": streamed, **own} if streamed else own
+        for option in (BATCH_SIZE, DROP_LAST):
+            given = getattr(self, option.name)
+            object.__setattr__(self, option.name, own.get(option.name, option.default) if given is None else given)
+        if streamed not in (0, self.batch_size):
+            raise InputError(
+                f"batch_size={shown(self.batch_size)}, and the loader's batches, which are taken as they come, are of"
+                f" {streamed:,} samples: give the loader the batch size, and leave it out here."
+            )
+
     def _settle_objective(self) -> None:
         """Fills in loss and metric where they are left out; a step of the user's own is its loss."""
         for name in ("step", "predict"):
@@ -152,13 +165,22 @@ class Workload:
         if not callable(loss):
             raise InputError(f"loss must be a callable loss(outputs, targets), got {kind(loss)}.")
         if self.step is None:
+            if isinstance(loss, type):
+                raise InputError(f"loss must be a function or an object, {loss.__name__}(), and not the class itself.")
             require_outputs_first(loss, "loss")
         object.__setattr__(self, "loss", loss)
         object.__setattr__(self, "metric", self._settled_metric())
+        layout = self.train.layout if isinstance(self.train, Split) else None  # to know a stream's, it must be read
+        several = 0 if layout is None else len(layout.targets)
+        if several and takes_one_tensor(self.metric):
+            raise InputError(
+                f"The metric {self.metric.name!r} is of one tensor of targets, and the data have {several}: give"
+                " metric='loss', or thalweg.Metric(f, higher_is_better=…) of your own function f(outputs, targets)."
+            )
 
     def _settled_metric(self) -> Metric:
         if self.step is None:
-            return _metric(_usual(self.loss) if self.metric is None else self.metric, self.loss)
+            return _metric(usual_metric(self.loss) if self.metric is None else self.metric, self.loss)
         given = "loss" if self.metric is None and self.predict is None else self.metric
         if given == "loss" or (isinstance(given, Metric) and given.function is own_loss):
             return Metric(own_loss, "loss", higher_is_better=False)
@@ -229,21 +251,11 @@ HINTS = {
 Workload.__init__ = by_name("Workload", HINTS)(Workload.__init__)  # type: ignore[method-assign]
 
 
-def _usual(loss: Any) -> str:
-    """The metric of a loss, unless another is given: the error that it is, or accuracy."""
-    kind = type(loss) if isinstance(loss, nn.Module) else losses.function_of(loss)
-    errors: dict[Any, str] = {
-        nn.functional.mse_loss: "mse", nn.MSELoss: "mse", nn.functional.l1_loss: "mae", nn.L1Loss: "mae"
-    }  # fmt: skip
-    told = losses.is_over_classes(loss) or losses.threshold(loss) is not None
-    return errors.get(kind, "loss" if losses.is_torchs(loss) and not told else "accuracy")
-
-
 def _split(name: str, data: Any, *, step: bool, of_classes: bool) -> Split | Stream:
     if isinstance(data, Stream):
         if name != "train":
             raise InputError(f"{name} must be a pair (X, y) of tensors: only train may be a stream.")
-        return replace(data, step=step)
+        return data if data.step == step else replace(data, step=step)
     if isinstance(data, Pairs):
         data = tuple(data)
     if is_dataset(data):
@@ -263,6 +275,9 @@ def _split(name: str, data: Any, *, step: bool, of_classes: bool) -> Split | Str
 
 def _require_alike(splits: Mapping[str, Split | Stream | None]) -> None:
     """Requires all splits in memory to be given to the user's code in the same way."""
+    train = splits["train"]
+    if isinstance(train, Stream):  # as its first batch
+        splits = {**splits, "train": Split(*train.first([1])[0], train.layout)}
     counts = {name: len(split.inputs) for name, split in splits.items() if isinstance(split, Split)}
     other = next((name for name, count in counts.items() if count != counts.get("train", count)), None)
     if other:

@@ -81,14 +81,14 @@ def blamed(
 
 def _facts(model: nn.Module, split: str, batch: Batch) -> str:
     """`"in train, X is float64 [32, 4], y int64 [32], the parameters float32"`, and advice if dtypes differ."""
-    inputs = " and ".join(_described(x) for x in batch[0])
+    inputs = f"X is {' and '.join(map(_described, batch[0]))}, " if batch[0] else ""
     dtypes = {p.dtype for p in model.parameters() if p.is_floating_point()}
     held = " and ".join(sorted(_name(dtype) for dtype in dtypes))
     odd = any(x.is_floating_point() and x.dtype not in dtypes for x in batch[0])
     advice = f": convert X to {held}" if odd and len(dtypes) == 1 else ""
     if split == "train" and len(batch[1]) == 1:
         advice += "; the last batch of an epoch holds one sample: give another batch_size, or drop_last=True"
-    return f"in {split}, X is {inputs}, y {_described(batch[1])}, the parameters {held}{advice}"
+    return f"in {split}, {inputs}y {_described(batch[1])}, the parameters {held}{advice}"
 
 
 def _described(tensor: Tensor) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from thalweg.errors import InputError
 from thalweg.execution.dispatch import on_gpu
-from thalweg.population.training.evaluation import evaluation_bytes
+from thalweg.population.training.evaluation import evaluation_bytes, outputs_of_one
 from thalweg.population.training.job import Job
 
 WIDTH = 64  # members at once: they share a step's fixed cost; from about 100 on, cache misses cost more than that saves
@@ -27,7 +27,8 @@ def width(job: Job, workers: int, member: int, limit: int | None, freed: int = 0
     """
     room, most = _room(job.device, limit, freed), WIDTH_ON_GPU if on_gpu(job.device) else WIDTH
     live = workspace + 2 * job.model_bytes + job.activation_bytes  # the live model, its gradients: not the population
-    beside = {count: max(live, workspace + evaluation_bytes(job, count)) for count in range(1, most + 1)}
+    one = outputs_of_one(job)
+    beside = {count: max(live, workspace + evaluation_bytes(job, count, one)) for count in range(1, most + 1)}
     takes = {count: workers * (count * member + beside[count]) for count in beside}
     fits = sum(bytes_taken <= room for bytes_taken in takes.values())
     if limit is not None and fits < 1:

@@ -1,6 +1,7 @@
 """Reasons why a model must be called at every step (the plain loop), and notes for the record, as sentences."""
 
 import math
+import re
 from collections.abc import Sequence
 
 ALIKE = "model() gives the same initial weights for every seed: seeds differ in the order of batches alone."
@@ -18,6 +19,20 @@ FROZEN_MODE = (
 )
 CHANGING = "which parameters the loss depends on changes from batch to batch"
 SAME = 1e-4  # relative tolerance: losses of equal weights, batches and seeds differ by rounding only
+
+
+def of_vectorizing(error: Exception, place: str) -> str:
+    """Reason: tracing raised this. place: the line of the user's where; empty if it is none of theirs."""
+    at = f" (at {place})" if place else ""
+    text = str(error).strip().split("\n")[0]
+    if "data-dependent control flow" in text:
+        return (
+            f"the model cannot be vectorized: its code asks for values of tensors, by .item() or a branch on them{at}"
+        )
+    operation = re.match(r"(\S+) hit the vmap fallback", text)
+    if operation:
+        return f"the model cannot be vectorized: torch.vmap has no rule for {operation[1]}{at}"
+    return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]}){at}"
 
 
 def of_state(name: str) -> str:

@@ -184,10 +184,10 @@ def _close(a: float, b: float, relative: float, absolute: float = 0.0) -> bool:
     return a == b or math.isclose(a, b, rel_tol=relative, abs_tol=absolute) or (math.isnan(a) and math.isnan(b))
 
 
-def evaluation_bytes(job: Job, members: int) -> int:
+def evaluation_bytes(job: Job, members: int, one: int | None = None) -> int:
     """Bytes that one worker holds while it evaluates `members`: outputs of at least one member at once, and temporaries
-    of loss and metric."""
-    one, most = outputs_of_one(job), OUTPUTS_ON_GPU if on_gpu(job.device) else OUTPUTS
+    of loss and metric. one: `outputs_of_one`, where it is known already: it reads all labels."""
+    one, most = outputs_of_one(job) if one is None else one, OUTPUTS_ON_GPU if on_gpu(job.device) else OUTPUTS
     return MADE_OF_OUTPUTS * max(one, min(members * one, most))
 
 

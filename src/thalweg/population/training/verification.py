@@ -15,7 +15,7 @@ from thalweg.population.program.gradients import GradientProgram, whole
 from thalweg.population.program.kept_traces import trace_key
 from thalweg.population.program.models import stack, state
 from thalweg.population.program.randomness import GENERATOR
-from thalweg.population.program.reasons import CHANGING
+from thalweg.population.program.reasons import CHANGING, of_vectorizing
 from thalweg.population.program.trial_models import TrialModels
 from thalweg.population.training.autograd import gradients_of
 from thalweg.population.training.job import Job
@@ -56,9 +56,7 @@ def disagreement(job: Job, program: GradientProgram, models: TrialModels, seed: 
     except Disagreement as error:
         return str(error)
     except Exception as error:  # any exception means that this model cannot be traced
-        text, place = str(error).strip().split("\n")[0], users_line(error)
-        at = f"; at {place}" if place else ""
-        return f"the model cannot be vectorized ({type(error).__name__}: {text[:160]}{at})"
+        return of_vectorizing(error, users_line(error))
 
 
 def _compare_in_double(job: Job, program: GradientProgram, models: TrialModels, seed: int) -> str:

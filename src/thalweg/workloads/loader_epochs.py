@@ -1,0 +1,120 @@
+"""The epochs of a `DataLoader` as a stream's, the same for the same seed; batches as the layout reads them."""
+
+import copy
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from thalweg.errors import InputError, first_line
+from thalweg.workloads.metrics import TURN
+
+
+@dataclass(frozen=True, eq=False)
+class LoaderEpochs:
+    """The epochs of a loader as `Stream` takes them: the same for the same seed and number, however they are read.
+
+    Every batch is read with the random states of torch, Python and NumPy set for it, and these are restored. step:
+    whether a custom step takes the batches.
+    """
+
+    loader: DataLoader[Any]
+    step: bool = False
+
+    def __call__(self, seed: int, number: int) -> Iterator[Any]:
+        own = getattr(self.loader, "generator", None)
+        batches: Any = None
+        for i in range(1 << 62):
+            with seeded(_key(seed, number, i)), blamed("train"):
+                if batches is None:
+                    if own is not None:
+                        own.manual_seed(_key(seed, number, -1))
+                    batches = iter(_fresh(self.loader))
+                found = list(islice(batches, 1))
+            if not found:
+                return
+            yield as_pair(found[0], step=self.step)
+
+
+def _fresh(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """The loader with workers of its own for this epoch: persistent ones would serve one seed at a time."""
+    if not loader.persistent_workers:
+        return loader
+    own = copy.copy(loader)
+    vars(own).update(persistent_workers=False, _iterator=None)  # a loader refuses to have it assigned
+    return own
+
+
+def as_pair(batch: Any, *, step: bool = False) -> Any:
+    """A batch as `layout.divided` reads it: of a longer tuple, the last is y; a custom step has it as it is."""
+    batch = _tupled(batch)
+    return (batch[:-1], batch[-1]) if isinstance(batch, tuple) and len(batch) > 2 and not step else batch
+
+
+def _tupled(batch: Any) -> Any:
+    """A batch with tuples of tensors in the place of lists, which collating makes of them."""
+    if isinstance(batch, dict):
+        return {key: _tupled(value) for key, value in batch.items()}
+    if hasattr(batch, "_fields"):  # a named tuple remains one
+        return batch
+    if isinstance(batch, list | tuple) and any(isinstance(x, Tensor | list | tuple | dict) for x in batch):
+        return tuple(map(_tupled, batch))
+    return batch
+
+
+def _key(*parts: int) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=4).digest(), "little")
+
+
+def _random_states() -> tuple[Any, ...]:
+    """The states of the random numbers that datasets draw on: torch's, Python's and NumPy's."""
+    return torch.default_generator.get_state(), random.getstate(), np.random.get_state()
+
+
+class RandomUse:
+    """Notes whether random numbers are drawn. some: whether any were, in this process."""
+
+    def __init__(self) -> None:
+        self.some = False
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        before = _random_states()
+        yield
+        after = _random_states()
+        self.some |= not torch.equal(before[0], after[0]) or repr(before[1:]) != repr(after[1:])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Sets the random states of torch, Python and NumPy, one thread at a time, and restores them."""
+    with TURN:
+        before = _random_states()
+        torch.default_generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            torch.default_generator.set_state(before[0])
+            random.setstate(before[1])
+            np.random.set_state(before[2])
+
+
+@contextmanager
+def blamed(name: str) -> Iterator[None]:
+    """What a user's dataset raises becomes one sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{name} cannot be read: {type(error).__name__}: {first_line(error)}.") from error
