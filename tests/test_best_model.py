@@ -73,6 +73,14 @@ def test_save_model(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["best.safetensors"]
 
 
+def test_save_model_of_a_stored_study(stored: tuple[thalweg.Result, Path], tmp_path: Path) -> None:
+    file = tmp_path / "again.safetensors"
+    thalweg.resume(stored[1], workload=tiny(torch.float64, epochs=3), progress=False, save_model=file)
+    assert stored[0].best is not None
+    expected = stored[0].best.train().state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in load_file(file).items())
+
+
 @pytest.mark.parametrize("file", ["best.pt", "no/best.safetensors"])
 def test_a_wrong_file_is_refused_before_training(file: str, tmp_path: Path) -> None:
     with pytest.raises(thalweg.InputError, match="save_model must be"):

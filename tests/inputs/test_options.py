@@ -99,7 +99,7 @@ def test_what_was_asked_for_is_stored_restored_and_in_the_facts() -> None:
         assert getattr(restored, name) in (value, list(value) if isinstance(value, tuple) else value), name
     assert settings(stored) == result.facts()["settings"]
     lasting = {name for name in COMPARISON if name not in ("optimizers", "convention", "progress", "out")}
-    assert set(settings(stored)) == lasting - {"checkpoint_every"}
+    assert set(settings(stored)) == lasting - {"checkpoint_every", "save_model"}
     assert settings({}) == {}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thalweg.api.best import require_safetensors
+from thalweg.api.best import saved, saved_to
 from thalweg.api.requirements import problem, require_plain_context, usable
 from thalweg.api.result import Result
 from thalweg.api.running import run, run_kept
@@ -105,8 +105,7 @@ def compare(
     require_feasible(design)
     stopping = None if asked.early_stopping is None else EarlyStopping(**asked.early_stopping)
     place = usable(asked.device)
-    if asked.save_model is not None:
-        require_safetensors(asked.save_model)
+    file = saved_to(asked.save_model)
     whole = load(workload, asked.data_dir) if isinstance(workload, str) else workload
     trained = problem(whole, asked.epochs, asked.steps)
     limits = {**asked.part("limits"), "early_stopping": stopping}
@@ -122,6 +121,4 @@ def compare(
         else:
             store, number = Store.begin(asked.out, prepared.record)
             result = run_kept(prepared, store, number, asked.checkpoint_every, prepared.foreseen, show)
-    if asked.save_model is not None and result.best is not None:
-        result.best.save(asked.save_model)
-    return result
+    return saved(result, file)

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from thalweg.api.again import again
+from thalweg.api.best import saved, saved_to
 from thalweg.api.requirements import require_plain_context
 from thalweg.api.result import REPORT, Result, stored
 from thalweg.api.running import run_kept
@@ -30,6 +31,7 @@ def resume(
     optimizers: Sequence[str | Preset | Contender] | None = None,
     checkpoint_every: float | str = 60.0,
     progress: bool = True,
+    save_model: str | Path | None = None,
 ) -> Result:
     """Continues a study that was stopped by Ctrl-C, a crash or a power cut; a finished one is only read.
 
@@ -42,19 +44,21 @@ def resume(
         optimizers: those passed to `compare`, if one of them is a rule of your own.
         checkpoint_every: training time lost in a crash at most, in seconds or as `"5min"`.
         progress: whether to show progress on standard error.
+        save_model: as `compare` takes it.
 
     Raises:
         InputError: no such study; it is running already; or its workload, its optimizers or the protocol changed.
     """
     every, directory = COMPARISON["checkpoint_every"].check(checkpoint_every), options.STORE.check(out)
     shows, number = COMPARISON["progress"].check(progress), options.STUDY.check(study)
+    file = saved_to(COMPARISON["save_model"].check(save_model))
     store = Store(directory)
     number = store.latest() if number is None else number
     if store.verdict(number) is not None:
         store.close()
         result = stored(directory, number)
         result.save_report(directory / REPORT)
-        return result
+        return saved(result, file, workload=workload, optimizers=optimizers)
     with closing(store), closing(display(progress=shows)) as show:
         record = store.study(number)
         given = None if optimizers is None else entries.contenders(optimizers)
@@ -66,4 +70,5 @@ def resume(
         except KeyboardInterrupt:
             raise Interrupted(number, finished) from None
         told = f"study {number}: {counted(finished, 'run')} had finished; going on"
-        return run_kept(prepared, store, number, every, told, show)
+        result = run_kept(prepared, store, number, every, told, show)
+    return saved(result, file)

@@ -1,8 +1,18 @@
 """`thalweg resume [ID]`."""
 
 from pathlib import Path
+from typing import Any
 
-from thalweg.cli.session import OUT, CheckpointEvery, Json, ShowProgress, Verbose, heed_verbosity, run_study
+from thalweg.cli.session import (
+    OUT,
+    CheckpointEvery,
+    Json,
+    SaveModel,
+    ShowProgress,
+    Verbose,
+    heed_verbosity,
+    run_study,
+)  # fmt: skip
 from thalweg.cli.studies import Out, Study
 
 
@@ -12,6 +22,7 @@ def resume(
     json: Json = None,
     checkpoint_every: CheckpointEvery = "60s",
     progress: ShowProgress = True,
+    save_model: SaveModel = None,
     verbose: Verbose = False,
 ) -> None:
     """Go on with a study from where it stopped; show the leaderboard of one that is finished."""
@@ -21,4 +32,5 @@ def resume(
     import thalweg
 
     heed_verbosity(verbose=verbose)
-    run_study(lambda: thalweg.resume(out, study, checkpoint_every=checkpoint_every, progress=progress), out, json)
+    asked: dict[str, Any] = {"checkpoint_every": checkpoint_every, "progress": progress, "save_model": save_model}
+    run_study(lambda: thalweg.resume(out, study, **asked), out, json)

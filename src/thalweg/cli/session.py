@@ -22,6 +22,7 @@ from thalweg.options.declared import Option
 Json = Annotated[Path | None, option(declared.JSON)]
 ShowProgress = Annotated[bool, option(COMPARISON["progress"])]
 Verbose = Annotated[bool, option(declared.VERBOSE)]
+SaveModel = Annotated[Path | None, option(COMPARISON["save_model"])]
 CheckpointEvery = Annotated[str, option(COMPARISON["checkpoint_every"])]
 OUT = declared.DIRECTORY
 
