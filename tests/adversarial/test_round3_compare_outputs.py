@@ -15,7 +15,7 @@ from by_hand import compared, held, numbers, problem, trained
 from round3 import ERROR, lower
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 import thalweg
 
@@ -399,7 +399,7 @@ PAIRS = TensorDataset(*numbers(40, 1))
 
 @pytest.mark.parametrize(
     "data",
-    [PAIRS, DataLoader(PAIRS), iter(PAIRS), [*PAIRS], [PAIRS[0], PAIRS[1]], {"x": 1}, "data.csv", (1, 2), ([], [])],
+    [iter(PAIRS), [*PAIRS], [PAIRS[0], PAIRS[1]], {"x": 1}, "data.csv", (1, 2), ([], [])],
     ids=lambda data: type(data).__name__,
 )
 def test_data_that_are_no_pair_of_tensors_are_refused(data: Any) -> None:
