@@ -1,6 +1,7 @@
 """The check of a problem: its facts by hand, and what is doubtful is said."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,29 @@ def test_facts() -> None:
 )  # fmt: skip
 def test_the_loss_of_a_constant_answer(given: dict[str, Any], expected: Tensor) -> None:
     assert facts(**given)["start"].text.endswith(f"; a constant answer has {expected.item():.3g}")
+
+
+SOFT = torch.stack([LABELS * 0.8 + 0.1, 1 - LABELS * 0.5], 1)
+
+
+def test_the_loss_of_a_constant_answer_to_soft_labels() -> None:
+    """Of several outputs: the least that a constant can reach, found by trying."""
+    tried = torch.logit(torch.linspace(0.001, 0.999, 9999))
+    each = [F.binary_cross_entropy_with_logits(tried, y.expand(9999), reduction="none") for y in SOFT.flatten()]
+    least = torch.stack(each).view(120, 2, -1).mean(0).min(1).values.mean()
+    text = facts(loss=nn.BCEWithLogitsLoss(), train=(X, SOFT), metric="loss")["start"].text
+    assert text.endswith(f"; a constant answer has {least.item():.3g}")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0])), nn.CrossEntropyLoss(label_smoothing=0.1),
+        partial(F.cross_entropy, label_smoothing=0.1), lambda outputs, targets: F.cross_entropy(outputs, targets),
+    ],
+)  # fmt: skip
+def test_nothing_is_said_of_a_constant_answer_where_it_is_not_known(loss: Any) -> None:
+    assert "constant answer" not in facts(loss=loss)["start"].text
 
 
 def test_doubts() -> None:

@@ -61,6 +61,7 @@ class Harmful:
     [
         ({"no.such": torch.ones(1)}, r"initial has no\.such, which the model has not: it has hidden\.weight"),
         ({"out.bias": torch.ones(4)}, r"initial has 'out\.bias' of shape \[4\], and the model's is \[3\]"),
+        ({"out.bias": torch.ones(3, dtype=torch.int8)}, r"initial has 'out\.bias' in torch\.int8, and the model's is"),
         ({}, r"initial must be tensors by name"),
         ({"a": 3}, r"initial must be tensors by name"),
         (3, r"initial must be tensors by name"),
@@ -92,3 +93,16 @@ def test_labels_of_any_whole_dtype(dtype: torch.dtype) -> None:
         "sgd", [0.1], seeds=1, confirm_seeds=0, progress=False,
     )  # fmt: skip
     assert not result.rows[0].failures
+
+
+class Tied(TinyNet):
+    def __init__(self) -> None:
+        super().__init__(torch.float32)
+        self.again = nn.Linear(16, 3)
+        self.again.weight = self.out.weight
+
+
+def test_tied_weights_have_each_of_their_names() -> None:
+    state = Tied().state_dict()
+    model = build(tiny(model=Tied, initial=dict(state)), 5, torch.device("cpu"))
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())

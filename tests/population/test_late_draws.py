@@ -11,9 +11,10 @@ from problems import tiny
 from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.planning.trial import require_imported
 from thalweg.population.program.late_draws import DrawsLate, Undrawn
-from thalweg.population.program.randomness import SeededRandomness, global_states, seeded
+from thalweg.population.program.randomness import SeededRandomness, seeded
 from thalweg.population.updates.members import Member
 from thalweg.recipes.imported import Imported
+from thalweg.workloads.random_states import global_states
 
 DRAWS = {"torch": lambda: torch.rand(1), "python": random.random, "numpy": np.random.rand}
 

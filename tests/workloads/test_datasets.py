@@ -171,7 +171,8 @@ def test_batches_of_several_shapes_are_streamed() -> None:
     loader = DataLoader(Samples(), batch_size=5, shuffle=True, collate_fn=padded)
     of = Workload(name="w", model=lambda: nn.Linear(1, 2), train=loader, validation=PAIR)
     sizes = {of.train.draws([s], 5, drop_last=False).next().of(0).inputs[0].shape for s in range(20)}
-    assert isinstance(of.train, Stream) or len(sizes) == 1
+    assert isinstance(of.train, Stream)
+    assert len(sizes) > 1
 
 
 def test_an_iterable_dataset_needs_a_length() -> None:
@@ -260,3 +261,10 @@ def test_a_sampler_of_ones_own_is_streamed_in_its_order() -> None:
     weights = DataLoader(TensorDataset(X, Y), sampler=WeightedRandomSampler([1.0] * 50, 50))
     with pytest.raises(thalweg.InputError, match="validation must hold its samples once each"):
         Workload(name="w", model=lambda: nn.Linear(6, 2), train=PAIR, validation=weights)
+
+
+def test_a_weight_too_many_is_refused() -> None:
+    """Native code would read what lies behind the samples."""
+    sampler = WeightedRandomSampler([1.0] * 60, 40)
+    with pytest.raises(thalweg.InputError, match="train has 50 samples, and its sampler 60 weights"):
+        workload(DataLoader(TensorDataset(X, Y), sampler=sampler))

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from thalweg.errors import InputError
 from thalweg.records.types import RunRecord
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from thalweg.studies.preparation import Prepared
-
-
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -102,14 +99,6 @@ def saved_to(path: Path | None) -> Path | None:
     if path is not None and path.suffix != ".safetensors":
         raise InputError(f"save_model must be a .safetensors file, got {str(path)!r}.")
     return path
-
-
-def saved(result: Found, path: Path | None, **given: Any) -> Found:
-    """The result, after the recommended optimizer's model is written to the path, if there are both."""
-    best: Best | None = None if path is None else getattr(result, "best", None)
-    if path is not None and best is not None:
-        best.save(path, **given)
-    return result
 
 
 def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | None:

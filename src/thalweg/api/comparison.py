@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thalweg.api.best import saved, saved_to
+from thalweg.api.best import saved_to
 from thalweg.api.requirements import problem, require_plain_context, usable
 from thalweg.api.result import Result
 from thalweg.api.running import run, run_kept
@@ -121,4 +121,4 @@ def compare(
         else:
             store, number = Store.begin(asked.out, prepared.record)
             result = run_kept(prepared, store, number, asked.checkpoint_every, prepared.foreseen, show)
-    return saved(result, file)
+    return result.saved(file)

@@ -40,6 +40,15 @@ class Result:
         """The recommended optimizer; `best.train()` returns the model that it trains. `None` where there is none."""
         return best_of(self, self.prepare)
 
+    def saved(self, model: Path | None, **given: Any) -> "Result":
+        """This result, after the recommended optimizer's model is written to a file, if there are both.
+
+        given: as `Best.save` takes it.
+        """
+        if model is not None and self.best is not None:
+            self.best.save(model, **given)
+        return self
+
     def leaderboard(self) -> "pd.DataFrame":
         """One row per contender, best first: learning rate, metrics with 95% intervals, steps to target, …"""
         return dataframe(self.rows)

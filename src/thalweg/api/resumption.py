@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from thalweg.api.again import again
-from thalweg.api.best import saved, saved_to
+from thalweg.api.best import saved_to
 from thalweg.api.requirements import require_plain_context
 from thalweg.api.result import REPORT, Result, stored
 from thalweg.api.running import run_kept
@@ -58,7 +58,7 @@ def resume(
         store.close()
         result = stored(directory, number)
         result.save_report(directory / REPORT)
-        return saved(result, file, workload=workload, optimizers=optimizers)
+        return result.saved(file, workload=workload, optimizers=optimizers)
     with closing(store), closing(display(progress=shows)) as show:
         record = store.study(number)
         given = None if optimizers is None else entries.contenders(optimizers)
@@ -71,4 +71,4 @@ def resume(
             raise Interrupted(number, finished) from None
         told = f"study {number}: {counted(finished, 'run')} had finished; going on"
         result = run_kept(prepared, store, number, every, told, show)
-    return saved(result, file)
+    return result.saved(file)

@@ -1,5 +1,6 @@
 """What is known of a problem before optimizers are compared on it: one screen of facts, and what to doubt."""
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import counted, listed
+from thalweg.optim import Adam
 from thalweg.population.planning.plan import NATIVE, Plan
 from thalweg.population.program.models import build
 from thalweg.population.training.autograd import gradients_of
@@ -99,30 +101,48 @@ def _hides(workload: Workload, counts: Tensor) -> bool:
 
 def _labels(workload: Workload) -> Tensor | None:
     """The labels of classes that count; `None` where targets are no classes."""
-    binary = losses.threshold(workload.loss) is not None
-    targets = workload.train.targets if isinstance(workload.train, Split) else None
-    if targets is None or not (binary or losses.is_over_classes(workload.loss)) or workload.objective.layout.targets:
+    if not isinstance(workload.train, Split) or workload.objective.layout.targets:
         return None
-    if targets.is_floating_point() and not binary:
+    targets = workload.train.targets
+    if losses.threshold(workload.loss) is not None:
+        return targets.flatten().long() if bool(((targets == 0) | (targets == 1)).all()) else None
+    if targets.is_floating_point() or not losses.is_over_classes(workload.loss):
         return None
     labels = targets.flatten().long()
-    return labels[labels != losses.ignored_label(workload.loss)] if not binary else labels
+    return labels[labels != losses.ignored_label(workload.loss)]
 
 
 def chance(workload: Workload) -> float | None:
-    """The training loss of the best constant answer: entropy, variance, or mean deviation; `None` where unknown."""
+    """The training loss of the best constant answer: entropy, variance, or mean deviation.
+
+    `None` where it is unknown: of another loss, or one with weights, smoothed labels or another reduction.
+    """
+    train, loss = workload.train, workload.loss
+    if not isinstance(train, Split) or workload.objective.layout.targets or _is_altered(loss):
+        return None
+    if losses.threshold(loss) is not None:
+        share = train.targets.double().reshape(len(train), -1).mean(0)
+        return float(-(torch.xlogy(share, share) + torch.xlogy(1 - share, 1 - share)).mean())
     labels = _labels(workload)
     if labels is not None:
-        share = torch.unique(labels, return_counts=True)[1].double() / len(labels)
-        return float(-(share * share.log()).sum())
-    if not isinstance(workload.train, Split) or not workload.train.targets.is_floating_point():
-        return None
-    y = workload.train.targets.double().reshape(len(workload.train), -1)
-    if _is(workload.loss, nn.functional.mse_loss, nn.MSELoss):
+        counts = torch.unique(labels, return_counts=True)[1].double()
+        return float(-torch.xlogy(counts / len(labels), counts / len(labels)).sum())
+    y = train.targets.double().reshape(len(train), -1)
+    if _is(loss, nn.functional.mse_loss, nn.MSELoss):
         return float(y.var(0, correction=0).mean())
-    if _is(workload.loss, nn.functional.l1_loss, nn.L1Loss):
+    if _is(loss, nn.functional.l1_loss, nn.L1Loss):
         return float((y - y.median(0).values).abs().mean())
     return None
+
+
+def _is_altered(loss: Any) -> bool:
+    """Whether a loss of torch has weights, smoothed labels, or a reduction other than the mean."""
+    bound = loss.keywords if isinstance(loss, functools.partial) else {}
+    plain = {"weight": None, "pos_weight": None, "label_smoothing": 0.0, "reduction": "mean"}
+    given = {name: bound.get(name, getattr(losses.function_of(loss), name, usual)) for name, usual in plain.items()}
+    return any(
+        not (given[name] is usual or (usual is not None and given[name] == usual)) for name, usual in plain.items()
+    )
 
 
 def _is(loss: Any, function: Any, module: type[nn.Module]) -> bool:
@@ -161,7 +181,7 @@ def _by_heart(job: Job, seed: int) -> Fact:
 def _trained(job: Job, batch: Any, seed: int, lr: float) -> tuple[float, float]:
     """The first loss and the least of the last five."""
     model = build(job.workload, seed, job.device)
-    adam, found = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=lr), list[float]()
+    adam, found = Adam([p for p in model.parameters() if p.requires_grad], lr=lr), list[float]()
     for step in range(1, STEPS + 1):
         try:
             found.append(gradients_of(job, model, batch, seed, step).loss)

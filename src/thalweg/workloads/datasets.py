@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, default_collat
 from thalweg.errors import InputError
 from thalweg.workloads.data import paired
 from thalweg.workloads.layout import Layout
-from thalweg.workloads.loader_epochs import LoaderEpochs, RandomUse, as_pair, blamed, seeded
+from thalweg.workloads.loader_epochs import LoaderEpochs, as_pair, blamed
 from thalweg.workloads.loaders import batching, drawn, epoch_samples, loader_of, sampling, workers_of
+from thalweg.workloads.random_states import RandomUse, seeded_globally
 from thalweg.workloads.reading import DataWarning
 from thalweg.workloads.split import Split
 from thalweg.workloads.stream import Stream
@@ -48,6 +49,11 @@ def read(name: str, data: Any, *, train: bool, step: bool) -> Split | Stream:
     if not train:
         return _measured(name, loader, step=step)
     how = sampling(loader)
+    if how is not None and how.weights is not None and len(how.weights) > len(loader.dataset):  # type: ignore[arg-type]
+        raise InputError(
+            f"{name} has {len(loader.dataset):,} samples, and its sampler {len(how.weights):,} weights: give one for"  # type: ignore[arg-type]
+            " each sample."
+        )
     if how is not None and not _is_random(name, loader) and _is_by_sample(name, loader) and _fits(name, loader):
         found = _collected(name, loader, step=step)
         if found is not None and not found.is_random:
@@ -61,7 +67,7 @@ def _measured(name: str, loader: DataLoader[Any], *, step: bool) -> Split:
         raise InputError(f"{name} must be samples by number, and an IterableDataset has none: give it as tensors.")
     readings = []
     for seed in (0, 1):
-        with seeded(seed), blamed(name):
+        with seeded_globally(seed), blamed(name):
             readings.append(drawn(loader))
     index, again = readings
     if index != again or (index is not None and len(set(index)) < len(index)):
@@ -117,7 +123,7 @@ def _is_random(name: str, loader: DataLoader[Any]) -> bool:
     """
     readings, use = [], RandomUse()
     for seed in (1, 2):
-        with seeded(seed), blamed(name), use.noted():
+        with seeded_globally(seed), blamed(name), use.noted():
             readings.append(_leaves(loader.collate_fn(_some(loader, LOOKED_AT))))
     return use.some or not _all_same(*readings)
 
@@ -126,7 +132,7 @@ def _is_by_sample(name: str, loader: DataLoader[Any]) -> bool:
     """Whether a sample in a batch is what it is in a batch by itself: not padded or scaled by the others in it."""
     if loader.collate_fn is default_collate:
         return True
-    with seeded(0), blamed(name):
+    with seeded_globally(0), blamed(name):
         samples = _some(loader, COLLATED)
         at_once, *single = (_leaves(loader.collate_fn(some)) for some in (samples, *([s] for s in samples)))
     columns = list(zip(*single, strict=False))
@@ -157,7 +163,7 @@ def _leaves(batch: Any) -> list[Any]:
 def _fits(name: str, loader: DataLoader[Any]) -> bool:
     """Whether all samples fit into the memory that is free now, as far as the system tells."""
     dataset: Any = loader.dataset
-    with seeded(0), blamed(name):
+    with seeded_globally(0), blamed(name):
         one = _leaves(loader.collate_fn(dataset[0] if loader.batch_sampler is None else [dataset[0]]))
     needed = len(dataset) * sum(x.numel() * x.element_size() for x in one if isinstance(x, Tensor))
     try:
@@ -190,7 +196,7 @@ def _collected(
     parts: list[tuple[Tensor, ...]] = []
     layout: Layout | None = None
     use = RandomUse()
-    with seeded(0), blamed(name), use.noted():
+    with seeded_globally(0), blamed(name), use.noted():
         for batch in plain:
             inputs, targets, found = paired(name, as_pair(batch, step=step), step=step)
             layout = layout or found

@@ -41,7 +41,8 @@ def start_from(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
     Raises `InputError` where a name is none of the model's, or a shape differs.
     """
-    own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    named = (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
+    own: dict[str, Tensor] = dict(named)  # tied tensors under each of their names, as in a state dict
     unknown = [name for name in weights if name not in own]
     if unknown:
         raise InputError(
@@ -54,5 +55,14 @@ def start_from(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
                 f"initial has {name!r} of shape {list(tensor.shape)}, and the model's is {list(own[name].shape)}: leave"
                 " it out for the model's own."
             )
+        if _kind(tensor) != _kind(own[name]):
+            raise InputError(
+                f"initial has {name!r} in {tensor.dtype}, and the model's is {own[name].dtype}: convert it; quantized"
+                " numbers are no weights by themselves."
+            )
         with torch.no_grad():
             own[name].copy_(tensor)
+
+
+def _kind(tensor: Tensor) -> str:
+    return "complex" if tensor.is_complex() else "real" if tensor.is_floating_point() else "whole"

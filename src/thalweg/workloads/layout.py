@@ -65,8 +65,8 @@ def divided(name: str, batch: Any, *, step: bool = False) -> tuple[tuple[Any, ..
     """Returns (inputs and further targets, the first targets, their layout) of a batch or of whole data.
 
     `(X, y)`, of which each may be a tuple or a dict of several; or a dict or a dataclass that has y under one of the
-    names `TARGETS`. step: whether a custom step takes batches, which need no
-    targets then. Raises `InputError` for anything else.
+    names `TARGETS`. step: whether a custom step takes batches, which need no targets then; a tuple of tensors or a
+    named tuple remains as it is. Raises `InputError` for anything else.
     """
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         fields = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}

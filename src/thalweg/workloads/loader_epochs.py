@@ -2,20 +2,17 @@
 
 import copy
 import hashlib
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from thalweg.errors import InputError, first_line
-from thalweg.workloads.metrics import TURN
+from thalweg.workloads.random_states import seeded_globally
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +30,7 @@ class LoaderEpochs:
         own = getattr(self.loader, "generator", None)
         batches: Any = None
         for i in range(1 << 62):
-            with seeded(_key(seed, number, i)), blamed("train"):
+            with seeded_globally(_key(seed, number, i)), blamed("train"):
                 if batches is None:
                     if own is not None:
                         own.manual_seed(_key(seed, number, -1))
@@ -72,41 +69,6 @@ def _tupled(batch: Any) -> Any:
 
 def _key(*parts: int) -> int:
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=4).digest(), "little")
-
-
-def _random_states() -> tuple[Any, ...]:
-    """The states of the random numbers that datasets draw on: torch's, Python's and NumPy's."""
-    return torch.default_generator.get_state(), random.getstate(), np.random.get_state()
-
-
-class RandomUse:
-    """Notes whether random numbers are drawn. some: whether any were, in this process."""
-
-    def __init__(self) -> None:
-        self.some = False
-
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        before = _random_states()
-        yield
-        after = _random_states()
-        self.some |= not torch.equal(before[0], after[0]) or repr(before[1:]) != repr(after[1:])
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Sets the random states of torch, Python and NumPy, one thread at a time, and restores them."""
-    with TURN:
-        before = _random_states()
-        torch.default_generator.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        try:
-            yield
-        finally:
-            torch.default_generator.set_state(before[0])
-            random.setstate(before[1])
-            np.random.set_state(before[2])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import copy
 import functools
 import inspect
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -14,12 +13,12 @@ from torch import Tensor, nn
 from thalweg.errors import InputError, first_line, shown
 from thalweg.options.kinds import OneLine
 from thalweg.workloads import losses
+from thalweg.workloads.random_states import TURN
 from thalweg.workloads.sklearn_metrics import SklearnMetric, turned
 
 Function = Callable[[Any, Tensor], Any]
 UNNAMED = "metric"
 FUNCTIONS = (FunctionType, BuiltinFunctionType)
-TURN = threading.RLock()  # held while a user's function runs: all threads share its closure
 
 
 @dataclass(frozen=True, init=False)

@@ -94,7 +94,8 @@ class Objective:
 class TrainingProgress(NamedTuple):
     """How far training is. step: of the run, from 1; 0 before the first. share: of all its steps, in [0, 1].
 
-    Both are tensors without dimensions: compute with them, do not branch on them.
+    Both are tensors without dimensions, float64 if the data are, else float32, which holds whole numbers up to 2^24:
+    compute with them, do not branch on them.
     """
 
     step: Tensor
@@ -133,8 +134,8 @@ class StepObjective(Objective):
     def at(self, batch: Batch, step: int, total: int, *, several: bool = False) -> Batch:
         if not self.follows:
             return batch
-        lead, dtypes = batch.targets.shape[: 1 + several], (t.dtype for t in batch.tensors if t.is_floating_point())
-        dtype = next(dtypes, torch.get_default_dtype())
+        lead, double = batch.targets.shape[: 1 + several], any(t.dtype is torch.float64 for t in batch.tensors)
+        dtype = torch.float64 if double else torch.float32  # 16 bits would round the number of a step
         extra = (batch.targets.new_full(lead, value, dtype=dtype) for value in (step, step / total))
         return Batch((*batch.inputs, *extra), batch.targets)
 

@@ -9,12 +9,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.options.ranges import whole
 from thalweg.workloads.data import Pairs
 from thalweg.workloads.split import Split
-from thalweg.workloads.splitting import TRAIN, shares
-
-SEED = whole(0, 2**63 - 1)
+from thalweg.workloads.splitting import SEED, TRAIN, shares
 
 
 def is_share(data: Any) -> bool:

@@ -130,7 +130,7 @@ def _made(found: Any, place: str) -> "Workload":
 
     if callable(found) and not isinstance(found, Workload):
         called: Callable[[], Any] = found
-        found = _run(called, place.partition(":")[0])
+        found = _run(called, _divided(place)[0])
     if not isinstance(found, Workload):
         raise InputError(
             f"{place} must be a thalweg.Workload or a function without arguments that returns one, got {shown(found)}."
@@ -163,6 +163,8 @@ def user_line(error: BaseException, path: str) -> int:
 
 
 def _same(filename: str, path: str) -> bool:
-    if path.endswith(".py"):
-        return Path(filename).absolute() == Path(path).absolute()
-    return Path(filename).with_suffix("").parts[-1] == path.rpartition(".")[2]
+    """Whether a frame's file is a file of the user's, or that of a module by this name."""
+    if not path.endswith(".py"):
+        spec = importlib.util.find_spec(path)
+        path = "" if spec is None or spec.origin is None else spec.origin
+    return bool(path) and Path(filename).absolute() == Path(path).absolute()

@@ -44,8 +44,8 @@ class Workload:
             samples are of that form, a longer tuple with y at its end, a dict or a dataclass with y as `labels`; or a
             `thalweg.Stream` of batches. A loader's sampler, collate function, batch size and `drop_last` are heeded.
         validation: as train; tuning and selection read it. Of a loader, the samples that its sampler draws, without
-            dropping any. Or a share of train that is split off, such as `0.2`: at
-            random by `split_seed`, stratified where the targets are classes.
+            dropping any. Or a share of train that is split off, such as `0.2`: at random by `split_seed`, stratified
+            where the targets are classes.
         test: as validation; read only by the confirmation runs. `None` if there is none.
         loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch; cross entropy by default.
         step: `step(model, batch)` → loss, in the place of `loss`, for a training step of your own: several losses,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from problems import tiny
 from thalweg.population.program.failures import Disagreement
+from thalweg.workloads.split import Sampling
 
 DOUBLE = torch.float64
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -110,3 +112,14 @@ def test_a_scatter_out_of_range_is_the_users_error() -> None:
     of_them = planned(tiny(DOUBLE, model=Scattering, epochs=40))
     found = outcomes(of_them, [member("sgd", s, lr=3.0) for s in range(4)])
     assert any("out of bounds" in m.failure for m in found), [m.failure for m in found]
+
+
+def test_a_samples_number_out_of_range_is_never_followed() -> None:
+    """As of a damaged checkpoint: native code gathers samples by address."""
+    of = planned(tiny(torch.float64, epochs=2))
+    outcomes(of, [member("sgd")])  # after which no live model is asked first
+    split = of.job.workload.train
+    wrong = Sampling(torch.ones(len(split) + 50, dtype=torch.float64), len(split))
+    broken = of.of(replace(of.job.workload, train=replace(split, sampling=wrong)))
+    found = outcomes(broken, [member("sgd", s) for s in (0, 1)])
+    assert all("a sample's number lies outside of 0 to 329" in m.failure for m in found), found

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from thalweg.population.program.randomness import GENERATOR, global_states, set_global_states
+from thalweg.population.program.randomness import GENERATOR
+from thalweg.workloads.random_states import global_states, set_global_states
 
 
 class DrawsLate(Exception):  # noqa: N818 - not an error: the run begins again, seeded

@@ -16,7 +16,7 @@ from torch.fx import GraphModule, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from thalweg.population.program.counter_hash import HASHED, Keys, is_hashed
-from thalweg.workloads.metrics import TURN
+from thalweg.workloads.random_states import TURN, global_states, set_global_states
 
 _THREAD = threading.local()  # `seeded`: whether this thread's current operation has been seeded
 
@@ -148,19 +148,6 @@ class Drawn:
         self.here |= self._here.sites > 0
         self.recomputed |= self._here.recomputed
         self.outside |= self._outside.drew
-
-
-def global_states() -> tuple[Any, Any]:
-    """The states of Python's and NumPy's global generators, comparable by `==`."""
-    name, key, *rest = np.random.get_state()
-    return python.getstate(), (name, np.asarray(key).tobytes(), *rest)
-
-
-def set_global_states(states: tuple[Any, Any]) -> None:
-    """Sets both generators to what `global_states` returned."""
-    name, key, *rest = states[1]
-    python.setstate(states[0])
-    np.random.set_state((name, np.frombuffer(key, np.uint32), *rest))
 
 
 class RandomSites:

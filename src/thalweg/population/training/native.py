@@ -80,6 +80,8 @@ class Native(Vectorized):
     def _interval(self, first: int, batches: Sequence[DrawnBatches], going: Mask, losses: Floats) -> None:
         """Trains the members that go on through batches of one size; a member whose loss is not finite ends."""
         index = torch.stack([b.index for b in batches if isinstance(b, Indexed)])
+        if int(index.min()) < 0 or int(index.max()) >= len(self._job.workload.train):  # native code trusts them
+            raise IndexError(f"a sample's number lies outside of 0 to {len(self._job.workload.train) - 1}")
         index = index.permute(1, 0, 2).contiguous()  # [seeds, steps, batch]
         steps, passes, rows = self._prepared(batches[0]), self._prepared_passes(), self._rows.tolist()
         with in_one_thread(self._native.library):
