@@ -155,11 +155,14 @@ class Evaluator:
         return self._native(tensors, self._workload.at(batch, self._step))
 
     def _members_at_once(self, split: Source) -> int:
-        """Members per forward pass, limited by samples × members and by the bytes of outputs held meanwhile."""
+        """Members per forward pass, limited by samples × members and by the bytes of outputs held meanwhile.
+
+        Native code evaluates one member after the other: only their outputs count.
+        """
         samples = min(self._chunk, len(split))
         held = (samples if self._divides(split) else len(split)) * self._job.output_bytes
-        together = len(split) * self._at_once if self._native else self._at_once // samples  # one after the other
-        return max(1, min(together, self._outputs // max(1, held)))
+        fitting = self._outputs // max(1, held)
+        return max(1, fitting if self._native else min(self._at_once // samples, fitting))
 
     def _measured(
         self, evaluate: Callable[[Batch], Evaluated], split: Source, members: int, loss: bool
