@@ -74,7 +74,7 @@ def require_same_curve(ours: Sequence[Measurement], theirs: Sequence[Measurement
         assert [getattr(p, name) for p in ours] == pytest.approx(expected, rel=AGREE, abs=AGREE)
 
 
-@pytest.mark.parametrize("name", [name for name in workload_names() if THOROUGH or name != "mnist-cnn"])  # 20 s
+@pytest.mark.parametrize("name", [name for name in workload_names() if THOROUGH or name == "digits"])
 def test_built_in_workloads(name: str, data_dir: Path) -> None:
     try:
         workload = load(name, data_dir)
