@@ -1,37 +1,22 @@
-"""Images that are shifted and turned at random each time that they are read: another epoch, other pixels.
+"""Images that are changed at random at every step: shifted by a pixel at most, made paler or darker.
 
-Thalweg notices that the samples are random, and streams them: all optimizers see the same images for a seed.
+`augment` is a function of a batch and a generator: every sample of every step of every seed has random numbers of its
+own, which are the same for all optimizers. It is part of the step, so that all runs still train at once.
 `thalweg compare augmentation.py`, or `python augmentation.py`.
 """
-
-from typing import Any
 
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.nn.functional import pad
 
 import thalweg
 
 
-class Digits(Dataset[Any]):
-    """Images `[1, 8, 8]` and classes; augmented ones are shifted by a pixel at most, and made paler or darker."""
-
-    def __init__(self, part: slice, *, augmented: bool) -> None:
-        found = load_digits()
-        self.images = torch.tensor(found.images[part] / 16).float().unsqueeze(1)
-        self.labels = torch.tensor(found.target[part])
-        self.augmented = augmented
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        image = self.images[i]
-        if self.augmented:
-            down, right = (int(torch.randint(-1, 2, ())) for _ in range(2))
-            image = image.roll((down, right), dims=(1, 2)) * (0.8 + 0.4 * torch.rand(()))
-        return image, self.labels[i]
+def data() -> tuple[Tensor, Tensor]:
+    """Images `[800, 1, 8, 8]` and classes."""
+    found = load_digits()
+    return torch.tensor(found.images[:800] / 16).float().unsqueeze(1), torch.tensor(found.target[:800])
 
 
 def model() -> nn.Module:
@@ -40,12 +25,25 @@ def model() -> nn.Module:
     )
 
 
+def augment(batch: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    images, labels = batch
+    samples = len(images)
+    place = torch.arange(8)
+    down, right = (place + torch.randint(0, 3, (samples, 1), generator=generator) for _ in range(2))
+    wide = pad(images, (1, 1, 1, 1))[:, 0]  # [samples, 10, 10]
+    rows = wide.gather(1, down.unsqueeze(2).expand(samples, 8, 10))
+    shifted = rows.gather(2, right.unsqueeze(1).expand(samples, 8, 8)).unsqueeze(1)
+    return shifted * (0.8 + 0.4 * torch.rand(samples, 1, 1, 1, generator=generator)), labels
+
+
 workload = thalweg.Workload(
     name="augmented digits",
     model=model,
-    train=DataLoader(Digits(slice(0, 300), augmented=True), batch_size=50, shuffle=True),
-    validation=Digits(slice(300, 500), augmented=False),  # what is measured is not augmented
-    test=Digits(slice(500, 800), augmented=False),
+    train=data(),
+    validation=0.2,  # what is measured is not augmented
+    test=0.2,
+    augment=augment,
+    batch_size=50,
     epochs=10,
 )
 

@@ -16,7 +16,6 @@ from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.split import Split
-from thalweg.workloads.stream import Stream
 from thalweg.workloads.workload import Workload
 
 FEW = ("--optimizers", "sgd,adam", "--learning-rates", "0.01", "--seeds", "1", "--confirm-seeds", "1", "--epochs", "1")
@@ -82,13 +81,6 @@ def test_members_equal_the_plain_loop(name: str) -> None:
     for measured, expected in zip(ours.curve, theirs.curve, strict=True):
         assert measured.train_loss == pytest.approx(expected.train_loss, rel=1e-4)
         assert measured.validation_loss == pytest.approx(expected.validation_loss, rel=1e-4)
-
-
-def test_augmented_samples_are_streamed() -> None:
-    train = workload_of("augmentation").train
-    assert isinstance(train, Stream)
-    first, second = (next(iter(train.batches(0, number))) for number in (0, 1))
-    assert not torch.equal(first.inputs[0], second.inputs[0])
 
 
 BROKEN = '''

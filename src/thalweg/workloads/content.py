@@ -27,16 +27,14 @@ def content(workload: Workload, model: str) -> Mapping[str, str]:
     """
     splits = (workload.train, workload.validation, workload.test)
     data = [part for split in splits if split is not None for part in split.digest()]
-    function, predict = workload.metric.function, [] if workload.predict is None else [workload.predict]
+    function, own = workload.metric.function, [f for f in (workload.predict, workload.augment) if f is not None]
     metric = [workload.metric.name, str(workload.metric.higher_is_better), *_described(function)]
-    metric += [line for f in predict for line in _described(f)]
+    metric += [line for f in own for line in _described(f)]
     own_parameters = [_value(workload.parameters)] if workload.parameters else []
     return {
         "data": _digest(*map(_value, data)),
         "model": model,
-        "loss": _digest(
-            *_described(workload.loss), *metric, *own_parameters, *_reached(workload.loss, function, *predict)
-        ),
+        "loss": _digest(*_described(workload.loss), *metric, *own_parameters, *_reached(workload.loss, function, *own)),
     }
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from thalweg.errors import ReturnValueError, shown
 from thalweg.options.ranges import as_number
+from thalweg.workloads.augmentation import Augment, augmented
 from thalweg.workloads.layout import Layout
 from thalweg.workloads.metrics import Metric
 from thalweg.workloads.source import Batch
@@ -22,13 +23,22 @@ Model = Callable[..., Any]
 class Objective:
     """What a workload minimizes and measures.
 
-    workload: its name, for messages. layout: how the user's code is given a batch.
+    workload: its name, for messages. layout: how the user's code is given a batch. augment: what changes a batch of
+    training first.
     """
 
     workload: str
     function: Callable[..., Any]
     metric: Metric
     layout: Layout
+    augment: Augment | None = None
+
+    def training_loss(self, model: Model, batch: Batch) -> Tensor:
+        """The loss of a batch that is trained on: as `loss`, of the augmented batch."""
+        return self.loss(model, batch if self.augment is None else self.augmented(batch, self.augment))
+
+    def augmented(self, batch: Batch, augment: Augment) -> Batch:
+        return augmented(augment, batch, self.layout, step=False)
 
     def loss(self, model: Model, batch: Batch) -> Tensor:
         """The loss of a batch, a tensor without dimensions. Raises `ReturnValueError` unless it is one real number."""
@@ -145,6 +155,11 @@ class StepObjective(Objective):
             return batch, ()
         *inputs, steps, shares = batch.inputs
         return Batch(tuple(inputs), batch.targets), (TrainingProgress(steps[0], shares[0]),)
+
+    def augmented(self, batch: Batch, augment: Augment) -> Batch:
+        own = augmented(augment, self._parted(batch)[0], self.layout, step=True)
+        further = batch.inputs[len(own.inputs) :]  # the progress
+        return Batch((*own.inputs, *further), own.targets)
 
     def loss(self, model: Model, batch: Batch) -> Tensor:
         own, progress = self._parted(batch)

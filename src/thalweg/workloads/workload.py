@@ -12,8 +12,8 @@ from thalweg.errors import InputError, shown
 from thalweg.options.calls import by_name
 from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
 from thalweg.workloads import losses
-from thalweg.workloads.data import Pairs, kind, paired
-from thalweg.workloads.datasets import is_dataset, read
+from thalweg.workloads.augmentation import Augment
+from thalweg.workloads.data import Pairs, kind
 from thalweg.workloads.initial import read_weights
 from thalweg.workloads.loaders import batching
 from thalweg.workloads.metric_names import metric_of, takes_one_tensor, usual_metric
@@ -22,10 +22,10 @@ from thalweg.workloads.objective import Objective, StepObjective, own_loss
 from thalweg.workloads.shares import divided_by, is_share
 from thalweg.workloads.source import Batch
 from thalweg.workloads.split import Split
+from thalweg.workloads.splits import as_split, require_alike
 from thalweg.workloads.stream import Stream
 
 MOST_MEASUREMENTS = 1_000_000  # per run: all are stored
-WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32)  # dtypes of labels, beside int64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,9 @@ class Workload:
             without labels equal to `ignore_index`.
         batch_size: samples per step, at least 1; 32 by default. The short last batch of an epoch is used.
         drop_last: whether to drop that batch instead; every epoch drops different samples.
+        augment: `augment(batch, generator)` → the batch, changed at random; of training only. `batch` is as the data.
+            Random functions of torch, with `generator=generator` or without, give other numbers for every sample, step
+            and seed, the same for all optimizers.
         parameters: hyperparameters of single parameters, as `thalweg.optim.grouped` takes them: names or patterns →
             hyperparameters, several of these, or a function of the model that returns them, such as `undecayed`.
             `Scaled(0.1)` is a tenth of what the other parameters have.
@@ -92,6 +95,7 @@ class Workload:
     evaluate_every: int | Literal["epoch"] = "epoch"
     target: float | None = None
     drop_last: Any = None
+    augment: Augment | None = None
     parameters: Any = ()
     step: Callable[[Any, Any], Any] | None = None
     predict: Callable[[Any, Any], Any] | None = None
@@ -105,7 +109,9 @@ class Workload:
         for split in ("train", "validation", "test"):
             data = getattr(self, split)
             if not (data is None and split == "test") and not is_share(data):
-                object.__setattr__(self, split, _split(split, data, step=self.step is not None, of_classes=of_classes))
+                object.__setattr__(
+                    self, split, as_split(split, data, step=self.step is not None, of_classes=of_classes)
+                )
         self._divide(table)
         self._settle_batches(own)
         if self.initial is not None:
@@ -130,7 +136,7 @@ class Workload:
                 "parameters must be rules {name or pattern: hyperparameters}, several of these, or a function of the"
                 f" model that returns them, got {kind(self.parameters)}."
             )
-        _require_alike({name: getattr(self, name) for name in ("train", "validation", "test")})
+        require_alike({name: getattr(self, name) for name in ("train", "validation", "test")})
 
     def _divide(self, table: Pairs | None) -> None:
         """Splits off of train what validation and test are shares of."""
@@ -154,9 +160,9 @@ class Workload:
 
     def _settle_objective(self) -> None:
         """Fills in loss and metric where they are left out; a step of the user's own is its loss."""
-        for name in ("step", "predict"):
+        for name, called in (("step", "model, batch"), ("predict", "model, batch"), ("augment", "batch, generator")):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
-                raise InputError(f"{name} must be a callable {name}(model, batch), got {kind(getattr(self, name))}.")
+                raise InputError(f"{name} must be a callable {name}({called}), got {kind(getattr(self, name))}.")
         if self.predict is not None and self.step is None:
             raise InputError("predict belongs to step: under a loss(outputs, targets), the outputs are the model's.")
         if self.step is not None and self.loss not in (None, self.step):
@@ -192,8 +198,8 @@ class Workload:
     def objective(self) -> Objective:
         """Loss and metric of a model and a batch."""
         if self.step is not None:
-            return StepObjective(self.name, self.loss, self.metric, self.train.layout, self.predict)
-        return Objective(self.name, self.loss, self.metric, self.train.layout)
+            return StepObjective(self.name, self.loss, self.metric, self.train.layout, self.augment, self.predict)
+        return Objective(self.name, self.loss, self.metric, self.train.layout, self.augment)
 
     def at(self, batch: Batch, step: int, *, several: bool = False) -> Batch:
         """A batch as the objective takes it at a step; several: whether it is that of several members."""
@@ -249,45 +255,6 @@ HINTS = {
     "optimizer": "Optimizers are given to the comparison: thalweg.compare(workload, optimizers=[…]).",
 }
 Workload.__init__ = by_name("Workload", HINTS)(Workload.__init__)  # type: ignore[method-assign]
-
-
-def _split(name: str, data: Any, *, step: bool, of_classes: bool) -> Split | Stream:
-    if isinstance(data, Stream):
-        if name != "train":
-            raise InputError(f"{name} must be a pair (X, y) of tensors: only train may be a stream.")
-        return data if data.step == step else replace(data, step=step)
-    if isinstance(data, Pairs):
-        data = tuple(data)
-    if is_dataset(data):
-        data = read(name, data, train=name == "train", step=step)
-        if isinstance(data, Stream):
-            return data
-    split = data if isinstance(data, Split) else Split(*paired(name, data, step=step))
-    if of_classes and split.targets.dtype in WHOLE:
-        split = replace(split, targets=split.targets.long())  # as torch's losses over classes take labels
-    lengths = {len(x) for x in split.inputs} | {len(split)}
-    if lengths == {0} or not (split.inputs or step):
-        raise InputError(f"{name} holds no samples; give it at least one.")
-    if len(lengths) > 1:
-        raise InputError(f"{name}: X and y must be of one length, got lengths {sorted(lengths)}.")
-    return split
-
-
-def _require_alike(splits: Mapping[str, Split | Stream | None]) -> None:
-    """Requires all splits in memory to be given to the user's code in the same way."""
-    train = splits["train"]
-    if isinstance(train, Stream):  # as its first batch
-        splits = {**splits, "train": Split(*train.first([1])[0], train.layout)}
-    counts = {name: len(split.inputs) for name, split in splits.items() if isinstance(split, Split)}
-    other = next((name for name, count in counts.items() if count != counts.get("train", count)), None)
-    if other:
-        raise InputError(
-            f"{other} has {counts[other]} inputs and train has {counts['train']}; give all splits the same."
-        )
-    layouts = {name: split.layout for name, split in splits.items() if isinstance(split, Split)}
-    other = next((name for name, layout in layouts.items() if layout != layouts.get("train", layout)), None)
-    if other:
-        raise InputError(f"{other} is laid out otherwise than train: give all splits the same names, in one order.")
 
 
 def _metric(given: Any, loss: Any) -> Metric:

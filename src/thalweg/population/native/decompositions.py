@@ -164,6 +164,12 @@ def _repeat(x: Tensor, repeats: Sequence[int]) -> Tensor:
     return wide.reshape([r * size for r, size in zip(repeats, sizes, strict=True)])
 
 
+def _flip(x: Tensor, dims: Sequence[int]) -> Tensor:
+    for dim in dims:
+        x = torch.index_select(x, dim, x.shape[dim] - 1 - torch.arange(x.shape[dim]))
+    return x
+
+
 def _pair(sizes: Sizes) -> tuple[int, int]:
     given = (sizes,) if isinstance(sizes, int) else tuple(sizes)
     return (given[0], given[-1])
@@ -184,6 +190,7 @@ OWN: Mapping[Any, Callable[..., Any]] = {
     aten.split.Tensor: _split,
     aten.split_with_sizes.default: _split_with_sizes,
     aten.unbind.int: _unbind,
+    aten.flip.default: _flip,
     aten.avg_pool2d.default: _average_pool,
     aten.avg_pool2d_backward.default: _average_pool_backward,
 }

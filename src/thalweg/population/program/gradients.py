@@ -150,13 +150,15 @@ class GradientProgram:
     def _stacked(self, stack: Stack) -> Callable[..., tuple[Tensor, ...]]:
         """The program as a function of a flat list of tensors."""
         names, buffers = list(stack.parameters), list(stack.buffers)
-        data = None if self.shared else 0
+        each = self.shared and self._workload.augment is not None  # which may write into its own of the shared batch
+        data = None if self.shared and not each else 0
         one = vmap(grad_and_value(self._loss, has_aux=True), in_dims=(0, 0, data, data), randomness="different")
 
         def program(*flat: Tensor) -> tuple[Tensor, ...]:
             parameters = dict(zip(names, flat, strict=False))
             held = dict(zip(buffers, flat[len(names) :], strict=False))
-            *inputs, targets = flat[len(names) + len(buffers) :]
+            given = flat[len(names) + len(buffers) :]
+            *inputs, targets = [x.expand(stack.members, *x.shape) for x in given] if each else given
             gradients, (losses, after) = one(parameters, held, tuple(inputs), targets)
             return *(gradients[n] for n in names), *(after[n] for n in buffers), losses
 
@@ -172,5 +174,7 @@ class GradientProgram:
         after = {name: b.clone() for name, b in buffers.items()}  # batch norm writes its statistics in place
         objective, batch = self._workload.objective, Batch(inputs, targets)
         with Unfolded() if self._unfolded else nullcontext():
-            loss = called_with(self._model, {**parameters, **after}, lambda model: objective.loss(model, batch))
+            loss = called_with(
+                self._model, {**parameters, **after}, lambda model: objective.training_loss(model, batch)
+            )
         return loss, after

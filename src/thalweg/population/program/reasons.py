@@ -21,11 +21,15 @@ CHANGING = "which parameters the loss depends on changes from batch to batch"
 SAME = 1e-4  # relative tolerance: losses of equal weights, batches and seeds differ by rounding only
 
 
+ASKED = ("data-dependent control flow", "Cannot access data pointer of Tensor", "tolist() shouldn't be called")
+"""What torch says where code asks a tensor in tracing for its values."""
+
+
 def of_vectorizing(error: Exception, place: str) -> str:
     """Reason: tracing raised this. place: the line of the user's where; empty if it is none of theirs."""
     at = f" (at {place})" if place else ""
     text = str(error).strip().split("\n")[0]
-    if "data-dependent control flow" in text:
+    if any(sign in text for sign in ASKED):
         return (
             f"the model cannot be vectorized: its code asks for values of tensors, by .item() or a branch on them{at}"
         )
@@ -73,7 +77,7 @@ def of_seed(name: str) -> str:
 
 def shared(name: str) -> str:
     """The name, if the state behind it is not the model's own but shared by all runs; else empty."""
-    return name if name.startswith(("the loss", "the metric", "class ")) else ""
+    return name if name.startswith(("the loss", "the metric", "predict", "augment", "class ")) else ""
 
 
 def of_losses(losses: Sequence[float]) -> str:

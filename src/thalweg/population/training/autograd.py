@@ -36,7 +36,7 @@ def gradients_of(
     else:
         forget()
     with torch.enable_grad(), seeded(seed, step, random=job.random, outside=job.outside):
-        loss = job.workload.objective.loss(model, job.workload.at(batch, step))
+        loss = job.workload.objective.training_loss(model, job.workload.at(batch, step))
         if not loss.requires_grad:
             raise ReturnValueError(
                 f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained."

@@ -96,7 +96,7 @@ class LiveModel:
     def _forward(self, batch: Batch, step: int) -> float:
         with torch.no_grad(), seeded(self._seed, step, random=self._job.random):
             workload = self._job.workload
-            return float(workload.objective.loss(self._model, workload.at(batch, step)))
+            return float(workload.objective.training_loss(self._model, workload.at(batch, step)))
 
     def _given(self, batch: Batch, step: int) -> Expected:
         loss, gradients, _ = gradients_of(self._job, self._model, batch, self._seed, step)
