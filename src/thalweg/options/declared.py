@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.options.kinds import File, Flag, Folder, Kind, OneLine, Settings
+from thalweg.options.kinds import File, Flag, Folder, Kind, OneLine, OneOf, Settings
 from thalweg.options.ranges import Range, whole
 
 
@@ -77,6 +77,9 @@ JSON = Option("json", File(), None, "Also write the results to this file, as JSO
 NAME = Option("name", OneLine(), None, "How reports call it")
 BATCH_SIZE = Option("batch_size", whole(1, 10**9), 32, "Samples per step")
 DROP_LAST = Option("drop_last", Flag(), False, "Leave out an epoch's short last batch")
+ACCUMULATE = Option("accumulate", whole(1, 10**6), 1, "Batches whose mean gradient makes a step")
+FULL, MIXED = "float32", "bf16"
+PRECISION = Option("precision", OneOf((FULL, MIXED)), FULL, "What the model computes in")
 EPOCHS = Option("epochs", whole(1, 10**6), 10, "Passes over the training data")
 STEPS = Option("steps", whole(1, MOST_STEPS), None, "Optimizer steps of a run, in place of epochs", optional=True)
 EVALUATE_EVERY = Option(

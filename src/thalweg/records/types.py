@@ -165,6 +165,8 @@ class StudyRecord:
     notes: tuple[str, ...] = ()  # what the study gave up, cut short or extended, a sentence each
     request: Mapping[str, Any] = field(default_factory=dict)  # the arguments of `compare`, for `resume`
     drop_last: bool = False  # whether an epoch's short last batch was dropped
+    accumulate: int = 1  # batches of `batch_size` whose mean gradient makes a step
+    precision: str = "float32"  # what the model computed in: "bf16" under autocast
     content: Mapping[str, str] = field(default_factory=dict)  # "data", "model", "loss" → a hash of each
     factors: Mapping[str, Factors] = field(default_factory=dict)  # contender → its own; see `varied`
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from thalweg.analysis.formatting import several
 from thalweg.analysis.leaderboard import Row
 from thalweg.errors import listed
+from thalweg.options.declared import MIXED
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.figures.formatting import capital, duration, rate, target, value
 from thalweg.reports.figures.sweep import Panel, Sweep
@@ -19,12 +20,19 @@ def key_facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Pairs:
     return [
         ("model", several(study.parameters, "parameter")),
         ("samples", samples),
-        ("training", f"{_length(study)}, batch {study.batch_size:,}{', the short last one dropped' * study.drop_last}"),
+        ("training", _training(study)),
         ("seeds", f"{len(study.tuning_seeds)} tuning{fresh}"),
         ("runs", f"{len(runs):,} trained, {sum(run.diverged for run in runs):,} diverged"),
         ("total run time", duration(sum(run.seconds for run in runs))),
         ("protocol", str(study.protocol)),
     ]
+
+
+def _training(study: StudyRecord) -> str:
+    several_batches = f"{study.accumulate:,} × " if study.accumulate > 1 else ""
+    dropped = ", the short last one dropped" if study.drop_last else ""
+    mixed = ", in bfloat16" if study.precision == MIXED else ""
+    return f"{_length(study)}, batch {several_batches}{study.batch_size:,}{dropped}{mixed}"
 
 
 def _length(study: StudyRecord) -> str:

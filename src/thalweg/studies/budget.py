@@ -102,9 +102,9 @@ def _on_few_samples(planned: PlannedJob, probed: Sequence[Member]) -> Pace:
     Single steps of such a model are long enough to time, very long ones even including the warm-up.
     """
     workload = planned.job.workload
-    train, validation = (split.head(workload.batch_size) for split in (workload.train, workload.validation))
+    train, validation = (split.head(workload.step_samples) for split in (workload.train, workload.validation))
     short = planned.of(replace(workload, train=train, validation=validation))
-    evaluated = (len(train) + len(validation)) / (3 * workload.batch_size)  # in steps
+    evaluated = (len(train) + len(validation)) / (3 * workload.step_samples)  # in steps
     if planned.job.operations > VERY_LARGE:
         per_step, begun = _taken(short, probed, 2, 2) / (2 + evaluated), 0.0
     else:
@@ -112,7 +112,7 @@ def _on_few_samples(planned: PlannedJob, probed: Sequence[Member]) -> Pace:
         one, three = _taken(short, probed, 1, 1), _taken(short, probed, 3, 3)
         per_step = max(1e-9, (three - one) / 2)
         begun = max(0.0, one - (1 + evaluated) * per_step)
-    per_sample = per_step / (3 * workload.batch_size)
+    per_sample = per_step / (3 * workload.step_samples)
     return Pace(per_step, len(workload.validation) * per_sample, begun + len(workload.train) * per_sample)
 
 

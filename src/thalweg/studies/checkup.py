@@ -73,12 +73,17 @@ def _model(model: nn.Module) -> str:
 def _data(workload: Workload) -> list[Fact]:
     splits = {"train": workload.train, "validation": workload.validation, "test": workload.test}
     sizes = [f"{len(split):,} {name}" for name, split in splits.items() if split is not None]
-    steps = f"batches of {workload.batch_size:,}, {counted(workload.steps_per_epoch, 'step')} an epoch"
+    steps = f"{_batches(workload)}, {counted(workload.steps_per_epoch, 'step')} an epoch"
     train = workload.train
     if not isinstance(train, Split):
         return [Fact("data", f"{listed(sizes)} samples, streamed; {steps}")]
     shapes = [*map(_shape, train.inputs), f"y {_shape(train.targets)}"]
     return [Fact("data", f"{listed(sizes)} samples; {steps}"), Fact("samples", listed(shapes)), *_classes(workload)]
+
+
+def _batches(workload: Workload) -> str:
+    batches = f"batches of {workload.batch_size:,}"
+    return batches if workload.accumulate == 1 else f"{workload.accumulate:,} {batches} a step"
 
 
 def _shape(tensor: Tensor) -> str:

@@ -122,6 +122,8 @@ def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: f
         evaluate_every=workload.measuring_interval,
         batch_size=workload.batch_size,
         drop_last=workload.drop_last,
+        accumulate=workload.accumulate,
+        precision=workload.precision,
         samples={name: len(split) for name, split in splits.items() if split is not None},
         parameters=planned.job.parameters,
         contenders=tuple(c.label for c in design.contenders),

@@ -12,7 +12,13 @@ from thalweg.studies.design import Design
 from thalweg.studies.protocol import PROTOCOL
 from thalweg.workloads.workload import Workload
 
-TRAINING = ("batch_size", "drop_last", "evaluate_every")  # workload settings other than its content and steps
+TRAINING = (
+    "batch_size",
+    "drop_last",
+    "accumulate",
+    "precision",
+    "evaluate_every",
+)  # workload settings other than its content and steps
 
 
 def request(design: Design, **others: Any) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from thalweg.errors import ReturnValueError, shown
+from thalweg.options.declared import FULL
 from thalweg.options.ranges import as_number
 from thalweg.workloads.augmentation import Augment, augmented
 from thalweg.workloads.layout import Layout
@@ -24,7 +27,8 @@ class Objective:
     """What a workload minimizes and measures.
 
     workload: its name, for messages. layout: how the user's code is given a batch. augment: what changes a batch of
-    training first.
+    training first. part: samples whose gradient is computed at once; 0 for all of a batch. precision: of the
+    model's computing.
     """
 
     workload: str
@@ -32,10 +36,27 @@ class Objective:
     metric: Metric
     layout: Layout
     augment: Augment | None = None
+    part: int = 0
+    precision: str = FULL
+
+    def parts(self, batch: Batch) -> list[tuple[float, Batch]]:
+        """The parts of a batch whose gradients are computed one after the other, and their shares of its samples."""
+        samples = len(batch.targets)
+        if not 0 < self.part < samples:
+            return [(1.0, batch)]
+        *inputs, targets = (torch.split(t, self.part) for t in batch.tensors)
+        parts = [Batch(tuple(x[i] for x in inputs), y) for i, y in enumerate(targets)]
+        return [(len(part.targets) / samples, part) for part in parts]
 
     def training_loss(self, model: Model, batch: Batch) -> Tensor:
-        """The loss of a batch that is trained on: as `loss`, of the augmented batch."""
+        """The loss of a part of a batch that is trained on: as `loss`, of the augmented samples."""
         return self.loss(model, batch if self.augment is None else self.augmented(batch, self.augment))
+
+    def computing(self, batch: Batch) -> AbstractContextManager[Any]:
+        """A context in which the model computes in the objective's precision."""
+        if self.precision == FULL:
+            return nullcontext()
+        return torch.autocast(batch.targets.device.type, torch.bfloat16, cache_enabled=False)
 
     def augmented(self, batch: Batch, augment: Augment) -> Batch:
         return augmented(augment, batch, self.layout, step=False)
@@ -46,7 +67,9 @@ class Objective:
 
     def outputs(self, model: Model, batch: Batch) -> Any:
         """What loss and metric are functions of, beside the first targets: the model's outputs, and further targets."""
-        outputs, further = self.layout.call(model, batch), self.layout.further(batch)
+        with self.computing(batch):
+            outputs = self.layout.call(model, batch)
+        outputs, further = self._widened(outputs), self.layout.further(batch)
         return (outputs, *further) if further else outputs
 
     def loss_of(self, outputs: Any, targets: Tensor) -> Tensor:
@@ -76,6 +99,10 @@ class Objective:
             return outputs, targets
         outputs, *further = outputs
         return outputs, self.layout.targets_of(targets, tuple(further))
+
+    def _widened(self, outputs: Any) -> Any:
+        """Outputs in float32 where the model computes in less, for loss and metric."""
+        return outputs if self.precision == FULL else tree_map(_in_single, outputs)
 
     def _read(self, loss: Any) -> Tensor:
         if isinstance(loss, Tensor) and loss.numel() == 1 and loss.is_floating_point():
@@ -110,6 +137,10 @@ class TrainingProgress(NamedTuple):
 
     step: Tensor
     share: Tensor
+
+
+def _in_single(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.dtype is torch.bfloat16 else value
 
 
 def own_loss(outputs: Any, targets: Any) -> float:
@@ -163,7 +194,9 @@ class StepObjective(Objective):
 
     def loss(self, model: Model, batch: Batch) -> Tensor:
         own, progress = self._parted(batch)
-        found = self.function(model, self.layout.packed(own), *progress)
+        with self.computing(batch):
+            found = self.function(model, self.layout.packed(own), *progress)
+        found = self._widened(found)
         if not isinstance(found, Mapping):
             return self._read(found)
         if not found:
@@ -181,8 +214,9 @@ class StepObjective(Objective):
     def outputs(self, model: Model, batch: Batch) -> Any:
         """(the batch's loss for each of its samples, what is predicted, further targets)."""
         loss, own = self.loss(model, batch).expand(len(batch.targets)), self._parted(batch)[0]
-        answers = loss if self.predict is None else self.predict(model, self.layout.packed(own))
-        return (loss, answers, *self.layout.further(own))
+        with self.computing(batch):
+            answers = loss if self.predict is None else self.predict(model, self.layout.packed(own))
+        return (loss, self._widened(answers), *self.layout.further(own))
 
     def loss_of(self, outputs: Any, targets: Tensor) -> Tensor:
         loss: Tensor = outputs[0].mean()

@@ -30,6 +30,7 @@ class Stream:
         samples: number of samples in an epoch, at least 1.
         step: whether a custom step takes the batches, which need no targets then.
         batch_size: samples of a batch, where it is known: the workload's must be the same. 0 where it is not.
+        joined: batches that are joined into that of a step; a workload sets it to its `accumulate`.
 
     Raises:
         InputError: an argument is of another kind; later, if a batch is no pair of tensors or of other dtypes than the
@@ -41,6 +42,7 @@ class Stream:
     device: torch.device = CPU
     step: bool = False
     batch_size: int = 0
+    joined: int = 1
     _layouts: list[Layout] = field(default_factory=list, repr=False)  # of the first batch ever drawn
     _kinds: list[Any] = field(default_factory=list, repr=False)  # of the first batch ever drawn
     _first: list[Batch] = field(default_factory=list, init=False, repr=False)  # those that were asked for
@@ -95,8 +97,22 @@ class Stream:
             )
 
     def endless(self, seed: int, least: int = 1) -> Iterator[Batch]:
-        """The batches of all epochs of a seed."""
-        return chain.from_iterable(self.batches(seed, number, least) for number in count())
+        """The batches of the steps of all epochs of a seed."""
+        return chain.from_iterable(self._steps(seed, number, least) for number in count())
+
+    def _steps(self, seed: int, number: int, least: int) -> Iterator[Batch]:
+        """As `batches`, several joined into one."""
+        if self.joined == 1:
+            yield from self.batches(seed, number, least)
+            return
+        batches, some = self.batches(seed, number), False
+        while group := [*islice(batches, self.joined)]:
+            batch = _joined(group)
+            if len(batch.targets) >= least:
+                some = True
+                yield batch
+        if not some:
+            raise InputError(f"The stream of train yields no {least:,} samples in epoch {number} of seed {seed}.")
 
     def draws(self, seeds: Sequence[int], batch_size: int, *, drop_last: bool) -> "Streams":
         return Streams(self, seeds, batch_size if drop_last else 1)
@@ -144,6 +160,17 @@ class Stream:
 
     def digest(self) -> Sequence[Any]:
         return (self.epoch, self.samples, *self.first([1])[0].tensors)
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    shapes = {tuple(t.shape[1:] for t in batch.tensors) for batch in batches}
+    if len(shapes) > 1:
+        raise InputError(
+            "accumulate joins the batches of a step, and those of the stream of train differ in shape: leave it out, or"
+            " let all batches be alike."
+        )
+    *inputs, targets = (torch.cat(parts) for parts in zip(*(b.tensors for b in batches), strict=True))
+    return Batch(tuple(inputs), targets)
 
 
 @dataclass(frozen=True)

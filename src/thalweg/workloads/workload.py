@@ -10,7 +10,19 @@ from torch.utils.data import DataLoader
 
 from thalweg.errors import InputError, shown
 from thalweg.options.calls import by_name
-from thalweg.options.declared import BATCH_SIZE, DROP_LAST, EPOCHS, EVALUATE_EVERY, MOST_STEPS, NAME, STEPS, TARGET
+from thalweg.options.declared import (
+    ACCUMULATE,
+    BATCH_SIZE,
+    DROP_LAST,
+    EPOCHS,
+    EVALUATE_EVERY,
+    FULL,
+    MOST_STEPS,
+    NAME,
+    PRECISION,
+    STEPS,
+    TARGET,
+)
 from thalweg.workloads import losses
 from thalweg.workloads.augmentation import Augment
 from thalweg.workloads.data import Pairs, kind
@@ -68,6 +80,10 @@ class Workload:
         augment: `augment(batch, generator)` → the batch, changed at random; of training only. `batch` is as the data.
             Random functions of torch, with `generator=generator` or without, give other numbers for every sample, step
             and seed, the same for all optimizers.
+        accumulate: batches whose mean gradient makes one step, computed one after the other: a step takes
+            `batch_size × accumulate` samples, in the memory of `batch_size`.
+        precision: `"bf16"` for a model that computes in bfloat16 where torch's autocast does so; loss and metric get
+            its outputs in float32, and parameters and updates remain in theirs.
         parameters: hyperparameters of single parameters, as `thalweg.optim.grouped` takes them: names or patterns →
             hyperparameters, several of these, or a function of the model that returns them, such as `undecayed`.
             `Scaled(0.1)` is a tenth of what the other parameters have.
@@ -96,6 +112,8 @@ class Workload:
     target: float | None = None
     drop_last: Any = None
     augment: Augment | None = None
+    accumulate: int = 1
+    precision: str = FULL
     parameters: Any = ()
     step: Callable[[Any, Any], Any] | None = None
     predict: Callable[[Any, Any], Any] | None = None
@@ -117,12 +135,14 @@ class Workload:
         if self.initial is not None:
             object.__setattr__(self, "initial", read_weights(self.initial))
         self._settle_objective()
-        for option in (NAME, BATCH_SIZE, DROP_LAST, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
+        for option in (NAME, BATCH_SIZE, DROP_LAST, ACCUMULATE, PRECISION, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+        if self.accumulate > 1 and isinstance(self.train, Stream):
+            object.__setattr__(self, "train", replace(self.train, joined=self.accumulate))
         samples = self.train.epoch_samples
-        if self.drop_last and samples < self.batch_size:
+        if self.drop_last and samples < self.step_samples:
             raise InputError(
-                f"drop_last leaves nothing of {samples:,} samples in batches of {self.batch_size:,}: give a smaller"
+                f"drop_last leaves nothing of {samples:,} samples in steps of {self.step_samples:,}: give a smaller"
                 " batch_size, or keep the last batch."
             )
         self._require_an_end()
@@ -197,18 +217,25 @@ class Workload:
     @property
     def objective(self) -> Objective:
         """Loss and metric of a model and a batch."""
+        part = self.batch_size if self.accumulate > 1 else 0
+        shared = (self.name, self.loss, self.metric, self.train.layout, self.augment, part, self.precision)
         if self.step is not None:
-            return StepObjective(self.name, self.loss, self.metric, self.train.layout, self.augment, self.predict)
-        return Objective(self.name, self.loss, self.metric, self.train.layout, self.augment)
+            return StepObjective(*shared, predict=self.predict)
+        return Objective(*shared)
 
     def at(self, batch: Batch, step: int, *, several: bool = False) -> Batch:
         """A batch as the objective takes it at a step; several: whether it is that of several members."""
         return self.objective.at(batch, step, self.total_steps, several=several)
 
     @property
+    def step_samples(self) -> int:
+        """Samples of a step."""
+        return self.batch_size * self.accumulate  # type: ignore[no-any-return]
+
+    @property
     def steps_per_epoch(self) -> int:
-        """Batches per epoch, including the short last one unless `drop_last`."""
-        whole, rest = divmod(int(self.train.epoch_samples), int(self.batch_size))
+        """Steps per epoch, including a short last one unless `drop_last`."""
+        whole, rest = divmod(int(self.train.epoch_samples), self.step_samples)
         return whole + (rest > 0 and not self.drop_last)
 
     @property

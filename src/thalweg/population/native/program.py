@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import grad_and_value
 
 from thalweg.population.native.blas import in_one_thread
 from thalweg.population.native.code import Code, Names, Workspace
@@ -104,8 +103,7 @@ class NativeProgram(GradientProgram):
             parameters = dict(zip(names, flat, strict=False))
             held = dict(zip(buffers, flat[len(names) :], strict=False))
             *inputs, targets = flat[len(names) + len(buffers) :]
-            found = grad_and_value(self._loss, has_aux=True)(parameters, held, tuple(inputs), targets)
-            gradients, (loss, after) = found
+            gradients, (loss, after) = self.of_one(parameters, held, tuple(inputs), targets)
             return *(gradients[n] for n in names), *(after[n] for n in buffers), loss
 
         return step

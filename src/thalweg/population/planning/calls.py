@@ -33,7 +33,8 @@ def stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float,
 
 def forward(job: Job, model: nn.Module, batch: Batch, seed: int) -> None:
     with blamed(job.workload, model, "train", batch), torch.no_grad(), seeded(seed, 1, random=job.random):
-        job.workload.objective.training_loss(model, job.workload.at(batch, 1))
+        for _, part in job.workload.objective.parts(job.workload.at(batch, 1)):
+            job.workload.objective.training_loss(model, part)
 
 
 def evaluated(job: Job, model: nn.Module, split: str, batch: Batch) -> Any:

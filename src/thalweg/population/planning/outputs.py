@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from thalweg.errors import InputError
+from thalweg.options.declared import MIXED
 from thalweg.population.planning.calls import evaluated, head, stepped
 from thalweg.population.program.models import forget_gradients
 from thalweg.population.program.randomness import Drawn
@@ -56,7 +57,7 @@ def mixes_samples(job: Job, model: nn.Module, batch: Batch, seed: int) -> bool:
     if drawn.here or drawn.outside:
         return False
     mine = [o[:half] for o in whole if o.ndim and len(o) == len(batch[1])]
-    return not _alike_tensors(mine, [o for o in part if o.ndim])
+    return not _alike_tensors(mine, [o for o in part if o.ndim], mixed=job.workload.precision == MIXED)
 
 
 def reads_gradients(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> bool:
@@ -74,9 +75,11 @@ def _answers(job: Job, model: nn.Module, batch: Batch, drawn: Drawn) -> list[Ten
     return [o.detach().clone() for o in outputs if isinstance(o, Tensor)]
 
 
-def _alike_tensors(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+def _alike_tensors(ours: list[Tensor], theirs: list[Tensor], *, mixed: bool = False) -> bool:
+    """mixed: whether they were computed in bfloat16."""
+    relative, absolute = (2**-5, 2**-5) if mixed else (1e-3, 1e-5)
     return all(
-        a.shape != b.shape or torch.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
+        a.shape != b.shape or torch.allclose(a, b, rtol=relative, atol=absolute, equal_nan=True)
         for a, b in zip(ours, theirs, strict=False)
     )
 

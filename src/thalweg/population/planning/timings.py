@@ -48,7 +48,7 @@ def key_of(job: Job, model: nn.Module, members: int) -> str:
     batch = [(tuple(x.shape[1:]), str(x.dtype)) for x in job.workload.train.first([1])[0].tensors]
     loss = getattr(job.workload.loss, "__qualname__", type(job.workload.loss).__qualname__)
     cost = (job.operations, job.activation_bytes, job.random, job.outside)
-    sizes = (min(job.workload.batch_size, len(job.workload.train)), members)
+    sizes = (min(job.workload.step_samples, len(job.workload.train)), job.workload.accumulate, members)
     versions = (__version__, torch.__version__, torch.get_num_threads(), _machine(), _device(job.device))
     facts = (versions, tensors, modules, batch, loss, cost, sizes)
     return hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -152,7 +153,7 @@ class GradientProgram:
         names, buffers = list(stack.parameters), list(stack.buffers)
         each = self.shared and self._workload.augment is not None  # which may write into its own of the shared batch
         data = None if self.shared and not each else 0
-        one = vmap(grad_and_value(self._loss, has_aux=True), in_dims=(0, 0, data, data), randomness="different")
+        one = vmap(self.of_one, in_dims=(0, 0, data, data), randomness="different")
 
         def program(*flat: Tensor) -> tuple[Tensor, ...]:
             parameters = dict(zip(names, flat, strict=False))
@@ -163,6 +164,25 @@ class GradientProgram:
             return *(gradients[n] for n in names), *(after[n] for n in buffers), losses
 
         return program
+
+    def of_one(
+        self,
+        parameters: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        inputs: tuple[Tensor, ...],
+        targets: Tensor,
+    ) -> tuple[dict[str, Tensor], tuple[Tensor, dict[str, Tensor]]]:
+        """(gradients, (loss, buffers afterwards)) of one member: means over the parts of its batch."""
+        differentiated = grad_and_value(self._loss, has_aux=True)
+        whole: dict[str, Tensor] = {}
+        total: Any = 0.0
+        for share, part in self._workload.objective.parts(Batch(inputs, targets)):
+            gradients, (loss, buffers) = differentiated(parameters, buffers, part.inputs, part.targets)
+            if share == 1:
+                return gradients, (loss, buffers)
+            whole = {n: share * g + whole[n] if whole else share * g for n, g in gradients.items()}
+            total = total + share * loss
+        return whole, (total, buffers)
 
     def _loss(
         self,

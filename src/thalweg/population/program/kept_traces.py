@@ -55,7 +55,9 @@ def trace_key(workload: Workload, model: nn.Module, results: bytes) -> TraceKey 
     where no code is looked at, as in other libraries.
     """
     code = code_digest(workload, model)
-    settings = (torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled(), workload.objective.layout)
+    objective = workload.objective
+    modes = (torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled())
+    settings = (*modes, objective.layout, objective.part, objective.precision, workload.augment is None)
     digest = repr((settings, code, results)).encode()
     return TraceKey(workload.model, workload.loss, digest) if code else None
 

@@ -36,16 +36,23 @@ def gradients_of(
     else:
         forget()
     with torch.enable_grad(), seeded(seed, step, random=job.random, outside=job.outside):
-        loss = job.workload.objective.training_loss(model, job.workload.at(batch, step))
+        loss = _differentiated(job, model, job.workload.at(batch, step))
+    parameters = dict(model.named_parameters())
+    return Evaluated(loss, {name: _dense(p.grad) for name, p in parameters.items() if p.grad is not None}, parameters)
+
+
+def _differentiated(job: Job, model: nn.Module, batch: Batch) -> float:
+    """The loss of a batch; adds its gradients to the parameters', part by part."""
+    objective, total = job.workload.objective, 0.0
+    for share, part in objective.parts(batch):
+        loss = objective.training_loss(model, part)
         if not loss.requires_grad:
             raise ReturnValueError(
                 f"The loss of {job.workload.name!r} depends on no parameter: nothing can be trained."
             )
-        loss.backward()  # type: ignore[no-untyped-call]
-    parameters = dict(model.named_parameters())
-    return Evaluated(
-        loss.item(), {name: _dense(p.grad) for name, p in parameters.items() if p.grad is not None}, parameters
-    )
+        (loss if share == 1 else share * loss).backward()  # type: ignore[no-untyped-call]
+        total += share * loss.item()
+    return total
 
 
 def _dense(gradient: Tensor) -> Tensor:

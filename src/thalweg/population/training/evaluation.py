@@ -15,6 +15,7 @@ from torch.func import vmap
 from torch.utils._pytree import tree_leaves, tree_map
 
 from thalweg.execution.dispatch import on_gpu
+from thalweg.options.declared import MIXED
 from thalweg.population.program.failures import exhausted
 from thalweg.population.program.models import Stack, called_with
 from thalweg.population.program.randomness import seeded
@@ -29,6 +30,7 @@ SAMPLES_AT_ONCE = 4096  # samples × members per forward pass: more exceed the c
 SAMPLES_ON_GPU = 1 << 18  # the same on a GPU, which hardly depends on caches
 MADE_OF_OUTPUTS = 5  # tensors of the outputs' size held at once: chunks, their concatenation, temporaries of the loss
 ALIKE, ALIKE_IN_DOUBLE = 1e-3, 1e-6  # relative difference by rounding between two evaluations of one member
+ALIKE_IN_BFLOAT16 = 3e-2  # the same where the model computes in bfloat16
 LEAST_ALIKE = 1e-2  # the same, absolute, as a share of `ALIKE`: of metrics that cancel to about 0
 FLIPPED = 2  # samples whose largest output may change by rounding
 OUTPUTS, OUTPUTS_ON_GPU = 8 << 20, 1 << 30  # bytes of outputs held at once, if of more than one member
@@ -98,7 +100,8 @@ class Evaluator:
         own = {name: t[0].contiguous() for name, t in tensors.items()}
         metric, loss = self.alone(own, split, seed, step, loss=bool(found[1]))
         double = all(t.dtype is torch.float64 for t in own.values() if t.is_floating_point())
-        relative = ALIKE_IN_DOUBLE if double else ALIKE
+        mixed = self._workload.precision == MIXED
+        relative = ALIKE_IN_DOUBLE if double else ALIKE_IN_BFLOAT16 if mixed else ALIKE
         flips = FLIPPED / len(split) if reading_of(self._workload.metric.function) is not None else 0.0
         agrees = _close(metric, found[0][0], relative, LEAST_ALIKE * relative + flips)
         return agrees and (not found[1] or _close(loss, found[1][0], relative))

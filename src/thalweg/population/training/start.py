@@ -64,9 +64,9 @@ def batches(workload: Workload) -> list[Split]:
 
 def _size(workload: Workload) -> int:
     """Samples per such batch: half of the split if it holds fewer than two full batches."""
-    return max(1, min(int(workload.batch_size), len(workload.validation) // 2))
+    return max(1, min(workload.step_samples, len(workload.validation) // 2))
 
 
 def _shrinkage(workload: Workload) -> float:
     """Factor from the standard deviation over batches of `_size` to that over full ones."""
-    return math.sqrt(_size(workload) / workload.batch_size)
+    return math.sqrt(_size(workload) / workload.step_samples)

@@ -31,7 +31,7 @@ class TrainingLoop:
         stop = {} if self._stopping is None else {"stop": self._stopping}
         self._events: dict[str, Event] = {"measure": Measure(), **stop, "release": Release()}
         workload, seeds = job.workload, list(dict.fromkeys(m.seed for m in members))
-        self._draws = workload.train.draws(seeds, workload.batch_size, drop_last=workload.drop_last)
+        self._draws = workload.train.draws(seeds, workload.step_samples, drop_last=workload.drop_last)
         self._train_metric = np.full(len(members), np.nan)
         self._seconds, self._lap = np.zeros(len(members)), time.perf_counter()
         self._evaluations = np.zeros(len(members), np.int64)

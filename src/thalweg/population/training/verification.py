@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from thalweg.options.declared import MIXED
 from thalweg.population.program.failures import Disagreement, users_line
 from thalweg.population.program.gradients import GradientProgram, whole
 from thalweg.population.program.kept_traces import trace_key
@@ -24,13 +25,14 @@ from thalweg.workloads.workload import Workload
 
 SCALES = (1.0, 1.25)  # two members whose weights differ, so that control flow on values shows
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # relative to the largest element
+LOOSE = 2**-4  # the same where the model computes in bfloat16, with 8 bits; float64 decides in any case
 ROUNDING = 1e-4  # of the model's largest gradient; a smaller one is rounding, as of a bias before batch norm
 DOUBLED = 32  # samples per batch in float64
 
 
 def first_batches(workload: Workload, count: int) -> list[Batch]:
     """The first batches (at most 3) in the data's order; the third is as short as the last of an epoch."""
-    n, size = len(workload.train), workload.batch_size
+    n, size = len(workload.train), workload.step_samples
     last = min(size, n) if workload.drop_last else n % size or size
     sizes = [min(size, n), min(size, n), last][:count]
     source: Source = workload.train
@@ -48,7 +50,7 @@ def disagreement(job: Job, program: GradientProgram, models: TrialModels, seed: 
         with GENERATOR, warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")
             reason = _compare(job, program, models.reset(), seed, partial(_keep, program, models))
-            if not reason and job.asks_for_parameters:
+            if not reason and (job.asks_for_parameters or job.workload.precision == MIXED):
                 reason = _compare_in_double(job, program, models, seed)
             elif reason:
                 reason = reason if _compare_in_double(job, program, models, seed) else ""
@@ -62,9 +64,10 @@ def disagreement(job: Job, program: GradientProgram, models: TrialModels, seed: 
 def _compare_in_double(job: Job, program: GradientProgram, models: TrialModels, seed: int) -> str:
     """`_compare` in float64, with smaller batches: convolutions in float64 are an order of magnitude slower."""
     workload = job.workload
-    size = min(workload.batch_size, DOUBLED)
-    first = 3 * size + min(len(workload.train) % workload.batch_size, size - 1)  # an epoch's last may be short
-    doubled = replace(workload, batch_size=size, train=workload.train.head(first).mapped(_double))
+    part = min(workload.batch_size, max(2, DOUBLED // workload.accumulate))
+    size = part * workload.accumulate
+    first = 3 * size + min(len(workload.train) % workload.step_samples, size - 1)  # an epoch's last may be short
+    doubled = replace(workload, batch_size=part, train=workload.train.head(first).mapped(_double))
     plain = models.reset()
     try:
         for model in (*plain, models.tracing):
@@ -159,9 +162,12 @@ def difference(
         return CHANGING
     pairs = [("the loss", loss, torch.tensor(expected.loss, dtype=torch.float64))]
     pairs += [(f"the buffer {name}", b, expected.buffers[name]) for name, b in buffers.items()]
-    wrong = [name for name, ours, theirs in pairs if not close(ours, theirs)]
+    loose = job.workload.precision == MIXED
+    wrong = [name for name, ours, theirs in pairs if not close(ours, theirs, loose=loose)]
     least = ROUNDING * max(float(g.abs().max()) for g in expected.gradients.values())
-    wrong += [f"the gradient of {n}" for n, g in expected.gradients.items() if not close(gradients[n], g, least)]
+    wrong += [
+        f"the gradient of {n}" for n, g in expected.gradients.items() if not close(gradients[n], g, least, loose=loose)
+    ]
     return wrong[0] if wrong else ""
 
 
@@ -169,9 +175,13 @@ def _at(tensors: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
     return {name: tensor[member] for name, tensor in tensors.items()}
 
 
-def close(ours: Tensor, theirs: Tensor, least: float = 1e-6) -> bool:
-    """Whether two tensors agree within `TOLERANCE`, relative to the largest element or to `least` if that is larger."""
+def close(ours: Tensor, theirs: Tensor, least: float = 1e-6, *, loose: bool = False) -> bool:
+    """Whether two tensors agree within `TOLERANCE`, relative to the largest element or to `least` if that is larger.
+
+    loose: whether they were computed in bfloat16, if they are not of float64.
+    """
     tolerance = TOLERANCE.get(ours.dtype, TOLERANCE[torch.float32])
+    tolerance = LOOSE if loose and ours.dtype is not torch.float64 else tolerance
     ours, theirs = ours.detach().double(), theirs.detach().double().to(ours.device)
     scale = max(1e-6, least, float(theirs.abs().max()))
     return bool(torch.allclose(ours, theirs, rtol=0, atol=tolerance * scale, equal_nan=True))
