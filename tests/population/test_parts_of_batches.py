@@ -98,7 +98,7 @@ def test_batches_of_a_stream_are_joined() -> None:
 
 
 def test_bfloat16_is_torchs_autocast() -> None:
-    """To float32's rounding in the loop; a population rounds the products of all members alike, in 8 bits."""
+    """To the rounding of float32."""
     loss, weights = by_hand(1, torch.float32, mixed=True)
     workload = workload_of(torch.float32, precision="bf16")
     run, _ = trained(workload, "loop")
@@ -107,9 +107,16 @@ def test_bfloat16_is_torchs_autocast() -> None:
         torch.testing.assert_close(run.weights[name], weight, rtol=1e-5, atol=1e-6)  # a step of 8 bits would be 4e-3
     exact, _ = trained(workload_of(torch.float32), "loop")
     assert run.curve[-1].train_loss != exact.curve[-1].train_loss
-    together, _ = trained(workload, "population")
-    assert together.curve[-1].train_loss == pytest.approx(loss, rel=2**-7)
-    assert together.curve[-1].validation_loss == pytest.approx(exact.curve[-1].validation_loss, rel=2**-6)
+
+
+def test_members_in_bfloat16_equal_the_loop() -> None:
+    """But for rounding: a product of all members is another than that of one. vmap has no batch norm in bfloat16."""
+    plain = {"model": lambda: nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)), "precision": "bf16"}
+    workload = replace(workload_of(torch.float32), **plain)
+    (run, _), (together, _) = trained(workload, "loop"), trained(workload, "population")
+    assert together.execution.startswith("population")
+    assert together.curve[-1].train_loss == pytest.approx(run.curve[-1].train_loss, rel=2**-8)
+    assert together.curve[-1].validation_loss == pytest.approx(run.curve[-1].validation_loss, rel=2**-8)
 
 
 def test_metrics_get_outputs_in_float32() -> None:
