@@ -31,12 +31,14 @@ def measured(workload: Workload, seeds: int = 3) -> list[tuple[float, float]]:
     models = {seed: build(workload, seed, CPU) for seed in range(seeds)}
     stacked = stack(models, list(models), set(job.trained))
     evaluator = Evaluator(job, build(workload, 0, CPU))
-    metrics, losses = evaluator.together(stacked, workload.validation, list(models), 1, loss=True)
+    metrics, losses, details = evaluator.together(stacked, workload.validation, list(models), 1, loss=True)
     for seed, model in models.items():
-        alone = evaluator.alone(state(model), workload.validation, seed, 1, loss=True)
-        assert (metrics[seed], losses[seed]) == pytest.approx(alone, rel=1e-12)
-        live = Evaluator(job, model, live=True).alone(None, workload.validation, seed, 1, loss=True)
-        assert live == pytest.approx(alone, rel=1e-12)
+        for alone in (
+            evaluator.alone(state(model), workload.validation, seed, 1, loss=True),
+            Evaluator(job, model, live=True).alone(None, workload.validation, seed, 1, loss=True),
+        ):
+            assert (metrics[seed], losses[seed]) == pytest.approx((*alone.metrics, *alone.losses), rel=1e-12)
+            assert {name: values[seed] for name, values in details.items()} == pytest.approx(alone.of(0), rel=1e-12)
         assert model.training
     return list(zip(metrics, losses, strict=True))
 

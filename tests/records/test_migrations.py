@@ -21,6 +21,7 @@ from thalweg.records import schema
 from thalweg.records.store import Store
 from thalweg.records.types import Measurement
 
+MEASURED = "SELECT run, step, train_loss, validation_loss, validation_metric FROM measurements"
 VERSION_2 = """
 CREATE TABLE studies (
     id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, workload TEXT NOT NULL, record TEXT NOT NULL,
@@ -150,12 +151,12 @@ def test_a_real_store_keeps_every_value(version: int, tmp_path: Path) -> None:
     path = dumped(tmp_path, version)
     kept = [name for name, *_ in columns(path, "runs") if name not in ("optimizer", "learning_rate", "hyperparameters")]
     select = f"SELECT {', '.join(kept)} FROM runs ORDER BY id"
-    before, measured = listed(path, select), listed(path, "SELECT * FROM measurements")
+    before, measured = listed(path, select), listed(path, MEASURED)
     old = listed(path, "SELECT optimizer, learning_rate, hyperparameters FROM runs ORDER BY study, place")
     with closing(Store(tmp_path)) as store:
         runs = [run for study in (1, 2) for run in store.runs(study)]
         studies = [store.study(study) for study in (1, 2)]
-    assert (listed(path, select), listed(path, "SELECT * FROM measurements")) == (before, measured)
+    assert (listed(path, select), listed(path, MEASURED)) == (before, measured)
     assert [(run.optimizer, run.learning_rate) for run in runs] == [(optimizer, rate) for optimizer, rate, _ in old]
     given = [json.loads(values) for *_, values in old]
     assert [{"lr": run.learning_rate, **values} for run, values in zip(runs, given, strict=True)] == [

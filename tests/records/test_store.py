@@ -21,7 +21,8 @@ from thalweg.records.types import Measurement, Progress, RunRecord, StudyRecord
 RUN = RunRecord(
     contender="adam(eps=0.1)", factors={"optimizer": "adam", "schedule": ("cosine", 0.1)},
     hyperparameters={"lr": 1e-3, "eps": 0.1, "amsgrad": True}, rate="lr", seed=3, role="tuning",
-    curve=(Measurement(7, 1.5, 1.25, 0.5), Measurement(9, None, None, None)),
+    curve=(Measurement(7, 1.5, 1.25, 0.5, {"f1": 0.25, "top5": None}), Measurement(9, None, None, None)),
+    test_details={"f1": 0.75, "top5": None},
     steps=14, round="fine", memory=640, failure="it broke",
     initial_loss=2.5, train_metric=0.75, diverged_at=9, seconds=0.25, execution="population of 4",
 )  # fmt: skip

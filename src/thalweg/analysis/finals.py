@@ -34,6 +34,14 @@ def score(run: RunRecord, split: Split) -> float | None:
     return None if run.broke or value is None or not math.isfinite(value) else value
 
 
+def details(run: RunRecord, split: Split) -> Mapping[str, float | None]:
+    """Further metrics, and parts of the loss, at the end of training; empty where the run broke."""
+    final = run.final
+    if run.broke or final is None:
+        return {}
+    return run.test_details if split == "test" else final.details
+
+
 def scores(runs: Iterable[RunRecord], split: Split) -> dict[int, float]:
     """Seed → score, for the runs that have one."""
     return {run.seed: value for run in runs if (value := score(run, split)) is not None}

@@ -8,12 +8,22 @@ from thalweg.records.types import StudyRecord
 
 def is_percent(study: StudyRecord) -> bool:
     """Whether the metric is an accuracy, top-K accuracy included, which is printed in percent."""
-    return re.fullmatch("accuracy|top([2-9]|[1-9][0-9]+)", study.metric) is not None
+    return is_accuracy(study.metric)
+
+
+def is_accuracy(metric: str) -> bool:
+    """Whether the name is that of an accuracy, top-K accuracy included."""
+    return re.fullmatch("accuracy|top([2-9]|[1-9][0-9]+)", metric) is not None
 
 
 def number(study: StudyRecord, interval: Interval) -> str:
     """A mean with its margin, accuracies in percent: `97.2 ± 0.4%`."""
-    percent = is_percent(study)
+    return number_of(study.metric, interval)
+
+
+def number_of(metric: str, interval: Interval) -> str:
+    """As `number`, of a metric of that name."""
+    percent = is_accuracy(metric)
     scale, unit = (100.0, "%") if percent else (1.0, "")
     form = ".1f" if percent else ".4g"
     margin = "" if interval.count < 2 else f" ± {interval.margin * scale:{'.1f' if percent else '.2g'}}"

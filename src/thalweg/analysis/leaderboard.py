@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from thalweg.analysis import moments, reliability, stars
 from thalweg.analysis.cost import Target, cost, spent, target
-from thalweg.analysis.finals import Split, common, final_runs, ranking_split, resolution, score, scores
+from thalweg.analysis.finals import Split, common, details, final_runs, ranking_split, resolution, score, scores
 from thalweg.analysis.intervals import (
     Interval,
     interquartile_mean,
@@ -161,7 +161,13 @@ def _row(field: _Field, c: _Candidate, rank: int, group: int) -> Row:
         stars=_stars(field, c, reaching, tied=tied),
         choice=c.choice,
         tried=c.tried,
+        details=_details(c.finals, split),
     )
+
+
+def _details(finals: Sequence[RunRecord], split: Split) -> Mapping[str, Interval]:
+    each = [details(run, split) for run in finals]
+    return {name: _interval([of.get(name) for of in each]) for name in dict.fromkeys(n for of in each for n in of)}
 
 
 def _stars(field: _Field, c: _Candidate, reaching: Target, *, tied: bool) -> Stars:

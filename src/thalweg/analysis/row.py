@@ -30,6 +30,7 @@ class Row:
     behind: paired difference of the scores to the first, positive is worse; not corrected for multiple comparisons.
     improvement: probability that a run scores better than a run of the first, in [0, 1]; 0.5 where equal.
     iqm: interquartile mean of the scores. gap: see `reliability.gap`. curse: see `reliability.curse`.
+    details: further metrics and parts of the loss at the end of the final runs, on `split`, by name.
     steps_to_target: median over the final runs that reached it, `reached` of `runs`.
     diverged: number of diverged runs among all `trained` runs of the contender, tuning included.
     failures: reason → number of failed runs, over all runs. seconds: training time per run, mean over all runs.
@@ -71,6 +72,7 @@ class Row:
     stars: Stars
     choice: Choice | None
     tried: tuple[Point, ...]
+    details: Mapping[str, Interval]
 
     @property
     def optimizer(self) -> str:

@@ -120,13 +120,15 @@ def show_result(result: Any, out: Path | None) -> None:
     from rich.console import Console
 
     from thalweg.api.result import REPORT
-    from thalweg.reports.terminal import lines, table
+    from thalweg.reports.terminal import further, lines, table
 
     console = Console()
     if console.is_terminal:
         console.print(table(result.study, result.rows))
     else:
         print("\n".join(lines(result.study, result.rows)), end="\n\n")
+    if beside := further(result.rows):
+        print("\n".join(beside), end="\n\n")
     told = [result.verdict, *result.study.notes, *_broken(result.rows)]
     print("\n".join(told), end="\n")
     if out is not None:

@@ -141,5 +141,9 @@ MIGRATIONS: dict[int, Migration] = {
     ),
     5: _statements("ALTER TABLE runs ADD COLUMN evaluations INTEGER"),
     6: _to_factors,
+    7: _statements(
+        "ALTER TABLE runs ADD COLUMN test_details TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE measurements ADD COLUMN details TEXT",
+    ),
 }
 """Version → its migration to the next one, within a transaction and without foreign keys enforced."""

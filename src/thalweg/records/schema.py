@@ -10,7 +10,7 @@ from pathlib import Path
 
 from thalweg.records.migrations import MIGRATIONS
 
-VERSION = 7
+VERSION = 8
 PATIENCE = 60.0  # seconds that a write waits for another process's
 TABLES = (
     """CREATE TABLE studies (
@@ -24,11 +24,12 @@ TABLES = (
         seed INTEGER NOT NULL, hyperparameters TEXT NOT NULL, rate TEXT, steps INTEGER NOT NULL, initial_loss REAL,
         train_metric REAL, test_metric REAL, best_test_metric REAL, diverged_at INTEGER, seconds REAL NOT NULL,
         memory INTEGER NOT NULL, execution TEXT NOT NULL, failure TEXT NOT NULL, initial_validation_loss REAL,
-        loss_spread REAL, stopped_at INTEGER, restored_from INTEGER, evaluations INTEGER
+        loss_spread REAL, stopped_at INTEGER, restored_from INTEGER, evaluations INTEGER,
+        test_details TEXT NOT NULL DEFAULT '{}'
     )""",
     """CREATE TABLE measurements (
         run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE, step INTEGER NOT NULL,
-        train_loss REAL, validation_loss REAL, validation_metric REAL, PRIMARY KEY (run, step)
+        train_loss REAL, validation_loss REAL, validation_metric REAL, details TEXT, PRIMARY KEY (run, step)
     ) WITHOUT ROWID""",
     "CREATE UNIQUE INDEX place_of_run ON runs(study, place)",
 )

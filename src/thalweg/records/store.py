@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from thalweg.records.types import Measurement, Progress, RunRecord, StudyRecord,
 
 STORE = "study.sqlite"
 _LARGEST_ID = 2**63 - 1  # of what SQLite holds
+_POINT = "step, train_loss, validation_loss, validation_metric, details"
 _RUN = tuple(f.name for f in fields(RunRecord) if f.name != "curve")
 
 
@@ -58,8 +59,8 @@ class Store:
             for place, run in runs.items():
                 values = [_plain(getattr(run, name)) for name in _RUN]
                 cursor = self._db.execute(insert, [study, place, *values])
-                curve = [(cursor.lastrowid, *astuple(m)) for m in run.curve]
-                self._db.executemany("INSERT INTO measurements VALUES (?, ?, ?, ?, ?)", curve)
+                curve = [(cursor.lastrowid, *_point(m)) for m in run.curve]
+                self._db.executemany(f"INSERT INTO measurements (run, {_POINT}) VALUES (?, ?, ?, ?, ?, ?)", curve)
 
     def select(self, study: int, selection: Mapping[str, Any]) -> None:
         """Stores the selection made by tuning, before the test split is first read."""
@@ -137,13 +138,14 @@ class Store:
         return [(row[1], self._run(row[0], dict(zip(_RUN, row[2:], strict=True)))) for row in rows]
 
     def _run(self, identity: int, values: dict[str, Any]) -> RunRecord:
-        for mapping in ("factors", "hyperparameters"):
+        for mapping in ("factors", "hyperparameters", "test_details"):
             values[mapping] = {name: _tuple(value) for name, value in json.loads(values[mapping]).items()}
-        curve = self._query(
-            "SELECT step, train_loss, validation_loss, validation_metric FROM measurements WHERE run = ? ORDER BY step",
-            identity,
+        curve = self._query(f"SELECT {_POINT} FROM measurements WHERE run = ? ORDER BY step", identity)
+        points = (
+            Measurement(step, train, loss, metric, json.loads(details or "{}"))
+            for step, train, loss, metric, details in curve
         )
-        return RunRecord(**values, curve=tuple(Measurement(*row) for row in curve))
+        return RunRecord(**values, curve=tuple(points))
 
     def _row(self, study: int, columns: str) -> Any:
         possible = 0 < study <= _LARGEST_ID
@@ -208,6 +210,12 @@ def _record(text: str) -> StudyRecord:
 
 def _plain(value: Any) -> Any:
     return json.dumps(dict(value), default=repr) if isinstance(value, Mapping) else value
+
+
+def _point(m: Measurement) -> tuple[Any, ...]:
+    """In the order of `_POINT`."""
+    details = json.dumps(dict(m.details)) if m.details else None
+    return m.step, m.train_loss, m.validation_loss, m.validation_metric, details
 
 
 def _tuple(value: Any) -> Any:

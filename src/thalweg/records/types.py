@@ -21,12 +21,14 @@ class Measurement:
     """Measured values after `step` steps; a value that is not finite is `None`.
 
     train_loss: sample-weighted mean of the losses since the previous measurement, each taken before its update.
+    details: further metrics of the validation split, and the parts of its loss where a step has several, by name.
     """
 
     step: int
     train_loss: float | None
     validation_loss: float | None
     validation_metric: float | None
+    details: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class RunRecord:
     failure: str = ""  # why it could not be trained to its end, other than divergence
     stopped_at: int | None = None  # the step after which early stopping ended it
     evaluations: int | None = None  # of a batch, forward and backward; `None` before protocol 4: one a step
+    test_details: Mapping[str, float | None] = field(default_factory=dict)  # further metrics of the test split, …
     restored_from: int | None = None  # the step whose weights are the final ones; `None` for those at the end
 
     @property

@@ -87,6 +87,7 @@ def _facts_of(row: Row) -> dict[str, Any]:
         "diverged": row.diverged,
         "trained": row.trained,
         "seconds": row.seconds,
+        "details": {name: bounds(interval) for name, interval in row.details.items()},
         "tried": [_tried(point) for point in row.tried],
     }
 

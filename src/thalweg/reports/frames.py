@@ -1,7 +1,7 @@
 """A study's runs as two DataFrames: one row per run, and one row per measurement."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PREFIX = "hyperparameter_"
+DETAIL, TEST_DETAIL = "validation_detail_", "test_detail_"
 TYPES = {
     "run": "Int64", "seed": "Int64", "steps": "Int64", "step": "Int64", "diverged_at": "Int64", "memory": "Int64",
     "stopped_at": "Int64", "restored_from": "Int64", "evaluations": "Int64", "ended_at": "Int64",
@@ -33,15 +34,25 @@ def runs_frame(study: StudyRecord, runs: Sequence[RunRecord]) -> "pd.DataFrame":
     `run` counts from 1 and is the key to the curves. Every factor of any run is a column of its name, `optimizer`
     always. Every hyperparameter set by any run is a column `hyperparameter_<name>`, missing where a run uses the
     published default. Both are numeric or boolean columns, or JSON text throughout if any value is neither; factors
-    that are all texts stand as they are. The other columns are the fields of `RunRecord`, and what it derives of them.
+    that are all texts stand as they are. A further metric of the test split is a column `test_detail_<name>`; in the
+    curves, one of the validation split is `validation_detail_<name>`. The other columns are the fields of `RunRecord`,
+    and what it derives of them.
     """
-    mappings = ("contender", "factors", "hyperparameters", "curve")
+    mappings = ("contender", "factors", "hyperparameters", "curve", "test_details")
     names = ["learning_rate", *(f.name for f in fields(RunRecord) if f.name not in mappings)]
     names += ["validation_metric", "diverged", "ending", "ended_at"]
     numbers, workloads = list(range(1, len(runs) + 1)), [study.workload] * len(runs)
     first = [_column("run", numbers), _column("workload", workloads), _column("contender", [r.contender for r in runs])]
     fields_of_runs = [_column(name, [getattr(run, name) for run in runs]) for name in names]
-    return _frame([*first, *_factors(runs, runs), *fields_of_runs, *_hyperparameters(runs)])
+    return _frame(
+        [
+            *first,
+            *_factors(runs, runs),
+            *fields_of_runs,
+            *_details(TEST_DETAIL, [run.test_details for run in runs]),
+            *_hyperparameters(runs),
+        ]
+    )
 
 
 def curves_frame(runs: Sequence[RunRecord]) -> "pd.DataFrame":
@@ -50,8 +61,15 @@ def curves_frame(runs: Sequence[RunRecord]) -> "pd.DataFrame":
     of = [run for _, run, _ in rows]
     first = [_column("run", [number for number, _, _ in rows]), _column("contender", [run.contender for run in of])]
     identity = [_column(name, [getattr(run, name) for run in of]) for name in IDENTITY]
-    measured = [_column(f.name, [getattr(m, f.name) for _, _, m in rows]) for f in fields(Measurement)]
-    return _frame([*first, *_factors(runs, of), *identity, *measured])
+    plain_fields = [f.name for f in fields(Measurement) if f.name != "details"]
+    measured = [_column(name, [getattr(m, name) for _, _, m in rows]) for name in plain_fields]
+    return _frame([*first, *_factors(runs, of), *identity, *measured, *_details(DETAIL, [m.details for *_, m in rows])])
+
+
+def _details(prefix: str, of: Sequence[Mapping[str, float | None]]) -> list[Column]:
+    """A column for each further metric or part of the loss of any row."""
+    names = dict.fromkeys(name for own in of for name in own)
+    return [(prefix + name, [own.get(name) for own in of], "Float64") for name in names]
 
 
 def _column(name: str, values: list[Any]) -> Column:

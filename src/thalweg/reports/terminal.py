@@ -8,6 +8,7 @@ from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.recommendation import pick
 from thalweg.records.types import StudyRecord
+from thalweg.reports import also
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,6 +53,15 @@ def _mark(row: Row, *, picked: bool) -> str:
 def lines(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
     """One line per optimizer, not wrapped."""
     return aligned(*cells(study, rows), LEFT)
+
+
+def further(rows: Sequence[Row]) -> list[str]:
+    """One line per optimizer of what was measured beside; empty where nothing was."""
+    heads = also.names(rows)
+    if not heads:
+        return []
+    body = [[row.contender, *own] for row, own in zip(rows, also.cells(rows), strict=True)]
+    return [f"Also measured, on the {rows[0].split} split:", *aligned(["optimizer", *heads], body, 1)]
 
 
 def aligned(heads: Sequence[str], body: Sequence[Sequence[str]], left: int) -> list[str]:

@@ -104,6 +104,7 @@ def _record(job: Job, entry: RunSpec, trained: Trained) -> RunRecord:
         train_metric=trained.train_metric,
         test_metric=trained.test_metric,
         best_test_metric=trained.best_test_metric,
+        test_details=trained.test_details,
         diverged_at=trained.diverged_at,
         seconds=trained.seconds,
         evaluations=trained.evaluations,

@@ -29,12 +29,19 @@ def content(workload: Workload, model: str) -> Mapping[str, str]:
     data = [part for split in splits if split is not None for part in split.digest()]
     function, own = workload.metric.function, [f for f in (workload.predict, workload.augment) if f is not None]
     metric = [workload.metric.name, str(workload.metric.higher_is_better), *_described(function)]
+    for m in workload.also:
+        metric += [m.name, *_described(m.function)]
     metric += [line for f in own for line in _described(f)]
     own_parameters = [_value(workload.parameters)] if workload.parameters else []
     return {
         "data": _digest(*map(_value, data)),
         "model": model,
-        "loss": _digest(*_described(workload.loss), *metric, *own_parameters, *_reached(workload.loss, function, *own)),
+        "loss": _digest(
+            *_described(workload.loss),
+            *metric,
+            *own_parameters,
+            *_reached(workload.loss, function, *(m.function for m in workload.also), *own),
+        ),
     }
 
 

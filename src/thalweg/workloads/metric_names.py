@@ -1,12 +1,15 @@
 """The metrics known by name, and a workload's metric from what its user gave."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from thalweg.errors import InputError, shown, suggest
 from thalweg.workloads import classification, loss_metrics, losses, regression
+from thalweg.workloads.data import kind
 from thalweg.workloads.metrics import Metric, direction
+from thalweg.workloads.objective import own_loss
 
 METRICS = {metric.name: metric for home in (classification, regression, loss_metrics) for metric in home.METRICS}
 """All but top-K accuracy, which is known by every K: `"top5"`."""
@@ -58,3 +61,39 @@ def usual_metric(loss: Any) -> str:
     }  # fmt: skip
     told = losses.is_over_classes(loss) or losses.threshold(loss) is not None
     return errors.get(kind, "loss" if losses.is_torchs(loss) and not told else "accuracy")
+
+
+@dataclass(frozen=True)
+class MetricsOf:
+    """A workload's metrics from what its user gave, in its words. loss: what it minimizes, a custom step if `step`."""
+
+    loss: Any
+    step: bool
+    predict: bool
+
+    def settled(self, metric: Any, also: Any) -> list[Metric]:
+        """The metric that decides, and those that are recorded beside it: of several, the first decides.
+
+        Raises `InputError` if one is none, or two have one name.
+        """
+        given = [*metric] if isinstance(metric, list | tuple) else [metric]
+        further = [*also] if isinstance(also, list | tuple) else [also]
+        found = [self._one(m) for m in (*(given or [None]), *further)]
+        names = [m.name for m in found]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"Two metrics are named {twice!r}: leave one out, or name it by thalweg.Metric(name, f).")
+        return found
+
+    def _one(self, given: Any) -> Metric:
+        if self.step:
+            given = "loss" if given is None and not self.predict else given
+            if given == "loss" or (isinstance(given, Metric) and given.function is own_loss):
+                return Metric(own_loss, "loss", higher_is_better=False)
+            if not self.predict:
+                raise InputError("The metric of a step of your own needs predict, a function of (model, batch).")
+        usual = "accuracy" if self.step else usual_metric(self.loss)
+        metric = metric_of(usual if given is None else given, self.loss)
+        if metric is None:
+            raise InputError(f"metric must be a name or a callable metric(outputs, targets), got {kind(given)}.")
+        return metric

@@ -28,7 +28,7 @@ class Objective:
 
     workload: its name, for messages. layout: how the user's code is given a batch. augment: what changes a batch of
     training first. part: samples whose gradient is computed at once; 0 for all of a batch. precision: of the
-    model's computing.
+    model's computing. also: metrics that are recorded beside the first, and decide nothing.
     """
 
     workload: str
@@ -38,6 +38,7 @@ class Objective:
     augment: Augment | None = None
     part: int = 0
     precision: str = FULL
+    also: tuple[Metric, ...] = ()
 
     def parts(self, batch: Batch) -> list[tuple[float, Batch]]:
         """The parts of a batch whose gradients are computed one after the other, and their shares of its samples."""
@@ -117,15 +118,13 @@ class Objective:
             f" {arrived}; {advice}."
         )
 
-    def metric_of(self, outputs: Any, targets: Tensor) -> float:
-        """The metric's value. Raises `ReturnValueError` where it is not a number."""
-        return self._number(self.metric.fresh()(*self._given(outputs, targets)))
+    def value_of(self, metric: Metric, outputs: Any, targets: Tensor) -> float:
+        """The value of one of its metrics. Raises `ReturnValueError` where it is not a number."""
+        return _number(metric, metric.fresh()(*self._given(outputs, targets)))
 
-    def _number(self, value: Any) -> float:
-        read = float(value) if isinstance(value, bool) else as_number(value)
-        if read is None:
-            raise ReturnValueError(f"The metric {self.metric.name!r} must return a number, got {shown(value)}.")
-        return read
+    def parts_of(self, outputs: Any) -> Mapping[str, Tensor]:
+        """The parts of the loss, by their names, `[samples]` each; empty where it has none."""
+        return {}
 
 
 class TrainingProgress(NamedTuple):
@@ -137,6 +136,13 @@ class TrainingProgress(NamedTuple):
 
     step: Tensor
     share: Tensor
+
+
+def _number(metric: Metric, value: Any) -> float:
+    read = float(value) if isinstance(value, bool) else as_number(value)
+    if read is None:
+        raise ReturnValueError(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
+    return read
 
 
 def _in_single(value: Any) -> Any:
@@ -193,16 +199,21 @@ class StepObjective(Objective):
         return Batch((*own.inputs, *further), own.targets)
 
     def loss(self, model: Model, batch: Batch) -> Tensor:
+        return self._losses(model, batch)[0]
+
+    def _losses(self, model: Model, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns (the loss, its parts by their names, if the step returns several)."""
         own, progress = self._parted(batch)
         with self.computing(batch):
             found = self.function(model, self.layout.packed(own), *progress)
         found = self._widened(found)
         if not isinstance(found, Mapping):
-            return self._read(found)
+            return self._read(found), {}
         if not found:
             raise ReturnValueError(f"The step of {self.workload!r} returned no losses: return at least one.")
-        total: Tensor = sum(map(self._read, found.values()))  # type: ignore[assignment]
-        return total
+        parts = {str(name): self._read(part) for name, part in found.items()}
+        total: Tensor = sum(parts.values())  # type: ignore[assignment]
+        return total, parts
 
     @property
     def is_plain(self) -> bool:
@@ -212,18 +223,25 @@ class StepObjective(Objective):
         return () if self.predict is None else outputs[1]
 
     def outputs(self, model: Model, batch: Batch) -> Any:
-        """(the batch's loss for each of its samples, what is predicted, further targets)."""
-        loss, own = self.loss(model, batch).expand(len(batch.targets)), self._parted(batch)[0]
+        """(the batch's loss for each of its samples, what is predicted, the loss's parts, further targets)."""
+        (loss, parts), own = self._losses(model, batch), self._parted(batch)[0]
+        samples = len(batch.targets)
+        each = loss.expand(samples)
         with self.computing(batch):
-            answers = loss if self.predict is None else self.predict(model, self.layout.packed(own))
-        return (loss, self._widened(answers), *self.layout.further(own))
+            answers = each if self.predict is None else self.predict(model, self.layout.packed(own))
+        of_parts = {name: part.expand(samples) for name, part in parts.items()}
+        return (each, self._widened(answers), of_parts, *self.layout.further(own))
+
+    def parts_of(self, outputs: Any) -> Mapping[str, Tensor]:
+        found: Mapping[str, Tensor] = outputs[2]
+        return found
 
     def loss_of(self, outputs: Any, targets: Tensor) -> Tensor:
         loss: Tensor = outputs[0].mean()
         return loss
 
-    def metric_of(self, outputs: Any, targets: Tensor) -> float:
-        loss, *rest = outputs
-        if self.metric.function is own_loss:
-            return self._number(loss.mean())
-        return super().metric_of(tuple(rest) if self.layout.targets else rest[0], targets)
+    def value_of(self, metric: Metric, outputs: Any, targets: Tensor) -> float:
+        loss, answers, _, *further = outputs
+        if metric.function is own_loss:
+            return _number(metric, loss.mean())
+        return super().value_of(metric, (answers, *further) if self.layout.targets else answers, targets)

@@ -28,9 +28,9 @@ from thalweg.workloads.augmentation import Augment
 from thalweg.workloads.data import Pairs, kind
 from thalweg.workloads.initial import read_weights
 from thalweg.workloads.loaders import batching
-from thalweg.workloads.metric_names import metric_of, takes_one_tensor, usual_metric
-from thalweg.workloads.metrics import Metric, require_outputs_first
-from thalweg.workloads.objective import Objective, StepObjective, own_loss
+from thalweg.workloads.metric_names import MetricsOf, takes_one_tensor
+from thalweg.workloads.metrics import require_outputs_first
+from thalweg.workloads.objective import Objective, StepObjective
 from thalweg.workloads.shares import divided_by, is_share
 from thalweg.workloads.source import Batch
 from thalweg.workloads.split import Split
@@ -74,7 +74,8 @@ class Workload:
             `higher_is_better`, as the loss itself, as one of torch's losses, or as a score or error of
             `sklearn.metrics`, such as `f1_score`, which gets targets and answers in its own order (`SklearnMetric`).
             Metrics of classes read outputs as the loss does: by the sign of a single logit under binary cross entropy,
-            without labels equal to `ignore_index`.
+            without labels equal to `ignore_index`. Of a list of metrics, the first decides.
+        also: further metrics, recorded beside it at every measurement, as are the parts of a step's loss.
         batch_size: samples per step, at least 1; 32 by default. The short last batch of an epoch is used.
         drop_last: whether to drop that batch instead; every epoch drops different samples.
         augment: `augment(batch, generator)` → the batch, changed at random; of training only. `batch` is as the data.
@@ -112,6 +113,7 @@ class Workload:
     target: float | None = None
     drop_last: Any = None
     augment: Augment | None = None
+    also: Any = ()
     accumulate: int = 1
     precision: str = FULL
     parameters: Any = ()
@@ -195,30 +197,28 @@ class Workload:
                 raise InputError(f"loss must be a function or an object, {loss.__name__}(), and not the class itself.")
             require_outputs_first(loss, "loss")
         object.__setattr__(self, "loss", loss)
-        object.__setattr__(self, "metric", self._settled_metric())
+        self._settle_metrics()
+
+    def _settle_metrics(self) -> None:
+        """Fills in the metric that decides, and those beside it."""
+        own = MetricsOf(self.loss, step=self.step is not None, predict=self.predict is not None)
+        first, *others = own.settled(self.metric, self.also)
+        object.__setattr__(self, "metric", first)
+        object.__setattr__(self, "also", tuple(others))
         layout = self.train.layout if isinstance(self.train, Split) else None  # to know a stream's, it must be read
         several = 0 if layout is None else len(layout.targets)
-        if several and takes_one_tensor(self.metric):
+        single = next((m for m in (first, *others) if takes_one_tensor(m)), None)
+        if several and single:
             raise InputError(
-                f"The metric {self.metric.name!r} is of one tensor of targets, and the data have {several}: give"
+                f"The metric {single.name!r} is of one tensor of targets, and the data have {several}: give"
                 " metric='loss', or thalweg.Metric(f, higher_is_better=…) of your own function f(outputs, targets)."
             )
-
-    def _settled_metric(self) -> Metric:
-        if self.step is None:
-            return _metric(usual_metric(self.loss) if self.metric is None else self.metric, self.loss)
-        given = "loss" if self.metric is None and self.predict is None else self.metric
-        if given == "loss" or (isinstance(given, Metric) and given.function is own_loss):
-            return Metric(own_loss, "loss", higher_is_better=False)
-        if self.predict is None:
-            raise InputError("The metric of a step of your own needs predict, a function of (model, batch).")
-        return _metric("accuracy" if given is None else given, self.loss)
 
     @property
     def objective(self) -> Objective:
         """Loss and metric of a model and a batch."""
         part = self.batch_size if self.accumulate > 1 else 0
-        shared = (self.name, self.loss, self.metric, self.train.layout, self.augment, part, self.precision)
+        shared = (self.name, self.loss, self.metric, self.train.layout, self.augment, part, self.precision, self.also)
         if self.step is not None:
             return StepObjective(*shared, predict=self.predict)
         return Objective(*shared)
@@ -282,10 +282,3 @@ HINTS = {
     "optimizer": "Optimizers are given to the comparison: thalweg.compare(workload, optimizers=[…]).",
 }
 Workload.__init__ = by_name("Workload", HINTS)(Workload.__init__)  # type: ignore[method-assign]
-
-
-def _metric(given: Any, loss: Any) -> Metric:
-    metric = metric_of(given, loss)
-    if metric is None:
-        raise InputError(f"metric must be a name or a callable metric(outputs, targets), got {kind(given)}.")
-    return metric

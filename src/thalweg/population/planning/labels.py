@@ -1,5 +1,6 @@
 """Checks of targets: labels within the model's outputs, and suitable for the metric."""
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -18,10 +19,16 @@ LARGEST = "lambda outputs, targets: (outputs.argmax(1) == targets).double().mean
 
 
 def require_labels(workload: Workload, outputs: Any) -> None:
-    """Raises `InputError` if a label is no class of the model's `outputs`, or the metric cannot be computed from them.
+    """Raises `InputError` if a label is no class of the model's `outputs`, or a metric cannot be computed from them.
 
     For such a label accuracy would silently be wrong, and on a GPU cross entropy would end the process.
     """
+    for metric in (workload.metric, *workload.also):
+        _require_labels_of(replace(workload, metric=metric, also=()), outputs)
+
+
+def _require_labels_of(workload: Workload, outputs: Any) -> None:
+    """As `require_labels`, of one metric."""
     _require_varied(workload)
     reading = reading_of(workload.metric.function)
     outputs = workload.objective.answers(outputs)
@@ -57,10 +64,12 @@ def computable_head(workload: Workload) -> Source:
     AUROC needs two classes, and a split may be sorted.
     """
     split: Source = workload.validation
-    samples, metric = workload.batch_size, workload.metric.function
-    while samples < len(split) and isinstance(metric, Auroc | R2):
+    samples = workload.batch_size
+    compared = [m.function for m in (workload.metric, *workload.also) if isinstance(m.function, Auroc | R2)]
+    while samples < len(split) and compared:
         try:
-            metric.require_targets("", _targets(split.head(samples)))
+            for metric in compared:
+                metric.require_targets("", _targets(split.head(samples)))
             break
         except InputError:
             samples *= 2

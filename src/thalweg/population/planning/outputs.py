@@ -85,7 +85,8 @@ def _alike_tensors(ours: list[Tensor], theirs: list[Tensor], *, mixed: bool = Fa
 
 
 def _of_samples(outputs: Any, samples: int) -> bool:
-    return all(o.ndim and o.shape[0] == samples for o in _tensors(outputs))
+    """Whether all tensors are `[samples, …]`, but for single numbers, which are averaged."""
+    return all(o.shape[0] == samples if o.ndim else o.is_floating_point() for o in _tensors(outputs))
 
 
 def _tensors(outputs: Any) -> list[Tensor]:

@@ -8,6 +8,7 @@ from torch.utils._pytree import tree_map
 
 from thalweg.errors import InputError
 from thalweg.population.program.randomness import SeededRandomness
+from thalweg.workloads.metrics import Metric
 from thalweg.workloads.objective import Objective
 
 CLOSE = 1e-6  # relative: the order of summation may vary
@@ -18,22 +19,27 @@ def require_repeatable(objective: Objective, outputs: Any, targets: Tensor) -> N
 
     An object is copied for every call; state in a function's closure or in a global is shared by all calls.
     """
+    for metric in (objective.metric, *objective.also):
+        _require_repeatable(objective, metric, outputs, targets)
+
+
+def _require_repeatable(objective: Objective, metric: Metric, outputs: Any, targets: Tensor) -> None:
     half = len(targets) // 2
     try:
-        before = _asked(objective, outputs, targets)
-        _asked(objective, tree_map(lambda o: o[:half], outputs), targets[:half])
-        after = _asked(objective, outputs, targets)
+        before = _asked(objective, metric, outputs, targets)
+        _asked(objective, metric, tree_map(lambda o: o[:half] if o.ndim else o, outputs), targets[:half])
+        after = _asked(objective, metric, outputs, targets)
     except Exception:  # it may not take so few samples; errors on a whole split are reported elsewhere
         return
     if not (math.isclose(before, after, rel_tol=CLOSE) or (math.isnan(before) and math.isnan(after))):
         raise InputError(
-            f"The metric {objective.metric.name!r} gives {before:.6g} and then {after:.6g} for the same outputs and"
+            f"The metric {metric.name!r} gives {before:.6g} and then {after:.6g} for the same outputs and"
             " targets: it must go by these alone; where it keeps what it was given, make it an object, of which every"
             " call has a copy."
         )
 
 
-def _asked(objective: Objective, outputs: Any, targets: Tensor) -> float:
+def _asked(objective: Objective, metric: Metric, outputs: Any, targets: Tensor) -> float:
     """The metric's value, with the same torch random numbers at each call."""
     with SeededRandomness(0, 0):
-        return objective.metric_of(outputs, targets)
+        return objective.value_of(metric, outputs, targets)

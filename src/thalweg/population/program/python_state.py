@@ -51,6 +51,7 @@ def _walks(workload: Workload, model: nn.Module, *, code: bool = False) -> "Iter
     modules = {id(module) for module in model.modules()}
     named = [*_attributes(model), *_classes(model)]
     named += [("the loss", workload.loss), ("the metric", workload.metric.function)]
+    named += [(f"the metric {m.name}", m.function) for m in workload.also]
     further = {"predict": workload.predict, "augment": workload.augment}
     named += [(name, function) for name, function in further.items() if function is not None]
     return ((name, value, Walk(registered, modules, code=code)) for name, value in named)

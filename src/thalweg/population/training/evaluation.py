@@ -6,7 +6,7 @@ save memory, members are split instead.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from thalweg.population.program.failures import exhausted
 from thalweg.population.program.models import Stack, called_with
 from thalweg.population.program.randomness import seeded
 from thalweg.population.training.job import Job
-from thalweg.population.training.pieces import Sums, divides, measured, piecewise
+from thalweg.population.training.pieces import Scores, Sums, divides, measured, piecewise
 from thalweg.workloads.classification import reading_of
 from thalweg.workloads.source import Batch, Source
 
@@ -67,10 +67,8 @@ class Evaluator:
         if not live:
             model.eval()
 
-    def together(
-        self, stack: Stack, split: Source, seeds: Sequence[int], step: int, *, loss: bool = False
-    ) -> tuple[list[float], list[float]]:
-        """Returns (metrics, losses if `loss`), one per member, over the whole split; vectorized where possible."""
+    def together(self, stack: Stack, split: Source, seeds: Sequence[int], step: int, *, loss: bool = False) -> Scores:
+        """The members' scores over the whole split, with losses if `loss`; vectorized where possible."""
         tensors, self._step = {**stack.parameters, **stack.buffers}, step
         if not self._one_by_one:
             try:
@@ -86,46 +84,42 @@ class Evaluator:
                     self._at_once, self._outputs = self._at_once // 8, self._outputs // 8
                     return self.together(stack, split, seeds, step, loss=loss)
                 self._one_by_one = True  # random or without a vmap rule in evaluation; a user's error is raised below
-        each = [
+        each = (
             self.alone({name: t[m].contiguous() for name, t in tensors.items()}, split, seed, step, loss=loss)
             for m, seed in enumerate(seeds)
-        ]
-        return [metric for metric, _ in each], [value for _, value in each]
+        )
+        return reduce(Scores.and_of, each)
 
-    def _agrees(
-        self, tensors: Mapping[str, Tensor], split: Source, seed: int, step: int, found: tuple[list[float], list[float]]
-    ) -> bool:
+    def _agrees(self, tensors: Mapping[str, Tensor], split: Source, seed: int, step: int, found: Scores) -> bool:
         """Whether single evaluation of the first member agrees with the vectorized one; checked once per split."""
         self._checked[id(split)] = split  # referenced, so that its id is not reused
         own = {name: t[0].contiguous() for name, t in tensors.items()}
-        metric, loss = self.alone(own, split, seed, step, loss=bool(found[1]))
+        one = self.alone(own, split, seed, step, loss=bool(found.losses))
         double = all(t.dtype is torch.float64 for t in own.values() if t.is_floating_point())
         mixed = self._workload.precision == MIXED
         relative = ALIKE_IN_DOUBLE if double else ALIKE_IN_BFLOAT16 if mixed else ALIKE
         flips = FLIPPED / len(split) if reading_of(self._workload.metric.function) is not None else 0.0
-        agrees = _close(metric, found[0][0], relative, LEAST_ALIKE * relative + flips)
-        return agrees and (not found[1] or _close(loss, found[1][0], relative))
+        pairs = [(one.metrics[0], found.metrics[0]), *zip(one.of(0).values(), found.of(0).values(), strict=True)]
+        agrees = all(_close(a, b, relative, LEAST_ALIKE * relative + flips) for a, b in pairs)
+        return agrees and (not found.losses or _close(one.losses[0], found.losses[0], relative))
 
     def alone(
         self, tensors: Mapping[str, Tensor] | None, split: Source, seed: int, step: int, *, loss: bool = False
-    ) -> tuple[float, float]:
-        """Returns (metric, loss if `loss`, else NaN) of one model with these tensors; `None`: its own."""
+    ) -> Scores:
+        """The scores of one model with these tensors, with its loss if `loss`; `None`: its own."""
         self._step = step
         with torch.no_grad(), seeded(seed, -step, random=self._job.random, outside=self._job.outside):
             self._model.eval()
             try:
-                metrics, losses = self._measured_alone(tensors, split, loss)
+                return self._measured_alone(tensors, split, loss)
             except Unjoinable:
                 self._chunk = max(self._chunk, len(split))
-                metrics, losses = self._measured_alone(tensors, split, loss)
+                return self._measured_alone(tensors, split, loss)
             finally:
                 if self._live:
                     self._model.train()
-        return metrics[0], losses[0] if loss else math.nan
 
-    def _measured_alone(
-        self, tensors: Mapping[str, Tensor] | None, split: Source, loss: bool
-    ) -> tuple[list[float], list[float]]:
+    def _measured_alone(self, tensors: Mapping[str, Tensor] | None, split: Source, loss: bool) -> Scores:
         return self._measured(lambda batch: (_unsqueezed(self._called(tensors, batch)), None), split, 1, loss)
 
     def _called(self, tensors: Mapping[str, Tensor] | None, batch: Batch) -> Any:
@@ -134,24 +128,20 @@ class Evaluator:
             return objective.outputs(self._model, batch)
         return called_with(self._model, tensors, lambda model: objective.outputs(model, batch))
 
-    def _vectorized(
-        self, tensors: dict[str, Tensor], split: Source, members: int, loss: bool
-    ) -> tuple[list[float], list[float]]:
+    def _vectorized(self, tensors: dict[str, Tensor], split: Source, members: int, loss: bool) -> Scores:
         forward = vmap(self._called, in_dims=(0, None))
 
         def by_vmap(of_these: dict[str, Tensor], batch: Batch) -> Evaluated:
             return forward(of_these, batch), None
 
+        def of_some(first: int) -> Scores:
+            of_these = {name: t[first : first + count] for name, t in tensors.items()}
+            evaluate = partial(self._natively if self._native else by_vmap, of_these)
+            return self._measured(evaluate, split, min(count, members - first), loss)
+
         count = self._members_at_once(split)
-        metrics: list[float] = []
-        losses: list[float] = []
         with torch.no_grad():
-            for first in range(0, members, count):
-                of_these = {name: t[first : first + count] for name, t in tensors.items()}
-                evaluate = partial(self._natively if self._native else by_vmap, of_these)
-                more = self._measured(evaluate, split, min(count, members - first), loss)
-                metrics, losses = metrics + more[0], losses + more[1]
-        return metrics, losses
+            return reduce(Scores.and_of, map(of_some, range(0, members, count)))
 
     def _natively(self, tensors: Mapping[str, Tensor], batch: Batch) -> Evaluated:
         assert self._native is not None
@@ -167,18 +157,16 @@ class Evaluator:
         fitting = self._outputs // max(1, held)
         return max(1, fitting if self._native else min(self._at_once // samples, fitting))
 
-    def _measured(
-        self, evaluate: Callable[[Batch], Evaluated], split: Source, members: int, loss: bool
-    ) -> tuple[list[float], list[float]]:
-        """Returns (metrics, losses if `loss`) of what is evaluated chunk by chunk."""
+    def _measured(self, evaluate: Callable[[Batch], Evaluated], split: Source, members: int, loss: bool) -> Scores:
+        """The scores of what is evaluated chunk by chunk."""
         chunks = split.chunks(self._chunk)
         if self._divides(split):
             sums = Sums(self._workload, members, loss=loss)
             for batch in chunks:
                 sums.add(evaluate(batch), batch.targets)  # no reference to a chunk remains while the next is computed
-            return sums.metrics, sums.losses
+            return sums.scores
         held = [(evaluate(batch)[0], batch.targets) for batch in chunks]
-        joined, targets = _join([of for of, _ in held]), torch.cat([y for _, y in held])
+        joined, targets = _join([of for of, _ in held], [len(y) for _, y in held]), torch.cat([y for _, y in held])
         return measured(self._workload.objective, joined, targets, members, loss=loss)
 
     def _divides(self, split: Source) -> bool:
@@ -224,9 +212,13 @@ def _unsqueezed(outputs: Any) -> Any:
     return tree_map(lambda o: o[None] if isinstance(o, Tensor) else o, outputs)
 
 
-def _join(parts: list[Any]) -> Any:
+def _join(parts: list[Any], sizes: list[int]) -> Any:
+    """The outputs of a split from those of its chunks of these sizes. Numbers without samples are averaged."""
+
     def join(*pieces: Any) -> Any:
         if isinstance(pieces[0], Tensor):
+            if pieces[0].ndim == 1 and pieces[0].is_floating_point():  # [members]
+                return sum(p * (size / sum(sizes)) for p, size in zip(pieces, sizes, strict=True))
             if len({(*p.shape[:1], *p.shape[2:]) for p in pieces}) > 1:
                 raise Unjoinable
             return torch.cat(pieces, 1)

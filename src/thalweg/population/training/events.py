@@ -13,6 +13,7 @@ from torch import Tensor
 from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
 from thalweg.population.training.job import Job
+from thalweg.population.training.pieces import Scores
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.snapshot import Snapshot
 from thalweg.regularization.stopping import EarlyStopping, Patience
@@ -58,12 +59,21 @@ class Measure:
 
     def happen(self, training: Training) -> None:
         workload, history, executor = training.job.workload, training.history, training.executor
-        metric, loss = executor.measure(workload.validation, training.step, loss=True)
-        improved = history.measure(training.step, training.everyone(metric), training.everyone(loss))
+        found = executor.measure(workload.validation, training.step, loss=True)
+        scores = training.everyone(found.metrics), training.everyone(found.losses)
+        improved = history.measure(training.step, *scores, self._details(training, found))
         last = training.step == workload.total_steps and training.job.early_stopping is None
         if training.job.test and workload.test is not None and (last or improved.any()):
-            metric, _ = executor.measure(workload.test, training.step)
-            history.tested(training.everyone(metric), improved)
+            tested = executor.measure(workload.test, training.step)
+            history.tested(training.everyone(tested.metrics), improved, self._details(training, tested))
+
+    @staticmethod
+    def _details(training: Training, found: Scores) -> list[dict[str, float]]:
+        """The details of all members; empty for those that are not held."""
+        details: list[dict[str, float]] = [{} for _ in training.members]
+        for place, m in enumerate(training.held):
+            details[m] = found.of(place)
+        return details
 
     def state(self) -> Snapshot:
         return Snapshot()
@@ -99,7 +109,7 @@ class StopEarly:
             return
         self.best.update(zip(training.held[places].tolist(), executor.copies(places), strict=True))
         if not executor.replays:
-            metrics, _ = executor.measure(training.job.workload.train, training.job.workload.total_steps)
+            metrics = executor.measure(training.job.workload.train, training.job.workload.total_steps).metrics
             self.train_metric.update({int(training.held[place]): metrics[place] for place in places})
 
     def state(self) -> Snapshot:

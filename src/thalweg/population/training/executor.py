@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thalweg.population.training.pieces import Scores
 from thalweg.population.training.start import Start
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot
@@ -50,8 +51,8 @@ class Executor(Protocol):
     def finite(self) -> Mask:
         """Whether all parameters of a member are finite, `[members]`."""
 
-    def measure(self, split: Source, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
-        """Returns (metrics, losses if `loss`) of the members on a split, after `step`."""
+    def measure(self, split: Source, step: int, *, loss: bool = False) -> Scores:
+        """The scores of the members on a split, after `step`, with losses if `loss`."""
 
     @property
     def replays(self) -> bool:

@@ -1,6 +1,7 @@
 """Curves of members in training, and how those that ended did."""
 
 from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from operator import attrgetter
 
@@ -12,7 +13,11 @@ from thalweg.population.updates.snapshot import Snapshot
 from thalweg.records.types import Measurement
 
 Floats = NDArray[np.float64]
-LISTS = ("initial_loss", "diverged_at", "stopped_at", "best_at", "test", "best_test")  # one value per member
+Details = dict[str, float | None]
+LISTS = (
+    "initial_loss", "diverged_at", "stopped_at", "best_at", "test", "best_test", "test_details", "best_test_details",
+)  # fmt: skip
+"""One value per member of each."""
 UNKNOWN = Start(None, 0.0)
 
 
@@ -29,6 +34,8 @@ class History:
         self.best_at: list[int | None] = [None] * members  # the step of the best validation metric
         self.test: list[float | None] = [None] * members
         self.best_test: list[float | None] = [None] * members
+        self.test_details: list[Details] = [{} for _ in range(members)]
+        self.best_test_details: list[Details] = [{} for _ in range(members)]
         self._sign = 1.0 if higher_is_better else -1.0
         self._best = np.full(members, -np.inf)
         self._sum, self._samples = np.zeros(members), 0
@@ -54,12 +61,21 @@ class History:
         """Ends a member in training after `step`, as one that is complete."""
         self.stopped_at[member], self.active[member] = step, False
 
-    def measure(self, step: int, validation_metric: Floats, validation_loss: Floats) -> NDArray[np.bool_]:
-        """Records a measurement after `step`; returns which members' validation metric is their best so far."""
+    def measure(
+        self,
+        step: int,
+        validation_metric: Floats,
+        validation_loss: Floats,
+        details: Sequence[Mapping[str, float]] | None = None,
+    ) -> NDArray[np.bool_]:
+        """Records a measurement after `step`; returns which members' validation metric is their best so far.
+
+        details: each member's further values.
+        """
         train = self._sum / max(self._samples, 1)
         for m in np.flatnonzero(self.active):
             values = float(train[m]), _finite(validation_loss[m]), _finite(validation_metric[m])
-            self.measured[m].append(Measurement(step, *values))
+            self.measured[m].append(Measurement(step, *values, _all_finite(details[int(m)]) if details else {}))
         self._sum, self._samples = np.zeros_like(self._sum), 0
         signed = np.where(np.isfinite(validation_metric), self._sign * validation_metric, -np.inf)
         improved: NDArray[np.bool_] = self.active & (signed > self._best)
@@ -92,18 +108,27 @@ class History:
         """Continues from a `state`."""
         facts = state.facts
         for name in LISTS:
-            setattr(self, name, facts[name])
+            setattr(self, name, facts.get(name, getattr(self, name)))  # a checkpoint of before may lack details
         self.starts = [Start(*start) for start in facts["starts"]]
         self.measured = [[Measurement(*m) for m in of] for of in facts["measured"]]
         self.active = np.array(facts["active"], np.bool_)
         self._best, self._sum, self._samples = np.array(facts["best"]), np.array(facts["sum"]), facts["samples"]
 
-    def tested(self, metric: Floats, improved: NDArray[np.bool_]) -> None:
-        """Records the test metric of this measurement as `test`, and as `best_test` where `improved`."""
+    def tested(
+        self, metric: Floats, improved: NDArray[np.bool_], details: Sequence[Mapping[str, float]] | None = None
+    ) -> None:
+        """Records the test metric of this measurement as `test`, and as `best_test` where `improved`.
+
+        details: each member's further values.
+        """
         for m in np.flatnonzero(self.active):
-            self.test[m] = _finite(metric[m])
+            self.test[m], self.test_details[m] = _finite(metric[m]), _all_finite(details[int(m)]) if details else {}
             if improved[m]:
-                self.best_test[m] = self.test[m]
+                self.best_test[m], self.best_test_details[m] = self.test[m], self.test_details[m]
+
+
+def _all_finite(values: Mapping[str, float]) -> Details:
+    return {name: _finite(value) for name, value in values.items()}
 
 
 def _finite(value: float) -> float | None:

@@ -20,6 +20,7 @@ from thalweg.population.training.evaluation import Evaluator
 from thalweg.population.training.executor import Floats, Weights
 from thalweg.population.training.job import Job
 from thalweg.population.training.model_optimizers import optimizer_of
+from thalweg.population.training.pieces import Scores
 from thalweg.population.training.start import Start, start_of
 from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.training.training_loop import TrainingLoop
@@ -99,11 +100,11 @@ class Plain:
     def finite(self) -> Mask:
         return np.array([all(torch.isfinite(p).all() for p in self._optimizer.parameters.values())])
 
-    def measure(self, split: Source, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
+    def measure(self, split: Source, step: int, *, loss: bool = False) -> Scores:
         with self._holding(self._optimizer.weights() if self._optimizer.averages else {}):
-            metric, value = self._evaluator.alone(None, split, self._seed, step, loss=loss)
+            found = self._evaluator.alone(None, split, self._seed, step, loss=loss)
         self.undrawn.require(quickly=False)
-        return [metric], [value]
+        return found
 
     @property
     def replays(self) -> bool:
@@ -112,9 +113,9 @@ class Plain:
     def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Source, step: int) -> Sequence[float]:
         (kept,), own = weights, state(self._model)
         if kept.keys() != own.keys() or any(kept[name].shape != own[name].shape for name in kept):
-            return [self._evaluator.alone(kept, split, self._seed, step)[0]]  # buffers that its code replaces
+            return self._evaluator.alone(kept, split, self._seed, step).metrics  # buffers that its code replaces
         with self._holding(kept):
-            return [self._evaluator.alone(None, split, self._seed, step)[0]]
+            return self._evaluator.alone(None, split, self._seed, step).metrics
 
     def copies(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         evaluated = {**state(self._model), **self._optimizer.weights()}

@@ -48,7 +48,7 @@ def _measured(workload: Workload, evaluator: Evaluator, tensors: Mapping[str, Te
     """The start of a model with these initial tensors."""
     try:
         whole, *losses = [
-            evaluator.alone(tensors, s, seed, 0, loss=True)[1] for s in (workload.validation, *batches(workload))
+            evaluator.alone(tensors, s, seed, 0, loss=True).losses[0] for s in (workload.validation, *batches(workload))
         ]
     except Exception:  # a loss may fail on so few samples: the start is unknown then
         return UNKNOWN

@@ -125,7 +125,7 @@ class TrainingLoop:
         train, last = self.job.workload.train, self.job.workload.total_steps
         if self._stopping is None:
             if self.active.any():
-                self._train_metric[self.held] = self.executor.measure(train, last)[0]
+                self._train_metric[self.held] = self.executor.measure(train, last).metrics
             return
         known, diverged = self._stopping.train_metric, self.history.diverged_at
         self._train_metric[[*known]] = [*known.values()]
@@ -158,6 +158,7 @@ class TrainingLoop:
             train_metric=train if whole and np.isfinite(train) else None,
             test_metric=test if whole else None,
             best_test_metric=history.best_test[m],
+            test_details=(history.test_details if stopping is None else history.best_test_details)[m] if whole else {},
             diverged_at=history.diverged_at[m],
             stopped_at=history.stopped_at[m],
             restored_from=history.best_at[m] if stopping is not None and whole else None,

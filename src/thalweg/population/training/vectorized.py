@@ -19,6 +19,7 @@ from thalweg.population.training.evaluation import Evaluated, Evaluator
 from thalweg.population.training.executor import Floats, Weights
 from thalweg.population.training.job import Job
 from thalweg.population.training.live import LiveModel
+from thalweg.population.training.pieces import Scores
 from thalweg.population.training.start import Start, start_of
 from thalweg.population.training.stop import TrainingControl
 from thalweg.population.training.training_loop import TrainingLoop
@@ -182,13 +183,13 @@ class Vectorized:
                 broken |= ~torch.isfinite(p).flatten(1).all(1)
         return ~broken.cpu().numpy()
 
-    def measure(self, split: Source, step: int, *, loss: bool = False) -> tuple[Sequence[float], Sequence[float]]:
+    def measure(self, split: Source, step: int, *, loss: bool = False) -> Scores:
         evaluated = Stack(self._updates.weights(), self._stack.buffers)
         return self._evaluator.together(evaluated, split, self._seeds, step, loss=loss)
 
     def metric_of(self, weights: Sequence[Weights], seeds: Sequence[int], split: Source, step: int) -> Sequence[float]:
         stacked = {name: torch.stack([of[name] for of in weights]) for name in weights[0]}
-        return self._evaluator.together(Stack(stacked, {}), split, seeds, step)[0]
+        return self._evaluator.together(Stack(stacked, {}), split, seeds, step).metrics
 
     def copies(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         held = {**self._updates.weights(), **self._stack.buffers}

@@ -58,6 +58,7 @@ class Trained:
     train_metric: float | None
     test_metric: float | None
     best_test_metric: float | None
+    test_details: Mapping[str, float | None]
     diverged_at: int | None
     seconds: float
     evaluations: int

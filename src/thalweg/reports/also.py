@@ -1,0 +1,40 @@
+"""What was measured beside the metric that decides: further metrics, and the parts of a step's loss."""
+
+from collections.abc import Sequence
+
+from thalweg.analysis.formatting import number_of
+from thalweg.analysis.recommendation import pick
+from thalweg.analysis.row import Row
+from thalweg.records.types import StudyRecord
+from thalweg.reports.figures.formatting import MISSING
+from thalweg.reports.layout import board, heading, stacked, titled
+from thalweg.reports.markup import Markup
+
+
+def names(rows: Sequence[Row]) -> list[str]:
+    """Of what was measured, in its order."""
+    return [*dict.fromkeys(name for row in rows for name in row.details)]
+
+
+def cells(rows: Sequence[Row], missing: str = "-") -> list[list[str]]:
+    """One list of cells per contender."""
+    return [[_cell(row, name, missing) for name in names(rows)] for row in rows]
+
+
+def _cell(row: Row, name: str, missing: str) -> str:
+    interval = row.details.get(name)
+    return missing if interval is None or not interval.count else number_of(name, interval)
+
+
+def section(study: StudyRecord, rows: Sequence[Row]) -> Markup | None:
+    """A table of them; `None` where nothing else was measured."""
+    if not names(rows):
+        return None
+    chosen = pick(rows)
+    heads = [heading(name) for name in names(rows)]
+    lines = [
+        (row.contender, [stacked(text) for text in own]) for row, own in zip(rows, cells(rows, MISSING), strict=True)
+    ]
+    lead = f"On the {rows[0].split} split, at the end of the runs that rank. None of it decides: {study.metric} does."
+    table = board("Also measured", heads, lines, chosen.contender if chosen else None)
+    return titled("also", "Also measured", lead, table)
