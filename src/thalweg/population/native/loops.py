@@ -1,5 +1,6 @@
 """Loop nests as LLVM functions of the blocks that they touch, which do not overlap."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from thalweg.population.native.operations import ARITHMETIC, COMPARISONS, POWERS
 from thalweg.population.native.places import Access, Place, Unsupported
 
 ERRORS = "errors"  # the block of one number that an index out of range makes 1
+SHORT = 1 << 12  # float32 numbers that the innermost loops add in float32, at most; more are added in float64
+LONGEST = 1 << 16  # numbers that outer loops add to one float32 element, one after the other, at most
+DOUBLE = ir.DoubleType()
 
 
 def blocks_of(body: Body) -> list[str]:
@@ -120,10 +124,43 @@ class _Nest:
     def __init__(self, e: Emitter, pointers: dict[str, Value], body: Body) -> None:
         self._e, self._pointers, self._body = e, pointers, body
         self._order, self._shape = _ordered(body)
+        self._totals = {} if e.double else self._long_sums()
 
     def emit(self) -> None:
-        sizes = [size for size, _ in self._shape]
-        loops(self._e.builder, sizes, self._element)
+        self._nested([])
+
+    def _nested(self, indices: list[Value]) -> None:
+        """Emits the loops within those of the indices, and the long sums that these make."""
+        b, own = self._e.builder, [write for write, (depth, _) in self._totals.items() if depth == len(indices)]
+        for write in own:
+            b.store(DOUBLE(0.0), self._totals[write][1])
+        if len(indices) == len(self._shape):
+            self._element(indices)
+        else:
+            with_index(b, self._shape[len(indices)][0], lambda i: self._nested([*indices, i]))
+        for write in own:
+            total = b.fptrunc(b.load(self._totals[write][1], typ=DOUBLE), self._e.real)
+            self._write(write, [*indices, *[INT(0)] * (len(self._shape) - len(indices))], total)
+
+    def _long_sums(self) -> dict[Write, tuple[int, Value]]:
+        """Sums of more than `SHORT` float32 numbers in the innermost loops: (loops around them, a float64 to add in).
+
+        In float32 the error grows with what is added one after the other, as wherever LLVM does not vectorize the loop
+        (a function of C's library is called in it). Raises `Unsupported` where outer loops add too many to one element.
+        """
+        found: dict[Write, tuple[int, Value]] = {}
+        builder = self._e.builder
+        for write in (i for i in self._body.instructions if isinstance(i, Write) and i.mode == "add" and not i.terms):
+            if KINDS[write.access.dtype] != "real":
+                continue
+            strides, sizes = self._access(write.access).strides, [size for size, _ in self._shape]
+            depth = max((place for place, stride in enumerate(strides, 1) if stride), default=0)
+            if math.prod(n for n, stride in zip(sizes[:depth], strides, strict=False) if not stride) > LONGEST:
+                raise Unsupported("a sum of so many numbers, one after the other, has no native form in float32")
+            if math.prod(sizes[depth:]) > SHORT:
+                with builder.goto_entry_block():
+                    found[write] = depth, builder.alloca(DOUBLE)
+        return found
 
     def _element(self, indices: list[Value]) -> None:
         values: list[Any] = []
@@ -143,11 +180,14 @@ class _Nest:
         access = self._access(instruction.access)
         if isinstance(instruction, Position):
             return position(e, access, indices)
+        if instruction in self._totals:
+            self._totalled(self._totals[instruction][1], values[instruction.value])
+            return None
         more = self._index(instruction, values)
         address = element(e, self._pointers, access, indices, more)
         if isinstance(instruction, Load | Take):
             return _load(e, address, kind)
-        self._stored(instruction, address, values)
+        self._stored(instruction, address, values[instruction.value])
         return None
 
     def _index(self, instruction: Any, values: list[Any]) -> Value:
@@ -171,8 +211,15 @@ class _Nest:
         e.builder.store(e.builder.or_(seen, e.builder.zext(e.builder.not_(inside), INT)), flag)
         return inside
 
-    def _stored(self, store: Write, address: Value, values: list[Any]) -> None:
-        e, kind, value = self._e, KINDS[store.access.dtype], values[store.value]
+    def _totalled(self, total: Value, value: Value) -> None:
+        b = self._e.builder
+        b.store(b.fadd(b.load(total, typ=DOUBLE), b.fpext(value, DOUBLE), flags=REASSOCIATE), total)
+
+    def _write(self, write: Write, indices: list[Value], value: Value) -> None:
+        self._stored(write, element(self._e, self._pointers, self._access(write.access), indices), value)
+
+    def _stored(self, store: Write, address: Value, value: Value) -> None:
+        e, kind = self._e, KINDS[store.access.dtype]
         if kind == "bool" and store.mode != "set":  # on bytes, which LLVM takes for a reduction, not on bits
             combine = e.builder.and_ if store.mode == "smaller" else e.builder.or_
             e.builder.store(combine(e.builder.load(address, typ=BYTE), e.builder.zext(value, BYTE)), address)

@@ -20,8 +20,6 @@ REDUCTIONS = {
 }
 """How a value is combined with the result so far, and the result before all."""
 
-LONGEST = 1 << 16  # numbers that are added one after the other in float32, at most
-
 SCATTERS = {"embedding_dense_backward", "index_put", "scatter_add"}
 CONSTANTS = {
     "full", "full_like", "zeros", "zeros_like", "ones", "ones_like", "scalar_tensor", "new_zeros", "new_full", "empty",
@@ -78,9 +76,6 @@ def reduce(lowering: Scope, node: Node) -> None:
     shape, dims = tuple(source.meta["val"].shape), [given] if isinstance(given, int) else given
     kept: Any = [1 if not dims or d - len(shape) in dims or d in dims else n for d, n in enumerate(shape)]  # type: ignore[operator]
     mode, first = REDUCTIONS[name_of(node.target)]
-    added = math.prod(shape) // math.prod(kept)
-    if mode == "add" and source.meta["val"].dtype is torch.float32 and added > LONGEST and kept[-1] != 1:
-        raise Unsupported("a sum of so many numbers, one after the other, has no native form in float32")
     nest = _nest_for(lowering, node, shape, [source])
     into = lowering.fresh(node)
     lowering.held[node], lowering.ready[node] = into, lowering.nests.index(nest)
