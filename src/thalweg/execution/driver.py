@@ -119,8 +119,12 @@ def _beside(part: Any, whole: Any) -> Any:
 
 
 def joint_norm(norms: Any) -> Any:
-    """The norm of everything, from the norms of its parts: a sequence of numbers, tensors or arrays `[…]`."""
+    """The norm of everything, from the norms of its parts: a sequence of numbers, tensors or arrays `[…]`.
+
+    On the CPU squares are added in order: NumPy's `sum` has another order for one member than for several.
+    """
     if len(norms) and isinstance(norms[0], Tensor):
         return torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]), dim=0)
-    found = np.sqrt(np.square(np.asarray(norms, np.float64)).sum(axis=0))
+    squares = np.square(np.asarray(norms, np.float64))
+    found = np.sqrt(squares.cumsum(axis=0)[-1] if len(squares) else squares.sum(axis=0))
     return found if found.ndim else float(found)

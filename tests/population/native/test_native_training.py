@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from problems import EVERYTHING, tiny
+from problems import EVERYTHING, TinyNet, tiny
 from scope import sample
 from stopping import outcomes, stopped
 from thalweg.population.native.steps import Steps
@@ -168,6 +168,17 @@ def test_it_goes_on_bit_for_bit(
     stopped(of, chosen, tmp_path, after)
     resumed = outcomes(of, chosen, checkpoints=Checkpoints(tmp_path))
     for a, b in zip(resumed, whole, strict=True):
+        assert a.curve == b.curve
+        assert all(torch.equal(a.weights[n], w) for n, w in b.weights.items())
+
+
+def test_steps_beside_the_live_model_and_whole_native_ones_are_equal_bit_for_bit() -> None:
+    """The first training compares with the live model, step by step; a resumed one does so in its own first epoch."""
+    double = torch.float64
+    of = planned(tiny(double, model=lambda: TinyNet(double), epochs=1))
+    chosen = [member(n, s, clip_global_norm=0.1) for n in ("adam", "lamb") for s in range(4)]
+    first, again = outcomes(of, chosen), outcomes(of, chosen)
+    for a, b in zip(again, first, strict=True):
         assert a.curve == b.curve
         assert all(torch.equal(a.weights[n], w) for n, w in b.weights.items())
 

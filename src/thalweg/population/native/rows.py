@@ -58,7 +58,7 @@ class _Preparation:
             with_index(b, self._at["lines"], self._line)
 
     def _combine(self, j: int, reduction: Reduction) -> None:
-        """Adds a row's partial sums in order; each row has the whole of a shared norm."""
+        """Adds a row's partial sums in order, rounded as by `CompiledRows.finished`; each row has a shared norm."""
         b, e = self._builder, self._e
         place = self._rows.reductions.index(reduction.name)
         with_index(b, self._at["rows"], lambda r: b.store(e.number(0), self._measured(place, r)))
@@ -66,24 +66,35 @@ class _Preparation:
         def add(i: Value) -> None:
             row = b.load(self._place("owners", i), typ=INT)
             part = b.load(self._place("partials", b.add(b.mul(INT(j), self._at["blocks"]), i)), typ=DOUBLE)
-            into = self._measured(place, INT(0) if reduction.shared else row)
+            into = self._measured(place, row)
             b.store(e.add(b.load(into, typ=DOUBLE), part), into)
 
         def finish(r: Value) -> None:
             into = self._measured(place, r)
-            if reduction.op == "mean":
-                size = b.load(self._place("sizes", r), typ=DOUBLE)
-                b.store(e.div(b.load(into, typ=DOUBLE), size), into)
-            elif reduction.shared:
-                b.store(b.load(self._measured(place, INT(0)), typ=DOUBLE), into)
-            else:
-                b.store(e.called("llvm.sqrt", b.load(into, typ=DOUBLE)), into)
+            value = b.load(into, typ=DOUBLE)
+            mean = reduction.op == "mean"
+            size = b.load(self._place("sizes", r), typ=DOUBLE) if mean else None
+            b.store(e.div(value, size) if mean else e.called("llvm.sqrt", value), into)
 
         with_index(b, self._at["blocks"], add)
-        if reduction.shared:
-            first = self._measured(place, INT(0))
-            b.store(e.called("llvm.sqrt", b.load(first, typ=DOUBLE)), first)
         with_index(b, self._at["rows"], finish)
+        if reduction.shared:
+            self._join(place)
+
+    def _join(self, place: int) -> None:
+        """The norm of all rows in each, from the norms of the rows, as `driver.joint_norm`."""
+        b, e = self._builder, self._e
+        with b.goto_entry_block():
+            total = b.alloca(DOUBLE)
+        b.store(e.number(0), total)
+
+        def add(r: Value) -> None:
+            norm = b.load(self._measured(place, r), typ=DOUBLE)
+            b.store(e.add(b.load(total, typ=DOUBLE), e.mul(norm, norm)), total)
+
+        with_index(b, self._at["rows"], add)
+        whole = e.called("llvm.sqrt", b.load(total, typ=DOUBLE))
+        with_index(b, self._at["rows"], lambda r: b.store(whole, self._measured(place, r)))
 
     def _line(self, line: Value) -> None:
         b = self._builder
