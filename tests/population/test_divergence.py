@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from problems import tiny, train_all
+from problems import TinyNet, tiny, train_all
 from thalweg.population.training.history import History
 from thalweg.population.updates.members import Member, Trained
 from thalweg.recipes.catalogue import recipe
@@ -34,6 +34,20 @@ def test_one_member_at_a_million(execution: str) -> None:
     for a, b in zip(wild, without, strict=False):
         assert a.diverged_at is None
         assert losses(a) == pytest.approx(losses(b), rel=1e-5)
+
+
+class Unused(TinyNet):
+    """One of its parameters is in no loss, and was never initialized."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.float32)
+        self.unused = torch.nn.Parameter(torch.full((3,), torch.nan))
+
+
+@pytest.mark.parametrize("execution", ["population", "loop"])
+def test_a_parameter_in_no_loss_may_be_anything(execution: str) -> None:
+    outcome = train_all(tiny(model=Unused, epochs=1), members(0.01), execution=execution)[0]
+    assert (outcome.diverged_at, len(outcome.curve)) == (None, 1)
 
 
 def test_leaving_members_give_their_place_back() -> None:

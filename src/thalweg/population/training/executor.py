@@ -49,7 +49,7 @@ class Executor(Protocol):
         """
 
     def finite(self) -> Mask:
-        """Whether all parameters of a member are finite, `[members]`."""
+        """Whether all parameters of a member that its loss depends on are finite, `[members]`."""
 
     def measure(self, split: Source, step: int, *, loss: bool = False) -> Scores:
         """The scores of the members on a split, after `step`, with losses if `loss`."""

@@ -98,7 +98,8 @@ class Plain:
         return np.array([[loss]])
 
     def finite(self) -> Mask:
-        return np.array([all(torch.isfinite(p).all() for p in self._optimizer.parameters.values())])
+        held = self._optimizer.parameters
+        return np.array([all(torch.isfinite(p).all() for name, p in held.items() if name in self._job.trained)])
 
     def measure(self, split: Source, step: int, *, loss: bool = False) -> Scores:
         with self._holding(self._optimizer.weights() if self._optimizer.averages else {}):
