@@ -4,6 +4,8 @@ import json
 import random
 import signal
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import thalweg
 from cli_process import Program
 from scope import THOROUGH
+from thalweg.studies import preparation
 
 COMPARE = (
     "compare", "digits", "--optimizers", "sgd,adam", "--epochs", "3", "--seeds", "2", "--confirm-seeds", "2",
@@ -21,9 +24,14 @@ KEEP = ("--checkpoint-every", "0.1s")
 STAGES = ("coarse", "fine", "confirmation")
 
 
-def killed(out: Path, *arguments: str, stage: str, delay: float) -> bool:
+def natively() -> None:
+    """Has every study earn native code."""
+    preparation.EARNED = 0
+
+
+def killed(out: Path, *arguments: str, stage: str, delay: float, native: bool) -> bool:
     """Whether the program was still at work when it was killed, `delay` seconds after a stage began."""
-    program = Program(*arguments, *KEEP, "--out", str(out))
+    program = Program(*arguments, *KEEP, "--out", str(out), before=natively if native else None)
     said = []
     for line in program.errors:
         said.append(line)
@@ -51,23 +59,30 @@ def timeless(facts: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The uninterrupted study."""
-    out = tmp_path_factory.mktemp("whole")
-    assert Program(*COMPARE, "--out", str(out / "out")).end()[0] == 0
-    return found(out / "out", out / "whole.json")
+def wholes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Any]:
+    """The uninterrupted study, in native code or not."""
+
+    @cache
+    def whole(native: bool) -> Any:
+        out = tmp_path_factory.mktemp("whole")
+        program = Program(*COMPARE, "--out", str(out / "out"), before=natively if native else None)
+        assert program.end()[0] == 0
+        assert (thalweg.stored(out / "out").study.plan.get("program") == "native") is native
+        return found(out / "out", out / "whole.json")
+
+    return whole
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("chain", range(4 if THOROUGH else 1))
-def test_kill_minus_nine(chain: int, whole: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("chain", "native"), [(0, True), *([(1, False), (2, True), (3, False)] if THOROUGH else [])])
+def test_kill_minus_nine(chain: int, native: bool, wholes: Callable[[bool], Any], tmp_path: Path) -> None:
     """Five kills a chain, one after the other, each of them going on from where the one before struck."""
     luck, out, kills = random.Random(chain), tmp_path / "out", 0
     stages = ["plan", *STAGES, luck.choice(STAGES)]
     for stage in stages:
         arguments = COMPARE if not (out / "study.sqlite").exists() else ("resume", "--no-progress")
-        kills += killed(out, *arguments, stage=stage, delay=luck.uniform(0, 0.6))
+        kills += killed(out, *arguments, stage=stage, delay=luck.uniform(0, 0.6), native=native)
         if out.exists():
             assert thalweg.stored(out).study.workload == "digits"
     assert kills >= 3
-    assert found(out, tmp_path / "found.json") == whole
+    assert found(out, tmp_path / "found.json") == wholes(native)

@@ -26,10 +26,11 @@ class Job:
 
     trained: names of the parameters that the loss of a batch depends on, which a population trains; the loop trains
     all that require a gradient, each at the steps whose loss depends on it. test: whether the test split is evaluated.
-    keep_weights: whether the final parameters and buffers are returned. early_stopping: when a run ends before its
-    last step. copies: tensors of the parameters' size that a run may need; 0 if that is not known. random: whether the
-    model draws random numbers, in training or evaluation; outside: whether it draws any from Python's or NumPy's
-    generators; late: whether a run drew without either, so that whole steps are seeded.
+    keep_weights: whether the final parameters and buffers are returned; keep_losses: whether the loss of every step is.
+    early_stopping: when a run ends before its last step. copies: tensors of the parameters' size that a run may need;
+    0 if that is not known. random: whether the model draws random numbers, in training or evaluation; outside: whether
+    it draws any from Python's or NumPy's generators; late: whether a run drew without either, so that whole steps are
+    seeded.
 
     only_loop: why the model must be called at every step; empty if it may be traced. shared_state: name of state
     outside of the model that all runs change. asks_for_parameters: whether the user's code reads parameters itself in
@@ -51,6 +52,7 @@ class Job:
     random: bool = False
     test: bool = False
     keep_weights: bool = False
+    keep_losses: bool = False
     early_stopping: EarlyStopping | None = None
     copies: int = 0
     outside: bool = False

@@ -32,6 +32,7 @@ class TrainingLoop:
         self._events: dict[str, Event] = {"measure": Measure(), **stop, "release": Release()}
         workload, seeds = job.workload, list(dict.fromkeys(m.seed for m in members))
         self._draws = workload.train.draws(seeds, workload.step_samples, drop_last=workload.drop_last)
+        self.losses: list[Floats] = []  # of every step of this session, if they are kept
         self._train_metric = np.full(len(members), np.nan)
         self._seconds, self._lap = np.zeros(len(members)), time.perf_counter()
         self._evaluations = np.zeros(len(members), np.int64)
@@ -72,6 +73,8 @@ class TrainingLoop:
             self._evaluations[self.held] += np.where(training, self.executor.evaluated, 0)
             for step, (drawn, values) in enumerate(zip(batches, losses, strict=True), first):
                 self.history.batch(step, self.everyone(values), drawn.samples)
+                if self.job.keep_losses:
+                    self.losses.append(self.everyone(values))
             self.step += len(batches)
         self.step = end
         broken = np.zeros(len(self.members), np.bool_)
@@ -168,6 +171,7 @@ class TrainingLoop:
             execution=self.executor.execution,
             failure=failure,
             weights=self._weights(m) if self.job.keep_weights else {},
+            losses=tuple(float(of[m]) for of in self.losses),
         )
 
     def _weights(self, m: int) -> dict[str, Tensor]:
