@@ -1,13 +1,14 @@
 """Which optimizer, at which learning rate, should I use? Exact optimizers, and the laboratory that compares them.
 
-`thalweg.compare(workload)` compares; `thalweg.optim` holds the optimizers. Both load torch when first used.
+`thalweg.compare(workload)` compares; `thalweg.optim` holds the optimizers, `thalweg.schedules`
+what their rates follow. The first two load torch when first used.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from thalweg import optim
+    from thalweg import optim, schedules
     from thalweg.api import Result, Studies, check, compare, resume, stored
     from thalweg.errors import InputError
     from thalweg.population.program.randomness import SeededRandomness
@@ -38,6 +39,7 @@ __all__ = [
     "optim",
     "resume",
     "rule",
+    "schedules",
     "stored",
     "table",
 ]
@@ -63,8 +65,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "optim":
-        return importlib.import_module("thalweg.optim")
+    if name in ("optim", "schedules"):
+        return importlib.import_module(f"thalweg.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

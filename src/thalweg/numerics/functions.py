@@ -1,4 +1,7 @@
-"""The functions a rule may use in addition to operators. Each accepts a number, a tensor or a symbol."""
+"""The functions a rule may use in addition to operators. Each accepts a number, a tensor or a symbol.
+
+Those of schedules, which `_array` marks, accept a float64 NumPy array, too.
+"""
 
 import math
 from collections.abc import Iterator
@@ -15,6 +18,10 @@ def sqrt(x: Value) -> Value:
     """√x, elementwise. NaN for a negative element."""
     if hasattr(x, "sqrt"):
         return x.sqrt()
+    if _array(x):
+        import numpy as np
+
+        return np.sqrt(x)
     return math.sqrt(x) if x >= 0 else math.nan
 
 
@@ -22,7 +29,7 @@ def power(x: Value, exponent: Value) -> Value:
     """x to an exponent, elementwise, for x of 0 or more; NaN where x is NaN. Slow: multiply or take roots instead."""
     if _symbolic(x, exponent):
         return Symbol("pow", lift(x), lift(exponent))
-    if _tensor(x) or _tensor(exponent):
+    if _tensor(x) or _tensor(exponent) or _array(x) or _array(exponent):
         return x**exponent
     return math.inf if x == 0 and exponent < 0 else x**exponent if x >= 0 else math.nan
 
@@ -45,14 +52,28 @@ def exp(x: Value) -> Value:
 
 
 def cos(x: Value) -> Value:
-    """cos x, elementwise, of a number or a tensor: schedules have it, rules do not."""
+    """cos x, elementwise, of numbers, tensors and row values: schedules have it, elements do not."""
+    if _array(x):
+        import numpy as np
+
+        return np.cos(x)
     return x.cos() if hasattr(x, "cos") else math.cos(x)
+
+
+def floor(x: Value) -> Value:
+    """The largest whole number that is at most x, elementwise, of numbers, tensors and row values."""
+    return x - x % 1.0
 
 
 def log(x: Value) -> Value:
     """ln x, elementwise: -infinity at 0, NaN for a negative element."""
     if hasattr(x, "log"):
         return x.log()
+    if _array(x):
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            return np.log(x)
     return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
@@ -72,6 +93,10 @@ def maximum(a: Value, b: Value) -> Value:
     """The larger, elementwise; NaN where either is NaN."""
     if _symbolic(a, b):
         return Symbol("max", lift(a), lift(b))
+    if _array(a) or _array(b):
+        import numpy as np
+
+        return np.maximum(a, b)
     if _tensor(a):
         return a.maximum(b) if _tensor(b) else a.clamp(min=b)
     return b.clamp(min=a) if _tensor(b) else _first_nan(a, b, max(a, b))
@@ -81,6 +106,10 @@ def minimum(a: Value, b: Value) -> Value:
     """The smaller, elementwise; NaN where either is NaN."""
     if _symbolic(a, b):
         return Symbol("min", lift(a), lift(b))
+    if _array(a) or _array(b):
+        import numpy as np
+
+        return np.minimum(a, b)
     if _tensor(a):
         return a.minimum(b) if _tensor(b) else a.clamp(max=b)
     return b.clamp(max=a) if _tensor(b) else _first_nan(a, b, min(a, b))
@@ -109,6 +138,10 @@ def where(condition: Value, a: Value, b: Value) -> Value:
 
         a = a if _tensor(a) or _tensor(b) else torch.full((), a, dtype=torch.float64, device=condition.device)
         return torch.where(condition, a, b)
+    if _array(condition):
+        import numpy as np
+
+        return np.where(condition, a, b)
     return a if condition else b
 
 
@@ -147,6 +180,11 @@ def rows_held_in(dtype: Any) -> Iterator[None]:
 
 def _symbolic(*values: Value) -> bool:
     return any(isinstance(v, Symbol) for v in values)
+
+
+def _array(x: Value) -> bool:
+    """Whether x is a NumPy array. NumPy is not imported for it: commands that need none start sooner."""
+    return type(x).__name__ == "ndarray"
 
 
 def _first_nan(a: Value, b: Value, otherwise: Value) -> Value:

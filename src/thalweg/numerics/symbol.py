@@ -66,10 +66,7 @@ class Symbol:
         return Symbol("pow", lift(other), self)
 
     def __mod__(self, other: Any) -> "Symbol":
-        found = Symbol("mod", self, lift(other))
-        if not found.row:
-            raise TypeError("% takes row values (step, hyperparameters, row state), not one with elements.")
-        return found
+        return _of_rows(Symbol("mod", self, lift(other)), "%")
 
     def __neg__(self) -> "Symbol":
         return Symbol("neg", self)
@@ -95,6 +92,9 @@ class Symbol:
     def __ge__(self, other: Any) -> "Symbol":
         return Symbol("le", lift(other), self)
 
+    def cos(self) -> "Symbol":
+        return _of_rows(Symbol("cos", self), "cos")
+
     def sqrt(self) -> "Symbol":
         return Symbol("sqrt", self)
 
@@ -109,6 +109,13 @@ class Symbol:
 
     def sign(self) -> "Symbol":
         return Symbol("sign", self)
+
+
+def _of_rows(found: Symbol, function: str) -> Symbol:
+    """A function that the table of row values has, and the loop over elements has not."""
+    if not found.row:
+        raise TypeError(f"{function} takes row values (step, hyperparameters, row state), not one with elements.")
+    return found
 
 
 def element(name: str) -> Symbol:

@@ -105,7 +105,7 @@ class Recipe:
             value = given.get(name, self.defaults[name])
             if value is None and h.initially:
                 source = values[h.initially]
-                value = h.check_initial(owner, source.base if isinstance(source, Schedule) else source)
+                value = h.check_initial(owner, source.required_base if isinstance(source, Schedule) else source)
             values[name] = checked(h, owner, value)
         self.require_consistent(values, owner)
         return values

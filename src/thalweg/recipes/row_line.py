@@ -11,7 +11,7 @@ import torch
 from thalweg.numerics.functions import row_dtype as current_row_dtype
 from thalweg.numerics.functions import rows_held_in
 from thalweg.numerics.symbol import Symbol
-from thalweg.recipes.row_table import Array, cube_root, exponential, logarithm, power, table
+from thalweg.recipes.row_table import Array, cosine, cube_root, exponential, logarithm, power, table
 from thalweg.recipes.stages import Stage
 
 Function = Callable[..., tuple[float, ...]]
@@ -27,6 +27,7 @@ EXPRESSIONS: Mapping[str, str] = {
     "abs": "abs({0})",
     "sqrt": "_sqrt({0})",
     "cbrt": "_cbrt({0})",
+    "cos": "_cos({0})",
     "exp": "_exp({0})",
     "log": "_log({0})",
     "sign": "_sign({0})",
@@ -156,6 +157,7 @@ FUNCTIONS: Mapping[str, Any] = {
     "_power": power,
     "_sqrt": math.sqrt,
     "_cbrt": cube_root,
+    "_cos": cosine,
     "_exp": exponential,
     "_log": logarithm,
     "_sign": _sign,

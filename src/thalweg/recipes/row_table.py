@@ -57,6 +57,11 @@ def exponential(x: float) -> float:
         return math.inf
 
 
+def cosine(x: float) -> float:
+    """cos x, NaN of an infinite number."""
+    return math.cos(x) if math.isfinite(x) else math.nan
+
+
 def logarithm(x: float) -> float:
     """ln x: -infinite at 0, NaN of a negative number."""
     return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
@@ -78,6 +83,7 @@ OPERATIONS: Mapping[str, Any] = {
     "abs": np.abs,
     "sqrt": np.sqrt,
     "cbrt": _by_libm(cube_root),
+    "cos": _by_libm(cosine),
     "exp": _by_libm(exponential),
     "log": _by_libm(logarithm),
     "sign": np.sign,

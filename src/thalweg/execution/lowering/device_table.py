@@ -17,7 +17,7 @@ def _kept(x: Tensor) -> Tensor:
     return x.to(row_dtype()).double()
 
 
-OF_ROWS: Mapping[str, Any] = {**OPERATIONS, "mod": torch.remainder, "kept": _kept}
+OF_ROWS: Mapping[str, Any] = {**OPERATIONS, "mod": torch.remainder, "cos": torch.cos, "kept": _kept}
 
 
 class DeviceRows:

@@ -11,7 +11,7 @@ from thalweg.optim.stepping.scheduling import COUNT, SCHEDULES, Group, Schedules
 from thalweg.options.ranges import whole
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.hyperparameters import unknown
-from thalweg.schedules import Schedule, parse
+from thalweg.schedules import Schedule, parse_schedule
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _made(recipe: Recipe, name: str, text: Any, own: Schedule | None) -> Schedul
     if own is not None and str(own) == text:
         return own
     try:
-        return parse(str(text))
+        return parse_schedule(str(text))
     except InputError:
         raise InputError(
             f"The schedule of {name!r} in the checkpoint, {text}, is a function of its user's; make this"

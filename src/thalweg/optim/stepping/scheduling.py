@@ -27,7 +27,7 @@ from thalweg.optim.stepping.diagnostics import OptimizerWarning, tell
 from thalweg.optim.stepping.reading import checked, plain
 from thalweg.options.ranges import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
-from thalweg.schedules import Schedule, as_schedule, parse
+from thalweg.schedules import Schedule, as_schedule, parse_schedule
 
 SCHEDULES, COUNT = "schedules", "schedule_step"
 
@@ -96,7 +96,7 @@ def begin(recipe: Recipe, group: Group) -> None:
             _put(recipe, group, name, _value(recipe, name, schedule, group[COUNT]))
     elif SCHEDULES in group:  # a copy of another group's dict
         group.setdefault(COUNT, 0)
-        of = {name: s if isinstance(s, Schedule) else parse(str(s)) for name, s in group[SCHEDULES].items()}
+        of = {name: s if isinstance(s, Schedule) else parse_schedule(str(s)) for name, s in group[SCHEDULES].items()}
         group[SCHEDULES] = Schedules(of)
         convert(recipe, group)
 
@@ -106,7 +106,7 @@ def set_initial(recipe: Recipe, group: Group) -> None:
     for h in recipe.hyperparameters.values():
         if h.initially:
             now, schedule = group.get(f"initial_{h.initially}", group[h.initially]), group.get(SCHEDULES, {})
-            first = schedule[h.initially].base if h.initially in schedule else now
+            first = schedule[h.initially].required_base if h.initially in schedule else now
             group.setdefault(h.name, float(plain(first)))
 
 
@@ -243,7 +243,7 @@ def _near(now: Any, value: Any, schedule: Schedule) -> bool:
     """Whether a value is the schedule's, but for the rounding of another device or function of the system."""
     if isinstance(value, Tensor) and not _readable(value):
         return True
-    number, within = as_number(plain(now)), 1e-14 * max(1.0, abs(schedule.base))
+    number, within = as_number(plain(now)), 1e-14 * max(1.0, abs(schedule.required_base))
     return number is not None and math.isclose(number, plain(value), rel_tol=1e-6, abs_tol=within)
 
 

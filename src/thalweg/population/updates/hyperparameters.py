@@ -98,7 +98,11 @@ def _scaled(base: Any, value: Any) -> Any:
         return value
     if isinstance(base, Schedule):
         return Schedule(
-            f"{value.factor!r}·{base}", value.factor * base.base, base.steps, {}, lambda t: value.factor * base(t)
+            f"{value.factor!r}·{base}",
+            value.factor * base.required_base,
+            base.steps,
+            {},
+            lambda t: value.factor * base(t),
         )
     return value.factor * base
 
