@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import thalweg
-from thalweg.cli import check, compare, example, new, optimizers, resume, studies, watch
+from thalweg.cli import check, compare, example, new, optimizers, resume, schedules, studies, watch
 from thalweg.errors import InputError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("export")(studies.export)
 app.command("diff")(studies.diff)
 app.command("delete")(studies.delete)
 app.command("optimizers")(optimizers.optimizers)
+app.command("schedules")(schedules.schedules)
 
 
 def _version(asked: bool) -> None:

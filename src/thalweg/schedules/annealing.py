@@ -16,7 +16,7 @@ Level = float | str | None
 Length = int | str | None
 
 
-@maker
+@maker("torch", "keras", "optax", "hf", "timm")
 def cosine(
     peak: float | None = None, *, steps: Length = None, warmup: int | str = 0, start: Level = None, end: Level = None,
     convention: str | None = None,
@@ -35,7 +35,7 @@ def cosine(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("cosine", locals(), ("torch", "keras", "optax", "hf", "timm"))
+    a = Arguments("cosine", locals())
     top, total, warm, low = _common(a)
     if a.convention == "torch":
         a.refuse("wrap it in warmup(…)", "warmup", "start")
@@ -48,7 +48,7 @@ def cosine(
     )
 
 
-@maker
+@maker("torch", "optax", "hf")
 def linear(
     peak: float | None = None, *, steps: Length = None, warmup: int | str = 0, start: Level = None, end: Level = None,
     convention: str | None = None,
@@ -63,7 +63,7 @@ def linear(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("linear", locals(), ("torch", "optax", "hf"))
+    a = Arguments("linear", locals())
     if a.convention == "torch":
         a.refuse("it is a warm-up itself", "warmup")
         top, total = a.base("peak"), a.run_length("steps", 1, 5)
@@ -76,7 +76,7 @@ def linear(
     return a.schedule(top, total, _polynomial, peak=top, begin=warm, steps=total, warmup=warm, start=first, end=low)
 
 
-@maker
+@maker("torch", "keras", "optax", "hf", "timm")
 def polynomial(
     peak: float | None = None, *, steps: Length = None, power: float | None = None, warmup: int | str = 0,
     start: Level = None, end: Level = None, cycle: bool = False, convention: str | None = None,
@@ -92,7 +92,7 @@ def polynomial(
     Raises:
         InputError: a value out of its range, such as a peak below the end that the convention has by default.
     """
-    a = Arguments("polynomial", locals(), ("torch", "keras", "optax", "hf", "timm"))
+    a = Arguments("polynomial", locals())
     if a.convention in ("torch", "keras", "optax"):
         a.refuse("wrap it in warmup(…)", "warmup", "start")
     cycles = a.flag("cycle")

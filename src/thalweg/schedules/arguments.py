@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from thalweg.errors import InputError, listed, shown, suggest
+from thalweg.errors import InputError, listed, shown
 from thalweg.numerics import Value
 from thalweg.options.ranges import POSITIVE, Range, whole
 from thalweg.schedules import traps
 from thalweg.schedules.lengths import epochs_of, nearest, share_of
-from thalweg.schedules.schedule import Formula, Schedule
+from thalweg.schedules.schedule import MAKERS, Formula, Schedule
 
 OPEN = math.nan
 """Stands for a base that is left out and for a length that is not known yet, so that all the rest is checked."""
@@ -18,14 +18,16 @@ OPEN = math.nan
 class Arguments:
     """The arguments of one schedule.
 
-    name: of the schedule. given: its arguments by name, in order. conventions: the libraries with one of this name.
+    name: of the schedule. given: its arguments by name, in order. conventions: of one that is not in `MAKERS`.
     """
 
-    def __init__(self, name: str, given: Mapping[str, Any], conventions: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, given: Mapping[str, Any], conventions: Sequence[str] | None = None) -> None:
         self.name, self.given = name, dict(given)
         self.pending: dict[str, tuple[Any, int]] = {}
         self.convention: str | None = given.get("convention")
-        if self.convention is not None and self.convention not in conventions:
+        if conventions is None:
+            conventions = MAKERS[name].conventions
+        if self.convention is not None and not _is_one_of(self.convention, conventions):
             raise InputError(
                 f"The 'convention' of {name} must be {_either(conventions)}, got {shown(self.convention)}."
             )
@@ -43,7 +45,8 @@ class Arguments:
     def refuse(self, instead: str, *names: str) -> None:
         """Raises `InputError` for an argument that the convention's library does not have. instead: what to do."""
         for name in names:
-            if self.given[name] not in (None, 0, False):
+            value = self.given[name]
+            if value is not None and not (isinstance(value, bool | int | float) and value == 0):
                 raise InputError(f"{self._called} has no {name!r}: {instead}.")
 
     def base(self, name: str) -> float:
@@ -69,9 +72,8 @@ class Arguments:
     def choice(self, name: str, choices: Sequence[str], default: str | None = None) -> str:
         """One of some words."""
         value = default if self.given[name] is None else self.given[name]
-        if value not in choices:
-            known = suggest(value, choices) if isinstance(value, str) else ""
-            raise InputError(f"{self._of(name)} must be {_either(choices)}, got {shown(value)}. {known}".rstrip())
+        if not _is_one_of(value, choices):
+            raise InputError(f"{self._of(name)} must be {_either(choices)}, got {shown(value)}.")
         return str(value)
 
     def level(self, name: str, base: float, default: float | str = 0.0, *, below: bool = False) -> float:
@@ -180,6 +182,10 @@ class Arguments:
     @property
     def _called(self) -> str:
         return f"{self.name} as in {self.convention}" if self.convention else self.name
+
+
+def _is_one_of(value: Any, choices: Sequence[str]) -> bool:
+    return isinstance(value, str) and value in choices
 
 
 def _either(choices: Sequence[str]) -> str:

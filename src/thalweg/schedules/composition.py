@@ -31,7 +31,7 @@ def warmup(schedule: Part, *, steps: int | str = "5%", start: Level = None, conv
         InputError: a value out of its range.
     """
     part = _part("warmup", schedule)
-    a = Arguments("warmup", {"schedule": part, **_without(locals(), "part")}, ("torch", "optax", "hf", "timm"))
+    a = Arguments("warmup", {"schedule": part, **_without(locals(), "part")})
     length = a.run_length("steps", 1)
     base = _base(part)
     explicit = a.convention is not None or start is not None
@@ -51,7 +51,7 @@ def join(*schedules: Part, boundaries: Any) -> Schedule:
         InputError: another number of boundaries than of schedules but one, or boundaries that do not ascend.
     """
     parts = tuple(_part("join", schedule) for schedule in schedules)
-    if not parts or isinstance(boundaries, str) or len(boundaries) != len(parts) - 1:
+    if not parts or not isinstance(boundaries, list | tuple) or len(boundaries) != len(parts) - 1:
         raise InputError(f"join of {len(parts)} schedules needs a list of {max(len(parts) - 1, 0)} boundaries.")
     a = Arguments("join", {"schedules": parts, "boundaries": boundaries})
     at = a.boundaries("boundaries") if boundaries else ()
@@ -189,7 +189,7 @@ def _rebase_all(schedule: Schedule, base: float) -> Schedule:
     return schedule.remade(schedules=parts)
 
 
-MAKERS["warmup"] = Maker(warmup, _resolve_warmup, _rebase_part)
+MAKERS["warmup"] = Maker(warmup, _resolve_warmup, _rebase_part, ("torch", "optax", "hf", "timm"))
 MAKERS["join"] = Maker(join, _resolve_join, _rebase_all)
 MAKERS["chain"] = Maker(chain, _resolve_all, _rebase_first)
 MAKERS["scale"] = Maker(scale, _resolve_all, _rebase_part)

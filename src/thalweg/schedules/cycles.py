@@ -16,7 +16,7 @@ MODES = ("triangular", "triangular2", "exp_range")
 GROWTH = Range(1.0)
 
 
-@maker
+@maker("torch", "keras", "hf", "timm")
 def cosine_restarts(
     peak: float | None = None, *, steps: Length = None, cycles: int | None = None, period: Length = None,
     growth: float | None = None, decay: float = 1.0, warmup: int | str = 0, end: Level = None,
@@ -35,7 +35,7 @@ def cosine_restarts(
     Raises:
         InputError: a value out of its range, or an argument that the convention does not have.
     """
-    a = Arguments("cosine_restarts", locals(), ("torch", "keras", "hf", "timm"))
+    a = Arguments("cosine_restarts", locals())
     if a.convention in ("torch", "keras", "timm"):
         a.need("period")
         a.refuse("leave it out", "warmup", "steps")
@@ -68,7 +68,7 @@ def _lengths(a: Arguments, periods: float) -> tuple[float, float, float]:
     return first, warm, warm + first * periods if periods else 0.0
 
 
-@maker
+@maker("torch")
 def cyclic(
     peak: float | None = None, *, low: Level = "10%", up: Length = None, down: Length = None, mode: str = "triangular",
     gamma: float = 1.0, convention: str | None = None,
@@ -84,7 +84,7 @@ def cyclic(
     Raises:
         InputError: a value out of its range, such as a peak below `low`.
     """
-    a = Arguments("cyclic", locals(), ("torch",))
+    a = Arguments("cyclic", locals())
     top, least = a.base("peak"), a.level("low", a.base("peak"))
     rise = a.run_length("up", 1, a.default("25%", torch=2000))
     fall = a.run_length("down", 1) if down is not None else rise

@@ -19,7 +19,7 @@ FACTOR = Range(0.0, 1.0, open_low=True)
 SHRINKING = Range(0.0, 1.0)
 
 
-@maker
+@maker("torch", "optax", "hf")
 def constant(
     rate: float | None = None, *, warmup: int | str = 0, factor: float | None = None, steps: Length = None,
     convention: str | None = None,
@@ -34,7 +34,7 @@ def constant(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("constant", locals(), ("torch", "optax", "hf"))
+    a = Arguments("constant", locals())
     base, warm = a.base("rate"), a.run_length("warmup", 0)
     if a.convention == "torch":
         a.refuse("it has a factor before its steps", "warmup")
@@ -48,7 +48,7 @@ def constant(
     return a.schedule(base, max(warm, until), _constant, rate=base, warmup=warm, factor=share, until=until, start=start)
 
 
-@maker
+@maker("torch", "timm")
 def step(
     rate: float | None = None, *, every: int | str = "30%", factor: float | None = None, convention: str | None = None
 ) -> Schedule:
@@ -61,13 +61,13 @@ def step(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("step", locals(), ("torch", "timm"))
+    a = Arguments("step", locals())
     base, length = a.base("rate"), a.run_length("every", 1)
     share = a.number("factor", SHRINKING, a.default(0.1, timm=1.0))
     return a.schedule(base, 0, _exponential, rate=base, steps=length, factor=share, staircase=True)
 
 
-@maker
+@maker("torch", "keras", "optax", "timm")
 def piecewise(
     rate: float | None = None, *, boundaries: Sequence[int | str] = ("50%", "75%"),
     factors: float | Sequence[float] | None = None, values: Sequence[float] | None = None,
@@ -86,7 +86,7 @@ def piecewise(
     Raises:
         InputError: a value out of its range, boundaries that do not ascend, or another number of factors or values.
     """
-    a = Arguments("piecewise", locals(), ("torch", "keras", "optax", "timm"))
+    a = Arguments("piecewise", locals())
     bounds = a.boundaries("boundaries")
     levels = _levels(a, len(bounds))
     base = a.base("rate") if rate is not None or values is None else levels[0]
@@ -121,7 +121,7 @@ def _numbers(a: Arguments, name: str, given: Any, count: int, each: Range) -> li
     return found
 
 
-@maker
+@maker("torch", "keras", "optax")
 def exponential(
     rate: float | None = None, *, steps: Length = None, factor: float | None = None, staircase: bool = False,
     begin: int | str = 0, end: Level = None, convention: str | None = None,
@@ -136,7 +136,7 @@ def exponential(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("exponential", locals(), ("torch", "keras", "optax"))
+    a = Arguments("exponential", locals())
     if a.convention is not None:
         a.need("factor")
     if a.convention in ("torch", "keras"):
@@ -149,7 +149,7 @@ def exponential(
     )
 
 
-@maker
+@maker("keras")
 def inverse_time(
     rate: float | None = None, *, steps: Length = None, decay: float = 1.0, staircase: bool = False,
     convention: str | None = None,
@@ -163,13 +163,13 @@ def inverse_time(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("inverse_time", locals(), ("keras",))
+    a = Arguments("inverse_time", locals())
     base, length = a.base("rate"), a.run_length("steps", 1)
     by, stairs = a.number("decay", POSITIVE), a.flag("staircase")
     return a.schedule(base, 0, _power, rate=base, steps=length, decay=by, staircase=stairs)
 
 
-@maker
+@maker()
 def power(rate: float | None = None, *, steps: Length = None, exponent: float = 1.0) -> Schedule:
     """rate/(1 + t/steps)^exponent, power scheduling.
 
@@ -185,7 +185,7 @@ def power(rate: float | None = None, *, steps: Length = None, exponent: float = 
     return a.schedule(base, 0, _power, rate=base, steps=length, exponent=exponent)
 
 
-@maker
+@maker("hf")
 def inverse_sqrt(
     peak: float | None = None, *, warmup: int | str | None = None, timescale: int | str | None = None,
     convention: str | None = None,
@@ -202,7 +202,7 @@ def inverse_sqrt(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("inverse_sqrt", locals(), ("hf",))
+    a = Arguments("inverse_sqrt", locals())
     top, warm = a.base("peak"), a.run_length("warmup", 0, a.default("10%", hf=0))
     scale = a.run_length("timescale", 1, "100%") if timescale is not None else (warm or 10_000.0)
     start, first = (0.0, 0.0) if a.convention else (None, 1.0)

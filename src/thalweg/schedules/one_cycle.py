@@ -25,7 +25,7 @@ class Phase(NamedTuple):
     end: float
 
 
-@maker
+@maker(*CONVENTIONS)
 def one_cycle(
     peak: float | None = None, *, steps: Length = None, rise: int | str = "30%", fall: Length = None,
     start: Level = "4%", end: Level = None, shape: str | None = None,
@@ -46,18 +46,19 @@ def one_cycle(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("one_cycle", locals(), CONVENTIONS)
+    a = Arguments("one_cycle", locals())
     form, times = _times(a)
     top, first = a.base("peak"), a.level("start", a.base("peak"))
     last = first / 1e4 if end is None else a.level("end", top)
     low, high = _momentum(a)
+    beyond = a.convention == "torch"
     return a.schedule(
-        top, times[-1] + (a.convention == "torch"), _phases, _counterpart(a, low, high) if high else None,
-        phases=_way(times, first, top, last), shape=form, beyond=a.convention == "torch",
+        top, times[-1] + beyond, _phases, _counterpart(a, low, high) if high else None,
+        phases=_way(times, first, top, last), shape=form, beyond=beyond,
     )  # fmt: skip
 
 
-@maker
+@maker(*CONVENTIONS)
 def one_cycle_momentum(
     high: float | None = None, *, low: float = 0.85, steps: Length = None, rise: int | str = "30%", fall: Length = None,
     shape: str | None = None, convention: str | None = None,
@@ -70,7 +71,7 @@ def one_cycle_momentum(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("one_cycle_momentum", locals(), CONVENTIONS)
+    a = Arguments("one_cycle_momentum", locals())
     form, times = _times(a)
     base = a.base("high")
     most = Range(0.0, 1.0, open_high=True).check("The 'high' of one_cycle_momentum", 0.95 if math.isnan(base) else base)

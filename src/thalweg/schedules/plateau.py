@@ -9,6 +9,7 @@ from thalweg.options.ranges import POSITIVE, Range, as_number, whole
 from thalweg.schedules.arguments import Arguments
 
 MODES = ("relative", "absolute")
+CONVENTIONS = ("torch", "keras", "optax", "hf")
 FROM_TORCH = ("torch", "hf")
 
 
@@ -114,7 +115,7 @@ def performance(
     Raises:
         InputError: a value out of its range.
     """
-    a = Arguments("performance", locals(), ("torch", "keras", "optax", "hf"))
+    a = Arguments("performance", locals(), CONVENTIONS)
     base, kind = a.base("rate"), a.choice("mode", MODES, a.default("relative", keras="absolute"))
     higher = a.flag("higher_is_better")
     if convention == "optax":

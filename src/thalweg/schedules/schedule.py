@@ -166,6 +166,7 @@ class Maker:
     function: Callable[..., Schedule]
     resolve: Callable[[Schedule, Horizon], Schedule] = _resolve
     rebase: Callable[[Schedule, float], Schedule] = _rebase
+    conventions: tuple[str, ...] = ()
 
     def call(self, arguments: Mapping[str, Any]) -> Schedule:
         """The schedule of arguments by name."""
@@ -194,10 +195,17 @@ TEXT_NAMES = {"one_cycle": "1cycle", "one_cycle_momentum": "1cycle-momentum"}
 M = TypeVar("M", bound=Callable[..., Schedule])
 
 
-def maker(function: M) -> M:
-    """Lists a function among those that make schedules. Its first argument is the base."""
-    MAKERS[function.__name__] = Maker(function)
-    return function
+def maker(*conventions: str) -> Callable[[M], M]:
+    """Lists a function among those that make schedules. Its first argument is the base.
+
+    conventions: the libraries that have a schedule of its name.
+    """
+
+    def listed(function: M) -> M:
+        MAKERS[function.__name__] = Maker(function, conventions=conventions)
+        return function
+
+    return listed
 
 
 def text_name(name: str) -> str:

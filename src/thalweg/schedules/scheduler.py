@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from thalweg.errors import InputError, listed, shown
 from thalweg.options.ranges import Range, as_number, whole
 from thalweg.schedules import traps
+from thalweg.schedules.decays import constant
 from thalweg.schedules.parsing import parse_schedule
 from thalweg.schedules.schedule import Schedule, as_schedule
 
@@ -155,15 +156,15 @@ def _schedule(name: str, value: Given, run: Mapping[str, int | None]) -> Schedul
             raise InputError(
                 f"{name!r} must be a schedule, its text, a function of the step or a number, got {shown(value)}."
             )
-        found = Schedule(repr(number), number, 0, {}, _Same(number))
+        found = constant(number) if number > 0 else Schedule(f"{number!r}", number, 0, {}, _Same(number))
     closed = found if found.is_resolved else found.resolved(**run)
-    if closed.shape is not None:
+    if name == "lr" and closed.shape is not None:
         traps.tell_first(f"Scheduler, {name!r}", closed)
     return closed
 
 
 class _Same:
-    """A number as a function of the step."""
+    """A number of 0 or less as a function of the step."""
 
     def __init__(self, number: float) -> None:
         self._number = number

@@ -7,6 +7,9 @@ from thalweg.schedules.schedule import Schedule
 NEAR = 1e-9
 """Share of the base above which a tail rises: less is rounding."""
 
+STAYS_LATE = {("one_cycle", "torch")}
+"""Those that go on for one step past their end and stay there."""
+
 
 class ScheduleWarning(UserWarning):
     """Base class of the schedules' warnings."""
@@ -47,16 +50,15 @@ def tell(schedule: Schedule, convention: str) -> None:
     """Warns of what a schedule of a library's convention does at its first step and past its end."""
     owner = f"{schedule.name} as in {convention}"
     tell_first(owner, schedule)
-    if not schedule.steps:
+    end = schedule.steps - ((schedule.name, convention) in STAYS_LATE)
+    if end <= 0:
         return
-    base, end = schedule.base or 1.0, schedule(schedule.steps)
-    tail = [schedule(schedule.steps + k) for k in {1, 1 + schedule.steps // 2, schedule.steps}]
+    base, last = schedule.required_base, schedule(end)
+    tail = [schedule(end + k) for k in {1, 1 + end // 2, end}]
     if min(tail) < -NEAR * base:
-        warn(owner, NegativeTail, f"it is negative past step {schedule.steps}; end the training there.")
-    if max(tail) > end + NEAR * base:
-        warn(
-            owner, RisingTail, f"it rises again past step {schedule.steps}, to {max(tail):.3g}; end the training there."
-        )
+        warn(owner, NegativeTail, f"it is negative past step {end}; end the training there.")
+    if max(tail) > last + NEAR * base:
+        warn(owner, RisingTail, f"it rises again past step {end}, to {max(tail):.3g}; end the training there.")
 
 
 def tell_first(owner: str, schedule: Schedule) -> None:

@@ -10,7 +10,7 @@ from thalweg.schedules.schedule import Schedule, maker
 SHAPES = ("linear", "cosine", "1-sqrt")
 
 
-@maker
+@maker("hf", "timm")
 def wsd(
     peak: float | None = None, *, steps: Length = None, warmup: int | str = 0, decay: int | str = "20%",
     shape: str | None = None, end: Level = None, start: Level = None, convention: str | None = None,
@@ -27,7 +27,7 @@ def wsd(
     Raises:
         InputError: a value out of its range, such as warm-up and decay longer than the steps.
     """
-    a = Arguments("wsd", locals(), ("hf", "timm"))
+    a = Arguments("wsd", locals())
     a.require_shares("warmup", "decay")
     top, total, low = a.base("peak"), a.run_length("steps", 1), a.level("end", a.base("peak"))
     after = a.convention == "timm"

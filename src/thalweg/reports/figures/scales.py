@@ -69,6 +69,12 @@ def loss_scale(values: Iterable[float | None]) -> Scale:
     return _free_scale(finite, higher_is_better=False)
 
 
+def linear_scale(low: float, high: float) -> Scale:
+    """A linear axis with plain numbers at its ticks. low < high."""
+    thousands = max(abs(low), abs(high)) >= 1000 and high - low >= 10
+    return _linear_scale(low, high, lambda v, digits: f"{v:,.{digits}f}" if thousands else f"{v:.6g}")
+
+
 def _free_scale(values: Sequence[float], higher_is_better: bool) -> Scale:
     if values and min(values) > 0 and max(values) > WIDE * min(values):
         return _log_scale(*_ends([math.log10(v) for v in values], higher_is_better))

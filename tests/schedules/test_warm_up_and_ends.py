@@ -1,4 +1,4 @@
-"""Schedules by their formulas: against torch's own, at their ends, and what is refused."""
+"""The shape of warm-up and end, what is refused, and users' functions as schedules."""
 
 import math
 
@@ -10,10 +10,10 @@ from thalweg.errors import InputError
 from thalweg.schedules import as_schedule, cosine, linear, parse
 
 MADE = [
-    cosine(0.3, steps=10),
+    cosine(0.3, steps=10, end=0.0),
     cosine(0.3, steps=10, warmup=3, end=0.1),
-    linear(0.3, steps=7, warmup=1),
-    linear(2.0, steps=1),
+    linear(0.3, steps=7, warmup=1, end=0.0),
+    linear(2.0, steps=1, end=0.0),
 ]
 every_schedule = pytest.mark.parametrize("schedule", MADE, ids=str)
 
@@ -63,21 +63,13 @@ def test_its_text_makes_it_again(schedule):
 
 
 @pytest.mark.parametrize(
-    "text", ["cosine", "cosine()", "cosine(1)", "sine(1, steps=3)", "cosine(1, steps=x)", "1", "", "__import__('os')"]
-)
-def test_no_schedule(text):
-    with pytest.raises(InputError, match="is no schedule: write one of cosine and linear"):
-        parse(text)
-
-
-@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"peak": 0, "steps": 3}, r"'peak' of cosine must be a number in \(0, inf\)"),
         ({"peak": math.nan, "steps": 3}, r"'peak' of cosine must be a number in \(0, inf\)"),
         ({"peak": 1, "steps": 0}, r"'steps' of cosine must be a whole number in \[1, inf\), got 0"),
         ({"peak": 1, "steps": 2.5}, "'steps' of cosine must be a whole number"),
-        ({"peak": 1, "steps": 3, "warmup": 3}, r"'warmup' of cosine must be a whole number in \[0, 3\), got 3"),
+        ({"peak": 1, "steps": 3, "warmup": 3}, r"'warmup' of cosine must be a whole number in \[0, 2\], got 3"),
         ({"peak": 1, "steps": 3, "end": 2}, r"'end' of cosine must be a number in \[0, 1\], got 2"),
         ({"peak": "1", "steps": 3}, r"'peak' of cosine must be a number in \(0, inf\), got '1'"),
     ],

@@ -1,0 +1,60 @@
+"""`thalweg schedules [SCHEDULE]`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def schedules(
+    schedule: Annotated[
+        str | None, typer.Argument(help='Print the values of this one: 1cycle, "cosine(1e-3, warmup=5%)".')
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the run.")] = 1000,
+    plot: Annotated[Path | None, typer.Option(help="Draw value against step into this SVG file.")] = None,
+) -> None:
+    """List the schedules of rates; or print values of one, a share of the rate that is tuned unless it has its own."""
+    from thalweg.errors import InputError
+
+    if schedule is None:
+        if plot is not None:
+            raise InputError("--plot needs a schedule to draw: thalweg schedules 1cycle --plot out.svg")
+        _list()
+        return
+    from thalweg.reports.schedules import in_run, table
+
+    found = in_run(schedule, steps)
+    print(found)
+    for line in table(found, steps):
+        print(line)
+    if plot is not None:
+        from thalweg.reports.drawing.schedule_svg import svg
+        from thalweg.reports.figures.schedule_curve import schedule_figure
+
+        try:
+            plot.write_text(svg(schedule_figure(found, steps)), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"The picture cannot be written to {plot}: {error.strerror}.") from error
+        print(f"Picture: {plot}")
+
+
+def _list() -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from thalweg.reports.schedules import rows
+
+    console = Console()
+    heads, body = rows()
+    if not console.is_terminal:
+        for line in body:
+            print("\t".join(line))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for line in body:
+        table.add_row(*(Text(cell) for cell in line))
+    console.print(table)
