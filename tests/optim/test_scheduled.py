@@ -19,7 +19,7 @@ from thalweg.optim.classes import drop_ins
 from thalweg.optim.functional import functional
 from thalweg.optim.stepping import diagnostics
 from thalweg.optim.stepping.scheduling import ScheduleEnded
-from thalweg.schedules import cosine, linear
+from thalweg.schedules import cosine, linear, one_cycle
 
 RATE = cosine(0.05, steps=8, warmup=3, end=0.001)
 STEPS = 12
@@ -293,6 +293,9 @@ def test_what_takes_none_and_what_leaves_its_range():
         ({"betas": (cosine(1.5, steps=3), 0.9)}, r"'beta1' of Adam must be a number in \[0, 1\) at every step"),
         ({"lookahead_steps": lambda t: 5}, "'lookahead_steps' of Adam takes no schedule"),
         ({"amsgrad": lambda t: True}, "'amsgrad' of Adam takes no schedule"),
+        ({"lr": cosine(steps=3)}, r"cosine\(steps=3\) has no base of its own and scales the rate that is tuned"),
+        ({"lr": cosine(0.1)}, r"cosine\(0.1\) has lengths in epochs or in shares of a run"),
+        ({"lr": one_cycle(0.1, steps=9, momentum=True)}, "has a momentum beside them: give momentum=False"),
     ):
         if message:
             with pytest.raises(InputError, match=message):

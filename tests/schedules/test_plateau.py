@@ -47,6 +47,11 @@ def test_cooldown_and_minimum():
     assert rates(settings, [1] * 11) == [1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2, 0.2]
 
 
+def test_the_cooldown_of_keras_is_one_shorter():
+    settings = performance(1.0, factor=0.5, patience=1, cooldown=2, convention="keras")
+    assert rates(settings, [1] * 7) == [1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+
+
 def test_nan_is_no_improvement():
     settings = performance(1.0, factor=0.5, patience=2)
     assert rates(settings, [1, math.nan, math.nan, 0.5]) == [1, 1, 0.5, 0.5]

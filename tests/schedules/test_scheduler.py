@@ -262,6 +262,18 @@ def test_copies_go_on_by_themselves():
     assert scheduler.get_last_lr() == [cosine(0.1, steps=10)(3)]
 
 
+def test_tensors_are_written_in_place_by_loading_and_for_every_hyperparameter():
+    optimizer = torch.optim.Adam(model().parameters(), lr=torch.tensor(0.1, dtype=torch.float64))
+    group = optimizer.param_groups[0]
+    group["weight_decay"] = torch.tensor(0.2, dtype=torch.float64)
+    group["betas"] = (torch.tensor(0.9, dtype=torch.float64), 0.999)
+    held = group["lr"], group["weight_decay"], group["betas"][0]
+    scheduler = Scheduler(optimizer, cosine(steps=10), weight_decay=linear(steps=10), momentum=linear(steps=20))
+    scheduler.load_state_dict({"last_epoch": 5})
+    assert [float(x) for x in held] == pytest.approx([0.05, 0.1, 0.675])
+    assert all(a is b for a, b in zip(held, (group["lr"], group["weight_decay"], group["betas"][0]), strict=True))
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_tensor_is_written_in_place_and_a_compiled_step_is_compiled_once():
     net = model()

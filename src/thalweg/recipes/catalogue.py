@@ -165,6 +165,11 @@ def checked(h: Hyperparameter, owner: str, value: Any) -> Any:
         return h.check(owner, value)
     if h.range is None or h.range.whole or h.initially:
         raise InputError(f"The {h.name!r} of {owner} takes no schedule; got {schedule}.")
+    if schedule.momentum is not None:
+        raise InputError(
+            f"The {h.name!r} of {owner} takes values, and {schedule} has a momentum beside them: give momentum=False,"
+            " and its `.momentum` to the optimizer's own."
+        )
     last = schedule.steps
     for step in sorted({*range(0, last, 1 + last // SAMPLED), last, 0}):
         if h.range.read(schedule(step)) is None:

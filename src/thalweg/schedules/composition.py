@@ -80,7 +80,14 @@ def chain(*schedules: Part) -> Schedule:
 
 
 def scale(schedule: Part, factor: float) -> Schedule:
-    """A schedule times a factor, above 0. Raises `InputError` for another factor, or for what is no schedule."""
+    """A schedule times a factor.
+
+    Args:
+        schedule: any, or a function of the step. factor: above 0.
+
+    Raises:
+        InputError: another factor, or what is no schedule.
+    """
     part = _part("scale", schedule)
     a = Arguments("scale", {"schedule": part, "factor": factor})
     by = a.number("factor", POSITIVE)

@@ -79,7 +79,7 @@ def cyclic(
         peak: above 0; its base. low: in [0, peak]. up: steps of the rise, from 1; a quarter of the run by default.
         down: of the fall, as many by default. mode: "triangular"; "triangular2", whose height halves with each cycle;
             "exp_range", whose height is multiplied by `gamma`, in (0, 1], at each step.
-        convention: "torch" is CyclicLR, which rises in 2,000 steps by default.
+        convention: "torch" is CyclicLR, which rises in 2,000 steps by default. Its momentum is not part of this one.
 
     Raises:
         InputError: a value out of its range, such as a peak below `low`.

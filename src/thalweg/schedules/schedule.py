@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
@@ -121,6 +122,10 @@ class Schedule:
     def __hash__(self) -> int:
         return hash((self.name, tuple(self.arguments.items())))
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickled and copied by its arguments; a user's function by itself."""
+        return (_made_again, (self.name, dict(self.arguments))) if self.arguments else super().__reduce_ex__(protocol)
+
     def _written(self, name: str, nested: Callable[["Schedule"], str], plain: Callable[[Any], str]) -> str:
         def of(value: Any) -> str:
             if isinstance(value, tuple):
@@ -211,6 +216,18 @@ def maker(*conventions: str) -> Callable[[M], M]:
 def text_name(name: str) -> str:
     """The name in text: "cosine-restarts" for `cosine_restarts`, "1cycle" for `one_cycle`."""
     return TEXT_NAMES.get(name) or (name.replace("_", "-") if name in MAKERS else name)
+
+
+QUIET: ContextVar[bool] = ContextVar("QUIET", default=False)
+"""Whether a schedule is made again of which everything was told when it was made, as by unpickling."""
+
+
+def _made_again(name: str, arguments: Mapping[str, Any]) -> Schedule:
+    token = QUIET.set(True)
+    try:
+        return MAKERS[name].call(arguments)
+    finally:
+        QUIET.reset(token)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import warnings
 
-from thalweg.schedules.schedule import Schedule
+from thalweg.schedules.schedule import QUIET, Schedule
 
 NEAR = 1e-9
 """Share of the base above which a tail rises: less is rounding."""
@@ -41,7 +41,7 @@ def forget() -> None:
 
 def warn(owner: str, kind: type[ScheduleWarning], sentence: str) -> None:
     """Warns, once per process for each owner and kind."""
-    if (owner, kind) not in _told:
+    if (owner, kind) not in _told and not QUIET.get():
         _told.add((owner, kind))
         warnings.warn(f"{owner}: {sentence}", kind, stacklevel=2)
 
