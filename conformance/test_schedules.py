@@ -378,6 +378,7 @@ def test_a_plateau_of_keras(metrics, given, higher):
 @pytest.mark.parametrize("given", [{}, {"patience": 2}, {"patience": 2, "cooldown": 3, "factor": 0.5, "minimum": 0.05}])
 @pytest.mark.parametrize("mode", ["relative", "absolute"])
 def test_a_plateau_of_optax(metrics, given, mode):
+    import jax
     import jax.numpy as jnp
     from optax.contrib import reduce_on_plateau
 
@@ -386,7 +387,69 @@ def test_a_plateau_of_optax(metrics, given, mode):
     tolerances = {"rtol": 0.0, "atol": 1e-4} if mode == "absolute" else {}
     transform = reduce_on_plateau(**theirs, **tolerances)
     state, rates = transform.init(jnp.zeros(1)), []
+    update = jax.jit(lambda state, value: transform.update(jnp.ones(1), state, value=value)[1])
     for metric in metrics:
-        _, state = transform.update(jnp.ones(1), state, value=float(metric))
+        state = update(state, float(metric))
         rates.append(PEAK * float(state.scale))
     assert run(performance(PEAK, mode=mode, convention="optax", **given), metrics) == pytest.approx(rates, rel=1e-12)
+
+
+SAME = {
+    "torch": {
+        "StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR", "SequentialLR", "PolynomialLR",
+        "CosineAnnealingLR", "ChainedScheduler", "ReduceLROnPlateau", "CyclicLR", "CosineAnnealingWarmRestarts",
+        "OneCycleLR",
+    },
+    "keras": {
+        "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "PiecewiseConstantDecay",
+        "PolynomialDecay",
+    },
+    "optax": {
+        "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "exponential_decay",
+        "join_schedules", "linear_onecycle_schedule", "linear_schedule", "piecewise_constant_schedule",
+        "polynomial_schedule", "sgdr_schedule", "warmup_cosine_decay_schedule",
+    },
+    "hf": {
+        "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt",
+        "cosine_with_min_lr", "warmup_stable_decay",
+    },
+}  # fmt: skip
+"""What each library has that is compared above."""
+
+OTHERS = {
+    "torch": {"LRScheduler": "the base class", "LambdaLR": "a function, as ours", "MultiplicativeLR": "recursive"},
+    "keras": {"LearningRateSchedule": "the base class"},
+    "optax": {
+        "piecewise_interpolate_schedule": "what its 1cycle is made of",
+        "warmup_constant_schedule": "warmup of constant",
+        "warmup_exponential_decay_schedule": "warmup of exponential",
+        "inject_hyperparams": "no schedule",
+        "inject_stateful_hyperparams": "no schedule",
+    },
+    "hf": {
+        "reduce_lr_on_plateau": "torch's",
+        "cosine_warmup_with_min_lr": "its decay begins and ends a step early; ours without a convention does not",
+        "greedy": "moves up and down with the loss",
+    },
+}
+"""What else it has → why it is not compared."""
+
+
+def of_library(name):
+    import inspect
+
+    import keras
+    import transformers
+
+    if name == "torch":
+        return set(lr_scheduler.__all__)
+    if name == "keras":
+        return {n for n, v in vars(keras.optimizers.schedules).items() if inspect.isclass(v)}
+    if name == "optax":
+        return {n for n, v in vars(optax.schedules).items() if inspect.isfunction(v)}
+    return {str(kind.value) for kind in transformers.SchedulerType}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_nothing_that_a_library_has_is_forgotten(name):
+    assert of_library(name) == SAME[name] | set(OTHERS[name])

@@ -53,6 +53,8 @@ def exp(x: Value) -> Value:
 
 def cos(x: Value) -> Value:
     """cos x, elementwise, of numbers, tensors and row values: schedules have it, elements do not."""
+    if type(x) is float:
+        return math.cos(x)
     if _array(x):
         import numpy as np
 
@@ -91,6 +93,8 @@ def sign(x: Value) -> Value:
 
 def maximum(a: Value, b: Value) -> Value:
     """The larger, elementwise; NaN where either is NaN."""
+    if type(a) is type(b) is float:
+        return _first_nan(a, b, max(a, b))
     if _symbolic(a, b):
         return Symbol("max", lift(a), lift(b))
     if _array(a) or _array(b):
@@ -104,6 +108,8 @@ def maximum(a: Value, b: Value) -> Value:
 
 def minimum(a: Value, b: Value) -> Value:
     """The smaller, elementwise; NaN where either is NaN."""
+    if type(a) is type(b) is float:
+        return _first_nan(a, b, min(a, b))
     if _symbolic(a, b):
         return Symbol("min", lift(a), lift(b))
     if _array(a) or _array(b):
@@ -131,6 +137,8 @@ def where(condition: Value, a: Value, b: Value) -> Value:
 
     Two numbers under a tensor's condition give float64: `where(c, a * x, b * x)` keeps the dtype of x.
     """
+    if type(a) is type(b) is float and isinstance(condition, bool):
+        return a if condition else b
     if _symbolic(condition, a, b):
         return Symbol("where", lift(condition), lift(a), lift(b))
     if _tensor(condition):
