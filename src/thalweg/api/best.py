@@ -54,12 +54,12 @@ class Best:
         from thalweg.population.engine.task import MembersFinished
         from thalweg.population.engine.train import train
         from thalweg.population.program.models import build, state
-        from thalweg.population.updates.members import Member
         from thalweg.population.updates.snapshot import Snapshot, copied
 
         prepared = self.prepare(workload, optimizers)
         chosen = next(c for c in prepared.design.contenders if c.label == self.contender)
-        own = Member(chosen.recipe, chosen.recipe.resolve(self.hyperparameters), self.seed if seed is None else seed)
+        workload_of = prepared.planned.job.workload
+        own = chosen.member(self.hyperparameters, self.seed if seed is None else seed, workload_of)
         plan = replace(prepared.planned.plan, reason="asked for", width=1, workers=1)
         planned = replace(prepared.planned, plan=plan, job=replace(prepared.planned.job, keep_weights=True))
         (trained,) = (e.outcomes[0] for e in train(planned, [own]) if isinstance(e, MembersFinished))

@@ -17,12 +17,14 @@ from thalweg.records.store import Store
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.reports.progress import display
 from thalweg.rules.contract import Preset
+from thalweg.schedules import Performance, Schedule
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, require_feasible
 from thalweg.studies.parsing import split
 from thalweg.studies.preparation import prepare
 from thalweg.studies.protocol import TEXTBOOK
+from thalweg.studies.scheduled import require_lengths
 from thalweg.studies.settings import request
 from thalweg.workloads.catalogue import load
 from thalweg.workloads.user_files import absolute
@@ -34,6 +36,7 @@ def compare(
     workload: Workload | str,
     optimizers: str | Sequence[str | Preset | Contender | Callable[..., Any]] | None = None,
     learning_rates: Sequence[float] | None = None,
+    schedules: str | Sequence[str | Schedule | Performance | Callable[..., Any]] | None = None,
     convention: str = "torch",
     seeds: int = 3,
     confirm_seeds: int = 5,
@@ -65,6 +68,10 @@ def compare(
             eleven.
         learning_rates: the only rates to try, for every optimizer. By default each optimizer's own log grid: two
             rates a decade over four decades, extended while the best lies on an edge, then five a decade around it.
+        schedules: how learning rates change in a run, tried with every optimizer, each combination tuned on its own:
+            texts, `"constant"`, `"cosine(warmup=5%)"`, `"1cycle"`, or one text with commas; `thalweg.schedules`, or
+            functions of the step. Shares and whole lengths are of the run, however long a budget leaves it. By default
+            rates are constant.
         convention: whose formulas and defaults optimizers follow unless they name their own: `"torch"`, `"keras"`,
             `"optax"`, or `"paper"` for the published ones.
         seeds: number of tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
@@ -97,9 +104,10 @@ def compare(
         InputError: invalid input, in one sentence. Runs finished before an error or Ctrl-C stay in `out`.
     """
     given = locals()  # every argument by its name, as declared
-    given["optimizers"] = split(optimizers) if isinstance(optimizers, str) else optimizers
+    given |= {n: split(given[n]) if isinstance(given[n], str) else given[n] for n in ("optimizers", "schedules")}
     asked = ComparisonOptions.checked(given)
     compared = entries.contenders(TEXTBOOK if asked.optimizers is None else asked.optimizers, asked.convention)
+    compared = entries.crossed(compared, asked.schedules)
     rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)
     design = Design(compared, **{**asked.part("design"), "learning_rates": rates, "tune": tuned})
     require_feasible(design)
@@ -108,6 +116,8 @@ def compare(
     file = saved_to(asked.save_model)
     whole = load(workload, asked.data_dir) if isinstance(workload, str) else workload
     trained = problem(whole, asked.epochs, asked.steps)
+    for contender in compared:
+        require_lengths(contender.schedule, trained)
     limits = {**asked.part("limits"), "early_stopping": stopping}
     stored = {"workload": absolute(workload) if isinstance(workload, str) else None, **asked.stored()}
     require_plain_context()

@@ -55,6 +55,12 @@ class ComparisonOptions:
         _of("design", Listed("positive finite numbers", 1000, POSITIVE), "Rates to try exactly, for every optimizer",
             textbook=True, more=" Commas between them."),
     ] = None  # fmt: skip
+    schedules: Annotated[
+        Sequence[Any] | None,
+        _of("contenders", Listed("schedules' texts such as 'cosine(warmup=5%)'", 50),
+            "Schedules of the learning rate, each with every optimizer", textbook=True,
+            more=' Commas between them: "constant,1cycle,exponential".'),
+    ] = None  # fmt: skip
     convention: Annotated[
         str,
         _of("contenders", OneOf(CONVENTIONS), "Whose formulas and defaults optimizers follow unless they say",

@@ -73,6 +73,11 @@ class Schedule:
         return not self.pending and all(part.is_resolved for part in self.parts)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it is a formula of ours throughout, which takes arrays too; a user's function may not."""
+        return self.name in MAKERS and bool(self.arguments) and all(part.is_closed for part in self.parts)
+
+    @property
     def is_relative(self) -> bool:
         """Whether its base is left out, so that it scales whatever rate is tuned."""
         return self.base is None

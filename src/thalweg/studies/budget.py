@@ -58,7 +58,7 @@ def measure(planned: PlannedJob, design: Design) -> Pace:
     Timings are cached, since each run of a large network ends with a slow evaluation. Replicas of a model are trained:
     the calls of `model()` that runs need are added at their measured time.
     """
-    members = _first_round(design)
+    members = _first_round(design, planned.job.workload)
     plan = planned.plan
     parts = plan.populations(members)[: plan.workers]
     parts = parts if plan.width > 1 else [part[:1] for part in parts]
@@ -116,9 +116,9 @@ def _on_few_samples(planned: PlannedJob, probed: Sequence[Member]) -> Pace:
     return Pace(per_step, len(workload.validation) * per_sample, begun + len(workload.train) * per_sample)
 
 
-def _first_round(design: Design) -> list[Member]:
+def _first_round(design: Design, workload: Workload) -> list[Member]:
     return [
-        RunSpec(contender, given, seed, "tuning", "coarse").member
+        RunSpec(contender, given, seed, "tuning", "coarse").member(workload)
         for seed in tuning_seeds(design.base_seed, design.seeds)
         for contender in design.contenders
         for given in contender.configurations(design.learning_rates, design.per_decade)

@@ -15,9 +15,12 @@ from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported, imported
 from thalweg.rules.contract import Preset
+from thalweg.schedules import Performance, Schedule
 from thalweg.studies.parsing import called, combinations, plain, require_printable, split, titled
 from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import grid
+from thalweg.studies.scheduled import base_of, in_run, listed_schedules, read, written
+from thalweg.workloads.workload import Workload
 
 CLIP = "clip_global_norm"
 
@@ -34,6 +37,9 @@ class Contender:
         fixed: hyperparameter → value; a fixed learning rate is not tuned.
         space: hyperparameter → values to try; every combination is tried, with every learning rate.
         title: its name on the leaderboard; defaults to `name` as written.
+        schedule: how its learning rate changes in a run, whatever rate is tuned: one of `thalweg.schedules`, its text,
+            `"cosine(warmup=5%)"`, or a function of the step. Equivalent to `"adam(lr=cosine(warmup=5%))"`; one with a
+            rate of its own, `"adam(lr=cosine(1e-3))"`, fixes it.
         convention: the source of its formula and defaults, `"torch"`, `"keras"`, `"optax"` or `"paper"`;
             `"adam(convention='keras')"` is equivalent.
 
@@ -46,6 +52,7 @@ class Contender:
     space: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     title: str | None = None
     convention: str | None = None
+    schedule: Any = None
     recipe: Recipe | Imported = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +70,7 @@ class Contender:
         if not isinstance(found, Imported):
             fixed = found.split(fixed)
             found = found.under(self._convention(fixed.pop("convention", None)))
+        fixed = self._scheduled(fixed, found.rate)
         object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "space", combinations("space", self.space))
         object.__setattr__(self, "recipe", found)
@@ -72,6 +80,28 @@ class Contender:
             raise InputError(f"{self.label}: {sorted(both)[0]!r} is both fixed and in the space; keep one.")
         for configuration in self.configurations(None):
             self.recipe.resolve(configuration, self.label)
+
+    def _scheduled(self, fixed: dict[str, Any], rate: str | None) -> dict[str, Any]:
+        """The fixed hyperparameters as numbers, with the schedule among them as its own.
+
+        Raises `InputError` where another than the learning rate has one, or that has two.
+        """
+        given = {name: value for name, value in fixed.items() if isinstance(value, Schedule | Performance)}
+        odd = next((name for name in given if name != rate), None)
+        if odd is not None:
+            raise InputError(f"{self.label}: in a comparison {rate!r} may have a schedule, and {odd!r} a number.")
+        own, other = given.get(rate or ""), None if self.schedule is None else read(self.schedule)
+        if own is not None and other not in (None, own):
+            raise InputError(f"{self.label}: two schedules, {own} and {other}; keep one.")
+        schedule = own or other
+        object.__setattr__(self, "schedule", schedule)
+        if schedule is None:
+            return fixed
+        if rate is None:
+            raise InputError(f"{self.label} has no learning rate that a schedule could change.")
+        base = base_of(schedule)
+        rest = {name: value for name, value in fixed.items() if name not in given}
+        return rest if base is None else {**rest, rate: base}
 
     def _convention(self, written: Any) -> Any:
         """The convention written in the text, else the `convention` argument, else the default."""
@@ -132,7 +162,13 @@ class Contender:
         """What it varies beside hyperparameters, for the records: see `records.types.Factors`."""
         convention = CONVENTIONS[0] if isinstance(self.recipe, Imported) else self.recipe.convention
         other = {} if convention == CONVENTIONS[0] else {"convention": convention}
+        other |= {} if self.schedule is None else {"schedule": written(self.schedule)}
         return {"optimizer": self.recipe.name, **other}
+
+    def member(self, given: Mapping[str, Any], seed: int, workload: Workload) -> Member:
+        """A run of a configuration on a workload, whose length its schedule goes by."""
+        found = in_run(self.recipe, self.schedule, given, workload, self.label)
+        return Member(self.recipe, found.values, seed, found.performance)
 
     @property
     def has_own_grid(self) -> bool:
@@ -201,6 +237,18 @@ def contenders(given: str | Sequence[Any], convention: str = CONVENTIONS[0]) -> 
     if twice:
         raise InputError(f"The optimizer {shown(twice)} stands twice in the list; name each once.")
     return out
+
+
+def crossed(of: Sequence[Contender], schedules: Sequence[Any] | None) -> list[Contender]:
+    """Each contender under each schedule, where some are given. Raises `InputError` where one has its own already."""
+    if schedules is None:
+        return [*of]
+    each = listed_schedules(schedules)
+    own = next((c for c in of if c.schedule is not None or not c.recipe.rate), None)
+    if own is not None:
+        has = "no learning rate" if own.schedule is None else f"the schedule {written(own.schedule)} of its own"
+        raise InputError(f"{own.label} has {has}, and schedules are given for all optimizers: leave one of them out.")
+    return [c if s is None else replace(c, schedule=s, title=f"{c.label} + {written(s)}") for c in of for s in each]
 
 
 def conventions(of: Sequence[Contender]) -> tuple[str, ...]:

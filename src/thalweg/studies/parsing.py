@@ -3,13 +3,16 @@
 import ast
 import math
 import numbers
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.errors import InputError, shown
 from thalweg.options.kinds import OneLine
+from thalweg.schedules import Performance, Schedule, parse
 
+CALL = re.compile(r"(1/t|1?[A-Za-z][\w-]*)\s*(\(|$)")
 MOST_COMBINATIONS = 10_000  # per contender's space
 
 
@@ -38,11 +41,15 @@ def titled(text: Any) -> tuple[str | None, str]:
 
 
 def called(text: Any) -> tuple[str, dict[str, Any]]:
-    """Parses `"rmsprop(alpha=0.9)"` into name and values, literals only. Raises `InputError` where malformed."""
+    """Parses `"rmsprop(alpha=0.9)"` into name and values: literals, and schedules as `"adam(lr=cosine(warmup=5%))"`.
+
+    Raises `InputError` where malformed.
+    """
     if not isinstance(text, str):
         raise InputError(f"An optimizer must be a name, a class, a function or a Contender, got {shown(text)}.")
     name, paren, arguments = text.strip().partition("(")
     values = _arguments(arguments) if paren else {}
+    values = _with_schedules(arguments) if values is None else values
     if values is None:
         raise InputError(f"Cannot read {shown(text)}; write an optimizer as name(hyperparameter=value, …).")
     return name.strip(), values
@@ -61,6 +68,22 @@ def _arguments(text: str) -> dict[str, Any] | None:
     return values if len(values) == len(call.keywords) else None  # no duplicates, no **
 
 
+def _with_schedules(text: str) -> dict[str, Any] | None:
+    """As `_arguments`, where values may be calls, which are schedules. Raises `InputError` for one that is none."""
+    if not text.rstrip().endswith(")"):
+        return None
+    values: dict[str, Any] = {}
+    for argument in split(text.rstrip()[:-1]):
+        name, equals, value = (part.strip() for part in argument.partition("="))
+        if not equals or not name.isidentifier() or name in values:
+            return None
+        plain = _arguments(f"{name}={value})")
+        if plain is None and not CALL.match(value):
+            return None
+        values[name] = parse(value) if plain is None else plain[name]
+    return values
+
+
 def require_printable(label: str) -> None:
     """Raises `InputError` where a leaderboard name is not one printable line."""
     line = OneLine()
@@ -72,7 +95,7 @@ def plain(what: str, given: Any) -> dict[str, Any]:
     """Validates a mapping hyperparameter → value; lists become tuples. Records store and compare these values.
 
     Raises `InputError` where `given` is no such mapping, or a value is neither a finite number, a printable string, a
-    bool, `None` nor a list of these.
+    bool, `None`, a schedule nor a list of these.
     """
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise InputError(f"{what} must be a dict from hyperparameters' names to values, got {shown(given)}.")
@@ -95,6 +118,8 @@ def combinations(what: str, space: Any) -> dict[str, tuple[Any, ...]]:
 
 
 def _plain(what: str, name: str, value: Any) -> Any:
+    if isinstance(value, Schedule | Performance):
+        return value
     if isinstance(value, list | tuple):
         return tuple(_plain(what, name, each) for each in value)
     if value is None or isinstance(value, bool) or (isinstance(value, str) and value.isprintable()):

@@ -10,6 +10,7 @@ from thalweg.records.types import StudyRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design
 from thalweg.studies.protocol import PROTOCOL
+from thalweg.studies.scheduled import is_named, written
 from thalweg.workloads.workload import Workload
 
 TRAINING = (
@@ -82,10 +83,13 @@ def as_begun(workload: Workload, record: StudyRecord) -> Workload:
 def _named(contender: Contender) -> dict[str, Any]:
     whole: dict[str, Any] = {"name": contender.name, "fixed": dict(contender.fixed), "space": dict(contender.space)}
     whole["convention"] = contender.convention
+    whole["schedule"] = None if contender.schedule is None else written(contender.schedule)
     try:
         json.dumps(whole)
+        if contender.schedule is not None and not is_named(contender.schedule):
+            raise TypeError
     except TypeError:  # a custom rule, or a hyperparameter that JSON cannot represent
-        whole = {"name": None, "fixed": {}, "space": {}, "convention": None}
+        whole = {"name": None, "fixed": {}, "space": {}, "convention": None, "schedule": None}
     return {**whole, "title": contender.label}
 
 
@@ -96,7 +100,7 @@ def _contender(saved: Mapping[str, Any]) -> Contender:
         )
     fixed = {name: _tuple(value) for name, value in saved["fixed"].items()}
     space = {name: _tuple(values) for name, values in saved["space"].items()}
-    return Contender(saved["name"], fixed, space, saved["title"], saved.get("convention"))
+    return Contender(saved["name"], fixed, space, saved["title"], saved.get("convention"), saved.get("schedule"))
 
 
 def _tuple(value: Any) -> Any:

@@ -10,6 +10,7 @@ from thalweg.population.engine.task import NOWHERE
 from thalweg.population.engine.threads import Threads
 from thalweg.population.engine.train import Engine
 from thalweg.population.training.checkpoints import Checkpoints
+from thalweg.recipes.imported import Imported
 from thalweg.records.events import Afforded, Chosen, Listener, Noted
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.studies.persistence import Earlier
@@ -151,7 +152,9 @@ class Study:
         self.runs += self._trainer.train(self._planned, entries, stage, first)
         trained = sum(first + i not in self._earlier.done for i in range(len(entries)))
         self._clock.ran(trained, began)
-        if all(run.failure for run in self.runs) and not any(entry.member.alone for entry in entries):
+        if all(run.failure for run in self.runs) and not any(
+            isinstance(entry.contender.recipe, Imported) for entry in entries
+        ):
             raise InputError(f"The workload {self._record.workload!r} cannot be trained: {self.runs[0].failure}.")
 
 

@@ -18,6 +18,7 @@ from thalweg.records.events import Finished, Listener, Measured, StageBegan
 from thalweg.records.types import Role, Round, RunRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.persistence import plain
+from thalweg.workloads.workload import Workload
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +33,9 @@ class RunSpec:
     role: Role
     round: Round
 
-    @property
-    def member(self) -> Member:
-        return Member(self.contender.recipe, self.contender.recipe.resolve(self.given), self.seed)
+    def member(self, workload: Workload) -> Member:
+        """The run on a workload."""
+        return self.contender.member(self.given, self.seed, workload)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Trainer:
         self.tell(StageBegan(stage, first, len(entries), planned.job.workload.total_steps))
         runs = self._known(entries, first)
         checkpoints = replace(self.checkpoints, first=first)
-        members = [entry.member for entry in entries]
+        members = [entry.member(planned.job.workload) for entry in entries]
         with closing(train(planned, members, set(runs), checkpoints, engine=self.engine)) as events:
             for event in events:
                 if isinstance(event, MembersMeasured):

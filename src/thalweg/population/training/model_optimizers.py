@@ -21,6 +21,7 @@ from thalweg.population.updates.partial_updates import PartialUpdates
 from thalweg.population.updates.snapshot import Snapshot
 from thalweg.recipes.imported import Imported
 from thalweg.regularization.clipping import by_global_norm
+from thalweg.schedules import Schedule
 
 Gradients = Mapping[str, Tensor]
 Evaluate = Callable[[Callable[[], object] | None], Evaluated]
@@ -149,8 +150,11 @@ class ForeignOptimizer:
         self._live = LiveParameters(model)
         self.parameters = self._live.stacked
         with torch.enable_grad():
-            groups = parameter_groups(job.workload, model, member.values)
-            self._optimizer = recipe.of(groups, member.values, recipe.path)
+            first = {n: v.required_base if isinstance(v, Schedule) else v for n, v in member.values.items()}
+            groups = parameter_groups(job.workload, model, first)
+            self._optimizer = recipe.of(groups, first, recipe.path)
+        self._scheduled = {n: v for n, v in member.values.items() if isinstance(v, Schedule)}
+        self._bases = [{n: group[n] for n in self._scheduled} for group in self._optimizer.param_groups]
 
     @property
     def bytes(self) -> int:
@@ -162,6 +166,7 @@ class ForeignOptimizer:
         """Nothing: it counts its steps itself."""
 
     def step(self, t: int, evaluate: Evaluate) -> float:
+        self._follow(t)
         evaluated = evaluate(self._optimizer.zero_grad)
         if math.isfinite(evaluated.loss):
             stacked = self._live.chosen(evaluated)
@@ -171,6 +176,13 @@ class ForeignOptimizer:
             with self._seeded(t), torch.enable_grad():  # as in a user's loop
                 self._optimizer.step()
         return evaluated.loss
+
+    def _follow(self, t: int) -> None:
+        """Sets what is scheduled to its value at step `t`: groups with values of their own keep their ratio."""
+        for name, schedule in self._scheduled.items():
+            share = float(schedule(t - 1)) / schedule.required_base
+            for group, bases in zip(self._optimizer.param_groups, self._bases, strict=True):
+                group[name] = bases[name] * share
 
     def _set_gradients(self, stacked: Gradients) -> None:
         """Gives each parameter its gradient `[1, …]`, clipped by the norm of all; the others' are `None`."""
@@ -204,6 +216,7 @@ class ClosureOptimizer(ForeignOptimizer):
             self._set_gradients(stacked)
             return evaluated.loss
 
+        self._follow(t)
         with self._seeded(t):
             return step_by_closure(self._optimizer, once)
 

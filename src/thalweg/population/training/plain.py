@@ -20,6 +20,7 @@ from thalweg.population.training.evaluation import Evaluator
 from thalweg.population.training.executor import Floats, Weights
 from thalweg.population.training.job import Job
 from thalweg.population.training.model_optimizers import optimizer_of
+from thalweg.population.training.performance import begun
 from thalweg.population.training.pieces import Scores
 from thalweg.population.training.start import Start, start_of
 from thalweg.population.training.stop import StopTraining, TrainingControl
@@ -39,9 +40,10 @@ def train_by_loop(job: Job, member: Member, control: TrainingControl, reason: st
     """
     if member.recipe.name in job.cache.drawing:
         job = replace(job, random=True, outside=True, late=True)
+    own, rate = begun(member)
     with torch.no_grad():
-        plain = Plain(job, member, reason, watched=control.checkpoint.kept)
-        loop = TrainingLoop(job, [member], plain, control)
+        plain = Plain(job, own, reason, watched=control.checkpoint.kept)
+        loop = TrainingLoop(job, [own], plain, control, [rate])
         loop.restore()
         try:
             with plain.undrawn:

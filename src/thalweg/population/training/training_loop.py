@@ -11,6 +11,7 @@ from thalweg.population.training.events import Event, Measure, Release, StopEarl
 from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
 from thalweg.population.training.job import Job
+from thalweg.population.training.performance import Plateau, RateNow
 from thalweg.population.training.stop import TrainingControl
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.parts import Mask
@@ -21,15 +22,24 @@ class TrainingLoop:
     """Trains members by an executor, from event to event; `outcomes` are their results.
 
     A member ends when its loss or parameters are no longer finite, when an event stops it, or after the last step.
+    rates: of members whose rates follow the metric, from `performance.begun`.
     """
 
-    def __init__(self, job: Job, members: Sequence[Member], executor: Executor, control: TrainingControl) -> None:
+    def __init__(
+        self,
+        job: Job,
+        members: Sequence[Member],
+        executor: Executor,
+        control: TrainingControl,
+        rates: Sequence[RateNow | None] = (),
+    ) -> None:
         self.job, self.members, self.executor, self._control = job, members, executor, control
         self.history = History(len(members), higher_is_better=job.workload.metric.maximized)
         self.held, self.step = np.arange(len(members)), 0
         self._stopping = None if job.early_stopping is None else StopEarly(job.early_stopping, len(members))
         stop = {} if self._stopping is None else {"stop": self._stopping}
-        self._events: dict[str, Event] = {"measure": Measure(), **stop, "release": Release()}
+        follow = {"performance": Plateau(rates)} if any(rates) else {}
+        self._events: dict[str, Event] = {"measure": Measure(), **follow, **stop, "release": Release()}
         workload, seeds = job.workload, list(dict.fromkeys(m.seed for m in members))
         self._draws = workload.train.draws(seeds, workload.step_samples, drop_last=workload.drop_last)
         self.losses: list[Floats] = []  # of every step of this session, if they are kept

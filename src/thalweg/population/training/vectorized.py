@@ -19,6 +19,7 @@ from thalweg.population.training.evaluation import Evaluated, Evaluator
 from thalweg.population.training.executor import Floats, Weights
 from thalweg.population.training.job import Job
 from thalweg.population.training.live import LiveModel
+from thalweg.population.training.performance import begun
 from thalweg.population.training.pieces import Scores
 from thalweg.population.training.start import Start, start_of
 from thalweg.population.training.stop import TrainingControl
@@ -47,8 +48,9 @@ def train_vectorized(
     executor: `Vectorized` by default.
     """
     executor = executor or Vectorized
+    members, rates = zip(*map(begun, members), strict=True)
     with torch.no_grad():
-        loop = TrainingLoop(job, members, executor(job, members, program, live=control.live), control)
+        loop = TrainingLoop(job, members, executor(job, members, program, live=control.live), control, rates)
         loop.restore()
         loop.train()
         return loop.outcomes()

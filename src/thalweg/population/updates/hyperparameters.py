@@ -148,10 +148,7 @@ class Hyperparameters:
 
     def during(self, first: int, steps: int) -> dict[str, Array]:
         """Those that change, at steps `first`, …, `first + steps - 1` (counted from 1): `[steps, …, members]`."""
-        return {
-            name: np.stack([_at(grid, t) for t in range(first - 1, first - 1 + steps)])
-            for name, grid in self._grids.items()
-        }
+        return {name: _during(grid, first - 1, steps) for name, grid in self._grids.items()}
 
     def keep(self, index: Array) -> "Hyperparameters":
         """Those of the members at these indices."""
@@ -160,6 +157,24 @@ class Hyperparameters:
         kept.fixed = {name: array[..., index] for name, array in self.fixed.items()}
         kept.per_parameter = self.per_parameter
         return kept
+
+
+def _during(grid: Array, first: int, steps: int) -> Array:
+    """The values at steps counted from 0, float64 `[steps, …]` of the grid's shape. Equal schedules are asked once."""
+    known: dict[int, Array] = {}
+    for value in grid.flat:
+        if id(value) not in known:
+            known[id(value)] = _values(value, first, steps)
+    return np.stack([known[id(value)] for value in grid.flat], axis=1).reshape(steps, *grid.shape)
+
+
+def _values(value: Any, first: int, steps: int) -> Array:
+    """One hyperparameter's values at steps counted from 0, float64 `[steps]`."""
+    if not isinstance(value, Schedule):
+        return np.full(steps, float(value))
+    if value.is_closed:  # at once: step by step, a schedule costs as much as an update
+        return np.broadcast_to(np.asarray(value(np.arange(first, first + steps, dtype=np.float64)), np.float64), steps)
+    return np.array([float(value(t)) for t in range(first, first + steps)], np.float64)
 
 
 def _at(grid: Array, step: int) -> Array:

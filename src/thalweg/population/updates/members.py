@@ -11,6 +11,7 @@ from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.imported import Imported
 from thalweg.recipes.trace import trace
 from thalweg.records.types import Measurement
+from thalweg.schedules import Performance
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,14 @@ class Member:
     Its initial weights are those of `torch.manual_seed(seed); random.seed(seed); numpy.random.seed(seed); model()`, and
     every epoch's batches follow `torch.randperm(n, generator=order)` with one
     `order = torch.Generator().manual_seed(seed)`.
+
+    performance: what changes its learning rate by the validation metric, if anything does.
     """
 
     recipe: Recipe | Imported
     values: Mapping[str, Any]
     seed: int
+    performance: Performance | None = None
 
     @property
     def alone(self) -> str:
