@@ -53,7 +53,9 @@ def _fresh(loader: DataLoader[Any]) -> DataLoader[Any]:
 def as_pair(batch: Any, *, step: bool = False) -> Any:
     """A batch as `layout.divided` reads it: of a longer tuple, the last is y; a custom step has it as it is."""
     batch = _tupled(batch)
-    return (batch[:-1], batch[-1]) if isinstance(batch, tuple) and len(batch) > 2 and not step else batch
+    if step or not isinstance(batch, tuple) or hasattr(batch, "_fields"):
+        return batch
+    return (batch[:-1], batch[-1]) if len(batch) > 2 else batch
 
 
 def _tupled(batch: Any) -> Any:

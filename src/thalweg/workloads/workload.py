@@ -27,6 +27,7 @@ from thalweg.workloads import losses
 from thalweg.workloads.augmentation import Augment
 from thalweg.workloads.data import Pairs, kind
 from thalweg.workloads.initial import read_weights
+from thalweg.workloads.layout import warn_of_last
 from thalweg.workloads.loaders import batching
 from thalweg.workloads.metric_names import MetricsOf, takes_one_tensor
 from thalweg.workloads.metrics import require_outputs_first
@@ -53,8 +54,8 @@ class Workload:
             or one of `torch.save`, of which only tensors are read. What it leaves out is the model's own.
         train: `(X, y)`, tensors or arrays `[samples, …]`. For a model with several inputs, `X` is a tuple of them, or a
             dict by the names of its arguments; `y` may be several, too. Or a `Dataset` or `DataLoader` of torch, whose
-            samples are of that form, a longer tuple with y at its end, a dict or a dataclass with y as `labels`; or a
-            `thalweg.Stream` of batches. A loader's sampler, collate function, batch size and `drop_last` are heeded.
+            samples are of that form, a longer tuple with y at its end, a dict, dataclass or named tuple with y as
+            `labels`; or a `thalweg.Stream`. A loader's sampler, collate function, batch size and `drop_last` are kept.
         validation: as train; tuning and selection read it. Of a loader, the samples that its sampler draws, without
             dropping any. Or a share of train that is split off, such as `0.2`: at random by `split_seed`, stratified
             where the targets are classes.
@@ -206,6 +207,8 @@ class Workload:
         object.__setattr__(self, "metric", first)
         object.__setattr__(self, "also", tuple(others))
         layout = self.train.layout if isinstance(self.train, Split) else None  # to know a stream's, it must be read
+        if self.predict is not None:
+            warn_of_last(layout)
         several = 0 if layout is None else len(layout.targets)
         single = next((m for m in (first, *others) if takes_one_tensor(m)), None)
         if several and single:
