@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from thalweg.errors import InputError, first_line
+from thalweg.workloads.loaders import is_plain
 from thalweg.workloads.random_states import seeded_globally
 
 
@@ -25,6 +26,11 @@ class LoaderEpochs:
 
     loader: DataLoader[Any]
     step: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether an epoch is told in samples; otherwise, of a batch sampler, in batches."""
+        return is_plain(self.loader)
 
     def __call__(self, seed: int, number: int) -> Iterator[Any]:
         own = getattr(self.loader, "generator", None)

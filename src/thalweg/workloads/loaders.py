@@ -118,12 +118,15 @@ def drawn(loader: DataLoader[Any]) -> list[int] | None:
 
 
 def epoch_samples(name: str, loader: DataLoader[Any], size: int) -> int:
-    """The number of samples in an epoch that is streamed. size: of a batch. Raises `InputError` if it is unknown."""
+    """The number of samples in an epoch that is streamed, without those that the loader drops. size: of a batch.
+
+    Raises `InputError` if it is unknown.
+    """
     try:
         if not is_plain(loader):
             return len(loader) * size
         drawn_from: Any = loader.dataset if isinstance(loader.dataset, IterableDataset) else _sampler(loader)
-        return len(drawn_from)
+        return len(drawn_from) - (len(drawn_from) % size if batching(loader)["drop_last"] else 0)
     except TypeError:
         raise InputError(
             f"{name} does not say how many samples an epoch has: give thalweg.Stream(epoch, samples), or a dataset with"

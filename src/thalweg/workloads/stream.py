@@ -1,5 +1,6 @@
 """A stream of batches: samples that come in an order of their own, such as from files or a generator."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
@@ -11,6 +12,8 @@ from torch import Tensor
 from thalweg.errors import InputError, listed, shown
 from thalweg.workloads.data import paired
 from thalweg.workloads.layout import Layout
+from thalweg.workloads.loader_epochs import LoaderEpochs
+from thalweg.workloads.reading import DataWarning
 from thalweg.workloads.source import Batch, DrawsState
 from thalweg.workloads.split import Split
 
@@ -27,7 +30,8 @@ class Stream:
         epoch: `epoch(seed, number)` → the batches `(X, y)` of a seed's epoch, counted from 0. It must yield the same
             for the same arguments: every contender of a seed sees the same batches, and a resumed run reads again up to
             where it was. The batches are taken as they come: the workload's `batch_size` is their usual size.
-        samples: number of samples in an epoch, at least 1.
+        samples: number of samples in an epoch, at least 1. Epochs and steps are counted by it; a `DataWarning` says it
+            where an epoch has fewer or more.
         step: whether a custom step takes the batches, which need no targets then.
         batch_size: samples of a batch, where it is known: the workload's must be the same. 0 where it is not.
         joined: batches that are joined into that of a step; a workload sets it to its `accumulate`.
@@ -45,6 +49,7 @@ class Stream:
     joined: int = 1
     _layouts: list[Layout] = field(default_factory=list, repr=False)  # of the first batch ever drawn
     _kinds: list[Any] = field(default_factory=list, repr=False)  # of the first batch ever drawn
+    _warned: list[bool] = field(default_factory=list, repr=False)  # of epochs of another length: once
     _first: list[Batch] = field(default_factory=list, init=False, repr=False)  # those that were asked for
     _labels: list[tuple[Tensor, ...]] = field(default_factory=list, init=False, repr=False)  # of an epoch, once read
     indexed = False
@@ -72,9 +77,12 @@ class Stream:
 
     def batches(self, seed: int, number: int, least: int = 1) -> Iterator[Batch]:
         """The batches of a seed's epoch, on the device, without those of fewer than `least` samples."""
-        some = False
+        some, read = False, 0
         for given in self.epoch(seed, number):
             inputs, targets, layout = paired("train", given, step=self.step)
+            read += self._counted(targets)
+            if read > self.samples:
+                self._warn("more", seed, number)
             self._layouts.append(layout) if not self._layouts else None
             batch = Batch(tuple(x.to(self.device) for x in inputs), targets.to(self.device))
             self._require_kinds(batch, seed, number)
@@ -84,6 +92,27 @@ class Stream:
         if not some:
             what = "batch" if least == 1 else f"batch of {least:,} samples, and drop_last drops smaller ones,"
             raise InputError(f"The stream of train yields no {what} in epoch {number} of seed {seed}.")
+        if read < self.samples:
+            self._warn(f"{read:,}, fewer", seed, number)
+
+    def _counted(self, targets: Tensor) -> int:
+        """A batch's samples, as `samples` counts them: for a batch sampler, as many as the first batch has."""
+        by_batch = isinstance(self.epoch, LoaderEpochs) and not self.epoch.is_plain
+        return self.batch_size if by_batch else len(targets)
+
+    def _warn(self, samples: str, seed: int, number: int) -> None:
+        if self._warned:
+            return
+        self._warned.append(True)
+        told = (
+            f"The stream of train yields {samples} than the {self.samples:,} samples that are declared, in epoch"
+            f" {number} of seed {seed}: epochs and steps are counted by the declared number; declare what it yields"
+        )
+        if isinstance(self.epoch, LoaderEpochs) and self.epoch.loader.num_workers > 1:
+            told += (
+                ", and where each of the loader's workers reads all, divide them by torch.utils.data.get_worker_info"
+            )
+        warnings.warn(f"{told}.", DataWarning, stacklevel=3)
 
     def _require_kinds(self, batch: Batch, seed: int, number: int) -> None:
         """Requires the number of inputs, the dtypes and the dimensions of the first batch."""
@@ -129,7 +158,8 @@ class Stream:
             batches = list(batches)
             shapes = {tuple(t.shape[1:] for t in batch.tensors) for batch in batches}
             if len(shapes) == 1:  # else padded batch by batch: they cannot be joined
-                yield Batch(*self.head(self.samples).first([self.samples])[0])
+                *inputs, targets = map(torch.cat, zip(*(batch.tensors for batch in batches), strict=True))
+                yield Batch(tuple(inputs), targets)
                 return
         yield from (batch.head(len(batch.targets)) for batch in batches)
 
