@@ -128,6 +128,17 @@ def test_version_and_help(tmp_path: Path) -> None:
     assert "compare" in call("--help", cwd=tmp_path).output
 
 
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    """`python -m thalweg`, its messages and its exit status."""
+    command = [sys.executable, "-m", "thalweg"]
+    done = subprocess.run([*command, "compare", "nothing"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == call("compare", "nothing", cwd=tmp_path).errors
+    assert done.stderr.startswith("thalweg: Unknown workload 'nothing'")
+    helped = subprocess.run([*command, "--help"], capture_output=True, text=True, cwd=tmp_path, check=True).stdout
+    assert "Usage: python -m thalweg [OPTIONS] COMMAND" in helped
+
+
 def test_help_and_import_stay_light(tmp_path: Path) -> None:
     heavy = {"torch", "numpy", "numba", "plotly", "pandas", "scipy", "sklearn"}
     code = f"import sys, thalweg, thalweg.cli.main; print(sorted({heavy} & set(sys.modules)))"
