@@ -67,7 +67,9 @@ DATA = {
         {"train": (X.double().numpy(), Y)}, "X is float64 .* the parameters float32: convert X to float32",
     ),
     "classes in floating point": ({"train": (X, Y.float())}, r"in train, X is .*, y float32 \[8\]"),
-    "a target shape that broadcasts": ({**REGRESSION, "train": (X, ONE[:, 0])}, "Using a target size"),
+    "a target shape that broadcasts": (
+        {**REGRESSION, "train": (X, ONE[:, 0])}, r"shapes \[8, 1\] and \[8\], which torch would broadcast",
+    ),
 }  # fmt: skip
 
 CODE = {

@@ -1,6 +1,5 @@
 """Calls of the user's code in an inspection; what it raises becomes one sentence."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +9,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from thalweg.errors import InputError
+from thalweg.population.planning.pairing import paired_by_torch
 from thalweg.population.program.failures import exhausted, users_fault
-from thalweg.population.program.randomness import GENERATOR, seeded
+from thalweg.population.program.randomness import seeded
 from thalweg.population.training.autograd import gradients_of
 from thalweg.population.training.job import Job
 from thalweg.population.training.verification import first_batches
@@ -21,8 +21,7 @@ from thalweg.workloads.workload import Workload
 
 def stepped(job: Job, model: nn.Module, batch: Batch, seed: int) -> tuple[float, frozenset[str]]:
     """The loss of a batch, and the names of the parameters it depends on. Raises `InputError` if there are none."""
-    with blamed(job.workload, model, "train", batch), GENERATOR, warnings.catch_warnings():
-        warnings.filterwarnings("error", message="Using a target size")  # torch broadcasts them to all pairs
+    with blamed(job.workload, model, "train", batch):
         evaluated = gradients_of(job, model, batch, seed, 1)
     if not evaluated.gradients:
         raise InputError(
@@ -67,7 +66,8 @@ def blamed(
 ) -> Iterator[None]:
     """Re-raises exceptions of the user's code as `InputError`, one sentence with dtypes and shapes of its data."""
     try:
-        yield
+        with paired_by_torch(workload.name):
+            yield
     except InputError:
         raise
     except (Exception, SystemExit) as error:

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from thalweg.population.planning.calls import batches_of, blamed, evaluated, forward, stepped
+from thalweg.population.planning.calls import batches_of, blamed, evaluated, forward, head, stepped
 from thalweg.population.planning.cost import OperationCount, model_bytes
 from thalweg.population.planning.labels import require_labels
 from thalweg.population.planning.outputs import buffers, by_samples, mixes_samples, reads_gradients, written
+from thalweg.population.planning.pairing import paired_by_torch, require_pairs
 from thalweg.population.planning.repeatability import require_repeatable
 from thalweg.population.planning.requirements import (
     require_measurable,
@@ -66,6 +67,7 @@ def inspect(job: Job, seed: int, *, resettable: bool = False) -> tuple[Job, Tria
         if len(last[1]) != len(first[1]):  # large models forward only, where a last batch would fail
             (forward if job.large else stepped)(job, model, last, seed)
         require_measurable(job, model, seed)
+    _require_pairs(job, model, first, drawn)
     job = replace(job, random=drawn.here, outside=drawn.outside)
     kept = changed(before, fingerprints(job.workload, model))
     shared = shared or reasons.shared(kept)
@@ -123,12 +125,23 @@ def _counted(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) 
         require_labels(job.workload, outputs)
     if name := written(held, model):
         job = replace(job, only_loop=reasons.of_evaluation(name))
-    require_repeatable(job.workload.objective, outputs, batch[1])
+    with paired_by_torch(job.workload.name):
+        require_repeatable(job.workload.objective, outputs, batch[1])
     job = replace(job, output_bytes=output_bytes(outputs, len(batch[1])))
     job = replace(job, whole_outputs=not by_samples(job, model, outputs, batch, drawn))
     with drawn, OperationCount() as cost:
         loss, trained = stepped(job, model, batch, seed)
     return replace(job, trained=trained, operations=cost.operations, activation_bytes=cost.activations), loss
+
+
+def _require_pairs(job: Job, model: nn.Module, batch: Batch, drawn: Drawn) -> None:
+    """Of each split: their targets may differ in shape."""
+    splits = {"validation": job.workload.validation, "test": job.workload.test}
+    few = FEW if job.large else len(batch.targets)
+    batches = {"train": batch.head(few), **{name: head(of, few) for name, of in splits.items() if of is not None}}
+    for split, of in batches.items():
+        with blamed(job.workload, model, split, of):
+            require_pairs(job, model, of, drawn)
 
 
 def _again(job: Job, model: nn.Module, batch: Batch, seed: int, drawn: Drawn) -> float:

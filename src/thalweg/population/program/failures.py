@@ -1,7 +1,9 @@
 """Exceptions of a user's model, loss or metric as sentences, and those that make training fall back to the loop."""
 
 import os
+import sys
 from pathlib import Path
+from types import FrameType
 
 import torch
 
@@ -47,3 +49,14 @@ def users_line(error: BaseException) -> str:
             place = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
+
+
+def calling_line() -> str:
+    """`"file:line"` from where the caller's caller was called, past torch; empty if that is Thalweg's own."""
+    torchs, ours = NOT_THE_USERS
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith((torchs, "<")):
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename.startswith(ours):
+        return ""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
