@@ -13,6 +13,7 @@ from torch.nn import functional as F
 import thalweg
 from cli_process import Program
 from problems import tiny
+from thalweg.studies.checkup import _model
 
 X = torch.randn(120, 6, generator=torch.Generator().manual_seed(0))
 LABELS = (torch.arange(120) % 4 == 0).long()
@@ -137,3 +138,9 @@ def test_nothing_is_left_behind() -> None:
     before = torch.get_rng_state()
     thalweg.check(tiny(epochs=1))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_shared_parameter_is_counted_once() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    assert _model(model) == "15 parameters: 2 Linear (15)"

@@ -1,6 +1,8 @@
 """The examples of a user's own files: from the command line, and member by member as the plain loop trains them."""
 
+import importlib.util
 import runpy
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,12 @@ WHY: dict[str, str] = {
     "imbalanced": AT_ONCE,
     "augmentation": AT_ONCE,
     "control_flow": "by the plain loop: the model cannot be vectorized: its code asks for values of tensors",
+    "keras_model": "by the plain loop: its layers are of Keras, which hold on to their own weights",
 }
 """What the plan says of how each trains."""
+
+NEEDS = {"keras_model": "keras"}
+"""Name → the package without which it is left out here; `make conformance` has them."""
 
 SHORT = ("tabular_regression", "control_flow", "vae")
 THREE = 3  # batches
@@ -39,7 +45,13 @@ def call(*arguments: str, cwd: Path) -> Ended:
     return Program(*arguments, cwd=cwd).end()
 
 
-@pytest.mark.parametrize("name", [name for name in WHY if THOROUGH or name in SHORT])
+def cases(names: Iterable[str]) -> list[Any]:
+    lacking = {name: package for name, package in NEEDS.items() if importlib.util.find_spec(package) is None}
+    skips = {name: pytest.mark.skip(reason=f"{package} is not installed") for name, package in lacking.items()}
+    return [pytest.param(name, marks=[skips[name]] if name in skips else []) for name in names]
+
+
+@pytest.mark.parametrize("name", cases(name for name in WHY if THOROUGH or name in SHORT))
 def test_it_is_compared(name: str, tmp_path: Path) -> None:
     done = call("compare", str(EXAMPLES / f"{name}.py"), *FEW, cwd=tmp_path)
     assert done.status == 0, done.errors
@@ -71,7 +83,7 @@ def trained(workload: Workload, execution: Any) -> Trained:
     return outcomes(planned, [Member(adam, adam.resolve({"lr": 0.01}), 0)])[0]
 
 
-@pytest.mark.parametrize("name", WHY)
+@pytest.mark.parametrize("name", cases(WHY))
 def test_members_equal_the_plain_loop(name: str) -> None:
     workload = workload_of(name)
     ours, theirs = trained(workload, "auto"), trained(workload, "loop")

@@ -58,8 +58,10 @@ def checkup(prepared: Prepared) -> list[Fact]:
 def _model(model: nn.Module) -> str:
     """`"30,410 parameters: 4 Linear (30,410)"`."""
     numbers, layers = Counter[str](), Counter[str]()
+    seen = set[int]()  # a parameter may be registered twice
     for module in model.modules():
-        own = list(module.parameters(recurse=False))
+        own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
+        seen |= set(map(id, own))
         if own:
             numbers[type(module).__name__] += sum(p.numel() for p in own)
             layers[type(module).__name__] += 1

@@ -22,6 +22,7 @@ from thalweg.population.planning.requirements import (
     require_trainable,
 )
 from thalweg.population.program import reasons
+from thalweg.population.program.keras_models import is_keras
 from thalweg.population.program.models import build, made, state
 from thalweg.population.program.python_state import (
     as_built,
@@ -170,6 +171,8 @@ def _read(job: Job, model: nn.Module, kept: str, shared: str, losses: list[float
         return job.only_loop, notes
     if any(p.grad is not None and p.grad.is_sparse for p in model.parameters()):
         return "its gradients are sparse", (*notes, reasons.SPARSE)
+    if any(map(is_keras, model.modules())):
+        return reasons.KERAS, notes
     if kept:
         return reasons.of_state(kept), notes
     if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in model.parameters()):

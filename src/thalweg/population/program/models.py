@@ -12,6 +12,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from thalweg.errors import InputError
 from thalweg.population.program.failures import exhausted, users_fault
+from thalweg.population.program.keras_models import name_anew, require_usable
 from thalweg.population.program.randomness import PythonRandomness
 from thalweg.workloads.initial import start_from
 from thalweg.workloads.workload import Workload
@@ -54,6 +55,7 @@ def made(workload: Workload, seed: int) -> nn.Module:
 
     The random state of all three is restored.
     """
+    name_anew()
     with PythonRandomness(seed), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
         BUILDING.now = True
@@ -66,6 +68,7 @@ def made(workload: Workload, seed: int) -> nn.Module:
 def _checked(workload: Workload) -> nn.Module:
     try:
         model = workload.model()
+        require_usable(model)
         if not isinstance(model, nn.Module):
             raise InputError(f"model() must return an nn.Module, got {type(model).__name__}.")
         if any(

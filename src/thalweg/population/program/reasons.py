@@ -7,6 +7,9 @@ from collections.abc import Sequence
 ALIKE = "model() gives the same initial weights for every seed: seeds differ in the order of batches alone."
 SPARSE = "The model's sparse gradients are trained as dense ones, as with sparse=False."
 SHARED_MEMORY = "its parameters share memory (weights tied by .data), which a population's would not"
+KERAS = (
+    "its layers are of Keras, which hold on to their own weights: a traced program could not give them those of a run"
+)
 GRADIENTS = "its answer depends on whether its parameters have gradients"
 HOOKS = "its parameters have hooks, which a traced program would not call"
 RESTORES = (
