@@ -84,7 +84,8 @@ class Metric:
         if self.higher_is_better is not None:
             return self.higher_is_better
         name = name_of(self.function)
-        called = "f" if name == UNNAMED else name
+        made = "" if hasattr(losses.function_of(self.function), "__name__") else "()"  # of an object, the class's name
+        called = "f" if name == UNNAMED else name + made
         raise InputError(
             f"Whether higher or lower values of the metric {self.name!r} are better is not known: give"
             f" metric=thalweg.Metric({called}, higher_is_better=True), or =False where lower is better."

@@ -40,6 +40,9 @@ DEEPEST = 100  # levels of nesting
 FOREIGN = sys.stdlib_module_names - {"types"} | {"torch", "numpy", "thalweg"}
 """Packages whose functions and objects hold no user state, except for the types in `KINDS`."""
 
+CACHES = {"lightning_utilities"}
+"""Packages whose objects answer what is installed, and keep the answer: torchmetrics asks at the first call."""
+
 
 def is_foreign(module: str | None) -> bool:
     return (module or "").split(".")[0] in FOREIGN
@@ -99,6 +102,8 @@ class Walk:
             self._iterator(value)
         elif type(value).__module__.split(".")[0] == "pandas":
             self._visit(value.to_numpy())
+        elif type(value).__module__.split(".")[0] in CACHES:
+            pass
         elif not is_foreign(type(value).__module__):
             self._object(value)
         else:
