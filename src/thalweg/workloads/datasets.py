@@ -34,15 +34,16 @@ def is_dataset(data: Any) -> bool:
     return own and not isinstance(data, Tensor | tuple | list | dict | str) and not hasattr(data, "__array__")
 
 
-def read(name: str, data: Any, *, train: bool, step: bool) -> Split | Stream:
+def read(name: str, data: Any, *, train: bool, step: bool, batch_size: Any = None) -> Split | Stream:
     """The samples of a split. train: whether they are drawn in training, so that their order and randomness matter.
+    batch_size: the workload's, if it is given, in which a dataset is streamed.
 
     Samples that are random (augmented), that differ in shape from batch to batch, that depend on the others of their
     batch, or that do not fit into memory are streamed in training, through the loader's own workers. Raises
     `InputError` where they cannot be read.
     """
     with blamed(name):
-        loader = loader_of(data)
+        loader = loader_of(data, batch_size)
     iterable = isinstance(loader.dataset, IterableDataset)
     if not iterable and not len(loader.dataset):  # type: ignore[arg-type]
         raise InputError(f"{name} holds no samples; give it at least one.")
@@ -78,6 +79,13 @@ def _measured(name: str, loader: DataLoader[Any], *, step: bool) -> Split:
     if index is not None and not index:
         raise InputError(f"{name} holds no samples; give it at least one.")
     found = _collected(name, loader, index, step=step) if _fits(name, loader) else None
+    if found is not None and not found.is_random and not _is_by_sample(name, loader):
+        warnings.warn(
+            f"The samples of {name} go by those that they are collated with, as padded ones do: they are measured as"
+            f" collated {TOGETHER} at once, not in the loader's batches.",
+            DataWarning,
+            stacklevel=2,
+        )
     if found is None:
         raise InputError(
             f"{name} must fit into memory, in batches of one shape: give it as tensors, or a loader that pads all"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from thalweg.errors import InputError
 from thalweg.workloads.reading import DataWarning
@@ -104,6 +105,11 @@ def _fields(batch: Any) -> dict[str, Any] | None:
 
 
 def _by_names(name: str, fields: dict[str, Any], whole: Any, *, step: bool) -> tuple[tuple[Any, ...], Any, Layout]:
+    if any(isinstance(of, Dataset) or hasattr(of, "with_format") for of in fields.values()):
+        raise InputError(
+            f"{name} is a dict of datasets, {', '.join(map(str, fields))}: give one of them for each split, such as"
+            f" train=data[{next(iter(fields))!r}]."
+        )
     found = _targets(name, fields, step=step)
     if not found and not step:
         raise InputError(
@@ -120,9 +126,9 @@ def _by_names(name: str, fields: dict[str, Any], whole: Any, *, step: bool) -> t
     return parts, first, dataclasses.replace(of_pair, whole=whole, target=target)
 
 
-def warn_of_last(layout: Layout | None) -> None:
+def warn_of_last(layout: Layout | None, predict: Any) -> None:
     """Says that the metric of a custom step's predictions is given the last field, which no name shows to be y."""
-    if layout is not None and layout.target and layout.target.lower() not in TARGETS:
+    if predict is not None and layout is not None and layout.target and layout.target.lower() not in TARGETS:
         warnings.warn(
             f"train has {', '.join((*layout.names, layout.target))}: the metric is given {layout.target!r}, the last,"
             f" as targets, as none is named one of {', '.join(TARGETS)}.",
@@ -177,7 +183,10 @@ def _parts(name: str, part: str, given: Any) -> tuple[tuple[str, ...], tuple[Any
         names, values = (), given if isinstance(given, tuple) else (given,)
     nested = next((v for v in values if isinstance(v, Mapping | tuple)), None)
     if nested is not None:
-        raise InputError(f"{name}: {part} holds {_told(nested)} within another: give tensors, one beside the other.")
+        raise InputError(
+            f"{name}: {part} holds {_told(nested)} within another: give tensors, one beside the other, as a dataset of"
+            " Hugging Face does that is data.with_format('torch')."
+        )
     return names, values
 
 

@@ -17,21 +17,31 @@ from torch.utils.data import (
 )  # fmt: skip
 
 from thalweg.errors import InputError
+from thalweg.options.declared import BATCH_SIZE
 from thalweg.workloads.split import Sampling
 
 Collate = Callable[[Any], Any]
 
 
-def loader_of(data: Any) -> DataLoader[Any]:
-    """The data as a loader: a dataset is shuffled, as in training."""
+def loader_of(data: Any, batch_size: Any = None) -> DataLoader[Any]:
+    """The data as a loader: a dataset is shuffled, as in training. batch_size: the workload's, where it is streamed."""
     if isinstance(data, DataLoader):
         return _of_its_samples(data)
-    data = data.with_format("torch") if hasattr(data, "with_format") else data  # Hugging Face's
+    data = _as_tensors(data) if hasattr(data, "with_format") else data
+    size = BATCH_SIZE.default if batch_size is None else BATCH_SIZE.check(batch_size)
     if isinstance(data, IterableDataset):
-        return DataLoader(data)
+        return DataLoader(data, size)
     some = len(data) > 0
     of_class = some and is_dataclass(data[0])  # which torch's own function refuses
-    return DataLoader(data, shuffle=some, collate_fn=_of_objects if of_class else None)
+    return DataLoader(data, size, shuffle=some, collate_fn=_of_objects if of_class else None)
+
+
+def _as_tensors(data: Any) -> Any:
+    """A dataset of Hugging Face as one that gives tensors, of the same columns; with its own transform, as it is."""
+    own = getattr(data, "format", None) or {}  # a stream's is not known
+    if own.get("type") in ("torch", "custom"):
+        return data
+    return data.with_format("torch", **({"columns": own["columns"]} if own.get("columns") else {}))
 
 
 def _of_its_samples(loader: DataLoader[Any]) -> DataLoader[Any]:

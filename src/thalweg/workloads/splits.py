@@ -15,7 +15,7 @@ from thalweg.workloads.stream import Stream
 WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32)  # dtypes of labels, beside int64
 
 
-def as_split(name: str, data: Any, *, step: bool, of_classes: bool) -> Split | Stream:
+def as_split(name: str, data: Any, *, step: bool, of_classes: bool, batch_size: Any) -> Split | Stream:
     """A split's samples. step: whether a custom step takes them. of_classes: whether whole targets are labels.
 
     Raises `InputError` where they are no samples, none, or of several lengths.
@@ -27,7 +27,7 @@ def as_split(name: str, data: Any, *, step: bool, of_classes: bool) -> Split | S
     if isinstance(data, Pairs):
         data = tuple(data)
     if is_dataset(data):
-        data = read(name, data, train=name == "train", step=step)
+        data = read(name, data, train=name == "train", step=step, batch_size=batch_size)
         if isinstance(data, Stream):
             return data
     split = data if isinstance(data, Split) else Split(*paired(name, data, step=step))

@@ -130,9 +130,9 @@ class Workload:
         for split in ("train", "validation", "test"):
             data = getattr(self, split)
             if not (data is None and split == "test") and not is_share(data):
-                object.__setattr__(
-                    self, split, as_split(split, data, step=self.step is not None, of_classes=of_classes)
-                )
+                own_step, size = self.step is not None, self.batch_size
+                read_as = as_split(split, data, step=own_step, of_classes=of_classes, batch_size=size)
+                object.__setattr__(self, split, read_as)
         self._divide(table)
         self._settle_batches(own)
         if self.initial is not None:
@@ -207,8 +207,7 @@ class Workload:
         object.__setattr__(self, "metric", first)
         object.__setattr__(self, "also", tuple(others))
         layout = self.train.layout if isinstance(self.train, Split) else None  # to know a stream's, it must be read
-        if self.predict is not None:
-            warn_of_last(layout)
+        warn_of_last(layout, self.predict)
         several = 0 if layout is None else len(layout.targets)
         single = next((m for m in (first, *others) if takes_one_tensor(m)), None)
         if several and single:
