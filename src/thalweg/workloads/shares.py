@@ -27,7 +27,10 @@ def divided_by(train: Any, of: Mapping[str, float], seed: int, table: Pairs | No
     share that leaves nothing.
     """
     if not isinstance(train, Split):
-        raise InputError(f"{' and '.join(of)} cannot be split off of a stream: give it as tensors of its own.")
+        raise InputError(
+            f"{' and '.join(of)} cannot be split off of a stream, which train is, or is read as where its samples are"
+            " random, differ in shape or dtype, or do not fit into memory: give it as tensors of its own."
+        )
     if train.sampling is not None and train.sampling.weights is not None:
         raise InputError(
             f"{' and '.join(of)} cannot be split off of samples that are drawn by weights: give it by itself."
