@@ -17,6 +17,7 @@ WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32)  # dtype
 
 def as_split(name: str, data: Any, *, step: bool, of_classes: bool, batch_size: Any) -> Split | Stream:
     """A split's samples. step: whether a custom step takes them. of_classes: whether whole targets are labels.
+    batch_size: the workload's, if it is given, in which a dataset is streamed.
 
     Raises `InputError` where they are no samples, none, or of several lengths.
     """
