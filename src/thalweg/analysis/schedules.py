@@ -53,8 +53,9 @@ def schedule_matrix(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunR
     """The matrix of a study that varies the schedule; `None` for another."""
     if "schedule" not in study.varied:
         return None
-    placed = {_place(row): row for row in rows}
-    order = [_place(row) for name in study.contenders for row in rows if row.contender == name]
+    own = _places(rows)
+    placed = {own[row.contender]: row for row in rows}
+    order = [own[name] for name in study.contenders if name in own]
     finals = {place: _finals(study, row, runs) for place, row in placed.items()}
     split, sign = ranking_split(study, (r for of in finals.values() for r in of)), 1.0 if study.higher_is_better else -1
     found = {place: scores(of, split) for place, of in finals.items()}
@@ -67,10 +68,15 @@ def schedule_matrix(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunR
     return ScheduleMatrix(tuple(dict.fromkeys(name for name, _ in order)), schedules, cells, flips)
 
 
-def _place(row: Row) -> tuple[str, str]:
-    """(optimizer, schedule) of a contender."""
-    schedule = str(row.factors.get("schedule", CONSTANT))
-    return row.contender.removesuffix(f" + {schedule}"), schedule
+def _places(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
+    """Contender → (optimizer, schedule): the rule's name, or the contender's own where that is not enough."""
+    schedules = {row.contender: str(row.factors.get("schedule", CONSTANT)) for row in rows}
+    labels = {row.contender: row.contender.removesuffix(f" + {schedules[row.contender]}") for row in rows}
+    crossed = any(label != contender for contender, label in labels.items())
+    rules = {row.contender: (row.optimizer, schedules[row.contender]) for row in rows}
+    if not crossed and len(set(rules.values())) == len(rows):
+        return rules
+    return {contender: (label, schedules[contender]) for contender, label in labels.items()}
 
 
 def _finals(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> list[RunRecord]:

@@ -43,6 +43,7 @@ def compare(
     base_seed: int = 0,
     epochs: int | None = None,
     steps: int | None = None,
+    batch_size: int | None = None,
     tune: Sequence[str] | None = None,
     trials: int = 64,
     clip_norm: float | None = None,
@@ -80,6 +81,7 @@ def compare(
         base_seed: the first tuning seed, 0 to 2,147,483,647.
         epochs: in place of the workload's own, 1 to 1,000,000.
         steps: optimizer steps of a run, in place of epochs, 1 to 1,000,000,000.
+        batch_size: samples of a batch, in place of the workload's own, 1 to 1,000,000,000.
         tune: hyperparameters to search for every optimizer that has them, `["lr", "weight_decay", "beta1"]`, by
             Optuna's sampler in place of the grid.
         trials: of that search, for every optimizer, 1 to 10,000.
@@ -115,7 +117,7 @@ def compare(
     place = usable(asked.device)
     file = saved_to(asked.save_model)
     whole = load(workload, asked.data_dir) if isinstance(workload, str) else workload
-    trained = problem(whole, asked.epochs, asked.steps)
+    trained = problem(whole, asked.epochs, asked.steps, asked.batch_size)
     for contender in compared:
         require_lengths(contender.schedule, trained)
     limits = {**asked.part("limits"), "early_stopping": stopping}

@@ -23,7 +23,10 @@ def require_plain_context() -> None:
     if torch.is_inference_mode_enabled():
         raise InputError("Nothing can be trained within torch.inference_mode(): call this outside of it.")
     if any(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")):
-        raise InputError("Runs do not see torch.autocast around a comparison: put it into the model's forward().")
+        raise InputError(
+            "Runs do not see torch.autocast around a comparison: give the workload precision='bf16', or put it into the"
+            " model's forward()."
+        )
     modes = [
         *_get_current_function_mode_stack(),  # type: ignore[no-untyped-call]
         *_get_current_dispatch_mode_stack(),
@@ -34,17 +37,23 @@ def require_plain_context() -> None:
         raise InputError(f"Runs train on threads of their own and do not see {what} around a comparison: leave it out.")
 
 
-def problem(workload: Any, epochs: int | None, steps: int | None) -> Workload:
-    """The workload with `epochs` or `steps` replaced. Raises `InputError` if it is no `Workload` or both are given."""
+def problem(workload: Any, epochs: int | None, steps: int | None, batch_size: int | None = None) -> Workload:
+    """The workload with its length or its batch size replaced.
+
+    Raises `InputError` if it is no `Workload`, or both epochs and steps are given.
+    """
     if not isinstance(workload, Workload):
         raise InputError(
             f"workload must be a thalweg.Workload or a built-in one's name, such as 'digits', got {shown(workload)}."
         )
     if epochs is not None and steps is not None:
         raise InputError("epochs and steps both say how long a run trains: give one of the two.")
+    changes: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
     if epochs is not None:
-        return replace(workload, epochs=epochs, steps=None)
-    return workload if steps is None else replace(workload, steps=steps)
+        changes |= {"epochs": epochs, "steps": None}
+    elif steps is not None:
+        changes["steps"] = steps
+    return replace(workload, **changes) if changes else workload
 
 
 def usable(name: Any) -> torch.device:

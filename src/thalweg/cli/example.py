@@ -25,4 +25,8 @@ def example(
     import thalweg
 
     own: dict[str, Any] = {"optimizers": chosen.optimizers, "convention": chosen.convention}
+    lengths = options.keys() & {"epochs", "steps"}
+    if all(options[name] is None for name in lengths):
+        options["epochs"] = chosen.epochs
+    options["batch_size"] = options["batch_size"] or chosen.batch_size
     session.run_new_study(lambda **asked: thalweg.compare(chosen.workload, **own, **asked), **options)

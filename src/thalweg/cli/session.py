@@ -120,6 +120,7 @@ def show_result(result: Any, out: Path | None) -> None:
     from rich.console import Console
 
     from thalweg.api.result import REPORT
+    from thalweg.reports import schedule_matrix
     from thalweg.reports.terminal import further, lines, table
 
     console = Console()
@@ -127,8 +128,9 @@ def show_result(result: Any, out: Path | None) -> None:
         console.print(table(result.study, result.rows))
     else:
         print("\n".join(lines(result.study, result.rows)), end="\n\n")
-    if beside := further(result.rows):
-        print("\n".join(beside), end="\n\n")
+    for more in (schedule_matrix.lines(result.study, result.rows, result.runs), further(result.rows)):
+        if more:
+            print("\n".join(more), end="\n\n")
     told = [result.verdict, *result.study.notes, *_broken(result.rows)]
     print("\n".join(told), end="\n")
     if out is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from thalweg.options.declared import CONVENTIONS, DIRECTORY, EPOCHS, MOST_SEEDS, STEPS, STOPPING, Option
+from thalweg.options.declared import BATCH_SIZE, CONVENTIONS, DIRECTORY, EPOCHS, MOST_SEEDS, STEPS, STOPPING, Option
 from thalweg.options.kinds import DeviceName, File, Flag, Folder, Kind, Listed, OneLine, OneOf, Quantity
 from thalweg.options.ranges import POSITIVE, whole
 
@@ -75,6 +75,7 @@ class ComparisonOptions:
         int | None, _of("training", EPOCHS.kind, EPOCHS.help, more=" In place of the workload's own.")
     ] = None
     steps: Annotated[int | None, _of("training", STEPS.kind, STEPS.help)] = None
+    batch_size: Annotated[int | None, _of("training", BATCH_SIZE.kind, BATCH_SIZE.help)] = None
     tune: Annotated[
         Sequence[str] | None,
         _of("design", Listed("hyperparameters' names such as 'lr' and 'beta1'", 100, OneLine()),

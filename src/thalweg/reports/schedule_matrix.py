@@ -7,13 +7,13 @@ from thalweg.analysis.formatting import is_percent, number, size
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.row import Row
 from thalweg.analysis.schedules import CONSTANT, ScheduleMatrix, schedule_matrix
-from thalweg.errors import InputError
+from thalweg.errors import listed
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.facts import bounds
 from thalweg.reports.figures.formatting import MISSING, signed
 from thalweg.reports.layout import board, remark, stacked, titled
 from thalweg.reports.markup import Markup, element
-from thalweg.schedules import Schedule, parse
+from thalweg.reports.rates import path, rates
 
 WIDE, HIGH, POINTS = 112, 30, 96  # of a schedule's sketch, in pixels, and its points
 
@@ -26,8 +26,8 @@ def section(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) 
     heads = [_heading(study, schedule) for schedule in matrix.schedules]
     lines = [(name, [_cell(study, matrix, name, s) for s in matrix.schedules]) for name in matrix.optimizers]
     table = board("Optimizers by schedules", heads, lines, None)
-    axes = f"Mean {rows[0].split} {study.metric} at the tuned rate; below it the gain over a constant rate, tuned too, with"
-    note = remark(f"{axes} its 95% interval over seeds. The sketches are the rate over a run, from 0 to its largest.")
+    axes = f"Mean {rows[0].split} {study.metric} at the tuned rate; below it the gain over a constant rate, tuned too,"
+    note = remark(f"{axes} with its 95% interval over seeds. Sketches: the rate over a run, from 0 to its largest.")
     return titled("schedules", "Schedules", " ".join(told(study, matrix)), table, note)
 
 
@@ -37,28 +37,11 @@ def _heading(study: StudyRecord, schedule: str) -> Markup:
 
 def sketch(study: StudyRecord, schedule: str) -> Markup | None:
     """The rate over a run, as a share of its largest; `None` where it follows the metric or is a user's function."""
-    shape = _shape(study, schedule)
-    if shape is None:
+    values = rates(study, schedule, POINTS)
+    if values is None:
         return None
-    places = [study.steps * i / (POINTS - 1) for i in range(POINTS)]
-    values = [float(shape.at(min(int(t), study.steps - 1))) for t in places]
-    most = max(values)
-    drawn = " ".join(
-        f"{'L' if i else 'M'}{WIDE * i / (POINTS - 1):.1f} {1 + (HIGH - 2) * (1 - v / most):.1f}"
-        for i, v in enumerate(values)
-    )
-    line = element("path", d=drawn, class_="ink", fill="none")
+    line = element("path", d=path(values, WIDE, HIGH - 2, 1), class_="ink", fill="none")
     return element("svg", line, class_="sketch", viewBox=f"0 0 {WIDE} {HIGH}", aria_hidden="true")
-
-
-def _shape(study: StudyRecord, schedule: str) -> Schedule | None:
-    try:
-        found = parse(schedule)
-        if isinstance(found, Schedule):
-            return found.with_base(1.0).resolved(steps=study.steps, steps_per_epoch=study.steps_per_epoch)
-    except InputError:  # a user's function, of which the study knows the name
-        pass
-    return None
 
 
 def _cell(study: StudyRecord, matrix: ScheduleMatrix, optimizer: str, schedule: str) -> Markup:
@@ -75,24 +58,33 @@ def _gain(study: StudyRecord, gain: Interval) -> str:
 
 
 def told(study: StudyRecord, matrix: ScheduleMatrix) -> list[str]:
-    """What the matrix says, in sentences: the mean gain of each schedule, and rankings that flip."""
+    """What the matrix says, in sentences: gains and losses beyond their intervals, and rankings that flip."""
+    gains = {s: g for s in matrix.schedules if s != CONSTANT and (g := matrix.gained(s)) is not None}
+    clear = {s: g for s, g in gains.items() if g.low > 0 or g.high < 0}
     unit = " points" if is_percent(study) else ""
-    sentences = []
-    for schedule in matrix.schedules:
-        gained = matrix.gained(schedule)
-        if schedule != CONSTANT and gained is not None:
-            ends = f" ({signed(study, gained.low)} to {signed(study, gained.high)})"
-            over = f"over {gained.count} optimizers"
-            sentences.append(f"{schedule} gains {signed(study, gained.mean)}{unit}{ends} {over}.")
-    for flip in matrix.flips:
-        sentences.append(
-            f"Under {flip.schedule}, {flip.first} leads {flip.second} by {size(study, flip.lead)} at half of the run, and"
-            f" is behind by {size(study, flip.loss)} at its end."
-        )
-    decaying = len([s for s in matrix.schedules if s != CONSTANT])
-    if not matrix.flips and len(matrix.optimizers) > 1 and decaying:
-        sentences.append("No ranking flips between half of the run and its end, beyond its intervals.")
-    return sentences
+    sentences = [
+        f"{s} {'gains' if g.mean > 0 else 'loses'} {signed(study, abs(g.mean)).lstrip('+')}{unit}"
+        f" ({signed(study, g.low)} to {signed(study, g.high)}) over {g.count} optimizers."
+        for s, g in clear.items()
+    ]
+    rest = [s for s in gains if s not in clear]
+    if rest:
+        what = "Of no schedule" if not clear else f"Of {listed(rest)}"
+        sentences.append(f"{what} does the mean gain over optimizers lie beyond its interval." if not clear else
+                         f"{what} the mean gain over optimizers lies within its interval.")  # fmt: skip
+    return sentences + _flipped(study, matrix)
+
+
+def _flipped(study: StudyRecord, matrix: ScheduleMatrix) -> list[str]:
+    if matrix.flips:
+        return [
+            f"Under {flip.schedule}, {flip.first} leads {flip.second} by {size(study, flip.lead)} at half of the run,"
+            f" and is behind by {size(study, flip.loss)} at its end."
+            for flip in matrix.flips
+        ]
+    if len(matrix.optimizers) < 2:
+        return []
+    return ["No ranking flips between half of a run and its end, beyond the intervals."]
 
 
 def lines(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> list[str]:

@@ -14,6 +14,7 @@ from thalweg.reports.figures.sweep import Panel, Sweep
 from thalweg.reports.layout import scroller, titled
 from thalweg.reports.markup import Markup, element, join
 from thalweg.reports.methods_text import environment, measured
+from thalweg.reports.rates import figure as rates_figure
 from thalweg.reports.standings import Standings
 from thalweg.reports.table import key, table
 
@@ -173,6 +174,7 @@ def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
         element("p", note, element("span", " Choose who stands out:", class_="ask"), class_="axes"),
         element("div", *chips, class_="chips", role="group", aria_label="Optimizers that stand out"),
         element("div", *figures, class_="curves"),
+        rates_figure(study),
     )
 
 

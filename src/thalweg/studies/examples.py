@@ -10,13 +10,15 @@ from thalweg.errors import InputError, shown, suggest
 class Example:
     """A comparison at fixed settings: every optimizer uses its source's learning rate.
 
-    workload: name of a built-in workload, with the source's epochs and batch size.
+    workload: name of a built-in workload. epochs, batch_size: the source's, where they are not the workload's own.
     """
 
     workload: str
     summary: str
     optimizers: tuple[str, ...]
     convention: str = "keras"
+    epochs: int | None = None
+    batch_size: int | None = None
 
 
 NINE = tuple(
@@ -40,12 +42,52 @@ FOUR = (
     "adabound = adabound(lr=1e-3, final_lr=0.1)",
 )
 
+SCHEDULES = (
+    "constant = sgd(lr=0.01)",
+    "power = sgd(lr=power(0.01, steps=10000))",
+    "exponential = sgd(lr=exponential(0.01, steps=20 epochs))",
+    "piecewise = sgd(lr=piecewise(0.01, boundaries=[5 epochs, 15 epochs], values=[0.01, 0.005, 0.001]))",
+    "performance = sgd(lr=performance(0.01, factor=0.5, patience=5))",
+)
+"""Hands-On's: decay 1e-4 a step, a tenth every 20 epochs, 0.01, 0.005 and 0.001, half after 5 epochs without a gain."""
+
+ONE_CYCLE = ("constant = sgd(lr=0.01)", "1cycle = sgd(lr=1cycle(0.1, rise=45%, fall=45%, start=10%, momentum=False))")
+OWN_RATES = (
+    "sgd at 5e-3 = sgd(lr=5e-3)",
+    "sgd at 1e-3 = sgd(lr=1e-3)",
+    "momentum at 5e-3 = momentum(lr=5e-3)",
+    "momentum at 1e-3 = momentum(lr=1e-3)",
+    "rmsprop at 1e-4 = rmsprop(lr=1e-4)",
+    "rmsprop at 1e-3 = rmsprop(lr=1e-3)",
+    "adam at 1e-3 = adam(lr=1e-3)",
+)
+RMSPROP = tuple(f"rmsprop at {rate} = rmsprop(lr={rate})" for rate in ("1e-5", "5e-5", "1e-4", "5e-4"))
+
 EXAMPLES: Mapping[str, Example] = {
     "nine-on-fashion-mnist": Example(
         "fashion-mnist", "Nine optimizers at a learning rate of 0.001 on an MLP, as in Hands-On Machine Learning", NINE
     ),
     "four-on-mnist-cnn": Example(
         "mnist-cnn", "Adagrad, Adadelta, Adam and AdaBound on a convolutional network with batch norm", FOUR
+    ),
+    "schedules-on-fashion-mnist": Example(
+        "fashion-mnist",
+        "SGD from 0.01 under power, exponential, piecewise and performance scheduling, as in Hands-On Machine Learning",
+        SCHEDULES,
+        epochs=25,
+    ),
+    "one-cycle-on-fashion-mnist": Example(
+        "fashion-mnist",
+        "SGD under 1cycle up to 0.1 in batches of 128, as in Hands-On Machine Learning",
+        ONE_CYCLE,
+        epochs=25,
+        batch_size=128,
+    ),
+    "own-rates-on-fashion-mnist": Example(
+        "fashion-mnist", "SGD, momentum, RMSprop and Adam, each at its own usual rate and at 0.001", OWN_RATES
+    ),
+    "rmsprop-rates-on-fashion-mnist": Example(
+        "fashion-mnist", "RMSprop at four learning rates from 1e-5 to 5e-4", RMSPROP
     ),
 }
 

@@ -71,7 +71,15 @@ def share(module: GraphModule) -> set[Node]:
         if each.target is _TRANSPOSE and each.args[0].op == "placeholder":
             weights.add(each.args[0])
         _replace(graph, node, shared, node.args[0].args[0], each)
+        _allow_copies(graph)
     return weights
+
+
+def _allow_copies(graph: Graph) -> None:
+    """Lets views be copies where a product that lies transposed now allows none, as of all outputs in one row."""
+    for node in graph.nodes:
+        if node.target is ops.aten.view.default:
+            node.target = Tensor.reshape
 
 
 def turn(module: GraphModule) -> None:
