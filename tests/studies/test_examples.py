@@ -43,7 +43,7 @@ def test_the_settings_of_the_textbooks(name, optimizer, expected):
 
 
 def test_unknown():
-    with pytest.raises(InputError, match=r"Unknown example 'nine-on-fashion'\. Did you mean nine-on-fashion-mnist\?"):
+    with pytest.raises(InputError, match=r"Unknown example 'nine-on-fashion'\. Did you mean nine-on-fashion-mnist"):
         example("nine-on-fashion")
 
 
