@@ -7,7 +7,19 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import pytest
+
 THOROUGH = bool(os.environ.get("THALWEG_THOROUGH"))
+
+conformance_only = pytest.mark.skipif(not THOROUGH, reason="in make conformance: the suite has to end in time")
+"""Of tests that take seconds, of which the suite has others of the kind."""
+
+
+def few(values: Iterable[Any], count: int = 1) -> list[Any]:
+    """All values, or the first of them."""
+    found = list(values)
+    return found if THOROUGH else found[:count]
+
 
 TYPICAL = ("sgd", "momentum", "adam", "asgd", "ftrl", "lion", "nadam", "rprop", "schedule_free_adamw")
 """Rules without and with momentum, of one and of more states, by sign, with row states, that read the parameter."""

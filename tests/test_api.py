@@ -13,6 +13,7 @@ from torch import nn
 
 import thalweg
 from problems import tiny
+from scope import conformance_only
 from thalweg.analysis.selection import noise
 from thalweg.records.store import Store
 
@@ -189,6 +190,7 @@ def test_all_diverged_is_told_not_raised() -> None:
     assert result.leaderboard()["diverged"][0] == 2
 
 
+@conformance_only
 def test_a_metric_that_is_never_a_number_is_told() -> None:
     metric = thalweg.Metric("recall", lambda outputs, targets: outputs.sum() * math.nan, True)
     result = thalweg.compare(tiny(metric=metric), ["sgd"], [0.1], seeds=1, confirm_seeds=1, progress=False)
@@ -201,6 +203,7 @@ def test_a_fixed_rate_is_not_held_against_the_published_one() -> None:
     assert {run.contender for run in result.runs if run.role == "defaults"} == {"momentum"}
 
 
+@conformance_only
 def test_a_user_metric_that_is_better_lower() -> None:
     metric = thalweg.Metric("errors", lambda outputs, targets: (outputs.argmax(1) != targets).sum(), False)
     result = thalweg.compare(

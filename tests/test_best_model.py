@@ -11,6 +11,7 @@ from torch import nn
 
 import thalweg
 from problems import tiny
+from scope import conformance_only
 from thalweg.records.types import RunRecord
 
 ASKED: dict[str, Any] = {"learning_rates": [0.1, 0.01], "seeds": 2, "confirm_seeds": 3, "progress": False}
@@ -87,6 +88,7 @@ def test_a_wrong_file_is_refused_before_training(file: str, tmp_path: Path) -> N
         thalweg.compare(tiny(epochs=2), "adam", save_model=tmp_path / file, **ASKED)
 
 
+@conformance_only
 def test_early_stopping_gives_the_best_weights() -> None:
     result = thalweg.compare(tiny(epochs=6), "sgd", early_stopping="patience=1", **ASKED)
     assert result.best is not None

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 import thalweg
 from cli_process import Program
 from problems import tiny
+from scope import conformance_only, few
 from thalweg.studies.checkup import _model
 
 X = torch.randn(120, 6, generator=torch.Generator().manual_seed(0))
@@ -60,14 +61,14 @@ def test_facts() -> None:
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [
+    few([
         ({"loss": F.mse_loss, "train": (X, NUMBERS), "model": lambda: nn.Linear(6, 1)}, NUMBERS.var(correction=0)),
         ({"loss": nn.L1Loss(), "train": (X, NUMBERS), "model": lambda: nn.Linear(6, 1)}, DEVIATION),
         (
             {"loss": nn.BCEWithLogitsLoss(), "train": (X, LABELS.float()[:, None]), "model": lambda: nn.Linear(6, 1)},
             torch.tensor(-0.25 * math.log(0.25) - 0.75 * math.log(0.75)),
         ),
-    ],
+    ]),
 )  # fmt: skip
 def test_the_loss_of_a_constant_answer(given: dict[str, Any], expected: Tensor) -> None:
     assert facts(**given)["start"].text.endswith(f"; a constant answer has {expected.item():.3g}")
@@ -76,6 +77,7 @@ def test_the_loss_of_a_constant_answer(given: dict[str, Any], expected: Tensor) 
 SOFT = torch.stack([LABELS * 0.8 + 0.1, 1 - LABELS * 0.5], 1)
 
 
+@conformance_only
 def test_the_loss_of_a_constant_answer_to_soft_labels() -> None:
     """Of several outputs: the least that a constant can reach, found by trying."""
     tried = torch.logit(torch.linspace(0.001, 0.999, 9999))
@@ -87,15 +89,16 @@ def test_the_loss_of_a_constant_answer_to_soft_labels() -> None:
 
 @pytest.mark.parametrize(
     "loss",
-    [
+    few([
         nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0])), nn.CrossEntropyLoss(label_smoothing=0.1),
         partial(F.cross_entropy, label_smoothing=0.1), lambda outputs, targets: F.cross_entropy(outputs, targets),
-    ],
+    ]),
 )  # fmt: skip
 def test_nothing_is_said_of_a_constant_answer_where_it_is_not_known(loss: Any) -> None:
     assert "constant answer" not in facts(loss=loss)["start"].text
 
 
+@conformance_only
 def test_doubts() -> None:
     assert "begins far from a constant answer" in facts(model=large)["start"].doubt
     assert "hardly learns a single batch" in facts(model=Constant, train=(X, torch.arange(120) % 2))["by heart"].doubt
@@ -115,6 +118,7 @@ def test_how_it_trains_and_why() -> None:
     assert "test_check.py:" in text
 
 
+@conformance_only
 def test_a_stream_and_a_step() -> None:
     stream = thalweg.Stream(lambda seed, number: [(X[:60], LABELS[:60]), (X[60:], LABELS[60:])], 120)
     model = lambda: nn.Linear(6, 2)  # noqa: E731

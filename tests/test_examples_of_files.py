@@ -37,7 +37,7 @@ WHY: dict[str, str] = {
 NEEDS = {"keras_model": "keras"}
 """Name → the package without which it is left out here; `make conformance` has them."""
 
-SHORT = ("tabular_regression", "control_flow", "vae")
+SHORT = ("tabular_regression", "control_flow")
 THREE = 3  # batches
 
 

@@ -12,7 +12,7 @@ from torch import nn
 import thalweg
 from old_stores import TO_VERSION_6, WITHOUT_RATE, written
 from problems import points, tiny
-from scope import THOROUGH
+from scope import THOROUGH, conformance_only
 from thalweg.errors import Interrupted
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
@@ -202,6 +202,7 @@ def test_another_protocol_is_refused(adds: dict[str, int], tmp_path: Path, monke
         thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
 
 
+@conformance_only
 def test_other_versions_are_noted(adds: dict[str, int], tmp_path: Path) -> None:
     stop_after(adds, 1, tmp_path)
     with sqlite3.connect(tmp_path / "study.sqlite") as db:
@@ -219,6 +220,7 @@ def test_a_study_that_is_running_is_left_alone(adds: dict[str, int], tmp_path: P
     thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
 
 
+@conformance_only
 def test_an_error_says_how_to_go_on(
     whole: thalweg.Result, adds: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

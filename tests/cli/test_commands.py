@@ -11,6 +11,7 @@ import pytest
 
 import thalweg
 from cli_process import Ended, Program
+from scope import conformance_only
 
 
 def call(*arguments: str, cwd: Path) -> Ended:
@@ -62,6 +63,7 @@ def test_optimizers_of_ones_own_directory(tmp_path: Path) -> None:
     assert broken["validation"] is None
 
 
+@conformance_only
 def test_a_budget(tmp_path: Path) -> None:
     """The shortest that does: on a machine that does other things, too, twice what it says is needed."""
     seconds = 6.0
@@ -158,6 +160,7 @@ def test_fashion_mnist_on_the_real_data(tmp_path: Path, data_dir: Path) -> None:
 SHORT = ("--optimizers", "sgd", "--learning-rates", "0.1", "--steps", "1", "--seeds", "1", "--confirm-seeds", "2")
 
 
+@conformance_only
 def test_an_output_that_cannot_show_every_character(tmp_path: Path) -> None:
     """Neither the terminal's encoding nor a path that is no text may lose the answer at the end."""
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}

@@ -76,13 +76,13 @@ def wholes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Any]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("chain", "native"), [(0, True), *([(1, False), (2, True), (3, False)] if THOROUGH else [])])
 def test_kill_minus_nine(chain: int, native: bool, wholes: Callable[[bool], Any], tmp_path: Path) -> None:
-    """Five kills a chain, one after the other, each of them going on from where the one before struck."""
+    """Five kills a chain, or one a stage, each of them going on from where the one before struck."""
     luck, out, kills = random.Random(chain), tmp_path / "out", 0
-    stages = ["plan", *STAGES, luck.choice(STAGES)]
+    stages = ["plan", *STAGES, luck.choice(STAGES)] if THOROUGH else STAGES
     for stage in stages:
         arguments = COMPARE if not (out / "study.sqlite").exists() else ("resume", "--no-progress")
         kills += killed(out, *arguments, stage=stage, delay=luck.uniform(0, 0.6), native=native)
         if out.exists():
             assert thalweg.stored(out).study.workload == "digits"
-    assert kills >= 3
+    assert kills >= 2
     assert found(out, tmp_path / "found.json") == wholes(native)

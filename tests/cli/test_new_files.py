@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cli_process import Ended, Program
+from scope import THOROUGH
 from thalweg.cli import templates
 from thalweg.workloads.user_files import load_from
 
@@ -30,7 +31,7 @@ def test_every_template_is_a_kind() -> None:
     assert {path.stem.replace("_", "-") for path in FOLDER.glob("*.py") if path.stem != "__init__"} == set(KINDS)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS if THOROUGH else ["custom-step"])
 def test_a_new_file_trains_as_it_is(kind: str, tmp_path: Path) -> None:
     """By the very command that is printed, with less to do."""
     written = call("new", "my problem.py", "--kind", kind, cwd=tmp_path)

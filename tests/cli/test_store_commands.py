@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import thalweg
 from cli_process import Program
 from problems import tiny
+from scope import conformance_only
 from thalweg.cli.main import app
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
@@ -113,6 +114,7 @@ def begun(out: Path, *arguments: str) -> Program:
     return Program(*COMPARE, "--out", str(out), *arguments)
 
 
+@conformance_only
 def test_two_studies_at_once_in_one_store(tmp_path: Path) -> None:
     """Both finish, each with all of its own runs."""
     both = [begun(tmp_path / "out", "--epochs", "3", "--base-seed", seed) for seed in ("0", "7")]
@@ -155,6 +157,7 @@ def small_disk(place: Path, size: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@conformance_only
 def test_a_disk_that_is_read_only(tmp_path: Path) -> None:
     place = tmp_path / "small"
     with small_disk(place, "300k"):

@@ -11,6 +11,7 @@ from torch import nn
 
 import thalweg
 from problems import points, tiny
+from scope import few
 from thalweg.population.planning.labels import computable_head
 from thalweg.population.training.pieces import piecewise
 
@@ -59,7 +60,7 @@ def test_perplexity_is_that_of_the_loss() -> None:
             assert point.validation_metric == pytest.approx(torch.tensor(point.validation_loss).exp().item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("metric", ["rmse", "r2", "loss", skm.mean_squared_error, skm.r2_score])
+@pytest.mark.parametrize("metric", few(["rmse", skm.r2_score, "r2", "loss", skm.mean_squared_error], 2))
 def test_numbers(metric: Any) -> None:
     data = {"train": (X[:200], X[:200, :2]), "validation": (X[200:], X[200:, :2]), "test": None, "loss": F.mse_loss}
     workload = tiny(model=lambda: nn.Linear(6, 2), metric=metric, **data)
@@ -67,7 +68,7 @@ def test_numbers(metric: Any) -> None:
     assert result.rows[0].learning_rate == 1e-1
 
 
-@pytest.mark.parametrize("metric", ["f1", "auroc", skm.roc_auc_score, skm.f1_score, skm.log_loss])
+@pytest.mark.parametrize("metric", few(["auroc", skm.f1_score, "f1", skm.roc_auc_score, skm.log_loss], 2))
 def test_one_logit(metric: Any) -> None:
     data = {"train": (X[:200], SIGNS[:200]), "validation": (X[200:], SIGNS[200:]), "test": None}
     loss = F.binary_cross_entropy_with_logits

@@ -11,7 +11,7 @@ import torch
 
 from optim import guarded_memory
 from optim.guarded_memory import SETTINGS
-from scope import THOROUGH
+from scope import THOROUGH, conformance_only
 
 LOSE_MEMORY = {"freed", "shrunk"}
 LOSE_SHAPE = {"shorter", "shorter_elsewhere", "longer"}
@@ -25,6 +25,7 @@ def cases(settings):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@conformance_only
 @pytest.mark.asks_more("of all settings")
 def test_every_stream_in_every_way():
     settings = list(SETTINGS) if THOROUGH else ["NAdam", "compensated", "8 bits"]

@@ -13,7 +13,7 @@ from weights_by_hand import weights_by_hand
 
 import thalweg.optim
 from problems import EVERYTHING, refused, tiny, train_all
-from scope import THOROUGH, in_turns
+from scope import THOROUGH, conformance_only, in_turns
 from thalweg.execution import dispatch
 from thalweg.population.program.matmul_passes import Product
 from thalweg.population.training.checkpoints import Checkpoints
@@ -84,6 +84,7 @@ def test_other_devices_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(a.weights, b.weights, rtol=1e-10, atol=1e-10)
 
 
+@conformance_only
 def test_large_gradients_are_made_whole() -> None:
     """Those that are otherwise made piece by piece, where they are used."""
     workload = tiny(torch.float64, epochs=1, model=lambda: nn.Sequential(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from problems import Hidden, points
+from scope import conformance_only
 from thalweg.population.engine.task import MembersFinished
 from thalweg.population.engine.train import train
 from thalweg.population.planning.planned_job import PlannedJob, plan_job
@@ -111,6 +112,7 @@ def test_a_program_that_disagrees_in_one_process_serves_in_none() -> None:
     assert {told[i].execution for i in range(8)} == {f"loop: {planned_job.why_loop}"}
 
 
+@conformance_only
 def test_an_error_in_a_process_ends_its_run_here() -> None:
     planned_job = planned(portable())
     broken = replace(planned_job, job=replace(planned_job.job, workload=portable(loss=refusing)))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import thalweg
 from problems import points, tiny
-from scope import in_turns
+from scope import conformance_only, in_turns
 from thalweg.population.planning import memory
 from thalweg.population.planning.inspection import inspect
 from thalweg.population.planning.planned_job import plan_job
@@ -114,6 +114,7 @@ def test_three_calls_before_training(name: str, measured: str, monkeypatch: pyte
     assert calls.before == MOST
 
 
+@conformance_only
 def test_three_calls_before_optimizers_of_others_train(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = Calls(normed, monkeypatch)
     names = ["torch.optim:RAdam", "torch.optim:LBFGS"]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import thalweg
 from problems import points, tiny
+from scope import conformance_only
 from small_rules import recipe_of
 from thalweg.population.planning import memory
 from thalweg.population.planning.inspection import inspect
@@ -199,6 +200,7 @@ def test_how_long_it_takes_is_measured_where_it_is_asked_for(
     assert (r" of them for checks, up to " in said) is bool(asked)
 
 
+@conformance_only
 def test_the_advice_after_an_error_names_what_must_be_given_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +230,7 @@ def test_a_last_batch_of_one_under_batch_norm_says_what_to_do(samples: int, size
         thalweg.compare(workload, **QUICK)
 
 
+@conformance_only
 def test_a_model_that_is_large_by_its_embedding(untraced: None) -> None:
     """Few operations and 20 million parameters: a leaderboard of two optimizers, without a look at a population."""
     words = torch.randint(0, 500_000, (64, 3), generator=torch.Generator().manual_seed(0))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from scope import conformance_only
 from small_rules import recipe_of
 from thalweg.numerics import sqrt, where
 from thalweg.rules.hyperparameters import Decay, Epsilon, Flag, Hyperparameter, Penalty, Rate
@@ -45,6 +46,7 @@ def test_a_rule_that_keeps_its_promises():
     check_rule(recipe_of(heavy), oracle)
 
 
+@conformance_only
 def test_oracle_checks_are_left_out_where_there_is_none():
     def plain(g, p, t, *, lr: Rate = 1e-2):
         return (lr * g,)
@@ -215,6 +217,7 @@ def test_anything_accepted(monkeypatch):
     assert_caught("refusals", default_case(heavy), "lr=nan is accepted")
 
 
+@conformance_only
 def test_row_state_is_part_of_a_run():
     def shrinking(g, p, product: RowOnes, t, *, lr: Rate = 1e-2, beta: Decay = 0.9):
         product = product * beta

@@ -19,6 +19,7 @@ from torch.utils.data import (
 )
 
 import thalweg
+from scope import conformance_only
 from stopping import outcomes
 from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.updates.members import Member
@@ -210,6 +211,7 @@ def test_a_study_of_a_loader_equals_that_of_its_tensors() -> None:
     assert [r.curve for r in ours.runs] == [r.curve for r in theirs.runs]
 
 
+@conformance_only
 def test_a_study_of_random_samples() -> None:
     loader = DataLoader(Noisy(), batch_size=16, shuffle=True)
     asked: dict[str, Any] = {"optimizers": "sgd", "learning_rates": [0.1], "seeds": 2, "confirm_seeds": 0}
