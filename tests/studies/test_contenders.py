@@ -119,7 +119,7 @@ def test_one_text_names_several() -> None:
         (["adam(eps=-1)"], r"'eps' of adam\(eps=-1\) must be a number in \[0, inf\), got -1"),
         (["adam(epz=1)"], r"no hyperparameter 'epz'; did you mean 'eps'"),
         (["adam(1)"], r"Cannot read 'adam\(1\)'"),
-        (["adam(lr=open('x'))"], r"Cannot read"),
+        (["adam(lr=open('x'))"], r"\"open\('x'\)\" is no schedule: write one of 1cycle, .* and wsd"),
         (["adam(lr"], r"Cannot read"),
         (["adam(lr=nan)"], r"Cannot read"),
         ([3], r"must be a name, a class, a function or a Contender, got 3"),

@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from thalweg.errors import InputError, listed, shown, suggest
+from thalweg.errors import InputError, shown, suggest
 from thalweg.options.comparison import COMPARISON
 from thalweg.options.declared import CONVENTIONS
 from thalweg.options.ranges import POSITIVE, as_number
@@ -15,11 +15,10 @@ from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported, imported
 from thalweg.rules.contract import Preset
-from thalweg.schedules import Performance, Schedule
 from thalweg.studies.parsing import called, combinations, plain, require_printable, split, titled
 from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import grid
-from thalweg.studies.scheduled import base_of, in_run, listed_schedules, read, written
+from thalweg.studies.scheduled import in_run, listed_schedules, split_off, written
 from thalweg.workloads.workload import Workload
 
 CLIP = "clip_global_norm"
@@ -70,7 +69,8 @@ class Contender:
         if not isinstance(found, Imported):
             fixed = found.split(fixed)
             found = found.under(self._convention(fixed.pop("convention", None)))
-        fixed = self._scheduled(fixed, found.rate)
+        fixed, schedule = split_off(fixed, self.schedule, found.rate, self.label)
+        object.__setattr__(self, "schedule", schedule)
         object.__setattr__(self, "fixed", fixed)
         object.__setattr__(self, "space", combinations("space", self.space))
         object.__setattr__(self, "recipe", found)
@@ -80,28 +80,6 @@ class Contender:
             raise InputError(f"{self.label}: {sorted(both)[0]!r} is both fixed and in the space; keep one.")
         for configuration in self.configurations(None):
             self.recipe.resolve(configuration, self.label)
-
-    def _scheduled(self, fixed: dict[str, Any], rate: str | None) -> dict[str, Any]:
-        """The fixed hyperparameters as numbers, with the schedule among them as its own.
-
-        Raises `InputError` where another than the learning rate has one, or that has two.
-        """
-        given = {name: value for name, value in fixed.items() if isinstance(value, Schedule | Performance)}
-        odd = next((name for name in given if name != rate), None)
-        if odd is not None:
-            raise InputError(f"{self.label}: in a comparison {rate!r} may have a schedule, and {odd!r} a number.")
-        own, other = given.get(rate or ""), None if self.schedule is None else read(self.schedule)
-        if own is not None and other not in (None, own):
-            raise InputError(f"{self.label}: two schedules, {own} and {other}; keep one.")
-        schedule = own or other
-        object.__setattr__(self, "schedule", schedule)
-        if schedule is None:
-            return fixed
-        if rate is None:
-            raise InputError(f"{self.label} has no learning rate that a schedule could change.")
-        base = base_of(schedule)
-        rest = {name: value for name, value in fixed.items() if name not in given}
-        return rest if base is None else {**rest, rate: base}
 
     def _convention(self, written: Any) -> Any:
         """The convention written in the text, else the `convention` argument, else the default."""
@@ -249,27 +227,6 @@ def crossed(of: Sequence[Contender], schedules: Sequence[Any] | None) -> list[Co
         has = "no learning rate" if own.schedule is None else f"the schedule {written(own.schedule)} of its own"
         raise InputError(f"{own.label} has {has}, and schedules are given for all optimizers: leave one of them out.")
     return [c if s is None else replace(c, schedule=s, title=f"{c.label} + {written(s)}") for c in of for s in each]
-
-
-def conventions(of: Sequence[Contender]) -> tuple[str, ...]:
-    """One sentence per convention other than torch's that contenders follow."""
-    whose = {"keras": "Keras's", "optax": "Optax's", "paper": "their papers'"}
-    followed = {by: [c.label for c in of if c.convention == by] for by in whose}
-    return tuple(
-        f"{'All' if len(labels) == len(of) else ', '.join(labels)} follow{'s' * (len(labels) == 1 < len(of))}"
-        f" {whose[by]} formulas and defaults."
-        for by, labels in followed.items()
-        if labels
-    )
-
-
-def closures(of: Sequence[Contender]) -> tuple[str, ...]:
-    """A note where optimizers need a closure, so that steps differ in cost."""
-    labels = [c.label for c in of if isinstance(c.recipe, Imported) and c.recipe.needs_closure]
-    if not labels:
-        return ()
-    evaluate = "evaluates" if len(labels) == 1 else "evaluate"
-    return (f"{listed(labels)} {evaluate} a batch several times in a step, and steps are what is counted.",)
 
 
 def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:

@@ -11,8 +11,10 @@ from typing import Any
 from thalweg.errors import InputError, shown
 from thalweg.options.kinds import OneLine
 from thalweg.schedules import Performance, Schedule, parse
+from thalweg.schedules.parsing import names
 
-CALL = re.compile(r"(1/t|1?[A-Za-z][\w-]*)\s*(\(|$)")
+CALL = re.compile(r"(1/t|1?[A-Za-z][\w-]*)\s*\(")
+"""How a value that is a call begins, such as "cosine(warmup=5%)"."""
 MOST_COMBINATIONS = 10_000  # per contender's space
 
 
@@ -78,7 +80,7 @@ def _with_schedules(text: str) -> dict[str, Any] | None:
         if not equals or not name.isidentifier() or name in values:
             return None
         plain = _arguments(f"{name}={value})")
-        if plain is None and not CALL.match(value):
+        if plain is None and not (CALL.match(value) or value in names()):
             return None
         values[name] = parse(value) if plain is None else plain[name]
     return values

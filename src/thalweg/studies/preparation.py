@@ -14,7 +14,7 @@ from thalweg.population.planning.planned_job import PlannedJob, plan_as_recorded
 from thalweg.records.types import StudyRecord
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, measure
-from thalweg.studies.contenders import closures, conventions
+from thalweg.studies.contender_notes import closures, conventions
 from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
 from thalweg.workloads.workload import Workload

@@ -112,6 +112,29 @@ def require_lengths(schedule: Given | None, workload: Workload) -> None:
         schedule.with_base(1.0).resolved(**run)
 
 
+def split_off(
+    fixed: Mapping[str, Any], given: Any, rate: str | None, owner: str
+) -> tuple[dict[str, Any], Given | None]:
+    """A contender's fixed hyperparameters as numbers, and its schedule, which may stand among them. given: its own.
+
+    Raises `InputError` where another hyperparameter than the learning rate has a schedule, or that has two.
+    """
+    among = {name: value for name, value in fixed.items() if isinstance(value, Schedule | Performance)}
+    odd = next((name for name in among if name != rate), None)
+    if odd is not None:
+        raise InputError(f"{owner}: in a comparison {rate!r} may have a schedule, and {odd!r} a number.")
+    own, other = among.get(rate or ""), None if given is None else read(given)
+    if own is not None and other not in (None, own):
+        raise InputError(f"{owner}: two schedules, {own} and {other}; keep one.")
+    schedule, rest = own or other, {name: value for name, value in fixed.items() if name not in among}
+    if schedule is None:
+        return rest, None
+    if rate is None:
+        raise InputError(f"{owner} has no learning rate that a schedule could change.")
+    base = base_of(schedule)
+    return rest if base is None else {**rest, rate: base}, schedule
+
+
 def listed_schedules(given: Sequence[Any]) -> list[Given | None]:
     """The schedules of a comparison, each once. Raises `InputError` for one that states a rate, or stands twice."""
     found = [read(one) for one in given]
