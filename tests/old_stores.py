@@ -14,6 +14,8 @@ ALTER TABLE runs ADD COLUMN learning_rate REAL;
 UPDATE runs SET optimizer = json_extract(factors, '$.optimizer'),
     learning_rate = json_extract(hyperparameters, '$.' || rate);
 ALTER TABLE runs DROP COLUMN factors;
+ALTER TABLE runs DROP COLUMN test_details;
+ALTER TABLE measurements DROP COLUMN details;
 UPDATE studies SET record = json_remove(record, '$.factors');
 PRAGMA user_version = 6;
 """

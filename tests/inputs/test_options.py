@@ -80,7 +80,7 @@ def test_the_command_line_takes_every_option_and_shows_help_range_and_default(co
 
 
 def test_a_textbooks_own_settings_are_no_options_of_its_repetition() -> None:
-    assert {"optimizers", "convention"} <= {name for name, option in COMPARISON.items() if option.textbook}
+    assert {"optimizers", "convention", "schedules"} <= {name for name, option in COMPARISON.items() if option.textbook}
 
 
 CHANGED: dict[str, Any] = {
@@ -98,7 +98,7 @@ def test_what_was_asked_for_is_stored_restored_and_in_the_facts() -> None:
     for name, value in CHANGED.items():
         assert getattr(restored, name) in (value, list(value) if isinstance(value, tuple) else value), name
     assert settings(stored) == result.facts()["settings"]
-    lasting = {name for name in COMPARISON if name not in ("optimizers", "convention", "progress", "out")}
+    lasting = {name for name in COMPARISON if name not in ("optimizers", "convention", "schedules", "progress", "out")}
     assert set(settings(stored)) == lasting - {"checkpoint_every", "save_model"}
     assert settings({}) == {}
 

@@ -144,8 +144,9 @@ class Workload:
             object.__setattr__(self, "train", replace(self.train, joined=self.accumulate))
         samples = self.train.epoch_samples
         if self.drop_last and samples < self.step_samples:
+            of = "batches" if self.accumulate == 1 else "steps"
             raise InputError(
-                f"drop_last leaves nothing of {samples:,} samples in steps of {self.step_samples:,}: give a smaller"
+                f"drop_last leaves nothing of {samples:,} samples in {of} of {self.step_samples:,}: give a smaller"
                 " batch_size, or keep the last batch."
             )
         self._require_an_end()
