@@ -1,6 +1,9 @@
 """The leaderboard on a terminal, and where output goes elsewhere."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 import pytest
 from handmade import finals, rates, study
@@ -8,6 +11,7 @@ from pairs import Made, known, never_ran, sensitive_first
 from rich.console import Console
 
 from thalweg.analysis.leaderboard import leaderboard
+from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.terminal import lines, table
 
 
@@ -18,8 +22,12 @@ def plain(made: Made) -> list[str]:
 
 def drawn(made: Made) -> str:
     record, runs = made
-    console = Console(file=StringIO(), width=200)
-    console.print(table(record, leaderboard(record, runs)))
+    return at(record, runs, 200)
+
+
+def at(record: StudyRecord, runs: Sequence[RunRecord], width: int) -> str:
+    console = Console(file=StringIO(), width=width)
+    console.print(table(record, leaderboard(record, runs), width))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -52,3 +60,63 @@ def test_long_names_are_not_cut() -> None:
 
 def test_a_contender_without_any_run() -> None:
     assert plain(never_ran())[2].split() == ["2", "ghost", "-", "-", "-", "-", "-", "0/0", "0.00"]
+
+
+ELEVEN = (
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "adadelta",
+    "rmsprop",
+    "adam",
+    "adamw",
+    "adamax",
+    "nadam",
+    "adabound",
+)
+
+
+def eleven(**changes: Any) -> tuple[StudyRecord, list[RunRecord]]:
+    record = study(ELEVEN, learning_rates=dict.fromkeys(ELEVEN, (0.00316,)), **changes)
+    runs: list[RunRecord] = []
+    for i, name in enumerate(ELEVEN):
+        metrics = (0.9 + i / 200, 0.91 + i / 200)
+        runs += [*rates({0.00316: metrics}, contender=name), *finals(metrics, 0.00316, contender=name)]
+    return record, runs
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_names_and_rates_are_whole_at_any_width(width: int) -> None:
+    shown = at(*eleven(), width)
+    assert all(len(line) <= width for line in shown.splitlines())
+    for name in ELEVEN:
+        (line,) = [line for line in shown.splitlines() if line.split()[1:2] == [name]]
+        assert "0.00316" in line.split()
+        assert "%" in line
+    assert "…" not in shown
+
+
+def test_columns_leave_by_priority() -> None:
+    heads = {width: at(*eleven(), width).split("adabound")[0].split() for width in (60, 80, 140)}
+    assert {"rank", "learning", "test", "validation", "train", "s/run", "diverged", "steps"} <= set(heads[140])
+    assert {"rank", "learning", "test", "validation"} <= set(heads[80])
+    assert not {"train", "s/run"} & set(heads[80])
+    assert {"rank", "learning", "test"} <= set(heads[60])
+    assert "train" not in heads[60]
+
+
+def test_what_ranks_stays() -> None:
+    record, runs = eleven(samples={"train": 80, "validation": 20}, confirmation_seeds=())
+    shown = at(record, [replace(run, test_metric=None) for run in runs if run.role == "tuning"], 44)
+    assert "validation" in shown
+    assert "test" not in shown
+
+
+def test_a_name_wider_than_the_terminal_is_folded_and_whole() -> None:
+    name = f"adam({'x' * 90})"
+    record = study((name,), learning_rates={name: (0.1,)})
+    runs = [*rates({0.1: (0.9, 0.9)}, contender=name), *finals((0.9, 0.9), 0.1, contender=name)]
+    of_it = [line for line in at(record, runs, 60).splitlines() if "xxx" in line]
+    assert len(of_it) > 1
+    assert sum(line.count("x") for line in of_it) == 90

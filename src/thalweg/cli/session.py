@@ -125,16 +125,27 @@ def show_result(result: Any, out: Path | None) -> None:
 
     console = Console()
     if console.is_terminal:
-        console.print(table(result.study, result.rows))
+        console.print(table(result.study, result.rows, console.width))
     else:
         print("\n".join(lines(result.study, result.rows)), end="\n\n")
     for more in (schedule_matrix.lines(result.study, result.rows, result.runs), further(result.rows)):
         if more:
             print("\n".join(more), end="\n\n")
     told = [result.verdict, *result.study.notes, *_broken(result.rows)]
-    print("\n".join(told), end="\n")
+    say(console, *told)
     if out is not None:
         print(f"\nReport: {out / REPORT}")
+
+
+def say(console: Any, *sentences: str) -> None:
+    """Prints sentences, each on a line of its own; on a terminal, they break between words."""
+    from rich.text import Text
+
+    for sentence in sentences:
+        if console.is_terminal:
+            console.print(Text(sentence), soft_wrap=False)
+        else:
+            print(sentence)
 
 
 def _broken(rows: Any) -> list[str]:

@@ -30,7 +30,7 @@ def watch(
         with Live(console=console, auto_refresh=False, screen=False) as live:
             going = True
             while going:
-                going, seen = _look(study, out)
+                going, seen = _look(study, out, console.width)
                 live.update(seen, refresh=True)
                 time.sleep(every if going else 0)
     except KeyboardInterrupt:
@@ -49,7 +49,7 @@ def _lines(study: int | None, out: Path, every: float) -> None:
         time.sleep(every if going else 0)
 
 
-def _look(study: int | None, out: Path) -> tuple[bool, Any]:
+def _look(study: int | None, out: Path, width: int) -> tuple[bool, Any]:
     from rich.console import Group
     from rich.text import Text
 
@@ -61,7 +61,7 @@ def _look(study: int | None, out: Path) -> tuple[bool, Any]:
     if not summary.runs:
         return going, Text(line)
     result = thalweg.stored(out, summary.id)
-    return going, Group(Text(line), table(result.study, result.rows), Text("" if going else result.verdict))
+    return going, Group(Text(line), table(result.study, result.rows, width), Text("" if going else result.verdict))
 
 
 def _summary(study: int | None, out: Path) -> "Summary":

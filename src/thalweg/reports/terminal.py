@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LEFT = 2  # number of left-aligned columns
+GAP = 3  # between two columns of a terminal's table; at its ends there is a space
 
 
 def cells(study: StudyRecord, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
@@ -71,22 +72,53 @@ def aligned(heads: Sequence[str], body: Sequence[Sequence[str]], left: int) -> l
     return ["  ".join(line).rstrip() for line in padded]
 
 
-def table(study: StudyRecord, rows: Sequence[Row]) -> "Table":
-    """The table for a terminal, with the recommended contender and the ties with the first highlighted."""
+LEAVING = ("train", "s/run", "diverged", "validation", "steps to target")
+"""The columns that leave a terminal too narrow for all, in this order; of the two that may rank, the other one."""
+
+
+def table(study: StudyRecord, rows: Sequence[Row], width: int) -> "Table":
+    """The table for a terminal of so many columns, with the recommended contender and the ties with the first
+    highlighted. Names and rates are whole at any width: other columns leave, by priority."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    heads, body = cells(study, rows)
+    heads, body = fitting(study, rows, width)
+    whole = _width(heads, body, range(len(heads))) <= width
     chosen = pick(rows)
     caption = "* recommended" if chosen is not None and chosen.rank > 1 else None
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
     for i, head in enumerate(heads):
-        out.add_column(head, justify="left" if i < LEFT else "right")
+        out.add_column(head, justify="left" if i < LEFT else "right", overflow="fold", no_wrap=whole or i != 1)
     for row, line in zip(rows, body, strict=True):
         style = "bold green" if row is (chosen or rows[0]) else "" if row.tied else "dim"
         out.add_row(*(Text(cell) for cell in line), style=style)
     return out
+
+
+def fitting(study: StudyRecord, rows: Sequence[Row], width: int) -> tuple[list[str], list[list[str]]]:
+    """`cells` of the columns that fit into a width, headings in lines of one or two words each."""
+    heads, body = cells(study, rows)
+    ranking = rows[0].split if rows else "test"
+    leaving = [f"{'test' if name == ranking else name} " for name in LEAVING]
+    kept = list(range(len(heads)))
+    for name in leaving:
+        if _width(heads, body, kept) <= width:
+            break
+        kept = [i for i in kept if not f"{heads[i]} ".startswith(name)]
+    return [_stacked(heads[i]) for i in kept], [[line[i] for i in kept] for line in body]
+
+
+def _width(heads: Sequence[str], body: Sequence[Sequence[str]], kept: Sequence[int]) -> int:
+    """Of a table of these columns, `GAP` apart."""
+    widest = [max(map(len, [*_stacked(heads[i]).split("\n"), *(line[i] for line in body)])) for i in kept]
+    return sum(widest) + GAP * (len(kept) - 1) + 2
+
+
+def _stacked(head: str) -> str:
+    """A heading in two lines, if it has several words."""
+    first, _, rest = head.partition(" ")
+    return f"{first}\n{rest}" if rest else head
 
 
 def _pad(text: str, width: int, left: bool) -> str:
