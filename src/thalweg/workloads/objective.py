@@ -123,7 +123,7 @@ class Objective:
         return _number(metric, metric.fresh()(*self._given(outputs, targets)))
 
     def parts_of(self, outputs: Any) -> Mapping[str, Tensor]:
-        """The parts of the loss, by their names, `[samples]` each; empty where it has none."""
+        """The parts of the loss in outputs, by their names, `[…, samples]` each; empty where it has none."""
         return {}
 
 

@@ -150,11 +150,11 @@ def measured(objective: Objective, outputs: Any, targets: Tensor, members: int, 
         losses = [float(objective.loss_of(_member(outputs, 0), targets))]
     elif loss:
         losses = vmap(objective.loss_of, in_dims=(0, None))(outputs, targets).tolist()
-    parts = [objective.parts_of(_member(outputs, m)) for m in range(members)]
-    details = {name: [float(of[name].double().mean()) for of in parts] for name in parts[0]}
+    parts = objective.parts_of(outputs)
+    details = {name: of.double().mean(1).tolist() for name, of in parts.items()}
     metrics = _metrics(objective, objective.metric, outputs, targets, members)
     for metric in objective.also:
-        if metric.name in parts[0]:
+        if metric.name in parts:
             raise ReturnValueError(f"A metric and a loss of the step are both named {metric.name!r}: rename one.")
         details[metric.name] = _metrics(objective, metric, outputs, targets, members)
     return Scores(metrics, losses, details)
