@@ -4,7 +4,7 @@ import functools
 import hashlib
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.workloads import losses
-from thalweg.workloads.sources import reached, source
+from thalweg.workloads.sources import is_users, reached, source
 from thalweg.workloads.workload import Workload
 
 DEEPEST = 4  # levels of nested values that are hashed
@@ -45,6 +45,12 @@ def content(workload: Workload, model: str) -> Mapping[str, str]:
     }
 
 
+def code_content(things: Sequence[Any]) -> str:
+    """A hash of functions, classes and objects of a user's own, and of what they reach; empty where there are none."""
+    own = [thing for thing in things if isinstance(thing, functools.partial) or is_users(_kind(thing))]
+    return _digest(*(line for thing in own for line in _described(thing)), *_reached(*own)) if own else ""
+
+
 def model_content(model: nn.Module) -> str:
     """A hash of the values, the structure and the classes' source of a model: a new one of the study's first seed."""
     own = sorted({type(m) for m in model.modules() if not _is_torchs(type(m))}, key=lambda c: c.__qualname__)
@@ -57,9 +63,13 @@ def _is_torchs(kind: type) -> bool:
 
 def _reached(*things: Any) -> list[str]:
     """What functions, classes and objects reach by global names, as text."""
-    functions = [losses.function_of(thing) for thing in things]
-    own = [f if isinstance(f, FunctionType | type) else type(f) for f in functions]
+    own = [_kind(losses.function_of(thing)) for thing in things]
     return [f"{name} {_content_of(value)}" for name, value in reached(own).items()]
+
+
+def _kind(thing: Any) -> Any:
+    """A function or a class itself, and the class of an object."""
+    return thing if isinstance(thing, FunctionType | type) else type(thing)
 
 
 def _content_of(value: Any) -> str:

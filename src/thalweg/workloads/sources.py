@@ -5,13 +5,15 @@ import io
 import sys
 import textwrap
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import CodeType, FunctionType
-from typing import Any
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
+
+from thalweg.workloads.assignments import assignments, imported_from
 
 LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 PLAIN = (bool, int, float, complex, str, bytes, tuple, Tensor, np.ndarray, np.generic)
@@ -41,26 +43,71 @@ def _constants(code: CodeType) -> list[str]:
     return [f"{c.co_code.hex()} {_constants(c)}" if inspect.iscode(c) else repr(c) for c in code.co_consts]
 
 
+class _Scope(NamedTuple):
+    """Names that code reads among the global names of its module, whose file it is."""
+
+    names: frozenset[str]
+    values: Mapping[str, Any]
+    file: str
+
+
 def reached(things: list[Any]) -> dict[str, Any]:
     """What functions and classes use by global names, and so on from there, by name, in order of the names.
 
-    A user's functions and classes, and plain values; not what libraries define.
+    A user's functions and classes, those of the user's other modules too, and plain values; in the place of other
+    values, the statements that make them. Not what libraries define.
     """
     found: dict[str, Any] = {}
-    waiting = [*things]
+    waiting = [scope for thing in things for scope in _scopes(thing)]
+    seen = set[tuple[str, frozenset[str]]]()
     while waiting:
-        thing = waiting.pop()
-        for function in _functions(thing):
-            for name in sorted(set(_names(function.__code__))):
-                key, value = f"{function.__module__}.{name}", function.__globals__.get(name)
-                if key in found or name not in function.__globals__:
-                    continue
-                if isinstance(value, PLAIN):
-                    found[key] = value
-                elif isinstance(value, FunctionType | type) and _is_users(value):
-                    found[key] = value
-                    waiting.append(value)
+        scope = waiting.pop()
+        home = str(scope.values.get("__name__", ""))
+        if (home, scope.names) in seen:
+            continue
+        seen.add((home, scope.names))
+        for name in sorted(scope.names & scope.values.keys()):
+            if f"{home}.{name}" not in found or isinstance(scope.values[name], ModuleType):
+                text, further = _followed(scope, home, name)
+                found |= {} if text is None else {f"{home}.{name}": text}
+                waiting += further
     return dict(sorted(found.items()))
+
+
+def _followed(scope: _Scope, home: str, name: str) -> tuple[Any, list[_Scope]]:
+    """Returns (what stands for a global value, `None` for nothing; what it reads). home: the name of its module."""
+    value = scope.values[name]
+    if isinstance(value, PLAIN):
+        return value, []
+    if isinstance(value, FunctionType | type):
+        return (value, [*_scopes(value)]) if is_users(value) else (None, [])
+    if isinstance(value, ModuleType):
+        return None, [_of_module(scope.names, value)] if _is_users_module(value.__name__) else []
+    return _made_by(scope, name) if _is_users_module(home) else (None, [])
+
+
+def _of_module(names: frozenset[str], module: ModuleType) -> _Scope:
+    return _Scope(names, vars(module), getattr(module, "__file__", None) or "")
+
+
+def _made_by(scope: _Scope, name: str) -> tuple[str | None, list[_Scope]]:
+    """Returns (the statements that make a global value, what they read)."""
+    made = assignments(scope.file, name)
+    if made:
+        text = "\n".join(_tokens(statement.text) for statement in made)
+        return text, [_Scope(statement.names - {name}, scope.values, scope.file) for statement in made]
+    origin = imported_from(scope.file, name, scope.values)
+    if origin is None:
+        return None, []
+    module, there = origin
+    return None, [_of_module(frozenset({there}), module)]
+
+
+def _scopes(thing: Any) -> Iterator[_Scope]:
+    """What a function, or the functions of a class, read."""
+    for function in _functions(thing):
+        code = function.__code__
+        yield _Scope(frozenset(_names(code)), function.__globals__, code.co_filename)
 
 
 def _functions(thing: Any) -> Iterator[FunctionType]:
@@ -78,10 +125,13 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(inner)
 
 
-def _is_users(thing: Any) -> bool:
+def is_users(thing: Any) -> bool:
     """Whether it is defined in no installed library, nor in Thalweg."""
-    module = sys.modules.get(thing.__module__ or "")
-    root, file = (thing.__module__ or "").partition(".")[0], getattr(module, "__file__", None)
+    return _is_users_module(thing.__module__ or "")
+
+
+def _is_users_module(name: str) -> bool:
+    root, file = name.partition(".")[0], getattr(sys.modules.get(name), "__file__", None)
     if root in sys.stdlib_module_names | {"thalweg", "torch"} - {"__main__"}:
         return False
     return file is None or not {"site-packages", "dist-packages"} & set(Path(file).parts)
