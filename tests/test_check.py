@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 import thalweg
 from cli_process import Program
@@ -54,7 +55,7 @@ def test_facts() -> None:
     assert found["classes"].text == "2, of 30 to 90 samples"
     entropy = -0.25 * math.log(0.25) - 0.75 * math.log(0.75)
     assert found["start"].text.endswith(f"; a constant answer has {entropy:.3g}")
-    assert found["trains"].text == "many runs at once, vectorized"
+    assert found["trains"].text == "many runs at once, vectorized; native code is made for longer studies only"
     assert found["plan"].text.startswith("about 539 runs in ")
     assert not any(line.doubt for line in found.values() if line.label != "by heart")
 
@@ -126,6 +127,28 @@ def test_a_stream_and_a_step() -> None:
     assert "streamed" in {fact.label: fact for fact in thalweg.check(of)}["data"].text
     step = facts(step=lambda model, batch: F.mse_loss(model(batch[0])[:, :1], batch[0][:, :1]))
     assert "constant answer" not in step["start"].text
+
+
+def test_a_penalty_that_grows_ends_with_the_batch_learned_by_heart() -> None:
+    """Whose steps are more than those of a run: its share of training stays within [0, 1] all the same."""
+    shares = list[float]()
+
+    def step(model: Any, batch: Any, progress: Any) -> Tensor:
+        if not torch._C._functorch.is_functorch_wrapped_tensor(progress.share):
+            shares.append(float(progress.share.detach()))
+        return F.cross_entropy(model(batch[0]), batch[1]) / (1.2 - progress.share)
+
+    found = facts(step=step, batch_size=120)  # a run of one step
+    assert "inf" not in found["by heart"].text
+    assert max(shares) == 1.0
+
+
+def test_nothing_is_said_of_a_constant_answer_to_samples_drawn_by_weights() -> None:
+    sampler = WeightedRandomSampler((1.0 + 2.0 * LABELS).tolist(), 120)
+    loader = DataLoader(TensorDataset(X, LABELS), batch_size=30, sampler=sampler)
+    of = thalweg.Workload(name="w", model=lambda: nn.Linear(6, 2), train=loader, validation=(X, LABELS), epochs=1)
+    (start,) = [line.text for line in thalweg.check(of) if line.label == "start"]
+    assert "constant answer" not in start
 
 
 def test_from_the_command_line(tmp_path: Path) -> None:

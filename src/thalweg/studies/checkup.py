@@ -4,7 +4,7 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -122,9 +122,12 @@ def _labels(workload: Workload) -> Tensor | None:
 def chance(workload: Workload) -> float | None:
     """The training loss of the best constant answer: entropy, variance, or mean deviation.
 
-    `None` where it is unknown: of another loss, or one with weights, smoothed labels or another reduction.
+    `None` where it is unknown: of another loss, one with weights, smoothed labels or another reduction, or of samples
+    that are drawn by weights.
     """
     train, loss = workload.train, workload.loss
+    if isinstance(train, Split) and train.sampling is not None and train.sampling.weights is not None:
+        return None
     if not isinstance(train, Split) or workload.objective.layout.targets or _is_altered(loss):
         return None
     if losses.threshold(loss) is not None:
@@ -173,6 +176,7 @@ def _start(job: Job, seed: int) -> Fact:
 def _by_heart(job: Job, seed: int) -> Fact:
     """Whether a batch can be learned by heart, at the best of some rates."""
     batch = first_batches(job.workload, 1)[0]
+    job = replace(job, workload=replace(job.workload, steps=STEPS))  # what is annealed ends with them
     rates: Sequence[float] = RATES[:1] if job.large else RATES
     runs = {lr: _trained(job, batch, seed, lr) for lr in rates}
     lr = min(runs, key=lambda rate: runs[rate][1])
@@ -203,4 +207,6 @@ def _execution(plan: Plan) -> Fact:
         return Fact("trains", f"run by run, in the plain loop: {plan.reason}")
     how = "many runs at once, in native code" if plan.program == NATIVE else "many runs at once, vectorized"
     why = f"; not in native code: {plan.not_native}" if plan.not_native else ""
+    if not why and plan.program != NATIVE:
+        why = "; native code is made for longer studies only"
     return Fact("trains", f"{how}{why}")

@@ -183,7 +183,7 @@ class StepObjective(Objective):
             return batch
         lead, double = batch.targets.shape[: 1 + several], any(t.dtype is torch.float64 for t in batch.tensors)
         dtype = torch.float64 if double else torch.float32  # 16 bits would round the number of a step
-        extra = (batch.targets.new_full(lead, value, dtype=dtype) for value in (step, step / total))
+        extra = (batch.targets.new_full(lead, value, dtype=dtype) for value in (step, min(step / total, 1.0)))
         return Batch((*batch.inputs, *extra), batch.targets)
 
     def _parted(self, batch: Batch) -> tuple[Batch, tuple[TrainingProgress, ...]]:
