@@ -17,6 +17,7 @@ from thalweg.errors import Interrupted
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord
+from thalweg.studies.contenders import Contender
 
 ASKED: dict[str, Any] = {"optimizers": ["sgd", "adam(beta1=0.8)"], "seeds": 2, "confirm_seeds": 2, "progress": False}
 
@@ -169,8 +170,11 @@ CHANGED: list[tuple[dict[str, Any], str]] = [
     ({"train": points(330, 7, torch.float32)}, "data"),
     ({"validation": points(91, 2, torch.float32)}, "data"),
     ({"model": Other}, "model"),
-    ({"loss": lambda outputs, targets: nn.functional.cross_entropy(outputs, targets, reduction="mean")}, "loss"),
-    ({"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, "loss"),
+    (
+        {"loss": lambda outputs, targets: nn.functional.cross_entropy(outputs, targets, reduction="mean")},
+        "loss, step, metrics or augmentation",
+    ),
+    ({"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, "loss, step, metrics or augmentation"),
 ]
 
 
@@ -243,3 +247,37 @@ def test_an_error_says_how_to_go_on(
     assert len(thalweg.stored(tmp_path / "out").runs) == sum(kept) > 0
     result = thalweg.resume(tmp_path / "out", workload=tiny(epochs=1), progress=False)
     assert numbers(result) == numbers(whole)
+
+
+def warming(length: int) -> Any:
+    def warm(step: int) -> float:
+        return min(1.0, (1 + step) / length)
+
+    return warm
+
+
+def making(momentum: float) -> Any:
+    def make(parameters: Any, lr: float) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr=lr, momentum=momentum)
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["schedule", "optimizer"])
+def test_what_is_the_users_own_in_a_contender(name: str, adds: dict[str, int], tmp_path: Path) -> None:
+    """Given again as it was, the study goes on; another one, of the same name, is refused."""
+
+    def of(value: Any) -> Any:
+        own = Contender("sgd", schedule=warming(value), title="mine") if name == "schedule" else making(value)
+        return {"optimizers": [own, "adam"]}
+
+    stop_after(adds, 3, tmp_path, learning_rates=[0.1, 0.2], **of(0.5 if name == "optimizer" else 5))
+    with pytest.raises(thalweg.InputError, match="has an optimizer or a schedule of your own: go on in Python"):
+        thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False)
+    with pytest.raises(thalweg.InputError, match=r"(mine|make), which has an optimizer or a schedule of your own, ch"):
+        thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False, **of(0.25 if name == "optimizer" else 7))
+    same = of(0.5 if name == "optimizer" else 5)
+    found = thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False, **same)
+    assert numbers(found) == numbers(thalweg.compare(tiny(epochs=1), **{**ASKED, **same}, learning_rates=[0.1, 0.2]))
+    told = "The learning rate of mine is that of the first step, from which the function goes on."
+    assert (told in found.study.notes) == (name == "schedule")

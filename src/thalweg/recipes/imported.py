@@ -123,7 +123,8 @@ class Imported:
         """Whether its step evaluates the batch itself, as L-BFGS's does."""
         kind: Any = self.optimizer
         if not isinstance(kind, type):
-            kind = type(self.of([torch.nn.Parameter(torch.zeros(STAND_INS[1]))], {}, self.path))
+            rate = {} if self.rate is None or RATE in self.defaults else {RATE: USUAL}
+            kind = type(self.of([torch.nn.Parameter(torch.zeros(STAND_INS[1]))], rate, self.path))
         given = list(inspect.signature(kind.step).parameters.values())[1:]
         return any(p.name == "closure" and p.default is p.empty for p in given)
 

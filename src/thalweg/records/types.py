@@ -170,7 +170,7 @@ class StudyRecord:
     drop_last: bool = False  # whether an epoch's short last batch was dropped
     accumulate: int = 1  # batches of `batch_size` whose mean gradient makes a step
     precision: str = "float32"  # what the model computed in: "bf16" under autocast
-    content: Mapping[str, str] = field(default_factory=dict)  # "data", "model", "loss" → a hash of each
+    content: Mapping[str, str] = field(default_factory=dict)  # "data", "model", "loss", users' own contenders → a hash
     factors: Mapping[str, Factors] = field(default_factory=dict)  # contender → its own; see `varied`
 
     @property

@@ -1,10 +1,17 @@
-"""Notes for a study's record that follow from its contenders."""
+"""What a study's record says of its contenders: notes, one sentence each, and hashes of what is the user's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from thalweg.errors import listed
 from thalweg.recipes.imported import Imported
+from thalweg.schedules import Schedule
 from thalweg.studies.contenders import Contender
+from thalweg.studies.scheduled import functions_of
+from thalweg.workloads.content import code_content
+
+OWN = "own "
+"""Begins the name of a content hash of what is the user's own in a contender; its label follows."""
 
 
 def conventions(of: Sequence[Contender]) -> tuple[str, ...]:
@@ -26,3 +33,24 @@ def closures(of: Sequence[Contender]) -> tuple[str, ...]:
         return ()
     evaluate = "evaluates" if len(labels) == 1 else "evaluate"
     return (f"{listed(labels)} {evaluate} a batch several times in a step, and steps are what is counted.",)
+
+
+def own_schedules(of: Sequence[Contender]) -> tuple[str, ...]:
+    """A note where the rates of contenders follow functions of the user's, which say what a rate is of."""
+    labels = [c.label for c in of if isinstance(c.schedule, Schedule) and not c.schedule.arguments]
+    if not labels:
+        return ()
+    return (f"The learning rate of {listed(labels)} is that of the first step, from which the function goes on.",)
+
+
+def own_content(of: Sequence[Contender]) -> Mapping[str, str]:
+    """Hashes of users' functions of schedules, rules, classes and functions that make an optimizer."""
+    found = {f"{OWN}{c.label}": code_content(_functions(c)) for c in of}
+    return {name: digest for name, digest in found.items() if digest}
+
+
+def _functions(contender: Contender) -> list[Any]:
+    """What may be the user's own in a contender."""
+    recipe, schedule = contender.recipe, contender.schedule
+    own = recipe.optimizer if isinstance(recipe, Imported) else recipe.rule.function
+    return [own, *(functions_of(schedule) if isinstance(schedule, Schedule) else [])]

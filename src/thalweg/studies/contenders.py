@@ -37,8 +37,8 @@ class Contender:
         space: hyperparameter → values to try; every combination is tried, with every learning rate.
         title: its name on the leaderboard; defaults to `name` as written.
         schedule: how its learning rate changes in a run, whatever rate is tuned: one of `thalweg.schedules`, its text,
-            `"cosine(warmup=5%)"`, or a function of the step. Equivalent to `"adam(lr=cosine(warmup=5%))"`; one with a
-            rate of its own, `"adam(lr=cosine(1e-3))"`, fixes it.
+            `"cosine(warmup=5%)"`, or a function of the step, scaled so that it begins at that rate. Equivalent to
+            `"adam(lr=cosine(warmup=5%))"`; one with a rate of its own, `"adam(lr=cosine(1e-3))"`, fixes it.
         convention: the source of its formula and defaults, `"torch"`, `"keras"`, `"optax"` or `"paper"`;
             `"adam(convention='keras')"` is equivalent.
 

@@ -8,6 +8,7 @@ from thalweg.errors import InputError
 from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.training.job import Job
 from thalweg.records.types import StudyRecord
+from thalweg.studies.contender_notes import own_content
 from thalweg.studies.contenders import Contender
 from thalweg.studies.environment import environment
 from thalweg.studies.protocol import FINE_PER_DECADE, PER_DECADE, PROTOCOL, Cap, confirmation_seeds, tuning_seeds
@@ -135,7 +136,7 @@ def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: f
         caps=asdict(design.cap(workload.total_steps, seconds)),
         environment=environment(planned.job.device),
         plan={**planned.plan.describe(), "clip_norm": design.clip_norm, **_stopping(planned.job)},
-        content=content(workload, planned.job.content),
+        content={**content(workload, planned.job.content), **own_content(design.contenders)},
         factors={c.label: c.factors for c in design.contenders},
     )
 

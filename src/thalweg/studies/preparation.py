@@ -14,7 +14,7 @@ from thalweg.population.planning.planned_job import PlannedJob, plan_as_recorded
 from thalweg.records.types import StudyRecord
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, measure
-from thalweg.studies.contender_notes import closures, conventions
+from thalweg.studies.contender_notes import closures, conventions, own_schedules
 from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
 from thalweg.workloads.workload import Workload
@@ -69,6 +69,7 @@ def prepare(
     notes = (
         *conventions(design.contenders),
         *closures(design.contenders),
+        *own_schedules(design.contenders),
         *one_class_notes(workload),
         *planned.job.notes,
         *given_up,

@@ -61,6 +61,13 @@ def is_named(schedule: Given) -> bool:
     return isinstance(schedule, Performance) or schedule.is_closed
 
 
+def functions_of(schedule: Schedule) -> list[Any]:
+    """The functions of the user's in a schedule."""
+    if schedule.arguments:
+        return [function for part in schedule.parts for function in functions_of(part)]
+    return [schedule.shape]
+
+
 def in_run(
     recipe: Recipe | Imported, schedule: Given | None, given: Mapping[str, Any], workload: Workload, owner: str
 ) -> InRun:

@@ -7,6 +7,7 @@ from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.records.types import StudyRecord
+from thalweg.studies.contender_notes import OWN
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design
 from thalweg.studies.protocol import PROTOCOL
@@ -20,6 +21,10 @@ TRAINING = (
     "precision",
     "evaluate_every",
 )  # workload settings other than its content and steps
+
+
+WHAT = {"loss": "loss, step, metrics or augmentation"}
+"""Of a content hash → what it is of, where that is not its name."""
 
 
 def request(design: Design, **others: Any) -> dict[str, Any]:
@@ -59,7 +64,14 @@ def changed(record: StudyRecord, now: StudyRecord) -> list[str]:
     """
     if record.protocol != PROTOCOL:
         raise InputError(f"The study follows protocol {record.protocol}, this Thalweg {PROTOCOL}; begin it anew.")
-    other = [name for name in record.content if record.content[name] != now.content[name]]
+    other = [name for name in record.content if record.content[name] != now.content.get(name)]
+    own = next((name.removeprefix(OWN) for name in other if name.startswith(OWN)), None)
+    if own is not None:
+        raise InputError(
+            f"{own}, which has an optimizer or a schedule of your own, changed since the study was begun; put it back"
+            " as it was, or begin a new study."
+        )
+    other = [WHAT.get(name, name) for name in other]
     other += [name for name in TRAINING if getattr(record, name) != getattr(now, name)]
     if other:
         raise InputError(
@@ -96,7 +108,9 @@ def _named(contender: Contender) -> dict[str, Any]:
 def _contender(saved: Mapping[str, Any]) -> Contender:
     if saved["name"] is None:
         raise InputError(
-            f"{saved['title']!r} is an optimizer of your own: go on with thalweg.resume(out, optimizers=[…]) in Python."
+            f"{saved['title']!r} has an optimizer or a schedule of your own: go on in Python with thalweg.resume(out,"
+            " optimizers=[…]) and all optimizers of the study; one under a schedule is"
+            " thalweg.Contender(name, schedule=…, title=…)."
         )
     fixed = {name: _tuple(value) for name, value in saved["fixed"].items()}
     space = {name: _tuple(values) for name, values in saved["space"].items()}
