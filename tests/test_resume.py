@@ -279,5 +279,5 @@ def test_what_is_the_users_own_in_a_contender(name: str, adds: dict[str, int], t
     same = of(0.5 if name == "optimizer" else 5)
     found = thalweg.resume(tmp_path, workload=tiny(epochs=1), progress=False, **same)
     assert numbers(found) == numbers(thalweg.compare(tiny(epochs=1), **{**ASKED, **same}, learning_rates=[0.1, 0.2]))
-    told = "The learning rate of mine is that of the first step, from which the function goes on."
+    told = "The learning rate of mine is the largest of a run: the function is scaled by it."
     assert (told in found.study.notes) == (name == "schedule")

@@ -78,7 +78,7 @@ def require_alike(run: Trained, weights: dict[str, torch.Tensor]) -> None:
 def test_a_members_rate_is_that_of_the_formula(execution: str) -> None:
     chosen = [
         Contender("momentum", schedule="cosine(warmup=25%)"),
-        Contender("adam", schedule=lambda t: 1 / (1 + t)),
+        Contender("adam", schedule=lambda t: 3 * min(t, 8) / (1 + t)),  # from 0, at most 8/3
         Contender("momentum", schedule="1cycle(momentum=[0.5, 0.9])", title="cycled"),
         Contender("sgd", schedule="exponential(steps=2 epochs)"),
     ]
@@ -92,7 +92,7 @@ def test_a_members_rate_is_that_of_the_formula(execution: str) -> None:
     cycle = schedules.one_cycle(0.1, steps=STEPS, momentum=(0.5, 0.9))
     assert cycle.momentum is not None
     require_alike(runs[0], by_hand("momentum", cosine))
-    require_alike(runs[1], by_hand("adam", lambda t: 0.1 / (1 + t)))
+    require_alike(runs[1], by_hand("adam", lambda t: 0.1 * min(t, 8) / (1 + t) * 9 / 8))
     require_alike(runs[2], by_hand("momentum", cycle, cycle.momentum))
     require_alike(runs[3], by_hand("sgd", lambda t: 0.1 * 0.1 ** (t / 6)))
 
@@ -139,6 +139,7 @@ def test_a_plateau_goes_on_after_a_stop(execution: Any, tmp_path: Path) -> None:
 
 def test_optimizers_of_others_follow_too() -> None:
     chosen = [
+        Contender("torch.optim:Adam", schedule=lambda t: t / (STEPS - 1), title="from zero"),
         Contender("torch.optim:SGD", {"momentum": 0.9}, schedule="1cycle(momentum=[0.5, 0.9])"),
         Contender("torch.optim:Adam", schedule="linear"),
         Contender("torch.optim:SGD", {"momentum": 0.9}, title="plateau", schedule=PLATEAU),
@@ -148,9 +149,10 @@ def test_optimizers_of_others_follow_too() -> None:
     planned = plan_job(workload, 0, device=torch.device("cpu"), workers=1)
     planned = replace(planned, job=replace(planned.job, keep_weights=True))
     runs = outcomes(planned, [c.member({**c.fixed, "lr": 0.1}, 0, workload) for c in chosen])
-    require_alike(runs[0], by_hand("momentum", cycle, cycle.momentum))
-    require_alike(runs[1], by_hand("adam", lambda t: 0.1 * (1 - t / STEPS)))
-    require_alike(runs[2], with_torchs_plateau("momentum"))
+    require_alike(runs[0], by_hand("adam", lambda t: 0.1 * t / (STEPS - 1)))
+    require_alike(runs[1], by_hand("momentum", cycle, cycle.momentum))
+    require_alike(runs[2], by_hand("adam", lambda t: 0.1 * (1 - t / STEPS)))
+    require_alike(runs[3], with_torchs_plateau("momentum"))
 
 
 def test_the_notation() -> None:
@@ -174,6 +176,7 @@ def test_the_notation() -> None:
         ({"schedules": "cosine(1e-3)"}, "cosine\\(0.001\\) has one of its own: leave out 0.001"),
         ({"schedules": "cosine,cosine()"}, "'cosine' stands twice"),
         ({"schedules": "1cycle(steps=9 epochs, rise=11 epochs)"}, "The 'rise' of one_cycle must be"),
+        ({"schedules": [lambda t: 0.0]}, "a schedule must be above 0 at some step, and <lambda>.* is 0 at most in 24"),
         ({"schedules": [3]}, "A schedule must be a text such as"),
         ({"schedules": []}, "schedules must be a list"),
     ],

@@ -105,3 +105,18 @@ def test_it_must_be_a_function() -> None:
     data = BATCH.inputs[0], BATCH.targets
     with pytest.raises(InputError, match=r"augment must be a callable augment\(batch, generator\), got str"):
         thalweg.Workload(name="a", model=lambda: nn.Linear(2, 6), train=data, validation=data, augment="flip")  # type: ignore[arg-type]
+
+
+def test_parts_of_a_step_have_numbers_of_their_own() -> None:
+    found: list[int] = []
+
+    def augment(batch: Any, generator: torch.Generator) -> Any:
+        found.append(generator.initial_seed())
+        return batch
+
+    for _ in range(2):
+        with seeded(3, 7, random=False):
+            for _ in range(2):
+                augmented(augment, BATCH, Layout(), step=False)
+    assert found[0] != found[1]
+    assert found[:2] == found[2:]

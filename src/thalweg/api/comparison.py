@@ -71,8 +71,8 @@ def compare(
             rates a decade over four decades, extended while the best lies on an edge, then five a decade around it.
         schedules: how learning rates change in a run, tried with every optimizer, each combination tuned on its own:
             texts, `"constant"`, `"cosine(warmup=5%)"`, `"1cycle"`, or one text with commas; `thalweg.schedules`, or
-            functions of the step, each scaled so that its value at step 0 is the rate that is tuned. Shares and whole
-            lengths are of the run, however long a budget leaves it. By default rates are constant.
+            functions of the step, each scaled so that its largest value in a run is the rate that is tuned. Shares and
+            whole lengths are of the run, however long a budget leaves it. By default rates are constant.
         convention: whose formulas and defaults optimizers follow unless they name their own: `"torch"`, `"keras"`,
             `"optax"`, or `"paper"` for the published ones.
         seeds: number of tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.

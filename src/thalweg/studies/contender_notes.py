@@ -40,7 +40,7 @@ def own_schedules(of: Sequence[Contender]) -> tuple[str, ...]:
     labels = [c.label for c in of if isinstance(c.schedule, Schedule) and not c.schedule.arguments]
     if not labels:
         return ()
-    return (f"The learning rate of {listed(labels)} is that of the first step, from which the function goes on.",)
+    return (f"The learning rate of {listed(labels)} is the largest of a run: the function is scaled by it.",)
 
 
 def own_content(of: Sequence[Contender]) -> Mapping[str, str]:

@@ -1,5 +1,6 @@
 """Schedules in a comparison: how a contender's learning rate changes in a run, whatever rate is tuned."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 from thalweg.errors import InputError, shown
 from thalweg.recipes.catalogue import Recipe, checked
 from thalweg.recipes.imported import Imported
-from thalweg.schedules import Performance, Schedule, as_schedule, parse
+from thalweg.schedules import Performance, Schedule, as_schedule, parse, scale
 from thalweg.schedules.schedule import text_name
 from thalweg.workloads.workload import Workload
 
 CONSTANT = "constant"
+SAMPLED = 10_000  # steps of a user's function whose values are looked at
 Given = Schedule | Performance
 
 
@@ -85,9 +87,27 @@ def in_run(
     if isinstance(schedule, Performance):
         own = replace(schedule, higher_is_better=workload.metric.maximized)
         return InRun(values, own.with_base(float(base)))
-    whole = schedule.with_base(float(base))
-    whole = whole.resolved(steps=workload.total_steps, steps_per_epoch=workload.steps_per_epoch)
+    if schedule.arguments:
+        whole = schedule.with_base(float(base))
+        whole = whole.resolved(steps=workload.total_steps, steps_per_epoch=workload.steps_per_epoch)
+    else:
+        whole = scale(schedule, float(base) / _largest(schedule, workload.total_steps, owner))
     return InRun({**values, **_under(recipe, whole, rate, values, owner)})
+
+
+def _largest(schedule: Schedule, steps: int, owner: str) -> float:
+    """The largest value of a user's function in a run, which stands for the rate that is tuned.
+
+    Raises `InputError` unless it is above 0. Of long runs, `SAMPLED` steps are looked at.
+    """
+    stride = 1 + steps // SAMPLED
+    values = [float(schedule.at(t)) for t in sorted({*range(0, steps, stride), steps - 1})]
+    most = max(values)
+    if not 0 < most < math.inf:
+        raise InputError(
+            f"{owner}: a schedule must be above 0 at some step, and {schedule} is {most:g} at most in {steps:,} steps."
+        )
+    return most
 
 
 def _under(
@@ -114,7 +134,7 @@ def momentum_of(recipe: Recipe | Imported, values: Mapping[str, Any]) -> str | N
 
 def require_lengths(schedule: Given | None, workload: Workload) -> None:
     """Raises `InputError` where the runs of a workload are too short for a schedule."""
-    if isinstance(schedule, Schedule):
+    if isinstance(schedule, Schedule) and schedule.arguments:
         run = {"steps": workload.total_steps, "steps_per_epoch": workload.steps_per_epoch}
         schedule.with_base(1.0).resolved(**run)
 

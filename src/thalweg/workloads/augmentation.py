@@ -16,7 +16,12 @@ from thalweg.workloads.source import Batch
 Augment = Callable[[Any, torch.Generator], Any]
 
 STEP = threading.local()
-"""`key`: 63 bits of the seed and the step that this thread trains."""
+"""`key`: 63 bits of the seed and the step that this thread trains. `calls`: of `augment` in this step so far."""
+
+
+def begin_step(key: int) -> None:
+    """Says which seed and step this thread trains from now on."""
+    STEP.key, STEP.calls = key, 0
 
 
 FEW = 1 << 12  # whole numbers that a float32 of 24 random bits chooses among evenly enough
@@ -66,7 +71,9 @@ def augmented(augment: Augment, batch: Batch, layout: Layout, *, step: bool) -> 
     Raises `ReturnValueError` unless it returns tensors in the form in which it was given them.
     """
     own = Batch(tuple(x.clone() for x in batch.inputs), batch.targets.clone())
-    generator = torch.Generator(own.targets.device).manual_seed(getattr(STEP, "key", 0))
+    calls = getattr(STEP, "calls", 0)
+    STEP.calls = calls + 1  # the parts of a step differ
+    generator = torch.Generator(own.targets.device).manual_seed((getattr(STEP, "key", 0) + calls) % 2**63)
     with _Hashed(generator):
         given = augment(layout.packed(own), generator)
     return _read(given, layout, len(batch.targets), step=step)

@@ -16,7 +16,7 @@ from torch.fx import GraphModule, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from thalweg.population.program.counter_hash import HASHED, Keys, is_hashed
-from thalweg.workloads.augmentation import STEP
+from thalweg.workloads.augmentation import begin_step
 from thalweg.workloads.random_states import TURN, global_states, set_global_states
 
 _THREAD = threading.local()  # `seeded`: whether this thread's current operation has been seeded
@@ -84,8 +84,9 @@ def seeded(seed: int, step: int, *, random: bool, outside: bool = False) -> Iter
 
     outside: whether its code draws from Python's or NumPy's generators, which are then seeded for this step.
     """
-    STEP.key = mix(seed, step, 0)
-    elsewhere = PythonRandomness(STEP.key) if outside else nullcontext()
+    key = mix(seed, step, 0)
+    begin_step(key)
+    elsewhere = PythonRandomness(key) if outside else nullcontext()
     with elsewhere, SeededRandomness(seed, step) if random else nullcontext():
         yield
 

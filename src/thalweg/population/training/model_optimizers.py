@@ -150,7 +150,7 @@ class ForeignOptimizer:
         self._live = LiveParameters(model)
         self.parameters = self._live.stacked
         with torch.enable_grad():
-            first = {n: v.required_base if isinstance(v, Schedule) else v for n, v in member.values.items()}
+            first = {n: _reference(v) if isinstance(v, Schedule) else v for n, v in member.values.items()}
             groups = parameter_groups(job.workload, model, first)
             self._optimizer = recipe.of(groups, first, recipe.path)
         self._scheduled = {n: v for n, v in member.values.items() if isinstance(v, Schedule)}
@@ -180,7 +180,7 @@ class ForeignOptimizer:
     def _follow(self, t: int) -> None:
         """Sets what is scheduled to its value at step `t`: groups with values of their own keep their ratio."""
         for name, schedule in self._scheduled.items():
-            share = float(schedule(t - 1)) / schedule.required_base
+            share = float(schedule(t - 1)) / _reference(schedule)
             for group, bases in zip(self._optimizer.param_groups, self._bases, strict=True):
                 group[name] = bases[name] * share
 
@@ -202,6 +202,11 @@ class ForeignOptimizer:
 
     def restore(self, state: Snapshot) -> None:
         unpack(self._optimizer, state)
+
+
+def _reference(schedule: Schedule) -> float:
+    """A value above 0 that stands for a schedule where its optimizer is made; a warm-up may begin at 0."""
+    return schedule.required_base or 1.0
 
 
 class ClosureOptimizer(ForeignOptimizer):
