@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thalweg import optim, schedules
-    from thalweg.api import Result, Studies, check, compare, resume, stored
+    from thalweg.api import RangeTest, Result, Studies, check, compare, find_lr, resume, stored
     from thalweg.errors import InputError
     from thalweg.population.program.randomness import SeededRandomness
     from thalweg.regularization.stopping import EarlyStopping
@@ -27,6 +27,7 @@ __all__ = [
     "EarlyStopping",
     "InputError",
     "Metric",
+    "RangeTest",
     "Result",
     "SeededRandomness",
     "Stream",
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "check",
     "compare",
+    "find_lr",
     "image_folder",
     "optim",
     "resume",
@@ -49,6 +51,7 @@ _HOMES = {
     "EarlyStopping": "thalweg.regularization.stopping",
     "InputError": "thalweg.errors",
     "Metric": "thalweg.workloads.metrics",
+    "RangeTest": "thalweg.api",
     "Result": "thalweg.api",
     "SeededRandomness": "thalweg.population.program.randomness",
     "Stream": "thalweg.workloads.stream",
@@ -56,6 +59,7 @@ _HOMES = {
     "Workload": "thalweg.workloads.workload",
     "check": "thalweg.api",
     "compare": "thalweg.api",
+    "find_lr": "thalweg.api",
     "image_folder": "thalweg.workloads.image_folder",
     "resume": "thalweg.api",
     "stored": "thalweg.api",

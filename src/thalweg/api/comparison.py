@@ -11,7 +11,7 @@ from thalweg.api.requirements import problem, require_plain_context, usable
 from thalweg.api.result import Result
 from thalweg.api.running import run, run_kept
 from thalweg.options.calls import by_name
-from thalweg.options.comparison import ComparisonOptions
+from thalweg.options.comparison import FOUND, ComparisonOptions
 from thalweg.records.events import Noted, Planned
 from thalweg.records.store import Store
 from thalweg.regularization.stopping import EarlyStopping
@@ -20,7 +20,7 @@ from thalweg.rules.contract import Preset
 from thalweg.schedules import Performance, Schedule
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
-from thalweg.studies.design import Design, require_feasible
+from thalweg.studies.design import Design, require_feasible, require_rates_to_find
 from thalweg.studies.parsing import split
 from thalweg.studies.preparation import prepare
 from thalweg.studies.protocol import TEXTBOOK
@@ -35,7 +35,7 @@ from thalweg.workloads.workload import Workload
 def compare(
     workload: Workload | str,
     optimizers: str | Sequence[str | Preset | Contender | Callable[..., Any]] | None = None,
-    learning_rates: Sequence[float] | None = None,
+    learning_rates: Sequence[float] | str | None = None,
     schedules: str | Sequence[str | Schedule | Performance | Callable[..., Any]] | None = None,
     convention: str = "torch",
     seeds: int = 3,
@@ -69,6 +69,7 @@ def compare(
             eleven.
         learning_rates: the only rates to try, for every optimizer. By default each optimizer's own log grid: two
             rates a decade over four decades, extended while the best lies on an edge, then five a decade around it.
+            `"found"`: the same, over the interval of a range test, as `find_lr` makes it, in place of four decades.
         schedules: how learning rates change in a run, tried with every optimizer, each combination tuned on its own:
             texts, `"constant"`, `"cosine(warmup=5%)"`, `"1cycle"`, or one text with commas; `thalweg.schedules`, or
             functions of the step, each scaled so that its largest value in a run is the rate that is tuned. Shares and
@@ -113,6 +114,9 @@ def compare(
     rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)
     design = Design(compared, **{**asked.part("design"), "learning_rates": rates, "tune": tuned})
     require_feasible(design)
+    find = asked.learning_rates == FOUND
+    if find:
+        require_rates_to_find(design)
     stopping = None if asked.early_stopping is None else EarlyStopping(**asked.early_stopping)
     place = usable(asked.device)
     file = saved_to(asked.save_model)
@@ -125,7 +129,7 @@ def compare(
     require_plain_context()
     with closing(display(progress=asked.progress)) as show:
         show(Noted("checking the model"))  # of a large one this takes a while
-        prepared = prepare(design, trained, place, **limits, shown=show.on_terminal)
+        prepared = prepare(design, trained, place, **limits, shown=show.on_terminal, find=find)
         prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **stored)))
         if asked.out is None:
             show(Planned(prepared.record, prepared.foreseen))

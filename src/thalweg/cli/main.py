@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import thalweg
-from thalweg.cli import check, compare, example, new, optimizers, resume, schedules, studies, watch
+from thalweg.cli import check, compare, example, find_lr, new, optimizers, resume, schedules, studies, watch
 from thalweg.errors import InputError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("new")(new.new)
 app.command("compare")(compare.compare)
 app.command("check")(check.check)
+app.command("find-lr")(find_lr.find_lr)
 app.command("example")(example.example)
 app.command("resume")(resume.resume)
 app.command("studies")(studies.studies)

@@ -16,12 +16,12 @@ def checked(option: Option, value: Any) -> Any:
     """Parses a value. Raises `InputError` if the option's declaration rejects it."""
     if value is None:  # not given
         return None
-    if isinstance(option.kind, Listed):
-        value = _elements(option.name, option.kind, value)
+    if isinstance(option.kind, Listed) and value != option.otherwise:
+        value = _elements(option, option.kind, value)
     return option.check(value)
 
 
-def _elements(name: str, kind: Listed, text: str) -> list[Any]:
+def _elements(option: Option, kind: Listed, text: str) -> list[Any]:
     """The comma-separated parts, as floats if the option takes numbers."""
     what = "numbers" if isinstance(kind.of, Range) else "names"
     parts = split(text) if len(text) <= LONGEST else [""]
@@ -30,8 +30,9 @@ def _elements(name: str, kind: Listed, text: str) -> list[Any]:
             return [float(part) for part in parts] if what == "numbers" else parts
     except ValueError:
         pass
-    flag = name.replace("_", "-")
-    raise InputError(f"--{flag} must be {what} with commas between them, got {shown(text)}.")
+    flag = option.name.replace("_", "-")
+    word = f', or "{option.otherwise}"' if option.otherwise else ""
+    raise InputError(f"--{flag} must be {what} with commas between them{word}, got {shown(text)}.")
 
 
 def option(of: Option) -> Any:

@@ -27,19 +27,35 @@ CheckpointEvery = Annotated[str, option(COMPARISON["checkpoint_every"])]
 OUT = declared.DIRECTORY
 
 
-def studying(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Appends options to those of a command that starts a study; it receives them by keyword, for `run_new_study`."""
-    options = [parameter(of) for of in (*taken, declared.JSON, declared.VERBOSE)]
+def taking(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Appends options to those of a command, which receives them by keyword."""
+    options = [parameter(of) for of in taken]
+    names = {p.name for p in options}
 
     def appended(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def called(**given: Any) -> None:
-            command(**given, started=time.perf_counter())  # the command's imports count against a budget
+            command(**given)
 
-        own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        everything = inspect.signature(command).parameters.values()
+        own = [p for p in everything if p.kind is not p.VAR_KEYWORD and p.name not in names]
         called.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]  # what Typer reads
         called.__annotations__ = {p.name: p.annotation for p in (*own, *options)}
         return called
+
+    return appended
+
+
+def studying(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Appends options to those of a command that starts a study; it receives them by keyword, for `run_new_study`."""
+    append = taking((*taken, declared.JSON, declared.VERBOSE))
+
+    def appended(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def timed(**given: Any) -> None:
+            command(**given, started=time.perf_counter())  # the command's imports count against a budget
+
+        return append(timed)
 
     return appended
 

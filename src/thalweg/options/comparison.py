@@ -20,6 +20,9 @@ or this session only, so that it is not stored."""
 STORED: tuple[Part, ...] = ("training", "limits", "surroundings")
 """Parts that a request stores by name; it stores the design and the contenders as such."""
 
+FOUND = "found"
+"""In the place of learning rates: those of a range test."""
+
 TIMES = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}  # in seconds
 SIZES = {"mb": 1e6, "gb": 1e9, "mib": 2.0**20, "gib": 2.0**30}  # in bytes
 
@@ -51,9 +54,10 @@ class ComparisonOptions:
             more=' Commas between them: "sgd,adam(eps=1e-4)".'),
     ] = None  # fmt: skip
     learning_rates: Annotated[
-        Sequence[float] | None,
+        Sequence[float] | str | None,
         _of("design", Listed("positive finite numbers", 1000, POSITIVE), "Rates to try exactly, for every optimizer",
-            textbook=True, more=" Commas between them."),
+            textbook=True, more=f' Commas between them. Or "{FOUND}": grids over the intervals of a range test.',
+            otherwise=FOUND),
     ] = None  # fmt: skip
     schedules: Annotated[
         Sequence[Any] | None,
@@ -150,7 +154,8 @@ def settings(request: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a stored study by name, without its contenders, as far as its version stored them."""
     known = {**request.get("design", {}), **request}
     names = _names("design", *STORED)
-    return {name: known[name] for name in names if name in known}
+    found = {"learning_rates": FOUND} if known.get(FOUND) is not None else {}
+    return {**{name: known[name] for name in names if name in known}, **found}
 
 
 _HINTS: Mapping[str, Any] = get_type_hints(ComparisonOptions, include_extras=True)

@@ -40,9 +40,14 @@ def _gridded(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
     further += f"{several(len(study.contenders), 'optimizer')}."
     fine = f" Then came the rates around the best at {study.refined} per decade."
     return (
-        f"Each optimizer was tuned on its own, {'first ' if extended or _refined(runs) else ''}over {_rates(study)}."
-        f"{further if extended else ''}{fine if _refined(runs) else ''}"
+        f"Each optimizer was tuned on its own, {'first ' if extended or _refined(runs) else ''}over {_rates(study)}"
+        f"{_of_range_test(study)}.{further if extended else ''}{fine if _refined(runs) else ''}"
     )
+
+
+def _of_range_test(study: StudyRecord) -> str:
+    found = study.request.get("design", {}).get("found")
+    return ", around the interval of a range test" if found else ""
 
 
 def _refined(runs: Sequence[RunRecord]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from thalweg.errors import InputError, shown, suggest
-from thalweg.options.comparison import COMPARISON
+from thalweg.options.comparison import COMPARISON, FOUND
 from thalweg.options.declared import CONVENTIONS
 from thalweg.options.ranges import POSITIVE, as_number
 from thalweg.population.updates.members import Member
@@ -17,7 +17,7 @@ from thalweg.recipes.imported import Imported, imported
 from thalweg.rules.contract import Preset
 from thalweg.studies.parsing import called, combinations, plain, require_printable, split, titled
 from thalweg.studies.protocol import PER_DECADE
-from thalweg.studies.rates import grid
+from thalweg.studies.rates import covering, grid
 from thalweg.studies.scheduled import in_run, listed_schedules, split_off, written
 from thalweg.workloads.workload import Workload
 
@@ -53,6 +53,8 @@ class Contender:
     convention: str | None = None
     schedule: Any = None
     recipe: Recipe | Imported = field(init=False)
+    searched: tuple[float, float] | None = field(init=False, default=None)
+    """An interval of rates that its grid covers, in place of the declared range."""
 
     def __post_init__(self) -> None:
         if isinstance(self.name, str) and self.title is None:
@@ -121,6 +123,12 @@ class Contender:
         object.__setattr__(new, "recipe", self.recipe.clipped(limit))  # its published defaults, too
         return new
 
+    def searching(self, interval: tuple[float, float]) -> "Contender":
+        """The contender with a grid over an interval of rates, if the grid is its own."""
+        new = copy(self)
+        object.__setattr__(new, "searched", interval)
+        return new
+
     def evaluations(self, configuration: Mapping[str, Any]) -> int:
         """Evaluations of a batch in each step of a configuration; 1 for another library's optimizer."""
         if isinstance(self.recipe, Imported):
@@ -184,7 +192,9 @@ class Contender:
             return (_rate(self.fixed[rate]),)
         if rate in self.space:
             return tuple(sorted(_rate(v) for v in self.space[rate]))
-        return tuple(given) if given else grid(*self.recipe.rates, per_decade)
+        if given:
+            return tuple(given)
+        return covering(*self.searched, per_decade) if self.searched else grid(*self.recipe.rates, per_decade)
 
     def configurations(
         self, learning_rates: Sequence[float] | None, per_decade: int = PER_DECADE
@@ -229,10 +239,13 @@ def crossed(of: Sequence[Contender], schedules: Sequence[Any] | None) -> list[Co
     return [c if s is None else replace(c, schedule=s, title=f"{c.label} + {written(s)}") for c in of for s in each]
 
 
-def learning_rates(given: Sequence[Any] | None) -> tuple[float, ...] | None:
-    """The user's rates, sorted and unique. Raises `InputError` where one is not a positive finite number."""
+def learning_rates(given: Sequence[Any] | str | None) -> tuple[float, ...] | None:
+    """The user's rates, sorted and unique; `None` for the protocol's grid, be it over intervals of a range test.
+
+    Raises `InputError` where one is not a positive finite number.
+    """
     read = COMPARISON["learning_rates"].check(given)
-    return None if read is None else tuple(sorted(set(read)))
+    return None if read is None or read == FOUND else tuple(sorted(set(read)))
 
 
 def tunable(given: Sequence[str] | None, of: Sequence[Contender]) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ class Design:
 
     learning_rates: the user's, run exactly; `None` for the protocol's grid of `per_decade` rates per decade, refined
     around the best where `fine`. tune: hyperparameters to search in `trials` trials instead of the grid; empty for the
-    grid. clip_norm: the largest norm of a step's gradients, which every contender's recipe is given.
+    grid. clip_norm: the largest norm of a step's gradients, which every contender's recipe is given. found: (label,
+    low, high) of intervals of a range test, which the grids of these contenders cover; `None` without one.
 
     Raises `InputError` where a contender has another limit of its own.
     """
@@ -41,11 +42,16 @@ class Design:
     tune: tuple[str, ...] = ()
     trials: int = 0
     clip_norm: float | None = None
+    found: tuple[tuple[str, float, float], ...] | None = None
 
     def __post_init__(self) -> None:
         if self.clip_norm is not None:
             clipped = [contender.clipped(self.clip_norm) for contender in self.contenders]
             object.__setattr__(self, "contenders", clipped)
+        if self.found:
+            interval = {label: (low, high) for label, low, high in self.found}
+            narrowed = [c.searching(interval[c.label]) if c.label in interval else c for c in self.contenders]
+            object.__setattr__(self, "contenders", narrowed)
 
     @property
     def refines(self) -> bool:
@@ -108,6 +114,16 @@ def require_feasible(design: Design) -> None:
             " values, trials or seeds."
         )
     design.tuners(higher_is_better=True)  # raises early for what cannot be searched
+
+
+def require_rates_to_find(design: Design) -> None:
+    """Raises `InputError` where a range test has no learning rate to find, or rates are searched otherwise."""
+    if design.tune:
+        raise InputError("learning_rates='found' begins a grid and tune searches: give one of the two.")
+    if not any(c.has_own_grid for c in design.contenders):
+        raise InputError(
+            "No optimizer given has a learning rate to find: name one that has a rate, and leave the rate open."
+        )
 
 
 def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: float | None = None) -> StudyRecord:

@@ -17,6 +17,7 @@ from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, me
 from thalweg.studies.contender_notes import closures, conventions, own_schedules
 from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
+from thalweg.studies.range_test import narrowed
 from thalweg.workloads.workload import Workload
 
 EARNED = 20_000
@@ -43,11 +44,13 @@ def prepare(
     budget: float | None,
     memory: float | None = None,
     shown: bool = False,
+    find: bool = False,
 ) -> Prepared:
     """Checks the workload, plans how its runs are executed, and cuts the study to the budget.
 
     budget: seconds from now, for the whole study. memory: maximum bytes of the process. shown: whether a person is told
-    how long the study will take, which is measured for that, a budget or a limit on memory alone. Raises `InputError`
+    how long the study will take, which is measured for that, a budget or a limit on memory alone. find: whether grids
+    cover the intervals of a range test, which is made here. Raises `InputError`
     where the workload does not run, or nothing fits.
     """
     began = time.perf_counter()
@@ -59,6 +62,7 @@ def prepare(
     rules["native"] = expected_runs(design) * workload.total_steps >= EARNED
     planned = plan_job(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
     require_imports(design, planned)
+    design, on_rates = narrowed(design, planned) if find else (design, ())
     pace = None if budget is None and memory is None and not shown else measure(planned, design)
     planned = replace(planned, models=None)  # training begins with models of its own
     spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
@@ -72,6 +76,7 @@ def prepare(
         *own_schedules(design.contenders),
         *one_class_notes(workload),
         *planned.job.notes,
+        *on_rates,
         *given_up,
     )
     record = replace(describe(design, workload, planned, share), notes=notes)

@@ -11,6 +11,13 @@ def grid(low: float, high: float, per_decade: int = PER_DECADE) -> tuple[float, 
     return tuple(_rounded(low * (high / low) ** (i / (count - 1))) for i in range(count))
 
 
+def covering(low: float, high: float, per_decade: int = PER_DECADE) -> tuple[float, ...]:
+    """The fewest rates of that spacing, centred, that reach from low to high, and one more on each side."""
+    gaps = max(0, math.ceil(math.log10(high / low) * per_decade - 1e-9)) + 2
+    middle = math.sqrt(low) * math.sqrt(high)
+    return tuple(_rounded(middle * 10 ** ((i - gaps / 2) / per_decade)) for i in range(gaps + 1))
+
+
 def beyond(tried: tuple[float, ...], *, above: bool) -> tuple[float, ...]:
     """The next rates beyond one end of at least two ascending rates, continuing the spacing at that end."""
     end, inner = (tried[-1], tried[-2]) if above else (tried[0], tried[1])

@@ -68,7 +68,8 @@ class TrainingLoop:
             start = end
             if self._events["measure"] in events:
                 self._control.measured(end, [self.history.measurement(m, end) for m in range(len(self.members))])
-        self._measure_training()
+        if not self.job.keep_losses:
+            self._measure_training()
         self._share_time(np.ones(len(self.members), np.bool_))
 
     def _carry_out(self, start: int, end: int) -> None:
