@@ -47,7 +47,8 @@ def intervals(table: Report, data_dir: Path, epochs: int, seeds: int) -> None:
         inside = [mean for rate, mean in zip(rates, means, strict=True) if low <= rate <= high]
         best, most = int(np.nanargmax(means)), max(inside, default=math.nan)
         held = "yes" if most >= means[best] - POINT else "no"
-        ends = [finding.suggestion, low, high, rates[best], 100 * means[best], 100 * most]
+        ends = [*(f"{rate:.3g}" for rate in (finding.suggestion or math.nan, low, high, rates[best])),
+                100 * means[best], 100 * most]  # fmt: skip
         table.row(finding.optimizer, *ends, held, "yes" if finding.verified else "no")
 
 
