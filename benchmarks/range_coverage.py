@@ -13,7 +13,7 @@ from thalweg.analysis.conformal import share_interval
 from thalweg.analysis.range_calibration import CLOSE, RangeCalibration, RangeTask, calibrate
 from thalweg.analysis.range_curve import RangeCurve, features, swept_rates
 
-COVERAGE, RESAMPLES, RECALIBRATIONS = 0.9, 2000, 100
+RESAMPLES, RECALIBRATIONS = 2000, 100
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,10 @@ def _array(rows: Sequence[Sequence[float | None]]) -> np.ndarray:
     return np.array([[math.nan if x is None else x for x in row] for row in rows], np.float64)
 
 
-def calibrated(tasks: Mapping[str, Sequence[RangeTask]], source: Mapping[str, Any]) -> RangeCalibration:
-    return calibrate(pairs_of(tasks), COVERAGE, source)
+def calibrated(
+    tasks: Mapping[str, Sequence[RangeTask]], coverage: float, source: Mapping[str, Any]
+) -> RangeCalibration:
+    return calibrate(pairs_of(tasks), coverage, source)
 
 
 def outcomes_of(calibration: RangeCalibration, tasks: Sequence[RangeTask], *, known: bool = True) -> list[Outcome]:
@@ -87,11 +89,11 @@ def summary(outcomes: Sequence[Outcome], of: str, widths: tuple[float, float] | 
     ]
 
 
-def width_interval(tasks: Mapping[str, Sequence[RangeTask]]) -> tuple[float, float]:
+def width_interval(tasks: Mapping[str, Sequence[RangeTask]], coverage: float) -> tuple[float, float]:
     """The 95% percentile interval of the median width over held-out tasks, by calibrations on resampled pairs."""
     each, rng, widths = pairs_of(tasks), np.random.default_rng(0), []
     for _ in range(RECALIBRATIONS):
-        again = calibrate([each[i] for i in rng.integers(len(each), size=len(each))], COVERAGE, unknown=False)
+        again = calibrate([each[i] for i in rng.integers(len(each), size=len(each))], coverage, unknown=False)
         widths.append(float(np.median([2 * again.reaches[t.optimizer] for t in tasks["held out"]])))
     low, high = np.quantile(widths, [0.025, 0.975])
     return float(low), float(high)
