@@ -14,6 +14,7 @@ from thalweg.analysis.range_calibration import CLOSE, RangeCalibration, RangeTas
 from thalweg.analysis.range_curve import RangeCurve, features, swept_rates
 
 RESAMPLES, RECALIBRATIONS = 2000, 100
+FEWEST = 10  # pairs that are resampled
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,12 @@ def summary(outcomes: Sequence[Outcome], of: str, widths: tuple[float, float] | 
     ]
 
 
-def width_interval(tasks: Mapping[str, Sequence[RangeTask]], coverage: float) -> tuple[float, float]:
-    """The 95% percentile interval of the median width over held-out tasks, by calibrations on resampled pairs."""
+def width_interval(tasks: Mapping[str, Sequence[RangeTask]], coverage: float) -> tuple[float, float] | None:
+    """The 95% percentile interval of the median width over held-out tasks, by calibrations on resampled pairs; `None`
+    of a few pairs."""
     each, rng, widths = pairs_of(tasks), np.random.default_rng(0), []
+    if len(each) < FEWEST:
+        return None
     for _ in range(RECALIBRATIONS):
         again = calibrate([each[i] for i in rng.integers(len(each), size=len(each))], coverage, unknown=False)
         widths.append(float(np.median([2 * again.reaches[t.optimizer] for t in tasks["held out"]])))

@@ -116,6 +116,11 @@ def test_too_few_tasks_promise_nothing() -> None:
     assert found.interval(tasks(3, 1)[0].features, "a").high == math.inf
 
 
+def test_pairs_that_share_everything_predict_nothing() -> None:
+    with pytest.raises(ValueError, match="no tasks of other models and other data than model 0 on data 0"):
+        calibrate(pairs(0, 1) * 2, 0.9)
+
+
 def test_only_the_nearest_good_rate_counts() -> None:
     found = calibrate(pairs(0, 3), 0.9)
     t = tasks(3, 1)[0]

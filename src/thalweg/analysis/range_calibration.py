@@ -104,11 +104,14 @@ def calibrate(
     seen a task's optimizer either.
 
     pairs: the tasks of each pair of model and data, which are a group of scores. unknown: whether the latter reach is
-    wanted, which takes longer; otherwise it is infinite.
+    wanted, which takes longer; otherwise it is infinite. Raises `ValueError` where all pairs share a model or data with
+    one of them, which no fit could predict then.
     """
     known, others_known, tasks = [], [], [t for own in pairs for t in own]
     for own in pairs:
         others = [t for t in tasks if t.model != own[0].model and t.data != own[0].data]
+        if not others:
+            raise ValueError(f"no tasks of other models and other data than {own[0].model} on {own[0].data}")
         fit = _fit(others)
         spread = _spread(fit, others)
         known.append([_distance(fit, t) / spread[t.optimizer] for t in own])
