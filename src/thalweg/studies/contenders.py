@@ -71,10 +71,10 @@ class Contender:
         if not isinstance(found, Imported):
             fixed = found.split(fixed)
             found = found.under(self._convention(fixed.pop("convention", None)))
+        object.__setattr__(self, "space", combinations("space", self.space))
         fixed, schedule = split_off(fixed, self.schedule, found.rate, self.label)
         object.__setattr__(self, "schedule", schedule)
         object.__setattr__(self, "fixed", fixed)
-        object.__setattr__(self, "space", combinations("space", self.space))
         object.__setattr__(self, "recipe", found)
         require_printable(self.label)
         both = set(fixed) & set(self.space)
