@@ -30,6 +30,7 @@ bench: $(READY) $(PEERS)  ## speed and memory against peers, an hour or more on 
 	$(BIN)/python benchmarks/population.py
 	$(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/study.py
+	$(BIN)/python benchmarks/schedules.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/precision.py
 	@echo "The tables are in thalweg-out/benchmarks."
