@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def killed(out: Path, *arguments: str, stage: str, delay: float, native: bool) -
         assert program.end().status == 0, said
         return False
     time.sleep(delay)
-    program.send(signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it had ended by itself
+        program.send(signal.SIGKILL)
     return program.end().status == -signal.SIGKILL
 
 
