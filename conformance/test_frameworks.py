@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from small_network import data, network, weights
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -18,21 +19,6 @@ with warnings.catch_warnings():
 pytestmark = pytest.mark.filterwarnings("default")  # theirs are not ours to mind
 OURS_AND_TORCHS = ((thalweg.optim.AdamW, thalweg.optim.SGD), (torch.optim.AdamW, torch.optim.SGD))
 STEPS = 24
-
-
-def data():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(64, 6, generator=generator)
-    return x, (x[:, 0] * x[:, 1] > 0).long()
-
-
-def network():
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 2))
-
-
-def weights(model):
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 class Module(lightning.LightningModule):

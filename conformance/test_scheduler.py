@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from small_network import data, network, weights
 from torch import nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
@@ -27,21 +28,6 @@ def ours(optimizer):
 
 def theirs(optimizer):
     return lr_scheduler.LambdaLR(optimizer, lambda t: RATE(t) / 0.05)
-
-
-def data():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(64, 6, generator=generator)
-    return x, (x[:, 0] * x[:, 1] > 0).long()
-
-
-def network():
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 2))
-
-
-def weights(model):
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 class Module(lightning.LightningModule):

@@ -20,6 +20,7 @@ from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.updates.members import Trained
 from thalweg.studies.contenders import Contender, contenders, crossed
+from thalweg.workloads.parameter_groups import Scaled
 from thalweg.workloads.workload import Workload
 
 SAMPLES, SIZE, EPOCHS = 90, 30, 8
@@ -153,6 +154,30 @@ def test_optimizers_of_others_follow_too() -> None:
     require_alike(runs[1], by_hand("momentum", cycle, cycle.momentum))
     require_alike(runs[2], by_hand("adam", lambda t: 0.1 * (1 - t / STEPS)))
     require_alike(runs[3], with_torchs_plateau("momentum"))
+
+
+@pytest.mark.parametrize("name", ["sgd", "torch.optim:SGD"])
+def test_parameters_with_values_of_their_own(name: str) -> None:
+    """A number stays, a share of the others' follows them: by our rules and by torch's optimizer alike."""
+    contender = Contender(name, schedule="linear")
+    workload = workload_of(parameters={"0.weight": {"lr": 0.05}, "2.*": {"lr": Scaled(0.1)}})
+    planned = plan_job(workload, 0, device=torch.device("cpu"), workers=1)
+    planned = replace(planned, job=replace(planned.job, keep_weights=True))
+    (run,) = outcomes(planned, [contender.member({"lr": 0.1}, 0, workload)])
+    torch.manual_seed(0)
+    net, generator = model(), torch.Generator().manual_seed(0)
+    x, y = points(SAMPLES, 1, torch.float64)
+    for step in range(STEPS):
+        if step % 3 == 0:
+            batches = torch.randperm(SAMPLES, generator=generator).split(SIZE)
+        index, rate = batches[step % 3], 0.1 * (1 - step / STEPS)
+        net.zero_grad()
+        cross_entropy(net(x[index]), y[index]).backward()
+        own = {"0.weight": 0.05, "0.bias": rate, "2.weight": 0.1 * rate, "2.bias": 0.1 * rate}
+        with torch.no_grad():
+            for parameter, p in net.named_parameters():
+                p.sub_(own[parameter] * p.grad)
+    require_alike(run, {n: p.detach() for n, p in net.named_parameters()})
 
 
 def test_the_notation() -> None:

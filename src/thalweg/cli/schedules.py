@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from thalweg.cli.tables import print_list
+
 
 def schedules(
     schedule: Annotated[
@@ -15,14 +17,13 @@ def schedules(
 ) -> None:
     """List the schedules of rates; or print values of one, a share of the rate that is tuned unless it has its own."""
     from thalweg.errors import InputError
+    from thalweg.reports.schedules import in_run, rows, table
 
     if schedule is None:
         if plot is not None:
             raise InputError("--plot needs a schedule to draw: thalweg schedules 1cycle --plot out.svg")
-        _list()
+        print_list(*rows())
         return
-    from thalweg.reports.schedules import in_run, table
-
     found = in_run(schedule, steps)
     print(found)
     for line in table(found, steps):
@@ -36,25 +37,3 @@ def schedules(
         except OSError as error:
             raise InputError(f"The picture cannot be written to {plot}: {error.strerror}.") from error
         print(f"Picture: {plot}")
-
-
-def _list() -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from thalweg.reports.schedules import rows
-
-    console = Console()
-    heads, body = rows()
-    if not console.is_terminal:
-        for line in body:
-            print("\t".join(line))
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    for line in body:
-        table.add_row(*(Text(cell) for cell in line))
-    console.print(table)

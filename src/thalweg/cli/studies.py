@@ -7,6 +7,7 @@ import typer
 
 from thalweg.cli.reading import checked, option
 from thalweg.cli.session import OUT, Json, check_writable, show_result, write_json
+from thalweg.cli.tables import print_list
 from thalweg.errors import counted
 from thalweg.options import declared
 
@@ -22,22 +23,9 @@ Out = Annotated[Path, option(declared.STORE)]
 
 def studies(out: Out = Path(OUT)) -> None:
     """List the studies of a directory, the oldest first."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from thalweg.reports.studies import HEADS, rows
 
-    body = rows(_in(out).list(), out)
-    console = Console()
-    if not console.is_terminal:
-        print("\n".join("\t".join(line) for line in body))
-        return
-    table = Table(*HEADS, box=box.SIMPLE_HEAD, pad_edge=False)
-    for line in body:
-        table.add_row(*(Text(cell) for cell in line))
-    console.print(table)
+    print_list(HEADS, rows(_in(out).list(), out))
 
 
 def show(study: Study = None, out: Out = Path(OUT), json: Json = None) -> None:

@@ -57,7 +57,7 @@ class RunRecord:
     failure: str = ""  # why it could not be trained to its end, other than divergence
     stopped_at: int | None = None  # the step after which early stopping ended it
     evaluations: int | None = None  # of a batch, forward and backward; `None` before protocol 4: one a step
-    test_details: Mapping[str, float | None] = field(default_factory=dict)  # further metrics of the test split, …
+    test_details: Mapping[str, float | None] = field(default_factory=dict)  # of the test split: see `Measurement`
     restored_from: int | None = None  # the step whose weights are the final ones; `None` for those at the end
 
     @property

@@ -22,8 +22,12 @@ def cells(rows: Sequence[Row], missing: str = "-") -> list[list[str]]:
 
 
 def _cell(row: Row, name: str, missing: str) -> str:
+    """The mean with its interval, and of how many runs where some have no number."""
     interval = row.details.get(name)
-    return missing if interval is None or not interval.count else number_of(name, interval)
+    if interval is None or not interval.count:
+        return missing
+    some = "" if interval.count == row.runs else f" ({interval.count}/{row.runs})"
+    return number_of(name, interval) + some
 
 
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup | None:

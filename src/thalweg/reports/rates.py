@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from thalweg.analysis.schedules import CONSTANT
 from thalweg.errors import InputError
 from thalweg.records.types import StudyRecord
 from thalweg.reports.drawing.lines import COLOURS
@@ -9,7 +10,6 @@ from thalweg.reports.figures.scales import linear_scale
 from thalweg.reports.markup import Markup, element
 from thalweg.schedules import Schedule, parse
 
-CONSTANT = "constant"
 POINTS = 240
 LEFT, TOP, WIDE, HIGH = 40, 8, 560, 96  # of the drawing within its figure, in pixels
 

@@ -14,6 +14,7 @@ from thalweg.reports.figures.formatting import MISSING, signed
 from thalweg.reports.layout import board, remark, stacked, titled
 from thalweg.reports.markup import Markup, element
 from thalweg.reports.rates import path, rates
+from thalweg.reports.terminal import aligned
 
 WIDE, HIGH, POINTS = 112, 30, 96  # of a schedule's sketch, in pixels, and its points
 
@@ -89,8 +90,6 @@ def _flipped(study: StudyRecord, matrix: ScheduleMatrix) -> list[str]:
 
 def lines(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> list[str]:
     """The matrix as lines of text, and what it says; empty for a study of one schedule."""
-    from thalweg.reports.terminal import aligned
-
     matrix = schedule_matrix(study, rows, runs)
     if matrix is None:
         return []

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from thalweg.analysis.schedules import CONSTANT
 from thalweg.errors import InputError, shown
 from thalweg.recipes.catalogue import Recipe, checked
 from thalweg.recipes.imported import Imported
@@ -12,7 +13,6 @@ from thalweg.schedules import Performance, Schedule, as_schedule, parse, scale
 from thalweg.schedules.schedule import text_name
 from thalweg.workloads.workload import Workload
 
-CONSTANT = "constant"
 SAMPLED = 10_000  # steps of a user's function whose values are looked at
 Given = Schedule | Performance
 

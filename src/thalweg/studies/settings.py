@@ -14,14 +14,8 @@ from thalweg.studies.protocol import PROTOCOL
 from thalweg.studies.scheduled import is_named, written
 from thalweg.workloads.workload import Workload
 
-TRAINING = (
-    "batch_size",
-    "drop_last",
-    "accumulate",
-    "precision",
-    "evaluate_every",
-)  # workload settings other than its content and steps
-
+TRAINING = ("batch_size", "drop_last", "accumulate", "precision", "evaluate_every")
+"""Workload settings other than its content and steps."""
 
 WHAT = {"loss": "loss, step, metrics or augmentation"}
 """Of a content hash → what it is of, where that is not its name."""

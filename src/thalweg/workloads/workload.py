@@ -61,6 +61,8 @@ class Workload:
             where the targets are classes.
         test: as validation; read only by the confirmation runs. `None` if there is none.
         loss: `loss(outputs, targets)` → scalar tensor, the mean over the samples of a batch; cross entropy by default.
+            A single number among the outputs, such as a penalty, counts as a mean over its batch: over a split, it is
+            averaged.
         step: `step(model, batch)` → loss, in the place of `loss`, for a training step of your own: several losses,
             reconstructions, pairs. `batch` is as the data: `(X, y)`, `(X,)`, a dict or an object. The loss is the mean
             over the samples of a batch, or a dict of losses that are added up. With a third argument, it is given the

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -150,11 +150,11 @@ class ForeignOptimizer:
         self._live = LiveParameters(model)
         self.parameters = self._live.stacked
         with torch.enable_grad():
-            first = {n: _reference(v) if isinstance(v, Schedule) else v for n, v in member.values.items()}
-            groups = parameter_groups(job.workload, model, first)
-            self._optimizer = recipe.of(groups, first, recipe.path)
-        self._scheduled = {n: v for n, v in member.values.items() if isinstance(v, Schedule)}
-        self._bases = [{n: group[n] for n in self._scheduled} for group in self._optimizer.param_groups]
+            groups = parameter_groups(job.workload, model, member.values)
+            first = [_as_numbers(group) if isinstance(group, dict) else group for group in groups]
+            self._optimizer = recipe.of(first, _as_numbers(member.values), recipe.path)
+        own = [group if isinstance(group, dict) else {} for group in groups[: len(self._optimizer.param_groups)]]
+        self._followed = [_schedules({**member.values, **group}) for group in own]
 
     @property
     def bytes(self) -> int:
@@ -178,11 +178,10 @@ class ForeignOptimizer:
         return evaluated.loss
 
     def _follow(self, t: int) -> None:
-        """Sets what is scheduled to its value at step `t`: groups with values of their own keep their ratio."""
-        for name, schedule in self._scheduled.items():
-            share = float(schedule(t - 1)) / _reference(schedule)
-            for group, bases in zip(self._optimizer.param_groups, self._bases, strict=True):
-                group[name] = bases[name] * share
+        """Sets what is scheduled to its value at step `t`. A group with a number of its own keeps it, as in ours."""
+        for group, schedules in zip(self._optimizer.param_groups, self._followed, strict=True):
+            for name, schedule in schedules.items():
+                group[name] = float(schedule(t - 1))
 
     def _set_gradients(self, stacked: Gradients) -> None:
         """Gives each parameter its gradient `[1, …]`, clipped by the norm of all; the others' are `None`."""
@@ -204,9 +203,13 @@ class ForeignOptimizer:
         unpack(self._optimizer, state)
 
 
-def _reference(schedule: Schedule) -> float:
-    """A value above 0 that stands for a schedule where its optimizer is made; a warm-up may begin at 0."""
-    return schedule.required_base or 1.0
+def _as_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters with which an optimizer is made: in the place of a schedule, which may begin at 0, its base."""
+    return {n: (v.required_base or 1.0) if isinstance(v, Schedule) else v for n, v in values.items()}
+
+
+def _schedules(values: Mapping[str, Any]) -> dict[str, Schedule]:
+    return {name: value for name, value in values.items() if isinstance(value, Schedule)}
 
 
 class ClosureOptimizer(ForeignOptimizer):
