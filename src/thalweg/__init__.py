@@ -1,7 +1,7 @@
 """Which optimizer, at which learning rate, should I use? Exact optimizers, and the laboratory that compares them.
 
-`thalweg.compare(workload)` compares; `thalweg.optim` holds the optimizers, `thalweg.schedules`
-what their rates follow. The first two load torch when first used.
+`thalweg.compare(workload)` compares; `thalweg.optim` has the optimizers, `thalweg.schedules` the learning rate
+schedules. torch is loaded when the first two are first used.
 """
 
 import importlib
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from thalweg.studies.contenders import Contender
     from thalweg.workloads.image_folder import image_folder
     from thalweg.workloads.metrics import Metric
+    from thalweg.workloads.parameter_groups import Scaled
     from thalweg.workloads.stream import Stream
     from thalweg.workloads.tables import table
     from thalweg.workloads.workload import Workload
@@ -29,6 +30,7 @@ __all__ = [
     "Metric",
     "RangeTest",
     "Result",
+    "Scaled",
     "SeededRandomness",
     "Stream",
     "Studies",
@@ -53,6 +55,7 @@ _HOMES = {
     "Metric": "thalweg.workloads.metrics",
     "RangeTest": "thalweg.api",
     "Result": "thalweg.api",
+    "Scaled": "thalweg.workloads.parameter_groups",
     "SeededRandomness": "thalweg.population.program.randomness",
     "Stream": "thalweg.workloads.stream",
     "Studies": "thalweg.api",

@@ -90,7 +90,7 @@ class Workload:
             its outputs in float32, and parameters and updates remain in theirs.
         parameters: hyperparameters of single parameters, as `thalweg.optim.grouped` takes them: names or patterns →
             hyperparameters, several of these, or a function of the model that returns them, such as `undecayed`.
-            `Scaled(0.1)` is a tenth of what the other parameters have.
+            `thalweg.Scaled(0.1)` is a tenth of what the other parameters have.
         epochs: passes over the training data, at least 1.
         steps: optimizer steps of a run, in place of `epochs`; `None` for whole epochs.
         evaluate_every: how often the validation split is evaluated: `"epoch"`, or a number of steps; also at the end.
