@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,15 @@ SHOWN = 80  # characters of a value that an error message repeats
 
 class InputError(ValueError):
     """Invalid input. The message names the argument, its range or choices, the value received, and the remedy."""
+
+    def __str__(self) -> str:
+        """The message in one line: control characters, as a path may hold them, are escaped."""
+        return "".join(map(_printable, super().__str__()))
+
+
+def _printable(letter: str) -> str:
+    control = unicodedata.category(letter) in {"Cc", "Zl", "Zp"}
+    return letter.encode("unicode_escape").decode() if control else letter
 
 
 class ReturnValueError(InputError):

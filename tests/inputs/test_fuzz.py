@@ -168,6 +168,16 @@ def test_commands(arguments: list[str]) -> None:
     require_ended_well(arguments)
 
 
+@pytest.mark.parametrize("directory", ["\r", "a\nb", "a\x85b", "\u2028", "\x1b[2J"])
+@pytest.mark.usefixtures("untrained", "inside")
+def test_a_path_of_control_characters(directory: str) -> None:
+    code, _, err = ended(["compare", "mnist", "--data-dir", directory])
+    assert code == 2
+    require_one_sentence(err.strip())
+    assert err.startswith("thalweg: ")
+    assert "\x1b" not in err
+
+
 IDS = ["1", "2", "3", "0", "-1", "9" * 30, "x", "", "1.0", "out:1", "gone:1", "broken:1", ":", "1:", "\udcff:1"]
 STORES = ["out", "broken", "gone", "file", "locked", "ü\udcff"]
 OF_STORES = {
