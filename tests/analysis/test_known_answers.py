@@ -35,16 +35,16 @@ def test_identical_contenders_tie(count: int, samples: int) -> None:
     assert tied >= 0.95 * STUDIES
 
 
-def simulated(contenders: int, seeds: int, studies: int = 1200, resolution: float = 0.0, behind: float = 0.0) -> float:
+def simulated(contenders: int, seeds: int, studies: int = 1200, granularity: float = 0.0, behind: float = 0.0) -> float:
     """In how many tables all tie; with the last planted `behind`, in units of the noise, in how many that one does."""
     rng = np.random.default_rng(contenders * 100 + seeds)
     count = 0
     for _ in range(studies):
         table = 0.9 + rng.normal(0, 0.01, seeds) + rng.normal(0, 0.01, (contenders, seeds))
         table[-1] -= 0.01 * behind
-        table = np.round(table / resolution) * resolution if resolution else table
+        table = np.round(table / granularity) * granularity if granularity else table
         table = table[np.argsort(-table.mean(axis=1), kind="stable")]
-        tied = ties(table, resolution=resolution)
+        tied = ties(table, granularity=granularity)
         count += tied[-1] if behind else all(tied)
     return count / studies
 
@@ -54,7 +54,7 @@ def simulated(contenders: int, seeds: int, studies: int = 1200, resolution: floa
 def test_the_rule_keeps_its_error_rate(contenders: int, seeds: int) -> None:
     """At most 5% of 1,200, and two standard errors of that."""
     assert simulated(contenders, seeds) >= 0.937
-    assert simulated(contenders, seeds, resolution=1 / 360) >= 0.937
+    assert simulated(contenders, seeds, granularity=1 / 360) >= 0.937
 
 
 @pytest.mark.parametrize(("contenders", "least"), [(2, 0.9), (5, 0.9), (11, 0.9)])

@@ -68,7 +68,7 @@ def test_equal_differences_of_a_coarse_accuracy_are_not_certainty() -> None:
     """One sample of 360 more on both of two seeds: without the resolution it would look like no noise at all."""
     a, b = [0.9, 0.9], [0.9 - 1 / 360] * 2
     assert ties([a, b]) == [True, False]
-    assert ties([a, b], resolution=1 / 360) == [True, True]
+    assert ties([a, b], granularity=1 / 360) == [True, True]
 
 
 def test_identical_scores_tie_and_so_do_rounding_errors() -> None:

@@ -37,28 +37,36 @@ def rates_of(configurations: list[dict[str, Any]]) -> list[float]:
 
 
 def test_grid_is_two_per_decade_over_four_decades() -> None:
-    assert grid(1e-5, 1e-1) == (1e-5, 3.16e-5, 1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 1e-1)
+    assert grid(1e-5, 1e-1) == (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     assert grid(1e-5, 1e-1, 1) == (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def test_five_per_decade_between_the_neighbours_of_the_best() -> None:
-    assert around(1e-3, 3.16e-4, 3.16e-3) == (3.98e-4, 6.31e-4, 1.58e-3, 2.51e-3)
-    assert around(1e-3, 1e-3, 3.16e-3) == (1.58e-3, 2.51e-3)
-    assert around(1e-3, 1e-4, 1e-2) == (1.58e-4, 2.51e-4, 3.98e-4, 6.31e-4, 1.58e-3, 2.51e-3, 3.98e-3, 6.31e-3)
+    assert around(1e-3, 3e-4, 3e-3) == (4e-4, 6e-4, 1.6e-3, 2.5e-3)
+    assert around(3e-3, 1e-3, 1e-2) == (1.3e-3, 2e-3, 5e-3, 8e-3)
+    assert around(1e-3, 1e-3, 3e-3) == (1.6e-3, 2.5e-3)
+    assert around(1e-3, 1e-4, 1e-2) == (1.6e-4, 2.5e-4, 4e-4, 6e-4, 1.6e-3, 2.5e-3, 4e-3, 6e-3)
+
+
+def test_rates_have_two_digits_unless_they_would_be_one() -> None:
+    assert grid(0.9, 1.1) == (0.9, 1.1)
+    assert beyond((1.0, 1.01), above=True) == (1.02, 1.03)
+    assert grid(1e-300, 1e-298) == (1e-300, 3e-300, 1e-299, 3e-299, 1e-298)
 
 
 def test_beyond_an_edge_in_the_spacing_that_it_has() -> None:
-    assert beyond((1e-3, 3.16e-3, 1e-2), above=True) == (3.16e-2, 0.1)
+    assert beyond((1e-3, 3e-3, 1e-2), above=True) == (3e-2, 0.1)
+    assert beyond((3e-3, 1e-2, 3e-2), above=True) == (0.1, 0.3)
     assert beyond((1e-3, 1e-2), above=False) == (1e-4, 1e-5)
 
 
 def test_a_best_inside_is_refined_once() -> None:
     rounds = tuned(tuner(), peak(1.3e-3))
     assert [of for of, _ in rounds] == ["coarse", "fine"]
-    assert rates_of(rounds[1][1]) == [3.98e-4, 6.31e-4, 1.58e-3, 2.51e-3]
+    assert rates_of(rounds[1][1]) == [4e-4, 6e-4, 1.6e-3, 2.5e-3]
 
 
-@pytest.mark.parametrize(("at", "found"), [(1.0, [0.316, 1.0, 3.16, 10.0]), (1e-6, [3.16e-6, 1e-6, 3.16e-7, 1e-7])])
+@pytest.mark.parametrize(("at", "found"), [(1.0, [0.3, 1.0, 3.0, 10.0]), (1e-6, [3e-6, 1e-6, 3e-7, 1e-7])])
 def test_a_planted_edge_is_extended_until_the_best_lies_inside(at: float, found: list[float]) -> None:
     rounds = tuned(tuner(), peak(at))
     assert [of for of, _ in rounds] == ["coarse", "extension", "extension", "fine"]
@@ -77,12 +85,12 @@ def test_divergence_is_no_edge() -> None:
     """The best rate is the highest that survives; rates above it were tried and diverged."""
     rounds = tuned(tuner(), peak(1e-1, diverges_above=2e-2))
     assert [of for of, _ in rounds] == ["coarse", "fine"]
-    assert rates_of(rounds[1][1]) == [3.98e-3, 6.31e-3, 1.58e-2, 2.51e-2]
+    assert rates_of(rounds[1][1]) == [4e-3, 6e-3, 1.6e-2, 2.5e-2]
 
 
 def test_where_every_rate_diverges_lower_ones_are_tried() -> None:
     rounds = tuned(tuner(), peak(1e-7, diverges_above=2e-6))
-    assert rates_of(rounds[1][1]) == [3.16e-6, 1e-6]
+    assert rates_of(rounds[1][1]) == [3e-6, 1e-6]
     assert rounds[-1][0] == "fine"
 
 

@@ -47,7 +47,7 @@ def scores(runs: Iterable[RunRecord], split: Split) -> dict[int, float]:
     return {run.seed: value for run in runs if (value := score(run, split)) is not None}
 
 
-def resolution(study: StudyRecord, split: Split) -> float:
+def granularity(study: StudyRecord, split: Split) -> float:
     """Smallest step between two accuracies, 1 / samples; 0 for other metrics or where the samples are unknown."""
     samples = study.samples.get(split, 0)
     return 1 / samples if is_percent(study) and samples else 0.0

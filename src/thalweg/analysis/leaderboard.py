@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from thalweg.analysis import moments, reliability, stars
 from thalweg.analysis.cost import Target, cost, spent, target
-from thalweg.analysis.finals import Split, common, details, final_runs, ranking_split, resolution, score, scores
+from thalweg.analysis.finals import Split, common, details, final_runs, granularity, ranking_split, score, scores
 from thalweg.analysis.intervals import (
     Interval,
     interquartile_mean,
@@ -111,7 +111,7 @@ def _groups(field: _Field, ranked: Sequence[_Candidate], level: float) -> list[i
     groups = tie_groups(
         [[field.sign * c.scores[seed] for seed in seeds] for c in whole],
         level,
-        resolution=resolution(field.study, field.split),
+        granularity=granularity(field.study, field.split),
     )
     return groups + [max(groups, default=0) + 1] * (len(ranked) - len(whole))
 

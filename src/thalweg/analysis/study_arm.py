@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from thalweg.analysis.finals import Split, final_runs, ranking_split, resolution, scores
+from thalweg.analysis.finals import Split, final_runs, granularity, ranking_split, scores
 from thalweg.analysis.intervals import Interval, mean_interval
 from thalweg.analysis.leaderboard import choices
 from thalweg.analysis.selection import Choice, Point
@@ -57,7 +57,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class RankedStudy:
-    """One of the two studies. rounding: variance of one score due to its resolution. sides: contender → arm."""
+    """One of the two studies. rounding: variance of one score due to its granularity. sides: contender → arm."""
 
     record: StudyRecord
     split: Split
@@ -79,7 +79,7 @@ def ranked(study: StudyRecord, runs: Sequence[RunRecord]) -> RankedStudy:
     split = ranking_split(study, (run for of in finals.values() for run in of))
     factors = {name: study.factors_of(name, of) for name, of in own.items()}
     sides = {name: _side(own[name], factors[name], chosen[name], finals[name], split) for name in study.contenders}
-    return RankedStudy(study, split, resolution(study, split) ** 2 / 12, sides)
+    return RankedStudy(study, split, granularity(study, split) ** 2 / 12, sides)
 
 
 def require_one_ranking(before: RankedStudy, after: RankedStudy) -> None:

@@ -18,6 +18,7 @@ RULE = (
 )
 """The rule in one sentence, printed by reports."""
 
+LEVEL = 0.95  # minimum probability that all tie where all are identical
 WILD = 100.0  # multiple of the median variance above which a contender is excluded from the pooled variance
 EQUAL = 1e-9  # differences below this, relative to the scores, are rounding errors
 
@@ -25,13 +26,13 @@ Scores = NDArray[np.float64]
 
 
 @np.errstate(all="ignore")  # independent of the caller's errstate
-def ties(scores: Sequence[Sequence[float]], level: float = 0.95, resolution: float = 0.0) -> list[bool]:
+def ties(scores: Sequence[Sequence[float]], level: float = LEVEL, granularity: float = 0.0) -> list[bool]:
     """Which contenders tie with the first by `RULE`; all do with fewer than two seeds.
 
     Args:
         scores: [contenders, seeds], higher is better, columns paired by seed, the best mean first.
         level: minimum probability that all tie where all are identical; in (0, 1).
-        resolution: smallest step between two scores, 1/samples for an accuracy; 0 where scores are continuous.
+        granularity: smallest step between two scores, 1/samples for an accuracy; 0 where scores are continuous.
     """
     table = np.asarray(scores, float)
     tied = [True] * len(scores)
@@ -39,7 +40,7 @@ def ties(scores: Sequence[Sequence[float]], level: float = 0.95, resolution: flo
         return tied
     left = np.arange(len(scores))
     while len(left) > 1:
-        behind = _behind(table[left], level, resolution)
+        behind = _behind(table[left], level, granularity)
         if not behind.any():
             break
         for i in left[behind]:
@@ -48,7 +49,7 @@ def ties(scores: Sequence[Sequence[float]], level: float = 0.95, resolution: flo
     return tied
 
 
-def tie_groups(scores: Sequence[Sequence[float]], level: float = 0.95, resolution: float = 0.0) -> list[int]:
+def tie_groups(scores: Sequence[Sequence[float]], level: float = LEVEL, granularity: float = 0.0) -> list[int]:
     """Group numbers from 1: the first contender and its ties, then the best of the remaining and its ties, and so on.
 
     Arguments as for `ties`. A noisy contender may belong to an earlier group than a steadier one ranked above it.
@@ -57,26 +58,51 @@ def tie_groups(scores: Sequence[Sequence[float]], level: float = 0.95, resolutio
     left, group = list(range(len(scores))), 0
     while left:
         group += 1
-        tied = ties([scores[i] for i in left], level, resolution)
+        tied = ties([scores[i] for i in left], level, granularity)
         for i, same in zip(left, tied, strict=True):
             groups[i] = group if same else 0
         left = [i for i in left if not groups[i]]
     return groups
 
 
-def _behind(table: Scores, level: float, resolution: float) -> NDArray[np.bool_]:
+def _behind(table: Scores, level: float, granularity: float) -> NDArray[np.bool_]:
     """Which contenders (rows) are significantly behind the first, in one pass."""
     contenders, seeds = table.shape
-    rounding = resolution**2 / 6  # variance of the difference of two rounded values
     differences = table[0] - table
-    own = np.maximum(differences.var(axis=1, ddof=1), rounding)  # the first's own is 0, so it is never excluded
-    tame = table[own <= WILD * np.median(own[1:])]
-    freedom = (len(tame) - 1) * (seeds - 1)
-    pooled = max(2 * float((_residuals(tame) ** 2).sum()) / freedom, rounding)
-    error = np.sqrt(np.maximum(own, pooled) / seeds)
-    allowed = _range_quantile(level, contenders, freedom) / math.sqrt(2) * error
+    own = _own_variances(table, granularity)
+    tame = table[_tame(own)]
+    error = np.sqrt(np.maximum(own, _pooled(tame, granularity)) / seeds)
+    allowed = range_quantile(level, contenders, _freedom(tame)) / math.sqrt(2) * error
     behind = differences.mean(axis=1) > np.maximum(allowed, EQUAL * np.abs(table).max())
     return np.asarray(behind, dtype=np.bool_)
+
+
+@np.errstate(all="ignore")  # independent of the caller's errstate
+def pooled_variance(table: Scores, granularity: float = 0.0) -> float:
+    """Variance of a paired difference of one seed, pooled over all but wildly noisy contenders (rows); at least 2."""
+    return _pooled(table[_tame(_own_variances(table, granularity))], granularity)
+
+
+def _own_variances(table: Scores, granularity: float) -> Scores:
+    """Of each contender's difference to the first, by seed; the first's own is 0."""
+    return np.maximum((table[0] - table).var(axis=1, ddof=1), _rounding(granularity))
+
+
+def _tame(own: Scores) -> NDArray[np.bool_]:
+    return np.asarray(own <= WILD * np.median(own[1:]), dtype=np.bool_)  # the first is
+
+
+def _pooled(tame: Scores, granularity: float) -> float:
+    return max(2 * float((_residuals(tame) ** 2).sum()) / _freedom(tame), _rounding(granularity))
+
+
+def _freedom(tame: Scores) -> int:
+    return (len(tame) - 1) * (tame.shape[1] - 1)
+
+
+def _rounding(granularity: float) -> float:
+    """Variance of the difference of two rounded values."""
+    return granularity**2 / 6
 
 
 def _residuals(table: Scores) -> Scores:
@@ -86,7 +112,8 @@ def _residuals(table: Scores) -> Scores:
 
 
 @functools.cache
-def _range_quantile(level: float, contenders: int, freedom: int) -> float:
+def range_quantile(level: float, contenders: int, freedom: int) -> float:
+    """Quantile of Tukey's studentized range."""
     from scipy.stats import studentized_range
 
     return float(studentized_range.ppf(level, contenders, freedom))

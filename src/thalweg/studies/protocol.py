@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-PROTOCOL = 5
+PROTOCOL = 6
 
 TEXTBOOK = (
     "sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "adamax", "nadam", "adabound",
