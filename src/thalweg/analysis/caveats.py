@@ -18,7 +18,6 @@ def doubts(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
     if row is None:
         return []
     found = [
-        _unfinished(row),
         _inclusion(study, rows),
         _edge(row),
         _defaults(study, row),
@@ -30,14 +29,9 @@ def doubts(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def _unfinished(row: Row) -> str:
-    lost = row.runs - row.score.count
-    return f"{lost} of {several(row.runs, 'final run')} of {row.contender} did not finish." if lost else ""
-
-
 def _inclusion(study: StudyRecord, rows: Sequence[Row]) -> str:
-    sgd = next((row for row in rows if row.optimizer == "sgd" and row.whole), None)
-    adam = next((row for row in rows if row.optimizer == "adam" and row.whole and len(row.tried) > 1), None)
+    sgd = next((row for row in rows if row.optimizer == "sgd" and row.reliable), None)
+    adam = next((row for row in rows if row.optimizer == "adam" and row.reliable and len(row.tried) > 1), None)
     if sgd is None or adam is None or adam.group <= sgd.group:
         return ""
     sign = 1 if study.higher_is_better else -1
@@ -82,13 +76,13 @@ def _unconverged(study: StudyRecord, row: Row) -> str:
 
 def _noisy(study: StudyRecord, rows: Sequence[Row], row: Row) -> str:
     """Caveat where the recommended contender's interval is wider than the range of all finished contenders' means."""
-    means = [other.score.mean for other in rows if other.whole]
+    means = [other.score.mean for other in rows if other.reliable]
     width = row.score.high - row.score.low
     if len(means) < 2 or not width > max(means) - min(means):
         return ""
     return (
         f"The seeds of {row.contender} differ a lot: its interval, {size(study, width)} wide, is wider than the "
-        f"{size(study, max(means) - min(means))} between all that finished."
+        f"{size(study, max(means) - min(means))} between the means of all."
     )
 
 
@@ -96,7 +90,7 @@ def _seeds(study: StudyRecord, row: Row) -> str:
     tuning = len(study.tuning_seeds)
     few = [f"{several(tuning, 'tuning seed')} (better {TUNING_SEEDS})"] if tuning < TUNING_SEEDS else []
     if study.confirmation_seeds and row.score.count < CONFIRMATION_SEEDS:
-        few.append(f"{several(row.score.count, 'confirmation seed')} (better {CONFIRMATION_SEEDS})")
-    thin = f"It rests on {' and '.join(few)}." if few else ""
+        few.append(f"{several(row.score.count, 'fresh seed')} (better {CONFIRMATION_SEEDS})")
+    thin = f"The answer is based on {' and '.join(few)}." if few else ""
     unconfirmed = "" if study.confirmation_seeds else "Nothing was confirmed on fresh seeds, so it looks too good."
     return " ".join(filter(None, (thin, unconfirmed)))

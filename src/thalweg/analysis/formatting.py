@@ -1,5 +1,6 @@
 """Formats scores, differences and counts for sentences."""
 
+import math
 import re
 
 from thalweg.analysis.intervals import Interval
@@ -17,17 +18,74 @@ def is_accuracy(metric: str) -> bool:
 
 
 def number(study: StudyRecord, interval: Interval) -> str:
-    """A mean with its margin, accuracies in percent: `97.2 ± 0.4%`."""
+    """A mean with its margin, accuracies in percent: `97.2 ± 0.4%`; see `number_of`."""
     return number_of(study.metric, interval)
 
 
 def number_of(metric: str, interval: Interval) -> str:
-    """As `number`, of a metric of that name."""
-    percent = is_accuracy(metric)
-    scale, unit = (100.0, "%") if percent else (1.0, "")
-    form = ".1f" if percent else ".4g"
-    margin = "" if interval.count < 2 else f" ± {interval.margin * scale:{'.1f' if percent else '.2g'}}"
-    return f"{interval.mean * scale:{form}}{margin}{unit}"
+    """A metric's mean with its 95% interval.
+
+    `97.2 ± 0.4%`, `0.029 ± 0.016`; of two seeds both values, `96.7, 96.9%`; where the interval ends at what the metric
+    can be, its ends, `73.5% (28.8–100.0%)`; of one seed the mean.
+    """
+    mean, rest = parts(metric, interval)
+    unit = "%" if is_accuracy(metric) else ""
+    if interval.pair is not None:
+        return f"{rest}{unit}"
+    if rest.startswith("±"):
+        return f"{mean} {rest}{unit}"
+    return f"{mean}{unit} ({rest}{unit})" if rest else f"{mean}{unit}"
+
+
+def parts(metric: str, interval: Interval) -> tuple[str, str]:
+    """(mean, what is known of its spread), without a unit: `("97.2", "± 0.4")`, `("73.5", "28.8–100.0")`,
+    `("96.8", "96.7, 96.9")`, `("97.2", "")`."""
+    scale = 100.0 if is_accuracy(metric) else 1.0
+    digits = 1 if is_accuracy(metric) else _digits(interval)
+
+    def text(value: float) -> str:
+        return f"{value * scale:.4g}" if digits is None else f"{value * scale:.{digits}f}"
+
+    mean = text(interval.mean)
+    if interval.pair is not None:
+        return mean, ", ".join(map(text, interval.pair))
+    if interval.count < 2 or not math.isfinite(interval.margin):
+        return mean, ""
+    if interval.cut:
+        return mean, f"{text(interval.low)}–{text(interval.high)}"
+    return mean, f"± {_margin(interval.margin * scale, digits)}"
+
+
+def _margin(margin: float, digits: int | None) -> str:
+    """A margin at a mean's digits; one that would read as none is `<0.1`."""
+    if digits is None:
+        return f"{margin:.2g}"
+    return f"{margin:.{digits}f}" if margin >= 0.5 / 10**digits else f"<{1 / 10**digits:g}"
+
+
+def _digits(interval: Interval) -> int | None:
+    """Decimals down to the second digit of the margin; `None` for four significant digits, where that says too much."""
+    if interval.pair is not None:
+        spread = abs(interval.pair[1] - interval.pair[0])
+    else:
+        spread = interval.margin if interval.count > 1 else 0.0
+    if not (math.isfinite(spread) and math.isfinite(interval.mean)) or spread <= 1e-6 * abs(interval.mean):
+        return None
+    digits = 1 - math.floor(math.log10(spread))
+    return digits if 0 <= digits <= 6 and abs(interval.mean) < 1e6 else None
+
+
+def rate_text(rate: float) -> str:
+    """A learning rate as people type it, to three digits at most: `3e-3`, `1.6e-3`, `0.3`, `5`."""
+    if not 0 < abs(rate) < 0.0999:
+        return f"{rate:.3g}"
+    mantissa, _, exponent = f"{rate:.2e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def value_text(study: StudyRecord, value: float) -> str:
+    """One value of the study's metric: `97.2%`, `0.1432`."""
+    return f"{value:.1%}" if is_percent(study) else f"{value:.4g}"
 
 
 def size(study: StudyRecord, difference: float) -> str:

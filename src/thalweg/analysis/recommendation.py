@@ -1,4 +1,4 @@
-"""The recommended contender: among those tied with the first, the least sensitive to the learning rate."""
+"""The recommended contender: of those not separated from the first the best, or one that clearly forgives more."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,29 @@ from thalweg.analysis.row import Row
 
 
 def pick(rows: Sequence[Row]) -> Row | None:
-    """The contender to recommend: of those tied with the first whose final runs all finished, the one with the widest
-    range of good learning rates in decades (`sensitivity.width`), by rank where equal.
+    """The contender to recommend, among the reliable ones that are not separated from the first.
 
-    Falls back to the first row where none has all final runs finished; `None` where the first has no score.
+    The best mean, unless another's good range is wider whichever tuning seed is left out: its narrowest width above the
+    widest of the one so far. Of several such, again the best mean, as long as there is a wider one.
+
+    Falls back to the first row where none is reliable; `None` where the first has no score.
     """
-    first = [row for row in rows if row.tied and row.whole]
-    if first:
-        return max(first, key=lambda row: (_width(row), -row.rank))
-    return rows[0] if rows and rows[0].score.count else None
+    able = [row for row in rows if row.tied and row.reliable]
+    if not able:
+        return rows[0] if rows and rows[0].score.count else None
+    chosen = able[0]
+    while wider := [row for row in able if _wider(row, chosen)]:
+        chosen = wider[0]
+    return chosen
 
 
-def _width(row: Row) -> float:
-    """Width in decades, rounded so that equally spaced grids compare equal; −1 where unknown."""
-    return -1.0 if row.sensitivity.width is None else round(row.sensitivity.width, 6)
+def _wider(row: Row, than: Row) -> bool:
+    """Whether a row's good range is wider beyond the uncertainty of both widths.
+
+    False where the rate is not the size of the steps all along, as for AdaBound: how wide the range is tells nothing.
+    """
+    if row.good is None or than.good is None or not row.rate_is_step:
+        return False
+    if row.good.least is None or than.good.most is None:
+        return False
+    return round(row.good.least, 6) > round(than.good.most, 6)  # equally spaced grids compare equal

@@ -6,10 +6,10 @@ from typing import Any
 
 from thalweg.analysis.cost import Cost, Spent, Target
 from thalweg.analysis.finals import Split
+from thalweg.analysis.good_range import GoodRange
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.reliability import LateGain
 from thalweg.analysis.selection import Choice, Point
-from thalweg.analysis.sensitivity import Sensitivity
 from thalweg.analysis.stars import Stars
 from thalweg.records.types import Factors
 
@@ -21,11 +21,13 @@ class Row:
     The final runs are the confirmation runs; without confirmation the tuning runs of the choice.
 
     score: the ranking metric at the end of the final runs, on `split`: the test split, or the validation split in a
-        study that evaluates no other. whole: whether there are final runs and all of them have a score.
-    group: 1 for the first and its ties, then 2, … (`ties.RULE`); all contenders with a broken final run, or without
-        final runs, form the last group.
+        study that evaluates no other. scores: seed → score of a final run. whole: whether there are final runs and all
+        of them have a score. failed: seeds of the final runs that failed to train (`outliers.RULE`).
+    group: 1 for the first and those not separated from it, then 2, … (`ties.RULE`); all contenders that are not
+        reliable form the last group.
     validation, test, train: at the end of training. best_validation: at each run's best measurement. best_test: at the
-        best validation metric. defaults: the score of the published defaults on the same fresh seeds.
+        best validation metric. defaults: the score of the published defaults on the same fresh seeds; untuned: whether
+        these are reliable, and not separated from the first.
     tuning_gain: score minus that of the defaults, paired by seed; positive where tuning helped.
     behind: paired difference of the scores to the first, positive is worse; not corrected for multiple comparisons.
     improvement: probability that a run scores better than a run of the first, in [0, 1]; 0.5 where equal.
@@ -33,6 +35,8 @@ class Row:
     details: further metrics and parts of the loss at the end of the final runs, on `split`, by name.
     steps_to_target: median over the final runs that reached it, `reached` of `runs`.
     diverged: number of diverged runs among all `trained` runs of the contender, tuning included.
+    good: the good range of learning rates; expected: validation metric to expect of a random one. rate_is_step: whether
+        the learning rate is the size of the steps all along.
     failures: reason → number of failed runs, over all runs. seconds: training time per run, mean over all runs.
     """
 
@@ -41,7 +45,9 @@ class Row:
     factors: Factors
     split: Split
     score: Interval
+    scores: Mapping[int, float]
     whole: bool
+    failed: tuple[int, ...]
     validation: Interval
     test: Interval | None
     best_validation: Interval | None
@@ -49,6 +55,7 @@ class Row:
     train: Interval
     defaults: Interval | None
     default_learning_rate: float | None
+    untuned: bool
     tuning_gain: Interval | None
     steps_to_target: float | None
     reached: int
@@ -68,11 +75,18 @@ class Row:
     target: Target
     cost: Cost
     spent: Spent
-    sensitivity: Sensitivity
+    good: GoodRange | None
+    expected: float | None
+    rate_is_step: bool
     stars: Stars
     choice: Choice | None
     tried: tuple[Point, ...]
     details: Mapping[str, Interval]
+
+    @property
+    def reliable(self) -> bool:
+        """Whether every final run trained."""
+        return self.whole and not self.failed
 
     @property
     def optimizer(self) -> str:

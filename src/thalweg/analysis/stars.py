@@ -12,8 +12,8 @@ ROUNDING = 1e-9
 
 RULE = (
     f"Speed: median steps to the target at most {FAST:g} times the fastest's for three stars, {MODERATE:g} times for "
-    "two, else one, as where a final run misses the target. Quality: three stars for what cannot be told from the "
-    f"first, two for a mean within {CLOSE:.0%} of its, else one, as where a final run broke."
+    "two, else one, as where a final run misses the target. Quality: three stars for what is not separated from the "
+    f"first, two for a mean within {CLOSE:.0%} of its, else one, as where a final run failed."
 )
 """The rule printed under the table."""
 
@@ -39,12 +39,12 @@ def speed(target: Target, least: float | None) -> int:
     return _graded(target.steps / least, FAST, MODERATE) if least else 3
 
 
-def quality(mean: float, first: float, *, tied: bool, whole: bool) -> int | None:
-    """Stars for quality. mean: NaN where no run finished. first: mean of the first contender. whole: whether every
-    final run finished."""
+def quality(mean: float, first: float, *, tied: bool, reliable: bool) -> int | None:
+    """Stars for quality. mean: NaN where no run finished. first: mean of the first contender. reliable: whether
+    every final run trained."""
     if math.isnan(mean):
         return None
-    if not whole:
+    if not reliable:
         return 1
     return 3 if tied else 2 if abs(mean - first) <= (CLOSE + ROUNDING) * abs(first) else 1
 

@@ -85,7 +85,8 @@ def pooled_variance(table: Scores, granularity: float = 0.0) -> float:
 
 def _own_variances(table: Scores, granularity: float) -> Scores:
     """Of each contender's difference to the first, by seed; the first's own is 0."""
-    return np.maximum((table[0] - table).var(axis=1, ddof=1), _rounding(granularity))
+    found = np.maximum((table[0] - table).var(axis=1, ddof=1), _rounding(granularity))
+    return np.asarray(found, dtype=np.float64)
 
 
 def _tame(own: Scores) -> NDArray[np.bool_]:
@@ -97,7 +98,7 @@ def _pooled(tame: Scores, granularity: float) -> float:
 
 
 def _freedom(tame: Scores) -> int:
-    return (len(tame) - 1) * (tame.shape[1] - 1)
+    return (len(tame) - 1) * (int(tame.shape[1]) - 1)
 
 
 def _rounding(granularity: float) -> float:

@@ -1,30 +1,41 @@
-"""The verdict in words: the recommended optimizer and learning rate, its ties, and caveats."""
+"""The verdict in words: what to use, how good it is, what does as well, and what to doubt."""
 
+import statistics
 from collections.abc import Sequence
 
 from thalweg.analysis.caveats import doubts
+from thalweg.analysis.chosen import range_text, rate_with_range, setting
 from thalweg.analysis.execution import fallback
-from thalweg.analysis.formatting import number, several, size
+from thalweg.analysis.formatting import number, rate_text, several, size, value_text
+from thalweg.analysis.metric_range import negligible
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.reliability import DIVERGED, NO_METRIC, WORSENED
+from thalweg.analysis.resolution import resolution
 from thalweg.analysis.row import Row
+from thalweg.analysis.separable import MORE, Separable
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 
 FOREMOST = 2  # caveats included in the verdict
+UNTUNED = 2  # optimizers named that do as well without tuning
 
 
 def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
-    """The verdict in a few sentences: the recommendation, its ties, the distance to the next best, and caveats.
+    """The verdict in a few sentences; the first can be read by itself.
 
-    The first sentence can be read by itself.
+    What to use and how good it is; what does as well without tuning; what the study could tell apart; what is clearly
+    behind; contenders that failed; and the gravest caveats.
     """
     chosen = pick(rows)
     if chosen is None:
         failures = _failures([row for row in rows if _is_of_code(row)])
         return " ".join([_unanswered(study, rows), *failures])
-    company = filter(None, (_ties(rows, chosen), _behind(study, rows), *_failures(rows)))
-    return " ".join([_answer(study, chosen), *company, *doubts(study, rows)[:FOREMOST], *fallback(study)])
+    company = [
+        _untuned(study, rows, chosen), _wider(rows, chosen), _not_separated(study, rows, chosen),
+        *_behind(study, rows), *_unreliable(study, rows), *_failures(rows),
+    ]  # fmt: skip
+    said = [_answer(study, chosen), *company, *doubts(study, rows)[:FOREMOST], *fallback(study)]
+    return " ".join(filter(None, said))
 
 
 def _unanswered(study: StudyRecord, rows: Sequence[Row]) -> str:
@@ -34,10 +45,103 @@ def _unanswered(study: StudyRecord, rows: Sequence[Row]) -> str:
 
 
 def _answer(study: StudyRecord, row: Row) -> str:
-    rate = "" if row.learning_rate is None else f" at learning rate {row.learning_rate:.3g}"
+    rate, others = rate_with_range(row), setting(row)
+    at = f" at learning rate {rate}" if rate else ""
+    at += f" with {others}" if others else ""
     fresh = "fresh " if study.confirmation_seeds else "tuning "
     seeds = several(row.score.count, f"{fresh}seed")
-    return f"Use {row.contender}{rate}: {row.split} {study.metric} {number(study, row.score)} over {seeds}."
+    return f"Use {row.contender}{at}: {row.split} {study.metric} {number(study, row.score)} over {seeds}."
+
+
+def _untuned(study: StudyRecord, rows: Sequence[Row], chosen: Row) -> str:
+    """The published defaults that do as well, the recommended contender's first."""
+    sign = -1 if study.higher_is_better else 1
+    able = [row for row in rows if row.untuned and row.defaults and row.default_learning_rate is not None]
+    able.sort(key=lambda row: (row is not chosen, sign * row.defaults.mean if row.defaults else 0.0))
+    named = [f"{row.contender} at its usual {_default(study, row)}" for row in able[:UNTUNED]]
+    if not named:
+        return ""
+    return f"Without tuning, {listed(named)} {'does' if len(named) == 1 else 'do'} as well."
+
+
+def _default(study: StudyRecord, row: Row) -> str:
+    assert row.defaults is not None
+    assert row.default_learning_rate is not None
+    return f"{rate_text(row.default_learning_rate)} ({number(study, row.defaults)})"
+
+
+def _wider(rows: Sequence[Row], chosen: Row) -> str:
+    """Why another than the best mean is recommended."""
+    first = next((row for row in rows if row.tied and row.reliable), chosen)
+    if chosen is first or chosen.good is None or first.good is None:
+        return ""
+    return (
+        f"{first.contender} has a better mean by a difference that is not separated; {chosen.contender} does well over"
+        f" a wider range of learning rates, {chosen.good.decades:.1f} decades ({range_text(chosen)}) against "
+        f"{first.good.decades:.1f}, whichever tuning seed is left out."
+    )
+
+
+def _not_separated(study: StudyRecord, rows: Sequence[Row], chosen: Row) -> str:
+    """The contenders that are not separated from the best, and the difference that would be."""
+    others = [row.contender for row in rows if row.tied and row.reliable and row is not chosen]
+    if not others:
+        return ""
+    resolved = resolution(study, rows)
+    told = "" if resolved is None else _resolution(study, resolved)
+    everything = len(others) > 1 and len(others) == sum(row.trained > 0 for row in rows) - 1
+    names = f"All {len(others)} others" if everything else listed(others)
+    return f"{names} {'is' if len(others) == 1 else 'are'} not separated from it{told}."
+
+
+def _resolution(study: StudyRecord, resolved: Separable) -> str:
+    """What the design tells apart: in 80% of studies, said as what it can do."""
+    seeds = "fresh seeds" if study.confirmation_seeds else "seeds"
+    least = size(study, resolved.difference)
+    more = f", and {MORE} would show {size(study, resolved.more)}" if resolved.more is not None else ""
+    return f": {resolved.seeds} {seeds} show differences of {least} or more{more}"
+
+
+def _behind(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
+    """The best contenders that are separated from the first: by too little to matter, and clearly."""
+    far = [row for row in rows if row.reliable and not row.tied and row.behind is not None]
+    small = [row for row in far if _is_small(study, row)]
+    clear = next((row for row in far if not _is_small(study, row)), None)
+    first, said = rows[0].contender, []
+    if small:
+        most = max(row.behind.mean for row in small if row.behind)
+        by = f"{'' if len(small) == 1 else 'at most '}{size(study, most)}"
+        verb = "is" if len(small) == 1 else "are"
+        said.append(f"{listed([row.contender for row in small])} {verb} behind {first} by {by}, too little to matter.")
+    if clear is not None and clear.behind is not None:
+        said.append(
+            f"The first clearly behind is {clear.contender}, {size(study, clear.behind.mean)} worse than {first}."
+        )
+    return said
+
+
+def _is_small(study: StudyRecord, row: Row) -> bool:
+    assert row.behind is not None
+    return row.behind.mean <= negligible(study.metric, row.score.mean, higher_is_better=study.higher_is_better)
+
+
+def _unreliable(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
+    """One sentence per contender of which some final runs failed to train, and others did not."""
+    return [_failed(study, row) for row in rows if row.failed and len(row.failed) < row.runs]
+
+
+def _failed(study: StudyRecord, row: Row) -> str:
+    low = [row.scores[seed] for seed in row.failed if seed in row.scores]
+    good = [score for seed, score in row.scores.items() if seed not in row.failed]
+    broke = len(row.failed) - len(low)
+    how = [f"{broke} broke off"] if broke else []
+    if low and good:
+        ends = ", ".join(value_text(study, value) for value in sorted(low)[:3])
+        how.append(f"{ends} against a median of {value_text(study, statistics.median(good))}")
+    return (
+        f"{row.contender} is unreliable: {len(row.failed)} of {several(row.runs, 'final run')} failed to train"
+        f" ({'; '.join(how)})."
+    )
 
 
 def _failures(rows: Sequence[Row]) -> list[str]:
@@ -63,26 +167,3 @@ def _failure(row: Row) -> str:
     if reason == NO_METRIC:
         return f"No run of {row.contender} ended with a finite metric."
     return f"No run of {row.contender} finished: {reason.rstrip('.')}."
-
-
-def _ties(rows: Sequence[Row], chosen: Row) -> str:
-    """The ties of the recommended contender, and the reason for recommending it among them."""
-    ties = [row.contender for row in rows if row.tied and row is not chosen]
-    if not ties:
-        return ""
-    more = ", and only more seeds could separate them" if len(ties) == len(rows) - 1 else ""
-    width = chosen.sensitivity.width
-    if not width:
-        return f"{listed(ties)} cannot be told from it{more}."
-    wide = f"none of them stays within 1% of its best over a wider range of rates than its {width:.1f} decades"
-    return f"{listed(ties)} cannot be told from it{more}; {wide}."
-
-
-def _behind(study: StudyRecord, rows: Sequence[Row]) -> str:
-    """The best contender significantly behind the first, and by how much."""
-    row = next((row for row in rows if row.whole and not row.tied and row.behind is not None), None)
-    if row is None or row.behind is None:
-        return ""
-    return (
-        f"The first clearly behind is {row.contender}, {size(study, row.behind.mean)} worse than {rows[0].contender}."
-    )

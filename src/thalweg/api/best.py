@@ -12,8 +12,11 @@ from thalweg.records.types import RunRecord
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.optim import Optimizer
 
     from thalweg.studies.preparation import Prepared
+
+OLD = "The study was made by a Thalweg that did not record how its optimizers are made: run it again."
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Best:
     """The recommended contender with its chosen hyperparameters.
 
     contender: its name on the leaderboard. optimizer: its name in the catalogue, or import path. hyperparameters: those
-    chosen, other than the published defaults. run: its final run with the best validation metric, of which `seed` is.
+    chosen, other than the published defaults. schedule: its text, such as `"cosine(warmup=5%)"`. run: its final run
+    with the best validation metric, of which `seed` is.
     """
 
     contender: str
@@ -29,11 +33,60 @@ class Best:
     hyperparameters: Mapping[str, Any]
     learning_rate: float | None
     run: RunRecord
+    schedule: str | None
+    lines: Mapping[str, str | None] = field(repr=False, compare=False)
+    call: tuple[str, Mapping[str, Any]] | None = field(repr=False, compare=False)
     prepare: "Callable[..., Prepared]" = field(repr=False, compare=False)
 
     @property
     def seed(self) -> int:
         return self.run.seed
+
+    def code(self, library: str = "thalweg") -> str:
+        """Lines of Python that make the optimizer, with the chosen rate, hyperparameters and schedule.
+
+        library: `"thalweg"`, or `"torch"` for the class of `torch.optim` that takes the same steps.
+
+        Raises:
+            InputError: another library, one that has no such class, or a study of an older Thalweg.
+        """
+        if library not in ("thalweg", "torch"):
+            raise InputError(f"library must be 'thalweg' or 'torch', got {library!r}.")
+        found = self.lines["thalweg"]
+        if found is None:
+            raise InputError(OLD)
+        if library == "torch" and not self._in_torch():
+            raise InputError(f"torch.optim has no class that takes the steps of {self.contender}: use code().")
+        return self.lines["torch"] or found if library == "torch" else found
+
+    def _in_torch(self) -> bool:
+        """Whether torch's class takes the same arguments."""
+        import ast
+        import inspect
+
+        import torch
+
+        if self.lines["torch"] is None:
+            return False
+        calls = [node for node in ast.walk(ast.parse(self.lines["torch"])) if isinstance(node, ast.Call)]
+        made = next(call for call in calls if ast.unparse(call.func).startswith("torch.optim."))
+        known = inspect.signature(getattr(torch.optim, ast.unparse(made.func).rpartition(".")[2])).parameters
+        return all(keyword.arg in known for keyword in made.keywords)
+
+    def build(self, parameters: Any) -> "Optimizer":
+        """The optimizer with the chosen rate and hyperparameters, for parameters or param groups of your own.
+
+        A schedule, if it has one, is in `code()`; `Workload(parameters=…)` in param groups by `thalweg.optim.grouped`.
+
+        Raises:
+            InputError: a study of an older Thalweg, a contender whose class or function cannot be imported, or
+                parameters that it does not take.
+        """
+        from thalweg.api.building import called
+
+        if self.call is None:
+            raise InputError(OLD)
+        return called(*self.call, parameters)
 
     def train(self, *, seed: int | None = None, workload: Any = None, optimizers: Any = None) -> "nn.Module":
         """Trains the model again as in the study, by the plain loop, and returns it in evaluation mode.
@@ -103,6 +156,7 @@ def saved_to(path: Path | None) -> Path | None:
 
 def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | None:
     """The recommended contender of a result; `None` where there is none."""
+    from thalweg.analysis.code import arguments, code
     from thalweg.analysis.recommendation import pick
 
     row = pick(result.rows)
@@ -115,7 +169,12 @@ def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | No
         return None
     sign = 1 if result.study.higher_is_better else -1
     run = max(ended, key=lambda r: sign * _metric(r))
-    return Best(row.contender, row.optimizer, row.hyperparameters, row.learning_rate, run, prepare)
+    lines = {"thalweg": code(result.study, row), "torch": code(result.study, row, torch=True)}
+    schedule = row.factors.get("schedule")
+    about = (row.contender, row.optimizer, row.hyperparameters, row.learning_rate)
+    made, given = result.study.calls.get(row.contender), arguments(result.study, row)
+    call = None if made is None or given is None else (made["name"], given)
+    return Best(*about, run, None if schedule is None else str(schedule), lines, call, prepare)
 
 
 def _metric(run: RunRecord) -> float:

@@ -137,9 +137,14 @@ def show_result(result: Any, out: Path | None) -> None:
 
     from thalweg.api.result import REPORT
     from thalweg.reports import schedule_matrix
-    from thalweg.reports.terminal import further, lines, table
+    from thalweg.reports.terminal import answer, further, lines, table
 
     console = Console()
+    first, made, rest = answer(result.study, result.rows, result.verdict)
+    say(console, first, style="bold")
+    for line in made:
+        print(f"    {line}")
+    print()
     if console.is_terminal:
         console.print(table(result.study, result.rows, console.width))
     else:
@@ -147,19 +152,18 @@ def show_result(result: Any, out: Path | None) -> None:
     for more in (schedule_matrix.lines(result.study, result.rows, result.runs), further(result.rows)):
         if more:
             print("\n".join(more), end="\n\n")
-    told = [result.verdict, *result.study.notes, *_broken(result.rows)]
-    say(console, *told)
+    say(console, *filter(None, [rest]), *result.study.notes, *_broken(result.rows))
     if out is not None:
         print(f"\nReport: {out / REPORT}")
 
 
-def say(console: Any, *sentences: str) -> None:
+def say(console: Any, *sentences: str, style: str = "") -> None:
     """Prints sentences, each on a line of its own; on a terminal, they break between words."""
     from rich.text import Text
 
     for sentence in sentences:
         if console.is_terminal:
-            console.print(Text(sentence), soft_wrap=False)
+            console.print(Text(sentence, style=style), soft_wrap=False)
         else:
             print(sentence)
 

@@ -172,6 +172,8 @@ class StudyRecord:
     precision: str = "float32"  # what the model computed in: "bf16" under autocast
     content: Mapping[str, str] = field(default_factory=dict)  # "data", "model", "loss", users' own contenders → a hash
     factors: Mapping[str, Factors] = field(default_factory=dict)  # contender → its own; see `varied`
+    calls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Contender → how its optimizer is made in Python: see `studies.calls`. Empty before protocol 6."""
 
     @property
     def varied(self) -> tuple[str, ...]:

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from thalweg.analysis import stars, ties
+from thalweg.analysis import outliers, stars, ties
 from thalweg.analysis.caveats import doubts
+from thalweg.analysis.code import code
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.recommendation import pick
+from thalweg.analysis.resolution import resolution
 from thalweg.analysis.row import Row
 from thalweg.analysis.selection import Point
 from thalweg.options.comparison import settings
@@ -31,12 +33,15 @@ def facts(study: StudyRecord, rows: Sequence[Row], verdict: str) -> dict[str, An
         "epochs": study.steps / study.steps_per_epoch,
         "verdict": verdict,
         "pick": chosen.contender if chosen else None,
+        "code": code(study, chosen) if chosen else None,
+        "resolution": asdict(told) if (told := resolution(study, rows)) else None,
         "doubts": doubts(study, rows),
         "notes": study.notes,
         "seeds": {"tuning": study.tuning_seeds, "confirmation": study.confirmation_seeds},
         "caps": study.caps,
         "varied": study.varied,
         "tie_rule": ties.RULE,
+        "failure_rule": outliers.RULE,
         "star_rule": stars.RULE,
         "leaderboard": [_facts_of(row) | _trust_of(row) | _cost_of(row) for row in rows],
         "environment": study.environment,
@@ -69,12 +74,16 @@ def _facts_of(row: Row) -> dict[str, Any]:
         "hyperparameters": row.hyperparameters,
         "score": bounds(row.score),
         "whole": row.whole,
+        "reliable": row.reliable,
+        "failed_seeds": row.failed,
+        "scores": {str(seed): value for seed, value in row.scores.items()},
         "validation": bounds(row.validation),
         "best_validation": bounds(row.best_validation),
         "test": bounds(row.test),
         "best_test": bounds(row.best_test),
         "train": bounds(row.train),
         "defaults": {"learning_rate": row.default_learning_rate, "score": defaults, "test": read},
+        "untuned_does_as_well": row.untuned,
         "tuning_gain": bounds(row.tuning_gain),
         "tied_with_first": row.tied,
         "behind_first": bounds(row.behind),
@@ -112,7 +121,8 @@ def _trust_of(row: Row) -> dict[str, Any]:
         "late_gain": {**asdict(late), "still_improving": late.still_improving} if late else None,
         "failures": row.failures,
         "diverged_share": row.diverged_share,
-        "sensitivity": {"width_decades": row.sensitivity.width, "expected": row.sensitivity.expected},
+        "good_range": asdict(row.good) | {"decades": row.good.decades} if row.good else None,
+        "expected": row.expected,
         "stars": asdict(row.stars),
     }
 
@@ -125,7 +135,8 @@ def dataframe(rows: Sequence[Row]) -> "pd.DataFrame":
     """The leaderboard as a DataFrame, best first; each interval is three columns."""
     import pandas as pd
 
-    return pd.DataFrame([_flat(row) for row in rows])
+    chosen = pick(rows)
+    return pd.DataFrame([{**_flat(row), "recommended": row is chosen} for row in rows])
 
 
 def _flat(row: Row) -> dict[str, Any]:
@@ -148,11 +159,13 @@ def _flat(row: Row) -> dict[str, Any]:
         "trained": row.trained,
         "seconds": row.seconds,
         "tied": row.tied,
+        "reliable": row.reliable,
         "group": row.group,
         "iqm": row.iqm,
         "curse": row.curse,
-        "width_decades": row.sensitivity.width,
-        "expected": row.sensitivity.expected,
+        "good_low": row.good.low if row.good else None,
+        "good_high": row.good.high if row.good else None,
+        "expected": row.expected,
         "stars_speed": row.stars.speed,
         "stars_quality": row.stars.quality,
         "seconds_per_step": row.cost.seconds_per_step,

@@ -62,6 +62,17 @@
   );
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 
+  const copy = document.querySelector(".copy");
+  if (copy && navigator.clipboard) {
+    copy.hidden = false;
+    copy.addEventListener("click", () =>
+      navigator.clipboard.writeText(document.querySelector(".paste code").textContent).then(
+        () => (copy.textContent = "Copied"),
+        () => (copy.textContent = "Select and copy"),
+      ),
+    );
+  }
+
   // Paper is light, narrower than the window, and cannot open what is folded.
   const details = [...document.querySelectorAll("details")];
   addEventListener("beforeprint", () => {

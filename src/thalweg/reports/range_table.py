@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
+from thalweg.analysis.formatting import rate_text
 from thalweg.analysis.range_finding import RangeFinding
 from thalweg.reports.terminal import aligned
 
@@ -27,4 +28,4 @@ def _row(finding: RangeFinding) -> list[str]:
     low, high = finding.interval or (None, None)
     rates = (finding.suggestion, low, high, finding.steepest, finding.divergence)
     verified = "yes" if finding.verified else "no" if finding.trials else "-"
-    return [name, *("-" if rate is None else f"{rate:.3g}" for rate in rates), verified]
+    return [name, *("-" if rate is None else rate_text(rate) for rate in rates), verified]

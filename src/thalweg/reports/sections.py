@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from thalweg.analysis.code import code
 from thalweg.analysis.formatting import several
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.recommendation import pick
@@ -42,9 +43,19 @@ def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
         element("p", mark, "Thalweg · which optimizer?", class_="brand"),
         element("h1", study.workload),
         element("p", _emphasized(answer, chosen.contender if chosen else ""), class_="verdict"),
+        _to_paste(study, chosen),
         element("p", rest, class_="rest long" if len(rest) > LONG else "rest") if rest else None,
         _notes(study.notes),
     )
+
+
+def _to_paste(study: StudyRecord, chosen: Row | None) -> Markup | None:
+    """The recommended optimizer in Python, with a button that copies it."""
+    made = code(study, chosen) if chosen is not None else None
+    if made is None:
+        return None
+    button = element("button", "Copy", type="button", class_="copy", hidden="")
+    return element("div", element("pre", element("code", made)), button, class_="paste")
 
 
 def _notes(notes: Sequence[str]) -> Markup | None:
@@ -80,9 +91,9 @@ def _ranking(study: StudyRecord, board: Standings) -> str:
     """Lead of the leaderboard: the sort order, and the ties with the first."""
     ties = [line.contender for line in board.lines if line.tied and line.rank > 1]
     direction = "higher" if study.higher_is_better else "lower"
-    tied = f" Tied with the first: {listed(ties, FEW)}." if ties else ""
+    tied = f" The bar joins what is not separated from the best: {listed(ties, FEW)}." if ties else ""
     many = max(line.group for line in board.lines) > GROUPS
-    groups = " Within a group nothing can be told apart." if many else ""
+    groups = " Within a group nothing is separated." if many else ""
     return f"By mean {board.split} {study.metric}, {direction} is better.{tied}{groups}"
 
 

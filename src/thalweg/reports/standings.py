@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from thalweg.analysis.chosen import range_text, setting
 from thalweg.analysis.formatting import size
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
@@ -32,7 +33,8 @@ class Line:
     """One optimizer's line. Pairs are (mean, margin); a whisker is `None` where there is no mean.
 
     note: its relation to the first, in words. picked: whether it is the recommended one. group: tie group, from 1.
-    failed: number of final runs without a final metric. setting: tuned hyperparameters other than the learning rate.
+    failed: number of final runs that failed to train. good: the good range of learning rates. setting: tuned
+    hyperparameters other than the learning rate.
     """
 
     rank: int
@@ -44,6 +46,7 @@ class Line:
     failed: int
     setting: str
     learning_rate: str
+    good: str
     edge: str | None
     score: tuple[str, str]
     validation: tuple[str, str]
@@ -53,7 +56,6 @@ class Line:
     steps: str
     reached: str
     diverged: str
-    seconds: str
     whisker: Whisker | None
     default_whisker: Whisker | None
 
@@ -105,9 +107,10 @@ def _line(study: StudyRecord, row: Row, axis: Scale, *, picked: bool) -> Line:
         picked=picked,
         group=row.group,
         tied=row.tied and row.validation.count > 0,
-        failed=row.runs - row.validation.count,
+        failed=len(row.failed),
         setting=setting(row),
         learning_rate=rate(row.learning_rate),
+        good=range_text(row),
         edge=row.choice.edge if row.choice else None,
         score=spread(study, row.score),
         validation=spread(study, row.validation),
@@ -117,7 +120,6 @@ def _line(study: StudyRecord, row: Row, axis: Scale, *, picked: bool) -> Line:
         steps=MISSING if row.steps_to_target is None else f"{row.steps_to_target:,.0f}",
         reached=f"{row.reached}/{row.runs} reached" if row.reached < row.runs else "",
         diverged=f"{row.diverged}/{row.trained}" if row.trained else MISSING,
-        seconds=f"{row.seconds:.2f}" if row.trained else MISSING,
         whisker=whisker(axis, row.score),
         default_whisker=whisker(axis, row.defaults),
     )
@@ -134,8 +136,9 @@ def note(study: StudyRecord, row: Row) -> str:
         return "no final run was trained"
     if not row.score.count:
         return f"every final run {broke}"
-    if not row.whole:
-        return f"{row.runs - row.score.count} of {row.runs} final runs {broke}"
+    if row.failed:
+        how = broke if not row.whole else "failed to train"
+        return f"unreliable: {len(row.failed)} of {row.runs} final runs {how}"
     return _standing(study, row)
 
 
@@ -144,18 +147,9 @@ def _standing(study: StudyRecord, row: Row) -> str:
     if row.rank == 1:
         return "best mean"
     if row.tied:
-        return "tied with the first"
+        return ""  # a bar along the ranks joins them
     far = f"{size(study, row.behind.mean)} behind" if row.behind else "not comparable seed by seed"
     return f"{far}, group\u00a0{row.group}"
-
-
-def setting(row: Row) -> str:
-    """Chosen values of the tuned hyperparameters other than the learning rate: `beta1=0.8, eps=1e-08`."""
-    if row.choice is None:
-        return ""
-    varied = {k for point in row.tried for k, v in point.hyperparameters.items() if v != row.hyperparameters.get(k)}
-    chosen = {k: v for k, v in row.choice.point.others.items() if k in varied}
-    return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in chosen.items())
 
 
 def whisker(axis: Scale, interval: Interval | None) -> Whisker | None:

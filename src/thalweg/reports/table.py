@@ -9,6 +9,7 @@ from thalweg.reports.layout import stacked
 from thalweg.reports.markup import Markup, element, join
 from thalweg.reports.standings import Line, Standings, Whisker
 
+BRACKET = "not separated from the best mean"
 TUNED, DEFAULT = 12, 26  # vertical positions of the two intervals in a cell's drawing, in pixels
 
 
@@ -32,7 +33,6 @@ def _head(study: StudyRecord, board: Standings) -> Markup:
         _heading("training", "number"),
         *([_heading(f"steps to {target(study)}", "number")] if board.has_target else []),
         _heading("diverged", "number"),
-        _heading("seconds / run", "number"),
     ]
     return element("thead", element("tr", *cells))
 
@@ -49,9 +49,9 @@ def _heading(text: str, kind: str) -> Markup:
 def _row(board: Standings, line: Line, *, last: bool) -> Markup:
     """last: whether the line below belongs to another group."""
     cells = [
-        element("td", line.rank, class_="narrow rank"),
+        element("td", line.rank, class_="narrow rank", title=BRACKET if line.tied else None),
         _name(line),
-        stacked(line.learning_rate, f"{line.edge} tried" if line.edge else ""),
+        stacked(line.learning_rate, " ".join(filter(None, (line.good, f"{line.edge} tried" if line.edge else "")))),
         stacked(*line.score, kind="number score"),
         element("td", _drawing(line, board.reference), class_="plot"),
         *([stacked(line.defaults[0], _default_note(line))] if board.has_defaults else []),
@@ -59,17 +59,16 @@ def _row(board: Standings, line: Line, *, last: bool) -> Markup:
         stacked(*line.train),
         *([stacked(line.steps, line.reached)] if board.has_target else []),
         stacked(line.diverged),
-        stacked(line.seconds),
     ]
-    place = "first" if line.tied and line.rank == 1 else "tied" if line.tied else "behind"
-    kinds = [place, *(["last"] if last else []), *(["picked"] if line.picked else [])]
+    kinds = ["picked" if line.picked else "tied" if line.tied else "behind", *(["last"] if last else [])]
     return element("tr", *cells, class_=" ".join(kinds))
 
 
 def _name(line: Line) -> Markup:
     setting = element("span", f"chosen {line.setting}", class_="under") if line.setting else None
     said = "under level" if line.tied and not line.failed else "under"
-    note = element("span", f"{line.note}, recommended" if line.picked else line.note, class_=said)
+    notes = [line.note, "recommended" if line.picked else ""]
+    note = element("span", ", ".join(filter(None, notes)), class_=said) if any(notes) else None
     return element("th", element("span", line.contender, class_="contender"), note, setting, class_="name", scope="row")
 
 

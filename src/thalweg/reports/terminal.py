@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from thalweg.analysis.formatting import number
+from thalweg.analysis.chosen import range_text
+from thalweg.analysis.code import code
+from thalweg.analysis.formatting import number, rate_text
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.recommendation import pick
@@ -18,11 +20,9 @@ GAP = 3  # between two columns of a terminal's table; at its ends there is a spa
 
 
 def cells(study: StudyRecord, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """(headings, one list of cells per contender). After a rank, `=` means tied with the first, `*` recommended though
-    not the first.
-    """
-    heads = ["rank", "optimizer", "learning rate", f"validation {study.metric}", f"test {study.metric}"]
-    heads += [f"train {study.metric}", "steps to target", "diverged", "s/run"]
+    """(headings, one list of cells per contender). After a rank: `MARKS`."""
+    heads = ["rank", "optimizer", "learning rate", "good range", f"validation {study.metric}", f"test {study.metric}"]
+    heads += [f"train {study.metric}", "steps to target", "diverged"]
     chosen = pick(rows)
     return heads, [_cells(study, row, picked=row is chosen) for row in rows]
 
@@ -37,23 +37,42 @@ def _cells(study: StudyRecord, row: Row, *, picked: bool) -> list[str]:
     return [
         f"{row.rank}{_mark(row, picked=picked)}",
         row.contender,
-        "-" if row.learning_rate is None else f"{row.learning_rate:.3g}",
+        "-" if row.learning_rate is None else rate_text(row.learning_rate),
+        range_text(row) or "-",
         shown(row.validation),
         shown(row.test),
         shown(row.train),
         reached,
         f"{row.diverged}/{row.trained}",
-        f"{row.seconds:.2f}",
     ]
 
 
+MARKS = {"=": "not separated from the first", "*": "recommended", "!": "unreliable: a final run failed to train"}
+"""Marks after a rank, and what they mean."""
+
+
 def _mark(row: Row, *, picked: bool) -> str:
-    return "" if row.rank == 1 else f"{'=' if row.tied else ''}{'*' if picked else ''}"
+    marks = [("=", row.tied and row.reliable), ("*", picked), ("!", bool(row.failed))]
+    return "".join(mark for mark, holds in marks if holds and (row.rank > 1 or mark == "!"))
+
+
+def legend(body: Sequence[Sequence[str]]) -> str:
+    """What the marks mean that stand behind ranks; empty where none does."""
+    return "; ".join(f"{mark} {meaning}" for mark, meaning in MARKS.items() if any(mark in line[0] for line in body))
 
 
 def lines(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
-    """One line per optimizer, not wrapped."""
-    return aligned(*cells(study, rows), LEFT)
+    """One line per optimizer, not wrapped, and what the marks mean."""
+    heads, body = cells(study, rows)
+    return [*aligned(heads, body, LEFT), *filter(None, [legend(body)])]
+
+
+def answer(study: StudyRecord, rows: Sequence[Row], verdict: str) -> tuple[str, list[str], str]:
+    """(the verdict's first sentence, lines of Python that make what it recommends, its further sentences)."""
+    chosen = pick(rows)
+    first, found, rest = verdict.partition(". ")
+    made = code(study, chosen) if chosen is not None else None
+    return f"{first}." if found else verdict, made.split("\n") if made else [], rest
 
 
 def further(rows: Sequence[Row]) -> list[str]:
@@ -72,7 +91,7 @@ def aligned(heads: Sequence[str], body: Sequence[Sequence[str]], left: int) -> l
     return ["  ".join(line).rstrip() for line in padded]
 
 
-LEAVING = ("train", "s/run", "diverged", "validation", "steps to target")
+LEAVING = ("train", "validation", "diverged", "steps to target", "good range")
 """The columns that leave a terminal too narrow for all, in this order; of the two that may rank, the other one."""
 
 
@@ -85,9 +104,8 @@ def table(study: StudyRecord, rows: Sequence[Row], width: int) -> "Table":
 
     heads, body = fitting(study, rows, width)
     whole = _width(heads, body, range(len(heads))) <= width
-    chosen = pick(rows)
-    caption = "* recommended" if chosen is not None and chosen.rank > 1 else None
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
+    chosen, caption = pick(rows), legend(body)
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption or None, caption_justify="left")
     for i, head in enumerate(heads):
         out.add_column(head, justify="left" if i < LEFT else "right", overflow="fold", no_wrap=whole or i != 1)
     for row, line in zip(rows, body, strict=True):

@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thalweg.analysis.caveats import doubts
-from thalweg.analysis.formatting import is_percent
+from thalweg.analysis.chosen import range_text
+from thalweg.analysis.formatting import is_percent, rate_text
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
 from thalweg.records.types import StudyRecord
 from thalweg.reports import captions
-from thalweg.reports.figures.formatting import MISSING, rate, signed, value
+from thalweg.reports.figures.formatting import MISSING, signed, value
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup, element, join
 
@@ -60,16 +61,10 @@ def _change(study: StudyRecord, interval: Interval | None) -> Markup:
     return stacked(signed(study, interval.mean), ends)
 
 
-def _plateau(study: StudyRecord, row: Row) -> Markup:
-    if row.choice is None or row.choice.plateau is None:
+def _good(study: StudyRecord, row: Row) -> Markup:
+    if row.good is None:
         return stacked(MISSING)
-    low, high = map(rate, row.choice.plateau)
-    return stacked(low if low == high else f"{low} to {high}")
-
-
-def _width(study: StudyRecord, row: Row) -> Markup:
-    width = row.sensitivity.width
-    return stacked(MISSING if width is None else f"{width:.1f}")
+    return stacked(range_text(row) or rate_text(row.good.low), f"{row.good.decades:.1f} decades")
 
 
 def _improvement(study: StudyRecord, row: Row) -> Markup:
@@ -84,12 +79,16 @@ COLUMNS = (
         change=True,
         fresh=True,
     ),
-    Column("plateau", "the rates within one standard error of the best.", _plateau),
-    Column("decades within 1%", "how wide the rates lie whose mean is within 1% of the best.", _width),
     Column(
-        "blind guess",
+        "good range",
+        "the learning rates that do as well as its best, within what this study can tell apart and at most a quarter of "
+        "the error left.",
+        _good,
+    ),
+    Column(
+        "random learning rate",
         "the validation {metric} to expect of a rate drawn at random, in log, from the coarse grid’s range.",
-        lambda study, row: stacked(value(study, row.sensitivity.expected)),
+        lambda study, row: stacked(value(study, row.expected)),
     ),
     Column(
         "overfitting",
@@ -105,7 +104,7 @@ COLUMNS = (
         fresh=True,
     ),
     Column(
-        "at its best",
+        "with early stopping",
         "the test {metric} where the validation {metric} was best, in place of the end of training.",
         lambda study, row: stacked(value(study, row.best_test.mean if row.best_test else None)),
         fresh=True,

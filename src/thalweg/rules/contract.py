@@ -39,6 +39,7 @@ class Rule:
     evaluated: computes the weights to evaluate from the parameter and, by name, states and hyperparameters; `None` if
         they are the parameter itself.
     scale_free: whether steps are invariant to the gradients' scale, once ε and the like are 0.
+    rate_is_step: whether the learning rate is the size of the steps all along, not of the first ones only.
     argument_names: convention → our names of hyperparameters → the library's, where that is not its usual one.
     move: converts hyperparameters to those that take the same steps by the formula of another convention.
     sparse_unsupported: why it cannot step a subset of the elements, as sparse gradients need; empty if it can.
@@ -62,6 +63,7 @@ class Rule:
     tuple_arguments: Mapping[str, tuple[str, ...]]
     evaluated: Callable[..., Any] | None = None
     scale_free: bool = False
+    rate_is_step: bool = True
     argument_names: Mapping[str, Names] = field(default_factory=dict)
     move: Move = no_conversion
     sparse_unsupported: str = ""
@@ -162,6 +164,7 @@ def rule(
     tuple_arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     evaluated: Callable[..., Any] | None = None,
     scale_free: bool = False,
+    rate_is_step: bool = True,
     argument_names: Mapping[str, Names] = MappingProxyType({}),
     move: Move = no_conversion,
     sparse_unsupported: str = "",
@@ -189,6 +192,8 @@ def rule(
         tuple_arguments: tuple arguments other than plurals, which are recognized: `betas` holds beta1, beta2, ….
         evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate, where those are not p.
         scale_free: whether steps are invariant to the gradients' scale, with ε and the like at 0.
+        rate_is_step: `False` if the learning rate is the size of the first steps only, as where bounds or signs take
+            over: a wide range of good rates then says nothing about the optimizer.
         argument_names: convention → our names of hyperparameters → the library's, for `translate`, where that is not
             its usual one; a tuple if the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
@@ -220,6 +225,7 @@ def rule(
             tuple_arguments={**numbered(spelling.arguments, hyperparameters), **tuple_arguments},
             evaluated=evaluated,
             scale_free=scale_free,
+            rate_is_step=rate_is_step,
             argument_names=argument_names,
             move=move,
             sparse_unsupported=sparse_unsupported,

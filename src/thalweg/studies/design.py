@@ -8,6 +8,7 @@ from thalweg.errors import InputError
 from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.training.job import Job
 from thalweg.records.types import StudyRecord
+from thalweg.studies.calls import calls
 from thalweg.studies.contender_notes import own_content
 from thalweg.studies.contenders import Contender
 from thalweg.studies.environment import environment
@@ -154,6 +155,7 @@ def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: f
         plan={**planned.plan.describe(), "clip_norm": design.clip_norm, **_stopping(planned.job)},
         content={**content(workload, planned.job.content), **own_content(design.contenders)},
         factors={c.label: c.factors for c in design.contenders},
+        calls=calls({c.label: c for c in design.contenders}, grouped=bool(workload.parameters)),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from thalweg.analysis.formatting import is_percent, number
+from thalweg.analysis.formatting import is_percent, number, parts, rate_text
 from thalweg.analysis.intervals import Interval
 from thalweg.records.types import StudyRecord
 
@@ -18,14 +18,11 @@ def value(study: StudyRecord, metric: float | None) -> str:
 
 
 def spread(study: StudyRecord, interval: Interval | None) -> tuple[str, str]:
-    """(mean, margin) of an interval as `number` rounds them: `("97.2%", "± 0.4")`, `("97.2%", "")`, `("–", "")`."""
+    """(mean, spread) of an interval as `number` rounds them: `("97.2%", "± 0.4")`, `("97.2%", "")`, `("–", "")`."""
     if interval is None or not interval.count:
         return MISSING, ""
-    mean, found, margin = number(study, interval).partition(" ± ")
-    if not found:
-        return mean, ""
-    unit = "%" if margin.endswith("%") else ""
-    return mean + unit, f"± {margin.removesuffix(unit)}"
+    mean, rest = parts(study.metric, interval)
+    return f"{mean}%" if is_percent(study) else mean, rest
 
 
 def target(study: StudyRecord) -> str:
@@ -43,8 +40,8 @@ def signed(study: StudyRecord, amount: float | None) -> str:
 
 
 def rate(learning_rate: float | None) -> str:
-    """A learning rate to three digits, as in the verdict."""
-    return MISSING if learning_rate is None else f"{learning_rate:.3g}"
+    """A learning rate to three digits, as in the verdict: `3e-3`."""
+    return MISSING if learning_rate is None else rate_text(learning_rate)
 
 
 def power_of_ten(exponent: int) -> str:

@@ -13,6 +13,7 @@ from thalweg.rules.states import Zeros
     when="To start as fast as Adam and end as SGD does; final_lr is the rate of that end.",
     drop_in="AdaBound(lr, betas, final_lr, gamma, eps, weight_decay, amsbound)",
     rates=(1e-5, 1e-1),
+    rate_is_step=False,
     conventions={"keras": {}, "paper": {}},
 )
 def adabound(

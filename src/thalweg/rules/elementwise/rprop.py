@@ -23,6 +23,7 @@ def _contradiction(values: Mapping[str, Any]) -> str:
     when="For full batches only: it reads the signs of gradients, which minibatches turn at random.",
     drop_in="Rprop(lr, etas, step_sizes)",
     rates=(1e-5, 1e-1),
+    rate_is_step=False,
     scale_free=True,
     contradiction=_contradiction,
     tuple_arguments={"etas": ("etaminus", "etaplus"), "step_sizes": ("step_size_min", "step_size_max")},

@@ -1,0 +1,27 @@
+"""A contender's chosen hyperparameters in words."""
+
+from thalweg.analysis.formatting import rate_text
+from thalweg.analysis.row import Row
+
+
+def rate_with_range(row: Row) -> str:
+    """The chosen learning rate, and the good range around it: `3e-3 (1e-3–1e-2)`; empty where there is none."""
+    if row.learning_rate is None:
+        return ""
+    return " ".join(filter(None, (rate_text(row.learning_rate), f"({found})" if (found := range_text(row)) else "")))
+
+
+def range_text(row: Row) -> str:
+    """The good range, `1e-3–1e-2`; empty where it is unknown, or a single rate."""
+    if row.good is None or row.good.low == row.good.high:
+        return ""
+    return f"{rate_text(row.good.low)}–{rate_text(row.good.high)}"
+
+
+def setting(row: Row) -> str:
+    """Chosen values of the tuned hyperparameters other than the learning rate: `beta1=0.8, eps=1e-08`."""
+    if row.choice is None:
+        return ""
+    varied = {k for point in row.tried for k, v in point.hyperparameters.items() if v != row.hyperparameters.get(k)}
+    chosen = {k: v for k, v in row.choice.point.others.items() if k in varied}
+    return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in chosen.items())

@@ -1,0 +1,79 @@
+"""The recommended optimizer as lines of Python to paste."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from thalweg.analysis.formatting import rate_text
+from thalweg.analysis.row import Row
+from thalweg.records.types import StudyRecord
+
+TORCH = frozenset(
+    (
+        "lr", "momentum", "dampening", "nesterov", "weight_decay", "beta1", "beta2", "betas", "eps", "amsgrad", "rho",
+        "alpha", "centered", "lr_decay", "initial_accumulator_value", "momentum_decay", "decoupled_weight_decay",
+        "etaminus", "etaplus", "etas", "step_size_min", "step_size_max", "step_sizes", "lambd", "t0", "maximize",
+    )
+)  # fmt: skip
+"""Arguments that torch's classes have too; with another one there is no call of torch's."""
+
+
+def code(study: StudyRecord, row: Row, *, torch: bool = False) -> str | None:
+    """Lines that make a row's optimizer with the chosen hyperparameters, and its schedule.
+
+    torch: whether of `torch.optim`.
+
+    Returns:
+        `None` for a study of a Thalweg that did not record how, and where torch has no class that takes the same steps.
+    """
+    call, given = study.calls.get(row.contender), arguments(study, row)
+    if call is None or given is None:
+        return None
+    name = call["name"]
+    if torch and not name.startswith("torch."):
+        if call["torch"] is None or not given.keys() <= TORCH:
+            return None
+        name = call["torch"]
+    parameters = "thalweg.optim.grouped(model, *rules)" if call["grouped"] else "model.parameters()"
+    written = [parameters, *(f"{k}={_text(v, is_rate=k == call['rate'])}" for k, v in given.items())]
+    lines = [f"{name}({', '.join(written)})"]
+    if schedule := row.factors.get("schedule"):
+        lines = [f"optimizer = {lines[0]}", _scheduled(study, str(schedule))]
+    if call.get("clip"):
+        lines.append(f"# before each step: clip_grad_norm_(model.parameters(), {call['clip']['clip_global_norm']:g})")
+    return "\n".join(lines)
+
+
+def arguments(study: StudyRecord, row: Row) -> dict[str, Any] | None:
+    """The arguments of that call, without the parameters: those that are not its defaults, and the learning rate."""
+    call = study.calls.get(row.contender)
+    if call is None or row.choice is None:
+        return None
+    values, defaults = {**call["values"], **row.hyperparameters}, call["defaults"]
+    return _grouped(call, {k: v for k, v in values.items() if k == call["rate"] or v != defaults.get(k, _UNSET)})
+
+
+_UNSET = object()
+
+
+def _grouped(call: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments under the names that the class has: a tuple for those that it takes together."""
+    out, taken = dict[str, Any](), set[str]()
+    for name, members in call["tuples"].items():
+        if given.keys() & set(members) and name not in given:
+            out[name] = tuple(given.get(member, call["defaults"].get(member)) for member in members)
+            taken |= set(members)
+    rate = {name: value for name, value in given.items() if name == call["rate"]}
+    return {**rate, **out, **{name: value for name, value in given.items() if name not in {*taken, *rate}}}
+
+
+def _scheduled(study: StudyRecord, schedule: str) -> str:
+    if schedule.startswith("performance"):
+        return f"# its learning rate follows the validation metric: {schedule}"
+    lengths = f"steps={study.steps}, steps_per_epoch={study.steps_per_epoch}"
+    if not schedule.replace("_", "a").replace(".", "a").split("(")[0].isidentifier() and not schedule.startswith("1"):
+        return f"# its learning rate follows {schedule}"
+    return f'scheduler = thalweg.schedules.Scheduler(optimizer, "{schedule}", {lengths})'
+
+
+def _text(value: Any, *, is_rate: bool) -> str:
+    return rate_text(value) if is_rate and isinstance(value, int | float) else repr(value)

