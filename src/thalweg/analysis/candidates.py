@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from thalweg.analysis import moments
 from thalweg.analysis.finals import Split, final_runs, granularity, ranking_split, scores
-from thalweg.analysis.metric_range import negligible
+from thalweg.analysis.metric_range import negligible, tolerated
 from thalweg.analysis.outliers import outliers
 from thalweg.analysis.selection import Choice, Point, choose, points
 from thalweg.analysis.separable import Separable, separable
@@ -130,9 +130,14 @@ def contest(study: StudyRecord, candidates: Sequence[Candidate], split: Split) -
 
 
 def untuned(study: StudyRecord, candidate: Candidate, against: Contest) -> bool:
-    """Whether the published defaults trained with every seed and are not separated from the first."""
+    """Whether the published defaults trained with every seed, are not separated from the first, and end no further
+    below it than a good learning rate."""
     scores = candidate.default_scores
     if not scores or len(scores) < len(candidate.defaults) or not against.reaches(scores):
+        return False
+    told, first = against.separable(), against.sign * moments.mean(against.table[0])
+    enough = tolerated(study.metric, first, told.difference if told else 0.0, higher_is_better=study.higher_is_better)
+    if against.sign * (first - moments.mean(scores.values())) > enough:
         return False
     table = {"tuned": candidate.scores, "defaults": scores}
     return not outliers(table, least(study, table), higher_is_better=study.higher_is_better)["defaults"]

@@ -11,6 +11,11 @@ def rate_with_range(row: Row) -> str:
     return " ".join(filter(None, (rate_text(row.learning_rate), f"({found})" if (found := range_text(row)) else "")))
 
 
+def good_text(row: Row) -> str:
+    """The good range, or the single rate of it; empty where it is unknown."""
+    return range_text(row) or (rate_text(row.good.low) if row.good else "")
+
+
 def range_text(row: Row) -> str:
     """The good range, `1e-3–1e-2`; empty where it is unknown, or a single rate."""
     if row.good is None or row.good.low == row.good.high:

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 
 from thalweg.analysis.row import Row
 
+WIDER = 0.5  # decades: a step of the coarse grid
+ROUNDING = 0.03  # decades: 1 to 3 is a little less than half of one
+
 
 def pick(rows: Sequence[Row]) -> Row | None:
     """The contender to recommend, among the reliable ones that are not separated from the first.
 
-    The best mean, unless another's good range is wider whichever tuning seed is left out: its narrowest width above the
-    widest of the one so far. Of several such, again the best mean, as long as there is a wider one.
+    The best mean, unless another's good range is wider by half a decade, whichever tuning seed is left out of either.
+    Of several such, again the best mean, as long as there is a wider one.
 
     Falls back to the first row where none is reliable; `None` where the first has no score.
     """
@@ -31,4 +34,4 @@ def _wider(row: Row, than: Row) -> bool:
         return False
     if row.good.least is None or than.good.most is None:
         return False
-    return round(row.good.least, 6) > round(than.good.most, 6)  # equally spaced grids compare equal
+    return row.good.least - than.good.most >= WIDER - ROUNDING

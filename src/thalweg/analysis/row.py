@@ -27,7 +27,7 @@ class Row:
         reliable form the last group.
     validation, test, train: at the end of training. best_validation: at each run's best measurement. best_test: at the
         best validation metric. defaults: the score of the published defaults on the same fresh seeds; untuned: whether
-        these are reliable, and not separated from the first.
+        these do as well as the first: reliable, not separated, and no further below than a good learning rate.
     tuning_gain: score minus that of the defaults, paired by seed; positive where tuning helped.
     behind: paired difference of the scores to the first, positive is worse; not corrected for multiple comparisons.
     improvement: probability that a run scores better than a run of the first, in [0, 1]; 0.5 where equal.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.analysis.ties import pooled_variance
+from thalweg.analysis.noise import noise
 
 MORE = 20  # seeds for which the difference is stated beside
 CONTENDERS = (2, 3, 4, 6, 11, 20, 40)
@@ -41,7 +41,7 @@ def separable(scores: Sequence[Sequence[float]], granularity: float = 0.0) -> Se
     """What a table of final scores can tell apart.
 
     Args:
-        scores: [contenders, seeds], columns paired by seed.
+        scores: [contenders, seeds], columns paired by seed, the best mean first.
         granularity: smallest step between two scores, 1/samples for an accuracy; 0 where scores are continuous.
 
     Returns:
@@ -51,9 +51,9 @@ def separable(scores: Sequence[Sequence[float]], granularity: float = 0.0) -> Se
     if table.ndim < 2 or min(table.shape) < 2:
         return None
     contenders, seeds = table.shape
-    noise = math.sqrt(pooled_variance(table, granularity))
-    more = None if seeds >= MORE else in_noise(contenders, MORE) * noise
-    return Separable(in_noise(contenders, seeds) * noise, seeds, more)
+    usual = math.sqrt(noise(table, granularity).usual)
+    more = None if seeds >= MORE else in_noise(contenders, MORE) * usual
+    return Separable(in_noise(contenders, seeds) * usual, seeds, more)
 
 
 def in_noise(contenders: int, seeds: int) -> float:

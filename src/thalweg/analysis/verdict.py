@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from thalweg.analysis.caveats import doubts
-from thalweg.analysis.chosen import range_text, rate_with_range, setting
+from thalweg.analysis.chosen import rate_with_range, setting
 from thalweg.analysis.execution import fallback
 from thalweg.analysis.formatting import number, rate_text, several, size, value_text
 from thalweg.analysis.metric_range import negligible
@@ -72,13 +72,13 @@ def _default(study: StudyRecord, row: Row) -> str:
 
 def _wider(rows: Sequence[Row], chosen: Row) -> str:
     """Why another than the best mean is recommended."""
-    first = next((row for row in rows if row.tied and row.reliable), chosen)
+    first = rows[0]
     if chosen is first or chosen.good is None or first.good is None:
         return ""
     return (
-        f"{first.contender} has a better mean by a difference that is not separated; {chosen.contender} does well over"
-        f" a wider range of learning rates, {chosen.good.decades:.1f} decades ({range_text(chosen)}) against "
-        f"{first.good.decades:.1f}, whichever tuning seed is left out."
+        f"The mean of {first.contender} is better, but by less than is separated; {chosen.contender} does well over "
+        f"{chosen.good.decades:.1f} decades of learning rates against {first.good.decades:.1f}, whichever tuning seed "
+        "is left out."
     )
 
 
@@ -89,9 +89,14 @@ def _not_separated(study: StudyRecord, rows: Sequence[Row], chosen: Row) -> str:
         return ""
     resolved = resolution(study, rows)
     told = "" if resolved is None else _resolution(study, resolved)
+    first = rows[0]
+    if chosen is not first:
+        others.remove(first.contender)
+        others.insert(0, chosen.contender)
     everything = len(others) > 1 and len(others) == sum(row.trained > 0 for row in rows) - 1
     names = f"All {len(others)} others" if everything else listed(others)
-    return f"{names} {'is' if len(others) == 1 else 'are'} not separated from it{told}."
+    it = "it" if chosen is first else first.contender
+    return f"{names} {'is' if len(others) == 1 else 'are'} not separated from {it}{told}."
 
 
 def _resolution(study: StudyRecord, resolved: Separable) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from thalweg.analysis.chosen import range_text
+from thalweg.analysis.chosen import good_text
 from thalweg.analysis.code import code
 from thalweg.analysis.formatting import number, rate_text
 from thalweg.analysis.intervals import Interval
@@ -38,7 +38,7 @@ def _cells(study: StudyRecord, row: Row, *, picked: bool) -> list[str]:
         f"{row.rank}{_mark(row, picked=picked)}",
         row.contender,
         "-" if row.learning_rate is None else rate_text(row.learning_rate),
-        range_text(row) or "-",
+        good_text(row) or "-",
         shown(row.validation),
         shown(row.test),
         shown(row.train),

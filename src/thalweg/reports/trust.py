@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thalweg.analysis.caveats import doubts
-from thalweg.analysis.chosen import range_text
-from thalweg.analysis.formatting import is_percent, rate_text
+from thalweg.analysis.chosen import good_text
+from thalweg.analysis.formatting import is_percent
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
@@ -64,7 +64,7 @@ def _change(study: StudyRecord, interval: Interval | None) -> Markup:
 def _good(study: StudyRecord, row: Row) -> Markup:
     if row.good is None:
         return stacked(MISSING)
-    return stacked(range_text(row) or rate_text(row.good.low), f"{row.good.decades:.1f} decades")
+    return stacked(good_text(row), f"{row.good.decades:.1f} decades")
 
 
 def _improvement(study: StudyRecord, row: Row) -> Markup:
@@ -81,8 +81,8 @@ COLUMNS = (
     ),
     Column(
         "good range",
-        "the learning rates that do as well as its best, within what this study can tell apart and at most a quarter of "
-        "the error left.",
+        "the learning rates that do as well as its best, within what this study can tell apart and at most a quarter "
+        "of the error left.",
         _good,
     ),
     Column(
