@@ -90,11 +90,25 @@ def test_optimizers(tmp_path: Path) -> None:
     assert "arXiv:1711.05101" in rows["adamw"]
 
 
+def test_optimizers_for_scripts_and_without_torch(tmp_path: Path) -> None:
+    listed = json.loads(call("optimizers", "--format", "json", cwd=tmp_path).output)
+    assert [one["name"] for one in listed[:3]] == ["sgd", "momentum", "nesterov"]
+    one = json.loads(call("optimizers", "adamw", "--format", "json", cwd=tmp_path).output)
+    assert one["recurrence"].startswith("p ← p - lr·λ·p")
+    code = "import sys; from thalweg.cli.main import app; app(standalone_mode=False); assert 'torch' not in sys.modules"
+    for arguments in (["optimizers"], ["optimizers", "muon"], ["optimizers", "--page"], ["optimizers", "--all"]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["compare", "digit"], "Did you mean digits"),
         (["compare", "digits", "--optimizers", "sgd,adm"], "Did you mean"),
+        (["optimizers", "adm"], "Did you mean adam"),
+        (["optimizers", "--format", "xml"], "format must be one of text, json, got 'xml'"),
+        (["optimizers", "adam", "--page"], "--page writes all cards as Markdown"),
         (["compare", "digits", "--optimizers", "sgd,,adam"], "--optimizers must be names"),
         (["compare", "digits", "--learning-rates", "1,x"], "--learning-rates must be numbers"),
         (["compare", "digits", "--learning-rates=-1"], "positive finite number"),

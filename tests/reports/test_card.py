@@ -19,6 +19,16 @@ def test_every_card_is_whole(name):
     assert all(len(line) <= 120 for line in text.splitlines())
 
 
+@pytest.mark.parametrize("width", [60, 80, 118])
+@pytest.mark.parametrize("name", recipes())
+def test_a_card_fits_the_terminal(name, width):
+    of = card(recipe(name))
+    text = as_text(of, width)
+    assert all(len(line) <= width for line in text.splitlines())
+    for part in (of.recurrence, of.remarks, of.when, of.paper):
+        assert "".join(part.split()) in "".join(text.split()), "nothing is cut"
+
+
 def test_adam():
     of = card(recipe("adam"))
     assert of.memory == "2 numbers a parameter (exp_avg, exp_avg_sq); 3 with amsgrad"
@@ -27,6 +37,20 @@ def test_adam():
     assert ("decoupled_weight_decay", "False", "True", "False", "False", "True or False", "") in of.rows
     assert of.recurrence.startswith("m ← β1·m")
     assert "Keras adds ε before the bias correction" in of.remarks
+
+
+def test_decay_composed_around_the_rule_is_shown():
+    of = card(recipe("adamw"))
+    first, second = of.recurrence.split("\n")[:2]
+    assert first.split("   ")[0] == "p ← p - lr·λ·p"
+    assert second == "m ← β1·m + (1 - β1)·g"
+    assert "p ← p - lr·λ·p" in as_page([of])
+
+
+def test_another_name_of_a_rule_has_its_class_and_arguments():
+    assert card(recipe("nesterov")).drop_in == "thalweg.optim.SGD with momentum=0.9, nesterov=True"
+    assert card(recipe("nadamw")).drop_in == "thalweg.optim.NAdam with weight_decay=0.01, decoupled_weight_decay=True"
+    assert card(recipe("signum")).drop_in == "thalweg.optim.Signum"
 
 
 def test_states_that_a_switch_adds():

@@ -1,14 +1,15 @@
 """The card of one optimizer: recurrence, hyperparameters with defaults by convention, memory, and when to use it."""
 
-import inspect
 import itertools
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from thalweg.options.ranges import Range
-from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.catalogue import Recipe, recipes
 from thalweg.recipes.options import OPTIONS
+from thalweg.recipes.recurrence import recurrence
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Hyperparameter
 
@@ -37,7 +38,7 @@ class Card:
 
 def card(recipe: Recipe) -> Card:
     """Derives a card from the recipe and its rule's docstring."""
-    recurrence, remarks = _parts(recipe)
+    steps, remarks = recurrence(recipe)
     by = [recipe.under(convention) for convention in recipe.conventions]
     own = recipe.rule.hyperparameters.values()
     every = recipe.hyperparameters.items()
@@ -45,8 +46,8 @@ def card(recipe: Recipe) -> Card:
     return Card(
         name=recipe.name,
         title=recipe.preset.summary.removesuffix("."),
-        drop_in=f"thalweg.optim.{recipe.drop_in.name}" if recipe.drop_in else "",
-        recurrence=recurrence,
+        drop_in=_drop_in(recipe),
+        recurrence=steps,
         remarks=remarks,
         when=recipe.preset.when,
         memory=_memory(recipe),
@@ -57,13 +58,19 @@ def card(recipe: Recipe) -> Card:
     )
 
 
-def _parts(recipe: Recipe) -> tuple[str, str]:
-    """(recurrence, remarks) from the rule's docstring, where the recurrence is indented if remarks follow."""
-    text = (inspect.getdoc(recipe.rule.function) or "").partition("\n")[2].strip("\n")
-    lines = text.split("\n")
-    first_gap = lines.index("") if "" in lines else len(lines)
-    last = max((i for i, line in enumerate(lines) if line.startswith("    ")), default=first_gap - 1)
-    return textwrap.dedent("\n".join(lines[: last + 1])), " ".join(" ".join(lines[last + 1 :]).split())
+def _drop_in(recipe: Recipe) -> str:
+    """Its class; for another name of a rule, that rule's class with the arguments that make it this one."""
+    if recipe.drop_in:
+        return f"thalweg.optim.{recipe.drop_in.name}"
+    of = recipes().get(recipe.rule.name)
+    if of is None or of.drop_in is None:
+        return ""
+    return f"thalweg.optim.{of.drop_in.name} with {', '.join(differing(recipe, of))}"
+
+
+def differing(recipe: Recipe, of: Recipe) -> list[str]:
+    """The defaults of a recipe that another of its rule has otherwise: `["momentum=0.9", "nesterov=True"]`."""
+    return [f"{name}={_value(value)}" for name, value in recipe.defaults.items() if value != of.defaults[name]]
 
 
 def _row(h: Hyperparameter, by: list[Recipe]) -> Row:
@@ -99,19 +106,52 @@ def _states(recipe: Recipe, given: dict[str, float | bool]) -> tuple[str, ...]:
     return trace(recipe.structure(recipe.resolve(given))).states
 
 
-def as_text(of: Card) -> str:
-    """The card for a terminal; sentences are wrapped at 118 characters."""
+INDENT = " " * 4
+WIDEST = 118  # characters of a line of text, also on a wider terminal
+
+
+def as_text(of: Card, width: int = WIDEST) -> str:
+    """The card for a terminal of that many columns: sentences and long lines of the recurrence are wrapped."""
+    width = min(width, WIDEST)
     heading = f"{of.name}: {of.title}" + (f"  ({of.drop_in})" if of.drop_in else "")
+    more = f"As every optimizer, it also takes {', '.join(row[0] for row in of.options).replace('`', '')}."
     told = [*filter(None, [of.remarks]), f"When: {of.when}", f"Memory: {of.memory}.", f"Paper: {of.paper}."]
-    sentences = "\n".join(textwrap.fill(sentence, 118, subsequent_indent="  ") for sentence in told)
-    widths = [max(map(len, column)) for column in zip(of.heads, *of.rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in (of.heads, *of.rows))
-    more = textwrap.fill(
-        f"As every optimizer, it also takes {', '.join(row[0] for row in of.options).replace('`', '')}.",
-        118,
-        subsequent_indent="  ",
+    sentences = "\n".join(_wrapped(sentence, width) for sentence in told)
+    steps = "\n".join(line for step in of.recurrence.split("\n") for line in _step(step, width))
+    return "\n\n".join(
+        [_wrapped(heading, width), steps, sentences, "\n".join(_fitting(of, width)), _wrapped(more, width)]
     )
-    return "\n\n".join([heading, textwrap.indent(of.recurrence, "    "), sentences, "\n".join(lines), more])
+
+
+def _step(line: str, width: int) -> list[str]:
+    """A line of the recurrence, indented; one too long has its explanation, after a gap, below it."""
+    if len(INDENT + line) <= width:
+        return [INDENT + line]
+    first, *rest = (part for part in re.split(r"\s{3,}", line) if part)
+    hanging = 2 * INDENT
+    own = textwrap.wrap(first, width, initial_indent=INDENT, subsequent_indent=hanging)
+    return own + [
+        more for part in rest for more in textwrap.wrap(part, width, initial_indent=hanging, subsequent_indent=hanging)
+    ]
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _fitting(of: Card, width: int) -> list[str]:
+    """The lines of the table; too wide, it loses what is worth searching, then a space of the gaps, then the ranges.
+
+    The card as JSON, and the page, have it whole.
+    """
+    table = [of.heads, *of.rows]
+    for cut, gap in ((0, 2), (1, 2), (1, 1), (2, 1)):
+        kept = [row[: len(row) - cut] for row in table]
+        widths = [max(map(len, column)) for column in zip(*kept, strict=True)]
+        lines = [(" " * gap).join(map(str.ljust, row, widths)).rstrip() for row in kept]
+        if max(map(len, lines)) <= width:
+            break
+    return lines
 
 
 def as_page(cards: Iterable[Card]) -> str:

@@ -108,7 +108,8 @@ class Preset:
     drop_in: name and arguments of its class in `thalweg.optim`; `None` if that class belongs to another preset.
     defaults: values that differ from the rule's own or belong to the composed step (weight decay).
     conventions: convention that has this optimizer → its defaults that differ from those.
-    when: one sentence on when to use it. module: where it is bound to its name.
+    when: one sentence on when to use it. purpose: the same as a phrase of at most 57 characters, for lists.
+    family: one of `rules.families`. module: where it is bound to its name.
     """
 
     name: str
@@ -120,6 +121,8 @@ class Preset:
     conventions: Mapping[str, Defaults] = field(default_factory=dict)
     when: str = ""
     module: str = ""
+    family: str = ""
+    purpose: str = ""
 
     def __reduce__(self) -> Any:
         """Pickles by reference, as a function does."""
@@ -155,6 +158,8 @@ def rule(
     paper: str,
     rates: tuple[float, float],
     when: str = "",
+    family: str = "",
+    purpose: str = "",
     drop_in: str | None = None,
     rate: str | None = "lr",
     counts_steps: bool | str = True,
@@ -180,7 +185,8 @@ def rule(
     Args:
         paper: authors, year and arXiv number or venue.
         rates: (low, high), the learning rates worth searching.
-        when: one sentence on when to use it, for its card.
+        when: one sentence on when to use it, for its card. purpose: the same as a phrase, for lists.
+        family: one of `rules.families`: its group in lists.
         drop_in: torch's spelling, such as `"Adadelta(lr, rho, eps, weight_decay)"`; `betas` stands for beta1, beta2.
             By default the function's name in CamelCase, its hyperparameters and `weight_decay`.
         rate: the hyperparameter that a learning-rate grid varies; `None` if there is none.
@@ -237,7 +243,9 @@ def rule(
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}
-        return Preset(name, declared, paper, summary, spelling, defaults, by, when, function.__module__)
+        return Preset(
+            name, declared, paper, summary, spelling, defaults, by, when, function.__module__, family, purpose
+        )
 
     return declare
 
@@ -249,18 +257,29 @@ def preset(
     *,
     paper: str | None = None,
     when: str = "",
+    purpose: str = "",
     drop_in: str | None = None,
     conventions: Mapping[str, Defaults] | None = None,
     **defaults: float | bool,
 ) -> Preset:
     """Declares another name for a rule: the same arithmetic with other defaults.
 
-    conventions: as for `rule`; by default those of `of`.
+    conventions: as for `rule`; by default those of `of`. Its family is that of `of`.
     """
     spelling = Spelling.parse(drop_in) if drop_in else None
     own = {key: {} for key in of.conventions} if conventions is None else conventions
     merged = {name: {**of.conventions.get(name, {}), **defaults, **own[name]} for name in own}
     module = sys._getframe(1).f_globals.get("__name__", "")  # the caller's
     return Preset(
-        name, of.rule, paper or of.paper, summary, spelling, {**of.defaults, **defaults}, merged, when, module
+        name,
+        of.rule,
+        paper or of.paper,
+        summary,
+        spelling,
+        {**of.defaults, **defaults},
+        merged,
+        when,
+        module,
+        of.family,
+        purpose,
     )

@@ -9,13 +9,13 @@ takes the place of the loss and the gradients at the parameters themselves; any 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # listing optimizers must not need torch
+    from torch import Tensor
 
-Tensors = Mapping[str, Tensor]
-Evaluate = Callable[[Tensors], tuple[Tensor, Tensors]]
+Tensors = Mapping[str, "Tensor"]
+Evaluate = Callable[[Tensors], tuple["Tensor", Tensors]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ModelRule:
     """
 
     name: str
-    function: Callable[[Evaluate, Tensors, Tensor], tuple[Tensor, Tensors]]
+    function: Callable[[Evaluate, Tensors, "Tensor"], tuple["Tensor", Tensors]]
     paper: str
     meaning: str
     evaluations: int
@@ -37,7 +37,7 @@ class ModelRule:
     def __deepcopy__(self, memo: Any) -> "ModelRule":
         return self
 
-    def __call__(self, evaluate: Evaluate, parameters: Tensors, strength: Tensor) -> tuple[Tensor, Tensors]:
+    def __call__(self, evaluate: Evaluate, parameters: Tensors, strength: "Tensor") -> "tuple[Tensor, Tensors]":
         return self.function(evaluate, parameters, strength)
 
 
@@ -58,7 +58,7 @@ def model_rule(*, paper: str, meaning: str, evaluations: int = 2) -> Callable[[C
     return declare
 
 
-def norm_of_all(tensors: Iterable[Tensor]) -> Tensor:
+def norm_of_all(tensors: "Iterable[Tensor]") -> "Tensor":
     """√Σx² of each member over all tensors `[members, …]`, float64 `[members]`."""
     squares = [x.reshape(len(x), -1).abs().double().square().sum(1) for x in tensors]
     total = squares[0]
@@ -67,10 +67,12 @@ def norm_of_all(tensors: Iterable[Tensor]) -> Tensor:
     return total.sqrt()
 
 
-def along(values: Tensor, like: Tensor) -> Tensor:
+def along(values: "Tensor", like: "Tensor") -> "Tensor":
     """One number a member, `[members]`, in a shape that broadcasts with a tensor `[members, …]`.
 
     In float32 beside low precision, whose range a factor may exceed: a product with it is float32, too.
     """
+    import torch  # lazy: listing optimizers must not need torch
+
     wide = torch.float64 if like.real.dtype is torch.float64 else torch.float32
     return values.to(wide).view(-1, *[1] * (like.ndim - 1))

@@ -21,6 +21,8 @@ def _contradiction(values: Mapping[str, Any]) -> str:
 @rule(
     paper="Kidambi et al. 2018, arXiv:1803.05591; Jain et al. 2017, arXiv:1704.08227",
     when="For noisy gradients of problems near a quadratic, where momentum brings nothing.",
+    family="momentum",
+    purpose="noisy gradients near a quadratic",
     drop_in="AccSGD(lr, kappa, xi, small_const, weight_decay)",
     rates=(1e-4, 1.0),
     contradiction=_contradiction,

@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Zhuang et al. 2020, arXiv:2010.07468",
     when="As Adam where gradients are steady: it takes larger steps where they are as expected.",
+    family="adam",
+    purpose="steady gradients: larger steps where as expected",
     drop_in="AdaBelief(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

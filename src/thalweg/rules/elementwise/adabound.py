@@ -11,6 +11,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Luo et al. 2019, arXiv:1902.09843",
     when="To start as fast as Adam and end as SGD does; final_lr is the rate of that end.",
+    family="adam",
+    purpose="starts as fast as Adam, ends as SGD",
     drop_in="AdaBound(lr, betas, final_lr, gamma, eps, weight_decay, amsbound)",
     rates=(1e-5, 1e-1),
     rate_is_step=False,
@@ -52,5 +54,6 @@ amsbound = preset(
     "amsbound",
     "AdaBound with the largest second moment so far.",
     when="As AdaBound, with bounds on rates that never grow again.",
+    purpose="bounds on rates that never grow again",
     amsbound=True,
 )

@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Zeiler 2012, arXiv:1212.5701",
     when="Where no learning rate is known: 1 is a fair start, since updates come in the parameter's own units.",
+    family="coordinate",
+    purpose="no learning rate known: 1 is a fair start",
     drop_in="Adadelta(lr, rho, eps, weight_decay, foreach)",
     rates=(1e-2, 1e2),
     conventions={"keras": {"lr": 1e-3, "rho": 0.95, "eps": 1e-7}, "optax": {}, "paper": {"rho": 0.95}},

@@ -20,6 +20,8 @@ def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Con
 @rule(
     paper="Duchi, Hazan & Singer 2011, JMLR 12",
     when="For sparse features and convex models; in deep networks its rates shrink too early.",
+    family="coordinate",
+    purpose="sparse features and convex models",
     drop_in="Adagrad(lr, lr_decay, weight_decay, initial_accumulator_value, eps, foreach)",
     rates=(1e-4, 1.0),
     scale_free=True,

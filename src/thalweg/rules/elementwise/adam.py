@@ -20,6 +20,8 @@ def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Con
 @rule(
     paper="Kingma & Ba 2014, arXiv:1412.6980; AMSGrad: Reddi et al. 2018, arXiv:1904.09237",
     when="As the first choice for a new model: it works over a wide range of rates.",
+    family="adam",
+    purpose="first choice for a new model",
     drop_in="Adam(lr, betas, eps, weight_decay, amsgrad)",
     rates=(1e-5, 1e-1),
     scale_free=True,
@@ -59,6 +61,7 @@ def adam(
 adamw = preset(
     adam, "adamw", "Adam with decoupled weight decay.",
     when="For transformers and wherever weight decay is tuned: the decay does not pass through the moments.",
+    purpose="transformers; wherever weight decay is tuned",
     paper="Loshchilov & Hutter 2017, arXiv:1711.05101", drop_in="AdamW(lr, betas, eps, weight_decay, amsgrad)",
     conventions={"keras": {"weight_decay": 4e-3}, "optax": {"weight_decay": 1e-4}, "paper": {}},
     weight_decay=1e-2, decoupled_weight_decay=True,
@@ -66,5 +69,6 @@ adamw = preset(
 amsgrad = preset(
     adam, "amsgrad", "Adam divided by the largest second moment so far.",
     when="Where Adam's late steps are too large: its second moment never falls.",
+    purpose="where its late steps are too large",
     paper="Reddi, Kale & Kumar 2018, arXiv:1904.09237", amsgrad=True,
 )  # fmt: skip

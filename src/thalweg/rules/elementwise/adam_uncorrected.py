@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Devlin et al. 2018, arXiv:1810.04805; what it costs: Mosbach et al. 2020, arXiv:2006.04884",
     when="To repeat BERT's published training; anywhere else Adam's early steps are better corrected.",
+    family="adam",
+    purpose="repeats BERT's published training",
     drop_in="AdamUncorrected(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

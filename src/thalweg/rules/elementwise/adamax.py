@@ -12,6 +12,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Kingma & Ba 2014, arXiv:1412.6980, section 7.1",
     when="Where single gradients are huge, as with embeddings: the largest of them decides, not their mean square.",
+    family="adam",
+    purpose="single huge gradients, as with embeddings",
     drop_in="Adamax(lr, betas, eps, weight_decay, foreach)",
     rates=(1e-4, 1.0),
     scale_free=True,

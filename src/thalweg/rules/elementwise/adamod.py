@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Ding et al. 2019, arXiv:1910.12249",
     when="As Adam without a warm-up: rates are held below their own running mean.",
+    family="adam",
+    purpose="Adam without a warm-up: rates below their mean",
     drop_in="AdaMod(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

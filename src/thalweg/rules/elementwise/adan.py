@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Xie et al. 2022, arXiv:2208.06677",
     when="For large vision and language models with large batches; three moments and their memory are its price.",
+    family="adam",
+    purpose="large models, large batches; three moments to hold",
     drop_in="Adan(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

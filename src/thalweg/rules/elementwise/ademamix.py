@@ -16,6 +16,8 @@ TINY = 1e-300  # keeps 1/x finite where beta1 and beta3 are both 0
 @rule(
     paper="Pagliardini, Ablin & Grangier 2024, arXiv:2409.03137",
     when="For long language-model training: gradients of thousands of steps ago still help.",
+    family="adam",
+    purpose="long language-model training",
     drop_in="AdEMAMix(lr, betas, alpha, t_alpha, t_beta3, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

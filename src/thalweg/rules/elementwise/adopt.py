@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Taniguchi et al. 2024, arXiv:2411.02853",
     when="Where Adam does not settle for any beta2: the second moment is that of the steps before.",
+    family="adam",
+    purpose="where Adam does not settle for any beta2",
     drop_in="ADOPT(lr, betas, eps, clipped, weight_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

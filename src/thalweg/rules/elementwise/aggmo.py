@@ -8,6 +8,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Lucas et al. 2018, arXiv:1804.00325",
     when="As momentum with a damping near 1 that must not oscillate.",
+    family="momentum",
+    purpose="damping near 1 that must not oscillate",
     drop_in="AggMo(lr, betas, weight_decay)",
     momentum=None,
     rates=(1e-3, 1e1),

@@ -17,6 +17,8 @@ Start = Annotated[Value, Range(0.0, float("inf"), search=(1.0, 1e4), scale="log"
 @rule(
     paper="Polyak & Juditsky 1992, doi:10.1137/0330046",
     when="To report the average of all iterates, in state ax, instead of the last.",
+    family="average",
+    purpose="the average of all iterates instead of the last",
     drop_in="ASGD(lr, lambd, alpha, t0, weight_decay, foreach, maximize, differentiable, capturable)",
     rates=(1e-3, 1e1),
     stationary=False,

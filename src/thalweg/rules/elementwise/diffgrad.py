@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Dubey et al. 2019, arXiv:1909.11015",
     when="As Adam, where steps should shrink once the gradient no longer changes.",
+    family="adam",
+    purpose="smaller steps once the gradient stops changing",
     drop_in="DiffGrad(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
 )

@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Daley & Amato 2020, arXiv:2010.01356",
     when="Where Adam's forgetting second moment is to blame: it keeps the mean of all squares.",
+    family="coordinate",
+    purpose="Adam with the mean of all squares, none forgotten",
     drop_in="Expectigrad(lr, beta, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

@@ -16,6 +16,8 @@ def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Con
 @rule(
     paper="McMahan et al. 2013, KDD, doi:10.1145/2487575.2488200",
     when="For linear models of sparse features, such as click prediction; never for networks, whose start it forgets.",
+    family="coordinate",
+    purpose="linear models of sparse features; never networks",
     momentum=None,
     drop_in="Ftrl(lr, initial_accumulator_value, l1, l2, beta, weight_decay)",
     rates=(1e-3, 1e1),

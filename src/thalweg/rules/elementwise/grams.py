@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Cao, Li & Song 2024, arXiv:2412.17107",
     when="To try whether Adam's sizes with the gradient's own signs help: a recent idea, with little evidence.",
+    family="adam",
+    purpose="Adam's sizes with the gradient's signs; recent",
     drop_in="Grams(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

@@ -11,6 +11,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="You et al. 2020, arXiv:1904.00962",
     when="For very large batches, as of BERT: every tensor moves by the same share of its own size.",
+    family="layer",
+    purpose="very large batches, as of BERT",
     drop_in="LAMB(lr, betas, eps, weight_decay)",
     rates=(1e-4, 1e0),
     scale_free=True,

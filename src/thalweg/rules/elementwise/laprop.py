@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Ziyin, Wang & Ueda 2020, arXiv:2002.04839",
     when="As Adam at a low beta2, where momentum and normalization should not disturb each other.",
+    family="adam",
+    purpose="a low beta2: momentum after normalization",
     drop_in="LaProp(lr, betas, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

@@ -22,6 +22,8 @@ def _move(values: Values, source: str, target: str, constant_rate: bool) -> Conv
 @rule(
     paper="You, Gitman & Ginsburg 2017, arXiv:1708.03888",
     when="For convolutional networks with very large batches; keep biases and norms in a group of their own.",
+    family="layer",
+    purpose="convolutional networks with very large batches",
     drop_in="LARS(lr, momentum, weight_decay, nesterov, trust_coefficient, eps)",
     rates=(1e-2, 1e2),
     counts_steps=False,

@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Chen et al. 2023, arXiv:2302.06675",
     when="For large models where memory counts: one state; take a tenth of AdamW's rate and ten times its decay.",
+    family="sign",
+    purpose="large models where memory counts; a tenth of AdamW's rate",
     drop_in="Lion(lr, betas, weight_decay)",
     rates=(1e-6, 1e-2),
     scale_free=True,

@@ -12,6 +12,8 @@ from thalweg.rules.states import Weights, Zeros
 @rule(
     paper="Defazio & Jelassi 2021, arXiv:2101.11075",
     when="As Adagrad for deep networks: dual averaging with momentum; weight decay near 0 suits it best.",
+    family="coordinate",
+    purpose="Adagrad for deep networks, with momentum",
     drop_in="MADGRAD(lr, momentum, weight_decay, eps, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
     conventions={"optax": {}},

@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Balles & Hennig 2017, arXiv:1705.07774",
     when="To see what the adaptive part of Adam does without its sign: SGD scaled by its signal-to-noise ratio.",
+    family="coordinate",
+    purpose="SGD scaled by its signal-to-noise ratio",
     drop_in="MSVAG(lr, beta, weight_decay)",
     rates=(1e-3, 1e1),
 )

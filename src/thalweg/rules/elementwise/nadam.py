@@ -11,6 +11,8 @@ from thalweg.rules.states import RowOnes, Zeros
 @rule(
     paper="Dozat 2016, ICLR workshop, openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ",
     when="As Adam, where momentum should look one step ahead.",
+    family="adam",
+    purpose="Adam whose momentum looks one step ahead",
     drop_in="NAdam(lr, betas, eps, weight_decay, momentum_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,
@@ -49,6 +51,7 @@ def nadam(
 nadamw = preset(
     nadam, "nadamw", "NAdam with decoupled weight decay.",
     when="As AdamW, where momentum should look one step ahead.",
+    purpose="with decoupled weight decay, as adamw",
     paper="Dozat 2016 with Loshchilov & Hutter 2017, arXiv:1711.05101",
     conventions={"optax": {"weight_decay": 1e-4}}, weight_decay=1e-2, decoupled_weight_decay=True,
 )  # fmt: skip

@@ -8,6 +8,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Nesterov 1983, Soviet Math. Doklady 27; Sutskever et al. 2013, ICML",
     when="To see Nesterov's method as it was published; nesterov is the same after a change of variables.",
+    family="momentum",
+    purpose="Nesterov's method as published, to study it",
     drop_in="NAG(lr, momentum, weight_decay)",
     rates=(1e-3, 1e1),
 )

@@ -9,6 +9,8 @@ from thalweg.rules.states import RowSum, Zeros
 @rule(
     paper="Huang, Wang & Dong 2018, arXiv:1805.07557",
     when="Where the squares of old gradients should count more than those of new ones.",
+    family="adam",
+    purpose="old squares count more than new ones",
     drop_in="NosAdam(lr, beta1, gamma, eps, weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

@@ -14,6 +14,8 @@ Partial = Annotated[Value, Range(0.0, 0.5, search=(0.0625, 0.4))]
 @rule(
     paper="Chen & Gu 2018, arXiv:1806.06763",
     when="Between momentum and Adam, to generalize as the one and move as the other.",
+    family="adam",
+    purpose="between momentum and Adam",
     drop_in="Padam(lr, betas, eps, weight_decay, amsgrad, partial)",
     rates=(1e-3, 1e1),
 )

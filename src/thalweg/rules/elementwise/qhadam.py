@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Ma & Yarats 2018, arXiv:1810.06801",
     when="As Adam, with two more knobs between its moments and the plain gradient.",
+    family="adam",
+    purpose="Adam with two more knobs",
     drop_in="QHAdam(lr, betas, nu1, nu2, eps, weight_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

@@ -8,6 +8,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Ma & Yarats 2018, arXiv:1810.06801",
     when="As momentum, of which only a share is taken: 0.7 in place of a full step often needs no tuning.",
+    family="momentum",
+    purpose="momentum of which only a share is taken",
     drop_in="QHM(lr, momentum, nu, weight_decay)",
     rates=(1e-2, 1e1),
 )

@@ -11,6 +11,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Liu et al. 2019, arXiv:1908.03265",
     when="As Adam without a warm-up schedule: it holds back until its second moment can be trusted.",
+    family="adam",
+    purpose="Adam without a warm-up schedule",
     drop_in="RAdam(lr, betas, eps, weight_decay, decoupled_weight_decay)",
     rates=(1e-5, 1e-1),
     conventions={"optax": {}, "paper": {}},

@@ -18,6 +18,8 @@ def _moved(values: Values, source: str, target: str, constant_rate: bool) -> Con
 @rule(
     paper="Tieleman & Hinton 2012, Coursera lecture 6.5; centered: Graves 2013, arXiv:1308.0850",
     when="For recurrent networks and reinforcement learning, where it is the published setting.",
+    family="coordinate",
+    purpose="recurrent networks, reinforcement learning",
     drop_in=(
         "RMSprop(lr, alpha, eps, weight_decay, momentum, centered, capturable, foreach, maximize, differentiable)"
     ),

@@ -21,6 +21,8 @@ def _contradiction(values: Mapping[str, Any]) -> str:
 @rule(
     paper="Riedmiller & Braun 1993, doi:10.1109/ICNN.1993.298623",
     when="For full batches only: it reads the signs of gradients, which minibatches turn at random.",
+    family="sign",
+    purpose="full batches only",
     drop_in="Rprop(lr, etas, step_sizes)",
     rates=(1e-5, 1e-1),
     rate_is_step=False,

@@ -16,6 +16,8 @@ def _x(y, *, z, beta1):
 @rule(
     paper="Defazio et al. 2024, arXiv:2405.15682",
     when="As AdamW where the end of training is not known: no schedule; evaluate at the averaged point.",
+    family="average",
+    purpose="AdamW where the end of training is not known",
     drop_in="AdamWScheduleFree(lr, betas, eps, decay)",
     rates=(1e-5, 1e-1),
     scale_free=True,

@@ -14,6 +14,8 @@ def _x(y, *, z, momentum):
 @rule(
     paper="Defazio et al. 2024, arXiv:2405.15682",
     when="As momentum where the end of training is not known: no schedule; evaluate at the averaged point.",
+    family="average",
+    purpose="momentum where the end of training is not known",
     drop_in="SGDScheduleFree(lr, momentum, weight_decay)",
     rates=(1e-2, 1e1),
     evaluated=_x,

@@ -18,6 +18,8 @@ def _contradiction(values: Mapping[str, Any]) -> str:
 @rule(
     paper="Robbins & Monro 1951, doi:10.1214/aoms/1177729586",
     when="As the baseline that everything must beat, and with a schedule where memory is short.",
+    family="momentum",
+    purpose="the baseline; with a schedule where memory is short",
     drop_in="SGD(lr, momentum, dampening, weight_decay, nesterov)",
     rates=(1e-3, 1e1),
     counts_steps=False,
@@ -50,10 +52,12 @@ def sgd(
 momentum = preset(
     sgd, "momentum", "Gradient descent with heavy-ball momentum.",
     when="For convolutional networks with a learning-rate schedule: the setting of most vision papers.",
+    purpose="convolutional networks with a schedule",
     paper="Polyak 1964, doi:10.1016/0041-5553(64)90137-5", momentum=0.9,
 )  # fmt: skip
 nesterov = preset(
     sgd, "nesterov", "Gradient descent with Nesterov's momentum.",
     when="As momentum, where a little more stability at high rates is wanted.",
+    purpose="a little more stability at high rates",
     paper="Sutskever et al. 2013, ICML", momentum=0.9, nesterov=True,
 )  # fmt: skip

@@ -9,6 +9,8 @@ from thalweg.rules.states import Zeros
 @rule(
     paper="Bernstein et al. 2018, arXiv:1802.04434",
     when="For distributed training that sends one bit a gradient.",
+    family="sign",
+    purpose="distributed training that sends one bit a gradient",
     drop_in="SignSGD(lr, momentum, weight_decay)",
     rates=(1e-6, 1e-2),
     scale_free=True,
@@ -33,5 +35,6 @@ def signsgd(g, p, momentum_buffer: Zeros, t, *, lr: Rate = 1e-4, momentum: Momen
 signum = preset(
     signsgd, "signum", "SignSGD by the sign of the momentum.",
     when="As signSGD, steadied by momentum: half of what Adam does, with one state.",
+    purpose="steadied by momentum; one state",
     drop_in="Signum(lr, momentum, weight_decay)", momentum=0.9,
 )  # fmt: skip

@@ -12,6 +12,8 @@ from thalweg.rules.states import InitialAccumulator, Zeros
 @rule(
     paper="Zaheer et al. 2018, NeurIPS 31",
     when="As Adam where gradients are rare or their size changes: the second moment grows slowly.",
+    family="adam",
+    purpose="rare gradients, or of changing size",
     drop_in="Yogi(lr, betas, eps, initial_accumulator_value, weight_decay)",
     rates=(1e-4, 1.0),
     scale_free=True,

@@ -1,8 +1,11 @@
 """ASAM: SAM in units of each parameter."""
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from thalweg.rules.model_contract import Evaluate, Tensors, along, model_rule, norm_of_all
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FLOOR = 1e-12  # of the norm that is divided by
 
@@ -11,7 +14,7 @@ FLOOR = 1e-12  # of the norm that is divided by
     paper="Kwon et al. 2021, arXiv:2102.11600",
     meaning="radius of ASAM: gradients are taken at p + asam·p²g/‖p·g‖, by a second evaluation of the batch",
 )
-def asam(evaluate: Evaluate, parameters: Tensors, radius: Tensor) -> tuple[Tensor, Tensors]:
+def asam(evaluate: Evaluate, parameters: Tensors, radius: "Tensor") -> "tuple[Tensor, Tensors]":
     """Adaptive SAM: ∇L(p + ρ·|p|²·g/(‖|p|·g‖ + 1e-12)): the scale of a layer's weights does not matter."""
     loss, gradients = evaluate(parameters)
     if not gradients:

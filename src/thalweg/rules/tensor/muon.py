@@ -66,6 +66,8 @@ def ahead(g: Value, momentum_buffer: Value, momentum: Value, *, nesterov: bool) 
     paper="Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; match_rms_adamw: Liu et al. 2025,"
     " arXiv:2502.16982",
     when="For the hidden matrices of transformers and convolutional networks; AdamW steps the rest.",
+    family="matrix",
+    purpose="hidden matrices of transformers; AdamW steps the rest",
     drop_in="Muon(lr, weight_decay, momentum, nesterov, eps, match_rms_adamw, adamw, betas, adamw_eps)",
     rates=(1e-4, 1e-1),
     counts_steps="adamw",
@@ -104,5 +106,6 @@ def muon(
 moonlight = preset(
     muon, "moonlight", "Muon with updates of AdamW's size: one learning rate for all parameters.",
     when="Where a rate and a weight decay for AdamW are known: they carry over.",
+    purpose="keeps the rate and decay known for AdamW",
     paper="Liu et al. 2025, arXiv:2502.16982", match_rms_adamw=True,
 )  # fmt: skip

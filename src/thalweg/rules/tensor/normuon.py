@@ -26,6 +26,8 @@ def normalized(x: Value, mean_square: Value, eps: Value, beta: Value, *, match_r
 @rule(
     paper="Li et al. 2025, arXiv:2510.05491",
     when="Where Muon does well and its neurons' updates differ in size.",
+    family="matrix",
+    purpose="Muon for neurons whose updates differ in size",
     drop_in="NorMuon(lr, weight_decay, momentum, row_beta, nesterov, eps, match_rms_adamw, adamw, betas, adamw_eps)",
     rates=(1e-4, 1e-1),
     counts_steps="adamw",
