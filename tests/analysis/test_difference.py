@@ -235,7 +235,7 @@ def test_contenders_come_and_go() -> None:
     before = (study("a", "b", confirmation=5, learning_rates={"b": (1.0,)}), finals("a", A) + finals("b", A))
     after = (study("c", "a", confirmation=5, learning_rates={"c": (1.0,)}), finals("a", A) + finals("c", A))
     found = difference(before, after)
-    assert (found.came, found.went) == (("c",), ("b",))
+    assert (found.added, found.removed) == (("c",), ("b",))
     assert [change.contender for change in found.changes] == ["a"]
     assert [(asked.field, asked.before, asked.after) for asked in found.asked] == [
         ("contenders", ["a", "b"], ["a", "c"])

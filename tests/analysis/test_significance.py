@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind, ttest_rel
 
-from thalweg.analysis.significance import holm, losses, paired, unpaired
+from thalweg.analysis.significance import adjusted, holm, losses, paired, unpaired
 
 BEFORE = [0.90, 0.92, 0.91, 0.95, 0.93]
 AFTER = [0.91, 0.92, 0.94, 0.97, 0.93]
@@ -95,3 +95,14 @@ def test_holm_stops_at_the_first_that_does_not_pass() -> None:
     assert holm([0.04]) == [True]
     assert holm([0.04, 0.04]) == [False, False]
     assert holm([]) == []
+
+
+def test_adjusted_p_by_hand_and_as_holm_decides() -> None:
+    """Sorted 0.01, 0.03, 0.04 times 3, 2 and 1, each at least the one before."""
+    assert adjusted([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert adjusted([0.9, 0.8]) == [1.0, 1.0]
+    assert adjusted([]) == []
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        ps = list(rng.random(5) ** 3)
+        assert [p <= 0.05 for p in adjusted(ps)] == holm(ps, 0.05)

@@ -83,7 +83,7 @@ def test_diff_says_what_is_worse_and_fails(out: Path, tmp_path: Path) -> None:
     text = said("diff", "1", "2", "--out", str(out), "--json", str(tmp_path / "d.json"), code=1)
     assert "worse" in text
     assert json.loads((tmp_path / "d.json").read_text())["significant"] is True
-    assert "Nothing changed significantly" in said("diff", f"{out}:1", "1", "--out", str(out))
+    assert "No single optimizer changed significantly" in said("diff", f"{out}:1", "1", "--out", str(out))
     assert "got 'x'" in said("diff", "x", "1", "--out", str(out), code=2)
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 from thalweg.analysis import significance
 from thalweg.analysis.finals import Split, common
 from thalweg.analysis.intervals import Interval
+from thalweg.analysis.pooled import PooledChange, pooled
 from thalweg.analysis.settings_diff import SettingChange, asked_differently, require_one_question
 from thalweg.analysis.significance import Comparison
 from thalweg.analysis.study_arm import Arm, RankedStudy, ranked, require_one_ranking
@@ -25,7 +26,8 @@ from thalweg.records.types import RunRecord, StudyRecord
 RULE = (
     "A change is significant where t tests of the final scores find it at 5% for all contenders together (Holm), "
     "paired where both studies ran the same seeds; where runs were lost, how many counts too, by Fisher's exact test. "
-    "What finished in one study and could not in the other changed significantly without a test."
+    "What finished in one study and could not in the other changed significantly without a test. Where no single one "
+    "changed, one t test over the seeds of the mean of all that finished every run says what they did together."
 )
 """The test procedure in a few sentences, printed by reports."""
 
@@ -40,7 +42,8 @@ class Change:
     paired: True for Student's t on the differences of common seeds; False for Welch's t.
     difference: score after − before in the metric's unit, with a 95% interval not corrected for multiple contenders;
         over the common seeds where paired. `None` where a study has no score, ends NaN with fewer than two seeds.
-    p: not corrected for multiple contenders, in [0, 1]; `None` where there was nothing to test.
+    p: not corrected for multiple contenders, in [0, 1]; `None` where there was nothing to test. adjusted: corrected, by
+        Holm.
     significant: after correction over all contenders; also where it finished in one study and could not in the other.
     direction: sign of the change, significant or not; `None` where it is zero or unknown.
     """
@@ -53,6 +56,7 @@ class Change:
     p: float | None
     significant: bool
     direction: Direction | None
+    adjusted: float | None = None
 
     @property
     def judged(self) -> bool:
@@ -64,7 +68,8 @@ class Change:
 class Difference:
     """Comparison of two studies. split: the split whose metric ranks. asked: settings that differ.
 
-    changes: one per contender of both studies, in the order of the first study.
+    changes: one per contender of both studies, in the order of the first study. pooled: of all of them together, a
+        test of its own at the same level; `None` where too few finished.
     """
 
     before: StudyRecord
@@ -72,6 +77,7 @@ class Difference:
     split: Split
     asked: tuple[SettingChange, ...]
     changes: tuple[Change, ...]
+    pooled: PooledChange | None = None
 
     @property
     def significant(self) -> bool:
@@ -79,13 +85,13 @@ class Difference:
         return any(change.significant for change in self.changes)
 
     @property
-    def came(self) -> tuple[str, ...]:
-        """Contenders added: those of the second study only."""
+    def added(self) -> tuple[str, ...]:
+        """Contenders of the second study only."""
         return tuple(name for name in self.after.contenders if name not in self.before.contenders)
 
     @property
-    def went(self) -> tuple[str, ...]:
-        """Contenders removed: those of the first study only."""
+    def removed(self) -> tuple[str, ...]:
+        """Contenders of the first study only."""
         return tuple(name for name in self.before.contenders if name not in self.after.contenders)
 
 
@@ -107,14 +113,20 @@ def difference(before: Told, after: Told, level: float = 0.95) -> Difference:
     a, b = ranked(*before), ranked(*after)
     require_one_ranking(a, b)
     found = [_change(a, b, name, level) for name in a.sides if name in b.sides]
-    return Difference(a.record, b.record, a.split, asked_differently(a.record, b.record), _held(found, 1 - level))
+    asked = asked_differently(a.record, b.record)
+    return Difference(a.record, b.record, a.split, asked, _held(found, 1 - level), pooled(a, b, level))
 
 
 def _held(changes: Sequence[Change], rate: float) -> tuple[Change, ...]:
     """Applies Holm's correction over all tests; changes that are significant without a test are not counted."""
     tested = {change.contender: change.p for change in changes if change.p is not None}
-    passed = dict(zip(tested, significance.holm(list(tested.values()), rate), strict=True))
-    return tuple(replace(c, significant=c.significant or passed.get(c.contender, False)) for c in changes)
+    ps = list(tested.values())
+    passed = dict(zip(tested, significance.holm(ps, rate), strict=True))
+    adjusted = dict(zip(tested, significance.adjusted(ps), strict=True))
+    return tuple(
+        replace(c, significant=c.significant or passed.get(c.contender, False), adjusted=adjusted.get(c.contender))
+        for c in changes
+    )
 
 
 def _change(a: RankedStudy, b: RankedStudy, name: str, level: float) -> Change:

@@ -83,6 +83,15 @@ def holm(ps: Sequence[float], rate: float = 0.05) -> list[bool]:
     return passed
 
 
+def adjusted(ps: Sequence[float]) -> list[float]:
+    """Holm's adjusted p, in [0, 1]: the least family-wise error rate at which `holm` has each test significant."""
+    found, least = [1.0] * len(ps), 0.0
+    for left, i in zip(range(len(ps), 0, -1), sorted(range(len(ps)), key=ps.__getitem__), strict=True):
+        least = max(least, min(1.0, left * ps[i]))
+        found[i] = least
+    return found
+
+
 def _of_mean(values: Sequence[float], least: float) -> float:
     """Variance of the mean; `least` bounds the variance of one value from below."""
     return max(moments.variance(values), least) / len(values)

@@ -5,23 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.difference import RULE, Change, Difference
 from thalweg.analysis.formatting import number
+from thalweg.analysis.pooled import PooledChange
 from thalweg.analysis.study_arm import Arm
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
 from thalweg.reports.facts import bounds, plain
 from thalweg.reports.figures.formatting import signed
+from thalweg.reports.pooled_text import unmoved
 from thalweg.reports.terminal import aligned
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 ARROW = "→"
+LEFT = ("optimizer", "learning rate")  # the columns that align left
 STYLES = {"worse": "bold red", "better": "bold green"}
 
 
 def cells(found: Difference) -> tuple[list[str], list[list[str]]]:
     """(headings, one list of cells per contender of both studies). The last cell is `better` or `worse` where
-    significant, `-` where not, and `not judged` where not testable.
+    significant, `-` where not, and `not judged` where not testable. A column without any value is left out.
     """
     heads = [
         "optimizer",
@@ -32,7 +35,9 @@ def cells(found: Difference) -> tuple[list[str], list[list[str]]]:
         "seeds",
         "significantly",
     ]
-    return heads, [_cells(found.after, change) for change in found.changes]
+    body = [_cells(found.after, change) for change in found.changes]
+    kept = [i for i in range(len(heads)) if any(line[i] != "-" for line in body)]
+    return [heads[i] for i in kept], [[line[i] for i in kept] for line in body]
 
 
 def _cells(study: StudyRecord, change: Change) -> list[str]:
@@ -72,7 +77,8 @@ def _seeds(change: Change) -> str:
 
 def lines(found: Difference) -> list[str]:
     """One line per contender, not wrapped."""
-    return aligned(*cells(found), left=2)
+    heads, body = cells(found)
+    return aligned(heads, body, left=sum(head in LEFT for head in heads))
 
 
 def table(found: Difference) -> "Table":
@@ -82,9 +88,9 @@ def table(found: Difference) -> "Table":
     from rich.text import Text
 
     heads, body = cells(found)
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # all columns fit into 80
     for i, head in enumerate(heads):
-        out.add_column(head, justify="left" if i < 2 else "right")
+        out.add_column("\n".join(head.split()), justify="left" if head in LEFT else "right", no_wrap=i == 0)
     for change, line in zip(found.changes, body, strict=True):
         style = STYLES[change.direction] if change.significant and change.direction else "dim"
         out.add_row(*(Text(cell) for cell in line), style=style)
@@ -93,7 +99,7 @@ def table(found: Difference) -> "Table":
 
 def told(found: Difference) -> list[str]:
     """Settings and chosen hyperparameters that differ, one line each: `batch size: 64 → 128`."""
-    differing = [_contenders(found)] if found.came or found.went else []
+    differing = [_contenders(found)] if found.added or found.removed else []
     for asked in found.asked:
         if asked.field != "contenders":
             head, _, rest = asked.field.partition(".")
@@ -103,8 +109,8 @@ def told(found: Difference) -> list[str]:
 
 
 def _contenders(found: Difference) -> str:
-    parts = [f"{listed(found.went)} went"] if found.went else []
-    return "contenders: " + ", ".join(parts + ([f"{listed(found.came)} came"] if found.came else []))
+    parts = [f"{listed(found.removed)} removed"] if found.removed else []
+    return "contenders: " + ", ".join(parts + ([f"{listed(found.added)} added"] if found.added else []))
 
 
 def _chosen(change: Change) -> Iterator[str]:
@@ -136,14 +142,14 @@ def _in_a_row(values: Sequence[Any]) -> bool:
 
 
 def closing(found: Difference) -> str:
-    """The conclusion: contenders significantly better or worse, or `Nothing changed significantly.`, and those not
-    tested."""
+    """The conclusion: contenders significantly better or worse, or that none is, why, and what they did together; and
+    those not tested."""
     moved = [change for change in found.changes if change.significant]
     sentences = [_moved(found, [c for c in moved if c.direction == way], way) for way in ("worse", "better")]
     unjudged = [change.contender for change in found.changes if not change.judged]
     if unjudged:
         sentences.append(f"{listed(unjudged)} could not be judged: that takes two seeds with a score in each study.")
-    return " ".join(filter(None, ["" if moved else "Nothing changed significantly.", *sentences]))
+    return " ".join(filter(None, ["" if moved else unmoved(found), *sentences]))
 
 
 def _moved(found: Difference, changes: Sequence[Change], way: str) -> str:
@@ -172,9 +178,10 @@ def facts(found: Difference) -> dict[str, Any]:
         "verdict": closing(found),
         "rule": RULE,
         "asked": [{"field": a.field, "before": a.before, "after": a.after} for a in found.asked],
-        "came": found.came,
-        "went": found.went,
+        "added": found.added,
+        "removed": found.removed,
         "changes": [_facts_of(change) for change in found.changes],
+        "pooled": _pooled(found.pooled),
     }
     return {name: plain(value) for name, value in data.items()}
 
@@ -187,9 +194,25 @@ def _facts_of(change: Change) -> dict[str, Any]:
         "paired": change.paired,
         "difference": bounds(change.difference),
         "p": change.p,
+        "adjusted_p": change.adjusted,
         "judged": change.judged,
         "significant": change.significant,
         "direction": change.direction,
+    }
+
+
+def _pooled(of: PooledChange | None) -> dict[str, Any] | None:
+    if of is None:
+        return None
+    return {
+        "optimizers": of.contenders,
+        "paired": of.paired,
+        "seeds": of.interval.count,
+        "difference": bounds(of.interval),
+        "p": of.p,
+        "significant": of.significant,
+        "up": of.up,
+        "down": of.down,
     }
 
 
