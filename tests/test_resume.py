@@ -281,3 +281,20 @@ def test_what_is_the_users_own_in_a_contender(name: str, adds: dict[str, int], t
     assert numbers(found) == numbers(thalweg.compare(tiny(epochs=1), **{**ASKED, **same}, learning_rates=[0.1, 0.2]))
     told = "The learning rate of mine is the largest of a run: the function is scaled by it."
     assert (told in found.study.notes) == (name == "schedule")
+
+
+def test_the_time_worked_is_that_of_all_sessions_and_not_the_time_between(adds: dict[str, int], tmp_path: Path) -> None:
+    """The first session is said to have worked for 100 seconds, six years ago."""
+    stop_after(adds, 1, tmp_path)
+    store = Store(tmp_path)
+    store.advance(1, replace(store.progress(1), seconds=100.0))
+    store.close()
+    with sqlite3.connect(tmp_path / "study.sqlite") as db:
+        db.execute("UPDATE studies SET started = '2020-01-01T00:00:00+00:00'")
+    assert thalweg.stored(tmp_path, 1).study.seconds == 100
+    result = thalweg.resume(tmp_path, 1, workload=tiny(epochs=1), progress=False)
+    assert result.study.seconds is not None
+    assert 100 < result.study.seconds < 100 + 86_400
+    assert thalweg.stored(tmp_path, 1).study.seconds == result.study.seconds == result.facts()["seconds"]
+    assert "wall time</dt><dd>1 min" in (tmp_path / "report.html").read_text()
+    assert thalweg.compare(tiny(epochs=1), **ASKED).study.seconds is not None, "without a store, too"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from handwritten import curve, run, study, tuning
+from handwritten import curve, finals, run, study, tuning
 
 from thalweg.analysis.cost import cost, spent, steps_to_target, target
 
@@ -43,3 +43,18 @@ def test_what_tuning_took_is_told_against_the_caps() -> None:
     assert (found.unspent_runs, found.unspent_evaluations, found.unspent_seconds) == (2, 297, None)
     failed = run(0.1, 0, 0.9, failure="out of memory", curve=curve(0.5, 0.6))
     assert spent(study("a"), [failed]).evaluations == 20
+
+
+def test_a_share_of_a_common_program_is_no_pace() -> None:
+    runs = finals("a", [0.9, 0.9])
+    alone = [replace(run, seconds=2.0, execution="loop: a reason") for run in runs]
+    together = [alone[0], replace(alone[1], execution="population of 12, compiled")]
+    assert [run.shared for run in together] == [False, True]
+    assert not replace(runs[0], execution="population of 1").shared
+    assert replace(runs[0], execution="population of 128").shared
+    assert cost(alone).seconds_per_step is not None
+    assert (cost(together).seconds_per_step, cost(together).shared) == (None, True)
+    record = study("a", target=0.5)
+    assert target(record, alone).seconds is not None
+    assert target(record, together).seconds is None
+    assert target(record, together).steps == target(record, alone).steps

@@ -68,4 +68,9 @@ def test_failures_are_counted_by_reason() -> None:
     assert worsened.diverged
     silent = replace(run(0.1, 2, 0.9), curve=curve(0.5, None))
     found = failures([oom, oom, worsened, silent, run(0.1, 3, None), run(0.1, 4, 0.9)])
-    assert found == {"out of memory": 2, "ended worse than it began": 1, "no final metric": 1, "diverged": 1}
+    assert found == {
+        "out of memory": 2,
+        "finished with a higher loss than at the start": 1,
+        "no final metric": 1,
+        "diverged": 1,
+    }

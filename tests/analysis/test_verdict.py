@@ -77,7 +77,7 @@ def test_a_verdict_where_nothing_finished() -> None:
 def test_other_metrics_are_neither_percent_nor_points() -> None:
     record = study("a", "b", confirmation=3, metric="mse", higher_is_better=False, target=None)
     text = told(record, finals("a", [0.2, 0.21, 0.22]) + finals("b", [0.1, 0.11, 0.12]))
-    assert text.startswith("Use b at learning rate 0.1: test mse 0.11 ± 0.025 over 3 fresh seeds.")
+    assert text.startswith("Use b at learning rate 0.1: test mse 0.110 ± 0.025 over 3 fresh seeds.")
     assert "a, 0.1 worse than b." in text
 
 

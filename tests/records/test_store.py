@@ -60,6 +60,7 @@ def test_records_come_back_as_they_were(begun: Store) -> None:
     store.close()
     again = Store(begun.directory)
     assert again.study(1) == noted
+    assert (again.study(1).seconds, again.study(2).seconds) == (12.25, None)
     assert again.runs_by_position(1) == {0: RUN, 4: replace(RUN, seed=4, curve=())}
     assert again.runs(1) == [RUN, replace(RUN, seed=4, curve=())]
     assert (again.clock_log(1), again.progress(1).seconds) == ([3, 0], 12.25)

@@ -184,6 +184,7 @@ def _record(shape: Shape) -> StudyRecord:
         },
         environment={"thalweg": "0.1.0", "python": "3.11.2", "torch": "2.9.0", "device": "cpu (x86_64)", "cores": 2},
         plan={"execution": "population", "reason": "", "width": 32, "workers": 2},
+        seconds=94.0,
     )
 
 

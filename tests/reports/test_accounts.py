@@ -51,7 +51,7 @@ def test_no_speed_without_a_target() -> None:
 
 def test_trust_in_numbers() -> None:
     reader = read(trust.section, known())
-    assert heads(reader)[1:4] == ["tuned over defaults, points", "plateau", "decades within 1%"]
+    assert heads(reader)[1:4] == ["tuned over defaults, points", "best range", "good range, decades"]
     adam, sgd = cells(reader)
     assert [cell.split()[0] for cell in adam] == ["adam", "+17.0", "0.1", "0.0", "82.5%", "+6.0", "+1.0", "91.0%", "–"]
     assert adam[1] == "+17.0 +4.3 to +29.7"  # Student's t of two values, 12.706 times their standard error of 0.01
@@ -74,7 +74,7 @@ def test_nothing_to_trust_is_said() -> None:
 
 def test_what_needs_fresh_seeds_is_left_out_without_them() -> None:
     assert heads(read(trust.section, unconfirmed()))[1:] == [
-        "plateau", "decades within 1%", "blind guess", "overfitting, points", "beats the first",
+        "best range", "good range, decades", "random learning rate", "overfitting, points", "P(beats adam)",
     ]  # fmt: skip
 
 
@@ -88,19 +88,46 @@ def test_other_metrics_have_no_points() -> None:
 def test_cost_against_the_cap() -> None:
     reader = read(cost.section, known())
     adam, sgd = cells(reader)
-    assert adam[1:] == ["6 4 unspent", "111 89 unspent", "12.0 s", "0.10 s", "2.0 kB", "10%", "1 diverged"]
-    assert sgd[1:] == ["2 8 unspent", "40 160 unspent", "4.0 s", "0.10 s", "–", "0%", "–"]
-    assert (
-        "Tuning one optimizer could take 10 runs and 200 gradient evaluations. 1 of 14 runs did not go well."
-        in reader.visible
-    )
+    assert adam[1:] == ["6 4 unused", "111 89 unused", "12.0 s", "0.10 s", "2.0 kB", "10%", "1 diverged"]
+    assert sgd[1:] == ["2 8 unused", "40 160 unused", "4.0 s", "0.10 s", "–", "0%", "–"]
+    assert "Tuning budget: 10 runs and 200 gradient evaluations each. 1 of 14 runs diverged." in reader.visible
 
 
 def test_a_cap_spent_or_passed_is_said() -> None:
     record, runs = known()
     tight = replace(record, caps={"runs": 6, "steps": 100, "seconds": 11.5})
-    assert cells(read(cost.section, (tight, runs)))[0][1:4] == ["6 all of it", "111 11 over", "12.0 s 0.5 s over"]
-    assert "Tuning had no cap." in " ".join(read(cost.section, (replace(record, caps={}), runs)).visible)
+    assert cells(read(cost.section, (tight, runs)))[0][1:4] == ["6 all used", "111 11 over", "12.0 s 0.5 s over"]
+    assert "Tuning had no budget." in " ".join(read(cost.section, (replace(record, caps={}), runs)).visible)
+
+
+def test_times_of_runs_trained_together_are_no_optimizers_own() -> None:
+    """A share of a common program reads as an optimizer's speed, so it is left out; a budget of time counts it."""
+    record, runs = known()
+    shared = [replace(run, execution="population of 32, compiled") for run in runs]
+    reader = read(cost.section, (record, shared))
+    assert heads(reader) == ["optimizer", "tuning runs", "evaluations", "memory", "diverged", "what went wrong"]
+    assert "ime per step" not in " ".join(reader.visible)
+    timed = read(cost.section, (replace(record, caps={"runs": 6, "seconds": 11.5}), shared))
+    assert heads(timed)[3] == "share of the tuning time"
+    assert cells(timed)[0][3] == "12.0 s 0.5 s over"
+    assert "equal share" in " ".join(timed.visible)
+    for alone in ("loop: a reason", "population of 1", ""):
+        own = read(cost.section, (record, [replace(run, execution=alone) for run in runs]))
+        assert heads(own)[3:5] == ["tuning time", "time per step"]
+
+
+def test_one_shared_run_is_enough() -> None:
+    record, runs = known()
+    reader = read(cost.section, (record, [replace(runs[0], execution="population of 10"), *runs[1:]]))
+    assert "time per step" not in heads(reader)
+
+
+def test_how_runs_ended_is_counted() -> None:
+    record, runs = known()
+    whole = [run for run in runs if not run.diverged]
+    assert f"No run of {len(whole)} diverged." in " ".join(read(cost.section, (record, whole)).visible)
+    failed = [replace(whole[0], failure="out of memory"), *whole[1:]]
+    assert f"0 of {len(whole)} runs diverged, and 1 failed." in " ".join(read(cost.section, (record, failed)).visible)
 
 
 def test_reasons_are_told_and_cut() -> None:

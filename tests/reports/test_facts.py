@@ -62,7 +62,7 @@ def test_trust(adam: dict[str, Any]) -> None:
 
 def test_cost(adam: dict[str, Any]) -> None:
     assert adam["target"] == {"steps": 20, "epochs": 2, "seconds": 2, "reached": 2, "runs": 2}
-    assert adam["cost"] == {"seconds_per_step": pytest.approx(0.1), "memory": 2048}
+    assert adam["cost"] == {"seconds_per_step": pytest.approx(0.1), "memory": 2048, "shared": False}
     assert adam["spent"] == {
         "runs": 6, "evaluations": 5 * 20 + 11, "seconds": 12, "unspent_runs": 4, "unspent_evaluations": 89,
         "unspent_seconds": None,

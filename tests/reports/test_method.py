@@ -26,7 +26,7 @@ def test_only_the_rounds_that_were_run() -> None:
     coarse = rates(dict.fromkeys(GRID, (0.9, 0.9)))
     said = told(coarse, learning_rates={"adam": GRID})["Tuning"]
     assert "over 5 learning rates, 2 per decade." in said
-    assert "All had the same cap: 4 runs and 80 gradient evaluations of tuning each." in said
+    assert "All had the same tuning budget: 4 runs and 80 gradient evaluations each." in said
     assert "beyond" not in said
     assert "5 per decade" not in said
     fine = [*coarse, run(0.2, 0, 0.9, round="extension"), run(0.05, 0, 0.9, round="fine")]
@@ -57,7 +57,10 @@ def test_a_search_is_told() -> None:
 
 
 def test_the_choice_is_the_rate_nearest_to_the_middle() -> None:
-    assert "nearest to the plateau’s middle in log-rate, the lower of two" in told(rates({0.1: (0.9, 0.9)}))["Choice"]
+    assert (
+        "the tried one nearest its centre (log scale); ties go to the lower."
+        in told(rates({0.1: (0.9, 0.9)}))["Choice"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,11 +90,11 @@ def test_ties_are_by_the_rule() -> None:
 def test_steps_are_counted_at_measurements() -> None:
     record, runs = known()
     said = dict(measured(record, leaderboard(record, runs), runs))
-    assert "one an epoch, whose validation accuracy reaches 85%" in said["Steps to target"]
+    assert "taken once per epoch, whose validation accuracy reaches 85%" in said["Steps to target"]
     assert "Steps to target" not in told(runs)
     rare = replace(record, evaluate_every=7)
     said = dict(measured(rare, leaderboard(record, runs), runs))
-    assert "one every 7 steps" in said["Steps to target"]
+    assert "taken once every 7 steps, whose" in said["Steps to target"]
 
 
 def test_other_failures_are_pointed_to() -> None:

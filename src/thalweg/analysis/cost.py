@@ -11,7 +11,7 @@ from thalweg.records.types import RunRecord, StudyRecord
 class Target:
     """Medians to reach the study's target, over the `reached` of `runs` final runs that reach it.
 
-    `None` where none does or the study has no target.
+    `None` where none does or the study has no target; seconds also where runs trained together in one program.
     """
 
     steps: float | None
@@ -23,15 +23,21 @@ class Target:
 
 @dataclass(frozen=True)
 class Cost:
-    """seconds_per_step: median over a contender's runs. memory: bytes, maximum over its runs; 0 where unknown."""
+    """seconds_per_step: median over a contender's runs; `None` where one trained with other runs in one program, whose
+    steps are no optimizer's own. memory: bytes, maximum over its runs; 0 where unknown. shared: whether one did.
+    """
 
     seconds_per_step: float | None
     memory: int
+    shared: bool = False
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Tuning cost of one contender. An `unspent_…` field is the cap minus the use, `None` where there is no cap."""
+    """Tuning cost of one contender. seconds: its runs' shares of the programs that they trained in.
+
+    An `unspent_…` field is the cap minus the use, `None` where there is no cap.
+    """
 
     runs: int
     evaluations: int  # of a batch, forward and backward; a run that did not finish took fewer than planned
@@ -59,14 +65,16 @@ def target(study: StudyRecord, finals: Sequence[RunRecord]) -> Target:
     if not there:
         return Target(None, None, None, 0, len(finals))
     steps = statistics.median(step for _, step in there)
-    seconds = statistics.median(step / max(step, run.ended_at) * run.seconds for run, step in there)
+    shared = any(run.shared for run in finals)
+    seconds = None if shared else statistics.median(s / max(s, run.ended_at) * run.seconds for run, s in there)
     return Target(steps, steps / study.steps_per_epoch, seconds, len(there), len(finals))
 
 
 def cost(runs: Sequence[RunRecord]) -> Cost:
     """Time per step over the runs that trained at least one step, and peak memory over all runs."""
-    paces = [run.seconds / steps for run in runs if (steps := run.ended_at) and run.seconds > 0]
-    return Cost(statistics.median(paces) if paces else None, max((run.memory for run in runs), default=0))
+    shared = any(run.shared for run in runs)
+    paces = [] if shared else [run.seconds / steps for run in runs if (steps := run.ended_at) and run.seconds > 0]
+    return Cost(statistics.median(paces) if paces else None, max((run.memory for run in runs), default=0), shared)
 
 
 def cap_of(study: StudyRecord, name: str) -> float | None:

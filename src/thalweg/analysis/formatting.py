@@ -6,6 +6,27 @@ import re
 from thalweg.analysis.intervals import Interval
 from thalweg.records.types import StudyRecord
 
+LEAST = 0.0005  # of a share: a margin below it would read as none
+FINEST, LARGEST = 6, 6  # decimals, and digits before the point, of numbers that are not written by powers of ten
+
+NAMES = {
+    "mse": "MSE",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "bits_per_character": "bits per character",
+}
+"""Metric → how it is written, where that is not its name."""
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name as it is written in sentences and headings: `MSE`, `top-5 accuracy`, `accuracy`."""
+    if is_accuracy(metric) and metric != "accuracy":
+        return f"top-{metric.removeprefix('top')} accuracy"
+    return NAMES.get(metric, metric)
+
 
 def is_percent(study: StudyRecord) -> bool:
     """Whether the metric is an accuracy, top-K accuracy included, which is printed in percent."""
@@ -39,40 +60,23 @@ def number_of(metric: str, interval: Interval) -> str:
 
 def parts(metric: str, interval: Interval) -> tuple[str, str]:
     """(mean, what is known of its spread), without a unit: `("97.2", "± 0.4")`, `("73.5", "28.8–100.0")`,
-    `("96.8", "96.7, 96.9")`, `("97.2", "")`."""
-    scale = 100.0 if is_accuracy(metric) else 1.0
-    digits = 1 if is_accuracy(metric) else _digits(interval)
+    `("96.8", "96.7, 96.9")`, `("97.2", "")`. The last digit of a mean is that of its margin."""
+    margin = interval.margin if interval.count > 1 else 0.0
+    spread = interval.pair[1] - interval.pair[0] if interval.pair else margin
+    percent = is_accuracy(metric)
 
     def text(value: float) -> str:
-        return f"{value * scale:.4g}" if digits is None else f"{value * scale:.{digits}f}"
+        return f"{value * 100:.1f}" if percent else _to_the_margin(value, spread)[0]
 
-    mean = text(interval.mean)
     if interval.pair is not None:
-        return mean, ", ".join(map(text, interval.pair))
-    if interval.count < 2 or not math.isfinite(interval.margin):
-        return mean, ""
+        return text(interval.mean), ", ".join(map(text, interval.pair))
+    if interval.count < 2 or not math.isfinite(margin):
+        return text(interval.mean), ""
     if interval.cut:
-        return mean, f"{text(interval.low)}–{text(interval.high)}"
-    return mean, f"± {_margin(interval.margin * scale, digits)}"
-
-
-def _margin(margin: float, digits: int | None) -> str:
-    """A margin at a mean's digits; one that would read as none is `<0.1`."""
-    if digits is None:
-        return f"{margin:.2g}"
-    return f"{margin:.{digits}f}" if margin >= 0.5 / 10**digits else f"<{1 / 10**digits:g}"
-
-
-def _digits(interval: Interval) -> int | None:
-    """Decimals down to the second digit of the margin; `None` for four significant digits, where that says too much."""
-    if interval.pair is not None:
-        spread = abs(interval.pair[1] - interval.pair[0])
-    else:
-        spread = interval.margin if interval.count > 1 else 0.0
-    if not (math.isfinite(spread) and math.isfinite(interval.mean)) or spread <= 1e-6 * abs(interval.mean):
-        return None
-    digits = 1 - math.floor(math.log10(spread))
-    return digits if 0 <= digits <= 6 and abs(interval.mean) < 1e6 else None
+        return text(interval.mean), f"{text(interval.low)}–{text(interval.high)}"
+    small = percent and margin < LEAST
+    known = text(margin) if percent else _to_the_margin(interval.mean, margin)[1]
+    return text(interval.mean), "± <0.1" if small else f"± {known}"
 
 
 def rate_text(rate: float) -> str:
@@ -86,6 +90,22 @@ def rate_text(rate: float) -> str:
 def value_text(study: StudyRecord, value: float) -> str:
     """One value of the study's metric: `97.2%`, `0.1432`."""
     return f"{value:.1%}" if is_percent(study) else f"{value:.4g}"
+
+
+def _to_the_margin(mean: float, margin: float) -> tuple[str, str]:
+    """A mean and its margin to two digits, both to the same place; to four digits where the margin says nothing."""
+    if not (math.isfinite(mean) and math.isfinite(margin) and margin > 0):
+        return f"{mean:.4g}", f"{margin:.2g}"
+    last = _exponent(float(f"{margin:.1e}")) - 1  # the place of the margin's second digit
+    first = _exponent(mean) if mean else last
+    if last >= -FINEST and max(first, last + 1) < LARGEST:
+        places = max(0, -last)
+        return f"{mean:.{places}f}", f"{margin:.{places}f}"
+    return f"{mean:.{min(max(first - last + 1, 1), LARGEST)}g}", f"{margin:.2g}"
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
 
 
 def size(study: StudyRecord, difference: float) -> str:

@@ -12,7 +12,7 @@ from thalweg.analysis.selection import Choice
 from thalweg.records.types import RunRecord
 
 LATE = 0.1  # last share of training, over which a converged run no longer improves
-DIVERGED, WORSENED, NO_METRIC = "diverged", "ended worse than it began", "no final metric"
+DIVERGED, WORSENED, NO_METRIC = "diverged", "finished with a higher loss than at the start", "no final metric"
 
 
 @dataclass(frozen=True)

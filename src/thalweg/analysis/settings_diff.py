@@ -15,7 +15,7 @@ SAME = {
 }
 """Fields that must be equal → their plural in error messages."""
 
-FOUND = ("notes", "plan.expected", "plan.pace", "request", "factors")
+FOUND = ("notes", "plan.expected", "plan.pace", "request", "factors", "seconds")
 """Fields that are no settings: results and estimates, the request, which repeats other fields, and the factors, which
 each contender's arm has."""
 

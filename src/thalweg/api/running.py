@@ -1,6 +1,8 @@
 """Runs a prepared study."""
 
+import time
 from contextlib import closing
+from dataclasses import replace
 
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.verdict import verdict
@@ -50,10 +52,12 @@ def _command(prepared: Prepared, store: Store, number: int) -> str:
 def run(
     prepared: Prepared, tell: Listener, earlier: Earlier | None = None, checkpoints: Checkpoints = NOWHERE
 ) -> Result:
-    """Runs a study and returns its result."""
+    """Runs a study and returns its result, whose record has the seconds of work, those of earlier sessions too."""
+    began, before = time.monotonic(), earlier.seconds if earlier else 0.0
     study = Study(prepared, tell, earlier, checkpoints)
     study.run()
-    rows = leaderboard(study.record, study.runs)
-    result = Result(study.record, study.runs, rows, verdict(study.record, rows), lambda *_: prepared)
+    record = replace(study.record, seconds=before + time.monotonic() - began)
+    rows = leaderboard(record, study.runs)
+    result = Result(record, study.runs, rows, verdict(record, rows), lambda *_: prepared)
     tell(Concluded(result.study, result.verdict))
     return result

@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ class Store:
 
     def note(self, study: int, record: StudyRecord) -> None:
         """Replaces the study's record."""
-        self._set(study, record=json.dumps(asdict(record)))
+        self._set(study, record=_json(record))
 
     def advance(self, study: int, progress: Progress) -> None:
         """Stores the study's progress."""
@@ -80,7 +80,7 @@ class Store:
 
     def finish(self, study: int, record: StudyRecord, verdict: str) -> None:
         """Stores the verdict and the record with its final notes, and marks the study finished."""
-        self._set(study, finished=_now(), record=json.dumps(asdict(record)), verdict=verdict)
+        self._set(study, finished=_now(), record=_json(record), verdict=verdict)
 
     def delete(self, study: int) -> None:
         """Removes a study and all its runs."""
@@ -89,8 +89,9 @@ class Store:
             self._db.execute("DELETE FROM studies WHERE id = ?", (study,))
 
     def study(self, study: int) -> StudyRecord:
-        """A study's record. Raises `InputError` for an unknown id."""
-        return _record(self._row(study, "record")[0])
+        """A study's record, with the time worked on it. Raises `InputError` for an unknown id."""
+        record, seconds = self._row(study, "record, seconds")
+        return replace(_record(record), seconds=seconds or None)
 
     def verdict(self, study: int) -> str | None:
         """A finished study's verdict; `None` if it is unfinished."""
@@ -190,8 +191,13 @@ def _sentence(error: Exception) -> str:
 
 
 def _register(db: sqlite3.Connection, study: StudyRecord) -> int:
-    row = (_now(), study.workload, json.dumps(asdict(study)))
+    row = (_now(), study.workload, _json(study))
     return db.execute("INSERT INTO studies (started, workload, record) VALUES (?, ?, ?)", row).lastrowid or 0
+
+
+def _json(study: StudyRecord) -> str:
+    """The record as JSON, without the time worked on it, which has a column of its own."""
+    return json.dumps({name: value for name, value in asdict(study).items() if name != "seconds"})
 
 
 def _record(text: str) -> StudyRecord:

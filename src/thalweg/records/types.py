@@ -1,5 +1,6 @@
 """Immutable records of runs and studies, without torch."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -52,7 +53,7 @@ class RunRecord:
     diverged_at: int | None = None  # the step (from 1) whose loss or parameters were not finite
     seconds: float = 0.0  # this run's share of the wall-clock time of the population it trained in
     memory: int = 0  # bytes of its parameters, gradients and optimizer state
-    execution: str = ""  # how it was trained: "population of 32", "loop: <why>"
+    execution: str = ""  # how it was trained: "population of 32", "loop: <why>"; see `shared`
     rate: str | None = None  # the name of the hyperparameter that is the learning rate; `None` where there is none
     failure: str = ""  # why it could not be trained to its end, other than divergence
     stopped_at: int | None = None  # the step after which early stopping ended it
@@ -102,6 +103,11 @@ class RunRecord:
     def broke(self) -> bool:
         """Whether the run did not reach its end."""
         return self.diverged_at is not None or bool(self.failure)
+
+    @property
+    def shared(self) -> bool:
+        """Whether it trained with other runs in one program, so that its seconds are a share of theirs, not its own."""
+        return re.match("population of (?!1\\b)", self.execution) is not None
 
     @property
     def worsened(self) -> bool:
@@ -174,6 +180,7 @@ class StudyRecord:
     factors: Mapping[str, Factors] = field(default_factory=dict)  # contender → its own; see `varied`
     calls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Contender → how its optimizer is made in Python: see `studies.calls`. Empty before protocol 6."""
+    seconds: float | None = field(default=None, compare=False)  # of work on the study so far, over all its sessions
 
     @property
     def varied(self) -> tuple[str, ...]:

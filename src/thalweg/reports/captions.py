@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thalweg.analysis.formatting import several
+from thalweg.analysis.formatting import metric_name, several
 from thalweg.analysis.leaderboard import Row
 from thalweg.errors import listed
 from thalweg.options.declared import MIXED
@@ -23,9 +23,21 @@ def key_facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Pairs:
         ("training", _training(study)),
         ("seeds", f"{len(study.tuning_seeds)} tuning{fresh}"),
         ("runs", f"{len(runs):,} trained, {sum(run.diverged for run in runs):,} diverged"),
-        ("total run time", duration(sum(run.seconds for run in runs))),
+        *([("wall time", wall_time(study))] if study.seconds else []),
         ("protocol", str(study.protocol)),
     ]
+
+
+def wall_time(study: StudyRecord) -> str:
+    """How long the study was worked on, without the time between its sessions: `24.3 s, after 6.1 s of checks`.
+
+    Empty where that is unknown. The checks come before the first run; those of a resumed study's later sessions, which
+    are shorter, are not counted.
+    """
+    if not study.seconds:
+        return ""
+    checks = study.plan.get("expected", {}).get("preparing")
+    return duration(study.seconds) + (f", after {duration(checks)} of checks" if checks else "")
 
 
 def _training(study: StudyRecord) -> str:
@@ -89,12 +101,12 @@ def curves_title(study: StudyRecord, rows: Sequence[Row]) -> str:
         return "No final run finished."
     missed = "" if study.target is None else f" No optimizer reaches {target(study)} with every seed."
     metric = value(study, rows[0].validation.mean)
-    return f"{rows[0].contender} ends at {metric} validation {study.metric}.{missed}"
+    return f"{rows[0].contender} ends at {metric} validation {metric_name(study.metric)}.{missed}"
 
 
 def metric_heading(study: StudyRecord) -> str:
-    """Heading of the panels, such as `Accuracy against learning rate`."""
-    return f"{capital(study.metric)} against learning rate"
+    """Heading of the panels, such as `Accuracy by learning rate`, `MSE by learning rate`."""
+    return f"{capital(metric_name(study.metric))} by learning rate"
 
 
 def stops_early(study: StudyRecord) -> bool:
@@ -106,4 +118,4 @@ def final(study: StudyRecord) -> str:
     """Of which weights a run's final metric is."""
     if stops_early(study):
         return "of the weights that early stopping kept, each run’s best"
-    return "at the end of training, not at its luckiest epoch"
+    return "at the end of training, not at its best epoch"

@@ -1,6 +1,6 @@
 """The page's section on the costs and failures of each optimizer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from thalweg.analysis.cost import cap_of
 from thalweg.analysis.formatting import several
@@ -9,25 +9,39 @@ from thalweg.analysis.reliability import DIVERGED, NO_METRIC, WORSENED
 from thalweg.analysis.row import Row
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
+from thalweg.reports.captions import wall_time
 from thalweg.reports.figures.formatting import MISSING, duration, memory, pace
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup
 
+EVALUATIONS, TIME, SHARE, PACE = "evaluations", "tuning time", "share of the tuning time", "time per step"
+MEMORY, WRONG = "memory", "what went wrong"
+MEANINGS = {
+    EVALUATIONS: "An evaluation is one forward and backward pass of a batch: a step takes one, with SAM two.",
+    TIME: "Tuning time is the sum over the tuning runs.",
+    SHARE: "Runs trained together in one program: each counts with an equal share of its time, whatever its optimizer.",
+    PACE: "Time per step is the median over all runs.",
+    MEMORY: "Memory is a run’s parameters, gradients and optimizer state at most, without activations.",
+}
+"""Column → what it means, where its heading does not say all."""
+
+ALL_RUNS = "Diverged and what went wrong count all runs, those of the published defaults too."
 LONGEST = 160  # maximum characters of a failure reason on the page; the JSON has the full text
-HEADS = ("tuning runs", "evaluations", "tuning time", "time per step", "memory", "diverged")
 
 
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
-    """The section: use of the tuning cap, time per step, memory and failures per optimizer."""
-    lines = [(row.contender, _cells(row)) for row in rows]
+    """The section: use of the tuning budget, times that are an optimizer's own, memory and failures."""
+    columns = _columns(study, rows)
+    lines = [(row.contender, [cell(row) for cell in columns.values()]) for row in rows]
     chosen = pick(rows)
-    heads = [*map(heading, HEADS), heading("what went wrong", "words")]
+    heads = [heading(name, *(["words"] if name == WRONG else [])) for name in columns]
     table = board("What each optimizer cost", heads, lines, chosen.contender if chosen else None)
-    return titled("cost", "What it cost", _lead(study, rows), table, remark(_meaning()))
+    meaning = " ".join(MEANINGS[name] for name in columns if name in MEANINGS)
+    return titled("cost", "What it cost", _lead(study, rows), table, remark(f"{meaning} {ALL_RUNS}"))
 
 
 def cap(study: StudyRecord) -> str:
-    """The tuning cap of one optimizer in words, `51 runs and 860,880 gradient evaluations`; empty without a cap."""
+    """The tuning budget of one optimizer in words, `51 runs and 860,880 gradient evaluations`; empty without a cap."""
     runs, evaluations, seconds = (cap_of(study, name) for name in ("runs", "evaluations", "seconds"))
     parts = [
         several(round(runs), "run") if runs is not None else "",
@@ -40,32 +54,40 @@ def cap(study: StudyRecord) -> str:
 
 def _lead(study: StudyRecord, rows: Sequence[Row]) -> str:
     most = cap(study)
-    told = f"Tuning one optimizer could take {most}." if most else "Tuning had no cap."
-    failed = sum(sum(row.failures.values()) for row in rows)
-    trained = sum(row.trained for row in rows)
-    return f"{told} {failed:,} of {several(trained, 'run')} did not go well."
+    told = f"Tuning budget: {most} each." if most else "Tuning had no budget."
+    return " ".join([told, _ended(rows), *([f"Wall time: {wall_time(study)}."] if study.seconds else [])])
 
 
-def _meaning() -> str:
-    return (
-        "An evaluation is one forward and backward pass of a batch: a step takes one, with SAM two. "
-        "Tuning time is each run’s share of the time of the runs that trained with it. Time per step is the median "
-        "over all runs. Memory is a run’s parameters, gradients and optimizer state at most, without activations. "
-        "Diverged and what went wrong count all runs, those of the published defaults too."
-    )
+def _ended(rows: Sequence[Row]) -> str:
+    """How many runs diverged, and how many failed otherwise: `28 of 539 runs diverged, and 2 failed.`"""
+    trained = several(sum(row.trained for row in rows), "run")
+    counts = [(reason, count) for row in rows for reason, count in row.failures.items()]
+    diverged = sum(count for reason, count in counts if reason in (DIVERGED, WORSENED))
+    failed = sum(count for _, count in counts) - diverged
+    if not failed:
+        return f"{diverged:,} of {trained} diverged." if diverged else f"No run of {trained.split()[0]} diverged."
+    return f"{diverged:,} of {trained} diverged, and {failed:,} failed."
 
 
-def _cells(row: Row) -> list[Markup]:
-    spent = row.spent
-    return [
-        stacked(f"{spent.runs:,}", _rest(spent.unspent_runs)),
-        stacked(f"{spent.evaluations:,}", _rest(spent.unspent_evaluations)),
-        stacked(duration(spent.seconds), _time_left(spent.unspent_seconds)),
-        stacked(pace(row.cost.seconds_per_step)),
-        stacked(memory(row.cost.memory)),
-        stacked(f"{row.diverged_share:.0%}" if row.trained else MISSING),
-        stacked(failures(row), kind="words"),
-    ]
+def _columns(study: StudyRecord, rows: Sequence[Row]) -> dict[str, Callable[[Row], Markup]]:
+    """Heading → cell. Where runs trained together in one program, a time of one optimizer is no more than its share of
+    the whole, whichever it is: the columns of times are left out, but for a budget of time, which counts these shares.
+    """
+    shared, timed = any(row.cost.shared for row in rows), cap_of(study, "seconds") is not None
+    time = {SHARE if shared else TIME: _time} if timed or not shared else {}
+    return {
+        "tuning runs": lambda row: stacked(f"{row.spent.runs:,}", _rest(row.spent.unspent_runs)),
+        EVALUATIONS: lambda row: stacked(f"{row.spent.evaluations:,}", _rest(row.spent.unspent_evaluations)),
+        **time,
+        **({} if shared else {PACE: lambda row: stacked(pace(row.cost.seconds_per_step))}),
+        MEMORY: lambda row: stacked(memory(row.cost.memory)),
+        "diverged": lambda row: stacked(f"{row.diverged_share:.0%}" if row.trained else MISSING),
+        WRONG: lambda row: stacked(failures(row), kind="words"),
+    }
+
+
+def _time(row: Row) -> Markup:
+    return stacked(duration(row.spent.seconds), _time_left(row.spent.unspent_seconds))
 
 
 def _rest(unspent: float | None) -> str:
@@ -73,14 +95,14 @@ def _rest(unspent: float | None) -> str:
     if unspent is None:
         return ""
     if unspent == 0:
-        return "all of it"
-    return f"{unspent:,.0f} unspent" if unspent > 0 else f"{-unspent:,.0f} over"
+        return "all used"
+    return f"{unspent:,.0f} unused" if unspent > 0 else f"{-unspent:,.0f} over"
 
 
 def _time_left(unspent: float | None) -> str:
     if unspent is None:
         return ""
-    return f"{duration(abs(unspent))} {'unspent' if unspent >= 0 else 'over'}"
+    return f"{duration(abs(unspent))} {'unused' if unspent >= 0 else 'over'}"
 
 
 def failures(row: Row) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.difference import RULE, Change, Difference
-from thalweg.analysis.formatting import number
+from thalweg.analysis.formatting import is_percent, metric_name, number
 from thalweg.analysis.pooled import PooledChange
 from thalweg.analysis.study_arm import Arm
 from thalweg.errors import listed
@@ -29,7 +29,7 @@ def cells(found: Difference) -> tuple[list[str], list[list[str]]]:
     heads = [
         "optimizer",
         "learning rate",
-        f"{found.split} {found.after.metric} before",
+        f"{found.split} {metric_name(found.after.metric)} before",
         "after",
         "change",
         "seeds",
@@ -65,8 +65,11 @@ def _amount(study: StudyRecord, change: Change) -> str:
     """The change with its margin, such as `−1.2 ± 0.4`; accuracies in points."""
     if change.difference is None:
         return "-"
-    _, within, margin = number(study, change.difference).partition(" ± ")
-    return signed(study, change.difference.mean) + within + margin.removesuffix("%")
+    mean, within, margin = number(study, change.difference).partition(" ± ")
+    if is_percent(study) or not within:
+        return signed(study, change.difference.mean) + within + margin.removesuffix("%")
+    sign = "+" if float(mean) > 0 else ""
+    return (sign + mean.replace("-", "−", 1) if float(mean) else mean.removeprefix("-")) + within + margin
 
 
 def _seeds(change: Change) -> str:

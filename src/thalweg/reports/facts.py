@@ -31,6 +31,7 @@ def facts(study: StudyRecord, rows: Sequence[Row], verdict: str) -> dict[str, An
         "protocol": study.protocol,
         "steps": study.steps,
         "epochs": study.steps / study.steps_per_epoch,
+        "seconds": study.seconds,
         "verdict": verdict,
         "pick": chosen.contender if chosen else None,
         "code": code(study, chosen) if chosen else None,
@@ -95,10 +96,15 @@ def _facts_of(row: Row) -> dict[str, Any]:
         "runs": row.runs,
         "diverged": row.diverged,
         "trained": row.trained,
-        "seconds": row.seconds,
+        "seconds": _seconds(row),
         "details": {name: bounds(interval) for name, interval in row.details.items()},
         "tried": [_tried(point) for point in row.tried],
     }
+
+
+def _seconds(row: Row) -> float | None:
+    """The seconds of a run of its own; `None` where runs trained together, whose shares say nothing of an optimizer."""
+    return None if row.cost.shared else row.seconds
 
 
 def _tried(point: Point) -> dict[str, Any]:
@@ -157,7 +163,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "runs": row.runs,
         "diverged": row.diverged,
         "trained": row.trained,
-        "seconds": row.seconds,
+        "seconds": _seconds(row),
         "tied": row.tied,
         "reliable": row.reliable,
         "group": row.group,

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thalweg.analysis.formatting import several
+from thalweg.analysis.formatting import metric_name, several
 from thalweg.analysis.intervals import FEWEST
 from thalweg.analysis.row import Row
 from thalweg.analysis.ties import RULE
@@ -19,7 +19,7 @@ Pairs = list[tuple[str, str]]
 
 def measured(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Pairs:
     """The methods as (term, explanation)."""
-    metric = f"validation {study.metric}"
+    metric = f"validation {metric_name(study.metric)}"
     searched = any(run.round == "search" for run in runs)
     return [
         ("Tuning", f"{_searched(study, runs) if searched else _gridded(study, runs)} {_alike(study)}"),
@@ -86,21 +86,21 @@ def _searched(study: StudyRecord, runs: Sequence[RunRecord]) -> str:
 def _alike(study: StudyRecord) -> str:
     """Describes what is equal for all optimizers: cap, seeds, initial weights, batch order."""
     most = cap(study)
-    capped = f" All had the same cap: {most} of tuning each." if most else ""
+    capped = f" All had the same tuning budget: {most} each." if most else ""
     return (
         f"Every configuration was run with {several(len(study.tuning_seeds), 'seed')} ({_range(study.tuning_seeds)})."
-        f"{capped} With one seed, all optimizers start from the same weights and see the same batches in the same "
-        "order."
+        f"{capped} For a given seed, all optimizers start from the same weights and see the same batches in the "
+        "same order."
     )
 
 
 def _choice(study: StudyRecord, metric: str, *, searched: bool) -> str:
     alone = " Few trials of a search differ in the rate alone, so it is mostly the best trial." if searched else ""
     return (
-        f"By the mean {metric} {captions.final(study)}. Around the best mean, the unbroken "
-        "row of rates within one standard error of it is the plateau, by the median noise of the best and two rates on "
-        "either side. Chosen is the tried rate nearest to the plateau’s middle in log-rate, the lower of two. A rate "
-        "cannot be chosen at which any seed failed to finish, or that another beats on every seed."
+        f"By the mean {metric} {captions.final(study)}. Around the best mean, the contiguous "
+        "range of rates within one standard error of it is the best range, by the median noise of the best and two "
+        "rates on either side. The chosen rate is the tried one nearest its centre (log scale); ties go to the lower. "
+        "A rate cannot be chosen at which any seed failed to finish, or that another beats on every seed."
         f"{alone}"
     )
 
@@ -129,7 +129,10 @@ def _intervals(study: StudyRecord) -> str:
     if not kinds:
         return "One seed has no interval: run more seeds."
     alone = " One seed has none." if counts[0] == 1 else ""
-    return f"± is half, and a whisker all, of the 95% interval of the mean over seeds: {', '.join(kinds)}.{alone}"
+    return (
+        "± is the half-width of a 95% confidence interval of the mean over seeds; whiskers show the whole interval. "
+        f"It is {', and '.join(kinds)}.{alone}"
+    )
 
 
 def _ties(study: StudyRecord) -> str:
@@ -143,7 +146,7 @@ def _diverged(runs: Sequence[RunRecord]) -> str:
     stopped = sum(run.diverged_at is not None for run in runs)
     which = f": {stopped:,} of the first kind, {count - stopped:,} of the second" if count else ""
     failed = sum(bool(run.failure) for run in runs)
-    other = f" {failed:,} failed for another reason, told under What it cost." if failed else ""
+    other = f" {failed:,} failed for another reason: see What it cost." if failed else ""
     ended = (
         "whose training loss ended above its first batch’s"
         if any(run.loss_spread is None for run in runs)
@@ -172,9 +175,9 @@ def _stopped(study: StudyRecord, metric: str, runs: Sequence[RunRecord]) -> str:
 def _steps(study: StudyRecord, metric: str) -> str:
     better = "reaches" if study.higher_is_better else "is down to"
     every = study.evaluate_every
-    often = "one an epoch" if every == study.steps_per_epoch else f"one every {several(every, 'step')}"
+    often = "once per epoch" if every == study.steps_per_epoch else f"once every {several(every, 'step')}"
     return (
-        f"Optimizer steps until the first measurement, {often}, whose {metric} {better} {target(study)}: "
+        f"Optimizer steps until the first measurement, taken {often}, whose {metric} {better} {target(study)}: "
         "the median over the final runs that get there."
     )
 
@@ -199,4 +202,6 @@ def _flat(entries: Mapping[str, Any], prefix: str = "") -> Pairs:
 def _shown(entry: Any) -> str:
     if entry is None or entry == "":
         return "–"
-    return ", ".join(map(str, entry)) if isinstance(entry, (list, tuple)) else str(entry)
+    if isinstance(entry, float):
+        return f"{entry:.4g}"
+    return ", ".join(map(_shown, entry)) if isinstance(entry, (list, tuple)) else str(entry)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from thalweg.analysis.code import code
-from thalweg.analysis.formatting import several
+from thalweg.analysis.formatting import metric_name, several
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.recommendation import pick
 from thalweg.errors import listed
@@ -94,13 +94,14 @@ def _ranking(study: StudyRecord, board: Standings) -> str:
     tied = f" The bar joins what is not separated from the best: {listed(ties, FEW)}." if ties else ""
     many = max(line.group for line in board.lines) > GROUPS
     groups = " Within a group nothing is separated." if many else ""
-    return f"By mean {board.split} {study.metric}, {direction} is better.{tied}{groups}"
+    return f"By mean {board.split} {metric_name(study.metric)}, {direction} is better.{tied}{groups}"
 
 
 def rates(study: StudyRecord, whole: Sweep) -> Markup:
     if not whole.panels:
         return titled("rates", captions.metric_heading(study), "No contender has a learning rate to tune.")
-    axes = f"Vertical: validation {study.metric} {captions.final(study)}. Horizontal: learning rate, logarithmic."
+    metric = metric_name(study.metric)
+    axes = f"Vertical: validation {metric} {captions.final(study)}. Horizontal: learning rate, logarithmic."
     fixed = f" {listed(whole.fixed)}: no learning rate to tune." if whole.fixed else ""
     panels = element("div", *(_panel(study, i, p) for i, p in enumerate(whole.panels)), class_="panels")
     note = element("p", axes + fixed, class_="axes")
@@ -115,7 +116,8 @@ def rates(study: StudyRecord, whole: Sweep) -> Markup:
 def _panel(study: StudyRecord, index: int, panel: Panel) -> Markup:
     label = captions.panel_label(study, panel)
     said = (
-        f"{panel.contender}, validation {study.metric} against learning rate: {label}. {captions.spots(study, panel)}"
+        f"{panel.contender}, validation {metric_name(study.metric)} by learning rate: {label}."
+        f" {captions.spots(study, panel)}"
     )
     return element(
         "figure",
@@ -137,7 +139,7 @@ def _rates_key(whole: Sweep) -> Markup:
             if several
             else [("mean", "one seed")]
         ),
-        ("chosen", "chosen, on its plateau" if any(p.plateau for p in whole.panels) else "chosen"),
+        ("chosen", "chosen, in its best range" if any(p.plateau for p in whole.panels) else "chosen"),
         *([("published", "published default")] if any(p.default for p in whole.panels) else []),
         *([("crossed", "diverged")] if any(s.diverged for p in whole.panels for s in p.spots) else []),
         *([("reference", f"{whole.panels[0].contender}, for comparison")] if len(whole.panels) > 1 else []),
@@ -175,15 +177,15 @@ def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
         note += " A run that stopped early counts with its final weights from then on."
     chips = [_chip(i, s.contender, s.highlighted) for i, s in enumerate(drawn.series)]
     figures = [
-        _curve("curve-metric", f"Validation {study.metric} by epoch", captions.curves_title(study, rows)),
+        _curve("curve-metric", f"Validation {metric_name(study.metric)} by epoch", captions.curves_title(study, rows)),
         _curve("curve-loss", "Training loss by epoch" + (", logarithmic" if drawn.loss.log else ""), ""),
     ]
     return titled(
         "curves",
         "Learning curves",
         captions.curves_title(study, rows),
-        element("p", note, element("span", " Choose who stands out:", class_="ask"), class_="axes"),
-        element("div", *chips, class_="chips", role="group", aria_label="Optimizers that stand out"),
+        element("p", note, element("span", " Highlight:", class_="ask"), class_="axes"),
+        element("div", *chips, class_="chips", role="group", aria_label="Highlighted optimizers"),
         element("div", *figures, class_="curves"),
         rates_figure(study),
     )

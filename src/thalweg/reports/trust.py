@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 from thalweg.analysis.caveats import doubts
 from thalweg.analysis.chosen import good_text
-from thalweg.analysis.formatting import is_percent
+from thalweg.analysis.formatting import is_percent, metric_name
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
 from thalweg.records.types import StudyRecord
 from thalweg.reports import captions
-from thalweg.reports.figures.formatting import MISSING, signed, value
+from thalweg.reports.figures.formatting import MISSING, capital, signed, value
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup, element, join
+
+CHECKS = (
+    "final runs that did not finish, a search space that looks suspicious, best rates on the edge of those tried, "
+    "published defaults that do better, too few seeds, training that had not ended improving, seeds that differ a lot"
+)
+"""What `analysis.caveats` looks for, as the end of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,8 @@ class Column:
     ended_late: whether it compares the end of training with the best measurement, which are one under early stopping.
     """
 
-    name: str
-    meaning: str  # explanation; `{metric}` is the study's metric, `{first}` the first contender's name
+    name: str  # `{first}` is the first contender's name
+    meaning: str  # explanation; `{metric}` is the study's metric
     cell: Callable[[StudyRecord, Row], Markup]
     change: bool = False
     fresh: bool = False
@@ -33,24 +39,29 @@ class Column:
 
 
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
-    """The caveats, and per optimizer the gain from tuning, sensitivity, overfitting and winner's curse."""
+    """The caveats, and per optimizer the gain from tuning, sensitivity, overfitting and optimism of tuning."""
     chosen, said = pick(rows), doubts(study, rows)
-    sound = "No check found anything that would change the answer." if chosen else "There is no answer to trust."
+    sound = f"The automatic checks passed: {CHECKS}." if chosen else "There is no answer to trust."
     lead = "What would change the answer:" if said else sound
     listed = element("ul", *(element("li", sentence) for sentence in said), class_="doubts") if said else None
     columns = [column for column in COLUMNS if study.confirmation_seeds or not column.fresh]
     columns = [column for column in columns if not (column.ended_late and captions.stops_early(study))]
     unit = ", points" if is_percent(study) else ""
-    heads = [heading(column.name + unit * column.change) for column in columns]
+    words = _words(study, rows)
+    heads = [heading(column.name.format(**words) + unit * column.change) for column in columns]
     lines = [(row.contender, [column.cell(study, row) for column in columns]) for row in rows]
     table = board("How far to trust each optimizer", heads, lines, chosen.contender if chosen else None)
     return titled("trust", "How far to trust it", lead, listed, table, remark(*_meanings(study, rows, columns)))
 
 
 def _meanings(study: StudyRecord, rows: Sequence[Row], columns: Sequence[Column]) -> list[Markup]:
-    words = {"metric": study.metric, "first": rows[0].contender}
-    terms = [(column.name[:1].upper() + column.name[1:], column.meaning.format(**words)) for column in columns]
+    words = _words(study, rows)
+    terms = [(capital(column.name.format(**words)), column.meaning.format(**words)) for column in columns]
     return [join(element("strong", term), f": {meaning} ") for term, meaning in terms]
+
+
+def _words(study: StudyRecord, rows: Sequence[Row]) -> dict[str, str]:
+    return {"metric": metric_name(study.metric), "first": rows[0].contender}
 
 
 def _change(study: StudyRecord, interval: Interval | None) -> Markup:
@@ -87,7 +98,7 @@ COLUMNS = (
     ),
     Column(
         "random learning rate",
-        "the validation {metric} to expect of a rate drawn at random, in log, from the coarse grid’s range.",
+        "the validation {metric} to expect of a rate drawn at random (log scale) from the coarse grid’s range.",
         lambda study, row: stacked(value(study, row.expected)),
     ),
     Column(
@@ -97,7 +108,7 @@ COLUMNS = (
         change=True,
     ),
     Column(
-        "winner’s curse",
+        "tuning optimism",
         "how much better the choice’s validation {metric} looked in tuning than on fresh seeds.",
         lambda study, row: stacked(signed(study, row.curse)),
         change=True,
@@ -105,10 +116,10 @@ COLUMNS = (
     ),
     Column(
         "with early stopping",
-        "the test {metric} where the validation {metric} was best, in place of the end of training.",
+        "the test {metric} where the validation {metric} was best, not at the end of training.",
         lambda study, row: stacked(value(study, row.best_test.mean if row.best_test else None)),
         fresh=True,
         ended_late=True,
     ),
-    Column("beats the first", "how often a run of it does better than one of {first}.", _improvement),
+    Column("P(beats {first})", "the share of pairs of runs in which it does better than {first}.", _improvement),
 )

@@ -86,15 +86,16 @@ class Storing:
         if at_once or time.monotonic() - self._written >= HEARTBEAT:
             self._write_progress()
 
-    def _write_progress(self) -> None:
-        self._written = time.monotonic()
-        seconds, began = self._before + self._written - self._began, self._stage.began
+    def _write_progress(self, seconds: float | None = None) -> None:
+        """seconds: of work, where they are known: by the clock otherwise."""
+        self._written, began = time.monotonic(), self._stage.began
+        seconds = self._before + self._written - self._began if seconds is None else seconds
         with suppress(InputError):  # a failed progress update must not end the study
             self._store.advance(self._study, Progress(began.name, began.runs, self._stage.done, seconds))
 
     def _conclude(self, event: Concluded) -> None:
         self._stage = StageProgress(NO_STAGE)
-        self._write_progress()
+        self._write_progress(event.record.seconds)
         self._store.finish(self._study, event.record, event.verdict)
         shutil.rmtree(self.folder, ignore_errors=True)
         with suppress(OSError):
