@@ -180,3 +180,16 @@ def test_how_sizes_read() -> None:
     assert [signed(error, x) for x in (0.01234, -1e-5, 0.0, float("inf"))] == ["+0.0123", "−1e-05", "0", "–"]
     assert [pace(x) for x in (None, 1.84e-5, 0.00123, 0.5)] == ["–", "18.4 µs", "1.2 ms", "0.50 s"]
     assert [memory(x) for x in (0, 12, 2048, 1_628_320, 3_000_000_000)] == ["–", "12 B", "2.0 kB", "1.6 MB", "3.0 GB"]
+
+
+def test_checks_that_passed_are_named() -> None:
+    """With every seed and rate in order there is no doubt, and the page says what was looked for."""
+    record, runs = known()
+    steady = study(tuning_seeds=(0, 1, 2), confirmation_seeds=tuple(range(1000, 1005)))
+    tried = {0.01: (0.80, 0.81, 0.80), 0.1: (0.90, 0.91, 0.90), 1.0: (0.70, 0.71, 0.70)}
+    flat = [replace(run, curve=tuple(replace(m, validation_metric=run.validation_metric) for m in run.curve))
+            for run in [*rates(tried), *finals((0.90, 0.90, 0.91, 0.90, 0.90), 0.1)]]  # fmt: skip
+    assert doubts(steady, leaderboard(steady, flat)) == []
+    text = " ".join(read(trust.section, (steady, flat)).visible)
+    assert "All automatic checks passed: the final runs of the recommended finished," in text
+    assert "All automatic checks passed" not in " ".join(read(trust.section, (record, runs)).visible)

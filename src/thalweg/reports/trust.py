@@ -17,10 +17,11 @@ from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup, element, join
 
 CHECKS = (
-    "final runs that did not finish, a search space that looks suspicious, best rates on the edge of those tried, "
-    "published defaults that do better, too few seeds, training that had not ended improving, seeds that differ a lot"
+    "the final runs of the recommended finished, its best rate is not on the edge of those tried, its published "
+    "defaults do no better, the seeds are enough and agree, it had stopped improving, and no other’s rates or search "
+    "space look too narrow"
 )
-"""What `analysis.caveats` looks for, as the end of a sentence."""
+"""What holds where `analysis.caveats` finds nothing, as the end of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Column:
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
     """The caveats, and per optimizer the gain from tuning, sensitivity, overfitting and optimism of tuning."""
     chosen, said = pick(rows), doubts(study, rows)
-    sound = f"The automatic checks passed: {CHECKS}." if chosen else "There is no answer to trust."
+    sound = f"All automatic checks passed: {CHECKS}." if chosen else "There is no answer to trust."
     lead = "What would change the answer:" if said else sound
     listed = element("ul", *(element("li", sentence) for sentence in said), class_="doubts") if said else None
     columns = [column for column in COLUMNS if study.confirmation_seeds or not column.fresh]
