@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from thalweg.analysis.caveats import doubts
 from thalweg.analysis.chosen import rate_with_range, setting
 from thalweg.analysis.execution import fallback
-from thalweg.analysis.formatting import number, rate_text, several, size, value_text
+from thalweg.analysis.formatting import metric_name, number, rate_text, several, size, value_text
 from thalweg.analysis.metric_range import negligible
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.reliability import DIVERGED, NO_METRIC, WORSENED
@@ -50,7 +50,7 @@ def _answer(study: StudyRecord, row: Row) -> str:
     at += f" with {others}" if others else ""
     fresh = "fresh " if study.confirmation_seeds else "tuning "
     seeds = several(row.score.count, f"{fresh}seed")
-    return f"Use {row.contender}{at}: {row.split} {study.metric} {number(study, row.score)} over {seeds}."
+    return f"Use {row.contender}{at}: {row.split} {metric_name(study.metric)} {number(study, row.score)} over {seeds}."
 
 
 def _untuned(study: StudyRecord, rows: Sequence[Row], chosen: Row) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thalweg.analysis.formatting import number_of
+from thalweg.analysis.formatting import metric_name, number_of
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
 from thalweg.records.types import StudyRecord
@@ -39,6 +39,6 @@ def section(study: StudyRecord, rows: Sequence[Row]) -> Markup | None:
     lines = [
         (row.contender, [stacked(text) for text in own]) for row, own in zip(rows, cells(rows, MISSING), strict=True)
     ]
-    lead = f"On the {rows[0].split} split, at the end of the runs that rank. None of it decides: {study.metric} does."
+    lead = f"On the {rows[0].split} split, at the end of the runs that rank. None of it decides: {metric_name(study.metric)} does."
     table = board("Also measured", heads, lines, chosen.contender if chosen else None)
     return titled("also", "Also measured", lead, table)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from thalweg.analysis.formatting import is_percent, number, size
+from thalweg.analysis.formatting import is_percent, metric_name, number, size
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.row import Row
 from thalweg.analysis.schedules import CONSTANT, ScheduleMatrix, schedule_matrix
@@ -27,7 +27,7 @@ def section(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) 
     heads = [_heading(study, schedule) for schedule in matrix.schedules]
     lines = [(name, [_cell(study, matrix, name, s) for s in matrix.schedules]) for name in matrix.optimizers]
     table = board("Optimizers by schedules", heads, lines, None)
-    axes = f"Mean {rows[0].split} {study.metric} at the tuned rate; below it the gain over a constant rate, tuned too,"
+    axes = f"Mean {rows[0].split} {metric_name(study.metric)} at the tuned rate; below it the gain over a constant rate, tuned too,"
     note = remark(f"{axes} with its 95% interval over seeds. Sketches: the rate over a run, from 0 to its largest.")
     return titled("schedules", "Schedules", " ".join(told(study, matrix)), table, note)
 
@@ -94,7 +94,7 @@ def lines(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) ->
     if matrix is None:
         return []
     body = [[name, *(_text(study, matrix, name, s) for s in matrix.schedules)] for name in matrix.optimizers]
-    head = f"By schedule, {rows[0].split} {study.metric}:"
+    head = f"By schedule, {rows[0].split} {metric_name(study.metric)}:"
     return [head, *aligned(["optimizer", *matrix.schedules], body, 1), *told(study, matrix)]
 
 

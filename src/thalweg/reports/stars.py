@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from thalweg.analysis.formatting import metric_name
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.row import Row
 from thalweg.analysis.stars import RULE
@@ -16,7 +17,7 @@ MOST = 3
 def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
     """Convergence speed and quality of every optimizer, best first, and the rule for the stars."""
     timed = study.target is not None
-    score = f"{rows[0].split} {study.metric}"
+    score = f"{rows[0].split} {metric_name(study.metric)}"
     names = [*(["speed"] if timed else []), "quality", *([f"steps to {target(study)}"] if timed else []), score]
     lines = [(row.contender, _cells(study, row, timed=timed)) for row in rows]
     chosen = pick(rows)

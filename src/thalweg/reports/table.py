@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from thalweg.analysis.formatting import metric_name
 from thalweg.records.types import StudyRecord
 from thalweg.reports.figures.formatting import MISSING, target
 from thalweg.reports.figures.scales import Scale
@@ -17,7 +18,9 @@ def table(study: StudyRecord, board: Standings) -> Markup:
     """The table, one row per optimizer, best first."""
     below = (*board.lines[1:], board.lines[-1])
     body = [_row(board, line, last=line.group != next_.group) for line, next_ in zip(board.lines, below, strict=True)]
-    caption = element("caption", f"{len(board.lines)} optimizers by {board.split} {study.metric}", class_="unseen")
+    caption = element(
+        "caption", f"{len(board.lines)} optimizers by {board.split} {metric_name(study.metric)}", class_="unseen"
+    )
     return element("table", caption, _head(study, board), element("tbody", *body), class_="board")
 
 
@@ -26,7 +29,7 @@ def _head(study: StudyRecord, board: Standings) -> Markup:
         _heading("rank", "narrow"),
         element("th", "optimizer", class_="name", scope="col", style=f"width:{_name_width(board)}ch"),
         _heading("learning rate", "number"),
-        _heading(f"{board.split} {study.metric}", "number"),
+        _heading(f"{board.split} {metric_name(study.metric)}", "number"),
         element("th", _axis(board.axis), class_="plot", scope="col"),
         *([_heading("published defaults", "number")] if board.has_defaults else []),
         *([_heading("validation", "number")] if board.split == "test" else []),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from thalweg.analysis.chosen import good_text
 from thalweg.analysis.code import code
-from thalweg.analysis.formatting import number, rate_text
+from thalweg.analysis.formatting import metric_name, number, rate_text
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.recommendation import pick
@@ -21,8 +21,9 @@ GAP = 3  # between two columns of a terminal's table; at its ends there is a spa
 
 def cells(study: StudyRecord, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """(headings, one list of cells per contender). After a rank: `MARKS`."""
-    heads = ["rank", "optimizer", "learning rate", "good range", f"validation {study.metric}", f"test {study.metric}"]
-    heads += [f"train {study.metric}", "steps to target", "diverged"]
+    metric = metric_name(study.metric)
+    heads = ["rank", "optimizer", "learning rate", "good range", f"validation {metric}", f"test {metric}"]
+    heads += [f"train {metric}", "steps to target", "diverged"]
     chosen = pick(rows)
     return heads, [_cells(study, row, picked=row is chosen) for row in rows]
 
