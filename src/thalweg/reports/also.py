@@ -39,6 +39,7 @@ def section(study: StudyRecord, rows: Sequence[Row]) -> Markup | None:
     lines = [
         (row.contender, [stacked(text) for text in own]) for row, own in zip(rows, cells(rows, MISSING), strict=True)
     ]
-    lead = f"On the {rows[0].split} split, at the end of the runs that rank. None of it decides: {metric_name(study.metric)} does."
+    decides = metric_name(study.metric)
+    lead = f"On the {rows[0].split} split, at the end of the runs that rank. None of it decides: {decides} does."
     table = board("Also measured", heads, lines, chosen.contender if chosen else None)
     return titled("also", "Also measured", lead, table)

@@ -27,7 +27,8 @@ def section(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) 
     heads = [_heading(study, schedule) for schedule in matrix.schedules]
     lines = [(name, [_cell(study, matrix, name, s) for s in matrix.schedules]) for name in matrix.optimizers]
     table = board("Optimizers by schedules", heads, lines, None)
-    axes = f"Mean {rows[0].split} {metric_name(study.metric)} at the tuned rate; below it the gain over a constant rate, tuned too,"
+    score = f"{rows[0].split} {metric_name(study.metric)}"
+    axes = f"Mean {score} at the tuned rate; below it the gain over a constant rate, tuned too,"
     note = remark(f"{axes} with its 95% interval over seeds. Sketches: the rate over a run, from 0 to its largest.")
     return titled("schedules", "Schedules", " ".join(told(study, matrix)), table, note)
 
