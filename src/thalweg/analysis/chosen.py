@@ -5,10 +5,11 @@ from thalweg.analysis.row import Row
 
 
 def rate_with_range(row: Row) -> str:
-    """The chosen learning rate, and the good range around it: `3e-3 (1e-3–1e-2)`; empty where there is none."""
+    """The chosen learning rate, and the others that do as well: `3e-3 (1e-3 to 1e-2 do as well)`; empty without one."""
     if row.learning_rate is None:
         return ""
-    return " ".join(filter(None, (rate_text(row.learning_rate), f"({found})" if (found := range_text(row)) else "")))
+    found = range_text(row).replace("–", " to ")
+    return rate_text(row.learning_rate) + (f" ({found} do as well)" if found else "")
 
 
 def good_text(row: Row) -> str:

@@ -29,6 +29,7 @@ def run_kept(prepared: Prepared, store: Store, number: int, every: float, told: 
             tell(Planned(prepared.record, told))
             checkpoints = Checkpoints(storing.folder, every)
             result = run(prepared, tell, Earlier.of(store, number), checkpoints)
+            result = replace(result, study=replace(result.study, started=store.study(number).started))
             result.save_report(store.directory / REPORT)
             return result
         except KeyboardInterrupt:

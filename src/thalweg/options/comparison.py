@@ -20,6 +20,9 @@ or this session only, so that it is not stored."""
 STORED: tuple[Part, ...] = ("training", "limits", "surroundings")
 """Parts that a request stores by name; it stores the design and the contenders as such."""
 
+TEXTBOOK = "sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam, adamw, adamax, nadam, adabound"
+"""The optimizers compared by default, as they are named on the command line."""
+
 FOUND = "found"
 """In the place of learning rates: those of a range test."""
 

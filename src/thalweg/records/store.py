@@ -89,9 +89,9 @@ class Store:
             self._db.execute("DELETE FROM studies WHERE id = ?", (study,))
 
     def study(self, study: int) -> StudyRecord:
-        """A study's record, with the time worked on it. Raises `InputError` for an unknown id."""
-        record, seconds = self._row(study, "record, seconds")
-        return replace(_record(record), seconds=seconds or None)
+        """A study's record, with its beginning and the time worked on it. Raises `InputError` for an unknown id."""
+        record, seconds, started = self._row(study, "record, seconds, started")
+        return replace(_record(record), seconds=seconds or None, started=started)
 
     def verdict(self, study: int) -> str | None:
         """A finished study's verdict; `None` if it is unfinished."""
@@ -197,7 +197,7 @@ def _register(db: sqlite3.Connection, study: StudyRecord) -> int:
 
 def _json(study: StudyRecord) -> str:
     """The record as JSON, without the time worked on it, which has a column of its own."""
-    return json.dumps({name: value for name, value in asdict(study).items() if name != "seconds"})
+    return json.dumps({name: value for name, value in asdict(study).items() if name not in ("seconds", "started")})
 
 
 def _record(text: str) -> StudyRecord:

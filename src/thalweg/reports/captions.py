@@ -24,7 +24,6 @@ def key_facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Pairs:
         ("seeds", f"{len(study.tuning_seeds)} tuning{fresh}"),
         ("runs", f"{len(runs):,} trained, {sum(run.diverged for run in runs):,} diverged"),
         *([("wall time", wall_time(study))] if study.seconds else []),
-        ("protocol", str(study.protocol)),
     ]
 
 

@@ -5,28 +5,45 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thalweg.analysis import outliers
 from thalweg.analysis.formatting import metric_name, several
 from thalweg.analysis.intervals import FEWEST
 from thalweg.analysis.row import Row
 from thalweg.analysis.ties import RULE
 from thalweg.records.types import NOISE, RunRecord, StudyRecord
 from thalweg.reports import captions
+from thalweg.reports.command import command
 from thalweg.reports.cost import cap
 from thalweg.reports.figures.formatting import target
 
 Pairs = list[tuple[str, str]]
 
 
+GOOD = (
+    "The learning rates next to the best one whose mean validation metric is as good: within the difference that this "
+    "study can tell apart, at least 2% and at most a quarter of the error left."
+)
+RECOMMENDED = (
+    "Of the reliable optimizers that are not separated from the best mean, the best mean; or one whose good range is "
+    "wider by half a decade, whichever tuning seed is left out, where the learning rate is the size of its steps."
+)
+
+
 def measured(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Pairs:
     """The methods as (term, explanation)."""
     metric = f"validation {metric_name(study.metric)}"
     searched = any(run.round == "search" for run in runs)
+    made = command(study)
     return [
+        *([("Command", made)] if made else []),
         ("Tuning", f"{_searched(study, runs) if searched else _gridded(study, runs)} {_alike(study)}"),
         ("Choice", _choice(study, metric, searched=searched)),
         ("Confirmation", _confirmation(study, rows)),
         ("Intervals", _intervals(study)),
-        ("Ties", _ties(study)),
+        ("Separated", _ties(study)),
+        ("Unreliable", outliers.RULE),
+        ("Good range", GOOD),
+        ("Recommended", RECOMMENDED),
         ("Diverged", _diverged(runs)),
         *([("Early stopping", _stopped(study, metric, runs))] if "early_stopping" in study.plan else []),
         *([("Steps to target", _steps(study, metric))] if study.target is not None else []),
@@ -188,7 +205,8 @@ def _range(seeds: Sequence[int]) -> str:
 
 def environment(study: StudyRecord) -> Pairs:
     """Environment and execution plan as (name, value), nested names joined by dots."""
-    return [*_flat(study.environment), *(_flat(study.plan, "plan."))]
+    begun = [("begun", study.started)] if study.started else []
+    return [*begun, ("protocol", str(study.protocol)), *_flat(study.environment), *(_flat(study.plan, "plan."))]
 
 
 def _flat(entries: Mapping[str, Any], prefix: str = "") -> Pairs:

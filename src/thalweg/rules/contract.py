@@ -198,8 +198,7 @@ def rule(
         tuple_arguments: tuple arguments other than plurals, which are recognized: `betas` holds beta1, beta2, ….
         evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate, where those are not p.
         scale_free: whether steps are invariant to the gradients' scale, with ε and the like at 0.
-        rate_is_step: `False` if the learning rate is the size of the first steps only, as where bounds or signs take
-            over: a wide range of good rates then says nothing about the optimizer.
+        rate_is_step: `False` if the learning rate is the size of the first steps only.
         argument_names: convention → our names of hyperparameters → the library's, for `translate`, where that is not
             its usual one; a tuple if the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
