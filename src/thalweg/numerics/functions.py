@@ -4,7 +4,7 @@ Those of schedules, which `_array` marks, accept a float64 NumPy array, too.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -29,8 +29,10 @@ def power(x: Value, exponent: Value) -> Value:
     """x to an exponent, elementwise, for x of 0 or more; NaN where x is NaN. Slow: multiply or take roots instead."""
     if _symbolic(x, exponent):
         return Symbol("pow", lift(x), lift(exponent))
-    if _tensor(x) or _tensor(exponent) or _array(x) or _array(exponent):
+    if _tensor(x) or _tensor(exponent):
         return x**exponent
+    if _array(x) or _array(exponent):
+        return _each(power, x, exponent) if _as_numbers.get() else x**exponent
     return math.inf if x == 0 and exponent < 0 else x**exponent if x >= 0 else math.nan
 
 
@@ -58,7 +60,7 @@ def cos(x: Value) -> Value:
     if _array(x):
         import numpy as np
 
-        return np.cos(x)
+        return _each(math.cos, x) if _as_numbers.get() else np.cos(x)
     return x.cos() if hasattr(x, "cos") else math.cos(x)
 
 
@@ -75,7 +77,7 @@ def log(x: Value) -> Value:
         import numpy as np
 
         with np.errstate(all="ignore"):
-            return np.log(x)
+            return _each(log, x) if _as_numbers.get() else np.log(x)
     return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
@@ -184,6 +186,26 @@ def rows_held_in(dtype: Any) -> Iterator[None]:
         yield
     finally:
         _row_dtype.reset(token)
+
+
+_as_numbers: ContextVar[bool] = ContextVar("_as_numbers", default=False)
+
+
+@contextmanager
+def rounded_as_numbers() -> Iterator[None]:
+    """A context in which functions of arrays round as those of numbers do: NumPy's own differ in the last place."""
+    token = _as_numbers.set(True)
+    try:
+        yield
+    finally:
+        _as_numbers.reset(token)
+
+
+def _each(function: Callable[..., float], *arrays: Value) -> Value:
+    """A function of numbers, number by number of arrays that broadcast with each other."""
+    import numpy as np
+
+    return np.frompyfunc(function, len(arrays), 1)(*arrays).astype(np.float64)
 
 
 def _symbolic(*values: Value) -> bool:

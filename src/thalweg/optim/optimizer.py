@@ -24,7 +24,7 @@ from thalweg.optim.state import state as states
 from thalweg.optim.state.averages import swapped
 from thalweg.optim.state.checkpoints import matched, require_checkpoint
 from thalweg.optim.state.loading import restored
-from thalweg.optim.stepping import model_rules, schedule_checkpoints, scheduling, traceable
+from thalweg.optim.stepping import model_rules, schedule_checkpoints, scheduling, traceable, values_ahead
 from thalweg.optim.stepping.capturable import Kernels
 from thalweg.optim.stepping.diagnostics import SilentFailures, tell_coupled_decay
 from thalweg.optim.stepping.param_group import OptimizerStep
@@ -132,7 +132,7 @@ class Optimizer(torch.optim.Optimizer):
             momentum.sync(self.recipe, self.param_groups)
         found = []
         for group in self.param_groups:
-            if scheduling.SCHEDULES in group:
+            if values_ahead.SCHEDULES in group:
                 scheduling.begin_step(self.recipe, group)
                 found.append(group)
         return found
@@ -230,8 +230,8 @@ class Optimizer(torch.optim.Optimizer):
             group.update({key: value.item() for key, value in group.items() if isinstance(value, np.generic)})
         state_dict = super().state_dict()
         for packed, group in zip(state_dict["param_groups"], self.param_groups, strict=True):
-            if scheduling.SCHEDULES in group:
-                packed[scheduling.SCHEDULES] = schedule_checkpoints.as_text(group)
+            if values_ahead.SCHEDULES in group:
+                packed[values_ahead.SCHEDULES] = schedule_checkpoints.as_text(group)
         return state_dict
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from thalweg.optim.interop.precision import MOST, Precision
 from thalweg.optim.state.quantized_state import SCALES, scales
 from thalweg.optim.state.state import RESIDUAL, States
 from thalweg.optim.stepping.general_path import Work
+from thalweg.optim.stepping.readings_ahead import ReadingsAhead
 from thalweg.optim.stepping.rows_ahead import RowsAhead
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import StepVariant
@@ -44,8 +45,8 @@ _dtype = attrgetter("dtype")
 class FastPath(CompiledElements):
     """Parameters of one step variant, with their state. Raises `Unsuited` where their memory is not plain.
 
-    hyperparameters: those of the next step. values: the row values of the step that `begin` began: numbers where all
-    parameters are alike, else arrays.
+    hyperparameters: those of the next step. readings: what foretells them, if anything does. values: the row values of
+    the step that `begin` began: numbers where all parameters are alike, else arrays.
     """
 
     def __init__(self, work: Work, all_states: States) -> None:
@@ -71,6 +72,7 @@ class FastPath(CompiledElements):
         self._alike = False
         self._by_step_only = not (self.program.row_states or self.program.before or self.program.constrained)
         self.hyperparameters: Values = NOTHING
+        self.readings: ReadingsAhead | None = None
         self._line: Array | None = None
         self._ahead = RowsAhead(self.program.update, self._read_names)
         for stage in self.program.stages:
@@ -143,7 +145,7 @@ class FastPath(CompiledElements):
         if self._stochastic:
             self.keys = self.precision.keys(t, self._places)
         if alike and self._by_step_only:
-            self._line = self._ahead.line(first, hyperparameters)
+            self._line = self._ahead.line(first, hyperparameters, self.readings)
             return
         self._line = None
         for singles in self._row_states.values():

@@ -242,7 +242,7 @@ class ParamGroupStep:
         """The fast path that fits, with the hyperparameters of this step."""
         job = self._prepared
         assert job is not None
-        job.hyperparameters = self.reading.values
+        job.hyperparameters, job.readings = self.reading.values, self.reading.ahead
         return job
 
     def jobs(self, all_states: states.States) -> Sequence[Any]:

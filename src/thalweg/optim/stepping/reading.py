@@ -12,6 +12,8 @@ from thalweg.errors import InputError, shown
 from thalweg.execution import dispatch
 from thalweg.optim.interop.precision import PRECISION, Precision, check
 from thalweg.optim.interop.signature import CONVENTION, argument_names, class_name
+from thalweg.optim.stepping.readings_ahead import ReadingsAhead
+from thalweg.optim.stepping.values_ahead import SCHEDULES, ValuesAhead
 from thalweg.options.ranges import Range, as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.recipes.compose import StepVariant
@@ -30,7 +32,7 @@ class Reading:
 
     values: by the rule's names. structure: the step variant that they need. transforms: whether it transforms whole
     gradients. shares: whether it reads a norm of all groups' gradients. precision: that of parameters and states.
-    number: the group's index.
+    number: the group's index. ahead: the readings of coming steps, while nothing but its schedules changes them.
     """
 
     values: dict[str, float | bool]
@@ -48,13 +50,16 @@ class Reading:
         self._range: Range | None = None  # in which it may change so
         self._contradiction = recipe.rule.contradiction
         self._read: dict[str, Any] = {}
+        self.ahead: ReadingsAhead | None = None
 
     def update(self, group: Mapping[str, Any]) -> bool:
         """Reads them; returns whether any changed. Raises `InputError` for a value that is out of its range."""
         given = self._given_in(group)
+        if self.ahead is not None and self._follows(given):
+            return True
         if self._constant and all(map(is_, given, self._given)):
             return False
-        if self._takes_number(given):
+        if self._foresees(group, given) or self._takes_number(given):
             return True
         read = {
             name: plain(new)
@@ -67,6 +72,36 @@ class Reading:
             self._read |= changed
         self._given, self._constant = given, all(type(value) in CONSTANT or _constant(value) for value in given)
         return bool(changed)
+
+    def _foresees(self, group: Mapping[str, Any], given: tuple[Any, ...]) -> bool:
+        """Begins readings ahead, where the group's schedules have values ahead and nothing else has changed.
+
+        Returns whether these serve this step. Not where another step variant is needed.
+        """
+        values: ValuesAhead | None = getattr(group.get(SCHEDULES), "ahead", None)
+        if values is None or not self._constant:
+            return False
+        for name, new, old in zip(self._names, given, self._given, strict=True):
+            if new is not old and name not in values.objects:
+                return False
+        if any(self._structural(name, numbers[0]) for name, numbers in values.numbers.items()):
+            return False
+        self.ahead = ReadingsAhead(values, self._names, given, self.values)
+        return self._follows(given)
+
+    def _follows(self, given: tuple[Any, ...]) -> bool:
+        """Takes over what is read ahead, if that is what the group holds now; else ends it."""
+        ahead = self.ahead
+        assert ahead is not None
+        if ahead.follow(given):
+            values = ahead.values()
+            if not self._contradiction(values):
+                self._given, self.values = given, values
+                return True
+        taken = zip(self._names, self._given, strict=True)
+        self._read |= {name: value for name, value in taken if name in ahead.of.objects}
+        self.ahead = None
+        return False
 
     def _takes_number(self, given: tuple[Any, ...]) -> bool:
         """Takes over a number that has changed, if nothing else has: what schedulers do at every step."""

@@ -1,17 +1,21 @@
 """Row values of many steps at once, where they follow from the step and the hyperparameters: one line for all rows."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import is_not, itemgetter
+from typing import Any
 
 import numpy as np
 
+from thalweg.optim.stepping.readings_ahead import ReadingsAhead
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.row_line import Part, line, part_of
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.stages import Stage
 
 AHEAD = 128  # steps whose row values are computed at once: hyperparameters rarely change
+PATIENCE = 64  # the most steps in a row with the schedules that are waited for before lines are computed for theirs
 NO_LINES: Array = np.empty((0, 1, 0))
 
 
@@ -19,7 +23,7 @@ class RowsAhead:
     """The lines of a stage's table, step by step.
 
     While one hyperparameter alone changes, as a scheduler changes the rate at every step, what does not depend on it is
-    computed ahead as well, and only the rest anew.
+    computed ahead as well, and only the rest anew. Where schedules foretell the hyperparameters, whole lines are.
     """
 
     def __init__(self, stage: Stage, names: Sequence[str]) -> None:
@@ -33,16 +37,22 @@ class RowsAhead:
         self._part: Part | None = None  # what depends on it, while it changes
         self._changes = 0  # since lines were computed
         self._lines, self._rest, self._first = NO_LINES, list[list[float]](), 0.0
+        self._readings: ReadingsAhead | None = None  # whose lines are in `_foreseen`, from the place `_start` on
+        self._foreseen, self._start = NO_LINES, 0
+        self._before, self._in_turn, self._wait = math.nan, 0, 1
 
-    def line(self, t: float, values: Values) -> Array:
-        """The line of step `t`, `[1, columns]`."""
+    def line(self, t: float, values: Values, readings: ReadingsAhead | None = None) -> Array:
+        """The line of step `t`, `[1, columns]`. readings: those that `values` are of, if schedules foretell them."""
+        if readings is not None and self._follows(t, readings):
+            row: Array = self._foreseen[readings.place - self._start]
+            return row
         if values is not self._values and not self._takes(values):
             return self._anew(t)
         place = t - self._first
         if not (0 <= place < len(self._lines) and place.is_integer()):
             self._compute(t)
             place = 0.0
-        row: Array = self._lines[int(place)]
+        row = self._lines[int(place)]
         part = self._part
         if part is None:
             return row
@@ -53,6 +63,32 @@ class RowsAhead:
         for column, number in zip(part.columns, found, strict=True):
             row[0, column] = number
         return row
+
+    def _follows(self, t: float, readings: ReadingsAhead) -> bool:
+        """Whether the line of step `t` is known for these readings, or can be computed with those of later steps."""
+        before = t - readings.first - readings.place  # steps taken before the schedule's first
+        if before != self._before:  # these rows were left out of a step
+            if self._readings is not None:
+                self._wait = min(2 * self._wait, PATIENCE)
+            self._before, self._in_turn, self._readings = before, 0, None
+            return False
+        if readings is self._readings:
+            return True
+        self._in_turn += 1
+        if self._in_turn < self._wait or not t.is_integer():
+            return False
+        self._foresee(t, readings)
+        return True
+
+    def _foresee(self, t: float, readings: ReadingsAhead) -> None:
+        """Computes the lines from step `t` on for the hyperparameters of these readings."""
+        start, values = readings.place, readings.values()
+        named: dict[str, Any] = {name: values[name] for name in self._names}
+        numbers = {name: of[start:] for name, of in readings.numbers.items()}
+        count = min(map(len, numbers.values()))
+        named |= {name: np.array(of)[:, None] for name, of in numbers.items() if name in named}
+        self._foreseen = table(self._stage, {**named, "t": np.arange(t, t + count)[:, None]})[0]
+        self._readings, self._start = readings, start
 
     def _takes(self, values: Values) -> bool:
         """Takes over new values; returns whether lines that were computed ahead still serve."""

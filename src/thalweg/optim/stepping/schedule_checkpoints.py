@@ -7,7 +7,8 @@ from typing import Any
 from thalweg.errors import InputError, shown
 from thalweg.optim.interop.signature import class_name
 from thalweg.optim.stepping.reading import plain
-from thalweg.optim.stepping.scheduling import COUNT, SCHEDULES, Group, Schedules, convert, tell_end
+from thalweg.optim.stepping.scheduling import Schedules, convert, tell_end
+from thalweg.optim.stepping.values_ahead import COUNT, SCHEDULES, Group
 from thalweg.options.ranges import whole
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.hyperparameters import unknown

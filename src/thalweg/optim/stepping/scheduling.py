@@ -4,7 +4,8 @@ A group's schedules lie under `schedules`, by the rule's names of hyperparameter
 `schedule_step`: a number, or for a capturable optimizer a tensor, as the hyperparameters are then.
 
 After a step the group holds the values of the next one. A value that is invalid is refused when its own step is asked
-for; until then the last valid one stays in the group.
+for; until then the last valid one stays in the group. Values of our own closed forms are computed for many steps at
+once (`values_ahead.py`), a user's function is asked step by step.
 
 A schedule ends, with the warning `ScheduleEnded`, where somebody else sets its hyperparameter: another number, or for a
 capturable optimizer another object in the tensor's place or another value written into the tensor (as torch's
@@ -25,13 +26,10 @@ from thalweg.execution.gpu import passes
 from thalweg.optim.interop.signature import argument_names, class_name
 from thalweg.optim.stepping.diagnostics import OptimizerWarning, tell
 from thalweg.optim.stepping.reading import checked, plain
+from thalweg.optim.stepping.values_ahead import CALM, COUNT, SCHEDULES, Group, ValuesAhead, foresee, place_of
 from thalweg.options.ranges import as_number
 from thalweg.recipes.catalogue import Recipe, in_sequence
 from thalweg.schedules import Schedule, as_schedule, parse_schedule
-
-SCHEDULES, COUNT = "schedules", "schedule_step"
-
-Group = dict[str, Any]
 
 
 class ScheduleEnded(OptimizerWarning):
@@ -43,7 +41,12 @@ class Schedules(dict[str, Schedule]):
 
     shown: the value that was last put into the group for each. versions: those of values that are tensors, which tell
     whether anybody has written into one since. refused: hyperparameters whose value for the coming step is invalid.
+    ahead: the values of the coming steps, if they are known and as long as all stands as it was put; never pickled.
+    calm: steps since these were last found of no use.
     """
+
+    ahead: ValuesAhead | None = None
+    calm = CALM
 
     def __init__(self, found: Mapping[str, Schedule]) -> None:
         super().__init__(found)
@@ -64,7 +67,7 @@ class Schedules(dict[str, Schedule]):
 
     def __getstate__(self) -> dict[str, Any]:
         versions = {name: None if self.written(name) else version for name, version in self.versions.items()}
-        return {**self.__dict__, "versions": versions}
+        return {**self.__dict__, "versions": versions, "ahead": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Of a copy, whose tensors count their writes from 0."""
@@ -78,6 +81,7 @@ class Schedules(dict[str, Schedule]):
         for of in (self.shown, self.versions):
             of.pop(name, None)
         self.refused.discard(name)
+        self.ahead = None
 
 
 def begin(recipe: Recipe, group: Group) -> None:
@@ -125,6 +129,10 @@ def begin_step(recipe: Recipe, group: Group) -> None:
     Raises `InputError` where the value of this step is out of its range, or the schedule's function raises.
     """
     schedules: Schedules = group[SCHEDULES]
+    if schedules.ahead is not None:
+        if schedules.ahead.stands(group):
+            return
+        schedules.ahead, schedules.calm = None, 0
     if isinstance(group[COUNT], Tensor) != bool(group.get("capturable")):
         convert(recipe, group)
     for name, schedule in [*schedules.items()]:
@@ -139,6 +147,8 @@ def begin_step(recipe: Recipe, group: Group) -> None:
 def advance(recipe: Recipe, group: Group, *, found_inf: Tensor | None = None) -> None:
     """Puts the values of the next step into the group; those of the same step again where `found_inf` is not 0."""
     count, schedules = group[COUNT], group[SCHEDULES]
+    if schedules.ahead is not None and schedules.ahead.advance(group, schedules.shown):
+        return
     if isinstance(count, Tensor):
         count.add_(1 if found_inf is None else (found_inf == 0).to(count))
     else:
@@ -151,6 +161,7 @@ def advance(recipe: Recipe, group: Group, *, found_inf: Tensor | None = None) ->
             schedules.refused.add(name)
         else:
             _put(recipe, group, name, value)
+    _foresee(recipe, group)
 
 
 def convert(recipe: Recipe, group: Group) -> None:
@@ -159,6 +170,7 @@ def convert(recipe: Recipe, group: Group) -> None:
     A value that is not the schedule's stays as it is, so that the next step ends the schedule.
     """
     schedules: Schedules = group[SCHEDULES]
+    schedules.ahead = None
     if group["params"]:
         passes.refuse_recording(group["params"][0].device)
     group[COUNT] = _count(group, group[COUNT])
@@ -181,6 +193,18 @@ def tell_end(recipe: Recipe, name: str, sentence: str) -> None:
     tell(f"{class_name(recipe)}, {name!r}", ScheduleEnded, f"{sentence}.")
 
 
+def _foresee(recipe: Recipe, group: Group) -> None:
+    """Computes the values of the coming steps, where they may be and nobody has set anything lately."""
+    schedules: Schedules = group[SCHEDULES]
+    schedules.ahead, schedules.calm = None, schedules.calm + 1
+    if schedules.calm <= CALM or schedules.refused:
+        return
+    found, schedules.calm = foresee(recipe, group, schedules), 0
+    if found is not None and all(of[0] == schedules.shown[name] for name, of in found.numbers.items()):
+        found.begin(group, schedules.shown)
+        schedules.ahead, schedules.calm = found, CALM
+
+
 def _count(group: Group, count: Any) -> Any:
     """A step count as the group needs it."""
     if not group.get("capturable"):
@@ -196,7 +220,7 @@ def _put(recipe: Recipe, group: Group, name: str, value: Any) -> None:
     if isinstance(value, Tensor) and isinstance(shown, Tensor):
         value = shown.copy_(value)  # which a captured step reads
     else:
-        argument, place = _place(recipe, name)
+        argument, place = place_of(recipe, name)
         of = group[argument]
         group[argument] = value if place is None else (*of[:place], value, *of[place + 1 :])
     schedules.show(name, value)
@@ -264,13 +288,5 @@ def _value(recipe: Recipe, name: str, schedule: Schedule, count: Any) -> Any:
 
 
 def _at(recipe: Recipe, group: Group, name: str) -> Any:
-    argument, place = _place(recipe, name)
+    argument, place = place_of(recipe, name)
     return group[argument] if place is None else group[argument][place]
-
-
-def _place(recipe: Recipe, name: str) -> tuple[str, int | None]:
-    """The argument in which a hyperparameter stands, and its place in that if it is a tuple."""
-    for argument, members in recipe.rule.tuple_arguments.items():
-        if name in members and argument in argument_names(recipe):
-            return argument, members.index(name)
-    return name, None
