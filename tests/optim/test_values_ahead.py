@@ -276,13 +276,13 @@ def test_another_hyperparameter_set_between_steps(key):
 
 
 def test_a_rate_set_back_to_one_of_before_is_read():
-    """A reading that was taken over from a block must not be mistaken for that of before it."""
+    """With another hyperparameter, so that all are read anew, and none is taken for what it was before the block."""
     params, optimizer = begun(lr=RATE)
     copies, by_hand = begun(lr=RATE.at(0))
     for t in range(80):
         if t == 50:
-            optimizer.param_groups[0]["lr"] = RATE.at(1) + 0.0
-        by_hand.param_groups[0]["lr"] = RATE.at(t if t < 50 else 1)
+            optimizer.param_groups[0].update(lr=RATE.at(0) + 0.0, eps=1e-3)
+        by_hand.param_groups[0].update(lr=RATE.at(t if t < 50 else 0), eps=1e-8 if t < 50 else 1e-3)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             step(optimizer, t)
