@@ -242,9 +242,8 @@ def rule(
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         by = {convention: {**defaults, **own} for convention, own in conventions.items()}
-        return Preset(
-            name, declared, paper, summary, spelling, defaults, by, when, function.__module__, family, purpose
-        )
+        texts = (when, function.__module__, family, purpose)
+        return Preset(name, declared, paper, summary, spelling, defaults, by, *texts)
 
     return declare
 
