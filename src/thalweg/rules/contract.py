@@ -203,8 +203,7 @@ def rule(
             its usual one; a tuple if the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
             target, or why there are none (`thalweg.rules.conversions`); for rules with several formulas.
-        sparse_unsupported: why the rule cannot step only the rows that a sparse gradient touches, as a clause: "its
-            decay moves all".
+        sparse_unsupported: why the rule cannot step only the rows that a sparse gradient touches, as a clause.
         every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
         momentum: the hyperparameter that is its momentum; by default `momentum`, `beta1` or `beta`, if it has one.
         others: the flag with which another rule steps a parameter: in a comparison, all that are no hidden matrices.
