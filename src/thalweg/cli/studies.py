@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thalweg.cli import no_runs
 from thalweg.cli.reading import checked, option
 from thalweg.cli.session import OUT, Json, check_writable, show_result, write_json
 from thalweg.cli.tables import print_list
@@ -33,7 +34,8 @@ def show(study: Study = None, out: Out = Path(OUT), json: Json = None) -> None:
     result = _in(out).open(study)
     if json is not None:
         write_json(json, result.facts())
-    show_result(result, None)
+    if not no_runs.told(result, out, study):
+        show_result(result, None)
 
 
 def report(study: Study = None, out: Out = Path(OUT)) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from thalweg.records.types import Measurement, RunRecord, StudyRecord
+from thalweg.records.types import Measurement, Role, Round, RunRecord, StudyRecord
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,29 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class PlannedRun:
+    """A run before it trains; its fields are those of the `RunRecord` that comes of it."""
+
+    contender: str
+    hyperparameters: Mapping[str, Any]
+    rate: str | None
+    seed: int
+    role: Role
+    round: Round
+
+
+@dataclass(frozen=True)
 class StageBegan:
-    """A stage of `runs` runs of at most `steps` steps began; `first`: the position of its first run in the study."""
+    """A stage of `runs` runs of at most `steps` steps began; `first`: the position of its first run in the study.
+
+    planned: its runs by ascending position, where they are known.
+    """
 
     name: str
     first: int
     runs: int
     steps: int
+    planned: Sequence[PlannedRun] = ()
 
 
 @dataclass(frozen=True)

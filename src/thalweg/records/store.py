@@ -12,7 +12,7 @@ from typing import Any
 
 from thalweg.errors import InputError, first_line
 from thalweg.records import schema
-from thalweg.records.types import Measurement, Progress, RunRecord, StudyRecord, Summary
+from thalweg.records.types import Leader, Measurement, Progress, RunRecord, StudyRecord, Summary
 
 STORE = "study.sqlite"
 _LARGEST_ID = 2**63 - 1  # of what SQLite holds
@@ -104,7 +104,7 @@ class Store:
 
     def progress(self, study: int) -> Progress:
         """The study's progress when last stored."""
-        return Progress(**json.loads(self._row(study, "progress")[0]))
+        return _progress(self._row(study, "progress")[0])
 
     def runs(self, study: int) -> list[RunRecord]:
         """The study's finished runs, by ascending position."""
@@ -130,7 +130,17 @@ class Store:
             "SELECT id, started, finished, record, progress, (SELECT count(*) FROM runs WHERE study = studies.id)"
             " FROM studies ORDER BY id"
         )
-        return [Summary(i, s, f, _record(record), Progress(**json.loads(p)), runs) for i, s, f, record, p, runs in rows]
+        return [Summary(i, s, f, _record(record), _progress(p), runs) for i, s, f, record, p, runs in rows]
+
+    def runs_after(self, study: int, row: int = 0) -> tuple[int, list[RunRecord]]:
+        """(the last row, the study's runs in the order in which they were stored) of those behind a row.
+
+        For who looks again and again: `row` is the last one that it has seen, 0 at first.
+        """
+        names = ", ".join(("id", *_RUN))
+        rows = self._query(f"SELECT {names} FROM runs WHERE study = ? AND id > ? ORDER BY id", study, row)
+        runs = [self._run(found[0], dict(zip(_RUN, found[1:], strict=True))) for found in rows]
+        return (rows[-1][0] if rows else row), runs
 
     def _runs(self, study: int) -> list[tuple[int, RunRecord]]:
         self._row(study, "id")
@@ -212,6 +222,12 @@ def _record(text: str) -> StudyRecord:
             f"The store holds a study that this Thalweg cannot read ({first_line(error)}): use the version that wrote"
             " it, or delete the study."
         ) from None
+
+
+def _progress(text: str) -> Progress:
+    raw = json.loads(text)
+    leaders = (Leader(**{**leader, "values": tuple(leader["values"])}) for leader in raw.pop("leaders", ()))
+    return Progress(**raw, leaders=tuple(leaders))
 
 
 def _plain(value: Any) -> Any:

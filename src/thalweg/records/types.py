@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, Literal
 
 Role = Literal["tuning", "confirmation", "defaults"]
@@ -199,13 +200,37 @@ class StudyRecord:
 
 
 @dataclass(frozen=True)
+class Leader:
+    """The best configuration of a contender so far, by the mean of its validation metric.
+
+    values: one per seed, at least one. kind: whether they are of runs of tuning or confirmation that ended, or, before
+    any has, the last measured ones of runs in training.
+    """
+
+    contender: str
+    learning_rate: float | None
+    values: tuple[float, ...]
+    kind: Literal["training", "tuning", "confirmation"]
+
+    @property
+    def mean(self) -> float:
+        """The mean of the values."""
+        return fmean(self.values)
+
+
+@dataclass(frozen=True)
 class Progress:
-    """The progress of a study."""
+    """The progress of a study, as last stored; of a store by an earlier version, of the stage alone."""
 
     stage: str = ""
     runs: int = 0  # of the stage
     done: float = 0.0  # share of the stage, in [0, 1]
     seconds: float = 0.0  # of work on the study, over all its sessions
+    first: int = 0  # the position of the stage's first run: so many runs had ended before
+    study_done: float = 0.0  # runs of the whole study, with fractions of those in training
+    study_runs: float = 0.0  # about how many it will have; 0 if unknown
+    left: float | None = None  # seconds of work left, about
+    leaders: tuple[Leader, ...] = ()  # best first; only while no run has ended, since they follow from runs then
 
 
 @dataclass(frozen=True)

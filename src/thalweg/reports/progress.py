@@ -1,12 +1,19 @@
-"""Displays of a running study: progress bars on a terminal, lines elsewhere, or the log."""
+"""Displays of a running study: progress bars and the leaders so far on a terminal, lines elsewhere, or the log."""
 
 import logging
 import sys
-from typing import Protocol
+import threading
+import time
+from typing import Any, Protocol
 
+from thalweg.analysis.leaders import Leaders
+from thalweg.analysis.time_left import Expected, Outlook
 from thalweg.errors import counted
-from thalweg.records.events import Event, Finished, Measured, Noted, Planned, StageBegan, StageProgress
+from thalweg.records.events import Concluded, Event, Finished, Measured, Noted, Planned, StageBegan, StageProgress
+from thalweg.records.types import StudyRecord
+from thalweg.reports.so_far import leaders_lines, time_left, whole_study
 
+REDRAWS = 5  # a second
 logger = logging.getLogger(__name__)
 
 
@@ -38,23 +45,23 @@ class Logged:
 
 
 class Live:
-    """Progress bars on a terminal, one line per stage elsewhere; both on standard error."""
+    """Progress bars, the time left and the leaders so far on a terminal, one line per stage elsewhere.
+
+    Both on standard error. A frame is drawn in a thread of its own, `REDRAWS` times a second at most.
+    """
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.live import Live as Screen
+
+        from thalweg.reports.bars import Bars
 
         self._console = Console(file=sys.stderr)
-        self._bars = Progress(
-            TextColumn("{task.description:<17}"),
-            BarColumn(bar_width=32),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[runs]} runs"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._bars.start()
+        self._lock, self._bars = threading.Lock(), Bars(self._console)
+        self._whole: SoFar | None = None
+        self._screen = Screen(get_renderable=self._frame, console=self._console, refresh_per_second=REDRAWS)
+        if self._console.is_terminal:
+            self._screen.start()
 
     @property
     def on_terminal(self) -> bool:
@@ -63,22 +70,60 @@ class Live:
     def __call__(self, event: Event) -> None:
         match event:
             case Planned(_, told) | Noted(told, False):
-                self._console.print(told, highlight=False, soft_wrap=True)
+                self._console.print(told, highlight=False, markup=False, soft_wrap=not self._console.is_terminal)
             case StageBegan():
                 self._begin(event)
             case Measured() | Finished():
                 self._stage.follow(event)
-                self._bars.update(self._task, completed=self._stage.runs)
+                self._bars.advance(self._stage.runs)
+        if self._console.is_terminal:
+            self._follow(event)
 
     def _begin(self, stage: StageBegan) -> None:
         if not self._console.is_terminal:
             print(_begun(stage), file=sys.stderr)
             sys.stderr.flush()
         self._stage = StageProgress(stage)
-        self._task = self._bars.add_task(stage.name, total=stage.runs, runs=stage.runs)
+        self._bars.begin(stage.name, stage.runs)
+
+    def _follow(self, event: Event) -> None:
+        with self._lock:
+            if isinstance(event, Planned):
+                self._whole = SoFar(event.record)
+            if isinstance(event, Concluded):
+                self._whole = None
+            if self._whole is not None:
+                self._whole.follow(event, time.monotonic())
+
+    def _frame(self) -> Any:
+        from rich.console import Group
+        from rich.text import Text
+
+        width = self._console.width
+        with self._lock:
+            lines = self._whole.lines(time.monotonic(), width) if self._whole is not None else []
+        return Group(self._bars.fitting(width), *(Text(line, no_wrap=True, overflow="ignore") for line in lines))
 
     def close(self) -> None:
-        self._bars.stop()
+        self._screen.stop()
+
+
+class SoFar:
+    """The lines below the bars: how far the whole study is, and its leaders."""
+
+    def __init__(self, record: StudyRecord) -> None:
+        self._record, self._leaders, self._outlook = record, Leaders(record), Outlook(Expected.of(record))
+
+    def follow(self, event: Event, now: float) -> None:
+        """Takes an event into account, heard at `now` in seconds of any one clock."""
+        self._leaders.follow(event)
+        self._outlook.follow(event, now)
+
+    def lines(self, now: float, width: int) -> list[str]:
+        """At most two lines of at most `width` columns; more where a leader's name is longer."""
+        left = time_left(self._outlook.left(now), at_most=self._outlook.expected.may_end_early)
+        whole = whole_study(self._outlook.done, self._outlook.total, left)
+        return [*([whole] if whole else []), *leaders_lines(self._record, self._leaders.best(), width)]
 
 
 def _begun(stage: StageBegan) -> str:

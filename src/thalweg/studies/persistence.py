@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thalweg.analysis.leaders import Leaders
+from thalweg.analysis.time_left import Expected, Outlook
 from thalweg.errors import InputError
 from thalweg.records.events import (
     Afforded,
@@ -54,6 +56,8 @@ class Storing:
         self._store, self._study = store, study
         self._before, self._began = store.progress(study).seconds, time.monotonic()
         self._stage, self._written = StageProgress(NO_STAGE), 0.0
+        record = store.study(study)
+        self._leaders, self._outlook = Leaders(record), Outlook(Expected.of(record))
 
     @property
     def folder(self) -> Path:
@@ -61,6 +65,8 @@ class Storing:
         return folder(self._store.directory, self._study)
 
     def __call__(self, event: Event) -> None:
+        self._leaders.follow(event)
+        self._outlook.follow(event, time.monotonic())
         match event:
             case Planned():
                 self._store.note(self._study, event.record)
@@ -90,8 +96,20 @@ class Storing:
         """seconds: of work, where they are known: by the clock otherwise."""
         self._written, began = time.monotonic(), self._stage.began
         seconds = self._before + self._written - self._began if seconds is None else seconds
+        leaders = self._leaders.best()
+        progress = Progress(
+            began.name,
+            began.runs,
+            self._stage.done,
+            seconds,
+            began.first,
+            self._outlook.done,
+            self._outlook.total,
+            self._outlook.left(self._written),
+            leaders if leaders and leaders[0].kind == "training" else (),
+        )
         with suppress(InputError):  # a failed progress update must not end the study
-            self._store.advance(self._study, Progress(began.name, began.runs, self._stage.done, seconds))
+            self._store.advance(self._study, progress)
 
     def _conclude(self, event: Concluded) -> None:
         self._stage = StageProgress(NO_STAGE)

@@ -17,6 +17,7 @@ from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, me
 from thalweg.studies.contender_notes import closures, conventions, own_schedules
 from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
+from thalweg.studies.protocol import most_confirmed
 from thalweg.studies.range_test import narrowed
 from thalweg.workloads.workload import Workload
 
@@ -80,7 +81,7 @@ def prepare(
         *given_up,
     )
     record = replace(describe(design, workload, planned, share), notes=notes)
-    record = _foreseen(record, design, planned.plan, pace, workload, spent)
+    record = _foreseen(record, design, planned.plan, pace, workload, spent, limited=budget is not None)
     return Prepared(design, planned, clock, record, _sentence(record))
 
 
@@ -98,14 +99,22 @@ def prepare_again(
 
 
 def _foreseen(
-    record: StudyRecord, design: Design, plan: Plan, pace: Pace | None, workload: Workload, spent: float
+    record: StudyRecord,
+    design: Design,
+    plan: Plan,
+    pace: Pace | None,
+    workload: Workload,
+    spent: float,
+    *,
+    limited: bool,
 ) -> StudyRecord:
     """Adds the expected runs, seconds where there is a pace, and bytes of the members trained at once to the record.
 
-    spent: seconds of preparation, included in the expected seconds.
+    spent: seconds of preparation, included in the expected seconds. limited: whether there is a budget.
     """
     runs = expected_runs(design)
-    expected = {"runs": runs, "preparing": round(spent, 1), "bytes": plan.memory(runs)}
+    confirming = {"finals": design.finals, "most_seeds": most_confirmed(design.confirm_seeds, limited=limited)}
+    expected = {"runs": runs, "preparing": round(spent, 1), "bytes": plan.memory(runs), **confirming}
     if pace is None:
         return replace(record, plan={**record.plan, "expected": expected})
     expected["seconds"] = round(spent + pace.of(runs, workload), 1)

@@ -38,3 +38,8 @@ def tuning_seeds(base: int, count: int) -> tuple[int, ...]:
 def confirmation_seeds(base: int, count: int) -> tuple[int, ...]:
     """Fresh seeds, none of which was used in tuning."""
     return tuple(range(base + CONFIRMATION_OFFSET, base + CONFIRMATION_OFFSET + count))
+
+
+def most_confirmed(planned: int, *, limited: bool) -> int:
+    """Maximum number of confirmation seeds: those planned, or more where a budget (`limited`) has time to spare."""
+    return max(planned, MOST_SEEDS) if limited and planned else planned

@@ -15,7 +15,7 @@ from thalweg.records.events import Afforded, Chosen, Listener, Noted
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.studies.persistence import Earlier
 from thalweg.studies.preparation import Prepared
-from thalweg.studies.protocol import ERROR_RATE, LOOK, MOST_SEEDS, confirmation_seeds
+from thalweg.studies.protocol import ERROR_RATE, LOOK, confirmation_seeds, most_confirmed
 from thalweg.studies.training import RunSpec, Trainer
 from thalweg.studies.tuning import Tuner
 
@@ -109,7 +109,7 @@ class Study:
     def _confirm(self, chosen: Mapping[str, Choice | None]) -> None:
         """Confirms in batches of `LOOK` seeds, until all have run, the ranking is settled, or time is up."""
         planned = len(self._record.confirmation_seeds)
-        most = max(planned, MOST_SEEDS) if self._clock.limited else planned
+        most = most_confirmed(planned, limited=self._clock.limited)
         seeds = confirmation_seeds(self._design.base_seed, most)
         done, settled = 0, False
         while done < most and not settled:

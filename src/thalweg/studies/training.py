@@ -14,7 +14,7 @@ from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.job import Job
 from thalweg.population.updates.members import Member, Trained
-from thalweg.records.events import Finished, Listener, Measured, StageBegan
+from thalweg.records.events import Finished, Listener, Measured, PlannedRun, StageBegan
 from thalweg.records.types import Role, Round, RunRecord
 from thalweg.studies.contenders import Contender
 from thalweg.studies.persistence import plain
@@ -37,6 +37,12 @@ class RunSpec:
         """The run on a workload."""
         return self.contender.member(self.given, self.seed, workload)
 
+    @property
+    def planned(self) -> PlannedRun:
+        """The run as those who watch are told of it."""
+        rate = self.contender.recipe.rate
+        return PlannedRun(self.contender.label, self.given, rate, self.seed, self.role, self.round)
+
 
 @dataclass(frozen=True)
 class Trainer:
@@ -53,7 +59,8 @@ class Trainer:
         Raises:
             InputError: where an earlier run does not match the entry at its position.
         """
-        self.tell(StageBegan(stage, first, len(entries), planned.job.workload.total_steps))
+        foreseen = tuple(entry.planned for entry in entries)
+        self.tell(StageBegan(stage, first, len(entries), planned.job.workload.total_steps, foreseen))
         runs = self._known(entries, first)
         checkpoints = replace(self.checkpoints, first=first)
         members = [entry.member(planned.job.workload) for entry in entries]
