@@ -16,7 +16,7 @@ import pytest
 from thalweg.errors import InputError
 from thalweg.records import schema
 from thalweg.records.store import Store
-from thalweg.records.types import Measurement, Progress, RunRecord, StudyRecord
+from thalweg.records.types import Leader, Measurement, Progress, RunRecord, StudyRecord
 
 RUN = RunRecord(
     contender="adam(eps=0.1)", factors={"optimizer": "adam", "schedule": ("cosine", 0.1)},
@@ -55,7 +55,9 @@ def test_records_come_back_as_they_were(begun: Store) -> None:
     store.add(second, {0: replace(RUN, rate=None, hyperparameters={})})
     begun.select(1, {"a": {"lr": 0.1}})
     begun.log_clock(1, [3, 0])
-    begun.advance(1, Progress("tuning", 9, 0.5, 12.25))
+    leaders = (Leader("a", 0.1, (0.5, 0.75), "training"), Leader("b", None, (0.25,), "training"))
+    progress = Progress("tuning", 9, 0.5, 12.25, 4, 8.5, 20.0, 9.75, leaders)
+    begun.advance(1, progress)
     begun.finish(1, noted, "Use a.")
     store.close()
     again = Store(begun.directory)
@@ -63,7 +65,11 @@ def test_records_come_back_as_they_were(begun: Store) -> None:
     assert (again.study(1).seconds, again.study(2).seconds) == (12.25, None)
     assert again.runs_by_position(1) == {0: RUN, 4: replace(RUN, seed=4, curve=())}
     assert again.runs(1) == [RUN, replace(RUN, seed=4, curve=())]
-    assert (again.clock_log(1), again.progress(1).seconds) == ([3, 0], 12.25)
+    assert (again.clock_log(1), again.progress(1)) == ([3, 0], progress)
+    assert again.summaries()[0].progress == progress
+    row, runs = again.runs_after(1)
+    assert [run.seed for run in runs] == [4, RUN.seed], "as they were stored"
+    assert again.runs_after(1, row) == (row, [])
     assert (again.verdict(1), again.verdict(2)) == ("Use a.", None)
     assert again.runs(second)[0].learning_rate is None
     assert again.latest() == second

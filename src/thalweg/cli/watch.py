@@ -10,6 +10,7 @@ import typer
 
 from thalweg.cli.session import OUT, show_result
 from thalweg.cli.studies import Out, Study
+from thalweg.errors import counted
 
 if TYPE_CHECKING:
     from thalweg.records.types import Summary
@@ -128,8 +129,9 @@ def _state(summary: "Summary", out: Path) -> tuple[str, bool]:
 def _headline(summary: "Summary", now: str) -> str:
     """The status line of a study, for output that is no terminal."""
     whole = summary.record.plan.get("expected", {}).get("runs")
-    of = f" of about {whole:,}" if whole and summary.finished is None else ""
-    return f"study {summary.id}, {summary.record.workload}: {now}, {summary.runs:,}{of} runs"
+    about = whole and summary.finished is None
+    runs = f"{summary.runs:,} of about {counted(whole, 'run')}" if about else counted(summary.runs, "run")
+    return f"study {summary.id}, {summary.record.workload}: {now}, {runs}"
 
 
 def _age(summary: "Summary") -> float:

@@ -17,7 +17,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run before it trains; its fields are those of the `RunRecord` that comes of it."""
+    """A run before it trains; its fields are those of the `RunRecord` that comes of it.
+
+    alone: whether its optimizer trains by the plain loop, one run after the other, whatever the model does.
+    """
 
     contender: str
     hyperparameters: Mapping[str, Any]
@@ -25,6 +28,7 @@ class PlannedRun:
     seed: int
     role: Role
     round: Round
+    alone: bool = False
 
 
 @dataclass(frozen=True)

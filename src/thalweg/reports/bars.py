@@ -11,7 +11,7 @@ WITH_TIME = 70  # columns of a terminal from which each bar shows its own time, 
 
 
 class Bars:
-    """One bar per stage on a console. timed: with room, each tells the time left of its stage, and then that it took."""
+    """One bar per stage on a console. timed: with room, each tells the time left of its stage, then that it took."""
 
     def __init__(self, console: Any, *, timed: bool = True) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

@@ -4,10 +4,11 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from thalweg.analysis.leaders import Leaders
-from thalweg.analysis.time_left import Expected, Outlook
+from thalweg.analysis.time_left import Foreseen, Outlook
 from thalweg.errors import counted
 from thalweg.records.events import Concluded, Event, Finished, Measured, Noted, Planned, StageBegan, StageProgress
 from thalweg.records.types import StudyRecord
@@ -48,16 +49,17 @@ class Live:
     """Progress bars, the time left and the leaders so far on a terminal, one line per stage elsewhere.
 
     Both on standard error. A frame is drawn in a thread of its own, `REDRAWS` times a second at most.
+    now: the time in seconds by any one clock.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
         from rich.live import Live as Screen
 
         from thalweg.reports.bars import Bars
 
         self._console = Console(file=sys.stderr)
-        self._lock, self._bars = threading.Lock(), Bars(self._console)
+        self._now, self._lock, self._bars = now, threading.Lock(), Bars(self._console)
         self._whole: SoFar | None = None
         self._screen = Screen(get_renderable=self._frame, console=self._console, refresh_per_second=REDRAWS)
         if self._console.is_terminal:
@@ -93,7 +95,7 @@ class Live:
             if isinstance(event, Concluded):
                 self._whole = None
             if self._whole is not None:
-                self._whole.follow(event, time.monotonic())
+                self._whole.follow(event, self._now())
 
     def _frame(self) -> Any:
         from rich.console import Group
@@ -101,7 +103,7 @@ class Live:
 
         width = self._console.width
         with self._lock:
-            lines = self._whole.lines(time.monotonic(), width) if self._whole is not None else []
+            lines = self._whole.lines(self._now(), width) if self._whole is not None else []
         return Group(self._bars.fitting(width), *(Text(line, no_wrap=True, overflow="ignore") for line in lines))
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ class SoFar:
     """The lines below the bars: how far the whole study is, and its leaders."""
 
     def __init__(self, record: StudyRecord) -> None:
-        self._record, self._leaders, self._outlook = record, Leaders(record), Outlook(Expected.of(record))
+        self._record, self._leaders, self._outlook = record, Leaders(record), Outlook(Foreseen.of(record))
 
     def follow(self, event: Event, now: float) -> None:
         """Takes an event into account, heard at `now` in seconds of any one clock."""

@@ -7,7 +7,7 @@ from typing import Any
 from thalweg.analysis.formatting import number_of
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaders import Leaders
-from thalweg.analysis.time_left import Expected
+from thalweg.analysis.time_left import Foreseen
 from thalweg.records.store import Store
 from thalweg.records.types import Leader, Round, RunRecord, StudyRecord, Summary
 from thalweg.reports.bars import Bars
@@ -24,6 +24,7 @@ MOST_LOOKS = 1000  # that are remembered; beyond, every other one is forgotten
 SPARK = 40  # columns of a sparkline at most
 LEAST_SPARK = 8  # and at least
 HEADS = ("optimizer", "learning rate", "validation {metric}", "seeds")
+GAP = 3  # columns between two of a table
 BESIDE = 12  # lines of a frame that are no leaders: headline, bars, gaps, headings
 
 
@@ -89,7 +90,7 @@ def frame(study: Watched, now_is: str, console: Any, now: float, *, ended: bool 
     if study.summary.progress.stage:
         parts.append(_bars(study, study.summary, console).fitting(console.width))
     progress = study.summary.progress
-    early = Expected.of(study.summary.record).may_end_early
+    early = Foreseen.of(study.summary.record).may_end_early
     left = "" if ended else time_left(study.left(now), at_most=early)
     whole = whole_study(study.summary.runs, progress.study_runs, left)
     parts += [Text(whole)] if whole else []
@@ -144,11 +145,24 @@ def _table(study: Watched, width: int, most: int) -> Any:
     out = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", caption=more, caption_justify="left"
     )
-    for i, head in enumerate(HEADS):
-        out.add_column(
-            head.format(metric=record.metric), justify="left" if i < 2 else "right", overflow="fold", no_wrap=i == 1
-        )
-    for leader in leaders[:most]:
-        cells = (leader.contender, short_rate(leader.learning_rate), score(record, leader), str(len(leader.values)))
+    body = [
+        (leader.contender, short_rate(leader.learning_rate), score(record, leader), str(len(leader.values)))
+        for leader in leaders[:most]
+    ]
+    heads = [head.format(metric=record.metric) for head in HEADS]
+    if _columns(heads, body) > width:  # the headings in two lines, so that names stay whole
+        heads = [head.replace(" ", "\n", 1) for head in heads]
+    fits = _columns(heads, body) <= width
+    for i, head in enumerate(heads):
+        out.add_column(head, justify="left" if i < 2 else "right", overflow="fold", no_wrap=fits or i == 1)
+    for cells in body:
         out.add_row(*(Text(cell) for cell in cells))
     return out
+
+
+def _columns(heads: Sequence[str], body: Sequence[Sequence[str]]) -> int:
+    """Columns of a table with these cells."""
+    from rich.cells import cell_len
+
+    cells = zip(*([max(head.split("\n"), key=len) for head in heads], *body), strict=True)
+    return sum(max(map(cell_len, of)) + GAP for of in cells) - GAP + 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.analysis.leaders import Leaders
-from thalweg.analysis.time_left import Expected, Outlook
+from thalweg.analysis.time_left import Foreseen, Outlook
 from thalweg.errors import InputError
 from thalweg.records.events import (
     Afforded,
@@ -57,7 +57,7 @@ class Storing:
         self._before, self._began = store.progress(study).seconds, time.monotonic()
         self._stage, self._written = StageProgress(NO_STAGE), 0.0
         record = store.study(study)
-        self._leaders, self._outlook = Leaders(record), Outlook(Expected.of(record))
+        self._leaders, self._outlook = Leaders(record), Outlook(Foreseen.of(record))
 
     @property
     def folder(self) -> Path:

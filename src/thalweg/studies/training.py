@@ -37,11 +37,10 @@ class RunSpec:
         """The run on a workload."""
         return self.contender.member(self.given, self.seed, workload)
 
-    @property
-    def planned(self) -> PlannedRun:
+    def planned(self, *, alone: bool) -> PlannedRun:
         """The run as those who watch are told of it."""
         rate = self.contender.recipe.rate
-        return PlannedRun(self.contender.label, self.given, rate, self.seed, self.role, self.round)
+        return PlannedRun(self.contender.label, self.given, rate, self.seed, self.role, self.round, alone)
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,11 @@ class Trainer:
         Raises:
             InputError: where an earlier run does not match the entry at its position.
         """
-        foreseen = tuple(entry.planned for entry in entries)
+        members = [entry.member(planned.job.workload) for entry in entries]
+        foreseen = tuple(e.planned(alone=bool(m.alone)) for e, m in zip(entries, members, strict=True))
         self.tell(StageBegan(stage, first, len(entries), planned.job.workload.total_steps, foreseen))
         runs = self._known(entries, first)
         checkpoints = replace(self.checkpoints, first=first)
-        members = [entry.member(planned.job.workload) for entry in entries]
         with closing(train(planned, members, set(runs), checkpoints, engine=self.engine)) as events:
             for event in events:
                 if isinstance(event, MembersMeasured):
