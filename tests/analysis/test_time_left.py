@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from records_fixture import RUN, STUDY
+from thalweg.analysis import time_left
 from thalweg.analysis.time_left import Foreseen, Outlook
 from thalweg.records.events import Chosen, Event, Finished, Measured, Planned, PlannedRun, StageBegan
 from thalweg.records.types import Measurement, RunRecord, StudyRecord
+from thalweg.studies import protocol
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "recorded_studies.json").read_text(encoding="utf-8"))
 POINT = Measurement(1, 0.0, 0.0, 0.0)
@@ -111,6 +113,10 @@ def test_runs_are_counted_to_the_last(name: str) -> None:
         done = outlook.done
     ended = sum(len(event.runs) for _, event in replayed(name) if isinstance(event, Finished))
     assert done == pytest.approx(ended)
+
+
+def test_constants_are_those_of_the_protocol() -> None:
+    assert time_left.LOOK == protocol.LOOK
 
 
 # One contender, 10 runs of 100 steps, no confirmation: what is said can be computed by hand.

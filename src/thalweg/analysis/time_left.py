@@ -167,19 +167,22 @@ class Outlook:
             self._paced[name] = paced
 
     def _estimate(self, now: float) -> None:
-        total, trained = self.total, self.done - sum(self._unpaced.values())
-        mixed = len(set(self._alone.values())) > 1  # the plan's pace is of one kind then
-        each = None if mixed else self.expected.each
-        if not total or (each is None and trained < LEAST * total):
+        total = self.total
+        if not total:
             return
         costs, future = self._costs(), max(0.0, total - sum(self._planned.values()))
-        left = future * sum(costs.values()) / max(1, len(costs))
+        left = future * (fmean(costs.values()) if costs else 1.0)
         left += sum(costs[name] * (count - self._done[name]) for name, count in self._planned.items())
-        done = sum(costs[name] * self._recent[name] for name in costs)
-        before = sum(costs[name] * self._done[name] for name in costs)
-        counted, seconds = (0.0, 0.0) if each is None else (PRIOR * (left + before), PRIOR * total * each)
-        if counted + done > 0:
-            self._told = max(0.0, left) * (seconds + self._spent) / (counted + done), now
+        whole = left + sum(costs[name] * self._done[name] for name in costs)
+        recent = max(0.0, sum(costs[name] * self._recent[name] for name in costs))  # less than none: trained again
+        mixed = len(set(self._alone.values())) > 1  # the plan's pace is of one kind then
+        if self.expected.each is not None and not mixed:
+            recent, spent = recent + PRIOR * whole, self._spent + PRIOR * total * self.expected.each
+        elif recent >= LEAST * whole:
+            spent = self._spent
+        else:
+            return
+        self._told = max(0.0, left) * spent / recent, now
 
     def _costs(self) -> dict[str, float]:
         """Contender → seconds of one of its runs, on average; of one of which none has ended, those of others."""
