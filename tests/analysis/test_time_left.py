@@ -231,6 +231,14 @@ def test_a_store_by_an_earlier_version_foresaw_nothing() -> None:
     assert (of.total, of.left(10.0)) == (0.0, None)
 
 
+def test_runs_outside_of_their_stage_are_no_error() -> None:
+    of = Outlook(Foreseen.of(replace(STUDY, plan={"expected": {"runs": 1, "finals": 0}})))
+    of.follow(Finished({7: RUN}), 1.0)
+    of.follow(Measured(50, {-1: POINT}), 2.0)
+    of.follow(StageBegan("tuning, coarse", 0, 0, 1), 3.0)
+    assert of.left(3.0) is None or (of.left(3.0) or 0) >= 0
+
+
 def test_other_events_change_nothing() -> None:
     of = outlook()
     of.follow(Finished({0: RUN}), 10.0)

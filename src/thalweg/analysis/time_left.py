@@ -174,6 +174,8 @@ class Outlook:
         left = future * (fmean(costs.values()) if costs else 1.0)
         left += sum(costs[name] * (count - self._done[name]) for name, count in self._planned.items())
         whole = left + sum(costs[name] * self._done[name] for name in costs)
+        if whole <= 0:  # nothing is left or done of what is known
+            return
         recent = max(0.0, sum(costs[name] * self._recent[name] for name in costs))  # less than none: trained again
         mixed = len(set(self._alone.values())) > 1  # the plan's pace is of one kind then
         if self.expected.each is not None and not mixed:
