@@ -5,8 +5,7 @@ from typing import Any
 
 from thalweg.errors import counted
 
-WIDEST, NARROWEST = 32, 5  # columns of a bar
-LEAST_NAME = 17  # columns of a stage's name, so that the bars of most studies begin at one column
+WIDEST = 32  # columns of a bar
 WITH_TIME = 70  # columns of a terminal from which each bar shows its own time, too
 
 
@@ -20,10 +19,9 @@ class Bars:
         def whole() -> Column:
             return Column(no_wrap=True, overflow="fold")
 
-        self._bar = BarColumn(bar_width=WIDEST)
         self._columns = (
             TextColumn("{task.description:<17}", markup=False, table_column=whole()),
-            self._bar,
+            BarColumn(bar_width=WIDEST),
             TaskProgressColumn(table_column=whole()),
             TextColumn("{task.fields[runs]}", markup=False, table_column=whole()),
         )
@@ -42,13 +40,6 @@ class Bars:
         self._progress.update(self._task, completed=done)
 
     def fitting(self, width: int) -> Any:
-        """The bars for so many columns; the bars themselves shrink, names and numbers stay whole."""
-        timed = width >= self._least
-        self._progress.columns = (*self._columns, self._time) if timed else self._columns
-        tasks = self._progress.tasks
-        name = max((len(task.description) for task in tasks), default=0)
-        runs = max((len(task.fields["runs"]) for task in tasks), default=0)
-        others = max(LEAST_NAME, name) + 4 + runs + (7 if timed else 0)
-        room = width - others - len(self._progress.columns) + 1
-        self._bar.bar_width = max(NARROWEST, min(WIDEST, room))
+        """The bars for so many columns. Names and numbers stay whole: of all columns, the bars alone may shrink."""
+        self._progress.columns = (*self._columns, self._time) if width >= self._least else self._columns
         return self._progress.get_renderable()
