@@ -82,3 +82,14 @@ def _run(
     if before is not None:
         before()
     run()
+
+
+def tells(text: str, verdict: str) -> bool:
+    """Whether a text has a verdict: its first sentence ahead of all, its others below the table."""
+    first, _, others = verdict.partition(". ")
+    return text.startswith(first) and others in text.partition("rank")[2]
+
+
+def ranking(text: str) -> list[list[str]]:
+    """The words of the leaderboard's lines in a text, the best first."""
+    return [line.split() for line in text.partition("rank ")[2].splitlines()[1:]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cli_process import Ended, Program
+from cli_process import Ended, Program, ranking
 from scope import THOROUGH
 from thalweg.cli import templates
 from thalweg.workloads.user_files import load_from
@@ -42,7 +42,7 @@ def test_a_new_file_trains_as_it_is(kind: str, tmp_path: Path) -> None:
     assert told == ["thalweg", "compare", "my problem.py", "--budget", "1min"]
     done = call(*told[1:3], *FEW, cwd=tmp_path)
     assert done.status == 0, done.errors
-    assert done.output.splitlines()[1].split()[1] == "sgd"
+    assert ranking(done.output)[0][1] == "sgd"
     assert "Warning" not in done.errors
 
 

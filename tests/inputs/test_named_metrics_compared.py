@@ -36,7 +36,7 @@ def test_f1(by_name: thalweg.Result) -> None:
     assert (by_name.study.metric, by_name.study.higher_is_better) == ("f1", True)
     assert {row.learning_rate for row in by_name.rows} == {1e-1}
     assert all(0 < run.validation_metric <= 1 for run in by_name.runs)  # type: ignore[operator]
-    assert by_name.verdict.startswith(f"Use {by_name.rows[0].contender} at learning rate 0.1: test f1 0.")
+    assert by_name.verdict.startswith(f"Use {by_name.rows[0].contender} at learning rate 0.1: test F1 0.")
 
 
 def test_scikit_learns_function_gives_the_same(by_name: thalweg.Result) -> None:

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import thalweg
+from cli_process import tells
 from old_stores import dumped, written
 from records_fixture import RUN, STUDY
 from thalweg.cli.main import app
@@ -237,7 +238,7 @@ def test_a_real_old_study_is_shown_reported_exported_and_compared(version: int, 
         assert result.exit_code == 0, result.output
         return result.output
 
-    assert thalweg.stored(tmp_path, 1).verdict in said("show", "1", "--json", str(tmp_path / "facts.json"))
+    assert tells(said("show", "1", "--json", str(tmp_path / "facts.json")), thalweg.stored(tmp_path, 1).verdict)
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert {row["optimizer"]: row["factors"].get("convention") for row in facts["leaderboard"]} == {
         "sgd": None, "fast": "keras", "torch.optim:Adam(betas=(0.8, 0.9))": None
