@@ -14,6 +14,7 @@ from thalweg.records.types import Measurement, Role, RunRecord, StudyRecord
 RATES = tuple(float(f"{10 ** (i / 2 - 4):.3g}") for i in range(7))  # 1e-4 … 1e-1, two a decade
 TUNING, CONFIRMATION = (0, 1, 2), (1000, 1001, 1002, 1003, 1004)
 SEED_EFFECT = 0.01  # standard deviation of what all contenders share with one seed
+CHANCE, USUAL = 0.1, 1e-3  # accuracy of a run that failed; the published rate of every contender
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Truth:
     """A contender: its accuracy at the best rate, which rate that is, how soon it gets there, how noisy it is.
 
     dome: accuracy lost a decade away from the best rate, growing with the square. speed: steps to 1 − 1/e of the way.
-    luck: added to every tuning run at the rate `lucky`, and to no other.
+    luck: added to every tuning run at the rate `lucky`, and to no other. fails: probability that a final run ends at
+    chance level, `CHANCE`. untuned: accuracy of its published defaults at 1e-3, on the fresh seeds; `None` without any.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Truth:
     luck: float = 0.0
     lucky: float = 0.0
     diverges_above: float = 1.0
+    fails: float = 0.0
+    untuned: float | None = None
 
     def at(self, rate: float) -> float:
         return self.accuracy - self.dome * log10(rate / self.best) ** 2
@@ -58,7 +62,13 @@ class Suite:
 
     def confirmation(self, chosen: Any) -> list[RunRecord]:
         shared = self._shared(self.record.confirmation_seeds)
-        return [
+        published = [
+            self._run(replace(t, accuracy=t.untuned, dome=0.0, fails=0.0), USUAL, seed, "defaults", effect)
+            for t in self.truths
+            if t.untuned is not None
+            for seed, effect in shared.items()
+        ]
+        return published + [
             self._run(t, chosen[t.name].point.learning_rate, seed, "confirmation", effect)
             for t in self.truths
             if chosen[t.name]
@@ -73,6 +83,8 @@ class Suite:
         drawn = self._random.normal(0, truth.noise, 2)
         validation, test = (self._rounded(truth.at(rate) + shared + noise + lucky) for noise in drawn)
         diverged = rate > truth.diverges_above
+        if role == "confirmation" and truth.fails and self._random.random() < truth.fails:
+            test = CHANCE
         return replace(
             RUN,
             contender=truth.name,
@@ -81,7 +93,7 @@ class Suite:
             seed=seed,
             role=role,
             curve=() if diverged else self._curve(truth, validation),
-            test_metric=test if role == "confirmation" and not diverged else None,
+            test_metric=test if role != "tuning" and not diverged else None,
             diverged_at=5 if diverged else None,
         )
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from suite import Suite, Truth
+from suite import RATES, Suite, Truth
 
+from thalweg.analysis.formatting import rate_text
 from thalweg.analysis.leaderboard import Row, choices, leaderboard
+from thalweg.analysis.recommendation import pick
 from thalweg.analysis.ties import ties
 from thalweg.analysis.verdict import verdict
 
@@ -71,10 +73,10 @@ def test_a_planted_winner_wins_and_is_separated() -> None:
     assert sum(row(rows, "fair").group == 2 for rows in studies) >= 36
     assert sum(row(rows, "poor").group == 3 for rows in studies) >= 34
     assert np.mean([row(rows, "fair").behind.mean for rows in studies]) == pytest.approx(0.04, abs=0.008)  # type: ignore[union-attr]
-    rates = [rows[0].learning_rate for rows in studies]
+    rates = [rows[0].learning_rate or 0.0 for rows in studies]
     assert sum(abs(np.log10(rate) + 3) <= 0.51 for rate in rates if rate) >= 38
     text = verdict(Suite(0, *truths).record, studies[0])
-    assert text.startswith("Use good at learning rate 0.00")
+    assert text.startswith(f"Use good at learning rate {rate_text(rates[0])} (")
     assert "The first clearly behind is fair" in text
 
 
@@ -119,15 +121,22 @@ def test_planted_stars() -> None:
 
 
 def test_planted_sensitivity_is_measured() -> None:
-    """1% of 0.8 is lost √(0.008 / dome) decades from the best, on a grid of half decades."""
+    """What the study tells apart is less than 2% of the error of 0.2, so that 0.004 may be lost: √(0.004 / dome)
+    decades from the best, on a grid of half decades. 0.0036 is lost 0.85 decades from it, 0.005 a whole one."""
     truths = [Truth("wide", dome=0.005, noise=0.0001), Truth("narrow", dome=0.5, noise=0.0001, diverges_above=0.05)]
     rows = judged(Suite(0, *truths))
     wide, narrow = row(rows, "wide"), row(rows, "narrow")
-    assert wide.sensitivity.width == pytest.approx(2.0, abs=0.01)
-    assert narrow.sensitivity.width == 0.0
-    assert wide.sensitivity.expected is not None
-    assert narrow.sensitivity.expected is not None
-    assert wide.sensitivity.expected > 0.78 > narrow.sensitivity.expected + 0.3
+    assert wide.good is not None
+    assert narrow.good is not None
+    assert wide.good.decades == pytest.approx(1.0, abs=0.01)
+    assert (wide.good.low, wide.good.high) == (RATES[3], RATES[5])
+    assert wide.good.least == wide.good.most == wide.good.decades
+    assert narrow.good.decades == 0.0
+    assert wide.rate_is_step
+    assert pick(rows) is wide
+    assert wide.expected is not None
+    assert narrow.expected is not None
+    assert wide.expected > 0.78 > narrow.expected + 0.3
     assert narrow.failures == {"diverged": 3}
 
 

@@ -135,8 +135,10 @@ def test_a_row_carries_the_way_there() -> None:
     assert row.cost.memory == 64
     assert row.late_gain is not None
     assert row.late_gain.mean < 0
-    assert row.sensitivity.width == 0.0
-    assert row.sensitivity.expected == pytest.approx((0.72 + 0.72) / 2)
+    assert row.good is not None
+    assert (row.good.low, row.good.high, row.good.decades) == (0.1, 0.1, 0.0)
+    assert (row.good.least, row.good.most) == (0.0, 0.0)
+    assert row.expected == pytest.approx((0.72 + 0.72) / 2)
     assert row.stars.speed == 3
 
 

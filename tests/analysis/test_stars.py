@@ -32,12 +32,12 @@ def test_the_fastest_reached_the_target_with_every_run() -> None:
     ("mean", "tied", "stars"), [(0.80, True, 3), (0.892, False, 2), (0.891, False, 2), (0.8909, False, 1)]
 )
 def test_quality_is_a_tie_or_a_percent(mean: float, tied: bool, stars: int) -> None:
-    assert quality(mean, 0.9, tied=tied, whole=True) == stars
+    assert quality(mean, 0.9, tied=tied, reliable=True) == stars
 
 
 def test_quality_of_what_broke() -> None:
-    assert quality(0.95, 0.9, tied=False, whole=False) == 1
-    assert quality(math.nan, 0.9, tied=False, whole=False) is None
+    assert quality(0.95, 0.9, tied=False, reliable=False) == 1
+    assert quality(math.nan, 0.9, tied=False, reliable=False) is None
 
 
 def test_the_rule_says_the_thresholds() -> None:

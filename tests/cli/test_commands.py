@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import thalweg
-from cli_process import Ended, Program, ranking, tells
+from cli_process import Ended, Program
 from scope import conformance_only
 
 
@@ -25,15 +25,20 @@ def test_compare_digits(tmp_path: Path) -> None:
         cwd=tmp_path,
     )  # fmt: skip
     assert done.status == 0, done.errors
-    first, second = ranking(done.output)[:2]
-    assert first[0] == "1"
-    assert any("adam(eps=1e-6, beta1=0.8)" in " ".join(line) for line in (first, second))
+    lines = done.output.splitlines()
+    assert lines[0].startswith("Use ")
+    assert lines[1].startswith("    thalweg.optim.")
+    at = next(i for i, line in enumerate(lines) if line.startswith("rank"))
+    assert lines[at].split()[:2] == ["rank", "optimizer"]
+    assert lines[at + 1].startswith("1")
+    assert any("adam(eps=1e-6, beta1=0.8)" in line for line in lines[at + 1 : at + 3])
     assert "Report: results/report.html" in done.output
     assert (tmp_path / "results" / "report.html").exists()
     assert "tuning, coarse: 4 runs of 68 steps" in done.errors
     facts = json.loads((tmp_path / "facts.json").read_text())
-    assert tells(done.output, facts["verdict"])
-    assert done.output.splitlines()[1].strip() == facts["code"]
+    assert facts["verdict"].startswith(lines[0])
+    assert facts["verdict"].removeprefix(lines[0]).strip() in done.output
+    assert facts["code"] == lines[1].strip()
     assert [row["rank"] for row in facts["leaderboard"]] == [1, 2]
 
 

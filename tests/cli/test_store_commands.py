@@ -8,17 +8,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 import thalweg
-from cli_process import Program, ranking, tells
+from cli_process import Program
 from problems import tiny
 from scope import conformance_only
 from thalweg.cli.main import app
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
+from thalweg.reports.terminal import answer
 
 COMPARE = ("compare", "digits", "--optimizers", "sgd", "--learning-rates", "0.01,0.1", "--seeds", "1", "--no-progress")
 
@@ -49,20 +51,34 @@ def test_the_list(out: Path) -> None:
     ]
 
 
+def table_of(text: str) -> list[str]:
+    """The lines from the leaderboard's headings on."""
+    lines = text.splitlines()
+    return lines[next(i for i, line in enumerate(lines) if line.startswith("rank")) :]
+
+
+def assert_says(text: str, result: Any) -> None:
+    """The verdict: its first sentence first, the lines to paste below it, its other sentences behind the table."""
+    first, made, rest = answer(result.study, result.rows, result.verdict)
+    assert text.startswith("\n".join([first, *(f"    {line}" for line in made), ""]))
+    assert rest in "\n".join(table_of(text))
+    assert f"{first} {rest}".strip() == result.verdict
+
+
 def test_show_and_its_json(out: Path, tmp_path: Path) -> None:
     text = said("show", "1", "--out", str(out), "--json", str(tmp_path / "a.json"))
     facts = json.loads((tmp_path / "a.json").read_text())
-    assert ranking(text)[0][1] == facts["leaderboard"][0]["optimizer"]
-    assert tells(text, thalweg.stored(out, 1).verdict)
+    assert table_of(text)[1].split()[1] == facts["leaderboard"][0]["optimizer"]
+    assert_says(text, thalweg.stored(out, 1))
     assert facts["settings"]["tag"] is None
     assert thalweg.stored(out, 2).facts()["settings"]["tag"] == "far too low"
-    assert "1e-7" in said("show", "--out", str(out))  # the newest
+    assert said("show", "--out", str(out)).startswith("Use sgd at learning rate 1e-7: ")  # the newest
 
 
 def test_a_finished_study_is_not_resumed_but_shown(out: Path, tmp_path: Path) -> None:
     before = (out / "study.sqlite").read_bytes()
     text = said("resume", "1", "--out", str(out), "--json", str(tmp_path / "a.json"), "--no-progress")
-    assert tells(text, thalweg.stored(out, 1).verdict)
+    assert_says(text, thalweg.stored(out, 1))
     assert json.loads((tmp_path / "a.json").read_text()) == thalweg.stored(out, 1).facts()
     assert (out / "study.sqlite").read_bytes() == before
 

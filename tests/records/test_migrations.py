@@ -13,7 +13,6 @@ import pytest
 from typer.testing import CliRunner
 
 import thalweg
-from cli_process import tells
 from old_stores import dumped, written
 from records_fixture import RUN, STUDY
 from thalweg.cli.main import app
@@ -21,6 +20,7 @@ from thalweg.errors import InputError
 from thalweg.records import schema
 from thalweg.records.store import Store
 from thalweg.records.types import Measurement
+from thalweg.reports.terminal import answer
 
 MEASURED = "SELECT run, step, train_loss, validation_loss, validation_metric FROM measurements"
 VERSION_2 = """
@@ -238,7 +238,11 @@ def test_a_real_old_study_is_shown_reported_exported_and_compared(version: int, 
         assert result.exit_code == 0, result.output
         return result.output
 
-    assert tells(said("show", "1", "--json", str(tmp_path / "facts.json")), thalweg.stored(tmp_path, 1).verdict)
+    text, result = said("show", "1", "--json", str(tmp_path / "facts.json")), thalweg.stored(tmp_path, 1)
+    first, made, rest = answer(result.study, result.rows, result.verdict)
+    assert (text.splitlines()[0], made) == (first, [])
+    assert rest in text
+    assert f"{first} {rest}" == result.verdict
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert {row["optimizer"]: row["factors"].get("convention") for row in facts["leaderboard"]} == {
         "sgd": None, "fast": "keras", "torch.optim:Adam(betas=(0.8, 0.9))": None

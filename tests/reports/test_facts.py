@@ -8,9 +8,10 @@ import pytest
 from handmade import finals, rates, run, study
 from pairs import MADE, Made, known, never_ran, sensitive_first, unconfirmed
 
-from thalweg.analysis import stars, ties
+from thalweg.analysis import outliers, stars, ties
 from thalweg.analysis.caveats import doubts
 from thalweg.analysis.leaderboard import leaderboard
+from thalweg.analysis.recommendation import pick
 from thalweg.reports.facts import dataframe, facts
 
 
@@ -32,7 +33,7 @@ def test_the_study_is_told() -> None:
     assert whole["caps"] == {"runs": 10, "steps": 200, "seconds": None}
     assert whole["notes"] == ["The budget allowed 2 of 5 confirmation seeds."]
     assert whole["doubts"] == doubts(record, leaderboard(record, runs)) != []
-    assert (whole["tie_rule"], whole["star_rule"]) == (ties.RULE, stars.RULE)
+    assert (whole["tie_rule"], whole["star_rule"], whole["failure_rule"]) == (ties.RULE, stars.RULE, outliers.RULE)
     assert whole["seeds"] == {"tuning": [0, 1], "confirmation": [1000, 1001]}
 
 
@@ -55,7 +56,10 @@ def test_trust(adam: dict[str, Any]) -> None:
     assert adam["failures"] == {"diverged": 1}
     assert adam["diverged_share"] == pytest.approx(1 / 10)
     trapezoid = (0.80 + 0.90) / 4 + (0.90 + 0.70) / 4  # the run that broke counts as the worst, 0.70
-    assert adam["sensitivity"] == {"width_decades": 0, "expected": pytest.approx(trapezoid)}
+    assert adam["expected"] == pytest.approx(trapezoid)
+    assert adam["good_range"] == {"low": 0.1, "high": 0.1, "least": 0, "most": 0, "decades": 0}
+    assert (adam["reliable"], adam["failed_seeds"]) == (True, [])
+    assert adam["scores"] == {"1000": 0.88, "1001": 0.90}
     assert adam["late_gain"]["mean"] == pytest.approx((0.38 + 0.40) / 2 * 0.2)  # a tenth of 20 steps, of 10 between
     assert adam["late_gain"]["still_improving"]
 
@@ -121,6 +125,11 @@ def test_the_data_frame_has_the_same_numbers(make: Any) -> None:
     assert list(frame["group"]) == [row.group for row in rows]
     assert list(frame["memory"]) == [row.cost.memory for row in rows]
     wanted = {
-        "iqm", "curse", "gap", "width_decades", "expected", "stars_speed", "stars_quality", "seconds_per_step",
+        "iqm", "curse", "gap", "good_low", "good_high", "reliable", "recommended", "expected",
+        "stars_speed", "stars_quality", "seconds_per_step",
     }  # fmt: skip
     assert wanted <= set(frame.columns)
+    assert list(frame["recommended"]) == [row is pick(rows) for row in rows]
+    assert [None if math.isnan(low) else low for low in frame["good_low"].astype(float)] == [
+        row.good.low if row.good else None for row in rows
+    ]

@@ -17,7 +17,8 @@ from pairs import never_ran, sensitive_first
 from reading import Reader
 from synthetic import TEXTBOOK, Parts, Shape, complete, crowd, parts, study_of
 
-from thalweg.analysis.formatting import number, size
+from thalweg.analysis.chosen import rate_with_range
+from thalweg.analysis.formatting import number, rate_text, size
 from thalweg.analysis.intervals import Interval
 from thalweg.errors import InputError
 from thalweg.records.types import StudyRecord
@@ -156,18 +157,18 @@ def test_table_numbers_are_the_analysis(main: Parts, main_page: str) -> None:
         assert row.test is not None
         assert row.defaults is not None
         assert cells[0] == str(row.rank)
-        assert cells[2] == f"{row.learning_rate:.3g}"
-        defaults = f"{shown(record, row.defaults)} at {row.default_learning_rate:.3g}"
+        assert cells[2] == rate_with_range(row).replace("(", "").replace(")", "")
+        defaults = f"{shown(record, row.defaults)} at {rate_text(row.default_learning_rate or 0.0)}"
         assert [cells[3], *cells[5:8]] == [
             shown(record, row.test), defaults, shown(record, row.validation), shown(record, row.train),
         ]  # fmt: skip
         assert cells[8] == f"{row.steps_to_target:,.0f}"
-        assert cells[9:] == [f"{row.diverged}/{row.trained}", f"{row.seconds:.2f}"]
+        assert cells[9:] == [f"{row.diverged}/{row.trained}"]
         if row.rank > 1:
             assert row.behind is not None
             behind = f"{size(record, row.behind.mean)} behind, group {row.group}"
-            expected = "tied with the first" if row.tied else behind
-            assert cells[1].removesuffix(", recommended").endswith(expected)
+            said = cells[1].removesuffix("recommended").removesuffix(", ").strip()
+            assert said == row.contender if row.tied else said.endswith(behind)
 
 
 def test_whiskers_stand_where_the_intervals_are(main: Parts, main_page: str) -> None:

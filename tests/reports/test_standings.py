@@ -9,7 +9,7 @@ from handmade import finals, rates, row, run, study
 from pairs import sensitive_first
 from synthetic import Shape, parts
 
-from thalweg.analysis.formatting import number
+from thalweg.analysis.formatting import number, rate_text
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.records.types import RunRecord
@@ -58,9 +58,11 @@ def test_numbers_are_the_analysis() -> None:
             assert mean.removesuffix("%") + f" {margin}%" == number(record, interval)
         assert line.steps == f"{of.steps_to_target:,.0f}"
         assert line.diverged == f"{of.diverged}/{of.trained}"
-        assert line.learning_rate == f"{of.learning_rate:.3g}"
-        assert line.default_rate == f"{of.default_learning_rate:.3g}"
-        assert line.seconds == f"{of.seconds:.2f}"
+        assert line.learning_rate == rate_text(of.learning_rate or 0.0)
+        assert line.default_rate == rate_text(of.default_learning_rate or 0.0)
+        assert of.good is not None
+        assert line.good == f"{rate_text(of.good.low)}–{rate_text(of.good.high)}"
+        assert line.failed == len(of.failed)
 
 
 def test_validation_ranks_where_no_test_split_is_read() -> None:
@@ -94,9 +96,9 @@ def test_notes() -> None:
     runs = [*best, *tied, *behind, *broken, *lost, *dead]
     assert notes(tuple(dict.fromkeys(r.contender for r in runs)), runs) == {
         "adam": "best mean",
-        "sgd": "tied with the first",
+        "sgd": "",
         "far": "40.0 points behind, group\u00a02",
-        "half": "1 of 2 final runs diverged",
+        "half": "unreliable: 1 of 2 final runs diverged",
         "lost": "every final run diverged",
         "dead": "every run diverged",
     }

@@ -1,12 +1,13 @@
 """Contenders with their choices and final scores, ranked, and the tests between them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from thalweg.analysis import moments
 from thalweg.analysis.finals import Split, final_runs, granularity, ranking_split, scores
 from thalweg.analysis.metric_range import negligible, tolerated
-from thalweg.analysis.outliers import outliers
+from thalweg.analysis.outliers import GAP, outliers
 from thalweg.analysis.selection import Choice, Point, choose, points
 from thalweg.analysis.separable import Separable, separable
 from thalweg.analysis.ties import tie_groups, ties
@@ -76,22 +77,26 @@ def ranked(study: StudyRecord, runs: Sequence[RunRecord]) -> tuple[list[Candidat
     def merit(c: Candidate) -> tuple[bool, bool, bool, float]:
         return c.reliable, c.whole, c.mean is not None, sign * (c.mean or 0.0)
 
-    return sorted(_judged(study, candidates), key=merit, reverse=True), split
+    return sorted(_judged(study, candidates, split), key=merit, reverse=True), split
 
 
-def _judged(study: StudyRecord, candidates: Sequence[Candidate]) -> list[Candidate]:
+def _judged(study: StudyRecord, candidates: Sequence[Candidate], split: Split) -> list[Candidate]:
     """The candidates with the seeds whose final runs failed."""
     table = {c.name: c.scores for c in candidates}
-    far = outliers(table, least(study, table), higher_is_better=study.higher_is_better)
+    far = outliers(table, least(study, table, granularity(study, split)), higher_is_better=study.higher_is_better)
     broken = {c.name: {run.seed for run in c.finals} - c.scores.keys() for c in candidates}
     return [replace(c, failed=tuple(sorted({*far[c.name], *broken[c.name]}))) for c in candidates]
 
 
-def least(study: StudyRecord, table: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
-    """Contender → a difference that does not matter, or that the split's number of samples does not show."""
+def least(study: StudyRecord, table: Mapping[str, Mapping[int, float]], step: float) -> dict[str, float]:
+    """Contender → a gap between scores that does not matter, or that rounding makes: `GAP` times its scatter.
+
+    step: the smallest one between two scores; see `finals.granularity`.
+    """
     up, metric = study.higher_is_better, study.metric
     means = {name: moments.mean(own.values()) if own else 0.0 for name, own in table.items()}
-    return {name: negligible(metric, mean, higher_is_better=up) for name, mean in means.items()}
+    rounding = GAP * step / math.sqrt(12)  # whose standard deviation is that of a uniform distribution
+    return {name: max(rounding, negligible(metric, mean, higher_is_better=up)) for name, mean in means.items()}
 
 
 @dataclass(frozen=True)
@@ -140,4 +145,6 @@ def untuned(study: StudyRecord, candidate: Candidate, against: Contest) -> bool:
     if against.sign * (first - moments.mean(scores.values())) > enough:
         return False
     table = {"tuned": candidate.scores, "defaults": scores}
-    return not outliers(table, least(study, table), higher_is_better=study.higher_is_better)["defaults"]
+    return not outliers(table, least(study, table, against.granularity), higher_is_better=study.higher_is_better)[
+        "defaults"
+    ]

@@ -1,5 +1,7 @@
 """The recommended optimizer as lines of Python to paste."""
 
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,12 +25,13 @@ def code(study: StudyRecord, row: Row, *, torch: bool = False) -> str | None:
     torch: whether of `torch.optim`.
 
     Returns:
-        `None` for a study of a Thalweg that did not record how, and where torch has no class that takes the same steps.
+        `None` for a study of a Thalweg that did not record how, where a hyperparameter is set that no argument sets,
+        and where torch has no class that takes the same steps.
     """
     call, given = study.calls.get(row.contender), arguments(study, row)
     if call is None or given is None:
         return None
-    name = call["name"]
+    name = call["name"].removeprefix("__main__.")
     if torch and not name.startswith("torch."):
         if call["torch"] is None or not given.keys() <= TORCH:
             return None
@@ -37,9 +40,9 @@ def code(study: StudyRecord, row: Row, *, torch: bool = False) -> str | None:
     written = [parameters, *(f"{k}={_text(v, is_rate=k == call['rate'])}" for k, v in given.items())]
     lines = [f"{name}({', '.join(written)})"]
     if schedule := row.factors.get("schedule"):
-        lines = [f"optimizer = {lines[0]}", _scheduled(study, str(schedule))]
+        lines = [f"optimizer = {lines[0]}", _scheduled(study, str(schedule), follows=call["follows"])]
     if call.get("clip"):
-        lines.append(f"# before each step: clip_grad_norm_(model.parameters(), {call['clip']['clip_global_norm']:g})")
+        lines.append(f"# before each step: clip_grad_norm_(model.parameters(), {call['clip']['clip_global_norm']!r})")
     return "\n".join(lines)
 
 
@@ -47,6 +50,8 @@ def arguments(study: StudyRecord, row: Row) -> dict[str, Any] | None:
     """The arguments of that call, without the parameters: those that are not its defaults, and the learning rate."""
     call = study.calls.get(row.contender)
     if call is None or row.choice is None:
+        return None
+    if row.hyperparameters.keys() & set(call.get("unwritable", ())):
         return None
     values, defaults = {**call["values"], **row.hyperparameters}, call["defaults"]
     return _grouped(call, {k: v for k, v in values.items() if k == call["rate"] or v != defaults.get(k, _UNSET)})
@@ -66,14 +71,18 @@ def _grouped(call: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     return {**rate, **out, **{name: value for name, value in given.items() if name not in {*taken, *rate}}}
 
 
-def _scheduled(study: StudyRecord, schedule: str) -> str:
-    if schedule.startswith("performance"):
-        return f"# its learning rate follows the validation metric: {schedule}"
+def _scheduled(study: StudyRecord, schedule: str, *, follows: bool) -> str:
+    """A line that makes the scheduler, or a comment where no text makes it."""
+    if not follows:
+        metric = "the validation metric: " if schedule.startswith("performance") else ""
+        return f"# its learning rate follows {metric}{' '.join(schedule.split())}"
     lengths = f"steps={study.steps}, steps_per_epoch={study.steps_per_epoch}"
-    if not schedule.replace("_", "a").replace(".", "a").split("(")[0].isidentifier() and not schedule.startswith("1"):
-        return f"# its learning rate follows {schedule}"
-    return f'scheduler = thalweg.schedules.Scheduler(optimizer, "{schedule}", {lengths})'
+    return f"scheduler = thalweg.schedules.Scheduler(optimizer, {json.dumps(schedule, ensure_ascii=False)}, {lengths})"
 
 
 def _text(value: Any, *, is_rate: bool) -> str:
-    return rate_text(value) if is_rate and isinstance(value, int | float) else repr(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    if is_rate and isinstance(value, int | float) and float(short := rate_text(value)) == value:
+        return short
+    return repr(value)

@@ -109,8 +109,10 @@ def _exponent(value: float) -> int:
 
 
 def size(study: StudyRecord, difference: float) -> str:
-    """The size of a difference: `0.6 points`, `0.0123`."""
-    return f"{difference * 100:.1f} points" if is_percent(study) else f"{difference:.3g}"
+    """The size of a difference: `0.6 points`, `<0.1 points`, `0.0123`."""
+    if not is_percent(study):
+        return f"{difference:.3g}"
+    return "<0.1 points" if 0 < difference < 0.0005 else f"{difference * 100:.1f} points"
 
 
 def several(count: int, noun: str) -> str:

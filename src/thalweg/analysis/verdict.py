@@ -38,6 +38,20 @@ def verdict(study: StudyRecord, rows: Sequence[Row]) -> str:
     return " ".join(filter(None, said))
 
 
+def opening(study: StudyRecord, rows: Sequence[Row], text: str) -> tuple[str, str, bool]:
+    """(a verdict's first sentence, its further ones, whether the first is the answer by these rows).
+
+    Names and metrics may hold ". ", so that the first sentence is compared; a text that says something else, such as
+    that a study is not finished, ends its first sentence at the first ". ".
+    """
+    chosen = pick(rows)
+    first = _unanswered(study, rows) if chosen is None else _answer(study, chosen)
+    if text.startswith(first):
+        return first, text[len(first) :].strip(), chosen is not None
+    first, found, rest = text.partition(". ")
+    return f"{first}." if found else text, rest, False
+
+
 def _unanswered(study: StudyRecord, rows: Sequence[Row]) -> str:
     if {reason for row in rows for reason in row.failures} - {WORSENED} == {NO_METRIC}:
         return f"No run has a {study.metric} that is a finite number, though all were trained: check the metric."
@@ -88,7 +102,7 @@ def _not_separated(study: StudyRecord, rows: Sequence[Row], chosen: Row) -> str:
     if not others:
         return ""
     resolved = resolution(study, rows)
-    told = "" if resolved is None else _resolution(study, resolved)
+    told = "" if resolved is None or not resolved.difference else _resolution(study, resolved)
     first = rows[0]
     if chosen is not first:
         others.remove(first.contender)
@@ -103,7 +117,8 @@ def _resolution(study: StudyRecord, resolved: Separable) -> str:
     """What the design tells apart: in 80% of studies, said as what it can do."""
     seeds = "fresh seeds" if study.confirmation_seeds else "seeds"
     least = size(study, resolved.difference)
-    more = f", and {MORE} would show {size(study, resolved.more)}" if resolved.more is not None else ""
+    most = None if resolved.more is None else size(study, resolved.more)
+    more = "" if most in (None, least) else f", and {MORE} would show {most}"
     return f": {resolved.seeds} {seeds} show differences of {least} or more{more}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, listed
 from thalweg.records.types import RunRecord
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Best:
     lines: Mapping[str, str | None] = field(repr=False, compare=False)
     call: tuple[str, Mapping[str, Any]] | None = field(repr=False, compare=False)
     prepare: "Callable[..., Prepared]" = field(repr=False, compare=False)
+    unwritable: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def seed(self) -> int:
@@ -54,7 +55,7 @@ class Best:
             raise InputError(f"library must be 'thalweg' or 'torch', got {library!r}.")
         found = self.lines["thalweg"]
         if found is None:
-            raise InputError(OLD)
+            raise self._unmade()
         if library == "torch" and not self._in_torch():
             raise InputError(f"torch.optim has no class that takes the steps of {self.contender}: use code().")
         return self.lines["torch"] or found if library == "torch" else found
@@ -73,6 +74,15 @@ class Best:
         known = inspect.signature(getattr(torch.optim, ast.unparse(made.func).rpartition(".")[2])).parameters
         return all(keyword.arg in known for keyword in made.keywords)
 
+    def _unmade(self) -> InputError:
+        """Why there is no call that makes the optimizer."""
+        if not self.unwritable:
+            return InputError(OLD)
+        return InputError(
+            f"{self.contender} sets {listed(self.unwritable)}, which no argument of its class sets: make the optimizer"
+            " by hand, with it in the param groups."
+        )
+
     def build(self, parameters: Any) -> "Optimizer":
         """The optimizer with the chosen rate and hyperparameters, for parameters or param groups of your own.
 
@@ -85,7 +95,7 @@ class Best:
         from thalweg.api.building import called
 
         if self.call is None:
-            raise InputError(OLD)
+            raise self._unmade()
         return called(*self.call, parameters)
 
     def train(self, *, seed: int | None = None, workload: Any = None, optimizers: Any = None) -> "nn.Module":
@@ -174,7 +184,8 @@ def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | No
     about = (row.contender, row.optimizer, row.hyperparameters, row.learning_rate)
     made, given = result.study.calls.get(row.contender), arguments(result.study, row)
     call = None if made is None or given is None else (made["name"], given)
-    return Best(*about, run, None if schedule is None else str(schedule), lines, call, prepare)
+    unset = tuple(name for name in (made or {}).get("unwritable", ()) if name in row.hyperparameters)
+    return Best(*about, run, None if schedule is None else str(schedule), lines, call, prepare, unset)
 
 
 def _metric(run: RunRecord) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.leaderboard import Row, leaderboard
+from thalweg.analysis.verdict import verdict
 from thalweg.api.best import Best, best_of
 from thalweg.errors import counted
 from thalweg.options import declared as options
@@ -76,11 +77,13 @@ def stored(out: str | Path, study: int | None = None) -> Result:
         record, runs, answer = store.study(number), store.runs(number), store.verdict(number)
     finally:
         store.close()
-    if answer is None:
-        seeds = {run.seed for run in runs if run.role != "tuning"}
-        record = replace(record, confirmation_seeds=tuple(s for s in record.confirmation_seeds if s in seeds))
-        answer = f"Study {number} is not finished: {counted(len(runs), 'run')} so far."
-    return Result(record, runs, leaderboard(record, runs), answer, _found_again(record))
+    if answer is not None:
+        rows = leaderboard(record, runs)  # by the rules of today, and so is what is said of them
+        return Result(record, runs, rows, verdict(record, rows), _found_again(record))
+    seeds = {run.seed for run in runs if run.role != "tuning"}
+    record = replace(record, confirmation_seeds=tuple(s for s in record.confirmation_seeds if s in seeds))
+    so_far = f"Study {number} is not finished: {counted(len(runs), 'run')} so far."
+    return Result(record, runs, leaderboard(record, runs), so_far, _found_again(record))
 
 
 def _found_again(record: StudyRecord) -> "Callable[..., Prepared]":

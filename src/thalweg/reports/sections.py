@@ -6,6 +6,7 @@ from thalweg.analysis.code import code
 from thalweg.analysis.formatting import metric_name, several
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.recommendation import pick
+from thalweg.analysis.verdict import opening
 from thalweg.errors import listed
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports import captions
@@ -36,14 +37,14 @@ def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
     chosen = pick(rows)
     valley = element("path", d=VALLEY, class_="valley")
     mark = element("svg", valley, element("circle", cx=13, cy=18, r=3), viewBox="0 0 28 24", aria_hidden="true")
-    answer, _, rest = verdict.replace(" ± ", "\u00a0±\u00a0").partition(". ")
-    answer, rest = (f"{answer}.", rest.strip(" .") and rest) if rest else (answer, "")
+    answer, rest, answers = opening(study, rows, verdict)
+    answer, rest = (text.replace(" ± ", "\u00a0±\u00a0") for text in (answer, rest))
     return element(
         "header",
         element("p", mark, "Thalweg · which optimizer?", class_="brand"),
         element("h1", study.workload),
         element("p", _emphasized(answer, chosen.contender if chosen else ""), class_="verdict"),
-        _to_paste(study, chosen),
+        _to_paste(study, chosen if answers else None),
         element("p", rest, class_="rest long" if len(rest) > LONG else "rest") if rest else None,
         _notes(study.notes),
     )
@@ -72,7 +73,10 @@ def _list(sentences: Sequence[str]) -> Markup:
 
 
 def _emphasized(sentence: str, name: str) -> Markup:
-    """The sentence with the first occurrence of `name` emphasized."""
+    """The sentence with `name` emphasized: after "Use", or where it stands first."""
+    begun = f"Use {name}"
+    if name and sentence.startswith(begun):
+        return join("Use ", element("em", name), sentence.removeprefix(begun))
     before, found, after = sentence.partition(name) if name else (sentence, "", "")
     return join(before, element("em", found) if found else None, after)
 

@@ -9,6 +9,7 @@ from thalweg.analysis.formatting import metric_name, number, rate_text
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.leaderboard import Row
 from thalweg.analysis.recommendation import pick
+from thalweg.analysis.verdict import opening
 from thalweg.records.types import StudyRecord
 from thalweg.reports import also
 
@@ -69,11 +70,14 @@ def lines(study: StudyRecord, rows: Sequence[Row]) -> list[str]:
 
 
 def answer(study: StudyRecord, rows: Sequence[Row], verdict: str) -> tuple[str, list[str], str]:
-    """(the verdict's first sentence, lines of Python that make what it recommends, its further sentences)."""
-    chosen = pick(rows)
-    first, found, rest = verdict.partition(". ")
+    """(the verdict's first sentence, lines of Python that make what it recommends, its further sentences).
+
+    No lines where the verdict recommends nothing, as of a study that is not finished.
+    """
+    first, rest, answers = opening(study, rows, verdict)
+    chosen = pick(rows) if answers else None
     made = code(study, chosen) if chosen is not None else None
-    return f"{first}." if found else verdict, made.split("\n") if made else [], rest
+    return first, made.split("\n") if made else [], rest
 
 
 def further(rows: Sequence[Row]) -> list[str]:

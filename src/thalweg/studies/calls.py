@@ -6,7 +6,9 @@ from typing import Any
 from thalweg.recipes.catalogue import Recipe, recipes
 from thalweg.recipes.imported import Imported
 from thalweg.rules.contract import Preset
+from thalweg.schedules import Schedule
 from thalweg.studies.contenders import Contender
+from thalweg.studies.scheduled import is_named
 
 TORCH = {
     "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD",
@@ -21,10 +23,13 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
     arguments that it has when none are given, under our names. values: those that this contender sets apart from what
     is tuned. tuples: tuple arguments → the hyperparameters in them. rate: the name of its learning rate.
     rate_is_step: whether that is the size of the steps all along. grouped: whether the workload gives single parameters
-    hyperparameters of their own.
+    hyperparameters of their own. follows: whether it has a schedule, which `thalweg.schedules.Scheduler` makes of its
+    text; not of a user's function, whatever its name, nor of one that follows a metric. unwritable: hyperparameters
+    that no argument sets, but a param group's key only.
     """
     recipe = contender.recipe
-    about = {"rate": recipe.rate, "grouped": grouped}
+    follows = isinstance(contender.schedule, Schedule) and is_named(contender.schedule)
+    about = {"rate": recipe.rate, "grouped": grouped, "follows": follows}
     if isinstance(recipe, Imported):
         name = recipe.path.replace(":", ".")
         clip = {"clip_global_norm": recipe.clip_global_norm} if recipe.clip_global_norm else {}
@@ -42,6 +47,7 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
         "values": mine,
         "tuples": {name: list(members) for name, members in recipe.rule.tuple_arguments.items()},
         "rate_is_step": recipe.rule.rate_is_step,
+        "unwritable": [name for name, h in recipe.hyperparameters.items() if h.initially],
     }
 
 
