@@ -1,4 +1,4 @@
-"""The recipe of the README by which a run is reproduced in plain PyTorch, word for word."""
+"""The recipe of docs/your-own-model.md by which a run is reproduced in plain PyTorch, word for word."""
 
 import re
 from pathlib import Path
@@ -12,12 +12,12 @@ from torch.nn.functional import cross_entropy
 import thalweg
 from problems import points
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "your-own-model.md"
 
 
 def recipe_text() -> str:
-    """The code that follows the words "by hand" in the README."""
-    (found,) = re.findall(r"reproduced by hand, .*?```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    """The code that follows the words "by hand" on the page."""
+    (found,) = re.findall(r"reproduced by hand, .*?```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     return str(found)
 
 

@@ -1,4 +1,4 @@
-"""The examples run as they are printed in the README: from their own directory, in a process of their own."""
+"""The examples run as they stand in their README: from a directory of their own, in a process of their own."""
 
 import runpy
 import subprocess

@@ -130,7 +130,7 @@ def given_by_hand(case: str, index: Tensor, step: int) -> Any:
 
 
 def by_hand(case: str, seed: int, lr: float, epochs: int) -> tuple[list[float], dict[str, Tensor]]:
-    """The losses of all steps, and the weights in the end; random numbers as the recipe in the README says."""
+    """The losses of all steps, and the weights in the end; random numbers by the recipe of docs/your-own-model.md."""
     torch.manual_seed(seed)
     model = CASES[case][0]()
     adam = torch.optim.Adam(model.parameters(), lr=lr)
