@@ -94,7 +94,7 @@ def test_a_chosen_rate_and_its_range() -> None:
     wide = {1e-4: [0.1] * 3, 1e-3: [0.9, 0.91, 0.92], 3e-3: [0.9, 0.91, 0.92], 1e-2: [0.9, 0.91, 0.92], 0.1: [0.1] * 3}
     runs = [*tuning(wide, "a"), *tuning({0.1: [0.9] * 3, 1.0: [0.1] * 3}, "b"), *tuning({0.1: [0.9] * 3}, "c")]
     rows = {row.contender: row for row in leaderboard(record, runs)}
-    assert [rate_with_range(rows[name]) for name in "abcd"] == ["3e-3 (1e-3–1e-2)", "0.1", "0.1", ""]
+    assert [rate_with_range(rows[name]) for name in "abcd"] == ["3e-3 (1e-3 to 1e-2 do as well)", "0.1", "0.1", ""]
     assert [range_text(rows[name]) for name in "abcd"] == ["1e-3–1e-2", "", "", ""]
 
 

@@ -13,6 +13,7 @@ from reading import Reader
 from rich.console import Console
 
 from thalweg.analysis.code import code
+from thalweg.analysis.formatting import metric_name
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.verdict import verdict
@@ -57,7 +58,7 @@ def test_the_first_sentence_is_whole_whatever_stands_in_it(name: str, metric: st
     rows = leaderboard(record, runs)
     text = verdict(record, rows)
     first, made_by, rest = answer(record, rows, text)
-    assert first.startswith(f"Use {name} at learning rate 0.1: test {metric} ")
+    assert first.startswith(f"Use {name} at learning rate 0.1: test {metric_name(metric)} ")
     assert first.endswith(" over 2 fresh seeds.")
     assert f"{first} {rest}" == text
     assert rest.startswith("other is not separated from it")

@@ -83,8 +83,8 @@ def test_intervals_by_how_many_seeds_there_are(tuning: int, fresh: int, bootstra
 
 def test_ties_are_by_the_rule() -> None:
     runs = [*rates({0.1: (0.9, 0.9)}), *finals((0.9, 0.9), 0.1)]
-    assert ties.RULE in told(runs)["Ties"]
-    assert "run more seeds" in told(runs, confirmation_seeds=(1000,))["Ties"]
+    assert ties.RULE in told(runs)["Separated"]
+    assert "run more seeds" in told(runs, confirmation_seeds=(1000,))["Separated"]
 
 
 def test_steps_are_counted_at_measurements() -> None:

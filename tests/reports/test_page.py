@@ -17,7 +17,7 @@ from pairs import never_ran, sensitive_first
 from reading import Reader
 from synthetic import TEXTBOOK, Parts, Shape, complete, crowd, parts, study_of
 
-from thalweg.analysis.chosen import rate_with_range
+from thalweg.analysis.chosen import range_text
 from thalweg.analysis.formatting import number, rate_text, size
 from thalweg.analysis.intervals import Interval
 from thalweg.errors import InputError
@@ -157,7 +157,7 @@ def test_table_numbers_are_the_analysis(main: Parts, main_page: str) -> None:
         assert row.test is not None
         assert row.defaults is not None
         assert cells[0] == str(row.rank)
-        assert cells[2] == rate_with_range(row).replace("(", "").replace(")", "")
+        assert cells[2] == f"{rate_text(row.learning_rate or 0.0)} {range_text(row)}".strip()
         defaults = f"{shown(record, row.defaults)} at {rate_text(row.default_learning_rate or 0.0)}"
         assert [cells[3], *cells[5:8]] == [
             shown(record, row.test), defaults, shown(record, row.validation), shown(record, row.train),

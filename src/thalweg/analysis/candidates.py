@@ -116,13 +116,19 @@ class Contest:
     def separable(self) -> Separable | None:
         return separable(self.table, self.granularity)
 
-    def reaches(self, scores: Mapping[int, float]) -> bool:
-        """Whether further scores, on the same seeds, are not separated from the first."""
+    def beside(self, scores: Mapping[int, float]) -> tuple[list[tuple[float, ...]], int] | None:
+        """The table with further scores on the same seeds, and their place in it; `None` where some are missing."""
         if not self.names or not self.seeds or not set(self.seeds) <= scores.keys():
-            return False
+            return None
         own = tuple(self.sign * scores[seed] for seed in self.seeds)
         table = sorted([*self.table, own], key=moments.mean, reverse=True)
-        return ties(table, granularity=self.granularity)[table.index(own)]
+        return table, table.index(own)
+
+    def separable_beside(self, scores: Mapping[int, float]) -> float:
+        """The difference that can be told apart with further scores beside; 0 where nothing tells."""
+        found = self.beside(scores)
+        told = separable(found[0], self.granularity) if found else None
+        return told.difference if told else 0.0
 
 
 def contest(study: StudyRecord, candidates: Sequence[Candidate], split: Split) -> Contest:
@@ -137,14 +143,16 @@ def contest(study: StudyRecord, candidates: Sequence[Candidate], split: Split) -
 def untuned(study: StudyRecord, candidate: Candidate, against: Contest) -> bool:
     """Whether the published defaults trained with every seed, are not separated from the first, and end no further
     below it than a good learning rate."""
-    scores = candidate.default_scores
-    if not scores or len(scores) < len(candidate.defaults) or not against.reaches(scores):
+    scores, up = candidate.default_scores, study.higher_is_better
+    found = against.beside(scores)
+    if found is None or len(scores) < len(candidate.defaults):
         return False
-    told, first = against.separable(), against.sign * moments.mean(against.table[0])
-    enough = tolerated(study.metric, first, told.difference if told else 0.0, higher_is_better=study.higher_is_better)
+    whole, place = found
+    if not ties(whole, granularity=against.granularity)[place]:
+        return False
+    first = against.sign * moments.mean(against.table[0])
+    enough = tolerated(study.metric, first, against.separable_beside(scores), higher_is_better=up)
     if against.sign * (first - moments.mean(scores.values())) > enough:
         return False
     table = {"tuned": candidate.scores, "defaults": scores}
-    return not outliers(table, least(study, table, against.granularity), higher_is_better=study.higher_is_better)[
-        "defaults"
-    ]
+    return not outliers(table, least(study, table, against.granularity), higher_is_better=up)["defaults"]

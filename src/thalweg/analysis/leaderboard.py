@@ -56,7 +56,8 @@ def leaderboard(study: StudyRecord, runs: Sequence[RunRecord], level: float = LE
     worst = min(tuning, key=lambda metric: sign * metric, default=None)
     own = contest(study, found, split)
     told = own.separable()
-    resolves = told.difference if told else 0.0
+    alone = own.separable_beside(found[0].default_scores) if len(own.names) == 1 else 0.0
+    resolves = told.difference if told else alone
     field = _Field(study, sign, split, found[0], stars.fastest(final), worst, own, resolves)
     groups = own.groups(level)
     last = max(groups.values(), default=0) + 1

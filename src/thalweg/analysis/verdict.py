@@ -114,12 +114,12 @@ def _not_separated(study: StudyRecord, rows: Sequence[Row], chosen: Row) -> str:
 
 
 def _resolution(study: StudyRecord, resolved: Separable) -> str:
-    """What the design tells apart: in 80% of studies, said as what it can do."""
+    """What the design tells apart in 80% of studies."""
     seeds = "fresh seeds" if study.confirmation_seeds else "seeds"
     least = size(study, resolved.difference)
     most = None if resolved.more is None else size(study, resolved.more)
-    more = "" if most in (None, least) else f", and {MORE} would show {most}"
-    return f": {resolved.seeds} {seeds} show differences of {least} or more{more}"
+    more = "" if most in (None, least) else f", {MORE} would show {most}"
+    return f": {resolved.seeds} {seeds} show a difference of {least} in four cases of five{more}"
 
 
 def _behind(study: StudyRecord, rows: Sequence[Row]) -> list[str]:

@@ -17,6 +17,8 @@ def told(result: Any, out: Path, study: int | None) -> bool:
     from thalweg.reports.studies import state
 
     summary = Studies(out).summary(study)
+    if summary.finished:
+        return False
     now = state(summary, out)
     place = "" if str(out) == OUT else f" --out {out}"
     command = "watch" if now.startswith("running") else "resume"

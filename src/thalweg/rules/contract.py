@@ -187,28 +187,27 @@ def rule(
         rates: (low, high), the learning rates worth searching.
         when: one sentence on when to use it, for its card. purpose: the same as a phrase, for lists.
         family: one of `rules.families`: its group in lists.
-        drop_in: torch's spelling, such as `"Adadelta(lr, rho, eps, weight_decay)"`; `betas` stands for beta1, beta2.
-            By default the function's name in CamelCase, its hyperparameters and `weight_decay`.
+        drop_in: torch's spelling, `"Adadelta(lr, rho, eps, weight_decay)"`; by default from the function's signature.
         rate: the hyperparameter that a learning-rate grid varies; `None` if there is none.
         counts_steps: `False` if torch's optimizer has no `step` in its state; a flag if only with that.
         stationary: `False` if the rule moves a parameter that never had a gradient, for example by a decay of its own.
         contradiction: describes a conflict between hyperparameters that are each in range; empty if there is none.
-        conventions: "keras", "optax" or "paper" → its defaults that differ from the signature's. If the formula
-            differs too, the function has the argument `convention: Literal["torch", "keras", …] = "torch"`.
+        conventions: "keras", "optax" or "paper" → its defaults that differ; if the formula does too, the function has
+            the argument `convention: Literal["torch", "keras", …] = "torch"`.
         tuple_arguments: tuple arguments other than plurals, which are recognized: `betas` holds beta1, beta2, ….
         evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate, where those are not p.
         scale_free: whether steps are invariant to the gradients' scale, with ε and the like at 0.
         rate_is_step: `False` if the learning rate is the size of the first steps only.
-        argument_names: convention → our names of hyperparameters → the library's, for `translate`, where that is not
-            its usual one; a tuple if the library has further arguments that must equal it.
+        argument_names: convention → our names of hyperparameters → the library's unusual ones, for `translate`; a
+            tuple if the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
             target, or why there are none (`thalweg.rules.conversions`); for rules with several formulas.
-        sparse_unsupported: why the rule cannot step only the rows that a sparse gradient touches, as a clause.
-        every_row_with: the switch with which a sparse gradient also moves rows it does not touch, as in torch's class.
+        sparse_unsupported: why it cannot step only the rows that a sparse gradient touches, as a clause.
+        every_row_with: the switch with which a sparse gradient also moves the other rows, as in torch's class.
         momentum: the hyperparameter that is its momentum; by default `momentum`, `beta1` or `beta`, if it has one.
         others: the flag with which another rule steps a parameter: in a comparison, all that are no hidden matrices.
-        torch_keys: keys of torch's param groups that ours spell otherwise. from_torch: converts the values of those
-            that are there to our hyperparameters, or says why that cannot be, as a clause.
+        torch_keys: keys of torch's param groups that ours spell otherwise.
+        from_torch: converts their values to our hyperparameters, or says why that cannot be, as a clause.
         defaults: of the composed step, where they differ, such as `decoupled_weight_decay=True`.
     """
 
