@@ -196,8 +196,7 @@ def rule(
             the argument `convention: Literal["torch", "keras", …] = "torch"`.
         tuple_arguments: tuple arguments other than plurals, which are recognized: `betas` holds beta1, beta2, ….
         evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate, where those are not p.
-        scale_free: whether steps are invariant to the gradients' scale, with ε and the like at 0.
-        rate_is_step: `False` if the learning rate is the size of the first steps only.
+        scale_free: whether steps are invariant to the gradients' scale, with ε at 0. rate_is_step: see `Rule`.
         argument_names: convention → our names of hyperparameters → the library's unusual ones, for `translate`; a
             tuple if the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
