@@ -16,9 +16,10 @@ from pathlib import Path
 from threading import Timer
 from typing import NamedTuple
 
+API = [f"thalweg.api.{module}" for module in ("checking", "comparison", "range_test", "resumption", "studies")]
 SERVED = multiprocessing.get_context("forkserver")
 SERVED.set_forkserver_preload(
-    ["thalweg.cli.main", "thalweg.api", "thalweg.workloads.digits", "thalweg.reports.page", "numba", "torch._dynamo"]
+    ["thalweg.cli.main", *API, "thalweg.workloads.digits", "thalweg.reports.page", "numba", "torch._dynamo"]
 )
 
 

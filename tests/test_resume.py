@@ -241,7 +241,7 @@ def test_an_error_says_how_to_go_on(
             kept.append(len(runs))
 
         patch.setattr(Store, "add", full)
-        advice = r"the disk is full.*go on with thalweg\.resume\('.*out', 1, workload=…\) in Python\."
+        advice = r"the disk is full.*resume with thalweg\.resume\('.*out', 1, workload=…\) in Python\."
         with pytest.raises(thalweg.InputError, match=advice):
             thalweg.compare(tiny(epochs=1), out=tmp_path / "out", **ASKED)
     assert len(thalweg.stored(tmp_path / "out").runs) == sum(kept) > 0

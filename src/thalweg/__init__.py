@@ -1,7 +1,7 @@
 """Which optimizer, at which learning rate, should I use? Exact optimizers, and the laboratory that compares them.
 
 `thalweg.compare(workload)` compares; `thalweg.optim` has the optimizers, `thalweg.schedules` the learning rate
-schedules. torch is loaded when the first two are first used.
+schedules. torch is loaded when one of these is first used, not for stored studies.
 """
 
 import importlib
@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thalweg import optim, schedules
-    from thalweg.api import RangeTest, Result, Studies, check, compare, find_lr, resume, stored
+    from thalweg.api.checking import check
+    from thalweg.api.comparison import compare
+    from thalweg.api.range_result import RangeTest
+    from thalweg.api.range_test import find_lr
+    from thalweg.api.result import Result, stored
+    from thalweg.api.resumption import resume
+    from thalweg.api.studies import Studies
     from thalweg.errors import InputError
     from thalweg.population.program.randomness import SeededRandomness
     from thalweg.regularization.stopping import EarlyStopping
@@ -53,19 +59,19 @@ _HOMES = {
     "EarlyStopping": "thalweg.regularization.stopping",
     "InputError": "thalweg.errors",
     "Metric": "thalweg.workloads.metrics",
-    "RangeTest": "thalweg.api",
-    "Result": "thalweg.api",
+    "RangeTest": "thalweg.api.range_result",
+    "Result": "thalweg.api.result",
     "Scaled": "thalweg.workloads.parameter_groups",
     "SeededRandomness": "thalweg.population.program.randomness",
     "Stream": "thalweg.workloads.stream",
-    "Studies": "thalweg.api",
+    "Studies": "thalweg.api.studies",
     "Workload": "thalweg.workloads.workload",
-    "check": "thalweg.api",
-    "compare": "thalweg.api",
-    "find_lr": "thalweg.api",
+    "check": "thalweg.api.checking",
+    "compare": "thalweg.api.comparison",
+    "find_lr": "thalweg.api.range_test",
     "image_folder": "thalweg.workloads.image_folder",
-    "resume": "thalweg.api",
-    "stored": "thalweg.api",
+    "resume": "thalweg.api.resumption",
+    "stored": "thalweg.api.result",
     "rule": "thalweg.rules.contract",
     "table": "thalweg.workloads.tables",
 }

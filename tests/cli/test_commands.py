@@ -105,6 +105,27 @@ def test_optimizers_for_scripts_and_without_torch(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def test_quiet_prints_the_verdict_and_the_report_alone(tmp_path: Path) -> None:
+    few = (
+        "--optimizers",
+        "sgd,adam",
+        "--learning-rates",
+        "0.1",
+        "--seeds",
+        "1",
+        "--confirm-seeds",
+        "2",
+        "--epochs",
+        "1",
+    )
+    done = call("compare", "digits", *few, "--quiet", "--json", "facts.json", cwd=tmp_path)
+    assert (done.status, done.errors) == (0, "")
+    verdict = json.loads((tmp_path / "facts.json").read_text())["verdict"]
+    assert done.output == f"{verdict}\nReport: thalweg-out/report.html\n"
+    again = call("resume", "--quiet", cwd=tmp_path)
+    assert (again.errors, again.output) == ("", done.output)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -117,6 +138,13 @@ def test_optimizers_for_scripts_and_without_torch(tmp_path: Path) -> None:
         (["compare", "digits", "--learning-rates", "1,x"], "--learning-rates must be numbers"),
         (["compare", "digits", "--learning-rates=-1"], "positive finite number"),
         (["compare", "digits", "--budget", "soon"], 'budget must be a time such as "90s"'),
+        (["compare", "digits", "--budget", "0.5"], "The budget is too short for these optimizers"),
+        (["compare", "digits", "--budget", "-1"], "or a positive finite number of seconds, got -1.0"),
+        (["compare", "digits", "--memory", "4"], "or in Python a positive finite number of bytes, got '4'"),
+        (["compare", "digits", "--seeds", "x"], "seeds must be a whole number from 1 to 1,000, got 'x'"),
+        (["compare", "digits", "--seeds", "1.5"], "seeds must be a whole number from 1 to 1,000, got 1.5"),
+        (["compare", "digits", "--quiet", "--verbose"], "--verbose and --quiet exclude each other"),
+        (["compare", "digits", "--out", "/proc/x"], "out cannot be created: '/proc/x'"),
         (["compare", "digits", "--budget", "1s"], "The budget is too short for these optimizers"),
         (["compare", "digits", "--steps", "9", "--epochs", "2"], "epochs and steps both say how long a run trains"),
         (["compare", "digits", "--steps", "0"], "steps must be a whole number from 1 to 1,000,000,000, got 0"),

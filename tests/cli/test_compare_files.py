@@ -51,7 +51,7 @@ def test_a_study_stopped_goes_on_unless_its_file_changed(tmp_path: Path) -> None
     program.send(signal.SIGINT)
     stopped = program.end()
     assert stopped.status == 130, stopped.errors
-    assert "Go on with: thalweg resume 1" in stopped.errors
+    assert "Resume with: thalweg resume 1" in stopped.errors
     assert thalweg.Studies(tmp_path / "thalweg-out").open().study.request["workload"] == str(tmp_path / "mine.py")
     changed = FILE.replace("epochs=2", "epochs=2000").replace("points(320, 0)", "points(320, 7)")
     (tmp_path / "mine.py").write_text(changed)

@@ -41,7 +41,7 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
         pass
     time.sleep(1)
     program.send(signal.SIGINT)
-    assert "Ctrl-C again leaves at once" in program.errors.readline()
+    assert "press Ctrl-C again to quit at once" in program.errors.readline()
     program.send(signal.SIGINT)
     assert program.end(30).status == 130
 

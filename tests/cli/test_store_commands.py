@@ -110,7 +110,7 @@ def test_watching_a_finished_study_ends(out: Path) -> None:
 
 @pytest.mark.parametrize("command", ["studies", "show", "resume", "report", "export"])
 def test_no_store_is_one_sentence(command: str, tmp_path: Path) -> None:
-    assert "There is no study in" in said(command, "--out", str(tmp_path / "nothing"), code=2)
+    assert "No study in" in said(command, "--out", str(tmp_path / "nothing"), code=2)
     assert not (tmp_path / "nothing").exists()
 
 
@@ -121,7 +121,7 @@ def test_delete(tmp_path: Path) -> None:
     lock = Lock(folder(tmp_path, 1), 1)
     assert "Study 1 is running already" in said("delete", "1", "--out", str(tmp_path), code=2)
     lock.close()
-    assert said("delete", "1", "--out", str(tmp_path)) == "Study 1 is gone, and its 1 run.\n"
+    assert said("delete", "1", "--out", str(tmp_path)) == "Deleted study 1 with its 1 run.\n"
     for unknown in ("1", str(2**63), str(10**30)):  # SQLite holds no whole number from 2^63 on
         assert f"has no study {unknown}; it has 2" in said("delete", unknown, "--out", str(tmp_path), code=2)
     assert said("studies", "--out", str(tmp_path)).startswith("2\t")
@@ -156,7 +156,7 @@ def test_ctrl_c_then_watch_then_resume(tmp_path: Path) -> None:
     status, _, errors = program.end(60)
     assert status == 130, errors
     assert "stopping after this step" in errors
-    assert f"Go on with: thalweg resume 1 --out {tmp_path}" in errors
+    assert f"Resume with: thalweg resume 1 --out {tmp_path}" in errors
     assert "stopped" in said("studies", "--out", str(tmp_path))
     assert said("watch", "--out", str(tmp_path)).startswith("study 1, digits: stopped in tuning, coarse")
     assert list((tmp_path / "in-progress" / "1").glob("*.safetensors"))
@@ -181,7 +181,7 @@ def test_a_disk_that_is_read_only(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
         status, _, errors = begun(place / "out", "--epochs", "1").end()
         assert status == 2, errors
-        assert errors.strip().splitlines()[-1].startswith("thalweg: Cannot open the store")
+        assert errors.strip().splitlines()[-1].startswith("thalweg: out cannot be created:")
         assert "Traceback" not in errors
 
 
@@ -193,7 +193,7 @@ def test_a_full_disk_keeps_what_finished(tmp_path: Path) -> None:
         assert status == 2, errors
         assert "Traceback" not in errors
         assert "the disk is full" in errors
-        assert "go on with thalweg resume 1" in errors
+        assert "resume with thalweg resume 1" in errors
         kept = len(thalweg.stored(place / "out").runs)
         subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
         said("resume", "--out", str(place / "out"), "--no-progress")

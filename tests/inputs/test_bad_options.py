@@ -36,7 +36,7 @@ OPTIONS = {
     "a huge norm": ({"clip_norm": 10**400}, "clip_norm must be a positive finite number"),
     "a budget without unit": (
         {"budget": "90"},
-        'budget must be a time such as "90s", "10min" or "1.5h", or in Python a positive',
+        'budget must be a time such as "90s", "10min" or "1.5h", or a positive finite number of seconds',
     ),
     "more runs than can be kept": (
         {"seeds": 1000, "learning_rates": [0.001 * k for k in range(1, 1001)], "optimizers": ["sgd", "adam"]},

@@ -69,11 +69,13 @@ def test_the_docstring_of_compare_explains_every_option_in_order() -> None:
 @pytest.mark.parametrize("command", ["compare", "example"])
 def test_the_command_line_takes_every_option_and_shows_help_range_and_default(command: str) -> None:
     known = {name: of for name, of in COMPARISON.items() if command == "compare" or not of.textbook}
-    known |= {"json": declared.JSON, "verbose": declared.VERBOSE}
+    known |= {of.name: of for of in (declared.JSON, declared.OPEN, declared.QUIET, declared.VERBOSE)}
+    known = dict(sorted(known.items(), key=lambda item: declared.PANELS.index(item[1].panel)))
     taken = {p.name: p for p in typer.main.get_command(app).commands[command].params}  # type: ignore[attr-defined]
     assert [*taken][1:] == [*known], "after the argument"
     for name, option in known.items():
         assert taken[name].help == option.described + option.more
+        assert taken[name].rich_help_panel == option.panel
         default = option.default if option.written is None else option.written
         assert str(taken[name].default) == str(default)
         assert taken[name].opts == [f"--{name.replace('_', '-')}"]

@@ -16,7 +16,8 @@ from synthetic import Shape, study_of
 
 from thalweg.errors import InputError
 from thalweg.records.types import Measurement, RunRecord, StudyRecord
-from thalweg.reports.export import DERIVED, export
+from thalweg.reports.export import DERIVED, csv_of, export
+from thalweg.reports.frames import curves_columns, frame, runs_columns
 
 
 def exported(made: Made, kind: str, folder: Path) -> tuple[Path, ...]:
@@ -200,3 +201,22 @@ def test_what_was_there_stays_until_the_new_is_whole(tmp_path: Path) -> None:
         export(study(), [replace(run(0.1, 0, 0.5), failure="\ud800")], "csv", path)
     assert path.read_text() == "before"
     assert {found.suffix for found in tmp_path.iterdir()} == {".csv"}
+
+
+@pytest.mark.parametrize("make", [known, lambda: study_of(Shape(rates=3)), lambda: (study(()), [])])
+def test_csv_is_what_pandas_writes(make: Any) -> None:
+    record, runs = make()
+    odd = {"lr": 1e-05, "eps": 3, "flag": True, "text": '=a, "b"\r\n', "nothing": None}
+    runs = [
+        *runs,
+        run(0.1, 0, 0.9, contender="x", hyperparameters=odd, initial_loss=math.nan, failure="a\nb,c"),
+        run(0.1, 1, math.inf, contender="'x", hyperparameters={"lr": 1e300, "eps": 0.5}, seconds=0.1 + 0.2),
+    ]
+    for columns in (runs_columns(record, runs), curves_columns(runs)):
+        wanted = frame(columns)
+        for name in wanted.columns:
+            if wanted[name].dtype == "string":
+                wanted[name] = wanted[name].map(
+                    lambda text: f"'{text}" if text.lstrip()[:1] in [*"=+-@'"] else text, na_action="ignore"
+                )
+        assert csv_of(columns) == wanted.to_csv(index=False, lineterminator="\n")

@@ -1,6 +1,7 @@
 """Before the first step: said at once, counted, and no more than a model's size allows."""
 
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from thalweg.population.planning.trial import FEW
 from thalweg.population.program import gradients
 from thalweg.population.training import job
 from thalweg.population.training.job import Job
-from thalweg.records.events import Event, Planned
+from thalweg.records.events import Event, Noted, Planned
 from thalweg.rules.hyperparameters import Rate
 from thalweg.studies import preparation
-from thalweg.studies.budget import measure
+from thalweg.studies.budget import Pace, measure
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design
 
@@ -179,7 +180,7 @@ class OnTerminal:
         self.said: list[str] = []
 
     def __call__(self, event: Event) -> None:
-        self.said += [event.told] if isinstance(event, Planned) else []
+        self.said += [event.told] if isinstance(event, Planned | Noted) else []
 
     def close(self) -> None:
         pass
@@ -196,8 +197,8 @@ def test_how_long_it_takes_is_measured_where_it_is_asked_for(
     plan = thalweg.compare(tiny(epochs=1), **{**QUICK, **asked}).study.plan
     assert ("pace" in plan) is ("seconds" in plan["expected"]) is bool(asked)
     said = " ".join([*caplog.messages, *show.said])
-    assert (r" of checks, up to " in said) is not bool(asked)
-    assert (r" of them for checks, up to " in said) is bool(asked)
+    assert (" of checks, up to " in said) is ("budget" not in asked)  # the plan, before its time is measured
+    assert (" of them for checks" in said) is bool(asked)
 
 
 @conformance_only
@@ -266,3 +267,27 @@ def test_the_plan_says_why_a_study_that_earns_it_has_no_native_code(
     reason = "aten.rrelu_with_noise_functional.default draws what has no native form"
     assert result.study.plan["not_native"] == reason
     assert f"; not in native code: {reason}" in caplog.text
+
+
+@pytest.mark.parametrize("budget", [None, 600.0])
+def test_the_plan_is_told_before_its_time_is_measured(budget: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a budget may still cut it; what is told in the end does not repeat it."""
+    told: list[str] = []
+
+    def measured(*_: Any, **__: Any) -> Pace:
+        told.append("measured")
+        return Pace(1e-5, 1e-4, 1e-3)
+
+    monkeypatch.setattr(preparation, "measure", measured)
+    design = Design(contenders(["sgd"]), (0.1,), seeds=1, confirm_seeds=2, base_seed=0)
+    told_while = {"shown": True, "tell": told.append}
+    prepared = preparation.prepare(design, tiny(epochs=1), torch.device("cpu"), budget=budget, **told_while)  # type: ignore[arg-type]
+    assert told[1:] == ["measured"]
+    assert prepared.foreseen.startswith("plan: about 5 runs in ")
+    if budget is None:
+        assert told[0].startswith("plan: about 5 runs after ")
+        assert told[0].endswith("; measuring the time it takes")
+        assert re.fullmatch(r"time: about [\d.]+ s, [\d.]+ s of them for checks", prepared.told)
+    else:
+        assert told[0] == "measuring the pace"
+        assert prepared.told == prepared.foreseen

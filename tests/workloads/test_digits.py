@@ -1,9 +1,13 @@
 """The digits workload: sizes, ranges, and a split that is stratified, disjoint and complete."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from thalweg.workloads.digits import digits
 from thalweg.workloads.workload import Workload
@@ -39,6 +43,25 @@ def test_the_splits_are_the_dataset_divided(workload):
     data = load_digits()
     everything = np.c_[data.data, data.target]
     np.testing.assert_array_equal(rows[np.lexsort(rows.T)], everything[np.lexsort(everything.T)])
+
+
+def test_the_splits_are_those_that_scikit_learn_drew(workload):
+    """In their order; the file of indices is read in place of drawing them again."""
+    data = load_digits()
+    rest, test = train_test_split(np.arange(1797), test_size=0.2, stratify=data.target, random_state=0)
+    train, validation = train_test_split(rest, test_size=0.25, stratify=data.target[rest], random_state=0)
+    for split, rows in zip(splits(workload), (train, validation, test), strict=True):
+        np.testing.assert_array_equal(split.inputs[0].numpy(), (data.data[rows] / 16).astype(np.float32))
+        np.testing.assert_array_equal(split.targets.numpy(), data.target[rows])
+
+
+def test_scikit_learn_is_not_imported_but_where_its_file_lies_elsewhere(workload, monkeypatch):
+    code = "import sys, thalweg.workloads.digits as d; d.digits(); print('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+    monkeypatch.setattr("thalweg.workloads.digits.find_spec", lambda name: None)
+    for split, again in zip(splits(workload), splits(digits()), strict=True):
+        assert torch.equal(split.inputs[0], again.inputs[0])
+        assert torch.equal(split.targets, again.targets)
 
 
 def test_every_split_is_stratified(workload):

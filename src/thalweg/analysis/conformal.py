@@ -23,9 +23,9 @@ def conformal_quantile(groups: Collection[Sequence[float]], coverage: float) -> 
 
 def share_interval(hits: int, of: int, level: float = 0.95) -> tuple[float, float]:
     """The exact binomial interval of a share (Clopper and Pearson 1934). 0 ≤ hits ≤ of, of ≥ 1."""
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     tail = (1 - level) / 2
-    low = float(beta.ppf(tail, hits, of - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, of - hits)) if hits < of else 1.0
+    low = float(betaincinv(hits, of - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, of - hits, 1 - tail)) if hits < of else 1.0
     return low, high

@@ -6,7 +6,6 @@ or their noise is lognormal; with eleven contenders, uncorrected 5% tests agains
 With two or three seeds nobody can tell unequal noise from luck, and a stricter level makes up for most of it.
 """
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thalweg.analysis.noise import noise
+from thalweg.analysis.studentized_range import upper_quantile
 
 RULE = (
     "A contender is clearly behind where it trails the first by more than Tukey's studentized range allows for all of "
@@ -81,12 +81,4 @@ def _behind(table: Scores, level: float, granularity: float) -> NDArray[np.bool_
 def critical(level: float, contenders: int, seeds: int, freedom: float) -> float:
     """The largest difference to the first that ties, in standard errors."""
     strict = 1 - (1 - level) * min(1.0, seeds / ENOUGH) if contenders > 2 else level
-    return range_quantile(strict, contenders, max(1, math.floor(freedom))) / math.sqrt(2)
-
-
-@functools.cache
-def range_quantile(level: float, contenders: int, freedom: int) -> float:
-    """Quantile of Tukey's studentized range."""
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.ppf(level, contenders, freedom))
+    return upper_quantile(strict, contenders, max(1, math.floor(freedom))) / math.sqrt(2)

@@ -13,6 +13,7 @@ from thalweg.api.running import run, run_kept
 from thalweg.options.calls import by_name
 from thalweg.options.comparison import FOUND, ComparisonOptions
 from thalweg.records.events import Noted, Planned
+from thalweg.records.place import require_writable
 from thalweg.records.store import Store
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.reports.progress import display
@@ -109,6 +110,7 @@ def compare(
     given = locals()  # every argument by its name, as declared
     given |= {n: split(given[n]) if isinstance(given[n], str) else given[n] for n in ("optimizers", "schedules")}
     asked = ComparisonOptions.checked(given)
+    require_writable(asked.out)
     compared = entries.contenders(TEXTBOOK if asked.optimizers is None else asked.optimizers, asked.convention)
     compared = entries.crossed(compared, asked.schedules)
     rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)
@@ -129,12 +131,13 @@ def compare(
     require_plain_context()
     with closing(display(progress=asked.progress)) as show:
         show(Noted("checking the model"))  # of a large one this takes a while
-        prepared = prepare(design, trained, place, **limits, shown=show.on_terminal, find=find)
+        doing: dict[str, Any] = {"shown": show.on_terminal, "find": find, "tell": lambda text: show(Noted(text))}
+        prepared = prepare(design, trained, place, **limits, **doing)
         prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **stored)))
         if asked.out is None:
-            show(Planned(prepared.record, prepared.foreseen))
+            show(Planned(prepared.record, prepared.told))
             result = run(prepared, show)
         else:
             store, number = Store.begin(asked.out, prepared.record)
-            result = run_kept(prepared, store, number, asked.checkpoint_every, prepared.foreseen, show)
+            result = run_kept(prepared, store, number, asked.checkpoint_every, prepared.told, show)
     return result.saved(file)

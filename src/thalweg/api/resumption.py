@@ -69,6 +69,6 @@ def resume(
             prepared = again(record, workload, given, store.progress(number).seconds)
         except KeyboardInterrupt:
             raise Interrupted(number, finished) from None
-        told = f"study {number}: {counted(finished, 'run')} had finished; going on"
+        told = f"study {number}: resuming after {counted(finished, 'finished run')}"
         result = run_kept(prepared, store, number, every, told, show)
     return result.saved(file)

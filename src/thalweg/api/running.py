@@ -36,7 +36,7 @@ def run_kept(prepared: Prepared, store: Store, number: int, every: float, told: 
             raise Interrupted(number, len(store.runs(number))) from None
         except InputError as error:
             raise InputError(
-                f"{error} What had finished is kept; go on with {_command(prepared, store, number)}."
+                f"{error} Finished runs are kept; resume with {_command(prepared, store, number)}."
             ) from error
 
 

@@ -4,15 +4,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from thalweg.analysis.difference import Difference, difference
-from thalweg.api.result import Result, stored
 from thalweg.errors import InputError
 from thalweg.options import declared as options
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord, Summary
-from thalweg.reports import export as exporting
+
+if TYPE_CHECKING:  # what reads runs imports NumPy; a list of studies does not wait for it
+    from thalweg.analysis.difference import Difference
+    from thalweg.api.result import Result
 
 Read = tuple[StudyRecord, list[RunRecord]]
 Summaries = list[Summary]
@@ -51,8 +53,10 @@ class Studies:
         self._read(number)
         return next(summary for summary in self.list() if summary.id == number)
 
-    def open(self, study: int | None = None) -> Result:
+    def open(self, study: int | None = None) -> "Result":
         """The result of a study, final or so far."""
+        from thalweg.api.result import stored
+
         return stored(self.directory, study)
 
     def report(self, study: int | None = None, to: str | Path | None = None) -> Path:
@@ -70,13 +74,17 @@ class Studies:
 
         to: the first file; `study-ID` in the directory by default.
         """
+        from thalweg.reports import export as exporting
+
         number = self._number(study)
         record, runs = self._read(number)
         path = self.directory / f"study-{number}.{format}" if to is None else Path(to)
         return exporting.export(record, runs, format, path)
 
-    def diff(self, before: int | str, after: int | str) -> Difference:
+    def diff(self, before: int | str, after: int | str) -> "Difference":
         """What changed from one study to another, and whether it is significant. A study: its id, or `DIRECTORY:ID`."""
+        from thalweg.analysis.difference import difference
+
         return difference(self._found(before), self._found(after))
 
     def delete(self, study: int) -> int:

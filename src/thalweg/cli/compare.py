@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from thalweg.cli import session
+from thalweg.cli.completion import one_of
+from thalweg.cli.opening import load_torch_to_compare
 from thalweg.options.comparison import COMPARISON
 from thalweg.workloads.catalogue import load, workload_names
 from thalweg.workloads.user_files import is_place
@@ -16,7 +18,9 @@ def compare(
     workload: Annotated[
         str,
         typer.Argument(
-            help=f"One of {', '.join(workload_names())}; or my_file.py, my_file.py:name, package.module:name."
+            help=f"One of {', '.join(workload_names())}; or my_file.py, my_file.py:name, package.module:name.",
+            metavar="WORKLOAD",
+            autocompletion=one_of(workload_names),
         ),
     ],
     **options: Any,
@@ -26,6 +30,7 @@ def compare(
         sys.path.append("")  # for an optimizer in the working directory; last, so that it shadows no other module
     if workload not in workload_names() and not is_place(workload):
         load(workload)
+    load_torch_to_compare(workload, options["optimizers"], options["schedules"], quiet=options["quiet"])
     import thalweg
 
     session.run_new_study(lambda **asked: thalweg.compare(workload, **asked), **options)

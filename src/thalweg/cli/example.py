@@ -1,16 +1,30 @@
 """`thalweg example [NAME]`."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from thalweg.cli import session
+from thalweg.cli.completion import one_of
+from thalweg.cli.opening import load_torch_to_compare
 from thalweg.options.comparison import COMPARISON
+
+
+def _names() -> Iterable[str]:
+    from thalweg.studies.examples import EXAMPLES
+
+    return EXAMPLES
 
 
 @session.studying(of for of in COMPARISON.values() if not of.textbook)
 def example(
-    name: Annotated[str | None, typer.Argument(help="One of those that are listed without a name.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="One of those that are listed without a name.", metavar="NAME", autocompletion=one_of(_names)
+        ),
+    ] = None,
     **options: Any,
 ) -> None:
     """Repeat a textbook's comparison at its own settings, with seeds and intervals; without a name, list them."""
@@ -22,6 +36,7 @@ def example(
             print(f"{known}\n    {of.summary}.\n    {of.workload}: {', '.join(of.optimizers)}")
         return
     chosen = find(name)
+    load_torch_to_compare(name, chosen.optimizers, quiet=options["quiet"])
     import thalweg
 
     own: dict[str, Any] = {"optimizers": chosen.optimizers, "convention": chosen.convention}

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from thalweg.cli import session
+from thalweg.cli.completion import one_of
+from thalweg.cli.opening import load_torch_to_compare
 from thalweg.errors import InputError
 from thalweg.options import declared
 from thalweg.options.range_test import PLOT, RANGE_TEST
@@ -14,21 +16,31 @@ from thalweg.workloads.catalogue import load, workload_names
 from thalweg.workloads.user_files import is_place
 
 
-@session.taking([*RANGE_TEST.values(), PLOT, declared.JSON, declared.VERBOSE])
+@session.taking([*RANGE_TEST.values(), PLOT, declared.JSON, declared.QUIET, declared.VERBOSE])
 def find_lr(
-    workload: Annotated[str, typer.Argument(help="As compare takes it: a name, my_file.py, package.module:name.")],
+    workload: Annotated[
+        str,
+        typer.Argument(
+            help="As compare takes it: a name, my_file.py, package.module:name.",
+            metavar="WORKLOAD",
+            autocompletion=one_of(workload_names),
+        ),
+    ],
     *,
     plot: Path | None,
     json: Path | None,
     verbose: bool,
+    quiet: bool,
     **options: Any,
 ) -> None:
     """Find learning rates: sweep each optimizer's rate, read an interval off the losses, verify it by short runs."""
-    session.heed_verbosity(verbose=verbose)
+    session.heed_verbosity(verbose=verbose, quiet=quiet)
+    options["progress"] = options["progress"] and not quiet
     if any(":" in name for name in options["optimizers"] or ()):
         sys.path.append("")  # for an optimizer in the working directory; last, so that it shadows no other module
     if workload not in workload_names() and not is_place(workload):
         load(workload)
+    load_torch_to_compare(workload, options["optimizers"], quiet=quiet)
     import thalweg
 
     try:

@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -16,25 +17,44 @@ app = typer.Typer(
     name="thalweg",
     help="Which optimizer, at which learning rate, should I use? Compares optimizers fairly, with error bars.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("new")(new.new)
-app.command("compare")(compare.compare)
-app.command("check")(check.check)
-app.command("find-lr")(find_lr.find_lr)
-app.command("example")(example.example)
-app.command("resume")(resume.resume)
-app.command("studies")(studies.studies)
-app.command("show")(studies.show)
-app.command("watch")(watch.watch)
-app.command("report")(studies.report)
-app.command("export")(studies.export)
-app.command("diff")(studies.diff)
-app.command("delete")(studies.delete)
-app.command("optimizers")(optimizers.optimizers)
-app.command("schedules")(schedules.schedules)
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Compare": {
+        "compare": compare.compare, "resume": resume.resume, "find-lr": find_lr.find_lr, "check": check.check,
+        "new": new.new, "example": example.example,
+    },
+    "Stored studies": {
+        "studies": studies.studies, "show": studies.show, "watch": watch.watch, "report": studies.report,
+        "diff": studies.diff, "export": studies.export, "delete": studies.delete,
+    },
+    "Look up": {"optimizers": optimizers.optimizers, "schedules": schedules.schedules},
+}  # fmt: skip
+"""The commands in the groups of the help, by name."""
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "compare": (
+        "thalweg compare digits",
+        'thalweg compare my_file.py --optimizers "adamw,sgd(momentum=0.9)" --budget 10min --open',
+        "thalweg compare digits --schedules constant,cosine,1cycle --seeds 5",
+    ),
+    "resume": ("thalweg resume", "thalweg resume 3 --out my-studies"),
+    "find-lr": ("thalweg find-lr digits --optimizers adamw,sgd --plot rates.svg", "thalweg find-lr my_file.py"),
+    "check": ("thalweg check my_file.py",),
+    "new": ("thalweg new my_problem.py", "thalweg new my_problem.py --kind regression"),
+    "example": ("thalweg example", "thalweg example schedules-on-fashion-mnist --open"),
+    "show": ("thalweg show", "thalweg show 3 --format md | gh pr comment --body-file -"),
+    "report": ("thalweg report 3 --open",),
+    "diff": ("thalweg diff 1 2", "thalweg diff main-studies:4 7 --format github"),
+    "export": ("thalweg export 3 --format parquet --to runs.parquet",),
+    "schedules": ('thalweg schedules "cosine(1e-3, warmup=5%)" --plot cosine.svg',),
+}
+
+for group, commands in COMMANDS.items():
+    for name, command in commands.items():
+        lines = "\n\n".join(("Examples:", *EXAMPLES[name])) if name in EXAMPLES else None
+        app.command(name, rich_help_panel=group, epilog=lines)(command)
 
 
 def _version(asked: bool) -> None:
@@ -46,7 +66,8 @@ def _version(asked: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, metavar="", help="Print the version and exit."),
     ] = False,
 ) -> None:
     pass

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from thalweg.cli.completion import one_of
 from thalweg.errors import InputError, shown, suggest
 
 TEMPLATES = {
@@ -20,8 +21,13 @@ TEMPLATES = {
 
 def new(
     file: Annotated[str, typer.Argument(help="The file to write, such as my_problem.py.", metavar="FILE")],
-    kind: Annotated[str, typer.Option(help=f"What to begin with: {', '.join(TEMPLATES)}.")] = "classifier",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
+    kind: Annotated[
+        str,
+        typer.Option(
+            help=f"What to begin with: {', '.join(TEMPLATES)}.", metavar="KIND", autocompletion=one_of(TEMPLATES)
+        ),
+    ] = "classifier",
+    force: Annotated[bool, typer.Option("--force", metavar="", help="Overwrite the file if it exists.")] = False,
 ) -> None:
     """Write a file with a workload of your own to begin with: it runs as it is, and says what to replace."""
     from thalweg.reports.page import write

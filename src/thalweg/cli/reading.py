@@ -1,28 +1,47 @@
 """Parses command-line options and validates them by their declarations."""
 
 import inspect
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
+from thalweg.cli.completion import completion
 from thalweg.errors import InputError, shown
-from thalweg.options.declared import Option
-from thalweg.options.kinds import LONGEST, File, Flag, Folder, Kind, Listed
+from thalweg.options.declared import CONVENTIONS, Option
+from thalweg.options.kinds import LONGEST, DeviceName, File, Flag, Folder, Kind, Listed, OneOf, Quantity, Settings
 from thalweg.options.ranges import Range
-from thalweg.studies.parsing import split
+
+METAVARS = {Folder: "DIR", File: "FILE", DeviceName: "DEVICE", Settings: "RULE"}
+"""The value of an option in the help, by its kind; of others, see `_metavar`."""
 
 
 def checked(option: Option, value: Any) -> Any:
     """Parses a value. Raises `InputError` if the option's declaration rejects it."""
     if value is None:  # not given
         return None
-    if isinstance(option.kind, Listed) and value != option.otherwise:
-        value = _elements(option, option.kind, value)
+    kind = option.kind
+    if isinstance(kind, Listed) and value != option.otherwise:
+        value = _elements(option, kind, value)
+    elif isinstance(value, str) and (
+        isinstance(kind, Range) or (isinstance(kind, Quantity) and kind.base == "seconds")
+    ):
+        value = _number(value, whole=isinstance(kind, Range) and kind.whole)
     return option.check(value)
+
+
+def _number(text: str, *, whole: bool) -> Any:
+    """A text as a number, or itself where it is none: its declaration then says what it takes."""
+    for kind in (int, float) if whole else (float,):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _elements(option: Option, kind: Listed, text: str) -> list[Any]:
     """The comma-separated parts, as floats if the option takes numbers."""
+    from thalweg.studies.parsing import split
+
     what = "numbers" if isinstance(kind.of, Range) else "names"
     parts = split(text) if len(text) <= LONGEST else [""]
     try:
@@ -36,23 +55,32 @@ def _elements(option: Option, kind: Listed, text: str) -> list[Any]:
 
 
 def option(of: Option) -> Any:
-    """A Typer option from its declaration: name, help, range, and validation at parsing."""
+    """A Typer option from its declaration: name, help, range, group, completion, and validation at parsing."""
     flag = f"--{of.name.replace('_', '-')}"
-    names = f"{flag}/--no-{flag[2:]}" if of.default is True else flag
-    shown_as = "PATH" if isinstance(of.kind, Folder | File) else None
-    return typer.Option(names, help=of.described + of.more, metavar=shown_as, callback=lambda value: checked(of, value))
+    return typer.Option(
+        f"{flag}/--no-{flag[2:]}" if of.default is True else flag,
+        help=of.described + of.more,
+        metavar="" if isinstance(of.kind, Flag) else of.metavar or _metavar(of.kind),
+        show_default=of.unset or of.default is not False,
+        rich_help_panel=of.panel,
+        autocompletion=completion(of.name, of.kind),
+        callback=lambda value: checked(of, value),
+    )
+
+
+def _metavar(kind: Kind) -> str:
+    if isinstance(kind, Range):
+        return "N" if kind.whole else "NUMBER"
+    if isinstance(kind, Quantity):
+        return "TIME" if kind.base == "seconds" else "SIZE"
+    if isinstance(kind, OneOf):
+        return "LIBRARY" if kind.words == CONVENTIONS else "WORD"
+    return METAVARS.get(type(kind), "TEXT")
 
 
 def parameter(of: Option) -> inspect.Parameter:
     """A command's parameter from an option's declaration, for Typer."""
-    kind, default = _written(of.kind), of.default if of.written is None else of.written
+    kind, default = bool if isinstance(of.kind, Flag) else str, of.default if of.written is None else of.written
     annotation = Annotated[kind if default is not None else kind | None, option(of)]  # type: ignore[valid-type]
     default = default if default is None else kind(default)
     return inspect.Parameter(of.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _written(kind: Kind) -> type:
-    """The type as which Typer parses a value of that kind."""
-    if isinstance(kind, Range):
-        return int if kind.whole else float
-    return bool if isinstance(kind, Flag) else str  # a path too: an empty one would be the working directory

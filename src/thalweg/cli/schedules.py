@@ -5,15 +5,23 @@ from typing import Annotated
 
 import typer
 
+from thalweg.cli.completion import one_of, schedule_names
 from thalweg.cli.tables import print_list
 
 
 def schedules(
     schedule: Annotated[
-        str | None, typer.Argument(help='Print the values of this one: 1cycle, "cosine(1e-3, warmup=5%)".')
+        str | None,
+        typer.Argument(
+            help='Print the values of this one: 1cycle, "cosine(1e-3, warmup=5%)".',
+            metavar="SCHEDULE",
+            autocompletion=one_of(schedule_names),
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the run.")] = 1000,
-    plot: Annotated[Path | None, typer.Option(help="Draw value against step into this SVG file.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the run.", metavar="N")] = 1000,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw value against step into this SVG file.", metavar="FILE")
+    ] = None,
 ) -> None:
     """List the schedules of rates; or print values of one, a share of the rate that is tuned unless it has its own."""
     from thalweg.errors import InputError

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import os
+import shlex
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from thalweg.cli.opening import say_report
 from thalweg.cli.reading import option, parameter
 from thalweg.errors import InputError, Interrupted, counted
 from thalweg.options import declared
@@ -22,14 +24,16 @@ from thalweg.options.declared import Option
 Json = Annotated[Path | None, option(declared.JSON)]
 ShowProgress = Annotated[bool, option(COMPARISON["progress"])]
 Verbose = Annotated[bool, option(declared.VERBOSE)]
+Quiet = Annotated[bool, option(declared.QUIET)]
+Open = Annotated[bool, option(declared.OPEN)]
 SaveModel = Annotated[Path | None, option(COMPARISON["save_model"])]
 CheckpointEvery = Annotated[str, option(COMPARISON["checkpoint_every"])]
 OUT = declared.DIRECTORY
 
 
 def taking(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Appends options to those of a command, which receives them by keyword."""
-    options = [parameter(of) for of in taken]
+    """Appends options to those of a command, which receives them by keyword; in the order of the help's groups."""
+    options = [parameter(of) for of in sorted(taken, key=lambda of: declared.PANELS.index(of.panel))]
     names = {p.name for p in options}
 
     def appended(command: Callable[..., None]) -> Callable[..., None]:
@@ -48,7 +52,7 @@ def taking(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callable[
 
 def studying(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Appends options to those of a command that starts a study; it receives them by keyword, for `run_new_study`."""
-    append = taking((*taken, declared.JSON, declared.VERBOSE))
+    append = taking((*taken, declared.JSON, declared.OPEN, declared.QUIET, declared.VERBOSE))
 
     def appended(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
@@ -60,16 +64,28 @@ def studying(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callabl
     return appended
 
 
-def run_new_study(study: Callable[..., Any], *, started: float, json: Path | None, verbose: bool, **asked: Any) -> None:
+def run_new_study(
+    study: Callable[..., Any],
+    *,
+    started: float,
+    json: Path | None,
+    verbose: bool,
+    quiet: bool,
+    open: bool,
+    **asked: Any,
+) -> None:
     """Runs `study` with the options of a comparison. started: when the command did, by `time.perf_counter`."""
-    heed_verbosity(verbose=verbose)
+    heed_verbosity(verbose=verbose, quiet=quiet)
+    asked["progress"] = asked["progress"] and not quiet
     if asked["budget"] is not None:
         asked["budget"] = max(0.1, asked["budget"] - (time.perf_counter() - started))
-    run_study(lambda: study(**asked), asked["out"], json)
+    run_study(lambda: study(**asked), asked["out"], json, quiet=quiet, open=open)
 
 
-def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
-    """Runs a study, shows its result, and writes it to `json` if given.
+def run_study(
+    study: Callable[[], Any], out: Path, json: Path | None, *, quiet: bool = False, open: bool = False
+) -> None:
+    """Runs a study, shows its result, and writes it to `json` if given. open: whether the browser shows the report.
 
     Exits with 130 on Ctrl-C, and with 1 where runs failed by an exception, whose reasons are shown.
     """
@@ -77,27 +93,36 @@ def run_study(study: Callable[[], Any], out: Path, json: Path | None) -> None:
     try:
         result = study()
     except Interrupted as stop:
-        kept = f"{counted(stop.runs, 'run')} had finished; what finished is kept in {out}"
-        where = "" if str(out) == OUT else f" --out {out}"
-        print(f"thalweg: interrupted; {kept}. Go on with: thalweg resume {stop.study}{where}", file=sys.stderr)
+        finished = counted(stop.runs, "run") if stop.runs else "no run"
+        where = "" if str(out) == OUT else f" --out {shlex.quote(str(out))}"
+        print(
+            f"thalweg: interrupted; {finished} had finished, and progress is kept in {out}."
+            f" Resume with: thalweg resume {stop.study}{where}",
+            file=sys.stderr,
+        )
         raise typer.Exit(130) from None
     except KeyboardInterrupt:
         print("thalweg: interrupted before the first run; nothing was kept.", file=sys.stderr)
         raise typer.Exit(130) from None
     if json is not None:
         write_json(json, result.facts())
-    show_result(result, out)
+    show_result(result, out, quiet=quiet, open=open)
     if _raised(result.rows):
         raise typer.Exit(1)
 
 
-def heed_verbosity(*, verbose: bool) -> None:
-    """Logs to standard error: one line per stage, or every message with the time."""
+def heed_verbosity(*, verbose: bool, quiet: bool = False) -> None:
+    """Logs to standard error: one line per stage, or every message with the time, or only warnings.
+
+    Raises `InputError` for both at once.
+    """
     import logging
 
+    if verbose and quiet:
+        raise InputError("--verbose and --quiet exclude each other: give one of the two.")
     form = "%(asctime)s %(message)s" if verbose else "%(message)s"
     logging.basicConfig(stream=sys.stderr, format=form, datefmt="%H:%M:%S", level=logging.WARNING, force=True)
-    logging.getLogger("thalweg").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("thalweg").setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 def _heed_signals() -> None:
@@ -109,7 +134,7 @@ def _heed_signals() -> None:
         if asked:
             os._exit(130)
         asked = True
-        print("thalweg: stopping after this step; Ctrl-C again leaves at once.", file=sys.stderr, flush=True)
+        print("thalweg: stopping after this step; press Ctrl-C again to quit at once.", file=sys.stderr, flush=True)
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -124,27 +149,59 @@ def check_writable(path: Path, option: str = "--json") -> None:
 
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
-    import json
-
     from thalweg.reports.page import write
 
-    write(path, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    write(path, as_json(facts) + "\n")
 
 
-def show_result(result: Any, out: Path | None) -> None:
-    """Prints the leaderboard, the verdict, notes, failures, and the path of the report in `out`."""
+def as_json(facts: dict[str, Any]) -> str:
+    """The text that `--json` writes and `--format json` prints."""
+    import json
+
+    return json.dumps(facts, indent=2, allow_nan=False)
+
+
+def show_result(result: Any, out: Path | None, *, quiet: bool = False, open: bool = False) -> None:
+    """Prints the leaderboard, the verdict, notes, failures, and the path of the report in `out`.
+
+    quiet: the verdict, failures and the path only. open: whether the browser shows the report.
+    """
     from rich.console import Console
 
     from thalweg.api.result import REPORT
-    from thalweg.reports import schedule_matrix
-    from thalweg.reports.terminal import answer, further, lines, table
 
     console = Console()
+    if quiet:
+        say(console, result.verdict, *_broken(result.rows))
+    else:
+        _show_answer(console, result)
+    if out is not None:
+        print("" if quiet else "\n", end="")
+        say_report(out / REPORT, open=open)
+
+
+def _show_answer(console: Any, result: Any) -> None:
+    """What to use, in a sentence and in Python; then the tables, and what else is to be said."""
+    from thalweg.reports.terminal import answer
+
     first, made, rest = answer(result.study, result.rows, result.verdict)
     say(console, first, style="bold")
     for line in made:
         print(f"    {line}")
     print()
+    _show_tables(console, result)
+    from thalweg.reports.captions import wall_time
+
+    took = wall_time(result.study)
+    say(
+        console, *filter(None, [rest]), *result.study.notes, *_broken(result.rows), *([f"Took {took}."] if took else [])
+    )
+
+
+def _show_tables(console: Any, result: Any) -> None:
+    from thalweg.reports import schedule_matrix
+    from thalweg.reports.terminal import further, lines, table
+
     if console.is_terminal:
         console.print(table(result.study, result.rows, console.width))
     else:
@@ -152,9 +209,6 @@ def show_result(result: Any, out: Path | None) -> None:
     for more in (schedule_matrix.lines(result.study, result.rows, result.runs), further(result.rows)):
         if more:
             print("\n".join(more), end="\n\n")
-    say(console, *filter(None, [rest]), *result.study.notes, *_broken(result.rows))
-    if out is not None:
-        print(f"\nReport: {out / REPORT}")
 
 
 def say(console: Any, *sentences: str, style: str = "") -> None:

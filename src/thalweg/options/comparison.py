@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
+from thalweg.options import declared
 from thalweg.options.declared import BATCH_SIZE, CONVENTIONS, DIRECTORY, EPOCHS, MOST_SEEDS, STEPS, STOPPING, Option
 from thalweg.options.kinds import DeviceName, File, Flag, Folder, Kind, Listed, OneLine, OneOf, Quantity
 from thalweg.options.ranges import POSITIVE, whole
@@ -20,11 +21,18 @@ or this session only, so that it is not stored."""
 STORED: tuple[Part, ...] = ("training", "limits", "surroundings")
 """Parts that a request stores by name; it stores the design and the contenders as such."""
 
-TEXTBOOK = "sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam, adamw, adamax, nadam, adabound"
-"""The optimizers compared by default, as they are named on the command line."""
+PANEL: Mapping[Part, str] = {
+    "contenders": declared.COMPARED, "design": declared.COMPARED, "training": declared.TRAINING,
+    "limits": declared.COST, "surroundings": declared.DATA, "session": declared.OUTPUT,
+}  # fmt: skip
+"""Where the help shows an option that says nothing else."""
 
 FOUND = "found"
 """In the place of learning rates: those of a range test."""
+
+TEXTBOOK = "sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam, adamw, adamax, nadam, adabound"
+"""The optimizers of `studies.protocol` as the help shows them; a test holds the two together."""
+THE_WORKLOADS = "the workload's own"
 
 TIMES = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}  # in seconds
 SIZES = {"mb": 1e6, "gb": 1e9, "mib": 2.0**20, "gib": 2.0**30}  # in bytes
@@ -53,61 +61,60 @@ class ComparisonOptions:
 
     optimizers: Annotated[
         Sequence[Any] | None,
-        _of("contenders", Listed("names or Contenders", 200), "Names; hyperparameters may be fixed", textbook=True,
-            more=' Commas between them: "sgd,adam(eps=1e-4)".'),
+        _of("contenders", Listed("names or Contenders", 200), 'Optimizers, such as "sgd,adam(eps=1e-4)"', textbook=True,
+            metavar="NAMES", unset=TEXTBOOK),
     ] = None  # fmt: skip
     learning_rates: Annotated[
         Sequence[float] | str | None,
-        _of("design", Listed("positive finite numbers", 1000, POSITIVE), "Rates to try exactly, for every optimizer",
-            textbook=True, more=f' Commas between them. Or "{FOUND}": grids over the intervals of a range test.',
-            otherwise=FOUND),
+        _of("design", Listed("positive finite numbers", 1000, POSITIVE),
+            f'Learning rates to try, such as "1e-3,1e-2"; "{FOUND}": those of a range test', textbook=True,
+            otherwise=FOUND, metavar="RATES", unset="a grid for each optimizer"),
     ] = None  # fmt: skip
     schedules: Annotated[
         Sequence[Any] | None,
         _of("contenders", Listed("schedules' texts such as 'cosine(warmup=5%)'", 50),
-            "Schedules of the learning rate, each with every optimizer", textbook=True,
-            more=' Commas between them: "constant,1cycle,exponential".'),
+            'Learning-rate schedules to try with every optimizer, such as "constant,1cycle"', textbook=True,
+            metavar="SCHEDULES", unset="constant"),
     ] = None  # fmt: skip
     convention: Annotated[
         str,
-        _of("contenders", OneOf(CONVENTIONS), "Whose formulas and defaults optimizers follow unless they say",
-            textbook=True),
+        _of("contenders", OneOf(CONVENTIONS), "Library whose formulas and defaults to follow", textbook=True),
     ] = CONVENTIONS[0]  # fmt: skip
     seeds: Annotated[int, _of("design", whole(1, MOST_SEEDS), "Tuning seeds")] = 3
     confirm_seeds: Annotated[
-        int, _of("design", whole(0, MOST_SEEDS), "Fresh seeds for the choice and the defaults; 0 ranks by validation")
+        int, _of("design", whole(0, MOST_SEEDS), "Fresh seeds for the final ranking; 0 ranks by validation")
     ] = 5
-    base_seed: Annotated[int, _of("design", whole(0, 2**31 - 1), "The first tuning seed")] = 0
-    epochs: Annotated[
-        int | None, _of("training", EPOCHS.kind, EPOCHS.help, more=" In place of the workload's own.")
-    ] = None
+    base_seed: Annotated[int, _of("design", whole(0, 2**31 - 1), "First tuning seed")] = 0
+    epochs: Annotated[int | None, _of("training", EPOCHS.kind, EPOCHS.help, unset=THE_WORKLOADS)] = None
     steps: Annotated[int | None, _of("training", STEPS.kind, STEPS.help)] = None
-    batch_size: Annotated[int | None, _of("training", BATCH_SIZE.kind, BATCH_SIZE.help)] = None
+    batch_size: Annotated[int | None, _of("training", BATCH_SIZE.kind, BATCH_SIZE.help, unset=THE_WORKLOADS)] = None
     tune: Annotated[
         Sequence[str] | None,
         _of("design", Listed("hyperparameters' names such as 'lr' and 'beta1'", 100, OneLine()),
-            "Hyperparameters to search", textbook=True, more=' Commas between them: "lr,weight_decay,beta1".'),
+            'Hyperparameters to search, such as "lr,weight_decay,beta1"', textbook=True, metavar="NAMES",
+            unset="the learning rate, on a grid"),
     ] = None  # fmt: skip
     trials: Annotated[
-        int, _of("design", whole(1, 10_000), "Trials of that search for every optimizer", textbook=True)
+        int, _of("design", whole(1, 10_000), "Trials of that search for each optimizer", textbook=True)
     ] = 64
     clip_norm: Annotated[
-        float | None, _of("design", POSITIVE, "The largest norm of a step's gradients", textbook=True)
+        float | None,
+        _of("design", POSITIVE, "Clip gradients to this global norm", textbook=True, panel=declared.TRAINING),
     ] = None
     early_stopping: Annotated[
         Mapping[str, Any] | None,
-        _of("training", STOPPING, "Measurements without a better one after which a run ends, with its best weights",
+        _of("training", STOPPING, "Stop a run after measurements without improvement, and keep its best weights",
             textbook=True),
     ] = None  # fmt: skip
     budget: Annotated[
         float | None,
         _of("limits", Quantity("seconds", "a time", TIMES, '"90s", "10min" or "1.5h"'),
-            "Time for everything; the study is cut to fit"),
+            "Time for the whole study, which is cut to fit", unset="no limit"),
     ] = None  # fmt: skip
     memory: Annotated[
         float | None,
         _of("limits", Quantity("bytes", "a size", SIZES, '"800MB" or "4GB"'),
-            "What the process may hold in memory; fewer runs train at once"),
+            "Memory of the process; fewer runs train at once to stay within it", unset="no limit"),
     ] = None  # fmt: skip
     progress: Annotated[bool, _of("session", Flag(), "Show progress")] = True
     out: Annotated[
@@ -115,21 +122,22 @@ class ComparisonOptions:
         _of("session", Folder(), "Directory for study.sqlite and report.html", written=DIRECTORY),
     ] = None  # fmt: skip
     device: Annotated[
-        str, _of("surroundings", DeviceName(), "Where to train: cpu, cuda, cuda:1, or another that torch has here")
+        str, _of("surroundings", DeviceName(), "Device to train on: cpu, cuda, cuda:1, or another that torch has")
     ] = "cpu"
     data_dir: Annotated[
         Path | None, _of("surroundings", Folder(), "Directory of mnist/ and fashion-mnist/; or set THALWEG_DATA")
     ] = None
     tag: Annotated[
-        str | None, _of("surroundings", OneLine(), "A word of your own by which stored studies can be told apart")
+        str | None,
+        _of("surroundings", OneLine(), "A label of your own, by which to tell studies apart", panel=declared.OUTPUT),
     ] = None
     save_model: Annotated[
         Path | None,
-        _of("session", File(), "A .safetensors file for the model of the recommended optimizer, trained once more"),
+        _of("session", File(), "Train the recommended optimizer's model once more, into this .safetensors file"),
     ] = None
     checkpoint_every: Annotated[
         float,
-        _of("session", Quantity("seconds", "a time", TIMES, '"60s" or "5min"'), "What a crash may cost at most",
+        _of("session", Quantity("seconds", "a time", TIMES, '"60s" or "5min"'), "Checkpoint interval",
             written="60s"),
     ] = 60.0  # fmt: skip
 
@@ -171,7 +179,7 @@ def _names(*parts: Part) -> tuple[str, ...]:
 def _option(name: str, default: Any) -> Option:
     hint = _HINTS[name]
     of, optional = hint.__metadata__[0], type(None) in get_args(hint.__origin__)
-    return Option(name, of.kind, default, of.help, optional=optional, **of.more)
+    return Option(name, of.kind, default, of.help, optional=optional, **{"panel": PANEL[of.part], **of.more})
 
 
 COMPARISON: Mapping[str, Option] = {of.name: _option(of.name, of.default) for of in fields(ComparisonOptions)}

@@ -11,13 +11,19 @@ from thalweg.errors import InputError, shown
 from thalweg.options.kinds import File, Flag, Folder, Kind, OneLine, OneOf, Settings
 from thalweg.options.ranges import Range, whole
 
+COMPARED, DATA, COST, TRAINING, OUTPUT = PANELS = (
+    "What to compare", "Data and model", "Budget", "Training", "Output",
+)  # fmt: skip
+"""The groups of options in the help, in its order."""
+
 
 @dataclass(frozen=True)
 class Option:
     """One option. `optional`: whether `None` is valid. `otherwise`: a word that is valid, too.
 
     For the command line: more: a sentence after its help. written: its default there, where that is another.
-    textbook: whether a textbook's comparison sets it, so that `thalweg example` does not take it.
+    textbook: whether a textbook's comparison sets it, so that `thalweg example` does not take it. panel: its group in
+    the help. unset: what is done without it, in words. metavar: its value in the help, if not by its kind.
     """
 
     name: str
@@ -29,6 +35,9 @@ class Option:
     more: str = ""
     written: Any = None
     textbook: bool = False
+    panel: str = OUTPUT
+    unset: str = ""
+    metavar: str = ""
 
     @property
     def described(self) -> str:
@@ -67,10 +76,12 @@ DIRECTORY = "thalweg-out"
 """Where the command line stores studies unless told otherwise."""
 
 STORE = Option("out", Folder(), None, "Directory of the studies")
-STUDY = Option("study", whole(1, 2**63 - 1), None, "The study; the newest if not given", optional=True)
+STUDY = Option("study", whole(1), None, "The study's ID; the newest if not given", optional=True)
 
 # Of the command line only.
-VERBOSE = Option("verbose", Flag(), False, "Log more, with the time")
+VERBOSE = Option("verbose", Flag(), False, "Log every message, with the time")
+QUIET = Option("quiet", Flag(), False, "Print only errors, the verdict and the report's path")
+OPEN = Option("open", Flag(), False, "Open the report in the browser")
 JSON = Option("json", File(), None, "Also write the results to this file, as JSON", optional=True)
 
 # Of a workload; `epochs` and `steps` of a comparison replace the workload's own.

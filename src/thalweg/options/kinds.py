@@ -38,7 +38,8 @@ class Quantity:
 
     @property
     def accepted(self) -> str:
-        return f"{self.what} such as {self.examples}, or in Python a positive finite number of {self.base}"
+        where = "" if self.base == "seconds" else "in Python "  # the command line takes seconds without a unit, too
+        return f"{self.what} such as {self.examples}, or {where}a positive finite number of {self.base}"
 
     @property
     def range(self) -> str:

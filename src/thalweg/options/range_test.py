@@ -13,11 +13,11 @@ ALL = "all"
 SHARED = ("convention", "seeds", "base_seed", "epochs", "steps", "clip_norm", "memory", "progress")
 PLACE = ("device", "data_dir")
 
-VERIFY = Option("verify", Flag(), True, "Train short runs at the suggestions and beside them")
-PLOT = Option("plot", File(), None, "Draw the sweeps of all optimizers into this SVG file", optional=True)
+VERIFY = Option("verify", Flag(), True, "Verify the suggestions by short runs")
+PLOT = Option("plot", File(), None, "Draw the sweeps into this SVG file", optional=True)
 
 OPTIMIZERS = replace(
-    COMPARISON["optimizers"], more=f'{COMPARISON["optimizers"].more} Or "{ALL}" of the catalogue.', otherwise=ALL
+    COMPARISON["optimizers"], help=f'{COMPARISON["optimizers"].help}; "{ALL}": every one', otherwise=ALL
 )
 
 RANGE_TEST: Mapping[str, Option] = {

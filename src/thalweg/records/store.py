@@ -29,9 +29,7 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self.directory, self.path = directory, directory / STORE
         if not self.path.exists():
-            raise InputError(
-                f"There is no study in {directory}: {self.path} does not exist; give its place with --out."
-            )
+            raise InputError(f"No study in {directory} yet: begin one with thalweg compare, or give another directory.")
         try:
             self._db = schema.connect(self.path)
         except (OSError, sqlite3.Error) as error:
@@ -153,7 +151,7 @@ class Store:
             values[mapping] = {name: _tuple(value) for name, value in json.loads(values[mapping]).items()}
         curve = self._query(f"SELECT {_POINT} FROM measurements WHERE run = ? ORDER BY step", identity)
         points = (
-            Measurement(step, train, loss, metric, json.loads(details or "{}"))
+            Measurement(step, train, loss, metric, json.loads(details) if details else {})
             for step, train, loss, metric, details in curve
         )
         return RunRecord(**values, curve=tuple(points))

@@ -1,4 +1,4 @@
-"""A study's runs as two DataFrames: one row per run, and one row per measurement."""
+"""A study's runs as two tables of typed columns: one row per run, and one row per measurement."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ IDENTITY = ("role", "seed", "learning_rate")  # columns of the curves, after the
 Column = tuple[str, list[Any], str]  # name, values, dtype
 
 
-def runs_frame(study: StudyRecord, runs: Sequence[RunRecord]) -> "pd.DataFrame":
+def runs_columns(study: StudyRecord, runs: Sequence[RunRecord]) -> list[Column]:
     """One row per run, in the order of `runs`.
 
     `run` counts from 1 and is the key to the curves. Every factor of any run is a column of its name, `optimizer`
@@ -44,18 +44,16 @@ def runs_frame(study: StudyRecord, runs: Sequence[RunRecord]) -> "pd.DataFrame":
     numbers, workloads = list(range(1, len(runs) + 1)), [study.workload] * len(runs)
     first = [_column("run", numbers), _column("workload", workloads), _column("contender", [r.contender for r in runs])]
     fields_of_runs = [_column(name, [getattr(run, name) for run in runs]) for name in names]
-    return _frame(
-        [
-            *first,
-            *_factors(runs, runs),
-            *fields_of_runs,
-            *_details(TEST_DETAIL, [run.test_details for run in runs]),
-            *_hyperparameters(runs),
-        ]
-    )
+    return [
+        *first,
+        *_factors(runs, runs),
+        *fields_of_runs,
+        *_details(TEST_DETAIL, [run.test_details for run in runs]),
+        *_hyperparameters(runs),
+    ]
 
 
-def curves_frame(runs: Sequence[RunRecord]) -> "pd.DataFrame":
+def curves_columns(runs: Sequence[RunRecord]) -> list[Column]:
     """One row per measurement, ordered by run and step, with the run's number, contender, factors and `IDENTITY`."""
     rows = [(number, run, m) for number, run in enumerate(runs, 1) for m in run.curve]
     of = [run for _, run, _ in rows]
@@ -63,7 +61,7 @@ def curves_frame(runs: Sequence[RunRecord]) -> "pd.DataFrame":
     identity = [_column(name, [getattr(run, name) for run in of]) for name in IDENTITY]
     plain_fields = [f.name for f in fields(Measurement) if f.name != "details"]
     measured = [_column(name, [getattr(m, name) for _, _, m in rows]) for name in plain_fields]
-    return _frame([*first, *_factors(runs, of), *identity, *measured, *_details(DETAIL, [m.details for *_, m in rows])])
+    return [*first, *_factors(runs, of), *identity, *measured, *_details(DETAIL, [m.details for *_, m in rows])]
 
 
 def _details(prefix: str, of: Sequence[Mapping[str, float | None]]) -> list[Column]:
@@ -98,7 +96,8 @@ def _typed(name: str, values: list[Any]) -> Column:
     return name, [None if value is None else json.dumps(plain(value), default=str) for value in values], "string"
 
 
-def _frame(columns: Sequence[Column]) -> "pd.DataFrame":
+def frame(columns: Sequence[Column]) -> "pd.DataFrame":
+    """The columns as a DataFrame of their dtypes."""
     import pandas as pd
 
     return pd.DataFrame({name: pd.Series(values, dtype=kind) for name, values, kind in columns})

@@ -20,6 +20,7 @@ PROBE = 8  # minimum steps of the runs that measure the pace
 PROBE_SECONDS = 0.3  # maximum time of these steps where more than the minimum are affordable
 VERY_LARGE = 1e10  # operations per step above which only two steps are measured
 PROBED = 0.05  # maximum share of a study's expected steps spent on measuring
+PROBED_TO_TELL = 0.02  # the same where nothing is cut by it, and a person waits to be told
 SHARE = 0.8  # share of the budget that is planned; the remainder is for edge extensions and the report
 MARGIN = 1.1  # safety factor of the budget that an error message advises: the measured pace is noisy
 SHORTEST = 0.25  # minimum share of its training that a run keeps before seeds are dropped
@@ -51,12 +52,13 @@ class Pace:
         return int((seconds / runs - self.per_run - self.per_measurement) / per_step)
 
 
-def measure(planned: PlannedJob, design: Design) -> Pace:
+def measure(planned: PlannedJob, design: Design, *, share: float = PROBED) -> Pace:
     """Measures the pace: trains the first round's first populations, one per worker, for a few steps; in the plain
     loop, one run per worker.
 
     Timings are cached, since each run of a large network ends with a slow evaluation. Replicas of a model are trained:
-    the calls of `model()` that runs need are added at their measured time.
+    the calls of `model()` that runs need are added at their measured time. share: of the study's expected steps, at
+    most, unless `PROBE` steps are more.
     """
     members = _first_round(design, planned.job.workload)
     plan = planned.plan
@@ -66,18 +68,18 @@ def measure(planned: PlannedJob, design: Design) -> Pace:
     built = sum(len({members[i].seed for i in part}) for part in parts)
     assert planned.models is not None, "before training"
     rehearsed = replace(planned, job=rehearsal(planned.job, planned.models, design.base_seed))
-    pace = _of_steps(rehearsed, design, probed)
+    pace = _of_steps(rehearsed, design, probed, share)
     return replace(pace, per_run=pace.per_run + planned.job.building * built / len(probed))
 
 
-def _of_steps(planned: PlannedJob, design: Design, probed: Sequence[Member]) -> Pace:
+def _of_steps(planned: PlannedJob, design: Design, probed: Sequence[Member], share: float) -> Pace:
     if planned.job.large:
         return _on_few_samples(planned, probed)
     seconds = cache(partial(_taken, planned, probed))
     _taken(planned, probed, PROBE, PROBE)  # warm-up: traces, and loads kernels
     rough = (seconds(3 * PROBE, PROBE) - seconds(PROBE, PROBE)) / (2 * PROBE)
     study = expected_runs(design) / len(probed) * planned.job.workload.total_steps
-    n = max(PROBE, int(min(study * PROBED / 10, PROBE_SECONDS / max(1e-9, rough * len(probed)))))
+    n = max(PROBE, int(min(study * share / 10, PROBE_SECONDS / max(1e-9, rough * len(probed)))))
     if n > PROBE:
         _taken(planned, probed, 3 * n, n)  # warm-up: also traces an epoch's last, smaller batch if reached
     short, long, measured = seconds(n, n), seconds(3 * n, 3 * n), seconds(3 * n, n)

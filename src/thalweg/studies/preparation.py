@@ -1,6 +1,7 @@
 """Prepares a study for running: validates it, plans its execution, and cuts it to the budget."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from thalweg.population.planning.plan import Plan
 from thalweg.population.planning.planned_job import PlannedJob, plan_as_recorded, plan_job
 from thalweg.records.types import StudyRecord
 from thalweg.regularization.stopping import EarlyStopping
-from thalweg.studies.budget import Clock, Pace, duration, expected_runs, fit, measure
+from thalweg.studies.budget import PROBED, PROBED_TO_TELL, Clock, Pace, duration, expected_runs, fit, measure
 from thalweg.studies.contender_notes import closures, conventions, own_schedules
 from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
@@ -27,13 +28,16 @@ EARNED = 20_000
 
 @dataclass(frozen=True)
 class Prepared:
-    """A study before its first run. foreseen: expected runs, time and memory in one sentence."""
+    """A study before its first run. foreseen: expected runs, time and memory in one sentence. told: that, or the time
+    alone where the rest was told before it was measured.
+    """
 
     design: Design
     planned: PlannedJob
     clock: Clock
     record: StudyRecord
     foreseen: str = ""
+    told: str = ""
 
 
 def prepare(
@@ -46,13 +50,14 @@ def prepare(
     memory: float | None = None,
     shown: bool = False,
     find: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Prepared:
     """Checks the workload, plans how its runs are executed, and cuts the study to the budget.
 
     budget: seconds from now, for the whole study. memory: maximum bytes of the process. shown: whether a person is told
     how long the study will take, which is measured for that, a budget or a limit on memory alone. find: whether grids
-    cover the intervals of a range test, which is made here. Raises `InputError`
-    where the workload does not run, or nothing fits.
+    cover the intervals of a range test, which is made here. tell: receives what goes on, in a few words.
+    Raises `InputError` where the workload does not run, or nothing fits.
     """
     began = time.perf_counter()
     workers = torch.get_num_threads() if device.type == "cpu" else 1
@@ -64,7 +69,13 @@ def prepare(
     planned = plan_job(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
     require_imports(design, planned)
     design, on_rates = narrowed(design, planned) if find else (design, ())
-    pace = None if budget is None and memory is None and not shown else measure(planned, design)
+    pace = None
+    if budget is not None or memory is not None or shown:
+        if budget is None:
+            tell(f"{_plan_so_far(design, workload, planned, time.perf_counter() - began)}; measuring the time it takes")
+        else:
+            tell("measuring the pace")
+        pace = measure(planned, design, share=PROBED_TO_TELL if budget is None else PROBED)
     planned = replace(planned, models=None)  # training begins with models of its own
     spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
     if budget is not None and pace is not None:
@@ -82,7 +93,8 @@ def prepare(
     )
     record = replace(describe(design, workload, planned, share), notes=notes)
     record = _foreseen(record, design, planned.plan, pace, workload, spent, limited=budget is not None)
-    return Prepared(design, planned, clock, record, _sentence(record))
+    told = _time(record) if budget is None and pace is not None else _sentence(record)
+    return Prepared(design, planned, clock, record, _sentence(record), told)
 
 
 def prepare_again(
@@ -119,6 +131,17 @@ def _foreseen(
         return replace(record, plan={**record.plan, "expected": expected})
     expected["seconds"] = round(spent + pace.of(runs, workload), 1)
     return replace(record, plan={**record.plan, "pace": asdict(pace), "expected": expected})
+
+
+def _plan_so_far(design: Design, workload: Workload, planned: PlannedJob, spent: float) -> str:
+    """The plan before its pace is measured, which nothing but a budget makes another one."""
+    record = describe(design, workload, planned)
+    return _sentence(_foreseen(record, design, planned.plan, None, workload, spent, limited=False))
+
+
+def _time(record: StudyRecord) -> str:
+    expected = record.plan["expected"]
+    return f"time: about {duration(expected['seconds'])}, {duration(expected['preparing'])} of them for checks"
 
 
 def _sentence(record: StudyRecord) -> str:

@@ -1,12 +1,17 @@
 """The 8×8 digits of scikit-learn: the smallest workload, with no file to fetch."""
 
+import gzip
+from collections.abc import Iterator
 from functools import partial
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+from numpy.typing import NDArray
 
 from thalweg.workloads.mlp import MLP, he_normal
 from thalweg.workloads.split import Split
@@ -20,16 +25,13 @@ def digits() -> Workload:
     60, 20 and 20 % (1,077, 360 and 360 samples) are stratified by class and drawn with seed 0. The target of
     0.95 is our choice.
     """
-    data = load_digits()
-    samples = ((data.data / 16).astype(np.float32), data.target.astype(np.int64))
-    rest, test = _divided(samples, 0.2)
-    train, validation = _divided(rest, 0.25)
+    train, validation, test = _splits()
     return Workload(
         name="digits",
         model=partial(MLP, (64, 100, 100, 100, 10), he_normal),
-        train=_split(train),
-        validation=_split(validation),
-        test=_split(test),
+        train=train,
+        validation=validation,
+        test=test,
         loss=F.cross_entropy,
         metric="accuracy",
         batch_size=32,
@@ -38,16 +40,32 @@ def digits() -> Workload:
     )
 
 
-_Samples = tuple[np.ndarray, np.ndarray]  # pixels [samples, 64] and classes [samples]
+SIZES = (1077, 360, 360)
 
 
-def _divided(samples: _Samples, share: float) -> tuple[_Samples, _Samples]:
-    """Splits off a share in (0, 1), stratified by class: (remaining samples, the share)."""
-    x, y = samples
-    x_rest, x_share, y_rest, y_share = train_test_split(x, y, test_size=share, stratify=y, random_state=0)
-    return (x_rest, y_rest), (x_share, y_share)
+def _splits() -> Iterator[Split]:
+    """The splits for training, validation and testing.
+
+    `digits_split.bin` has the samples of each in their order (uint16), as `sklearn.model_selection.train_test_split`
+    drew them: no version of it can change them, and importing it would take a second.
+    """
+    rows = _rows()
+    order = np.frombuffer((files("thalweg.workloads") / "digits_split.bin").read_bytes(), "<u2")
+    for part in np.split(order, np.cumsum(SIZES)[:-1]):
+        pixels, classes = rows[part, :-1], rows[part, -1]
+        yield Split((torch.from_numpy((pixels / 16).astype(np.float32)),), torch.from_numpy(classes.astype(np.int64)))
 
 
-def _split(samples: _Samples) -> Split:
-    x, y = samples
-    return Split((torch.from_numpy(x),), torch.from_numpy(y))
+def _rows() -> NDArray[Any]:
+    """Pixels in 0 to 16 and the class of every sample, `[1797, 65]`: of scikit-learn's file, without importing it."""
+    package = find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.exists():
+            with gzip.open(file, "rt") as text:
+                return np.asarray(np.loadtxt(text, delimiter=","))
+    from sklearn.datasets import load_digits  # another version may keep its file elsewhere
+
+    data = load_digits()
+    found: NDArray[Any] = np.c_[data.data, data.target]
+    return found
