@@ -55,7 +55,7 @@ def cases(names: Iterable[str]) -> list[Any]:
 def test_it_is_compared(name: str, tmp_path: Path) -> None:
     done = call("compare", str(EXAMPLES / f"{name}.py"), *FEW, cwd=tmp_path)
     assert done.status == 0, done.errors
-    assert "\nUse " in done.output
+    assert done.output.startswith("Use ")
     (plan,) = [line for line in done.errors.splitlines() if line.startswith("plan: ")]
     assert WHY[name] in plan
 
@@ -131,6 +131,6 @@ def test_a_run_that_raises_ends_alone(tmp_path: Path) -> None:
     done = call("compare", "fragile.py", "--optimizers", "sgd", *few, cwd=tmp_path)
     line = BROKEN.splitlines().index('            raise RuntimeError("too large")') + 1
     failure = f"RuntimeError: too large (raised at {tmp_path / 'fragile.py'}:{line})"
-    assert "Use sgd at learning rate 0.01" in done.output
+    assert "Use sgd at learning rate 1e-2" in done.output
     assert f"sgd: 1 of 4 runs failed: {failure}" in done.output
     assert done.status == 1

@@ -12,6 +12,7 @@ import torch
 import thalweg
 from problems import tiny
 from scope import THOROUGH
+from thalweg.analysis.formatting import rate_text
 from thalweg.errors import InputError
 from thalweg.options.comparison import settings
 
@@ -42,7 +43,7 @@ def test_the_table_fits_a_terminal() -> None:
     lines = found().lines()
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["optimizer", "suggestion", "from", "to", "steepest", "diverges", "verified"]
-    assert f"{found()['adam'].suggestion:.3g}" in lines[1].split()
+    assert rate_text(found()["adam"].suggestion or 0.0) in lines[1].split()
     assert any("its learning rate is fixed" in line for line in lines)
     assert str(found()) == "\n".join(lines)
 

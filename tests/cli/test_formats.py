@@ -17,6 +17,7 @@ from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports import difference as plain
 from thalweg.reports.difference_formats import FORMATS
 from thalweg.reports.markdown import escaped, summary
+from thalweg.reports.terminal import answer
 
 AWKWARD = "a|b: 50%, [x]\n<y>"
 SEEDS = (1000, 1001, 1002, 1003, 1004)
@@ -69,8 +70,11 @@ def test_show_prints_json_and_nothing_else(out: Path, tmp_path: Path) -> None:
 
 def test_show_prints_markdown(out: Path) -> None:
     lines = said("show", "1", "--out", str(out), "--format", "md").splitlines()
-    assert lines[:4] == ["### Optimizers on toy", "", "Use \\*adam\\*.", ""]
-    table = lines[4:8]
+    result = thalweg.stored(out, 1)
+    first, made, rest = answer(result.study, result.rows, result.verdict)
+    code = ["```python", *made, "```", ""] if made else []
+    assert lines[: 6 + len(code)] == ["### Optimizers on toy", "", escaped(first), "", *code, escaped(rest), ""]
+    table = lines[6 + len(code) : 10 + len(code)]
     assert {line.count("|") for line in table} == {10}
     assert [line.split(" | ")[1] for line in table[2:]] == ["adam", "sgd"]
 

@@ -35,7 +35,7 @@ def test_a_whole_study_reaches_its_report(tmp_path: Path) -> None:
     panel = next(p for p in sweep(result.study, result.rows, result.runs).panels if p.contender == "named")
     assert [spot.rate for spot in panel.spots] == [p.learning_rate for p in row.tried]
     assert panel.others == ()
-    assert row.sensitivity.width is not None
+    assert row.good is not None
     stored = thalweg.stored(tmp_path)
     assert stored.runs == result.runs
     assert render(stored.study, stored.rows, stored.runs, stored.verdict) == (tmp_path / "report.html").read_text()

@@ -39,6 +39,7 @@ def noise(table: Scores, granularity: float = 0.0) -> Noise:
     squares = np.square(_residuals(table[tame])).sum(axis=1)
     freedom = (len(squares) - 1) * (seeds - 1)
     pooled = max(2 * float(squares.sum()) / freedom, rounding)
+    pooled = pooled if math.isfinite(pooled) else math.inf  # of numbers whose squares overflow
     prior = _prior(squares, seeds - 1) if len(squares) > 2 else math.inf
     if math.isinf(prior) or not pooled:
         return Noise(np.maximum(own, pooled), freedom, pooled)
@@ -59,7 +60,7 @@ def _prior(squares: Scores, freedom: int) -> float:
     from scipy.special import polygamma
 
     known = np.maximum(squares, STEADY * np.median(squares))
-    if not known.min() > 0:
+    if not (known.min() > 0 and math.isfinite(known.max())):
         return math.inf
     excess = float(np.log(known).var(ddof=1)) - float(polygamma(1, freedom / 2))
     return math.inf if excess <= 0 else 2 * _inverse_trigamma(excess)
@@ -70,7 +71,7 @@ def _centre(own: Scores, freedom: int, prior: float) -> float:
     from scipy.special import digamma
 
     known = np.maximum(own, STEADY * np.median(own))
-    if not known.min() > 0:
+    if not (known.min() > 0 and math.isfinite(known.max())):
         return 0.0
     bias = digamma(freedom / 2) - math.log(freedom / 2) - digamma(prior / 2) + math.log(prior / 2)
     return math.exp(min(float(np.log(known).mean() - bias), 700.0))

@@ -45,13 +45,15 @@ def separable(scores: Sequence[Sequence[float]], granularity: float = 0.0) -> Se
         granularity: smallest step between two scores, 1/samples for an accuracy; 0 where scores are continuous.
 
     Returns:
-        `None` with fewer than two contenders or seeds, which separate nothing.
+        `None` with fewer than two contenders or seeds, which separate nothing, and where squares overflow.
     """
     table = np.asarray(scores, float)
     if table.ndim < 2 or min(table.shape) < 2:
         return None
     contenders, seeds = table.shape
     usual = math.sqrt(noise(table, granularity).usual)
+    if not math.isfinite(usual):
+        return None
     more = None if seeds >= MORE else in_noise(contenders, MORE) * usual
     return Separable(in_noise(contenders, seeds) * usual, seeds, more)
 

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 
 from thalweg.analysis.row import Row
 from thalweg.records.types import StudyRecord
-from thalweg.reports.terminal import LEFT, cells
+from thalweg.reports.terminal import LEFT, answer, cells
 
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&]")
 
 
 def summary(study: StudyRecord, rows: Sequence[Row], verdict: str) -> str:
-    """A heading, the verdict, the leaderboard and the study's notes."""
+    """A heading, the answer with its lines of Python, the leaderboard and the study's notes."""
     heads, body = cells(study, rows)
-    parts = [f"### Optimizers on {escaped(study.workload)}", escaped(verdict), table(heads, body, LEFT)]
+    first, made, rest = answer(study, rows, verdict)
+    code = "\n".join(["```python", *made, "```"]) if made else ""
+    parts = [f"### Optimizers on {escaped(study.workload)}", escaped(first), code, escaped(rest)]
+    parts.append(table(heads, body, LEFT))
     notes = "\n".join(f"- {escaped(note)}" for note in study.notes)
     return "\n\n".join(filter(None, [*parts, notes]))
 

@@ -196,7 +196,8 @@ def rule(
             the argument `convention: Literal["torch", "keras", …] = "torch"`.
         tuple_arguments: tuple arguments other than plurals, which are recognized: `betas` holds beta1, beta2, ….
         evaluated: `(p, *, states and hyperparameters by name)` → the weights to evaluate, where those are not p.
-        scale_free: whether steps are invariant to the gradients' scale, with ε at 0. rate_is_step: see `Rule`.
+        scale_free: whether steps are invariant to the gradients' scale, with ε at 0.
+        rate_is_step: `False` if the learning rate is the size of the first steps only.
         argument_names: convention → our names of hyperparameters → the library's unusual ones, for `translate`; a
             tuple if the library has further arguments that must equal it.
         move: `(values, source, target, constant_rate)` → the values that take the same steps by the formula of the
@@ -238,11 +239,15 @@ def rule(
             from_torch=from_torch,
         )
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
-        by = {convention: {**defaults, **own} for convention, own in conventions.items()}
         texts = (when, function.__module__, family, purpose)
-        return Preset(name, declared, paper, summary, spelling, defaults, by, *texts)
+        return Preset(name, declared, paper, summary, spelling, defaults, _added(defaults, conventions), *texts)
 
     return declare
+
+
+def _added(defaults: Defaults, conventions: Mapping[str, Defaults]) -> dict[str, Defaults]:
+    """The defaults of each convention: the optimizer's, and what differs."""
+    return {convention: {**defaults, **own} for convention, own in conventions.items()}
 
 
 def preset(
