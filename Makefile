@@ -11,7 +11,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 .PHONY: demo test conformance bench gpu docs lint format clean
 
 demo: $(READY)  ## compare eleven optimizers on handwritten digits; says where the report is
-	$(BIN)/thalweg compare digits --epochs 5 --confirm-seeds 20
+	$(BIN)/thalweg compare digits --epochs 3 --confirm-seeds 20
 
 test: $(READY)  ## the suite
 	$(BIN)/pytest $(PARALLEL)
