@@ -49,10 +49,10 @@ def test_a_worsened_run_counts_as_diverged_and_keeps_its_mean() -> None:
     assert spot.diverged == 1
 
 
-def test_choice_and_plateau() -> None:
-    """0.1 is best with a standard error of 0.02 or more; 0.01 is 0.01 behind and belongs to the plateau, 1.0 is not."""
+def test_choice_and_good_range() -> None:
+    """0.1 is best with a standard error of 0.02 or more; 0.01 is 0.01 behind and chosen, so that the range holds it."""
     drawn = panel(rates({0.001: (0.5, 0.5), 0.01: (0.93, 0.89), 0.1: (0.90, 0.94), 1.0: (0.8, 0.8)}))
-    assert drawn.plateau == (0.01, 0.1)
+    assert drawn.good == (0.01, 0.1)
     assert drawn.chosen is not None
     assert drawn.chosen.rate == 0.01
     assert drawn.shade == (pytest.approx(0.01 / 10**0.4), pytest.approx(0.1 * 10**0.4))
@@ -65,7 +65,7 @@ def test_a_best_rate_at_the_edge_is_said() -> None:
 
 def test_nothing_is_chosen_where_all_diverged() -> None:
     drawn = panel(rates({0.1: (None, None), 1.0: (None, None)}))
-    assert (drawn.chosen, drawn.plateau, drawn.shade, drawn.default) == (None, None, None, None)
+    assert (drawn.chosen, drawn.good, drawn.shade, drawn.default) == (None, None, None, None)
 
 
 def test_the_published_default_stands_at_its_mean() -> None:

@@ -53,23 +53,23 @@ def _length(study: StudyRecord) -> str:
 
 
 def sweep_title(whole: Sweep) -> str:
-    """The first contender's plateau, and the number of optimizers that diverge at some rate."""
+    """The recommended contender's good range, and the number of optimizers that diverge at some rate."""
     diverging = sum(any(spot.diverged for spot in panel.spots) for panel in whole.panels)
-    lead = _plateau(whole.panels[0])
+    lead = _good(next((panel for panel in whole.panels if panel.picked), whole.panels[0]))
     if not diverging:
         return f"{lead} No tuning run diverged."
     return f"{lead} {diverging} of {several(len(whole.panels), 'optimizer')} diverged at some rate."
 
 
-def _plateau(panel: Panel) -> str:
+def _good(panel: Panel) -> str:
     if panel.chosen is None:
         return f"No rate of {panel.contender} let every seed finish."
-    if panel.plateau is None:
+    if panel.good is None:
         return f"{panel.contender} was run at the single rate {rate(panel.chosen.rate)}."
-    low, high = map(rate, panel.plateau)
+    low, high = map(rate, panel.good)
     if low == high:
-        return f"For {panel.contender}, no other rate comes within one standard error of its best, {low}."
-    return f"{panel.contender} stays within one standard error of its best from {low} to {high}."
+        return f"For {panel.contender}, no other rate does as well as {low}."
+    return f"{panel.contender} does as well as its best from {low} to {high}."
 
 
 def panel_label(study: StudyRecord, panel: Panel) -> str:

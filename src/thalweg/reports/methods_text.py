@@ -114,10 +114,9 @@ def _alike(study: StudyRecord) -> str:
 def _choice(study: StudyRecord, metric: str, *, searched: bool) -> str:
     alone = " Few trials of a search differ in the rate alone, so it is mostly the best trial." if searched else ""
     return (
-        f"By the mean {metric} {captions.final(study)}. Around the best mean, the contiguous "
-        "range of rates within one standard error of it is the best range, by the median noise of the best and two "
-        "rates on either side. The chosen rate is the tried one nearest its centre (log scale); ties go to the lower. "
-        "A rate cannot be chosen at which any seed failed to finish, or that another beats on every seed."
+        f"By the mean {metric} {captions.final(study)}. Of the contiguous rates around the best mean that lie within "
+        "one standard error of it, by the median noise of the best and two rates on either side, the one nearest their "
+        "centre (log scale) is chosen; ties go to the lower. A rate cannot be chosen at which any seed failed to finish, or that another beats on every seed."
         f"{alone}"
     )
 

@@ -143,7 +143,7 @@ def _rates_key(whole: Sweep) -> Markup:
             if several
             else [("mean", "one seed")]
         ),
-        ("chosen", "chosen, in its best range" if any(p.plateau for p in whole.panels) else "chosen"),
+        ("chosen", "chosen, in its good range" if any(p.good for p in whole.panels) else "chosen"),
         *([("published", "published default")] if any(p.default for p in whole.panels) else []),
         *([("crossed", "diverged")] if any(s.diverged for p in whole.panels for s in p.spots) else []),
         *([("reference", f"{whole.panels[0].contender}, for comparison")] if len(whole.panels) > 1 else []),

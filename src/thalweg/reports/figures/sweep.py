@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from thalweg.analysis.formatting import is_percent
 from thalweg.analysis.leaderboard import Row
+from thalweg.analysis.recommendation import pick
 from thalweg.analysis.selection import Point
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.figures.finals import tuned
@@ -30,7 +31,7 @@ class Panel:
     """One optimizer's panel. spots: with the chosen values of all other hyperparameters. others: one line of spots for
     each other combination of those.
 
-    plateau: the choice's. shade: the plateau, widened for drawing.
+    good: the good range. shade: the good range, widened for drawing. picked: whether it is the recommended one's.
     default: the published default rate and its mean validation metric over the confirmation seeds.
     """
 
@@ -39,7 +40,8 @@ class Panel:
     spots: tuple[Spot, ...]
     others: tuple[tuple[Spot, ...], ...]
     chosen: Spot | None
-    plateau: tuple[float, float] | None
+    good: tuple[float, float] | None
+    picked: bool
     shade: tuple[float, float] | None
     edge: str | None
     default: tuple[float, float] | None
@@ -58,7 +60,8 @@ class Sweep:
 def sweep(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> Sweep:
     """Builds the data of the panels."""
     rated = [row for row in rows if any(p.learning_rate is not None for p in row.tried)]
-    panels = tuple(_panel(study, row, runs) for row in rated)
+    chosen = pick(rows)
+    panels = tuple(_panel(study, row, runs, picked=row is chosen) for row in rated)
     spots = [spot for panel in panels for spot in panel.spots]
     defaults = [panel.default for panel in panels if panel.default]
     return Sweep(
@@ -69,19 +72,20 @@ def sweep(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) ->
     )
 
 
-def _panel(study: StudyRecord, row: Row, runs: Sequence[RunRecord]) -> Panel:
+def _panel(study: StudyRecord, row: Row, runs: Sequence[RunRecord], *, picked: bool) -> Panel:
     lines = _lines(study, row, runs)
     main = _key(row.choice.point) if row.choice else _key(row.tried[0])
     spots = lines.pop(main)
-    plateau = row.choice.plateau if row.choice else None
+    good = (row.good.low, row.good.high) if row.good else None
     return Panel(
         contender=row.contender,
         rank=row.rank,
         spots=spots,
         others=tuple(lines.values()),
         chosen=next((s for s in spots if row.choice and s.rate == row.learning_rate), None),
-        plateau=plateau,
-        shade=_shade(plateau, [spot.rate for spot in spots]) if plateau else None,
+        good=good,
+        picked=picked,
+        shade=_shade(good, [spot.rate for spot in spots]) if good else None,
         edge=row.choice.edge if row.choice else None,
         default=_default(row, runs),
     )
@@ -119,14 +123,14 @@ def _within(study: StudyRecord, mean: float, bound: float) -> float | None:
     return min(max(bound, min(mean, 0.0)), max(mean, 1.0)) if is_percent(study) else bound
 
 
-def _shade(plateau: tuple[float, float], rates: Sequence[float]) -> tuple[float, float]:
-    """The plateau widened by 0.4 of the log-step to the next rate on each side, so that a single rate is visible."""
+def _shade(good: tuple[float, float], rates: Sequence[float]) -> tuple[float, float]:
+    """The good range widened by 0.4 of the log-step to the next rate on each side, so that a single rate is visible."""
     ordered = sorted(rates)
-    first, last = ordered.index(plateau[0]), ordered.index(plateau[1])
+    first, last = ordered.index(good[0]), ordered.index(good[1])
     widest = 10.0**0.5 if len(ordered) < 2 else (ordered[-1] / ordered[0]) ** (1 / (len(ordered) - 1))
     below = ordered[first] / ordered[first - 1] if first else widest
     above = ordered[last + 1] / ordered[last] if last + 1 < len(ordered) else widest
-    return plateau[0] / below**0.4, plateau[1] * above**0.4
+    return good[0] / below**0.4, good[1] * above**0.4
 
 
 def _default(row: Row, runs: Sequence[RunRecord]) -> tuple[float, float] | None:
