@@ -14,6 +14,7 @@ import typer
 from torch import nn
 
 import thalweg
+from scope import THOROUGH, conformance_only
 from thalweg.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -110,7 +111,11 @@ def taken_for_granted() -> dict[str, Any]:
     }  # fmt: skip
 
 
-@by_page
+SOON = ("README", "your-own-model", "library")
+"""Pages whose code runs in the suite; that of all in `make conformance`."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if THOROUGH or page.stem in SOON], ids=lambda page: page.stem)
 def test_code_runs(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """All blocks of a page, one after the other; `test_by_hand.py` runs the one that needs a study's run."""
     monkeypatch.chdir(tmp_path)
@@ -128,6 +133,7 @@ def test_code_runs(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         exec(compile(block, str(file), "exec"), names)
 
 
+@conformance_only
 def test_the_rule_of_the_readme_descends(tmp_path: Path) -> None:
     """In a process of its own, as a user's script: the rule of the README and its drop-in class."""
     rule = next(block for block in blocks(PAGES[0], "python") if "@thalweg.rule" in block)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from handwritten import finals, study
 
+from scope import THOROUGH
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.outliers import FEW, GAP, GAP_OF_FEW, RULE, outliers
 
@@ -112,12 +113,12 @@ def test_the_rule_says_its_numbers() -> None:
     assert f"{GAP:g} times the scatter ({GAP_OF_FEW:g} times with {FEW} seeds or fewer)" in RULE
 
 
-STUDIES = 500
+STUDIES = 500 if THOROUGH else 150
 
 
 @pytest.mark.parametrize("noise", ["normal", "tails", "one noisy"])
-@pytest.mark.parametrize(("seeds", "promised"), [(2, 0.012), (5, 0.003), (10, 0.012)])
-@pytest.mark.parametrize("contenders", [1, 4, 11])
+@pytest.mark.parametrize(("seeds", "promised"), [(2, 0.012), (5, 0.012), (10, 0.012)])
+@pytest.mark.parametrize("contenders", [1, 2, 4, 11])
 def test_chance_alone_seldom_fails_a_run(contenders: int, seeds: int, promised: float, noise: str) -> None:
     """What the module says, within three standard errors; one noisy contender has five times the noise."""
     rng = np.random.default_rng(1000 * contenders + seeds)

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from handwritten import finals, study
 
+from scope import THOROUGH
 from thalweg.analysis.leaderboard import leaderboard
 from thalweg.analysis.resolution import resolution
 from thalweg.analysis.separable import CONTENDERS, IN_NOISE, MORE, SEEDS, in_noise, separable
 from thalweg.analysis.ties import ties
 from thalweg.analysis.verdict import verdict
 
-STUDIES = 700
+STUDIES = 700 if THOROUGH else 350
 NOISE, SHARED = 0.01, 0.02  # standard deviations of a run's score, and of what all share with one seed
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from suite import CHANCE, Suite, Truth
 
+from scope import THOROUGH
 from thalweg.analysis.leaderboard import Row, choices, leaderboard
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.verdict import verdict
 from thalweg.records.types import StudyRecord
 
-STUDIES = 200
+STUDIES = 200 if THOROUGH else 60
 RATES = (1e-3, 1e-2)
 
 

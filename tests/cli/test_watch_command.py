@@ -15,6 +15,7 @@ import thalweg
 from cli_process import Program
 from problems import tiny
 from records_fixture import RUN, STUDY
+from scope import conformance_only
 from thalweg.cli import watch
 from thalweg.cli.main import app
 from thalweg.records.lock import Lock, folder
@@ -77,6 +78,7 @@ def test_it_waits_where_a_store_holds_no_study(tmp_path: Path) -> None:
     assert watching.end().startswith(f"waiting for a study in {tmp_path} …\nstudy {again}, toy: finished")
 
 
+@conformance_only
 def test_ctrl_c_while_it_waits_exits_with_130(tmp_path: Path) -> None:
     program = Program("watch", "--out", str(tmp_path / "nothing"))
     time.sleep(3)

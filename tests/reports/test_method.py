@@ -58,7 +58,7 @@ def test_a_search_is_told() -> None:
 
 def test_the_choice_is_the_rate_nearest_to_the_middle() -> None:
     assert (
-        "the tried one nearest its centre (log scale); ties go to the lower."
+        "the one nearest their centre (log scale) is chosen; ties go to the lower."
         in told(rates({0.1: (0.9, 0.9)}))["Choice"]
     )
 

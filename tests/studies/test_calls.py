@@ -6,14 +6,14 @@ import pytest
 import torch
 from pasted import built, fitting, made, reference, same
 
-from scope import THOROUGH
+from scope import THOROUGH, sample
 from thalweg.errors import InputError
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.catalogue import Recipe, recipes
 from thalweg.studies.calls import TORCH, call_of
 from thalweg.studies.contenders import Contender
 
-EVERY = [(name, by) for name, recipe in recipes().items() for by in recipe.conventions]
+EVERY = [(name, by) for name, recipe in recipes().items() for by in recipe.conventions if THOROUGH or sample([name])]
 
 
 def choices(recipe: Recipe) -> list[dict[str, Any]]:

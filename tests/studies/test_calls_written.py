@@ -14,6 +14,7 @@ from pasted import best, built, evaluated, made, model, reference, same, stepped
 
 import thalweg
 from records_fixture import STUDY
+from scope import conformance_only
 from thalweg.errors import InputError
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.hyperparameters import Rate
@@ -166,6 +167,7 @@ print("done")
 """
 
 
+@conformance_only
 def test_what_a_script_defines_itself_is_made_by_its_name() -> None:
     paths = os.pathsep.join(sys.path)
     done = subprocess.run(

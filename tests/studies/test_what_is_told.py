@@ -11,6 +11,7 @@ import torch
 
 import thalweg
 from problems import tiny
+from scope import few
 from thalweg.api import comparison
 from thalweg.records.events import Event, Finished, Measured, PlannedRun, StageBegan
 from thalweg.records.store import Store
@@ -96,12 +97,14 @@ def not_a_number(output: torch.Tensor, target: torch.Tensor) -> float:
 
 @pytest.mark.parametrize(
     ("changed", "told"),
-    [
-        ({}, "so far (provisional"),
-        ({"metric": ["accuracy", "f1"]}, "so far (provisional"),
-        ({"metric": "loss"}, "so far (provisional"),
-        ({"metric": thalweg.Metric(not_a_number, higher_is_better=True)}, ""),
-    ],
+    few(
+        [
+            ({}, "so far (provisional"),
+            ({"metric": ["accuracy", "f1"]}, "so far (provisional"),
+            ({"metric": "loss"}, "so far (provisional"),
+            ({"metric": thalweg.Metric(not_a_number, higher_is_better=True)}, ""),
+        ]
+    ),
 )
 def test_a_terminal_through_whole_studies(changed: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a rate at which every optimizer diverges, and one in the plain loop."""
