@@ -15,9 +15,9 @@ SAME = {
 }
 """Fields that must be equal → their plural in error messages."""
 
-FOUND = ("notes", "plan.expected", "plan.pace", "request", "factors", "seconds")
-"""Fields that are no settings: results and estimates, the request, which repeats other fields, and the factors, which
-each contender's arm has."""
+FOUND = ("notes", "plan.expected", "plan.pace", "request", "factors", "calls", "started", "seconds")
+"""Fields that are no settings: results, estimates and times, the request, which repeats other fields, and the factors
+and calls, which each contender's arm has."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thalweg.analysis.difference import RULE, Change, Difference
-from thalweg.analysis.formatting import is_percent, metric_name, number
+from thalweg.analysis.formatting import is_percent, metric_name, number, rate_text
 from thalweg.analysis.pooled import PooledChange
 from thalweg.analysis.study_arm import Arm
 from thalweg.errors import listed
@@ -42,7 +42,7 @@ def cells(found: Difference) -> tuple[list[str], list[list[str]]]:
 
 def _cells(study: StudyRecord, change: Change) -> list[str]:
     before, after = change.before, change.after
-    rates = ["-" if side.learning_rate is None else f"{side.learning_rate:.3g}" for side in (before, after)]
+    rates = ["-" if side.learning_rate is None else rate_text(side.learning_rate) for side in (before, after)]
     told = change.direction if change.significant and change.direction else "-" if change.judged else "not judged"
     return [
         change.contender,
@@ -65,6 +65,8 @@ def _amount(study: StudyRecord, change: Change) -> str:
     """The change with its margin, such as `−1.2 ± 0.4`; accuracies in points."""
     if change.difference is None:
         return "-"
+    if change.before.scores == change.after.scores:
+        return "unchanged"
     mean, within, margin = number(study, change.difference).partition(" ± ")
     if is_percent(study) or not within:
         return signed(study, change.difference.mean) + within + margin.removesuffix("%")
