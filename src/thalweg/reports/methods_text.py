@@ -116,7 +116,8 @@ def _choice(study: StudyRecord, metric: str, *, searched: bool) -> str:
     return (
         f"By the mean {metric} {captions.final(study)}. Of the contiguous rates around the best mean that lie within "
         "one standard error of it, by the median noise of the best and two rates on either side, the one nearest their "
-        "centre (log scale) is chosen; ties go to the lower. A rate cannot be chosen at which any seed failed to finish, or that another beats on every seed."
+        "centre (log scale) is chosen; ties go to the lower. A rate cannot be chosen at which any seed failed to "
+        "finish, or that another beats on every seed."
         f"{alone}"
     )
 
