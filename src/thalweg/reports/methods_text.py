@@ -154,7 +154,7 @@ def _intervals(study: StudyRecord) -> str:
 
 def _ties(study: StudyRecord) -> str:
     if len(study.confirmation_seeds or study.tuning_seeds) < 2:
-        return "With one seed, every optimizer that finished counts as tied with the first: run more seeds."
+        return "With one seed, nothing is separated: run more seeds."
     return f"{RULE} What falls behind is grouped the same way. Overlapping whiskers alone say less."
 
 

@@ -23,7 +23,7 @@ def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
     chosen = pick(rows)
     table = board("Stars", list(map(heading, names)), lines, chosen.contender if chosen else None)
     untimed = "" if timed else " This study has no target, so there is no speed to grade."
-    lead = "How fast each optimizer converges, and how well: measured, not remembered."
+    lead = "How fast each optimizer converges, and how well, as measured in this study."
     return titled("stars", "Stars", lead, table, remark(RULE + untimed))
 
 
