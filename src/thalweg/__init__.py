@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from thalweg.workloads.image_folder import image_folder
     from thalweg.workloads.metrics import Metric
     from thalweg.workloads.parameter_groups import Scaled
+    from thalweg.workloads.reuse import fitting, reuse
     from thalweg.workloads.stream import Stream
     from thalweg.workloads.tables import table
     from thalweg.workloads.workload import Workload
@@ -45,9 +46,11 @@ __all__ = [
     "check",
     "compare",
     "find_lr",
+    "fitting",
     "image_folder",
     "optim",
     "resume",
+    "reuse",
     "rule",
     "schedules",
     "stored",
@@ -69,6 +72,8 @@ _HOMES = {
     "check": "thalweg.api.checking",
     "compare": "thalweg.api.comparison",
     "find_lr": "thalweg.api.range_test",
+    "fitting": "thalweg.workloads.reuse",
+    "reuse": "thalweg.workloads.reuse",
     "image_folder": "thalweg.workloads.image_folder",
     "resume": "thalweg.api.resumption",
     "stored": "thalweg.api.result",

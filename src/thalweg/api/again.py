@@ -29,7 +29,7 @@ def again(
     asked = ComparisonOptions.restored(record.request)
     device = usable(asked.device)
     whole = load(record.request["workload"], asked.data_dir) if workload is None else workload
-    whole = as_begun(problem(whole, asked.epochs, asked.steps, asked.batch_size), record)
+    whole = as_begun(problem(whole, asked.epochs, asked.steps, asked.batch_size, asked.initial, asked.freeze), record)
     chosen = design_of(record, contenders)
     prepared = prepare_again(record, chosen, whole, device, spent)
     now = describe(chosen, whole, prepared.planned)

@@ -45,6 +45,8 @@ def compare(
     epochs: int | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
+    initial: str | Path | None = None,
+    freeze: str | Sequence[str] | None = None,
     tune: Sequence[str] | None = None,
     trials: int = 64,
     clip_norm: float | None = None,
@@ -84,6 +86,9 @@ def compare(
         epochs: in place of the workload's own, 1 to 1,000,000.
         steps: optimizer steps of a run, in place of epochs, 1 to 1,000,000,000.
         batch_size: samples of a batch, in place of the workload's own, 1 to 1,000,000,000.
+        initial: a file of weights to start from, in place of the workload's own, `.safetensors` or of `torch.save`, of
+            which only tensors are read. The layers that fit are taken; the study's notes say which are not.
+        freeze: names of parameters that are not trained, or patterns of names, `["features.*"]`.
         tune: hyperparameters to search for every optimizer that has them, `["lr", "weight_decay", "beta1"]`, by
             Optuna's sampler in place of the grid.
         trials: of that search, for every optimizer, 1 to 10,000.
@@ -108,23 +113,18 @@ def compare(
         InputError: invalid input, in one sentence. Runs finished before an error or Ctrl-C stay in `out`.
     """
     given = locals()  # every argument by its name, as declared
-    given |= {n: split(given[n]) if isinstance(given[n], str) else given[n] for n in ("optimizers", "schedules")}
+    given |= {
+        n: split(given[n]) if isinstance(given[n], str) else given[n] for n in ("optimizers", "schedules", "freeze")
+    }
     asked = ComparisonOptions.checked(given)
     require_writable(asked.out)
-    compared = entries.contenders(TEXTBOOK if asked.optimizers is None else asked.optimizers, asked.convention)
-    compared = entries.crossed(compared, asked.schedules)
-    rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)
-    design = Design(compared, **{**asked.part("design"), "learning_rates": rates, "tune": tuned})
-    require_feasible(design)
-    find = asked.learning_rates == FOUND
-    if find:
-        require_rates_to_find(design)
+    design, find = _designed(asked), asked.learning_rates == FOUND
     stopping = None if asked.early_stopping is None else EarlyStopping(**asked.early_stopping)
     place = usable(asked.device)
     file = saved_to(asked.save_model)
     whole = load(workload, asked.data_dir) if isinstance(workload, str) else workload
-    trained = problem(whole, asked.epochs, asked.steps, asked.batch_size)
-    for contender in compared:
+    trained = problem(whole, asked.epochs, asked.steps, asked.batch_size, asked.initial, asked.freeze)
+    for contender in design.contenders:
         require_lengths(contender.schedule, trained)
     limits = {**asked.part("limits"), "early_stopping": stopping}
     stored = {"workload": absolute(workload) if isinstance(workload, str) else None, **asked.stored()}
@@ -141,3 +141,15 @@ def compare(
             store, number = Store.begin(asked.out, prepared.record)
             result = run_kept(prepared, store, number, asked.checkpoint_every, prepared.told, show)
     return result.saved(file)
+
+
+def _designed(asked: ComparisonOptions) -> Design:
+    """The contenders with the rates to try. Raises `InputError` where that is too much, or rates cannot be found."""
+    compared = entries.contenders(TEXTBOOK if asked.optimizers is None else asked.optimizers, asked.convention)
+    compared = entries.crossed(compared, asked.schedules)
+    rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)
+    design = Design(compared, **{**asked.part("design"), "learning_rates": rates, "tune": tuned})
+    require_feasible(design)
+    if asked.learning_rates == FOUND:
+        require_rates_to_find(design)
+    return design

@@ -1,6 +1,8 @@
 """The checks that `compare` and `resume` share: of the workload, the device and the context of the call."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from thalweg.errors import InputError, first_line, shown
 from thalweg.options.comparison import COMPARISON
 from thalweg.population.program.models import BUILDING
+from thalweg.workloads.reuse import fitting
 from thalweg.workloads.workload import Workload
 
 
@@ -37,8 +40,15 @@ def require_plain_context() -> None:
         raise InputError(f"Runs train on threads of their own and do not see {what} around a comparison: leave it out.")
 
 
-def problem(workload: Any, epochs: int | None, steps: int | None, batch_size: int | None = None) -> Workload:
-    """The workload with its length or its batch size replaced.
+def problem(
+    workload: Any,
+    epochs: int | None,
+    steps: int | None,
+    batch_size: int | None = None,
+    initial: Path | None = None,
+    freeze: Sequence[str] | None = None,
+) -> Workload:
+    """The workload with its length, its batch size, its weights to start from or its frozen parameters replaced.
 
     Raises `InputError` if it is no `Workload`, or both epochs and steps are given.
     """
@@ -49,6 +59,8 @@ def problem(workload: Any, epochs: int | None, steps: int | None, batch_size: in
     if epochs is not None and steps is not None:
         raise InputError("epochs and steps both say how long a run trains: give one of the two.")
     changes: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
+    changes |= {} if initial is None else {"initial": fitting(initial)}
+    changes |= {} if freeze is None else {"freeze": tuple(freeze)}
     if epochs is not None:
         changes |= {"epochs": epochs, "steps": None}
     elif steps is not None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from thalweg.options import declared
 from thalweg.options.declared import BATCH_SIZE, CONVENTIONS, DIRECTORY, EPOCHS, MOST_SEEDS, STEPS, STOPPING, Option
-from thalweg.options.kinds import DeviceName, File, Flag, Folder, Kind, Listed, OneLine, OneOf, Quantity
+from thalweg.options.kinds import DeviceName, ExistingFile, File, Flag, Folder, Kind, Listed, OneLine, OneOf, Quantity
 from thalweg.options.ranges import POSITIVE, whole
 
 Part = Literal["contenders", "design", "training", "limits", "surroundings", "session"]
@@ -88,6 +88,17 @@ class ComparisonOptions:
     epochs: Annotated[int | None, _of("training", EPOCHS.kind, EPOCHS.help, unset=THE_WORKLOADS)] = None
     steps: Annotated[int | None, _of("training", STEPS.kind, STEPS.help)] = None
     batch_size: Annotated[int | None, _of("training", BATCH_SIZE.kind, BATCH_SIZE.help, unset=THE_WORKLOADS)] = None
+    initial: Annotated[
+        Path | None,
+        _of("training", ExistingFile(), "Weights to start from, .safetensors or of torch.save: the layers that fit",
+            unset="the model's own"),
+    ] = None  # fmt: skip
+    freeze: Annotated[
+        Sequence[str] | None,
+        _of("training", Listed("names of parameters or patterns such as 'hidden.0.*'", 200, OneLine()),
+            'Parameters that are not trained, by names or patterns, such as "hidden.0.*,hidden.1.*"', textbook=True,
+            metavar="NAMES", unset="none"),
+    ] = None  # fmt: skip
     tune: Annotated[
         Sequence[str] | None,
         _of("design", Listed("hyperparameters' names such as 'lr' and 'beta1'", 100, OneLine()),

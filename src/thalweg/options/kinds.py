@@ -183,6 +183,18 @@ class File:
         return path if os.access(path.parent, os.W_OK) else None
 
 
+@dataclass(frozen=True)
+class ExistingFile:
+    """The path of a file to read."""
+
+    accepted: str = "the path of a file that exists"
+    range: str = ""
+
+    def read(self, value: Any) -> Path | None:
+        path = _path(value)
+        return path if path is not None and path.is_file() else None
+
+
 def _settings(value: Any, first: str) -> dict[str, Any] | None:
     """Named values of a mapping, of an object with such attributes, of a text, or of a single value."""
     if isinstance(value, Mapping):

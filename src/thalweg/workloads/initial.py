@@ -41,8 +41,7 @@ def start_from(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
     Raises `InputError` where a name is none of the model's, or a shape differs.
     """
-    named = (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
-    own: dict[str, Tensor] = dict(named)  # tied tensors under each of their names, as in a state dict
+    own = tensors_of(model)
     unknown = [name for name in weights if name not in own]
     if unknown:
         raise InputError(
@@ -55,7 +54,7 @@ def start_from(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
                 f"initial has {name!r} of shape {list(tensor.shape)}, and the model's is {list(own[name].shape)}: leave"
                 " it out for the model's own."
             )
-        if _kind(tensor) != _kind(own[name]):
+        if kind_of(tensor) != kind_of(own[name]):
             raise InputError(
                 f"initial has {name!r} in {tensor.dtype}, and the model's is {own[name].dtype}: convert it; quantized"
                 " numbers are no weights by themselves."
@@ -64,5 +63,11 @@ def start_from(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             own[name].copy_(tensor)
 
 
-def _kind(tensor: Tensor) -> str:
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name; tied ones under each of their names, as in a state dict."""
+    return {**dict(model.named_parameters(remove_duplicate=False)), **dict(model.named_buffers(remove_duplicate=False))}
+
+
+def kind_of(tensor: Tensor) -> str:
+    """What kind of numbers a tensor holds: real, complex or whole."""
     return "complex" if tensor.is_complex() else "real" if tensor.is_floating_point() else "whole"

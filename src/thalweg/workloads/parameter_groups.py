@@ -64,7 +64,7 @@ def grouped(model: nn.Module, *rules: Rules) -> list[dict[str, Any]]:
     chosen: dict[str, dict[str, Any]] = {name: {} for name in params}
     for rule in rules:
         for pattern, hyperparameters in rule.items():
-            for p in _having(pattern, model):
+            for p in having(pattern, model):
                 if p in names:
                     chosen[names[p]].update(hyperparameters)
     groups: list[dict[str, Any]] = []
@@ -106,7 +106,7 @@ def adamw_rest(model: nn.Module, *others: str) -> dict[str, dict[str, Any]]:
     found = [p for m in layers for name, p in m.named_parameters(recurse=False) if "weight" in name]
     matrices = {id(p) for p in found if isinstance(p, UninitializedParameter) or p.ndim >= 2}
     looked_up = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
-    named = {id(p) for pattern in others for p in _having(pattern, model)}
+    named = {id(p) for pattern in others for p in having(pattern, model)}
     own = matrices - looked_up - named
     return {name: {OTHERS: True} for name, p in model.named_parameters() if id(p) not in own}
 
@@ -162,8 +162,8 @@ def _stack(model: nn.Module, given: str | None) -> str:
     return given
 
 
-def _having(pattern: str, model: nn.Module) -> list[torch.Tensor]:
-    """The parameters with this name, or with names that match this pattern. Raises `InputError` for none."""
+def having(pattern: str, model: nn.Module) -> list[torch.Tensor]:
+    """The parameters of this name, or with names that match this pattern. Raises `InputError` for none."""
     params = dict(model.named_parameters(remove_duplicate=False))
     if pattern in params:
         return [params[pattern]]

@@ -32,6 +32,7 @@ from thalweg.workloads.loaders import batching
 from thalweg.workloads.metric_names import MetricsOf, takes_one_tensor
 from thalweg.workloads.metrics import require_outputs_first
 from thalweg.workloads.objective import Objective, StepObjective
+from thalweg.workloads.reuse import Fitting, patterns_of
 from thalweg.workloads.shares import divided_by, is_share
 from thalweg.workloads.source import Batch
 from thalweg.workloads.split import Split
@@ -51,7 +52,9 @@ class Workload:
             torch, Python and NumPy, which are seeded before each call). A module may keep state in Python: it is then
             called at every step, run by run.
         initial: weights to start from, by the names of parameters and buffers: a mapping of tensors, a safetensors file
-            or one of `torch.save`, of which only tensors are read. What it leaves out is the model's own.
+            or one of `torch.save`, of which only tensors are read. What it leaves out is the model's own. Of another
+            model, `thalweg.fitting(…)`: the layers that fit.
+        freeze: names of parameters that are not trained, or patterns of names, such as `"features.*"`.
         train: `(X, y)`, tensors or arrays `[samples, …]`. For a model with several inputs, `X` is a tuple of them, or a
             dict by the names of its arguments; `y` may be several, too. Or a `Dataset` or `DataLoader` of torch, whose
             samples are of that form, a longer tuple with y at its end, a dict, dataclass or named tuple with y as
@@ -124,6 +127,7 @@ class Workload:
     predict: Callable[[Any, Any], Any] | None = None
     split_seed: int = 0
     initial: Any = None
+    freeze: Any = ()
 
     def __post_init__(self) -> None:
         own = batching(self.train) if isinstance(self.train, DataLoader) else {}
@@ -138,7 +142,9 @@ class Workload:
         self._divide(table)
         self._settle_batches(own)
         if self.initial is not None:
-            object.__setattr__(self, "initial", read_weights(self.initial))
+            weights = self.initial if isinstance(self.initial, Fitting) else read_weights(self.initial)
+            object.__setattr__(self, "initial", weights)
+        object.__setattr__(self, "freeze", patterns_of(self.freeze))
         self._settle_objective()
         for option in (NAME, BATCH_SIZE, DROP_LAST, ACCUMULATE, PRECISION, EPOCHS, STEPS, EVALUATE_EVERY, TARGET):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))

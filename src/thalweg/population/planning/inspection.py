@@ -38,6 +38,7 @@ from thalweg.population.training.evaluation import chunk_size, output_bytes
 from thalweg.population.training.job import Job
 from thalweg.population.training.live_parameters import share_memory
 from thalweg.workloads.content import model_content
+from thalweg.workloads.reuse import notes_on_reuse
 from thalweg.workloads.source import Batch
 
 FEW = 4  # samples to test whether a large model gives the same loss twice
@@ -101,7 +102,7 @@ def _built(job: Job, seed: int, resettable: bool) -> tuple[Job, TrialModels, str
     require_new(model, other)
     third = made(job.workload, seed + 1)
     third.to(job.device)
-    notes = (reasons.ALIKE,) * _alike(model, third)
+    notes = (reasons.ALIKE,) * _alike(model, third) + notes_on_reuse(third, job.workload.initial, job.workload.freeze)
     notes += (reasons.FROZEN_MODE,) * (not all(m.training for m in third.modules()))
     third.train()
     built, size = as_built(model), model_bytes(model)

@@ -15,6 +15,7 @@ from thalweg.population.program.failures import exhausted, users_fault
 from thalweg.population.program.keras_models import name_anew, require_usable
 from thalweg.population.program.randomness import PythonRandomness
 from thalweg.workloads.initial import start_from
+from thalweg.workloads.reuse import Fitting, freeze_parameters, load_fitting
 from thalweg.workloads.workload import Workload
 
 BUILDING = threading.local()
@@ -75,8 +76,11 @@ def _checked(workload: Workload) -> nn.Module:
             isinstance(p, UninitializedParameter | UninitializedBuffer) for p in (*model.parameters(), *model.buffers())
         ):
             raise InputError("model() must return a model whose lazy layers know their sizes: call it once on a batch.")
-        if workload.initial is not None:
+        if isinstance(workload.initial, Fitting):
+            load_fitting(model, workload.initial)
+        elif workload.initial is not None:
             start_from(model, workload.initial)
+        freeze_parameters(model, workload.freeze)
         return model
     except InputError:
         raise
