@@ -68,6 +68,14 @@ def test_beginnings_of_names_are_renamed() -> None:
         fitting(weights, rename={"decoder.": ""})
 
 
+def test_what_fits_may_be_left() -> None:
+    assert reuse(net(), trained(), leave="4.*").own == ("4.weight", "4.bias")
+    with pytest.raises(thalweg.InputError, match="No name of the weights matches 'head' of leave"):
+        fitting(trained(), leave=["head"])
+    with pytest.raises(thalweg.InputError, match="leave must be names of parameters"):
+        fitting(trained(), leave=[3])  # type: ignore[list-item]
+
+
 def test_weights_of_another_model_are_refused() -> None:
     with pytest.raises(thalweg.InputError, match=r"None of the weights fits a layer of the model: they are w \[2\]"):
         reuse(net(), {"w": torch.zeros(2)})

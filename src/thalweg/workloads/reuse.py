@@ -1,5 +1,6 @@
 """Layers of a trained model in another one: those that fit are loaded, chosen ones are frozen."""
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ class Reused:
         return f"{took}{kept}{f'; not taken: {listed(unused)}' if unused else ''}."
 
 
-def fitting(weights: Any, *, rename: Mapping[str, str] | None = None) -> Fitting:
+def fitting(weights: Any, *, rename: Mapping[str, str] | None = None, leave: str | Sequence[str] = ()) -> Fitting:
     """Weights to start from, `Workload(initial=fitting("trained.safetensors"))`, as far as a model has them.
 
     A layer is loaded where all its tensors are there in the model's shapes. Others begin anew; the study's notes say
@@ -45,15 +46,20 @@ def fitting(weights: Any, *, rename: Mapping[str, str] | None = None) -> Fitting
     Args:
         weights: tensors by name, a safetensors file, or one of `torch.save`, of which only tensors are read.
         rename: beginnings of names in the weights → those that they have in the model, `{"encoder.": "0."}`.
+        leave: names, or patterns of names, that are not taken though they fit, such as `"output.*"`; as renamed.
 
     Raises:
-        InputError: no such file, no tensors in it, or a beginning that no name has.
+        InputError: no such file, no tensors in it, or a beginning or a pattern that no name has.
     """
     found = read_weights(weights)
     for old, new in (rename or {}).items():
         if not any(name.startswith(old) for name in found):
             raise InputError(f"No name of the weights begins with {shown(old)}: they are {listed([*found])}.")
         found = {new + n.removeprefix(old) if n.startswith(old) else n: tensor for n, tensor in found.items()}
+    for pattern in patterns_of(leave, "leave"):
+        if not fnmatch.filter(found, pattern):
+            raise InputError(f"No name of the weights matches {shown(pattern)} of leave: they are {listed([*found])}.")
+        found = {name: tensor for name, tensor in found.items() if not fnmatch.fnmatchcase(name, pattern)}
     return Fitting(found)
 
 
@@ -62,12 +68,13 @@ def reuse(
     weights: Any,
     *,
     rename: Mapping[str, str] | None = None,
+    leave: str | Sequence[str] = (),
     freeze: str | Sequence[str] = (),
 ) -> Reused:
     """Loads the layers that fit into a model of your own loop, and freezes parameters.
 
     Args:
-        weights, rename: as `fitting` takes them.
+        weights, rename, leave: as `fitting` takes them.
         freeze: names of parameters, or patterns of names such as `"features.*"`, whose `requires_grad` becomes false.
             Statistics of batch norms among them go on while the model is in training mode.
 
@@ -77,7 +84,7 @@ def reuse(
     Raises:
         InputError: nothing fits, a pattern that matches no parameter, or nothing left to train.
     """
-    found = load_fitting(model, fitting(weights, rename=rename))
+    found = load_fitting(model, fitting(weights, rename=rename, leave=leave))
     freeze_parameters(model, freeze)
     return found
 
@@ -123,11 +130,11 @@ def notes_on_reuse(model: nn.Module, initial: Any, freeze: Sequence[str]) -> tup
     return (*notes, f"{frozen:,} of {sum(count for count, _ in each):,} parameters are frozen.")
 
 
-def patterns_of(given: Any) -> tuple[str, ...]:
-    """The patterns of `Workload(freeze=…)`. Raises `InputError` for anything but names."""
+def patterns_of(given: Any, what: str = "freeze") -> tuple[str, ...]:
+    """Patterns of names, from one or several. Raises `InputError` for anything else."""
     found = (given,) if isinstance(given, str) else given
     if not isinstance(found, list | tuple) or not all(isinstance(name, str) and name for name in found):
-        raise InputError(f"freeze must be names of parameters, or patterns such as 'features.*', got {shown(given)}.")
+        raise InputError(f"{what} must be names of parameters, or patterns such as 'features.*', got {shown(given)}.")
     return tuple(found)
 
 
