@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 MOST = 10  # names listed in one sentence
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the direction of what follows them
 SHOWN = 80  # characters of a value that an error message repeats
 
 
@@ -19,7 +20,7 @@ class InputError(ValueError):
 
 
 def _printable(letter: str) -> str:
-    control = unicodedata.category(letter) in {"Cc", "Zl", "Zp"}
+    control = unicodedata.category(letter) in {"Cc", "Zl", "Zp"} or letter in TURNING
     return letter.encode("unicode_escape").decode() if control else letter
 
 
@@ -64,9 +65,13 @@ def counted(number: float, noun: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, truncated to three times `SHOWN` characters; never raises."""
+    """The first line of an error's message, truncated to three times `SHOWN` characters; never raises.
+
+    Control characters, as colours of a terminal, are escaped: it is printed, stored and quoted in verdicts.
+    """
     try:
         text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        text = "".join(map(_printable, text))
     except Exception:  # a user's exception class may raise anything in `__str__`
         text = ""
     return text if len(text) <= 3 * SHOWN else f"{text[: 3 * SHOWN - 1]}…"
