@@ -122,3 +122,14 @@ def test_a_name_wider_than_the_terminal_is_folded_and_whole() -> None:
     of_it = [line for line in at(record, runs, 60).splitlines() if "xxx" in line]
     assert len(of_it) > 1
     assert sum(line.count("x") for line in of_it) == 90
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_wide_letters_cut_no_number(width: int) -> None:
+    """Letters of two cells: the width of a name is not its length, and rich would cut `± 1.2%` to `± 1.2`."""
+    name = "日本語の名前日本語の名前"
+    record = study((name,), samples={})
+    runs = [*rates({0.01: (0.9, 0.91), 0.1: (0.9, 0.91)}, contender=name), *finals((0.9, 0.91), 0.1, contender=name)]
+    shown = at(record, runs, width)
+    assert "90.0, 91.0%" in shown
+    assert "1e-2–0.1" in shown or "range" not in shown

@@ -133,8 +133,10 @@ def fitting(study: StudyRecord, rows: Sequence[Row], width: int) -> tuple[list[s
 
 
 def _width(heads: Sequence[str], body: Sequence[Sequence[str]], kept: Sequence[int]) -> int:
-    """Of a table of these columns, `GAP` apart."""
-    widest = [max(map(len, [*_stacked(heads[i]).split("\n"), *(line[i] for line in body)])) for i in kept]
+    """Of a table of these columns, `GAP` apart, in a terminal's cells: some letters take two."""
+    from rich.cells import cell_len
+
+    widest = [max(map(cell_len, [*_stacked(heads[i]).split("\n"), *(line[i] for line in body)])) for i in kept]
     return sum(widest) + GAP * (len(kept) - 1) + 2
 
 
