@@ -138,3 +138,13 @@ def test_scores_that_are_all_equal_say_no_difference_of_nothing() -> None:
     text = verdict(record, leaderboard(record, [*finals("a", [0.9] * 3), *finals("b", [0.9] * 3)]))
     assert "b is not separated from it." in text
     assert "0.0 points" not in text
+
+
+def test_a_difference_that_the_metric_cannot_have_is_not_stated() -> None:
+    """Two seeds of accuracies that differ by 30 points would show a difference of hundreds of points."""
+    record = study("a", "b", confirmation=2)
+    runs = [*finals("a", [0.9, 0.93]), *finals("b", [0.6, 0.9])]
+    said = verdict(record, leaderboard(record, runs))
+    assert "b is not separated from a" in said or "b is not separated from it" in said
+    assert ": 2 fresh seeds show no difference in four cases of five." in said
+    assert "points in four" not in said

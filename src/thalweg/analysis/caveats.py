@@ -53,8 +53,8 @@ def _other_edges(rows: Sequence[Row], chosen: Row) -> str:
     names = [row.contender for row in rows if row is not chosen and row.choice and row.choice.edge]
     if not names:
         return ""
-    lies = "lies" if len(names) == 1 else "lie"
-    return f"The best rate of {listed(names)} {lies} on the edge of those tried, and a wider grid may move it up."
+    best = f"The best rate of {names[0]} lies" if len(names) == 1 else f"The best rates of {listed(names)} lie"
+    return f"{best} on the edge of those tried, and a wider grid may move it up."
 
 
 def _defaults(study: StudyRecord, row: Row) -> str:

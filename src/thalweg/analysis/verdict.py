@@ -7,7 +7,7 @@ from thalweg.analysis.caveats import doubts
 from thalweg.analysis.chosen import rate_with_range, setting
 from thalweg.analysis.execution import fallback
 from thalweg.analysis.formatting import metric_name, number, rate_text, several, size, value_text
-from thalweg.analysis.metric_range import negligible
+from thalweg.analysis.metric_range import limits, negligible
 from thalweg.analysis.recommendation import pick
 from thalweg.analysis.reliability import DIVERGED, NO_METRIC, WORSENED
 from thalweg.analysis.resolution import resolution
@@ -114,8 +114,11 @@ def _not_separated(study: StudyRecord, rows: Sequence[Row], chosen: Row) -> str:
 
 
 def _resolution(study: StudyRecord, resolved: Separable) -> str:
-    """What the design tells apart in 80% of studies."""
+    """What the design tells apart in 80% of studies; nothing where that is more than the metric can differ by."""
     seeds = "fresh seeds" if study.confirmation_seeds else "seeds"
+    low, high = limits(study.metric)
+    if resolved.difference > high - low:
+        return f": {resolved.seeds} {seeds} show no difference in four cases of five"
     least = size(study, resolved.difference)
     most = None if resolved.more is None else size(study, resolved.more)
     more = "" if most in (None, least) else f", {MORE} would show {most}"
