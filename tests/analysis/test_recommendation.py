@@ -115,3 +115,15 @@ def test_unreliable_ones_are_never_preferred_and_none_is_none() -> None:
     assert name([replace(row, failed=(1000,)) for row in found]) == "a"
     assert pick([]) is None
     assert pick(leaderboard(study("a"), [])) is None
+
+
+def test_a_wide_range_does_not_excuse_a_mean_far_below() -> None:
+    """b is not separated, by its noise: 20 points worse. With one seed, nothing is separated."""
+    record = study("a", "b", confirmation=5)
+    noisy = [0.45, 0.95, 0.60, 0.90, 0.80]
+    runs = [*tuning(NARROW, "a"), *confirmed("a", SCORES), *tuning(WIDE, "b"), *confirmed("b", noisy)]
+    first, second = leaderboard(record, runs)
+    assert (first.near, second.contender, second.tied, second.near) == (True, "b", True, False)
+    assert pick([first, second]) is first
+    runs = [*tuning(NARROW, "a"), *confirmed("a", [0.9]), *tuning(WIDE, "b"), *confirmed("b", [0.5])]
+    assert pick(leaderboard(study("a", "b", confirmation=1), runs)).contender == "a"  # type: ignore[union-attr]

@@ -94,6 +94,7 @@ def _row(field: _Field, c: Candidate, rank: int, group: int) -> Row:
         seconds=moments.mean(run.seconds for run in c.runs) if c.runs else 0.0,
         group=group,
         tied=tied or rank == 1,
+        near=_near(field, c),
         behind=_paired(field.first.scores, c.scores, sign) if c.whole and field.first.whole else None,
         improvement=_improvement(field, c),
         iqm=interquartile_mean(list(c.scores.values())) if c.scores else None,
@@ -119,6 +120,14 @@ def _row(field: _Field, c: Candidate, rank: int, group: int) -> Row:
 def _details(finals: Sequence[RunRecord], split: Split) -> Mapping[str, Interval]:
     each = [details(run, split) for run in finals]
     return {name: _interval([of.get(name) for of in each]) for name in dict.fromkeys(n for of in each for n in of)}
+
+
+def _near(field: _Field, c: Candidate) -> bool:
+    if c.mean is None or field.first.mean is None:
+        return False
+    study, first = field.study, field.first.mean
+    enough = tolerated(study.metric, first, field.resolved, higher_is_better=study.higher_is_better)
+    return c is field.first or field.sign * (first - c.mean) <= enough
 
 
 def _good(field: _Field, c: Candidate) -> GoodRange | None:

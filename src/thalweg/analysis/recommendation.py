@@ -11,7 +11,8 @@ ROUNDING = 0.03  # decades: 1 to 3 is a little less than half of one
 def pick(rows: Sequence[Row]) -> Row | None:
     """The contender to recommend, among the reliable ones that are not separated from the first.
 
-    The best mean, unless another's good range is wider by half a decade, whichever tuning seed is left out of either.
+    The best mean, unless another's good range is wider by half a decade, whichever tuning seed is left out of either,
+    and its score no further below the first's than that of a good learning rate may be: what noise hides may be large.
     Of several such, again the best mean, as long as there is a wider one.
 
     Falls back to the first row where none is reliable; `None` where the first has no score.
@@ -20,7 +21,7 @@ def pick(rows: Sequence[Row]) -> Row | None:
     if not able:
         return rows[0] if rows and rows[0].score.count else None
     chosen = able[0]
-    while wider := [row for row in able if _wider(row, chosen)]:
+    while wider := [row for row in able if row.near and _wider(row, chosen)]:
         chosen = wider[0]
     return chosen
 

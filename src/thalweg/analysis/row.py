@@ -29,6 +29,7 @@ class Row:
         best validation metric. defaults: the score of the published defaults on the same fresh seeds; untuned: whether
         these do as well as the first: reliable, not separated, and no further below than a good learning rate.
     tuning_gain: score minus that of the defaults, paired by seed; positive where tuning helped.
+    near: whether the score is no further below the first's than that of a good learning rate may be.
     behind: paired difference of the scores to the first, positive is worse; not corrected for multiple comparisons.
     improvement: probability that a run scores better than a run of the first, in [0, 1]; 0.5 where equal.
     iqm: interquartile mean of the scores. gap: see `reliability.gap`. curse: see `reliability.curse`.
@@ -65,6 +66,7 @@ class Row:
     seconds: float
     group: int
     tied: bool
+    near: bool
     behind: Interval | None
     improvement: float | None
     iqm: float | None
