@@ -21,7 +21,12 @@ IN_NOISE = (
     (8.38, 3.92, 2.94, 2.38, 1.87, 1.51, 1.01, 0.692),
 )
 """The difference as a multiple of the noise that a study measures, its own uncertainty included, for `CONTENDERS`
-(rows) and `SEEDS`: simulated studies in which the first leads all others by it separate 80% of them by `ties`."""
+(rows) and `SEEDS`: simulated studies in which the first leads all others by it separate 80% of them by `ties`.
+
+Of contenders that are equally noisy. With a lognormal factor (σ = 0.7) on each one's noise it is 65 to 73%, with skewed
+(lognormal) noise and 11 contenders 38 to 48%; where the first is four times as noisy as the others, 35 to 59% of 4
+contenders and 22 to 33% of 11; where it is four times as steady, at least 78%.
+"""
 
 
 @dataclass(frozen=True)
