@@ -11,8 +11,11 @@ from torch import nn
 
 import thalweg
 from problems import tiny
+from records_fixture import RUN, STUDY
 from scope import conformance_only
-from thalweg.records.types import RunRecord
+from thalweg.analysis.leaderboard import leaderboard
+from thalweg.api.best import best_of
+from thalweg.records.types import Measurement, RunRecord
 
 ASKED: dict[str, Any] = {"learning_rates": [0.1, 0.01], "seeds": 2, "confirm_seeds": 3, "progress": False}
 
@@ -95,6 +98,19 @@ def test_early_stopping_gives_the_best_weights() -> None:
     run = result.best.run
     best = max(p.validation_metric or 0.0 for p in run.curve)
     assert accuracy(result.best.train(), tiny(epochs=6).validation) == pytest.approx(best, abs=0.03)
+
+
+def test_its_run_is_judged_by_the_weights_that_it_kept() -> None:
+    """Early stopping restores the best ones: what the metric was at the last measurement says nothing."""
+
+    def run(seed: int, kept: float, last: float) -> RunRecord:
+        curve = (Measurement(1, 1.0, 1.0, kept), Measurement(2, 1.0, 1.0, last))
+        return replace(RUN, contender="adam", seed=seed, curve=curve, steps=2, restored_from=1, stopped_at=2)
+
+    record, runs = replace(STUDY, contenders=("adam",)), [run(0, 0.9, 0.1), run(1, 0.8, 0.7), run(2, 0.7, 0.7)]
+    best = best_of(thalweg.Result(record, runs, leaderboard(record, runs), ""), lambda *_: None)  # type: ignore[arg-type]
+    assert best is not None
+    assert best.seed == 0
 
 
 def test_there_is_none_without_a_recommendation(stored: tuple[thalweg.Result, Path]) -> None:

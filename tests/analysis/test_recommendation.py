@@ -58,6 +58,24 @@ def test_an_equal_range_does_not_nor_what_is_separated() -> None:
     assert chosen(NARROW, WIDE, behind=0.1) == "a"
 
 
+def test_a_wide_range_far_below_does_not_though_two_seeds_separate_nothing() -> None:
+    """What learns nothing has the widest range; a mean far below, or tuned far below, is not as good for it."""
+    flat = {lr: [0.1, 0.12] for lr in (0.001, 0.01, 0.1, 1.0)}
+    peak, level = ({lr: of[:2] for lr, of in tried.items()} for tried in (NARROW, WIDE))
+
+    def recommended(tried: Any, scores: Sequence[float]) -> str:
+        record = study("a", "b", confirmation=2)
+        runs = [*tuning(peak, "a"), *confirmed("a", [0.5, 0.9]), *tuning(tried, "b"), *confirmed("b", scores)]
+        found = leaderboard(record, runs)
+        assert [(row.contender, row.tied) for row in found] == [("a", True), ("b", True)]
+        return name(found)
+
+    assert recommended(level, [0.40, 0.98]) == "b"
+    assert recommended(flat, [0.10, 0.12]) == "a"
+    assert recommended(level, [0.10, 0.12]) == "a"
+    assert recommended(flat, [0.40, 0.98]) == "a"
+
+
 def test_a_range_that_one_tuning_seed_makes_wide_does_not() -> None:
     """b's third rate is good by its third seed alone: without that seed, its range is no wider than a's."""
     fragile = {

@@ -15,6 +15,7 @@ from pasted import best, built, evaluated, made, model, reference, same, stepped
 import thalweg
 from records_fixture import STUDY
 from scope import conformance_only
+from thalweg.api.best import LeftOut
 from thalweg.errors import InputError
 from thalweg.recipes.catalogue import Recipe
 from thalweg.rules.hyperparameters import Rate
@@ -117,12 +118,49 @@ def test_a_common_limit_of_the_gradients_is_in_the_line() -> None:
 def test_param_groups_of_the_workload_are_those_of_the_line() -> None:
     rules = {"0.weight": {"lr": 0.5}}
     own = model()
-    line = best(Contender("sgd"), {"lr": 0.0123}, grouped=True).code()
+    line, comment = best(Contender("sgd"), {"lr": 0.0123}, grouped=True).code().split("\n")
+    assert comment == "# rules: workload.parameters_of(model), with what is Scaled multiplied out"
     assert line == "thalweg.optim.SGD(thalweg.optim.grouped(model, *rules), lr=1.23e-2)"
     optimizer = evaluated(line, model=own, rules=(rules,))
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.0123]
     found = best(Contender("sgd"), {"lr": 0.0123}).build(thalweg.optim.grouped(own, rules))
     assert [group["lr"] for group in found.param_groups] == [0.5, 0.0123]
+
+
+def test_rates_of_param_groups_off_the_schedule_are_said() -> None:
+    lines = best(Contender("sgd", schedule="cosine"), {"lr": 0.0123}, grouped=True).code().split("\n")
+    assert lines[-1].endswith("; a rate that they set to a number did not follow the schedule")
+
+
+@pytest.mark.parametrize("name", ["muon", "moonlight", "normuon"])
+def test_a_rule_of_matrices_is_made_for_a_model_with_biases(name: str) -> None:
+    contender, values = Contender(name), {"lr": 0.0123}
+    text = best(contender, values).code()
+    assert "(thalweg.optim.grouped(model, thalweg.optim.adamw_rest(model)), lr=1.23e-2" in text
+    of, by_hand = model(), model()
+    groups = thalweg.optim.grouped(by_hand, thalweg.optim.adamw_rest(by_hand))
+    assert same(stepped(evaluated(text, model=of), of), stepped(best(contender, values).build(groups), by_hand))
+    assert ".adamw_rest(model), *rules)" in best(contender, values, grouped=True).code()
+
+
+def test_averaged_weights_are_said() -> None:
+    said = "\n# to evaluate and save: with optimizer.averaged_weights()"
+    averaged = best(Contender("adam(ema_decay=0.9)"), {"lr": 0.1, "ema_decay": 0.9})
+    assert averaged.code().endswith(said)
+    assert best(Contender("schedule_free_adamw"), {"lr": 0.1}).code().endswith(said)
+    assert said not in best(Contender("adam"), {"lr": 0.1}).code()
+
+
+def test_an_optimizer_without_its_schedule_or_clipping_is_said() -> None:
+    clipped = Contender("torch.optim:Adam").clipped(0.5)
+    for contender, what in (
+        (Contender("sgd", schedule="cosine"), "the schedule cosine,"),
+        (clipped, "clipping,"),
+        (Contender("torch.optim:Adam", schedule="cosine").clipped(0.5), "the schedule cosine and clipping,"),
+    ):
+        with pytest.warns(LeftOut, match=f"The optimizer is without {what} with which it was trained: see code"):
+            best(contender, {"lr": 0.1}).build(model().parameters())
+    best(Contender("adam").clipped(0.5), {"lr": 0.1, "clip_global_norm": 0.5}).build(model().parameters())
 
 
 @thalweg.rule(paper="none: written for a test", drop_in="Halved(lr)", rates=(1e-3, 1e-1))

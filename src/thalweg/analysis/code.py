@@ -36,14 +36,33 @@ def code(study: StudyRecord, row: Row, *, torch: bool = False) -> str | None:
         if call["torch"] is None or not given.keys() <= TORCH:
             return None
         name = call["torch"]
-    parameters = "thalweg.optim.grouped(model, *rules)" if call["grouped"] else "model.parameters()"
-    written = [parameters, *(f"{k}={_text(v, is_rate=k == call['rate'])}" for k, v in given.items())]
+    written = [_parameters(call), *(f"{k}={_text(v, is_rate=k == call['rate'])}" for k, v in given.items())]
     lines = [f"{name}({', '.join(written)})"]
     if schedule := row.factors.get("schedule"):
         lines = [f"optimizer = {lines[0]}", _scheduled(study, str(schedule), follows=call["follows"])]
+    return "\n".join([*lines, *_comments(call, given, scheduled=bool(schedule))])
+
+
+def _parameters(call: Mapping[str, Any]) -> str:
+    """The parameters, in groups where some have hyperparameters of their own, or are not stepped by the rule."""
+    rules = [
+        *(["thalweg.optim.adamw_rest(model)"] if call.get("others") else []),
+        *(["*rules"] if call["grouped"] else []),
+    ]
+    return f"thalweg.optim.grouped(model, {', '.join(rules)})" if rules else "model.parameters()"
+
+
+def _comments(call: Mapping[str, Any], given: Mapping[str, Any], *, scheduled: bool) -> list[str]:
+    """What the study did besides, and no argument says."""
+    said = []
+    if call["grouped"]:
+        fixed = "; a rate that they set to a number did not follow the schedule" if scheduled else ""
+        said.append(f"# rules: workload.parameters_of(model), with what is Scaled multiplied out{fixed}")
+    if call.get("averages") or given.get("ema_decay"):
+        said.append("# to evaluate and save: with optimizer.averaged_weights()")
     if call.get("clip"):
-        lines.append(f"# before each step: clip_grad_norm_(model.parameters(), {call['clip']['clip_global_norm']!r})")
-    return "\n".join(lines)
+        said.append(f"# before each step: clip_grad_norm_(model.parameters(), {call['clip']['clip_global_norm']!r})")
+    return said
 
 
 def arguments(study: StudyRecord, row: Row) -> dict[str, Any] | None:

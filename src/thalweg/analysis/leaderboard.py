@@ -94,7 +94,7 @@ def _row(field: _Field, c: Candidate, rank: int, group: int) -> Row:
         seconds=moments.mean(run.seconds for run in c.runs) if c.runs else 0.0,
         group=group,
         tied=tied or rank == 1,
-        near=_near(field, c),
+        close=_is_close(field, c),
         behind=_paired(field.first.scores, c.scores, sign) if c.whole and field.first.whole else None,
         improvement=_improvement(field, c),
         iqm=interquartile_mean(list(c.scores.values())) if c.scores else None,
@@ -122,12 +122,15 @@ def _details(finals: Sequence[RunRecord], split: Split) -> Mapping[str, Interval
     return {name: _interval([of.get(name) for of in each]) for name in dict.fromkeys(n for of in each for n in of)}
 
 
-def _near(field: _Field, c: Candidate) -> bool:
-    if c.mean is None or field.first.mean is None:
+def _is_close(field: _Field, c: Candidate) -> bool:
+    study, first = field.study, field.first
+    if c.mean is None or first.mean is None or c.choice is None or first.choice is None:
         return False
-    study, first = field.study, field.first.mean
-    enough = tolerated(study.metric, first, field.resolved, higher_is_better=study.higher_is_better)
-    return c is field.first or field.sign * (first - c.mean) <= enough
+    up, tuned = study.higher_is_better, (first.choice.point.metric.mean, c.choice.point.metric.mean)
+    return all(
+        field.sign * (best - own) <= tolerated(study.metric, best, field.resolved, higher_is_better=up)
+        for best, own in ((first.mean, c.mean), tuned)
+    )
 
 
 def _good(field: _Field, c: Candidate) -> GoodRange | None:

@@ -25,11 +25,11 @@ class Row:
         of them have a score. failed: seeds of the final runs that failed to train (`outliers.RULE`).
     group: 1 for the first and those not separated from it, then 2, … (`ties.RULE`); all contenders that are not
         reliable form the last group.
+    close: whether it ends, tuned and finally, no further below the first than a good learning rate may.
     validation, test, train: at the end of training. best_validation: at each run's best measurement. best_test: at the
         best validation metric. defaults: the score of the published defaults on the same fresh seeds; untuned: whether
         these do as well as the first: reliable, not separated, and no further below than a good learning rate.
     tuning_gain: score minus that of the defaults, paired by seed; positive where tuning helped.
-    near: whether the score is no further below the first's than that of a good learning rate may be.
     behind: paired difference of the scores to the first, positive is worse; not corrected for multiple comparisons.
     improvement: probability that a run scores better than a run of the first, in [0, 1]; 0.5 where equal.
     iqm: interquartile mean of the scores. gap: see `reliability.gap`. curse: see `reliability.curse`.
@@ -66,7 +66,7 @@ class Row:
     seconds: float
     group: int
     tied: bool
-    near: bool
+    close: bool
     behind: Interval | None
     improvement: float | None
     iqm: float | None

@@ -108,7 +108,8 @@ def _not_separated(study: StudyRecord, rows: Sequence[Row], chosen: Row) -> str:
         others.remove(first.contender)
         others.insert(0, chosen.contender)
     everything = len(others) > 1 and len(others) == sum(row.trained > 0 for row in rows) - 1
-    names = f"All {len(others)} others" if everything else listed(others)
+    every = "Both others" if len(others) == 2 else f"All {len(others)} others"
+    names = every if everything else listed(others)
     it = "it" if chosen is first else first.contender
     return f"{names} {'is' if len(others) == 1 else 'are'} not separated from {it}{told}."
 

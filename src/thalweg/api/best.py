@@ -1,7 +1,9 @@
 """The recommended optimizer of a study, and the model that it trains."""
 
+import math
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from thalweg.studies.preparation import Prepared
+
+
+class LeftOut(UserWarning):
+    """Something of the study is not part of the optimizer that `Best.build` returns."""
+
 
 OLD = "The study was made by a Thalweg that did not record how its optimizers are made: run it again."
 
@@ -86,7 +93,9 @@ class Best:
     def build(self, parameters: Any) -> "Optimizer":
         """The optimizer with the chosen rate and hyperparameters, for parameters or param groups of your own.
 
-        A schedule, if it has one, is in `code()`; `Workload(parameters=…)` in param groups by `thalweg.optim.grouped`.
+        `Workload(parameters=…)` goes in as param groups, by `thalweg.optim.grouped`. A schedule, and a common limit of
+        the gradients for an optimizer that has no such argument, are in the lines of `code()` only: a warning
+        (`LeftOut`) says so.
 
         Raises:
             InputError: a study of an older Thalweg, a contender whose class or function cannot be imported, or
@@ -96,7 +105,13 @@ class Best:
 
         if self.call is None:
             raise self._unmade()
-        return called(*self.call, parameters)
+        made = called(*self.call, parameters)
+        clips = (self.lines["thalweg"] or "").rpartition("\n")[2].startswith("# before each step")
+        if missing := [*([f"the schedule {self.schedule}"] if self.schedule else []), *(["clipping"] if clips else [])]:
+            warnings.warn(
+                f"The optimizer is without {listed(missing)}, with which it was trained: see code().", LeftOut, 2
+            )
+        return made
 
     def train(self, *, seed: int | None = None, workload: Any = None, optimizers: Any = None) -> "nn.Module":
         """Trains the model again as in the study, by the plain loop, and returns it in evaluation mode.
@@ -178,7 +193,7 @@ def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | No
     if not ended:
         return None
     sign = 1 if result.study.higher_is_better else -1
-    run = max(ended, key=lambda r: sign * _metric(r))
+    run = max(ended, key=lambda r: _merit(r, sign))
     lines = {"thalweg": code(result.study, row), "torch": code(result.study, row, torch=True)}
     schedule = row.factors.get("schedule")
     about = (row.contender, row.optimizer, row.hyperparameters, row.learning_rate)
@@ -188,6 +203,6 @@ def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | No
     return Best(*about, run, None if schedule is None else str(schedule), lines, call, prepare, unset)
 
 
-def _metric(run: RunRecord) -> float:
-    value = run.curve[-1].validation_metric
-    return float("-inf") if value is None else float(value)
+def _merit(run: RunRecord, sign: int) -> float:
+    """Of the final weights: with early stopping those that were restored."""
+    return -math.inf if run.validation_metric is None else sign * run.validation_metric

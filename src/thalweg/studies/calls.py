@@ -24,8 +24,9 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
     is tuned. tuples: tuple arguments → the hyperparameters in them. rate: the name of its learning rate.
     rate_is_step: whether that is the size of the steps all along. grouped: whether the workload gives single parameters
     hyperparameters of their own. follows: whether it has a schedule, which `thalweg.schedules.Scheduler` makes of its
-    text; not of a user's function, whatever its name, nor of one that follows a metric. unwritable: hyperparameters
-    that no argument sets, but a param group's key only.
+    text; not of a user's function, whatever its name, nor of one that follows a metric. others: whether AdamW steps the
+    parameters that are no hidden matrices. averages: whether it is evaluated at averaged weights, whatever its
+    hyperparameters. unwritable: hyperparameters that no argument sets, but a param group's key only.
     """
     recipe = contender.recipe
     follows = isinstance(contender.schedule, Schedule) and is_named(contender.schedule)
@@ -47,6 +48,8 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
         "values": mine,
         "tuples": {name: list(members) for name, members in recipe.rule.tuple_arguments.items()},
         "rate_is_step": recipe.rule.rate_is_step,
+        "others": bool(recipe.rule.others),
+        "averages": recipe.rule.evaluated is not None,
         "unwritable": [name for name, h in recipe.hyperparameters.items() if h.initially],
     }
 
