@@ -56,7 +56,9 @@ def test_of_a_stored_study(stored: tuple[thalweg.Result, Path]) -> None:
     best, expected = thalweg.Studies(stored[1]).open().best, stored[0].best
     assert best is not None
     assert expected is not None
-    with pytest.raises(thalweg.InputError, match="is your own"):
+    with pytest.raises(
+        thalweg.InputError, match="is your own: pass it in Python, as workload=… of thalweg.resume or best.train"
+    ):
         best.train()
     model = best.train(workload=tiny(torch.float64, epochs=3))
     for a, b in zip(model.parameters(), expected.train().parameters(), strict=True):

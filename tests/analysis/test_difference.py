@@ -217,6 +217,7 @@ def test_what_was_asked_differently() -> None:
         learning_rates={"a": (0.1, 1.0)},
         tuning_seeds=(0, 1),
         notes=("The budget allowed less.",),
+        calls={"a": {"name": "thalweg.optim.SGD", "defaults": {"lr": 0.001}}},  # says nothing that `factors` does not
     )
     found = {(asked.field): (asked.before, asked.after) for asked in difference((record, runs), (other, runs)).asked}
     assert found == {

@@ -5,6 +5,7 @@ import pytest
 from handmade import finals, rates, run, study
 
 from thalweg.analysis.leaderboard import leaderboard
+from thalweg.reports.captions import sweep_title
 from thalweg.reports.figures.sweep import Panel, sweep
 
 T_2 = 12.706204736  # Student's t for two seeds, 97.5%
@@ -90,6 +91,18 @@ def test_other_settings_are_lines_of_their_own() -> None:
     assert [[spot.mean for spot in line] for line in drawn.others] == [[pytest.approx(0.8), pytest.approx(0.7)]]
     assert drawn.chosen is not None
     assert drawn.chosen.mean == pytest.approx(0.89)
+
+
+def test_what_a_search_tried_is_said_as_what_it_is() -> None:
+    """Every rate with another decay: not one rate, and what diverged counts whatever stood beside its rate."""
+
+    def title(last: float | None) -> str:
+        tried = [(0.1, 0.9, 0.0), (0.2, 0.8, 0.1), (0.3, last, 0.2)]
+        runs = [run(lr, seed, m, hyperparameters={"lr": lr, "decay": of}) for lr, m, of in tried for seed in (0, 1)]
+        return sweep_title(sweep(study(), leaderboard(study(), runs), runs))
+
+    assert title(0.7) == "Of 3 configurations of adam, one at rate 0.1 was chosen. No tuning run diverged."
+    assert title(None).endswith(" 1 of 1 optimizer diverged at some rate.")
 
 
 def test_panels_share_axes_and_follow_the_ranking() -> None:

@@ -101,6 +101,10 @@ def test_one_text_names_several() -> None:
             ["torch.optim:RAdm"],
             r"'torch.optim:RAdm' must name an optimizer class as package.module:Class; found no such",
         ),
+        (
+            ["thalweg.rules.elementwise.lion:lion"],
+            r"'thalweg.rules.elementwise.lion:lion' is a rule: pass it itself, compare\(…, optimizers=\[lion\]\)",
+        ),
         (["torch.nn:Linear"], r"found a type that is no torch.optim.Optimizer"),
         (["nowhere:Adam"], r"Cannot import 'nowhere' for the optimizer 'nowhere:Adam': No module named 'nowhere'"),
         (["torch.optim:RAdam(epz=1)"], r"no hyperparameter 'epz'; did you mean 'eps'"),

@@ -24,7 +24,8 @@ def again(
         raise InputError("The study was begun by an earlier Thalweg and cannot go on; begin it anew.")
     if workload is None and record.request.get("workload") is None:
         raise InputError(
-            f"The workload {record.workload!r} is your own: resume with thalweg.resume(out, workload=…) in Python."
+            f"The workload {record.workload!r} is your own: pass it in Python, as workload=… of thalweg.resume or"
+            " best.train."
         )
     asked = ComparisonOptions.restored(record.request)
     device = usable(asked.device)

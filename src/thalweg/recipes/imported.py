@@ -12,6 +12,7 @@ import torch
 
 from thalweg.errors import InputError, first_line, shown
 from thalweg.options.ranges import as_number
+from thalweg.rules.contract import Preset
 from thalweg.rules.hyperparameters import unknown
 
 RATE = "lr"
@@ -53,6 +54,8 @@ class Imported:
                 f"Cannot import {shown(module)} for the optimizer {shown(self.path)}: {first_line(error)}."
             ) from None
         if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
+            if isinstance(found, Preset):
+                raise InputError(f"{shown(self.path)} is a rule: pass it itself, compare(…, optimizers=[{name}]).")
             kind = "no such name" if found is None else f"a {type(found).__name__} that is no torch.optim.Optimizer"
             raise InputError(f"{shown(self.path)} must name an optimizer class as package.module:Class; found {kind}.")
         return found

@@ -54,7 +54,7 @@ def _length(study: StudyRecord) -> str:
 
 def sweep_title(whole: Sweep) -> str:
     """The recommended contender's good range, and the number of optimizers that diverge at some rate."""
-    diverging = sum(any(spot.diverged for spot in panel.spots) for panel in whole.panels)
+    diverging = sum(any(spot.diverged for line in panel.lines for spot in line) for panel in whole.panels)
     lead = _good(next((panel for panel in whole.panels if panel.picked), whole.panels[0]))
     if not diverging:
         return f"{lead} No tuning run diverged."
@@ -64,6 +64,9 @@ def sweep_title(whole: Sweep) -> str:
 def _good(panel: Panel) -> str:
     if panel.chosen is None:
         return f"No rate of {panel.contender} let every seed finish."
+    if panel.good is None and panel.others:
+        tried = sum(map(len, panel.lines))
+        return f"Of {tried:,} configurations of {panel.contender}, one at rate {rate(panel.chosen.rate)} was chosen."
     if panel.good is None:
         return f"{panel.contender} was run at the single rate {rate(panel.chosen.rate)}."
     low, high = map(rate, panel.good)

@@ -46,6 +46,11 @@ class Panel:
     edge: str | None
     default: tuple[float, float] | None
 
+    @property
+    def lines(self) -> tuple[tuple[Spot, ...], ...]:
+        """All spots, those of each combination of the other hyperparameters together."""
+        return (self.spots, *self.others)
+
 
 @dataclass(frozen=True)
 class Sweep:
