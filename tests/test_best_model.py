@@ -57,7 +57,7 @@ def test_of_a_stored_study(stored: tuple[thalweg.Result, Path]) -> None:
     assert best is not None
     assert expected is not None
     with pytest.raises(
-        thalweg.InputError, match="is your own: pass it in Python, as workload=… of thalweg.resume or best.train"
+        thalweg.InputError, match=r"your own: pass it in Python, as workload=… of thalweg\.resume or best\.train"
     ):
         best.train()
     model = best.train(workload=tiny(torch.float64, epochs=3))
