@@ -71,6 +71,14 @@ def test_one_seed_or_none_or_no_contender_says_nothing() -> None:
     assert failed() == []
 
 
+def test_four_of_five_failed_beside_what_others_reach() -> None:
+    """One good run among failed ones; but one that is better than all others reach is luck, not the others' failure."""
+    assert failed([0.9, 0.1, 0.1, 0.1, 0.1], [0.9, 0.91, 0.1, 0.9, 0.92]) == [(1001, 1002, 1003, 1004), (1002,)]
+    assert failed([0.9, 0.1, 0.1, 0.1, 0.1], [0.5, 0.51, 0.52, 0.5, 0.51]) == [(1001, 1002, 1003, 1004), ()]
+    assert failed([0.9, 0.1, 0.1, 0.1, 0.1]) == [()]
+    assert failed([0.999, 0.97, 0.97, 0.97, 0.97], USUAL) == [(), ()]
+
+
 def test_lower_is_better_looks_above() -> None:
     losses = [0.030, 0.028, 0.031, 0.029, 0.027]
     assert failed([0.03, 2.3, 0.029, 0.031, 0.028], losses, higher=False) == [(1001,), ()]

@@ -141,7 +141,7 @@ def test_a_wide_range_does_not_excuse_a_mean_far_below() -> None:
     noisy = [0.45, 0.95, 0.60, 0.90, 0.80]
     runs = [*tuning(NARROW, "a"), *confirmed("a", SCORES), *tuning(WIDE, "b"), *confirmed("b", noisy)]
     first, second = leaderboard(record, runs)
-    assert (first.near, second.contender, second.tied, second.near) == (True, "b", True, False)
+    assert (first.close, second.contender, second.tied, second.close) == (True, "b", True, False)
     assert pick([first, second]) is first
     runs = [*tuning(NARROW, "a"), *confirmed("a", [0.9]), *tuning(WIDE, "b"), *confirmed("b", [0.5])]
     assert pick(leaderboard(study("a", "b", confirmation=1), runs)).contender == "a"  # type: ignore[union-attr]

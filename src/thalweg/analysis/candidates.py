@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 
 from thalweg.analysis import moments
 from thalweg.analysis.finals import Split, final_runs, granularity, ranking_split, scores
+from thalweg.analysis.intervals import standard_error
 from thalweg.analysis.metric_range import negligible, tolerated
 from thalweg.analysis.outliers import GAP, outliers
-from thalweg.analysis.selection import Choice, Point, choose, points
+from thalweg.analysis.selection import Choice, Point, best, choose, line_of, points
 from thalweg.analysis.separable import Separable, separable
 from thalweg.analysis.ties import tie_groups, ties
 from thalweg.records.types import RunRecord, StudyRecord
+
+SURE = 4.0  # standard errors that a gain of training exceeds, to tell it from noise
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,23 @@ def contest(study: StudyRecord, candidates: Sequence[Candidate], split: Split) -
     return Contest(tuple(c.name for c in able), table, tuple(seeds), sign, granularity(study, split))
 
 
-def untuned(study: StudyRecord, candidate: Candidate, against: Contest) -> bool:
+def gained(candidates: Sequence[Candidate], *, higher_is_better: bool) -> float:
+    """How much better the validation metric is at the best rate than at the lowest one tried, which learns least: the
+    most of any contender. Infinite where none has two rates, or no difference is `SURE`."""
+    sign, most = 1.0 if higher_is_better else -1.0, -math.inf
+    for c in candidates:
+        top = best(c.tried, higher_is_better=higher_is_better)
+        able = [p for p in line_of(c.tried, top) if p.eligible and p.learning_rate is not None] if top else []
+        if top is not None and len(able) > 1:
+            error = math.hypot(*(standard_error([*p.values.values()]) for p in (top, able[0])))
+            gain = sign * (top.metric.mean - able[0].metric.mean)
+            most = max(most, gain if gain > SURE * error else -math.inf)
+    return most if most > 0 else math.inf
+
+
+def untuned(study: StudyRecord, candidate: Candidate, against: Contest, gain: float) -> bool:
     """Whether the published defaults trained with every seed, are not separated from the first, and end no further
-    below it than a good learning rate."""
+    below it than a good learning rate. gain: see `gained`."""
     scores, up = candidate.default_scores, study.higher_is_better
     found = against.beside(scores)
     if found is None or len(scores) < len(candidate.defaults):
@@ -151,7 +168,7 @@ def untuned(study: StudyRecord, candidate: Candidate, against: Contest) -> bool:
     if not ties(whole, granularity=against.granularity)[place]:
         return False
     first = against.sign * moments.mean(against.table[0])
-    enough = tolerated(study.metric, first, against.separable_beside(scores), higher_is_better=up)
+    enough = tolerated(study.metric, first, against.separable_beside(scores), gain, higher_is_better=up)
     if against.sign * (first - moments.mean(scores.values())) > enough:
         return False
     table = {"tuned": candidate.scores, "defaults": scores}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from thalweg.analysis import moments, reliability, stars
-from thalweg.analysis.candidates import Candidate, Contest, chosen, contest, of_contender, ranked, untuned
+from thalweg.analysis.candidates import Candidate, Contest, chosen, contest, gained, of_contender, ranked, untuned
 from thalweg.analysis.cost import Target, cost, spent, target
 from thalweg.analysis.finals import Split, common, details, score
 from thalweg.analysis.good_range import GoodRange, good_range
@@ -37,6 +37,7 @@ class _Field:
     worst: float | None  # worst final metric of any finished tuning run
     contest: Contest
     resolved: float  # the difference that the contest can tell apart; 0 where nothing tells
+    gained: float
 
 
 def choices(study: StudyRecord, runs: Sequence[RunRecord]) -> dict[str, Choice | None]:
@@ -58,7 +59,8 @@ def leaderboard(study: StudyRecord, runs: Sequence[RunRecord], level: float = LE
     told = own.separable()
     alone = own.separable_beside(found[0].default_scores) if len(own.names) == 1 else 0.0
     resolves = told.difference if told else alone
-    field = _Field(study, sign, split, found[0], stars.fastest(final), worst, own, resolves)
+    gain = gained(found, higher_is_better=study.higher_is_better)
+    field = _Field(study, sign, split, found[0], stars.fastest(final), worst, own, resolves, gain)
     groups = own.groups(level)
     last = max(groups.values(), default=0) + 1
     return [_row(field, c, rank, groups.get(c.name, last)) for rank, c in enumerate(found, 1)]
@@ -84,7 +86,7 @@ def _row(field: _Field, c: Candidate, rank: int, group: int) -> Row:
         train=_of_metric(study, [run.train_metric for run in c.finals]),
         defaults=_optional(study, list(c.default_scores.values())),
         default_learning_rate=c.defaults[0].learning_rate if c.defaults else None,
-        untuned=untuned(study, c, field.contest),
+        untuned=untuned(study, c, field.contest, field.gained),
         tuning_gain=_paired(c.scores, c.default_scores, sign),
         steps_to_target=reaching.steps,
         reached=reaching.reached,
@@ -128,7 +130,7 @@ def _is_close(field: _Field, c: Candidate) -> bool:
         return False
     up, tuned = study.higher_is_better, (first.choice.point.metric.mean, c.choice.point.metric.mean)
     return all(
-        field.sign * (best - own) <= tolerated(study.metric, best, field.resolved, higher_is_better=up)
+        field.sign * (best - own) <= tolerated(study.metric, best, field.resolved, field.gained, higher_is_better=up)
         for best, own in ((first.mean, c.mean), tuned)
     )
 
@@ -137,7 +139,9 @@ def _good(field: _Field, c: Candidate) -> GoodRange | None:
     if c.choice is None:
         return None
     up = field.study.higher_is_better
-    enough = tolerated(field.study.metric, c.choice.point.metric.mean, field.resolved, higher_is_better=up)
+    enough = tolerated(
+        field.study.metric, c.choice.point.metric.mean, field.resolved, field.gained, higher_is_better=up
+    )
     return good_range(c.tried, c.choice.point, enough, higher_is_better=up)
 
 

@@ -38,14 +38,15 @@ def negligible(metric: str, value: float, *, higher_is_better: bool) -> float:
     return NEGLIGIBLE * _left(metric, value, higher_is_better)
 
 
-def tolerated(metric: str, value: float, resolved: float, *, higher_is_better: bool) -> float:
+def tolerated(metric: str, value: float, resolved: float, gained: float = math.inf, *, higher_is_better: bool) -> float:
     """How far below a best `value` still counts as good, in the metric's unit: what the study can tell apart, at least
-    what is negligible and at most a quarter of the error left.
+    what is negligible, and at most a quarter of the error left and of what training gained.
 
-    resolved: the difference that the study can tell apart; 0 where nothing tells.
+    resolved: the difference that the study can tell apart; 0 where nothing tells. gained: how much better the metric is
+    at the best rate than at one that learns little; infinite where that is unknown.
     """
     left = _left(metric, value, higher_is_better)
-    return max(NEGLIGIBLE * left, min(resolved, TOLERABLE * left))
+    return max(NEGLIGIBLE * min(left, gained), min(resolved, TOLERABLE * left, TOLERABLE * gained))
 
 
 def _left(metric: str, value: float, higher_is_better: bool) -> float:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from thalweg.analysis import moments
 
 FEW = 3  # seeds up to which scatter is hardly known
+ENOUGH = 5  # seeds from which all but one may have failed
 GAP, GAP_OF_FEW = 15.0, 50.0  # multiples of the scatter
 NORMAL = 1.4826  # standard deviation over median absolute deviation, of normal values
 OF_TWO = 0.886  # standard deviation over the mean difference of two normal values
@@ -40,7 +41,9 @@ def outliers(
     usual = _usual([values for values in merits.values() if len(values) > 1])
     found = {}
     for name, values in merits.items():
+        others = [own for other, own in merits.items() if len(own) > 1 and other != name]
         worst = _last_above(values, usual, least[name])
+        worst = values[0] if worst is None and _is_alone(values, others, least[name]) else worst
         below = [] if worst is None else [seed for seed, v in scores[name].items() if sign * v < worst]
         found[name] = tuple(sorted(below))
     return found
@@ -78,3 +81,15 @@ def _last_above(values: Sequence[float], usual: float | None, least: float) -> f
         if above[-1] - values[count] > max(times * scatter, least):
             return above[-1]
     return None
+
+
+def _is_alone(values: Sequence[float], others: Sequence[Sequence[float]], least: float) -> bool:
+    """Whether the best run is the only good one: the rest lie far below it, and as far below what others reach.
+
+    others: the values of the other contenders.
+    """
+    usual = _usual(others)
+    if len(values) < ENOUGH or usual is None:
+        return False
+    gap = max(GAP * max(usual, moments.stdev(values[1:])), least)
+    return min(values[0], statistics.median(map(statistics.median, others))) - values[1] > gap

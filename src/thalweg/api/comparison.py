@@ -113,9 +113,8 @@ def compare(
         InputError: invalid input, in one sentence. Runs finished before an error or Ctrl-C stay in `out`.
     """
     given = locals()  # every argument by its name, as declared
-    given |= {
-        n: split(given[n]) if isinstance(given[n], str) else given[n] for n in ("optimizers", "schedules", "freeze")
-    }
+    listed = ("optimizers", "schedules", "freeze", "tune")
+    given |= {name: split(given[name]) if isinstance(given[name], str) else given[name] for name in listed}
     asked = ComparisonOptions.checked(given)
     require_writable(asked.out)
     design, find = _designed(asked), asked.learning_rates == FOUND

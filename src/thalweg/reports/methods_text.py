@@ -21,7 +21,7 @@ Pairs = list[tuple[str, str]]
 
 GOOD = (
     "The learning rates next to the best one whose mean validation metric is as good: within the difference that this "
-    "study can tell apart, at least 2% and at most a quarter of the error left."
+    "study can tell apart, at least 2% and at most a quarter of the error left and of what training gains."
 )
 RECOMMENDED = (
     "Of the reliable optimizers that are not separated from the best mean, the best mean; or one whose good range is "
