@@ -16,12 +16,21 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         """The message in one line: control characters, as a path may hold them, are escaped."""
-        return "".join(map(_printable, super().__str__()))
+        return printable(super().__str__())
 
 
 def _printable(letter: str) -> str:
-    control = unicodedata.category(letter) in {"Cc", "Zl", "Zp"} or letter in TURNING
-    return letter.encode("unicode_escape").decode() if control else letter
+    return letter.encode("unicode_escape").decode() if is_control(letter) else letter
+
+
+def is_control(letter: str) -> bool:
+    """Whether a terminal would obey a letter rather than show it, or turn what follows."""
+    return unicodedata.category(letter) in {"Cc", "Zl", "Zp"} or letter in TURNING
+
+
+def printable(text: str) -> str:
+    """A text in one line, without control characters: they are escaped."""
+    return "".join(map(_printable, text))
 
 
 class ReturnValueError(InputError):

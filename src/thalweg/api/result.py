@@ -15,6 +15,7 @@ from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports import schedule_matrix
 from thalweg.reports.facts import dataframe, facts
 from thalweg.reports.page import render, write
+from thalweg.studies.protocol import PROTOCOL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +78,9 @@ def stored(out: str | Path, study: int | None = None) -> Result:
         record, runs, answer = store.study(number), store.runs(number), store.verdict(number)
     finally:
         store.close()
+    if record.protocol != PROTOCOL:
+        then = f"Study {number} followed protocol {record.protocol}; it is judged here by the rules of {PROTOCOL}."
+        record = replace(record, notes=(then, *record.notes))
     if answer is not None:
         rows = leaderboard(record, runs)  # by the rules of today, and so is what is said of them
         return Result(record, runs, rows, verdict(record, rows), _found_again(record))

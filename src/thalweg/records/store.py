@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from thalweg.errors import InputError, first_line
+from thalweg.errors import InputError, first_line, is_control, printable, shown
 from thalweg.records import schema
 from thalweg.records.types import Leader, Measurement, Progress, RunRecord, StudyRecord, Summary
 
@@ -147,6 +147,7 @@ class Store:
         return [(row[1], self._run(row[0], dict(zip(_RUN, row[2:], strict=True)))) for row in rows]
 
     def _run(self, identity: int, values: dict[str, Any]) -> RunRecord:
+        values["failure"] = printable(values["failure"] or "") or values["failure"]
         for mapping in ("factors", "hyperparameters", "test_details"):
             values[mapping] = {name: _tuple(value) for name, value in json.loads(values[mapping]).items()}
         curve = self._query(f"SELECT {_POINT} FROM measurements WHERE run = ? ORDER BY step", identity)
@@ -214,7 +215,11 @@ def _record(text: str) -> StudyRecord:
         raw["learning_rates"] = {name: tuple(rates) for name, rates in raw["learning_rates"].items()}
         for name in ("contenders", "tuning_seeds", "confirmation_seeds", "notes"):
             raw[name] = tuple(raw[name])
+        raw["notes"] = tuple(map(printable, raw["notes"]))
+        _require_printable(raw["workload"], raw["metric"], *raw["contenders"])
         return StudyRecord(**raw)
+    except InputError:
+        raise
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
             f"The store holds a study that this Thalweg cannot read ({first_line(error)}): use the version that wrote"
@@ -226,6 +231,13 @@ def _progress(text: str) -> Progress:
     raw = json.loads(text)
     leaders = (Leader(**{**leader, "values": tuple(leader["values"])}) for leader in raw.pop("leaders", ()))
     return Progress(**raw, leaders=tuple(leaders))
+
+
+def _require_printable(*names: str) -> None:
+    """Raises `InputError` for a name that Thalweg would not have written, and a terminal would obey."""
+    odd = next((name for name in names if any(map(is_control, name))), None)
+    if odd is not None:
+        raise InputError(f"The store holds the name {shown(odd)}, with control characters that Thalweg does not write.")
 
 
 def _plain(value: Any) -> Any:
