@@ -135,7 +135,7 @@ def test_verdict_and_facts_are_said(main: Parts, main_page: str) -> None:
     record, _, runs, verdict = main
     read = Reader(main_page)
     assert verdict in read.values("content")
-    text = "".join(read.visible).replace("\u00a0", " ")
+    text = "".join(read.visible).replace("\u00a0", " ").replace("\u2060", "")
     assert all(sentence.strip(".") in text for sentence in verdict.split(". "))
     assert "101,770 parameters" in text
     assert f"{len(runs)} trained, {sum(r.diverged for r in runs)} diverged" in text

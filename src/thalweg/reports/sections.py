@@ -1,5 +1,6 @@
 """Sections of the page: header, facts, leaderboard, rates, curves, method."""
 
+import re
 from collections.abc import Sequence
 
 from thalweg.analysis.code import code
@@ -32,22 +33,29 @@ ICON = (
 )
 
 
+POWER = re.compile(r"(\de-)(?=\d)")
+
+
 def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
     """Workload, the verdict's first sentence in large type, its other sentences below, then the notes."""
     chosen = pick(rows)
     valley = element("path", d=VALLEY, class_="valley")
     mark = element("svg", valley, element("circle", cx=13, cy=18, r=3), viewBox="0 0 28 24", aria_hidden="true")
     answer, rest, answers = opening(study, rows, verdict)
-    answer, rest = (text.replace(" ± ", "\u00a0±\u00a0") for text in (answer, rest))
     return element(
         "header",
         element("p", mark, "Thalweg · which optimizer?", class_="brand"),
         element("h1", study.workload),
         element("p", _emphasized(answer, chosen.contender if chosen else ""), class_="verdict"),
         _to_paste(study, chosen if answers else None),
-        element("p", rest, class_="rest long" if len(rest) > LONG else "rest") if rest else None,
+        element("p", _unbroken(rest), class_="rest long" if len(rest) > LONG else "rest") if rest else None,
         _notes(study.notes),
     )
+
+
+def _unbroken(text: str) -> str:
+    """The text, in which no line ends within `96.2 ± 0.3` or `3e-3`."""
+    return POWER.sub("\\1\u2060", text.replace(" ± ", "\u00a0±\u00a0"))
 
 
 def _to_paste(study: StudyRecord, chosen: Row | None) -> Markup | None:
@@ -76,9 +84,9 @@ def _emphasized(sentence: str, name: str) -> Markup:
     """The sentence with `name` emphasized: after "Use", or where it stands first."""
     begun = f"Use {name}"
     if name and sentence.startswith(begun):
-        return join("Use ", element("em", name), sentence.removeprefix(begun))
+        return join("Use ", element("em", name), _unbroken(sentence.removeprefix(begun)))
     before, found, after = sentence.partition(name) if name else (sentence, "", "")
-    return join(before, element("em", found) if found else None, after)
+    return join(_unbroken(before), element("em", found) if found else None, _unbroken(after))
 
 
 def facts(study: StudyRecord, runs: Sequence[RunRecord]) -> Markup:

@@ -124,7 +124,7 @@ def fitting(study: StudyRecord, rows: Sequence[Row], width: int) -> tuple[list[s
     heads, body = cells(study, rows)
     ranking = rows[0].split if rows else "test"
     leaving = [f"{'test' if name == ranking else name} " for name in LEAVING]
-    kept = list(range(len(heads)))
+    kept = [i for i in range(len(heads)) if i <= LEFT or any(line[i] != "-" for line in body)]
     for name in leaving:
         if _width(heads, body, kept) <= width:
             break
