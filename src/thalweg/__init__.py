@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from thalweg import optim, schedules
     from thalweg.api.checking import check
     from thalweg.api.comparison import compare
+    from thalweg.api.ensemble import Ensemble
+    from thalweg.api.ensembling import ensemble
     from thalweg.api.range_result import RangeTest
     from thalweg.api.range_test import find_lr
     from thalweg.api.result import Result, stored
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Contender",
     "EarlyStopping",
+    "Ensemble",
     "InputError",
     "Metric",
     "RangeTest",
@@ -45,6 +48,7 @@ __all__ = [
     "__version__",
     "check",
     "compare",
+    "ensemble",
     "find_lr",
     "fitting",
     "image_folder",
@@ -59,6 +63,7 @@ __all__ = [
 
 _HOMES = {
     "Contender": "thalweg.studies.contenders",
+    "Ensemble": "thalweg.api.ensemble",
     "EarlyStopping": "thalweg.regularization.stopping",
     "InputError": "thalweg.errors",
     "Metric": "thalweg.workloads.metrics",
@@ -71,6 +76,7 @@ _HOMES = {
     "Workload": "thalweg.workloads.workload",
     "check": "thalweg.api.checking",
     "compare": "thalweg.api.comparison",
+    "ensemble": "thalweg.api.ensembling",
     "find_lr": "thalweg.api.range_test",
     "fitting": "thalweg.workloads.reuse",
     "reuse": "thalweg.workloads.reuse",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from thalweg.analysis.leaderboard import Row, leaderboard
 from thalweg.analysis.verdict import verdict
 from thalweg.api.best import Best, best_of
+from thalweg.api.findings import Findings, kind_of, stored_findings
 from thalweg.errors import counted
 from thalweg.options import declared as options
 from thalweg.records.store import Store
@@ -67,8 +68,10 @@ class Result:
         write(Path(path), render(self.study, self.rows, self.runs, self.verdict))
 
 
-def stored(out: str | Path, study: int | None = None) -> Result:
+def stored(out: str | Path, study: int | None = None) -> "Result | Findings":
     """The result, final or so far, of a study in the directory `out`; of the newest if `study` is `None`.
+
+    Of a study that is no comparison, such as an ensemble, its `Findings`.
 
     Raises `InputError` if there is no such study.
     """
@@ -76,6 +79,8 @@ def stored(out: str | Path, study: int | None = None) -> Result:
     try:
         number = store.latest() if number is None else number
         record, runs, answer = store.study(number), store.runs(number), store.verdict(number)
+        if kind_of(record):
+            return stored_findings(store, number)
     finally:
         store.close()
     if record.protocol != PROTOCOL:

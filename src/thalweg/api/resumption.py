@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from thalweg.api.again import again
 from thalweg.api.best import saved_to
+from thalweg.api.findings import kind_of
 from thalweg.api.requirements import require_plain_context
 from thalweg.api.result import REPORT, Result, stored
 from thalweg.api.running import run_kept
@@ -32,10 +34,11 @@ def resume(
     checkpoint_every: float | str = 60.0,
     progress: bool = True,
     save_model: str | Path | None = None,
-) -> Result:
+) -> Any:
     """Continues a study that was stopped by Ctrl-C, a crash or a power cut; a finished one is only read.
 
-    The result is that of an uninterrupted study, bitwise on the same machine and versions.
+    The result is that of an uninterrupted study, bitwise on the same machine and versions: a `Result`, or of an
+    ensemble or a distillation, its own.
 
     Args:
         out: the directory of the study.
@@ -50,13 +53,18 @@ def resume(
         InputError: no such study; it is running already; or its workload, its optimizers or the protocol changed.
     """
     every, directory = COMPARISON["checkpoint_every"].check(checkpoint_every), options.STORE.check(out)
+    from thalweg.api.model_resumption import resume_models
+
     shows, number = COMPARISON["progress"].check(progress), options.STUDY.check(study)
     file = saved_to(COMPARISON["save_model"].check(save_model))
     store = Store(directory)
     number = store.latest() if number is None else number
+    if kind_of(store.study(number)):
+        return resume_models(store, number, workload, every, progress=shows)
     if store.verdict(number) is not None:
         store.close()
         result = stored(directory, number)
+        assert isinstance(result, Result)
         result.save_report(directory / REPORT)
         return result.saved(file, workload=workload, optimizers=optimizers)
     with closing(store), closing(display(progress=shows)) as show:

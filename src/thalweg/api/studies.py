@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from thalweg.errors import InputError
 from thalweg.options import declared as options
+from thalweg.records.kept_models import models_folder
 from thalweg.records.lock import Lock, folder
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord, Summary
 
 if TYPE_CHECKING:  # what reads runs imports NumPy; a list of studies does not wait for it
     from thalweg.analysis.difference import Difference
+    from thalweg.api.findings import Findings
     from thalweg.api.result import Result
 
 Read = tuple[StudyRecord, list[RunRecord]]
@@ -53,7 +55,7 @@ class Studies:
         self._read(number)
         return next(summary for summary in self.list() if summary.id == number)
 
-    def open(self, study: int | None = None) -> "Result":
+    def open(self, study: int | None = None) -> "Result | Findings":
         """The result of a study, final or so far."""
         from thalweg.api.result import stored
 
@@ -88,7 +90,7 @@ class Studies:
         return difference(self._found(before), self._found(after))
 
     def delete(self, study: int) -> int:
-        """Removes a study with its runs, checkpoints and report; returns how many runs it had.
+        """Removes a study with its runs, models, checkpoints and report; returns how many runs it had.
 
         Raises `InputError` where a process works on it.
         """
@@ -98,6 +100,7 @@ class Studies:
             with closing(Lock(own, study)):
                 store.delete(study)
         shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(models_folder(self.directory, study), ignore_errors=True)
         (self.directory / f"report-{study}.html").unlink(missing_ok=True)
         return runs
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import thalweg
-from thalweg.cli import check, compare, example, find_lr, new, optimizers, resume, schedules, studies, watch
+from thalweg.cli import check, compare, ensemble, example, find_lr, new, optimizers, resume, schedules, studies, watch
 from thalweg.errors import InputError
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Compare": {
         "compare": compare.compare, "resume": resume.resume, "find-lr": find_lr.find_lr, "check": check.check,
-        "new": new.new, "example": example.example,
+        "new": new.new, "example": example.example, "ensemble": ensemble.ensemble,
     },
     "Stored studies": {
         "studies": studies.studies, "show": studies.show, "watch": watch.watch, "report": studies.report,
@@ -41,6 +41,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "resume": ("thalweg resume", "thalweg resume 3 --out my-studies"),
     "find-lr": ("thalweg find-lr digits --optimizers adamw,sgd --plot rates.svg", "thalweg find-lr my_file.py"),
+    "ensemble": (
+        "thalweg ensemble digits --members 10 --optimizer adam --learning-rate 1e-3",
+        "thalweg ensemble my_file.py --members 5 --snapshots --save models",
+    ),
     "check": ("thalweg check my_file.py",),
     "new": ("thalweg new my_problem.py", "thalweg new my_problem.py --kind regression"),
     "example": ("thalweg example", "thalweg example schedules-on-fashion-mnist --open"),

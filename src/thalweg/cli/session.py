@@ -111,6 +111,21 @@ def run_study(
         raise typer.Exit(1)
 
 
+def run_models(
+    study: Callable[..., Any],
+    *,
+    json: Path | None,
+    verbose: bool,
+    quiet: bool,
+    open: bool,
+    **asked: Any,
+) -> None:
+    """Runs a study whose result is models, with the options of its command."""
+    heed_verbosity(verbose=verbose, quiet=quiet)
+    asked["progress"] = asked["progress"] and not quiet
+    run_study(lambda: study(**asked), asked["out"], json, quiet=quiet, open=open)
+
+
 def heed_verbosity(*, verbose: bool, quiet: bool = False) -> None:
     """Logs to standard error: one line per stage, or every message with the time, or only warnings.
 
@@ -171,7 +186,9 @@ def show_result(result: Any, out: Path | None, *, quiet: bool = False, open: boo
     from thalweg.api.result import REPORT
 
     console = Console()
-    if quiet:
+    if not hasattr(result, "leaderboard"):  # a study that is no comparison
+        print(result.verdict if quiet else "\n".join(result.lines(min(console.width, 120))))
+    elif quiet:
         say(console, result.verdict, *_broken(result.rows))
     else:
         _show_answer(console, result)

@@ -60,7 +60,9 @@ def show(
     result = _in(out).open(study)
     if json is not None:
         write_json(json, result.facts())
-    if format == "md":
+    if not hasattr(result, "leaderboard"):  # a study that is no comparison
+        print(as_json(result.facts()) if format == "json" else "\n".join(result.lines()))
+    elif format == "md":
         from thalweg.reports.markdown import summary
 
         print(summary(result.study, result.rows, result.verdict))

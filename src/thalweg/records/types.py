@@ -181,6 +181,8 @@ class StudyRecord:
     factors: Mapping[str, Factors] = field(default_factory=dict)  # contender → its own; see `varied`
     calls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Contender → how its optimizer is made in Python: see `studies.calls`. Empty before protocol 6."""
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    """Results of a study that is no comparison, as JSON data; its kind stands in `request["kind"]`."""
     started: str | None = field(default=None, compare=False)  # in UTC, ISO 8601; `None` if it is not in a store
     seconds: float | None = field(default=None, compare=False)  # of work on the study so far, over all its sessions
 

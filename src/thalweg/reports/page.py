@@ -40,7 +40,7 @@ def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], v
         cost.section(study, rows),
         sections.method(study, rows, runs),
     )
-    return _document(study, verdict, body, figures)
+    return document(f"{study.workload}: which optimizer?", verdict, body, figures)
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -61,7 +61,8 @@ def write(path: Path, content: str | bytes) -> None:
         raise
 
 
-def _document(study: StudyRecord, verdict: str, body: Markup, figures: dict[str, Plain]) -> str:
+def document(title: str, verdict: str, body: Markup, figures: dict[str, Plain]) -> str:
+    """The whole page, without a script where there is no figure. verdict: its description for search engines."""
     scripts = [_plotly(), _asset("page.js")] if figures else []
     data = element("script", Markup(as_json(figures)), type="application/json", id="figures")
     head = element(
@@ -71,7 +72,7 @@ def _document(study: StudyRecord, verdict: str, body: Markup, figures: dict[str,
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="description", content=verdict),
-        element("title", f"{study.workload}: which optimizer? · Thalweg"),
+        element("title", f"{title} · Thalweg"),
         element("link", rel="icon", href=sections.ICON),
         element("style", Markup(_asset("page.css"))),
     )

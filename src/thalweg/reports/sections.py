@@ -39,12 +39,10 @@ POWER = re.compile(r"(\de-)(?=\d)")
 def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
     """Workload, the verdict's first sentence in large type, its other sentences below, then the notes."""
     chosen = pick(rows)
-    valley = element("path", d=VALLEY, class_="valley")
-    mark = element("svg", valley, element("circle", cx=13, cy=18, r=3), viewBox="0 0 28 24", aria_hidden="true")
     answer, rest, answers = opening(study, rows, verdict)
     return element(
         "header",
-        element("p", mark, "Thalweg · which optimizer?", class_="brand"),
+        _brand("which optimizer?"),
         element("h1", study.workload),
         element("p", _emphasized(answer, chosen.contender if chosen else ""), class_="verdict"),
         _to_paste(study, chosen if answers else None),
@@ -56,6 +54,25 @@ def header(study: StudyRecord, rows: Sequence[Row], verdict: str) -> Markup:
 def _unbroken(text: str) -> str:
     """The text, in which no line ends within `96.2 ± 0.3` or `3e-3`."""
     return POWER.sub("\\1\u2060", text.replace(" ± ", "\u00a0±\u00a0"))
+
+
+def plain_header(study: StudyRecord, question: str, verdict: str) -> Markup:
+    """As `header`, of a study without a leaderboard. question: what the page is about."""
+    answer, _, rest = verdict.partition(". ")
+    return element(
+        "header",
+        _brand(question),
+        element("h1", study.workload),
+        element("p", f"{answer}." if rest else answer, class_="verdict"),
+        element("p", rest, class_="rest") if rest else None,
+        _notes(study.notes),
+    )
+
+
+def _brand(question: str) -> Markup:
+    valley = element("path", d=VALLEY, class_="valley")
+    mark = element("svg", valley, element("circle", cx=13, cy=18, r=3), viewBox="0 0 28 24", aria_hidden="true")
+    return element("p", mark, f"Thalweg · {question}", class_="brand")
 
 
 def _to_paste(study: StudyRecord, chosen: Row | None) -> Markup | None:

@@ -1,7 +1,7 @@
 """Trains the configurations of a study and records the runs."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,12 +45,17 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains runs by an engine and tells what happens. earlier: runs of former sessions, which it does not train."""
+    """Trains runs by an engine and tells what happens.
+
+    earlier: runs of former sessions, which it does not train. keep: receives a run's position and result before the run
+    is told to have finished, so that what it stores of the weights is there for every run that has.
+    """
 
     earlier: Mapping[int, RunRecord]
     tell: Listener
     checkpoints: Checkpoints = NOWHERE
     engine: Engine = Threads
+    keep: Callable[[int, Trained], None] | None = None
 
     def train(self, planned: PlannedJob, entries: Sequence[RunSpec], stage: str, first: int) -> list[RunRecord]:
         """Trains a stage; returns its runs in the entries' order. first: position of the first entry in the study.
@@ -68,6 +73,9 @@ class Trainer:
                 if isinstance(event, MembersMeasured):
                     self.tell(Measured(event.step, {first + i: m for i, m in event.measurements.items()}))
                     continue
+                if self.keep is not None:
+                    for i, trained in event.outcomes.items():
+                        self.keep(first + i, trained)
                 finished = {i: _record(planned.job, entries[i], trained) for i, trained in event.outcomes.items()}
                 self.tell(Finished({first + i: run for i, run in finished.items()}))
                 checkpoints.of(finished, ()).discard()

@@ -127,6 +127,31 @@ class StopEarly:
             self.best.setdefault(int(m), {})[of] = tensor
 
 
+class KeepSnapshots:
+    """Keeps copies of the weights after declared steps: member → step → parameters and buffers by name."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, dict[int, dict[str, Tensor]]] = {}
+
+    def steps(self, job: Job) -> Iterable[int]:
+        return job.snapshots
+
+    def happen(self, training: Training) -> None:
+        places = [i for i, m in enumerate(training.held) if training.history.active[m]]
+        for place, copies in zip(places, training.executor.copies(places), strict=True):
+            self.kept.setdefault(int(training.held[place]), {})[training.step] = copies
+
+    def state(self) -> Snapshot:
+        kept = ((m, step, of) for m, steps in self.kept.items() for step, of in steps.items())
+        return Snapshot({f"{m}/{step}/{name}": tensor for m, step, of in kept for name, tensor in of.items()})
+
+    def restore(self, state: Snapshot) -> None:
+        self.kept = {}
+        for name, tensor in state.tensors.items():
+            m, step, of = name.split("/", 2)
+            self.kept.setdefault(int(m), {}).setdefault(int(step), {})[of] = tensor
+
+
 class Release:
     """Frees the memory of members that ended, once they are a quarter of those held."""
 

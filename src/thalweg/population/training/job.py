@@ -26,7 +26,8 @@ class Job:
 
     trained: names of the parameters that the loss of a batch depends on, which a population trains; the loop trains
     all that require a gradient, each at the steps whose loss depends on it. test: whether the test split is evaluated.
-    keep_weights: whether the final parameters and buffers are returned; keep_losses: whether the loss of every step is,
+    keep_weights: whether the final parameters and buffers are returned; snapshots: the steps, ascending, after which
+    copies of them are kept as well; keep_losses: whether the loss of every step is,
     in place of the metric on the training split.
     early_stopping: when a run ends before its last step. copies: tensors of the parameters' size that a run may need;
     0 if that is not known. random: whether the model draws random numbers, in training or evaluation; outside: whether
@@ -54,6 +55,7 @@ class Job:
     test: bool = False
     keep_weights: bool = False
     keep_losses: bool = False
+    snapshots: tuple[int, ...] = ()
     early_stopping: EarlyStopping | None = None
     copies: int = 0
     outside: bool = False

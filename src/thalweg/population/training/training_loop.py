@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from thalweg.population.training.events import Event, Measure, Release, StopEarly, in_order
+from thalweg.population.training.events import Event, KeepSnapshots, Measure, Release, StopEarly, in_order
 from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
 from thalweg.population.training.job import Job
@@ -39,7 +39,9 @@ class TrainingLoop:
         self._stopping = None if job.early_stopping is None else StopEarly(job.early_stopping, len(members))
         stop = {} if self._stopping is None else {"stop": self._stopping}
         follow = {"performance": Plateau(rates)} if any(rates) else {}
-        self._events: dict[str, Event] = {"measure": Measure(), **follow, **stop, "release": Release()}
+        self._snapshots = KeepSnapshots()
+        keep = {"snapshots": self._snapshots} if job.snapshots else {}
+        self._events: dict[str, Event] = {"measure": Measure(), **follow, **stop, **keep, "release": Release()}
         workload, seeds = job.workload, list(dict.fromkeys(m.seed for m in members))
         self._draws = workload.train.draws(seeds, workload.step_samples, drop_last=workload.drop_last)
         self.losses: list[Floats] = []  # of every step of this session, if they are kept
@@ -182,6 +184,7 @@ class TrainingLoop:
             execution=self.executor.execution,
             failure=failure,
             weights=self._weights(m) if self.job.keep_weights else {},
+            snapshots=self._snapshots.kept.get(m, {}),
             losses=tuple(float(of[m]) for of in self.losses),
         )
 

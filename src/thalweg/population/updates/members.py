@@ -72,4 +72,5 @@ class Trained:
     restored_from: int | None = None
     failure: str = ""
     weights: Mapping[str, Tensor] = field(default_factory=dict)  # final parameters and buffers, if requested
+    snapshots: Mapping[int, Mapping[str, Tensor]] = field(default_factory=dict)  # after some steps, if requested
     losses: tuple[float, ...] = ()  # of every step's batch before its update, if requested; NaN after its end

@@ -1,0 +1,92 @@
+"""The models of a study: their weights, in files where it is stored, else in memory."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from thalweg.errors import InputError, first_line
+from thalweg.population.program.models import build, state
+from thalweg.population.training.job import Job
+from thalweg.population.updates.members import Trained
+from thalweg.population.updates.snapshot import Snapshot, copied
+
+Weights = dict[str, Tensor]
+
+
+class KeptModels:
+    """Weights by position of the run in its study and by step; `None` is the end of training.
+
+    folder: where each is a safetensors file of its own, `3.safetensors` or `3-at-120.safetensors`.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._held: dict[tuple[int, int | None], Weights] = {}
+
+    def keep(self, position: int, trained: Trained) -> None:
+        """Keeps what a run returned, unless it broke off. Raises `InputError` where it cannot be written."""
+        if trained.failure or trained.diverged_at is not None:
+            return
+        several: list[tuple[int | None, Mapping[str, Tensor]]] = [(None, trained.weights), *trained.snapshots.items()]
+        for step, weights in several:
+            if weights:
+                self._keep(position, step, {name: t.detach().cpu().contiguous() for name, t in weights.items()})
+
+    def _keep(self, position: int, step: int | None, weights: Weights) -> None:
+        if self._folder is None:
+            self._held[position, step] = weights
+        else:
+            write_weights(self._folder / _name(position, step), weights)
+
+    def weights(self, position: int, step: int | None = None) -> Weights:
+        """Raises `InputError` where a file is missing or damaged."""
+        if self._folder is None:
+            return self._held[position, step]
+        return read_weights(self._folder / _name(position, step))
+
+
+def _name(position: int, step: int | None) -> str:
+    return f"{position}.safetensors" if step is None else f"{position}-at-{step}.safetensors"
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
+    """Writes tensors to a safetensors file, atomically; makes its folder. Raises `InputError` where that fails."""
+    from safetensors.torch import save_file
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".thalweg-", dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            save_file({name: t.clone() for name, t in weights.items()}, made, dict(facts or {}))
+            made.replace(path)
+    except OSError as error:
+        raise InputError(f"The model cannot be written to {path}: {error.strerror or error}.") from None
+
+
+def read_weights(path: Path) -> Weights:
+    """The tensors of a safetensors file by name. Raises `InputError` where it is missing or damaged."""
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise InputError(f"The model {path} is missing: begin the study anew, or put the file back.")
+    try:
+        return load_file(path)
+    except Exception as error:  # whatever a damaged file brings about
+        raise InputError(f"The model {path} cannot be read: {first_line(error)}.") from None
+
+
+def model_with(job: Job, seed: int, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The seed's model with these parameters and buffers, in evaluation mode, on the job's device.
+
+    Raises `InputError` where the weights are another model's.
+    """
+    model = build(job.workload, seed, job.device)
+    own = state(model)
+    odd = next((n for n in (*own, *weights) if n not in weights or n not in own), None)
+    odd = odd or next((n for n in own if own[n].shape != weights[n].shape), None)
+    if odd is not None:
+        raise InputError(f"The weights are of another model than that of {job.workload.name!r}: {odd!r} does not fit.")
+    copied(own, Snapshot(dict(weights)))
+    return model.eval()
