@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from thalweg import optim, schedules
     from thalweg.api.checking import check
     from thalweg.api.comparison import compare
+    from thalweg.api.distillation_result import Distillation
+    from thalweg.api.distilled import distilled
+    from thalweg.api.distilling import distill
     from thalweg.api.ensemble import Ensemble
     from thalweg.api.ensembling import ensemble
     from thalweg.api.range_result import RangeTest
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from thalweg.api.studies import Studies
     from thalweg.errors import InputError
     from thalweg.population.program.randomness import SeededRandomness
+    from thalweg.regularization import distillation, weight_averaging
     from thalweg.regularization.stopping import EarlyStopping
     from thalweg.rules.contract import rule
     from thalweg.studies.contenders import Contender
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Contender",
+    "Distillation",
     "EarlyStopping",
     "Ensemble",
     "InputError",
@@ -48,6 +53,9 @@ __all__ = [
     "__version__",
     "check",
     "compare",
+    "distill",
+    "distillation",
+    "distilled",
     "ensemble",
     "find_lr",
     "fitting",
@@ -59,10 +67,12 @@ __all__ = [
     "schedules",
     "stored",
     "table",
+    "weight_averaging",
 ]
 
 _HOMES = {
     "Contender": "thalweg.studies.contenders",
+    "Distillation": "thalweg.api.distillation_result",
     "Ensemble": "thalweg.api.ensemble",
     "EarlyStopping": "thalweg.regularization.stopping",
     "InputError": "thalweg.errors",
@@ -76,6 +86,8 @@ _HOMES = {
     "Workload": "thalweg.workloads.workload",
     "check": "thalweg.api.checking",
     "compare": "thalweg.api.comparison",
+    "distill": "thalweg.api.distilling",
+    "distilled": "thalweg.api.distilled",
     "ensemble": "thalweg.api.ensembling",
     "find_lr": "thalweg.api.range_test",
     "fitting": "thalweg.workloads.reuse",
@@ -91,6 +103,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name in ("optim", "schedules"):
         return importlib.import_module(f"thalweg.{name}")
+    if name in ("distillation", "weight_averaging"):
+        return importlib.import_module(f"thalweg.regularization.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -5,6 +5,7 @@ from contextlib import closing
 from typing import Any
 
 from thalweg.api.again import again
+from thalweg.api.distilling import resume_distillation
 from thalweg.api.ensembling import resume_ensemble
 from thalweg.api.findings import kind_of, stored_findings
 from thalweg.api.model_studies import Session, run_models_kept
@@ -19,7 +20,7 @@ from thalweg.studies.kept_models import KeptModels
 from thalweg.studies.persistence import Earlier
 from thalweg.workloads.workload import Workload
 
-KINDS: dict[str, Callable[..., Any]] = {"ensemble": resume_ensemble}
+KINDS: dict[str, Callable[..., Any]] = {"ensemble": resume_ensemble, "distillation": resume_distillation}
 
 
 def resume_models(store: Store, number: int, workload: Workload | None, every: float, *, progress: bool) -> Any:

@@ -1,9 +1,9 @@
 """Runs studies whose result is models: in memory, or kept in a store with their weights, and resumed."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from thalweg.api.findings import Findings
@@ -34,12 +34,13 @@ class Session:
 
 @dataclass(frozen=True)
 class Worked:
-    """What came of it. models: whatever the caller makes of the models."""
+    """What came of it. models: whatever the caller makes of the models. plan: what is added to the record's."""
 
     runs: Sequence[RunRecord]
     found: dict[str, Any]
     verdict: str
     models: Any
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
 
 Work = Callable[[Session], Worked]
@@ -78,6 +79,8 @@ def _run(prepared: Prepared, work: Work, session: Session) -> tuple[Findings, An
     began = time.monotonic()
     worked = work(session)
     seconds = session.earlier.seconds + time.monotonic() - began
-    record = replace(prepared.record, seconds=seconds, findings=worked.found)
+    record = replace(
+        prepared.record, seconds=seconds, findings=worked.found, plan={**prepared.record.plan, **worked.plan}
+    )
     session.tell(Concluded(record, worked.verdict))
     return Findings(record, worked.runs, worked.verdict), worked.models

@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 import thalweg
-from thalweg.cli import check, compare, ensemble, example, find_lr, new, optimizers, resume, schedules, studies, watch
+from thalweg.cli import (
+    check,
+    compare,
+    distill,
+    ensemble,
+    example,
+    find_lr,
+    new,
+    optimizers,
+    resume,
+    schedules,
+    studies,
+    watch,
+)
 from thalweg.errors import InputError
 
 app = typer.Typer(
@@ -23,7 +36,7 @@ app = typer.Typer(
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Compare": {
         "compare": compare.compare, "resume": resume.resume, "find-lr": find_lr.find_lr, "check": check.check,
-        "new": new.new, "example": example.example, "ensemble": ensemble.ensemble,
+        "new": new.new, "example": example.example, "ensemble": ensemble.ensemble, "distill": distill.distill,
     },
     "Stored studies": {
         "studies": studies.studies, "show": studies.show, "watch": watch.watch, "report": studies.report,
@@ -45,6 +58,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "thalweg ensemble digits --members 10 --optimizer adam --learning-rate 1e-3",
         "thalweg ensemble my_file.py --members 5 --snapshots --save models",
     ),
+    "distill": ("thalweg distill digits --student hidden=20 --temperature 20 --weight 0.9",),
     "check": ("thalweg check my_file.py",),
     "new": ("thalweg new my_problem.py", "thalweg new my_problem.py --kind regression"),
     "example": ("thalweg example", "thalweg example schedules-on-fashion-mnist --open"),

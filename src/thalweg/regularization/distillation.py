@@ -22,8 +22,8 @@ def loss(
 ) -> Tensor:
     """The mean over samples of w·T²·KL(softmax(teacher / T) ‖ softmax(student / T)) + (1 - w)·CE(student, targets).
 
-    CE is cross entropy. T² keeps the gradient's size: without it, the teacher's part shrinks as 1/T². Keras's `LogitsDistillation` has it,
-    too; its `student_loss_weight` is 1 - w.
+    CE is cross entropy. T² keeps the gradient's size: without it, the teacher's part shrinks as 1/T². Keras has it,
+    too, in `LogitsDistillation`; its `student_loss_weight` is 1 - w.
 
     Args:
         student_logits, teacher_logits: `[samples, classes]`; no gradient flows into the teacher's.
@@ -51,7 +51,8 @@ def soft_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float
     """T²·KL(softmax(teacher / T) ‖ softmax(student / T)), the mean over samples."""
     teacher = (teacher_logits.detach() / temperature).log_softmax(1)
     student = (student_logits / temperature).log_softmax(1)
-    return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    divergence = (teacher.exp() * (teacher - student)).sum(1)  # not F.kl_div, which torch.vmap loops over
+    return temperature**2 * divergence.mean()
 
 
 def require_settings(temperature: float, weight: float) -> None:

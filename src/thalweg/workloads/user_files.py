@@ -43,6 +43,14 @@ def load_from(place: str) -> "Workload":
     return _made(_found(module, name, path), place)
 
 
+def object_at(place: str) -> Any:
+    """What a place names in a file or module: `my_file.py:name`. Raises `InputError` where there is nothing."""
+    path, name = _divided(place)
+    if not name:
+        raise InputError(f"{shown(place)} names no object: write my_file.py:name or package.module:name.")
+    return _found(_file(Path(path)) if path.endswith(".py") else _module(path, place), name, path)
+
+
 def _divided(place: str) -> tuple[str, str]:
     """(file or module, name or empty). A drive's colon, as in C:\\, divides nothing."""
     path, colon, name = place.rpartition(":")

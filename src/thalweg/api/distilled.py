@@ -1,0 +1,80 @@
+"""`distilled`: a workload whose students learn from a teacher."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.api.ensemble import Ensemble
+from thalweg.errors import InputError, shown
+from thalweg.options.calls import by_name
+from thalweg.studies.distilled import Teacher, distilled_workload, require_distillable, with_few_labels, with_transfer
+from thalweg.studies.distilling import softened
+from thalweg.studies.student_models import student_factory
+from thalweg.workloads.catalogue import load
+from thalweg.workloads.workload import Workload
+
+
+@by_name("distilled")
+def distilled(
+    workload: Workload | str,
+    teacher: Ensemble | nn.Module | Sequence[nn.Module] | Callable[..., Tensor],
+    student: Any = None,
+    *,
+    temperature: float = 20.0,
+    weight: float = 0.9,
+    labels: int | None = None,
+    transfer: Any = None,
+    data_dir: Any = None,
+) -> Workload:
+    """The workload whose model is a student and whose loss is `thalweg.distillation.loss` under a teacher.
+
+    What takes a workload takes it: `compare`, tuning, `ensemble`, populations. The teacher answers every sample once,
+    as it is, before any augmentation. The validation loss is that of distillation, the metric that of the labels.
+
+    Args:
+        workload: classes under cross entropy, in memory.
+        teacher: an `Ensemble`, one or several models of logits `[samples, classes]`, or a function of the inputs that
+            returns them. Of several models, softened probabilities are averaged.
+        student: a factory as `Workload(model=…)`, `"hidden=50"`, or `None` for the workload's own model.
+        temperature: of the softened probabilities, above 0.
+        weight: of the teacher's part of the loss, in [0, 1]; the labels have the rest.
+        labels: samples that keep their label; the student sees the others without. `None` for all.
+        transfer: further samples without labels, `[samples, …]`; a run keeps its number of steps.
+        data_dir: as `compare` takes it, for a built-in workload.
+
+    Raises:
+        InputError: another kind of workload or teacher, or a value out of its range.
+    """
+    whole = load(workload, data_dir) if isinstance(workload, str) else workload
+    if not isinstance(whole, Workload):
+        raise InputError(f"workload must be a thalweg.Workload or a built-in one's name, got {shown(whole)}.")
+    require_distillable(whole)
+    says = teacher_from(teacher, temperature, whole.train.targets.device)
+    with torch.no_grad():
+        classes = says(whole.objective, whole.validation.first([1])[0]).shape[-1]
+    taught = with_transfer(with_few_labels(whole, labels)[1], transfer)
+    return distilled_workload(taught, says, student_factory(student, whole, classes), temperature, weight)
+
+
+def teacher_from(teacher: Any, temperature: float, device: torch.device) -> Teacher:
+    """What answers for a teacher. Raises `InputError` where it is none."""
+    if isinstance(teacher, Ensemble) or not callable(teacher) or isinstance(teacher, nn.Module):
+        return softened(teacher_models(teacher, device), temperature)
+
+    def says(objective: Any, batch: Any) -> Tensor:
+        return torch.as_tensor(teacher(*batch.inputs[: objective.layout.inputs]))
+
+    return says
+
+
+def teacher_models(teacher: Any, device: torch.device) -> tuple[nn.Module, ...]:
+    """Copies of a teacher's models in evaluation mode. Raises `InputError` where it has none."""
+    models = teacher.models if isinstance(teacher, Ensemble) else [teacher]
+    if isinstance(teacher, list | tuple):
+        models = [*teacher]
+    if not models or not all(isinstance(m, nn.Module) for m in models):
+        raise InputError(f"teacher must be an Ensemble, a model or a list of models, got {shown(teacher)}.")
+    return tuple(copy.deepcopy(m).to(device).eval() for m in models)
