@@ -10,14 +10,13 @@ from thalweg.analysis.distillations import distillation_verdict
 from thalweg.api.distillation_result import Distillation
 from thalweg.api.distilled import teacher_models
 from thalweg.api.findings import Findings
-from thalweg.api.model_studies import Session, Work, Worked, run_models, run_models_kept
+from thalweg.api.model_studies import Session, Work, Worked, carry_out_study, stored_request
 from thalweg.api.requirements import problem, require_plain_context, usable
 from thalweg.errors import InputError, counted
 from thalweg.options.calls import by_name
 from thalweg.options.ensembling import DISTILLATION, checked
 from thalweg.records.events import Noted
 from thalweg.records.place import require_writable
-from thalweg.records.store import Store
 from thalweg.records.types import StudyRecord
 from thalweg.reports.progress import display
 from thalweg.rules.contract import Preset
@@ -117,20 +116,14 @@ def distill(
     of_loss = {name: asked[name] for name in OF_LOSS}
     settings = DistillationSettings(**of_loss, student=student, models=models, transfer=transfer)
     require_plain_context()
-    stored = {n: str(v.absolute()) if isinstance(v := asked[n], Path) else v for n in (*STORED, *OF_LOSS)}
-    stored |= {"kind": KIND, "workload": absolute(workload) if isinstance(workload, str) else None, "budget": None}
-    stored |= _objects(student, teacher, transfer)
+    stored = {**stored_request(KIND, workload, asked, (*STORED, *OF_LOSS)), **_objects(student, teacher, transfer)}
     with closing(display(progress=asked["progress"])) as show:
         show(Noted("checking the model"))
         prepared = prepare(design, trained, where, budget=None, memory=asked["memory"])
         record = replace(prepared.record, request=request(prepared.design, **stored))
         prepared = _settled(replace(prepared, record=record), settings)
         work = _work(prepared, settings)
-        if asked["out"] is None:
-            found = run_models(prepared, work, show)
-        else:
-            store, study = Store.begin(asked["out"], prepared.record)
-            found = run_models_kept(prepared, work, store, study, asked["checkpoint_every"], prepared.told, show)
+        found = carry_out_study(prepared, work, asked["out"], asked["checkpoint_every"], show)
     result = _distillation(*found)
     if asked["save"] is not None:
         result.save(asked["save"])

@@ -11,14 +11,13 @@ import torch
 from thalweg.analysis.ensembles import ensemble_verdict
 from thalweg.api.ensemble import Ensemble
 from thalweg.api.findings import Findings
-from thalweg.api.model_studies import Session, Work, Worked, run_models, run_models_kept
+from thalweg.api.model_studies import Session, Work, Worked, carry_out_study, stored_request
 from thalweg.api.requirements import problem, require_plain_context, usable
 from thalweg.errors import InputError
 from thalweg.options.calls import by_name
 from thalweg.options.ensembling import ENSEMBLE, EnsembleSettings, checked
 from thalweg.records.events import Noted
 from thalweg.records.place import require_writable
-from thalweg.records.store import Store
 from thalweg.records.types import StudyRecord
 from thalweg.reports.progress import display
 from thalweg.rules.contract import Preset
@@ -30,7 +29,6 @@ from thalweg.studies.one_contender import one_contender
 from thalweg.studies.preparation import Prepared, prepare
 from thalweg.studies.settings import request
 from thalweg.workloads.catalogue import load
-from thalweg.workloads.user_files import absolute
 from thalweg.workloads.workload import Workload
 
 KIND = "ensemble"
@@ -104,19 +102,14 @@ def ensemble(
     require_combinable(trained)
     require_plain_context()
     names = ("epochs", "steps", "batch_size", "memory", "device", "data_dir", "tag", "members", "snapshots", "average")
-    stored = {n: str(v.absolute()) if isinstance(v := asked[n], Path) else v for n in names}
-    stored |= {"kind": KIND, "workload": absolute(workload) if isinstance(workload, str) else None, "budget": None}
+    stored = stored_request(KIND, workload, asked, names)
     with closing(display(progress=asked["progress"])) as show:
         show(Noted("checking the model"))
         prepared = prepare(design, trained, where, budget=None, memory=asked["memory"])
         prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **stored)))
         settings, prepared = _settled(prepared)
         work = _work(prepared, settings)
-        if asked["out"] is None:
-            found = run_models(prepared, work, show)
-        else:
-            store, study = Store.begin(asked["out"], prepared.record)
-            found = run_models_kept(prepared, work, store, study, asked["checkpoint_every"], prepared.told, show)
+        found = carry_out_study(prepared, work, asked["out"], asked["checkpoint_every"], show)
     result = _ensemble(prepared, settings, *found)
     if asked["save"] is not None:
         result.save(asked["save"])

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from thalweg.api.findings import Findings
@@ -20,6 +21,7 @@ from thalweg.reports.progress import Display
 from thalweg.studies.kept_models import KeptModels
 from thalweg.studies.persistence import Earlier, Storing
 from thalweg.studies.preparation import Prepared
+from thalweg.workloads.user_files import absolute
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,23 @@ class Worked:
 
 
 Work = Callable[[Session], Worked]
+
+
+def stored_request(kind: str, workload: Any, asked: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What a study's request holds beside its design: its kind, where its workload is, and options by name."""
+    options = {n: str(v.absolute()) if isinstance(v := asked[n], Path) else v for n in names}
+    place = absolute(workload) if isinstance(workload, str) else None
+    return {**options, "kind": kind, "workload": place, "budget": None}
+
+
+def carry_out_study(
+    prepared: Prepared, work: Work, out: Path | None, every: float, show: Display
+) -> tuple[Findings, Any]:
+    """Runs a new study, stored in `out` if there is one: (its findings, its models)."""
+    if out is None:
+        return run_models(prepared, work, show)
+    store, number = Store.begin(out, prepared.record)
+    return run_models_kept(prepared, work, store, number, every, prepared.told, show)
 
 
 def run_models(prepared: Prepared, work: Work, show: Display) -> tuple[Findings, Any]:

@@ -44,7 +44,7 @@ class DistillationSettings:
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingStage:
     """Runs of one kind with its planned job, from a position in the study on."""
 
     kind: str
@@ -63,7 +63,7 @@ class Trainers:
     kept: KeptModels
     recorded: Mapping[str, Any]
 
-    def train(self, stage: Stage, contender: Contender) -> list[RunRecord]:
+    def train(self, stage: TrainingStage, contender: Contender) -> list[RunRecord]:
         (given,) = contender.configurations(None)
         specs = [RunSpec(contender, given, seed, "tuning", "coarse") for seed in stage.seeds]
         trainer = Trainer(self.earlier, self.tell, self.checkpoints, keep=self.kept.keep)
@@ -108,7 +108,7 @@ def run_distillation(prepared: Prepared, settings: DistillationSettings, trainer
         runs[TEACHER], teachers = [], settings.models
         models[TEACHER] = ()
     else:
-        stage = Stage(TEACHER, prepared.planned, tuple(range(base, base + settings.teachers)), 0)
+        stage = TrainingStage(TEACHER, prepared.planned, tuple(range(base, base + settings.teachers)), 0)
         runs[TEACHER] = trainers.train(stage, contenders[TEACHER])
         models[TEACHER] = _models(stage, runs[TEACHER], trainers.kept)
         teachers, first = tuple(m.model for m in models[TEACHER]), settings.teachers
@@ -116,7 +116,7 @@ def run_distillation(prepared: Prepared, settings: DistillationSettings, trainer
     for kind, own in _workloads(workload, settings, teacher).items():
         planned = _planned(own, prepared, settings, trainers.recorded.get(kind))
         plans[kind] = planned.plan.describe()
-        stage = Stage(kind, planned, tuple(range(base, base + settings.seeds)), first)
+        stage = TrainingStage(kind, planned, tuple(range(base, base + settings.seeds)), first)
         runs[kind] = trainers.train(stage, contenders[kind])
         models[kind] = _models(stage, runs[kind], trainers.kept)
         first += settings.seeds
@@ -150,7 +150,7 @@ def _planned(
     return replace(planned, job=replace(planned.job, test=True), models=None)
 
 
-def _models(stage: Stage, runs: Sequence[RunRecord], kept: KeptModels) -> tuple[TrainedModel, ...]:
+def _models(stage: TrainingStage, runs: Sequence[RunRecord], kept: KeptModels) -> tuple[TrainedModel, ...]:
     found = []
     for position, run in enumerate(runs, stage.first):
         if not run.broke:

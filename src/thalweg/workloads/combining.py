@@ -1,5 +1,6 @@
 """One answer from the outputs of several models, as the workload's loss and metric read it."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -53,7 +54,7 @@ def _of_classes(outputs: Tensor, loss: Callable[..., Any], average: Average) -> 
 
 def mean_log_probabilities(outputs: Tensor, classes: int) -> Tensor:
     """The logarithm of the mean over models of softmax(outputs). classes: their dimension in one model's outputs."""
-    return torch.logsumexp(outputs.log_softmax(classes + 1), 0) - torch.tensor(float(len(outputs))).log()
+    return torch.logsumexp(outputs.log_softmax(classes + 1), 0) - math.log(len(outputs))
 
 
 def _logit_of_mean(logits: Tensor) -> Tensor:
