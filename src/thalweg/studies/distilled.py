@@ -79,13 +79,14 @@ def distilled_workload(
 def taught_split(objective: Objective, split: Split, teacher: Teacher) -> Split:
     """The split with the teacher's logits as its second target."""
     with torch.no_grad():
-        logits = torch.cat([teacher(objective, batch).float() for batch in split.chunks(CHUNK)])
+        logits = torch.cat([teacher(objective, batch) for batch in split.chunks(CHUNK)])
     if logits.ndim != 2 or len(logits) != len(split):
         raise InputError(f"A teacher must return logits [samples, classes], got {list(logits.shape)}.")
     if not torch.isfinite(logits).all():
         raise InputError("The teacher's logits are not all finite.")
     assert split.layout is not None
-    logits = logits.to(split.targets.device)
+    double = any(x.dtype is torch.float64 for x in split.inputs)
+    logits = logits.to(split.targets.device, torch.float64 if double else torch.float32)
     return replace(split, inputs=(*split.inputs, logits), layout=replace(split.layout, targets=("", "")))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from thalweg.errors import InputError, shown
@@ -44,4 +45,10 @@ def _fully_connected(workload: Workload, hidden: list[int], classes: int) -> Cal
         raise InputError(f"hidden=… takes one input, and {workload.name!r} has {len(inputs)}: give a factory.")
     if min(hidden) < 1:
         raise InputError(f"The hidden layers of a student must have at least one unit, got {hidden}.")
-    return partial(MLP, (inputs[0][0].numel(), *hidden, classes), he_normal)
+    x = inputs[0]
+    dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+    return partial(_network, (x[0].numel(), *hidden, classes), dtype)
+
+
+def _network(widths: tuple[int, ...], dtype: torch.dtype) -> nn.Module:
+    return MLP(widths, he_normal).to(dtype)
