@@ -174,7 +174,7 @@ def test_kept_resumed_and_reported(made: thalweg.Distillation, tmp_path: Path, m
         assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
     facts = thalweg.Studies(tmp_path).open().facts()
     assert json.loads(json.dumps(facts, allow_nan=False))["findings"]["gain"] == made.scores["gain"]
-    assert "Distilled" in thalweg.Studies(tmp_path).report().read_text("utf-8")
+    assert "The distilled student" in thalweg.Studies(tmp_path).report().read_text("utf-8")
     again.save(tmp_path / "models-out")
     assert (tmp_path / "models-out" / "distilled-2.safetensors").exists()
 

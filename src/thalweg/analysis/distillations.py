@@ -35,7 +35,7 @@ def distillation_verdict(study: StudyRecord, found: Mapping[str, Any]) -> str:
     """The findings of a distillation in words."""
     plain, distilled = (number(study, interval_of(found[name]["mean"])) for name in ("plain", "distilled"))
     metric = f"{found['split']} {metric_name(study.metric)}"
-    gain = gain_text(study, interval_of(found["gain"]), "Distilled", "plain")
+    gain = gain_text(study, interval_of(found["gain"]), "The distilled student", "the same student on labels")
     scores = (
         f"{metric}: {plain} by the student on labels, {distilled} distilled, {value_text(study, found['teacher'])} by"
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thalweg.analysis.formatting import metric_name, number, size, value_text
+from thalweg.analysis.formatting import is_percent, metric_name, number, size, value_text
 from thalweg.analysis.intervals import Interval, mean_interval
 from thalweg.errors import counted
 from thalweg.records.types import StudyRecord
@@ -87,17 +87,25 @@ def ensemble_verdict(study: StudyRecord, found: Mapping[str, Any]) -> str:
 
 def gain_text(study: StudyRecord, gain: Interval, first: str, second: str) -> str:
     """Which of two is better, by how much, with the 95% interval of the difference; gain: of the first."""
+    unit = " points" if is_percent(study) else ""
     ends = f"(95% interval {_signed(study, gain.low)} to {_signed(study, gain.high)})"
     if math.isnan(gain.low):
-        return f"{first} minus {second}: {_signed(study, gain.mean)}, of one seed, without an interval."
+        return f"{first} minus {second}: {_signed(study, gain.mean)}{unit}, of one seed, without an interval."
     if gain.low > 0 or gain.high < 0:
         word = "better" if gain.mean > 0 else "worse"
         return f"{first} is {word} than {second} by {size(study, abs(gain.mean))} {ends}."
-    return f"{first} and {second} are not separated: {_signed(study, gain.mean)} {ends}."
+    return f"{first} and {second} are not separated: {_signed(study, gain.mean)}{unit} {ends}."
 
 
 def _signed(study: StudyRecord, difference: float) -> str:
     return f"{'+' if difference >= 0 else '-'}{size(study, abs(difference)).removesuffix(' points')}"
+
+
+def gain_cell(study: StudyRecord, gain: Interval) -> str:
+    """A gain in a table: `+1.4 ± 0.2 points`, `-0.013`; without a margin where there is none."""
+    unit = " points" if is_percent(study) else ""
+    margin = "" if math.isnan(gain.margin) else f" ± {size(study, gain.margin).removesuffix(' points')}"
+    return f"{_signed(study, gain.mean)}{margin}{unit}"
 
 
 def interval_of(stored: Mapping[str, Any]) -> Interval:

@@ -61,7 +61,7 @@ def show(
     if json is not None:
         write_json(json, result.facts())
     if not hasattr(result, "leaderboard"):  # a study that is no comparison
-        print(as_json(result.facts()) if format == "json" else "\n".join(result.lines()))
+        print(as_json(result.facts())) if format == "json" else show_result(result, None)
     elif format == "md":
         from thalweg.reports.markdown import summary
 

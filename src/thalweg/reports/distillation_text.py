@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from thalweg.analysis.ensembles import interval_of
+from thalweg.analysis.ensembles import gain_cell, interval_of
 from thalweg.analysis.formatting import metric_name, number, several, size, value_text
 from thalweg.records.types import StudyRecord
 from thalweg.reports.drawing.ensemble_svg import ScoreRow, rows_svg
@@ -22,20 +22,13 @@ def table(study: StudyRecord) -> tuple[list[str], list[list[str]]]:
     rows = [[teacher, _count(parameters.get("teacher")), value_text(study, found["teacher"]), ""]]
     for kind, name in KINDS.items():
         key = "student" if kind == "plain" else kind
-        gain = _gain(study) if kind == "distilled" else ""
+        gain = gain_cell(study, interval_of(found["gain"])) if kind == "distilled" else ""
         rows.append([name, _count(parameters[key]), number(study, interval_of(found[kind]["mean"])), gain])
     return ["model", "parameters", f"{found['split']} {metric_name(study.metric)}", "gain over labels"], rows
 
 
 def _count(parameters: int | None) -> str:
     return "" if parameters is None else f"{parameters:,}"
-
-
-def _gain(study: StudyRecord) -> str:
-    gain = interval_of(study.findings["gain"])
-    text = size(study, abs(gain.mean)).removesuffix(" points")
-    margin = "" if math.isnan(gain.margin) else f" ± {size(study, gain.margin).removesuffix(' points')}"
-    return f"{'+' if gain.mean >= 0 else '-'}{text}{margin}"
 
 
 def svg(study: StudyRecord) -> str:

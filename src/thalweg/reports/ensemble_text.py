@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from thalweg.analysis.ensembles import interval_of
+from thalweg.analysis.ensembles import gain_cell, interval_of
 from thalweg.analysis.formatting import metric_name, number, several, value_text
-from thalweg.analysis.intervals import Interval
+from thalweg.analysis.intervals import Interval, mean_interval
 from thalweg.records.types import StudyRecord
 from thalweg.reports.drawing.ensemble_svg import SizePoint, score_svg
 
@@ -50,13 +50,10 @@ def _gain(study: StudyRecord, size: dict[str, Any]) -> str:
     found = study.findings
     sign = 1 if study.higher_is_better else -1
     if size["models"] == len(found["members"]):
-        text = number(study, interval_of(found["gain"]))
-        return text if text.startswith("-") else f"+{text}"
-    return "" if size["models"] == 1 else _signed(study, sign * (size["mean"] - found["mean"]["mean"]))
-
-
-def _signed(study: StudyRecord, value: float) -> str:
-    return f"{'+' if value >= 0 else '-'}{value_text(study, abs(value))}"
+        return gain_cell(study, interval_of(found["gain"]))
+    if size["models"] == 1:
+        return ""
+    return gain_cell(study, mean_interval([sign * (size["mean"] - found["mean"]["mean"])]))
 
 
 def svg(study: StudyRecord) -> str:

@@ -73,7 +73,12 @@ def distilled_workload(
     changes: dict[str, Any] = {n: s and taught_split(workload.objective, s, teacher) for n, s in splits.items()}
     metric, *also = [_of_labels(m) for m in (workload.metric, *workload.also)]
     loss = DistillationLoss(temperature, weight)
-    return replace(workload, **changes, model=model, loss=loss, metric=metric, also=also, initial=None)
+    return replace(as_student(workload, model), **changes, loss=loss, metric=metric, also=also)
+
+
+def as_student(workload: Workload, model: Callable[[], nn.Module]) -> Workload:
+    """The workload with a student's model. Weights to start from and frozen layers are those of its own model only."""
+    return workload if model is workload.model else replace(workload, model=model, initial=None, freeze=())
 
 
 def taught_split(objective: Objective, split: Split, teacher: Teacher) -> Split:

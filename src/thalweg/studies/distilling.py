@@ -15,7 +15,14 @@ from thalweg.records.events import Listener
 from thalweg.records.types import RunRecord
 from thalweg.studies.answers import Answers
 from thalweg.studies.contenders import Contender
-from thalweg.studies.distilled import Teacher, distilled_workload, teacher_of, with_few_labels, with_transfer
+from thalweg.studies.distilled import (
+    Teacher,
+    as_student,
+    distilled_workload,
+    teacher_of,
+    with_few_labels,
+    with_transfer,
+)
 from thalweg.studies.ensembling import TrainedModel
 from thalweg.studies.kept_models import KeptModels, model_with
 from thalweg.studies.preparation import EARNED, Prepared
@@ -131,7 +138,7 @@ def _workloads(workload: Workload, settings: DistillationSettings, teacher: Teac
     some, hidden = with_few_labels(workload, settings.labels)
     taught = with_transfer(hidden, settings.transfer)
     distilled = distilled_workload(taught, teacher, factory, settings.temperature, settings.weight)
-    return {PLAIN: replace(some, model=factory, initial=None), DISTILLED: distilled}
+    return {PLAIN: as_student(some, factory), DISTILLED: distilled}
 
 
 def _planned(
