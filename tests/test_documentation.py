@@ -111,7 +111,7 @@ def taken_for_granted() -> dict[str, Any]:
     }  # fmt: skip
 
 
-SOON = ("README", "your-own-model", "library")
+SOON = ("README", "your-own-model", "library", "sparse")
 """Pages whose code runs in the suite; that of all in `make conformance`."""
 
 
@@ -122,6 +122,7 @@ def test_code_runs(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr(thalweg, "compare", functools.partial(thalweg.compare, **SHORT))
     sweep = {"optimizers": "adam", "seeds": 1, "verify": False, "progress": False}
     monkeypatch.setattr(thalweg, "find_lr", functools.partial(thalweg.find_lr, **sweep))
+    monkeypatch.setattr(thalweg, "sparsify", functools.partial(thalweg.sparsify, progress=False))
     names = taken_for_granted()
     if page.stem == "your-own-model":
         names["model"] = make_model

@@ -28,7 +28,7 @@ LINES = (
     ("rules", "schedules", "regularization", "workloads", "records"),
     ("recipes",),
     ("execution",),
-    ("population", "optim", "analysis"),
+    ("population", "optim", "analysis", "sparse"),
     ("studies", "reports"),
     ("api",),
     ("thalweg",),  # the package's own file, which offers what api offers

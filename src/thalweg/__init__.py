@@ -1,14 +1,14 @@
 """Which optimizer, at which learning rate, should I use? Exact optimizers, and the laboratory that compares them.
 
 `thalweg.compare(workload)` compares; `thalweg.optim` has the optimizers, `thalweg.schedules` the learning rate
-schedules. torch is loaded when one of these is first used, not for stored studies.
+schedules, `thalweg.sparse` what prunes models. torch is loaded when one of these is first used, not for stored studies.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from thalweg import optim, schedules
+    from thalweg import optim, schedules, sparse
     from thalweg.api.checking import check
     from thalweg.api.comparison import compare
     from thalweg.api.distillation_result import Distillation
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from thalweg.api.range_test import find_lr
     from thalweg.api.result import Result, stored
     from thalweg.api.resumption import resume
+    from thalweg.api.sparsify import sparsify
+    from thalweg.api.sparsity_result import SparsityStudy
     from thalweg.api.studies import Studies
     from thalweg.errors import InputError
     from thalweg.population.program.randomness import SeededRandomness
@@ -47,6 +49,7 @@ __all__ = [
     "Result",
     "Scaled",
     "SeededRandomness",
+    "SparsityStudy",
     "Stream",
     "Studies",
     "Workload",
@@ -65,6 +68,8 @@ __all__ = [
     "reuse",
     "rule",
     "schedules",
+    "sparse",
+    "sparsify",
     "stored",
     "table",
     "weight_averaging",
@@ -81,6 +86,7 @@ _HOMES = {
     "Result": "thalweg.api.result",
     "Scaled": "thalweg.workloads.parameter_groups",
     "SeededRandomness": "thalweg.population.program.randomness",
+    "SparsityStudy": "thalweg.api.sparsity_result",
     "Stream": "thalweg.workloads.stream",
     "Studies": "thalweg.api.studies",
     "Workload": "thalweg.workloads.workload",
@@ -94,6 +100,7 @@ _HOMES = {
     "reuse": "thalweg.workloads.reuse",
     "image_folder": "thalweg.workloads.image_folder",
     "resume": "thalweg.api.resumption",
+    "sparsify": "thalweg.api.sparsify",
     "stored": "thalweg.api.result",
     "rule": "thalweg.rules.contract",
     "table": "thalweg.workloads.tables",
@@ -101,7 +108,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("optim", "schedules"):
+    if name in ("optim", "schedules", "sparse"):
         return importlib.import_module(f"thalweg.{name}")
     if name in ("distillation", "weight_averaging"):
         return importlib.import_module(f"thalweg.regularization.{name}")

@@ -21,6 +21,7 @@ from thalweg.cli import (
     optimizers,
     resume,
     schedules,
+    sparsify,
     studies,
     watch,
 )
@@ -36,7 +37,8 @@ app = typer.Typer(
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Compare": {
         "compare": compare.compare, "resume": resume.resume, "find-lr": find_lr.find_lr, "check": check.check,
-        "new": new.new, "example": example.example, "ensemble": ensemble.ensemble, "distill": distill.distill,
+        "sparsify": sparsify.sparsify, "ensemble": ensemble.ensemble, "distill": distill.distill,
+        "new": new.new, "example": example.example,
     },
     "Stored studies": {
         "studies": studies.studies, "show": studies.show, "watch": watch.watch, "report": studies.report,
@@ -59,6 +61,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "thalweg ensemble my_file.py --members 5 --snapshots --save models",
     ),
     "distill": ("thalweg distill digits --student hidden=20 --temperature 20 --weight 0.9",),
+    "sparsify": ("thalweg sparsify digits --method prune,random --sparsity 0.8,0.9 --plot sparsity.svg",),
     "check": ("thalweg check my_file.py",),
     "new": ("thalweg new my_problem.py", "thalweg new my_problem.py --kind regression"),
     "example": ("thalweg example", "thalweg example schedules-on-fashion-mnist --open"),

@@ -234,7 +234,8 @@ def evaluated(structure: StepVariant, p: Value, states: Values, hyperparameters:
     if of is None:
         return p
     known = {**hyperparameters, **states}
-    return of(p, **{name: known[name] for name in list(inspect.signature(of).parameters)[1:]})
+    average = of(p, **{name: known[name] for name in list(inspect.signature(of).parameters)[1:]})
+    return masks.masked(average, states[MASK.name]) if structure.has("masked") else average
 
 
 def _unpack(rule: Rule, returned: Value) -> tuple[Value, dict[str, Value]]:

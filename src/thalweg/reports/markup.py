@@ -3,7 +3,7 @@
 import html
 from typing import Any
 
-EMPTY = frozenset({"circle", "line", "link", "meta", "path", "rect"})  # void elements, without children
+EMPTY = frozenset({"circle", "img", "line", "link", "meta", "path", "rect"})  # void elements, without children
 
 
 class Markup(str):

@@ -101,7 +101,8 @@ class Checkpoints:
 
 
 def _described(members: Sequence[Member]) -> str:
-    text = repr([(m.recipe.name, sorted(m.values.items()), m.seed) for m in members])
+    runs = [(m.recipe.name, sorted(m.values.items()), m.seed) for m in members]
+    text = repr(runs) + "".join(f"{i}: {m.pruning.described}" for i, m in enumerate(members) if m.pruning is not None)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

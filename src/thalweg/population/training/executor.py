@@ -9,6 +9,7 @@ from torch import Tensor
 
 from thalweg.population.training.pieces import Scores
 from thalweg.population.training.start import Start
+from thalweg.population.updates.maskable import Maskable
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot
 from thalweg.workloads.source import DrawnBatches, Source
@@ -66,6 +67,9 @@ class Executor(Protocol):
 
     def keep(self, index: NDArray[np.int64]) -> None:
         """Holds only the members at `index`, and frees the others' memory."""
+
+    def maskable(self, member: int) -> dict[str, Maskable]:
+        """The parameters of a member held whose steps are masked, with their masks, by name; written in place."""
 
     def bytes_of(self, member: int) -> int:
         """Bytes of the parameters, gradients and optimizer state of one of all members."""

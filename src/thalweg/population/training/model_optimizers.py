@@ -15,6 +15,7 @@ from thalweg.population.training.job import Job
 from thalweg.population.training.live_parameters import LiveParameters
 from thalweg.population.updates.foreign_state import packed, unpack
 from thalweg.population.updates.hyperparameters import groups_of, parameter_groups
+from thalweg.population.updates.maskable import Maskable
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.model_rules import ModelRules, model_rule_of
 from thalweg.population.updates.partial_updates import PartialUpdates
@@ -52,6 +53,9 @@ class ModelOptimizer(Protocol):
         """Takes step `t`; returns the loss before it. No update follows a loss that is not finite."""
 
     def weights(self) -> dict[str, Tensor]: ...
+
+    def maskable(self) -> dict[str, Maskable]:
+        """The masked parameters by name; none of another library's optimizer."""
 
     def state(self) -> Snapshot | None:
         """Its state; `None` if some of it is out of reach."""
@@ -131,6 +135,9 @@ class OwnOptimizer:
     def weights(self) -> dict[str, Tensor]:
         return {name: tensor[0] for name, tensor in self._updates.weights().items()}
 
+    def maskable(self) -> dict[str, Maskable]:
+        return self._updates.maskable()
+
     def state(self) -> Snapshot:
         return self._updates.state()
 
@@ -194,6 +201,9 @@ class ForeignOptimizer:
         return seeded(mix(self._seed, t, 0), t, random=self._job.late, outside=self._job.late)
 
     def weights(self) -> dict[str, Tensor]:
+        return {}
+
+    def maskable(self) -> dict[str, Maskable]:
         return {}
 
     def state(self) -> Snapshot | None:

@@ -25,6 +25,7 @@ from thalweg.population.training.pieces import Scores
 from thalweg.population.training.start import Start, start_of
 from thalweg.population.training.stop import StopTraining, TrainingControl
 from thalweg.population.training.training_loop import TrainingLoop
+from thalweg.population.updates.maskable import Maskable
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot, copied, joined
@@ -139,6 +140,9 @@ class Plain:
 
     def keep(self, index: NDArray[np.int64]) -> None:
         """Nothing: its one member is freed with it."""
+
+    def maskable(self, member: int) -> dict[str, Maskable]:
+        return self._optimizer.maskable()
 
     def bytes_of(self, member: int) -> int:
         return self._optimizer.bytes

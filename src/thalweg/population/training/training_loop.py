@@ -12,6 +12,7 @@ from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
 from thalweg.population.training.job import Job
 from thalweg.population.training.performance import Plateau, RateNow
+from thalweg.population.training.pruning import Prune
 from thalweg.population.training.stop import TrainingControl
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.parts import Mask
@@ -38,10 +39,12 @@ class TrainingLoop:
         self.held, self.step = np.arange(len(members)), 0
         self._stopping = None if job.early_stopping is None else StopEarly(job.early_stopping, len(members))
         stop = {} if self._stopping is None else {"stop": self._stopping}
+        prune = {"prune": Prune(members)} if any(member.pruning for member in members) else {}
         follow = {"performance": Plateau(rates)} if any(rates) else {}
         self._snapshots = KeepSnapshots()
         keep = {"snapshots": self._snapshots} if job.snapshots else {}
-        self._events: dict[str, Event] = {"measure": Measure(), **follow, **stop, **keep, "release": Release()}
+        first = {**prune, "measure": Measure(), **follow, **stop, **keep}
+        self._events: dict[str, Event] = {**first, "release": Release()}
         workload, seeds = job.workload, list(dict.fromkeys(m.seed for m in members))
         self._draws = workload.train.draws(seeds, workload.step_samples, drop_last=workload.drop_last)
         self.losses: list[Floats] = []  # of every step of this session, if they are kept
@@ -58,6 +61,8 @@ class TrainingLoop:
         """Trains to the end. Measurements before a checkpoint are told, too."""
         if not self.step:
             self.history.starts = self.executor.starts()
+            if "prune" in self._events:
+                self._events["prune"].happen(self)
         self._share_time(np.ones(len(self.members), np.bool_))
         start = 0
         for end, events in in_order([*self._events.values()], self.job):

@@ -25,6 +25,7 @@ from thalweg.population.training.start import Start, start_of
 from thalweg.population.training.stop import TrainingControl
 from thalweg.population.training.training_loop import TrainingLoop
 from thalweg.population.updates.hyperparameters import groups_of
+from thalweg.population.updates.maskable import Maskable
 from thalweg.population.updates.members import Member, Trained
 from thalweg.population.updates.model_rules import ModelRules, model_rule_of
 from thalweg.population.updates.parts import Mask
@@ -205,6 +206,9 @@ class Vectorized:
         if self._rules is not None:
             self._rules.keep(index)
         self._captured = None
+
+    def maskable(self, member: int) -> dict[str, Maskable]:
+        return self._updates.maskable(member)
 
     def bytes_of(self, member: int) -> int:
         return self._size * self._members[member].copies

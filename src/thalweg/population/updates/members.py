@@ -11,6 +11,7 @@ from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.imported import Imported
 from thalweg.recipes.trace import trace
 from thalweg.records.types import Measurement
+from thalweg.regularization.mask_updates import Pruning
 from thalweg.schedules import Performance
 
 
@@ -22,13 +23,15 @@ class Member:
     every epoch's batches follow `torch.randperm(n, generator=order)` with one
     `order = torch.Generator().manual_seed(seed)`.
 
-    performance: what changes its learning rate by the validation metric, if anything does.
+    performance: what changes its learning rate by the validation metric, if anything does. pruning: what sets its
+    weights to zero, if anything does; `masked` is among its values then.
     """
 
     recipe: Recipe | Imported
     values: Mapping[str, Any]
     seed: int
     performance: Performance | None = None
+    pruning: Pruning | None = None
 
     @property
     def alone(self) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from thalweg.population.updates.hyperparameters import Groups
+from thalweg.population.updates.maskable import Maskable
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Mask
 from thalweg.population.updates.snapshot import Snapshot, joined
@@ -56,6 +57,13 @@ class PartialUpdates:
     def weights(self) -> dict[str, Tensor]:
         """Weights to evaluate the member by, of the parameters that ever had a gradient."""
         return {} if self._updates is None else self._updates.weights()
+
+    def maskable(self) -> dict[str, Maskable]:
+        """The masked parameters, by name; all of the model, where it took no step yet."""
+        if self._updates is None:
+            self._begin([*self._parameters])
+        assert self._updates is not None
+        return self._updates.maskable(0)
 
     def state(self) -> Snapshot:
         """The state of the updates, the names of its parameters, and their step counts."""

@@ -16,6 +16,7 @@ from thalweg.population.program.matmul_passes import Product
 from thalweg.population.program.models import like
 from thalweg.population.updates.group import Group, MembersStep
 from thalweg.population.updates.hyperparameters import Groups, structures_of
+from thalweg.population.updates.maskable import Maskable, maskable
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
 from thalweg.population.updates.snapshot import Snapshot, joined
@@ -126,6 +127,11 @@ class PopulationUpdates:
             for name, average in group.evaluated().items():
                 out[name][group.place] = average
         return out
+
+    def maskable(self, member: int) -> dict[str, Maskable]:
+        """The masked parameters of a member by name, in the order of all."""
+        found = maskable(self.groups, member)
+        return {name: found[name] for name in self._parameters if name in found}
 
     def state(self) -> Snapshot:
         """The states of all groups, and their row states."""

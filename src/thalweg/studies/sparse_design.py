@@ -1,0 +1,131 @@
+"""The members of a study of sparse models: dense ones, and those that are sparse in training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from thalweg.errors import InputError, shown
+from thalweg.population.updates.members import Member
+from thalweg.recipes.imported import Imported
+from thalweg.recipes.options import OPTIONS
+from thalweg.records.sparsity import DENSE
+from thalweg.regularization.mask_updates import Pruning
+from thalweg.regularization.pruning import HALF
+from thalweg.regularization.sparsity import SparsitySchedule
+from thalweg.studies.contenders import Contender
+from thalweg.workloads.workload import Workload
+
+L1 = "proximal_l1"
+"""The option of a step whose proximal step makes exact zeros."""
+
+SCHEDULED = {"prune": "magnitude", "random": "random"}
+"""Methods that prune while training → by what."""
+
+BEGIN, END, UPDATES = 0.25, 0.75, 50
+"""Of a run's steps, the shares after which pruning begins and ends, and about how many updates lie between."""
+
+
+@dataclass(frozen=True)
+class SparseArm:
+    """A method at a sparsity, or a penalty at a strength whose sparsity is cut afterwards."""
+
+    method: str
+    sparsity: float = 0.0
+    strength: float | None = None
+
+
+@dataclass(frozen=True)
+class SparseDesign:
+    """What a study of sparse models trains.
+
+    contender: the optimizer, at one configuration. strengths: of L1. begin, end, frequency: of the schedule, in steps.
+    """
+
+    contender: Contender
+    configuration: Mapping[str, Any]
+    methods: tuple[str, ...]
+    sparsities: tuple[float, ...]
+    strengths: tuple[float, ...]
+    seeds: tuple[int, ...]
+    scope: str
+    exclude: tuple[str, ...]
+    schedule: str
+    begin: int
+    end: int
+    frequency: int
+
+    @property
+    def trained(self) -> list[SparseArm]:
+        """The arms that train first; `threshold` and the cut of L1 follow from the weights at the end."""
+        arms = [SparseArm(DENSE)]
+        for method in self.methods:
+            if method in SCHEDULED:
+                arms += [SparseArm(method, sparsity) for sparsity in self.sparsities]
+            elif method == "l1":
+                arms += [SparseArm(method, strength=strength) for strength in self.strengths]
+        return arms
+
+    @property
+    def tickets(self) -> list[SparseArm]:
+        """The arms that train with masks of the dense models."""
+        return [SparseArm("ticket", s) for s in self.sparsities] if "ticket" in self.methods else []
+
+    def pruning(self, arm: SparseArm, seed: int) -> Pruning:
+        """The pruning of a scheduled arm."""
+        when = SparsitySchedule(arm.sparsity, self.begin, self.end, self.frequency, self.schedule)
+        return Pruning(when, SCHEDULED[arm.method], self.scope, self.exclude, seed)
+
+    def member(self, arm: SparseArm, seed: int, workload: Workload, masks: Mapping[str, Any] | None = None) -> Member:
+        """A run of an arm. masks: of a ticket."""
+        configuration = dict(self.configuration)
+        if arm.strength is not None:
+            configuration[L1] = arm.strength
+        member = self.contender.member(configuration, seed, workload)
+        if arm.strength is not None:
+            member = replace(member, recipe=_penalizing(member.recipe))
+        if masks is not None:
+            once = SparsitySchedule(arm.sparsity, kind="constant")
+            return _masked(member, Pruning(once, scope=self.scope, exclude=self.exclude, given=masks))
+        return _masked(member, self.pruning(arm, seed)) if arm.method in SCHEDULED else member
+
+
+def _penalizing(recipe: Any) -> Any:
+    """The recipe whose penalty spares biases and norms, where it can tell them."""
+    spared = getattr(recipe, "penalizing_weights", None)
+    return recipe if spared is None else spared((L1,))
+
+
+def _masked(member: Member, pruning: Pruning) -> Member:
+    return replace(member, values={**member.values, "masked": True}, pruning=pruning)
+
+
+def require_prunable(contender: Contender, methods: Sequence[str]) -> None:
+    """Raises `InputError` where the optimizer cannot hold a mask, or has no proximal step."""
+    if isinstance(contender.recipe, Imported):
+        raise InputError(
+            f"{contender.label} is another library's, and sparsify holds masks in steps of our own: use it with"
+            " thalweg.sparse.Pruner in a loop of yours, or give an optimizer of the catalogue."
+        )
+    masked = [method for method in methods if method in SCHEDULED or method == "ticket"]
+    if masked:
+        contender.recipe.resolve({**contender.fixed, "masked": True}, contender.label)
+    if "l1" in methods and L1 not in OPTIONS:
+        raise InputError(f"The method 'l1' needs the option {L1}, which this version has not: leave it out.")
+    if "l1" in methods:
+        contender.recipe.resolve({**contender.fixed, L1: 1.0}, contender.label)
+
+
+def require_sparsities(scope: str, sparsities: Sequence[float]) -> None:
+    """Raises `InputError` for sparsities that a scope cannot have."""
+    other = [s for s in sparsities if s != HALF]
+    if scope == "2:4" and other:
+        raise InputError(f"The sparsity of scope='2:4' must be 0.5, got {shown(other[0])}.")
+
+
+def steps_of(total: int, begin: int | None, end: int | None, frequency: int | None) -> tuple[int, int, int]:
+    """(begin, end, frequency) of pruning in runs of so many steps. Raises `InputError` where it ends after training."""
+    begin = int(BEGIN * total) if begin is None else begin
+    end = max(begin + 1, int(END * total)) if end is None else end
+    if end > total:
+        raise InputError(f"end must be at most the {total:,} steps of a run, got {end:,}.")
+    return begin, end, max(1, (end - begin) // UPDATES) if frequency is None else frequency
