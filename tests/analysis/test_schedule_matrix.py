@@ -35,21 +35,21 @@ def matrix(record: StudyRecord, runs: list[RunRecord]) -> ScheduleMatrix:
 def test_gains_are_paired_by_seed() -> None:
     scores = {"adam": [0.80, 0.82, 0.84], "adam + wsd": [0.81, 0.84, 0.85], "sgd": [0.7] * 3, "sgd + wsd": [0.72] * 3}
     found = matrix(*made(scores))
-    assert (found.optimizers, found.schedules) == (("adam", "sgd"), ("constant", "wsd"))
-    gain = found.cells["adam", "wsd"].gain
+    assert (found.matrix.optimizers, found.matrix.levels) == (("adam", "sgd"), ("constant", "wsd"))
+    gain = found.matrix.cells["adam", "wsd"].gain
     assert gain is not None
     assert gain.mean == pytest.approx(0.04 / 3)
     t, deviation = 4.302652729911275, 0.01 / 3**0.5  # Student's t of two degrees of freedom; of 0.01, 0.02 and 0.01
     assert gain.high - gain.mean == pytest.approx(t * deviation / 3**0.5)
-    assert found.cells["adam", "constant"].gain is None
-    over = found.gained("wsd")
+    assert found.matrix.cells["adam", "constant"].gain is None
+    over = found.matrix.gained("wsd")
     assert over is not None
     assert over.mean == pytest.approx((0.04 / 3 + 0.02) / 2)
 
 
 def test_of_an_error_less_is_a_gain() -> None:
     found = matrix(*made({"sgd": [0.5, 0.6, 0.7], "sgd + wsd": [0.4, 0.5, 0.6]}, metric="loss", higher_is_better=False))
-    gain = found.cells["sgd", "wsd"].gain
+    gain = found.matrix.cells["sgd", "wsd"].gain
     assert gain is not None
     assert gain.mean == pytest.approx(0.1)
 
@@ -95,5 +95,5 @@ def test_what_is_missing_stays_missing() -> None:
     record, runs = made({"adam": [0.8] * 3, "adam + wsd": [0.9] * 3})
     without = [r for r in runs if r.contender == "adam + wsd"]
     found = matrix(record, without)
-    assert found.cells["adam", "wsd"].gain is None
-    assert not found.cells["adam", "constant"].row.score.count
+    assert found.matrix.cells["adam", "wsd"].gain is None
+    assert not found.matrix.cells["adam", "constant"].row.score.count

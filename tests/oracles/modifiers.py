@@ -2,9 +2,10 @@
 
 Slow float64 on one parameter tensor of any shape, which is all that its optimizer trains. In order: maximize; gradient
 centralization (Yong et al. 2020, arXiv:2004.01461); adaptive clipping (Brock et al. 2021, arXiv:2102.06171); clipping
-by the norm of all gradients, of each tensor's, and by value (Pascanu et al. 2013, arXiv:1211.5063); weight decay; the
-rule; caution (Liang et al. 2024, arXiv:2411.16085, as in the authors' code); the largest norm of a unit's weights
-(Srebro & Shraibman 2005); Lookahead (Zhang et al. 2019, arXiv:1907.08610); the average of the weights.
+by the norm of all gradients, of each tensor's, and by value (Pascanu et al. 2013, arXiv:1211.5063); weight decay, L2
+and L1; the rule; caution (Liang et al. 2024, arXiv:2411.16085, as in the authors' code); the proximal steps of L1 and
+L2 (Duchi & Singer 2009, JMLR 10); no negative weights; the norms of units' weights (Srebro & Shraibman 2005);
+Lookahead (Zhang et al. 2019, arXiv:1907.08610); the average of the weights.
 """
 
 import numpy as np
@@ -61,6 +62,22 @@ def limited(theta: np.ndarray, largest: float) -> np.ndarray:
     return np.stack([unit * largest / norm(unit) if norm(unit) > largest else unit for unit in theta])
 
 
+def proximal(theta: np.ndarray, size1: float, size2: float) -> np.ndarray:
+    """Minimises (x - θ)²/2 + size1·|x| + size2/2·x² in x: where x > 0, x - θ + size1 + size2·x = 0, and so below 0."""
+    above, below = (theta - size1) / (1 + size2), (theta + size1) / (1 + size2)
+    return np.where(above > 0, above, np.where(below < 0, below, 0.0))
+
+
+def scaled(theta: np.ndarray, least: float, most: float, rate: float, keras: bool) -> np.ndarray:
+    if theta.ndim < 2:
+        return theta
+    units = []
+    for unit in theta:
+        desired = rate * np.clip(norm(unit), least, most) + (1 - rate) * norm(unit)
+        units.append(unit * (desired / ((1e-7 if keras else 0.0) + norm(unit))))
+    return np.stack(units)
+
+
 def trajectory(
     rule: Momentum | Adam,
     parameter: np.ndarray,
@@ -77,7 +94,16 @@ def trajectory(
     decoupled_weight_decay: bool = False,
     independent_weight_decay: bool = False,
     cautious: bool = False,
+    l2: float = 0.0,
+    l1: float = 0.0,
+    proximal_l1: float = 0.0,
+    proximal_l2: float = 0.0,
+    non_negative: bool = False,
     max_norm: float = 0.0,
+    min_norm: float = 0.0,
+    norm_rate: float = 1.0,
+    unit_norm: bool = False,
+    keras_regularizers: bool = False,
     lookahead_steps: int = 0,
     lookahead_alpha: float = 0.5,
     ema_decay: float = 0.0,
@@ -94,6 +120,7 @@ def trajectory(
         g = g.clip(-clip_value, clip_value) if clip_value else g
         beside = decoupled_weight_decay or independent_weight_decay
         g = g if beside else g + weight_decay * theta
+        g = g + (2 * l2 if keras_regularizers else l2) * theta + l1 * np.sign(theta)
         update = rule.update(g, eta)
         if cautious:
             mask = (update * g > 0).astype(np.float64)
@@ -103,7 +130,13 @@ def trajectory(
         elif decoupled_weight_decay:
             theta = theta - eta * weight_decay * theta
         theta = theta - update
-        theta = limited(theta, max_norm) if max_norm else theta
+        theta = proximal(theta, eta * proximal_l1, eta * proximal_l2)
+        theta = np.maximum(theta, 0) if non_negative and theta.ndim > 1 else theta
+        if min_norm or norm_rate < 1 or (keras_regularizers and max_norm):
+            theta = scaled(theta, min_norm, max_norm or np.inf, norm_rate, keras_regularizers)
+        elif max_norm:
+            theta = limited(theta, max_norm)
+        theta = scaled(theta, 1, 1, 1, keras_regularizers) if unit_norm else theta
         if lookahead_steps and t % lookahead_steps == 0:
             theta = phi = phi + lookahead_alpha * (theta - phi)
         average = ema_decay * average + (1 - ema_decay) * theta

@@ -20,6 +20,12 @@ from thalweg.rules.elementwise.sgd import sgd
 DECAY = "p ← p - lr·λ·p"
 
 
+LATE = (
+    "clip_update", "cautious", "proximal_l1", "proximal_l2", "non_negative", "max_norm", "min_norm", "unit_norm",
+    "lookahead_steps", "ema_decay", "masked",
+)  # fmt: skip
+
+
 def with_options(of: Any, **values: Any) -> Recipe:
     return Recipe(preset(of, "made", "Made for a test.", **values))
 
@@ -65,9 +71,7 @@ def test_a_part_switched_on_stands_before_or_after_the_rule(option: str) -> None
     before, after = composed(made)
     (line,) = [*before, *after]
     assert option in line
-    assert (line in after) == (
-        option in ("clip_update", "cautious", "max_norm", "lookahead_steps", "ema_decay", "masked")
-    )
+    assert (line in after) == (option in LATE)
     if option in MODEL_RULES:
         assert "second evaluation" in line
     text, _ = recurrence(made)
@@ -77,11 +81,12 @@ def test_a_part_switched_on_stands_before_or_after_the_rule(option: str) -> None
 
 def test_all_parts_stand_in_the_order_of_the_step() -> None:
     given = {name: value_for(name) for name in PARTS if name not in MODEL_RULES}
+    del given["unit_norm"]  # contradicts the other norms
     before, after = composed(with_options(adam, **given))
     named = [next(name for name in PARTS if name in line) for line in [*before, *after] if "λ" not in line]
     assert named == [
         "maximize", "centralize", "clip_adaptive", "clip_global_norm", "clip_tensor_norm", "clip_value", "clip_update",
-        "cautious", "max_norm", "lookahead_steps", "ema_decay", "masked",
+        "cautious", "non_negative", "max_norm", "min_norm", "lookahead_steps", "ema_decay", "masked",
     ]  # fmt: skip
 
 
@@ -89,7 +94,7 @@ def computed(line: str, **symbols: Any) -> Any:
     """The right-hand side of a line in our notation, evaluated in floats by NumPy."""
     right = re.sub(r"\s+\(.*", "", line.split("←")[1].strip()) if "min" not in line else line.split("←")[1]
     right = right.split("   ")[0].replace("·", "*").replace("−", "-")
-    return eval(right, {"min": np.minimum, "max": np.maximum}, symbols)
+    return eval(right, {"min": np.minimum, "max": np.maximum, "sign": np.sign}, symbols)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +104,9 @@ def computed(line: str, **symbols: Any) -> Any:
         ({"weight_decay": 0.3, "independent_weight_decay": True}, {"λ": 0.3}),
         ({"weight_decay": 0.3}, {"λ": 0.3}),
         ({"clip_value": 0.4}, {"c": 0.4}),
+        ({"l2": 0.3}, {"λ2": 0.3}),
+        ({"l2": 0.3, "keras_regularizers": True}, {"λ2": 0.3}),
+        ({"l1": 0.3}, {"λ1": 0.3}),
         ({"maximize": True}, {}),
     ],
 )

@@ -19,7 +19,8 @@ from thalweg.population.planning.plan import NATIVE
 from thalweg.population.planning.planned_job import plan_job
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.updates.members import Trained
-from thalweg.studies.contenders import Contender, contenders, crossed
+from thalweg.studies.contenders import Contender, contenders
+from thalweg.studies.crossing import crossed
 from thalweg.workloads.parameter_groups import Scaled
 from thalweg.workloads.workload import Workload
 

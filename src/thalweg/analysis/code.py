@@ -45,8 +45,10 @@ def code(study: StudyRecord, row: Row, *, torch: bool = False) -> str | None:
 
 def _parameters(call: Mapping[str, Any]) -> str:
     """The parameters, in groups where some have hyperparameters of their own, or are not stepped by the rule."""
+    weights = call.get("undecayed")
     rules = [
         *(["thalweg.optim.adamw_rest(model)"] if call.get("others") else []),
+        *([f"thalweg.optim.undecayed(model, {', '.join(map(repr, weights))})"] if weights else []),
         *(["*rules"] if call["grouped"] else []),
     ]
     return f"thalweg.optim.grouped(model, {', '.join(rules)})" if rules else "model.parameters()"

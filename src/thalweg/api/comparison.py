@@ -21,6 +21,7 @@ from thalweg.rules.contract import Preset
 from thalweg.schedules import Performance, Schedule
 from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
+from thalweg.studies.crossing import crossed
 from thalweg.studies.design import Design, require_feasible, require_rates_to_find
 from thalweg.studies.parsing import split
 from thalweg.studies.preparation import prepare
@@ -31,6 +32,9 @@ from thalweg.workloads.catalogue import load
 from thalweg.workloads.user_files import absolute
 from thalweg.workloads.workload import Workload
 
+LISTS = ("optimizers", "schedules", "regularizers", "freeze", "tune")
+"""Arguments that may be one text with commas."""
+
 
 @by_name("compare")
 def compare(
@@ -38,6 +42,7 @@ def compare(
     optimizers: str | Sequence[str | Preset | Contender | Callable[..., Any]] | None = None,
     learning_rates: Sequence[float] | str | None = None,
     schedules: str | Sequence[str | Schedule | Performance | Callable[..., Any]] | None = None,
+    regularizers: str | Sequence[str | Mapping[str, Any] | EarlyStopping] | None = None,
     convention: str = "torch",
     seeds: int = 3,
     confirm_seeds: int = 5,
@@ -77,6 +82,9 @@ def compare(
             texts, `"constant"`, `"cosine(warmup=5%)"`, `"1cycle"`, or one text with commas; `thalweg.schedules`, or
             functions of the step, each scaled so that its largest value in a run is the rate that is tuned. Shares and
             whole lengths are of the run, however long a budget leaves it. By default rates are constant.
+        regularizers: what runs are regularized by, tried with every optimizer, each combination tuned on its own:
+            texts, `"none"`, `"l2=1e-4"`, `"l1=1e-5+l2=1e-4"`, `"max-norm=1"`, `"early-stopping=5"`, or one text with
+            commas; mappings, `{"l2": 1e-4}`. Penalties are of weights, not of biases and norms. By default none.
         convention: whose formulas and defaults optimizers follow unless they name their own: `"torch"`, `"keras"`,
             `"optax"`, or `"paper"` for the published ones.
         seeds: number of tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
@@ -113,14 +121,12 @@ def compare(
         InputError: invalid input, in one sentence. Runs finished before an error or Ctrl-C stay in `out`.
     """
     given = locals()  # every argument by its name, as declared
-    listed = ("optimizers", "schedules", "freeze", "tune")
-    given |= {name: split(given[name]) if isinstance(given[name], str) else given[name] for name in listed}
+    given |= {n: split(given[n]) if isinstance(given[n], str) else given[n] for n in LISTS}
     asked = ComparisonOptions.checked(given)
     require_writable(asked.out)
     design, find = _designed(asked), asked.learning_rates == FOUND
     stopping = None if asked.early_stopping is None else EarlyStopping(**asked.early_stopping)
-    place = usable(asked.device)
-    file = saved_to(asked.save_model)
+    place, file = usable(asked.device), saved_to(asked.save_model)
     whole = load(workload, asked.data_dir) if isinstance(workload, str) else workload
     trained = problem(whole, asked.epochs, asked.steps, asked.batch_size, asked.initial, asked.freeze)
     for contender in design.contenders:
@@ -145,7 +151,7 @@ def compare(
 def _designed(asked: ComparisonOptions) -> Design:
     """The contenders with the rates to try. Raises `InputError` where that is too much, or rates cannot be found."""
     compared = entries.contenders(TEXTBOOK if asked.optimizers is None else asked.optimizers, asked.convention)
-    compared = entries.crossed(compared, asked.schedules)
+    compared = crossed(compared, asked.schedules, asked.regularizers, asked.early_stopping)
     rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)
     design = Design(compared, **{**asked.part("design"), "learning_rates": rates, "tune": tuned})
     require_feasible(design)

@@ -13,7 +13,7 @@ from thalweg.errors import counted
 from thalweg.options import declared as options
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.reports import schedule_matrix
+from thalweg.reports import regularizer_matrix, schedule_matrix
 from thalweg.reports.facts import dataframe, facts
 from thalweg.reports.page import render, write
 from thalweg.studies.protocol import PROTOCOL
@@ -60,8 +60,10 @@ class Result:
     def facts(self) -> dict[str, Any]:
         """Study, leaderboard and verdict as plain data that `json` can write."""
         found = facts(self.study, self.rows, self.verdict)
-        matrix = schedule_matrix.facts(self.study, self.rows, self.runs)
-        return found if matrix is None else {**found, "schedules": matrix}
+        for name, of in (("schedules", schedule_matrix), ("regularizers", regularizer_matrix)):
+            matrix = of.facts(self.study, self.rows, self.runs)
+            found |= {} if matrix is None else {name: matrix}
+        return found
 
     def save_report(self, path: str | Path) -> None:
         """Writes the report atomically: one HTML page that needs no network."""

@@ -33,13 +33,16 @@ def load_torch_to_compare(
     workload: str,
     optimizers: Sequence[Any] | str | None,
     schedules: Sequence[Any] | None = None,
+    regularizers: Sequence[Any] | None = None,
     *,
     quiet: bool = False,
 ) -> None:
     """`load_torch_for` a comparison: `digits: 11 optimizers; loading torch …`."""
     chosen = TEXTBOOK.split(", ") if optimizers is None else optimizers
     count = "all optimizers" if chosen == ALL else counted(len(chosen), "optimizer")
-    times = f" with {counted(len(schedules), 'schedule')} each" if schedules else ""
+    crossed = {"schedule": schedules, "regularizer": regularizers}
+    each = [counted(len(given), name) for name, given in crossed.items() if given]
+    times = f" with {' and '.join(each)} each" if each else ""
     load_torch_for(f"{workload}: {count}{times}", quiet=quiet)
 
 

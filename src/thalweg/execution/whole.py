@@ -12,7 +12,6 @@ from thalweg.execution.elements import Elements
 from thalweg.execution.lowering import stacked
 from thalweg.execution.storage.rounding import upcast, wide
 from thalweg.recipes.compose import StepVariant, constrain, transform_gradients
-from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.stages import Stage
 from thalweg.recipes.trace import Program
 from thalweg.regularization import units
@@ -47,7 +46,7 @@ def _unit_norms(row: Elements) -> Callable[[Tensor], Tensor]:
 
 def constrain_rows(structure: StepVariant, rows: Sequence[Elements], values: Mapping[str, Any]) -> None:
     """Constrains the parameters of rows `in_float32` in place. values: arrays `[rows]`, or one number for all."""
-    read = [name for name in CONSTRAINTS if structure.has(name)]
+    read = structure.limits
     for r, row in enumerate(rows):
         if row.has_units:
             own = {name: float(np.broadcast_to(values[name], (len(rows),))[r]) for name in read}

@@ -10,6 +10,7 @@ from thalweg.optim.functional import Functional, functional
 from thalweg.optim.group_keys import UnknownGroupKey
 from thalweg.optim.interop.translation import translate
 from thalweg.optim.optimizer import Optimizer
+from thalweg.optim.regularizers import constrain_norms, penalty, proximal_step
 from thalweg.optim.stepping.diagnostics import (
     CoupledDecay,
     EpsilonDominates,
@@ -18,6 +19,7 @@ from thalweg.optim.stepping.diagnostics import (
     ZeroLearningRate,
 )
 from thalweg.workloads.parameter_groups import adamw_rest, grouped, layerwise, undecayed
+from thalweg.workloads.regularized_groups import regularized
 
 __all__ = [
     "CoupledDecay",
@@ -29,10 +31,14 @@ __all__ = [
     "UnknownGroupKey",
     "ZeroLearningRate",
     "adamw_rest",
+    "constrain_norms",
     "drop_in",
     "functional",
     "grouped",
     "layerwise",
+    "penalty",
+    "proximal_step",
+    "regularized",
     "translate",
     "undecayed",
 ]

@@ -76,6 +76,12 @@ class ComparisonOptions:
             'Learning-rate schedules to try with every optimizer, such as "constant,1cycle"', textbook=True,
             metavar="SCHEDULES", unset="constant"),
     ] = None  # fmt: skip
+    regularizers: Annotated[
+        Sequence[Any] | None,
+        _of("contenders", Listed("regularizers' texts such as 'l2=1e-4'", 50),
+            'Regularizers to try with every optimizer, such as "none,l2=1e-4,max-norm=1,early-stopping"', textbook=True,
+            metavar="REGULARIZERS", unset="none"),
+    ] = None  # fmt: skip
     convention: Annotated[
         str,
         _of("contenders", OneOf(CONVENTIONS), "Library whose formulas and defaults to follow", textbook=True),

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ import thalweg.rules
 from thalweg.errors import InputError, shown, suggest
 from thalweg.options.declared import CONVENTIONS
 from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.options import MODEL_RULES, OPTIONS
+from thalweg.recipes.options import BY_CONVENTION, MODEL_RULES, OPTIONS, PROXIMAL
 from thalweg.rules.contract import Preset, Rule
 from thalweg.rules.hyperparameters import Hyperparameter, unknown
 from thalweg.rules.signature import Spelling
@@ -22,17 +22,26 @@ Values = Mapping[str, float | bool]
 LIBRARY: Mapping[str, Values] = {"keras": {"decoupled_weight_decay": True}}
 """Defaults that a convention sets for every optimizer whose weight decay is not part of its formula."""
 
+REGULARIZERS: Mapping[str, Values] = {"keras": {BY_CONVENTION[0]: True}}
+"""Defaults that a convention sets for every optimizer."""
+
 
 @dataclass(frozen=True)
 class Recipe:
     """One optimizer: a named rule, composed with `OPTIONS`, and its defaults, under one convention.
 
     clip_global_norm: the default of that option, if not the preset's own: a comparison sets it for all its optimizers.
+    weights_only: penalties that are of weights alone, not of biases and norms, where a workload trains it.
     """
 
     preset: Preset
     convention: str = CONVENTIONS[0]
     clip_global_norm: float = 0.0
+    weights_only: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Its fields: what is derived from them is derived again."""
+        return {of.name: getattr(self, of.name) for of in fields(self)}
 
     @property
     def name(self) -> str:
@@ -66,6 +75,7 @@ class Recipe:
     def defaults(self) -> dict[str, float | bool | None]:
         preset = self.preset
         common = {} if self.rule.owns_decay else LIBRARY.get(self.convention, {})
+        common = {**common, **REGULARIZERS.get(self.convention, {})}
         own = {**preset.defaults, **common, **preset.conventions.get(self.convention, {})}
         own |= {"clip_global_norm": self.clip_global_norm} if self.clip_global_norm else {}
         return {name: own.get(name, h.default) for name, h in self.hyperparameters.items()}
@@ -90,6 +100,10 @@ class Recipe:
         """The same optimizer, whose gradients are clipped to a joint norm of `limit` unless a run says otherwise."""
         return replace(self, clip_global_norm=limit)
 
+    def penalizing_weights(self, penalties: Sequence[str]) -> "Recipe":
+        """The same optimizer, with these penalties of weights alone."""
+        return replace(self, weights_only=tuple(penalties))
+
     def resolve(self, given: Mapping[str, Any], owner: str | None = None) -> dict[str, float | bool]:
         """All hyperparameters: the given ones, checked, over the defaults.
 
@@ -112,7 +126,7 @@ class Recipe:
 
     def require_consistent(self, values: Values, owner: str) -> None:
         """Raises `InputError` if values that are each in range contradict each other."""
-        wrong = self.rule.contradiction(values)
+        wrong = self.rule.contradiction(values) or _contradictory(self.rule, values)
         if self.rule.owns_decay and (values["decoupled_weight_decay"] or values["independent_weight_decay"]):
             wrong = (
                 "its weight_decay is part of its formula, neither decoupled nor independent; give weight_decay alone"
@@ -143,12 +157,28 @@ class Recipe:
         declared = self.hyperparameters.values()
         flags = frozenset(h.name for h in declared if h.is_flag and values[h.name])
         absent = frozenset(h.name for h in declared if h.switch and values[h.name] == 0)
+        flag, changed = BY_CONVENTION
+        if not any(values[name] for name in changed):  # else variants would differ in nothing
+            flags -= {flag}
         return StepVariant(self.rule, flags, absent, self.formula)
 
     @property
     def formula(self) -> str:
         """The convention whose formula it computes: several may share one."""
         return self.convention if self.convention in self.rule.formulas else CONVENTIONS[0]
+
+
+def _contradictory(rule: Rule, values: Values) -> str:
+    """How regularizers that are each in range contradict each other or the rule; empty if they do not."""
+    low, high = values["min_norm"], values["max_norm"]
+    if low and high and not isinstance(low, Schedule) and not isinstance(high, Schedule) and low > high:
+        return f"its min_norm is {low:g} and its max_norm {high:g}: give a min_norm of at most that"
+    if values["unit_norm"] and (low or high):
+        return "unit_norm sets every norm to 1: leave out max_norm and min_norm"
+    proximal = next((name for name in PROXIMAL if values[name]), None)
+    if proximal and rule.evaluated is not None:
+        return f"it is evaluated by other weights than {proximal} makes 0: give l1 or l2"
+    return ""
 
 
 SAMPLED = 1000

@@ -5,10 +5,11 @@ Before all, a model rule (`rules.model`) takes the gradients elsewhere than at t
 1. the sign of `maximize`
 2. transforms of whole gradients (`transform_gradients`): centralization, adaptive clipping
 3. clipping: by the global norm of all gradients, by the norm of each tensor's, by value
-4. weight decay: coupled, on the gradient that the rule sees, or decoupled, on the parameter that it sees
+4. penalties L2 and L1 on the gradient that the rule sees; weight decay, coupled as these, or decoupled, on the
+   parameter that it sees
 5. the rule; its update clipped by its root mean square, and masked cautiously
-6. subtraction of the update
-7. constraints of whole parameters (`constrain`): the largest norm of a unit
+6. subtraction of the update, then the proximal steps of L1 and L2
+7. constraints of whole parameters (`constrain`): no negative weights, then the norm of a unit
 8. averages of the weights: lookahead, which changes them, then the moving average, which does not
 9. the mask, on the parameter and its averages
 
@@ -20,14 +21,15 @@ the global norm for every optimizer that is compared; those of other libraries a
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from thalweg.numerics import Value, global_norm, maximum, mean, norm, sqrt
 from thalweg.options.declared import CONVENTIONS
+from thalweg.recipes import options
 from thalweg.recipes.options import CONSTRAINTS, EMA, MASK, MODEL_RULES, OPTIONS, SLOW, STATES, TRANSFORMS
-from thalweg.regularization import averaging, caution, clipping, constraints, decay, masks, units
+from thalweg.regularization import averaging, caution, clipping, constraints, decay, masks, penalties, units
 from thalweg.rules.contract import Rule
 from thalweg.rules.hyperparameters import Hyperparameter
 from thalweg.rules.model_contract import ModelRule
@@ -82,6 +84,15 @@ class StepVariant:
         return any(self.has(option) for option in CONSTRAINTS)
 
     @property
+    def limits(self) -> tuple[str, ...]:
+        """The numbers that its constraints read."""
+        return tuple(dict.fromkeys(name for option, read in CONSTRAINTS.items() if self.has(option) for name in read))
+
+    def penalized(self, penalties: Iterable[str]) -> tuple[str, ...]:
+        """Those of these penalties that are on and composed around the rule, not part of its own formula."""
+        return tuple(name for name in penalties if self.has(name) and name not in self.rule.hyperparameters)
+
+    @property
     def rule_counts(self) -> bool:
         """Whether its rule counts steps."""
         counts = self.rule.counts_steps
@@ -123,8 +134,14 @@ def constrain(
 
     norm: the norms of units, in a shape that broadcasts with the parameters.
     """
-    if structure.has("max_norm"):
-        parameters = constraints.max_norm(parameters, hyperparameters["max_norm"], norm)
+    keras = structure.has("keras_regularizers")
+    if structure.has("non_negative"):
+        parameters = constraints.non_negative(parameters)
+    if structure.has("max_norm") or structure.has("min_norm"):
+        low, high = (hyperparameters[name] if structure.has(name) else None for name in ("min_norm", "max_norm"))
+        parameters = constraints.norm_within(parameters, low, high, hyperparameters["norm_rate"], norm, as_keras=keras)
+    if structure.has("unit_norm"):
+        parameters = constraints.unit_norm(parameters, norm, as_keras=keras)
     return parameters
 
 
@@ -136,26 +153,37 @@ def step(
     `hyperparameters` holds the numeric ones of rule and options; flags and absent switches come from the step variant.
     A constrained step ends before the constraint: `close` comes after it.
     """
-    p = _decayed(structure, p, hyperparameters)
-    g, update, after = _proposed(structure, g, p, states, t, hyperparameters)
+    g, p = _gradient_for_rule(structure, g, p, hyperparameters), _decayed(structure, p, hyperparameters)
+    update, after = _proposed(structure, g, p, states, t, hyperparameters)
     if structure.has("clip_update"):
         update = _update_factor(structure, update, hyperparameters) * update
     if structure.has("cautious"):
         update = caution.cautious(update, g)
+    p = _proximal(structure, p - update, hyperparameters)
     if structure.constrains:
-        return p - update, after
-    p, averages = close(structure, p - update, states, t, hyperparameters)
+        return p, after
+    p, averages = close(structure, p, states, t, hyperparameters)
     return p, {**after, **averages}
+
+
+def _proximal(structure: StepVariant, p: Value, hyperparameters: Values) -> Value:
+    """The new parameter after its proximal steps, whose size is the learning rate for every rule."""
+    on = structure.penalized(options.PROXIMAL)
+    rate = hyperparameters[structure.rule.rate] if structure.rule.rate else 1.0
+    if "proximal_l1" in on:
+        p = penalties.soft_threshold(p, rate * hyperparameters["proximal_l1"])
+    if "proximal_l2" in on:
+        p = penalties.shrunk(p, rate * hyperparameters["proximal_l2"])
+    return p
 
 
 def _proposed(
     structure: StepVariant, g: Value, p: Value, states: Values, t: Value, hyperparameters: Values
-) -> tuple[Value, Value, dict[str, Value]]:
-    """Applies the rule: (gradient that the rule sees, update, new states)."""
+) -> tuple[Value, dict[str, Value]]:
+    """Applies the rule to the gradient and the parameter that it sees: (update, new states)."""
     rule = structure.rule
-    g = _gradient_for_rule(structure, g, p, hyperparameters)
     returned = rule(g, p, *(states[s.name] for s in rule.states), t, **_arguments(structure, hyperparameters))
-    return g, *_unpack(rule, returned)
+    return _unpack(rule, returned)
 
 
 def _gradient_for_rule(structure: StepVariant, g: Value, p: Value, hyperparameters: Values) -> Value:
@@ -170,7 +198,16 @@ def _gradient_for_rule(structure: StepVariant, g: Value, p: Value, hyperparamete
         g = clipping.by_value(g, hyperparameters["clip_value"])
     if structure.decays and not _is_decoupled(structure):
         g = decay.coupled(g, p, hyperparameters["weight_decay"])
-    return g
+    return _penalized(structure, g, p, hyperparameters)
+
+
+def _penalized(structure: StepVariant, g: Value, p: Value, hyperparameters: Values) -> Value:
+    """The gradient of the loss with its penalties."""
+    on = structure.penalized(options.ADDED)
+    if "l2" in on:
+        twice = 2.0 if structure.has("keras_regularizers") else 1.0
+        g = penalties.l2(g, p, twice * hyperparameters["l2"])
+    return penalties.l1(g, p, hyperparameters["l1"]) if "l1" in on else g
 
 
 def _norm_factor(structure: StepVariant, g: Value, hyperparameters: Values) -> Value:

@@ -38,6 +38,10 @@ DECLARED: tuple[tuple[str, Any, float | bool, str], ...] = (
     ("weight_decay", Penalty, 0.0, "L2 penalty added to the gradient"),
     ("decoupled_weight_decay", Flag, False, "weight_decay shrinks the parameter by lr·weight_decay instead"),
     ("independent_weight_decay", Flag, False, "weight_decay shrinks the parameter by itself instead, whatever lr is"),
+    ("l2", Penalty, 0.0, "L2 penalty l2/2·Σp² added to the gradient, however weight_decay acts"),
+    ("l1", Penalty, 0.0, "L1 penalty l1·Σ|p| added to the gradient: with l2, the elastic net"),
+    ("proximal_l1", Penalty, 0.0, "moves the new parameter towards 0 by lr·proximal_l1, and what is closer onto it"),
+    ("proximal_l2", Penalty, 0.0, "divides the new parameter by 1 + lr·proximal_l2"),
     ("lookahead_steps", Every, 0, "steps after which slow weights move towards the parameter, and it begins from them"),
     ("lookahead_alpha", Share, 0.5, "the share of the way that slow weights move"),
     ("ema_decay", Averaging, 0.0, "decay a step of an exponential moving average of the weights, kept beside them"),
@@ -49,6 +53,11 @@ DECLARED: tuple[tuple[str, Any, float | bool, str], ...] = (
         "move only the elements whose update goes down the gradient, further for the others",
     ),
     ("max_norm", Limit, 0.0, "the largest norm of each unit's incoming weights, where a parameter has units"),
+    ("min_norm", Limit, 0.0, "the smallest norm of each unit's incoming weights, where a parameter has units"),
+    ("norm_rate", Share, 1.0, "the share of the way that a step takes norms to max_norm and min_norm"),
+    ("unit_norm", Flag, False, "scale each unit's incoming weights to a norm of 1, where a parameter has units"),
+    ("non_negative", Flag, False, "replace negative weights by 0, where a parameter has units"),
+    ("keras_regularizers", Flag, False, "l2 is l2·Σp², and limited norms are divided by ε + norm, as in Keras"),
     *((rule.name, Limit, 0.0, rule.meaning) for rule in MODEL_RULES.values()),
     ("maximize", Flag, False, "ascend instead of descend"),
     ("masked", Flag, False, "hold elements at zero where the state `mask` is 0"),
@@ -74,5 +83,19 @@ STATES: Mapping[str, State] = {"lookahead_steps": SLOW, "ema_decay": EMA, "maske
 TRANSFORMS = ("centralize", "clip_adaptive")
 """Options that transform whole gradients, before the elementwise step."""
 
-CONSTRAINTS = ("max_norm",)
-"""Options that constrain whole parameters, after the elementwise step."""
+CONSTRAINTS: Mapping[str, tuple[str, ...]] = {
+    "non_negative": (),
+    "max_norm": ("max_norm", "norm_rate"),
+    "min_norm": ("min_norm", "norm_rate"),
+    "unit_norm": (),
+}
+"""Options that constrain whole parameters, after the elementwise step → the numbers that each reads."""
+
+ADDED = ("l2", "l1")
+"""Penalties that are terms of the gradient."""
+
+PROXIMAL = ("proximal_l1", "proximal_l2")
+"""Penalties that are minimised after the update, given how far it went."""
+
+BY_CONVENTION = ("keras_regularizers", ("l2", "max_norm", "min_norm", "unit_norm"))
+"""The flag of Keras's formulas, and the options that it changes."""

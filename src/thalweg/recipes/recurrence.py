@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.options import MODEL_RULES, OPTIONS
+from thalweg.recipes.options import BY_CONVENTION, MODEL_RULES, OPTIONS
 from thalweg.regularization.caution import LEAST
 from thalweg.regularization.clipping import SMALLEST
 
@@ -48,6 +48,16 @@ def _rate(variant: StepVariant) -> str:
     return f"{variant.rule.rate}·" if variant.rule.rate else ""
 
 
+def _l2(variant: StepVariant) -> str:
+    """The line of L2, which Keras does not halve."""
+    return f"g ← g + {'2·' if variant.has(BY_CONVENTION[0]) else ''}λ2·p"
+
+
+def _limited(new: str) -> Callable[[StepVariant], str]:
+    """The line of a constraint that takes norms to `new`; in Keras's, ε is added to the divisor."""
+    return lambda variant: f"p ← p · {new}/{'(ε + ‖p‖)' if variant.has(BY_CONVENTION[0]) else '‖p‖'}"
+
+
 PARTS: Mapping[str, ComposedPart] = {
     **{
         name: ComposedPart(_always(rule.meaning.partition(": ")[2]), f"by {name}") for name, rule in MODEL_RULES.items()
@@ -63,6 +73,8 @@ PARTS: Mapping[str, ComposedPart] = {
     "clip_tensor_norm": ComposedPart(_always("g ← g · min(1, c/(‖g‖ + 1e-06))"), "c: clip_tensor_norm; of each tensor"),
     "clip_value": ComposedPart(_always("g ← min(max(g, -c), c)"), "c: clip_value"),
     "weight_decay": ComposedPart(_decay, "λ: weight_decay"),
+    "l2": ComposedPart(_l2, "λ2: l2"),
+    "l1": ComposedPart(_always("g ← g + λ1·sign(p)"), "λ1: l1"),
     "clip_update": ComposedPart(
         lambda variant: f"u ← u / max(1, rms(u)/({_rate(variant)}c))", f"c: clip_update; {UPDATE}", late=True
     ),
@@ -71,7 +83,16 @@ PARTS: Mapping[str, ComposedPart] = {
         f"cautious; {UPDATE}; s: the share of such elements",
         late=True,
     ),
-    "max_norm": ComposedPart(_always("p ← p · min(1, c/‖p‖)"), "c: max_norm; norms of each unit", late=True),
+    "proximal_l1": ComposedPart(
+        lambda variant: f"p ← sign(p)·max(0, |p| - {_rate(variant)}λ)", "λ: proximal_l1; p after its update", late=True
+    ),
+    "proximal_l2": ComposedPart(
+        lambda variant: f"p ← p / (1 + {_rate(variant)}λ)", "λ: proximal_l2; p after its update", late=True
+    ),
+    "non_negative": ComposedPart(_always("p ← max(0, p)"), "non_negative", late=True),
+    "max_norm": ComposedPart(_limited("min(c, ‖p‖)"), "c: max_norm; norms of each unit", late=True),
+    "min_norm": ComposedPart(_limited("max(c, ‖p‖)"), "c: min_norm; norms of each unit", late=True),
+    "unit_norm": ComposedPart(_limited("1"), "unit_norm; norms of each unit", late=True),
     "lookahead_steps": ComposedPart(
         _always("s ← s + α·(p - s), p ← s"), "every lookahead_steps; α: lookahead_alpha; s starts as p", late=True
     ),
@@ -86,6 +107,8 @@ MANNERS: Mapping[str, str] = {
     "decoupled_weight_decay": "weight_decay",
     "independent_weight_decay": "weight_decay",
     "lookahead_alpha": "lookahead_steps",
+    "norm_rate": "max_norm",
+    BY_CONVENTION[0]: "l2",
 }
 """Options that only say how another is carried out → that one."""
 

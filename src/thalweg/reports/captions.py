@@ -112,12 +112,19 @@ def metric_heading(study: StudyRecord) -> str:
 
 
 def stops_early(study: StudyRecord) -> bool:
-    """Whether runs were stopped early, and count with their best weights."""
+    """Whether all runs may stop early, and count with their best weights."""
     return "early_stopping" in study.plan
+
+
+def some_stop_early(study: StudyRecord) -> bool:
+    """Whether runs of any contender may stop early, and count with their best weights."""
+    return stops_early(study) or "early_stopping_of" in study.plan
 
 
 def final(study: StudyRecord) -> str:
     """Of which weights a run's final metric is."""
     if stops_early(study):
         return "of the weights that early stopping kept, each run’s best"
+    if some_stop_early(study):
+        return "at the end of training, and where runs stop early of the weights that were kept, each run’s best"
     return "at the end of training, not at its best epoch"

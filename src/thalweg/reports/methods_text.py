@@ -45,7 +45,7 @@ def measured(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord])
         ("Good range", GOOD),
         ("Recommended", RECOMMENDED),
         ("Diverged", _diverged(runs)),
-        *([("Early stopping", _stopped(study, metric, runs))] if "early_stopping" in study.plan else []),
+        *([("Early stopping", _stopped(study, metric, runs))] if captions.some_stop_early(study) else []),
         *([("Steps to target", _steps(study, metric))] if study.target is not None else []),
     ]
 
@@ -177,15 +177,22 @@ def _diverged(runs: Sequence[RunRecord]) -> str:
 
 
 def _stopped(study: StudyRecord, metric: str, runs: Sequence[RunRecord]) -> str:
-    rule = study.plan["early_stopping"]
+    own = study.plan.get("early_stopping_of")
+    if own is None:
+        return _stopped_by(study, study.plan["early_stopping"], metric, runs, "A run")
+    each = {label: [run for run in runs if run.contender == label] for label in own}
+    return " ".join(_stopped_by(study, rule, metric, each[n], f"A run of {n}") for n, rule in own.items() if each[n])
+
+
+def _stopped_by(study: StudyRecord, rule: Mapping[str, Any], metric: str, runs: Sequence[RunRecord], which: str) -> str:
     least = f" by more than {rule['least_improvement']:g}" if rule["least_improvement"] else ""
     early = [run.ended_at for run in runs if run.stopped_at is not None]
     saved = sum(study.steps - at for at in early)
     share = f", which saved {saved / (study.steps * len(runs)):.0%} of all steps" if early else ""
     return (
-        f"A run ended after {several(rule['patience'], 'measurement')} whose {metric} did not improve{least}, and every"
-        f" run counts with the weights of its best measurement. {len(early):,} of {several(len(runs), 'run')} ended"
-        f" before the last step{share}."
+        f"{which} ended after {several(rule['patience'], 'measurement')} whose {metric} did not improve{least}, and"
+        f" every run counts with the weights of its best measurement. {len(early):,} of {several(len(runs), 'run')}"
+        f" ended before the last step{share}."
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thalweg.analysis.schedules import CONSTANT
+from thalweg.analysis.dimensions import CONSTANT
 from thalweg.errors import InputError
 from thalweg.records.types import StudyRecord
 from thalweg.reports.drawing.lines import COLOURS

@@ -202,7 +202,7 @@ def curves(study: StudyRecord, rows: Sequence[Row], drawn: Curves) -> Markup:
     which = "confirmation" if study.confirmation_seeds else "tuning"
     bands = f"bands from the lowest to the highest of {seeds} seeds" if seeds > 1 else "one seed, so no bands"
     note = f"Mean of the {which} runs at the chosen rate, {bands}."
-    if captions.stops_early(study):
+    if captions.some_stop_early(study):
         note += " A run that stopped early counts with its final weights from then on."
     chips = [_chip(i, s.contender, s.highlighted) for i, s in enumerate(drawn.series)]
     figures = [

@@ -91,7 +91,7 @@ def searched(
 SAME: Mapping[str, tuple[str, ...]] = {
     "learning_rate": ("lr",), "eta": ("lr",), "step_size": ("lr",), "epsilon": ("eps",), "beta_1": ("beta1",),
     "beta_2": ("beta2",), "betas": ("beta1", "beta2"), "decay": ("weight_decay",), "wd": ("weight_decay",),
-    "l2": ("weight_decay",), "clipnorm": ("clip_tensor_norm",), "global_clipnorm": ("clip_global_norm",),
+    "clipnorm": ("clip_tensor_norm",), "global_clipnorm": ("clip_global_norm",),
     "clipvalue": ("clip_value",), "mu": ("momentum",), "gamma": ("alpha", "rho"),
 }  # fmt: skip
 """What other libraries and papers call hyperparameters → our names."""

@@ -92,6 +92,7 @@ def _taken(planned: PlannedJob, probed: Sequence[Member], steps: int, every: int
     workload = replace(planned.job.workload, steps=steps, evaluate_every=every)
     began = time.perf_counter()
     job = replace(planned.job, workload=workload, early_stopping=None)
+    probed = [replace(member, early_stopping=None) for member in probed]
     for _ in train(replace(planned, job=job), probed, live=False):
         pass
     return (time.perf_counter() - began) / len(probed)

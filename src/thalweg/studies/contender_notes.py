@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.errors import listed
+from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.imported import Imported
+from thalweg.recipes.options import ADDED
 from thalweg.schedules import Schedule
 from thalweg.studies.contenders import Contender
 from thalweg.studies.scheduled import functions_of
@@ -33,6 +35,24 @@ def closures(of: Sequence[Contender]) -> tuple[str, ...]:
         return ()
     evaluate = "evaluates" if len(labels) == 1 else "evaluate"
     return (f"{listed(labels)} {evaluate} a batch several times in a step, and steps are what is counted.",)
+
+
+def coupled_penalties(of: Sequence[Contender]) -> tuple[str, ...]:
+    """A note where penalties are divided by the size of the gradients to which they are added."""
+    labels = [
+        c.label
+        for c in of
+        if c.regularizer is not None
+        and isinstance(c.recipe, Recipe)
+        and c.recipe.rule.scale_free
+        and any(name in c.regularizer.values and name not in c.recipe.rule.hyperparameters for name in ADDED)
+    ]
+    if not labels:
+        return ()
+    return (
+        f"The penalty of {listed(labels)} is added to the gradient, whose size the optimizer divides out again:"
+        " decoupled weight decay (AdamW) and proximal-l1 act on all weights alike.",
+    )
 
 
 def own_schedules(of: Sequence[Contender]) -> tuple[str, ...]:

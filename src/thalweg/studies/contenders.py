@@ -14,11 +14,13 @@ from thalweg.options.ranges import POSITIVE, as_number
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import Recipe, recipe
 from thalweg.recipes.imported import Imported, imported
+from thalweg.regularization.stopping import EarlyStopping
 from thalweg.rules.contract import Preset
 from thalweg.studies.parsing import called, combinations, plain, require_printable, split, titled
 from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import covering, grid
-from thalweg.studies.scheduled import in_run, listed_schedules, split_off, written
+from thalweg.studies.regularized import read, under
+from thalweg.studies.scheduled import in_run, split_off, written
 from thalweg.workloads.workload import Workload
 
 CLIP = "clip_global_norm"
@@ -41,6 +43,8 @@ class Contender:
             `"adam(lr=cosine(warmup=5%))"`; one with a rate of its own, `"adam(lr=cosine(1e-3))"`, fixes it.
         convention: the source of its formula and defaults, `"torch"`, `"keras"`, `"optax"` or `"paper"`;
             `"adam(convention='keras')"` is equivalent.
+        regularizer: what its runs are regularized by, whatever rate is tuned: `"l2=1e-4"`, `"l1=1e-5+l2=1e-4"`,
+            `"max-norm=1"`, `"early-stopping=5"`. Penalties are of weights, not of biases and norms.
 
     Raises:
         InputError: an optimizer or hyperparameter does not exist, or a value is out of range.
@@ -52,6 +56,7 @@ class Contender:
     title: str | None = None
     convention: str | None = None
     schedule: Any = None
+    regularizer: Any = None
     recipe: Recipe | Imported = field(init=False)
     searched: tuple[float, float] | None = field(init=False, default=None)
     """An interval of rates that its grid covers, in place of the declared range."""
@@ -72,6 +77,8 @@ class Contender:
             fixed = found.split(fixed)
             found = found.under(self._convention(fixed.pop("convention", None)))
         object.__setattr__(self, "space", combinations("space", self.space))
+        object.__setattr__(self, "regularizer", read(self.regularizer))
+        found, fixed = under(self.regularizer, found, fixed)
         fixed, schedule = split_off(fixed, self.schedule, found.rate, self.label)
         object.__setattr__(self, "schedule", schedule)
         object.__setattr__(self, "fixed", fixed)
@@ -141,7 +148,8 @@ class Contender:
         if isinstance(self.recipe, Imported):
             return 0
         resolved = (self.recipe.resolve(of, self.label) for of in self.configurations(None))
-        return max(Member(self.recipe, values, 0).copies for values in resolved)
+        best = self.early_stopping is not None  # whose weights are kept
+        return max(Member(self.recipe, values, 0).copies for values in resolved) + best
 
     @property
     def factors(self) -> dict[str, Any]:
@@ -149,12 +157,18 @@ class Contender:
         convention = CONVENTIONS[0] if isinstance(self.recipe, Imported) else self.recipe.convention
         other = {} if convention == CONVENTIONS[0] else {"convention": convention}
         other |= {} if self.schedule is None else {"schedule": written(self.schedule)}
+        other |= {} if self.regularizer is None else {"regularizer": str(self.regularizer)}
         return {"optimizer": self.recipe.name, **other}
 
     def member(self, given: Mapping[str, Any], seed: int, workload: Workload) -> Member:
         """A run of a configuration on a workload, whose length its schedule goes by."""
         found = in_run(self.recipe, self.schedule, given, workload, self.label)
-        return Member(self.recipe, found.values, seed, found.performance)
+        return Member(self.recipe, found.values, seed, found.performance, self.early_stopping)
+
+    @property
+    def early_stopping(self) -> EarlyStopping | None:
+        """When its runs end before their last step, if its regularizer says so."""
+        return None if self.regularizer is None else self.regularizer.early_stopping
 
     @property
     def has_own_grid(self) -> bool:
@@ -164,14 +178,18 @@ class Contender:
 
     @property
     def published(self) -> dict[str, Any] | None:
-        """The configuration of published defaults, run as the baseline of tuning: the default learning rate only.
+        """The configuration of published defaults, run as the baseline of tuning: the default learning rate only, under
+        its regularizer.
 
         Empty where the optimizer has no learning rate. `None` where the rate is fixed, so nothing is tuned, or where
         another library's class has no default rate.
         """
+        own = {} if self.regularizer is None else self.regularizer.values
         if self.recipe.rate is None:
-            return {}
-        return self.default_rate or None if self.recipe.rate not in self.fixed else None
+            return {**own}
+        if self.recipe.rate in self.fixed or not self.default_rate:
+            return None
+        return {**own, **self.default_rate}
 
     @property
     def default_rate(self) -> dict[str, Any]:
@@ -225,18 +243,6 @@ def contenders(given: str | Sequence[Any], convention: str = CONVENTIONS[0]) -> 
     if twice:
         raise InputError(f"The optimizer {shown(twice)} stands twice in the list; name each once.")
     return out
-
-
-def crossed(of: Sequence[Contender], schedules: Sequence[Any] | None) -> list[Contender]:
-    """Each contender under each schedule, where some are given. Raises `InputError` where one has its own already."""
-    if schedules is None:
-        return [*of]
-    each = listed_schedules(schedules)
-    own = next((c for c in of if c.schedule is not None or not c.recipe.rate), None)
-    if own is not None:
-        has = "no learning rate" if own.schedule is None else f"the schedule {written(own.schedule)} of its own"
-        raise InputError(f"{own.label} has {has}, and schedules are given for all optimizers: leave one of them out.")
-    return [c if s is None else replace(c, schedule=s, title=f"{c.label} + {written(s)}") for c in of for s in each]
 
 
 def learning_rates(given: Sequence[Any] | str | None) -> tuple[float, ...] | None:

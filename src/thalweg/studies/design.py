@@ -152,7 +152,7 @@ def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: f
         protocol=PROTOCOL,
         caps=asdict(design.cap(workload.total_steps, seconds)),
         environment=environment(planned.job.device),
-        plan={**planned.plan.describe(), "clip_norm": design.clip_norm, **_stopping(planned.job)},
+        plan={**planned.plan.describe(), "clip_norm": design.clip_norm, **_stopping(planned.job, design)},
         content={**content(workload, planned.job.content), **own_content(design.contenders)},
         factors={c.label: c.factors for c in design.contenders},
         calls=calls({c.label: c for c in design.contenders}, grouped=bool(workload.parameters)),
@@ -165,6 +165,9 @@ def _rates(design: Design) -> Mapping[str, tuple[float, ...]]:
     return {c.label: c.rates(design.learning_rates, design.per_decade) for c in design.contenders}
 
 
-def _stopping(job: Job) -> dict[str, Any]:
+def _stopping(job: Job, design: Design) -> dict[str, Any]:
+    """The rule by which all runs end early, or those by which the runs of some contenders do, by label."""
     rule = job.early_stopping
-    return {} if rule is None else {"early_stopping": asdict(rule)}
+    own = {c.label: asdict(c.early_stopping) for c in design.contenders if c.early_stopping is not None}
+    of_all = {} if rule is None else {"early_stopping": asdict(rule)}
+    return {**of_all, **({"early_stopping_of": own} if own else {})}

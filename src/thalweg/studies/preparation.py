@@ -15,7 +15,7 @@ from thalweg.population.planning.planned_job import PlannedJob, plan_as_recorded
 from thalweg.records.types import StudyRecord
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.studies.budget import PROBED, PROBED_TO_TELL, Clock, Pace, duration, expected_runs, fit, measure
-from thalweg.studies.contender_notes import closures, conventions, own_schedules
+from thalweg.studies.contender_notes import closures, conventions, coupled_penalties, own_schedules
 from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
 from thalweg.studies.protocol import most_confirmed
@@ -86,6 +86,7 @@ def prepare(
         *conventions(design.contenders),
         *closures(design.contenders),
         *own_schedules(design.contenders),
+        *coupled_penalties(design.contenders),
         *one_class_notes(workload),
         *planned.job.notes,
         *on_rates,

@@ -48,7 +48,8 @@ def shortened(planned: PlannedJob, steps: int) -> PlannedJob:
 
 
 def outcomes(planned: PlannedJob, members: Sequence[Member]) -> list[Trained]:
-    """Trains all members; returns their results in order."""
+    """Trains all members to their last step; returns their results in order."""
+    members = [replace(member, early_stopping=None) for member in members]
     found: dict[int, Trained] = {}
     with closing(train(planned, members)) as events:
         for event in events:

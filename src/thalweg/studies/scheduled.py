@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from thalweg.analysis.schedules import CONSTANT
+from thalweg.analysis.dimensions import CONSTANT
 from thalweg.errors import InputError, shown
 from thalweg.recipes.catalogue import Recipe, checked
 from thalweg.recipes.imported import Imported

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from thalweg.recipes.options import ADDED, PROXIMAL
 from thalweg.recipes.trace import trace
 from thalweg.testing.settings import Case
 from thalweg.testing.trajectories import EXECUTIONS, Run, advance, begin, problem
@@ -99,6 +100,32 @@ def _max_normed(twin: ByHand, g: Tensor) -> None:
         unit *= 1.5 / size if size > 1.5 else 1.0
 
 
+def _scaled_between(least: float, most: float) -> Hand:
+    def hand(twin: ByHand, g: Tensor) -> None:
+        twin.plain(g)
+        for unit in twin.run.p:
+            size = float(unit.square().sum()) ** 0.5
+            unit *= least / size if size < least else most / size if size > most else 1.0
+
+    return hand
+
+
+def _positive(twin: ByHand, g: Tensor) -> None:
+    twin.plain(g)
+    twin.run.p[twin.run.p < 0] = 0.0
+
+
+def _penalized(twin: ByHand, g: Tensor) -> None:
+    twin.plain(g + 0.02 * twin.run.p + 0.01 * twin.run.p.sign())
+
+
+def _by_proximal_steps(twin: ByHand, g: Tensor) -> None:
+    twin.plain(g)
+    rate, p = twin.run.structure.rule.rate, twin.run.p
+    size = twin.run.values[rate] if rate else 1.0
+    p.copy_(p.sign() * (p.abs() - 0.02 * size).clamp(min=0) / (1 + 0.03 * size))
+
+
 MODIFIERS: tuple[Modifier, ...] = (
     Modifier({"clip_tensor_norm": 0.5}, _clipped_by_norm),
     Modifier({"clip_global_norm": 0.5}, _clipped_by_norm),  # of a single parameter, whose norm is the global one
@@ -110,6 +137,11 @@ MODIFIERS: tuple[Modifier, ...] = (
     Modifier({"lookahead_steps": 5}, _lookahead),
     Modifier({"ema_decay": 0.9}, _averaged),
     Modifier({"max_norm": 1.5}, _max_normed),
+    Modifier({"min_norm": 0.8, "max_norm": 1.5}, _scaled_between(0.8, 1.5)),
+    Modifier({"unit_norm": True}, _scaled_between(1.0, 1.0)),
+    Modifier({"non_negative": True}, _positive),
+    Modifier({"l2": 0.02, "l1": 0.01}, _penalized),
+    Modifier({"proximal_l1": 0.02, "proximal_l2": 0.03}, _by_proximal_steps),
 )
 """Each modifier by itself."""
 
@@ -117,6 +149,7 @@ EVERYTHING: Mapping[str, float | bool] = {
     **{name: value for modifier in MODIFIERS for name, value in modifier.options.items()},
     "clip_global_norm": 1.0,
     "clip_value": 0.2,
+    "unit_norm": False,  # contradicts other limits of norms
 }
 """The options of all modifiers at once."""
 
@@ -124,12 +157,22 @@ EVERYTHING: Mapping[str, float | bool] = {
 def everything(case: Case) -> Case:
     """The case with every modifier at once."""
     own = {"independent_weight_decay": False, "weight_decay": 0.02} if case.recipe.rule.owns_decay else {}
-    return Case(case.recipe, {**case.values, **EVERYTHING, **own}, f"{case.label}, modified")
+    off = dict.fromkeys(PROXIMAL, 0.0) if case.recipe.rule.evaluated is not None else {}
+    return Case(case.recipe, {**case.values, **EVERYTHING, **own, **off}, f"{case.label}, modified")
+
+
+def _can_have(case: Case, modifier: Modifier) -> bool:
+    """Whether it is composed around the rule, and not part of its formula or refused."""
+    rule, options = case.recipe.rule, modifier.options
+    if "weight_decay" in options:
+        return not rule.owns_decay
+    own = any(name in rule.hyperparameters for name in ADDED if name in options)
+    return not own and (rule.evaluated is None or not any(name in options for name in PROXIMAL))
 
 
 def check_modifier(case: Case, modifier: Modifier) -> None:
     """In every execution, parameter and averages stay within 1e-12 of the modifier computed by hand."""
-    if case.recipe.rule.owns_decay and "weight_decay" in modifier.options:
+    if not _can_have(case, modifier):
         return
     task = problem(case.rate, shape=case.shape, seed=10, steps=STEPS)
     start, gradients = (torch.tensor(x).reshape(-1, *SHAPE) for x in (task.start, task.gradients))

@@ -76,11 +76,13 @@ def grouped(model: nn.Module, *rules: Rules) -> list[dict[str, Any]]:
     return groups
 
 
-def undecayed(model: nn.Module, *, embeddings: bool = False) -> dict[str, dict[str, Any]]:
+def undecayed(model: nn.Module, *penalties: str, embeddings: bool = False) -> dict[str, dict[str, Any]]:
     """`weight_decay` 0 for biases, other parameters with one value per unit, and all parameters of norms.
 
-    embeddings: whether also for embeddings.
+    penalties: names of those that are 0 there, such as "l1" and "l2", in place of "weight_decay". embeddings: whether
+    also for embeddings.
     """
+    off = dict.fromkeys(penalties or ("weight_decay",), 0.0)
     kinds = (*_PER_UNIT, nn.Embedding, nn.EmbeddingBag) if embeddings else _PER_UNIT
     inside = {id(p) for m in model.modules() if isinstance(m, kinds) for p in m.parameters(recurse=False)}
     matrices = {id(p) for m in model.modules() if isinstance(m, _WEIGHTED) for p in m.parameters(recurse=False)}
@@ -88,7 +90,7 @@ def undecayed(model: nn.Module, *, embeddings: bool = False) -> dict[str, dict[s
     def of_units(p: torch.Tensor) -> bool:  # a linear layer's weight is a matrix even with one input
         return p.ndim < 2 or (p.numel() == p.shape[0] and id(p) not in matrices)
 
-    return {name: {"weight_decay": 0.0} for name, p in model.named_parameters() if of_units(p) or id(p) in inside}
+    return {name: {**off} for name, p in model.named_parameters() if of_units(p) or id(p) in inside}
 
 
 def adamw_rest(model: nn.Module, *others: str) -> dict[str, dict[str, Any]]:

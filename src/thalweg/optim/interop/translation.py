@@ -6,7 +6,7 @@ from typing import Any
 from thalweg.errors import InputError, shown
 from thalweg.optim.interop.signature import group_defaults
 from thalweg.recipes.catalogue import Recipe, recipe
-from thalweg.recipes.options import OPTIONS
+from thalweg.recipes.options import ADDED, BY_CONVENTION, OPTIONS
 
 Values = dict[str, Any]
 
@@ -26,7 +26,7 @@ FIXED: Mapping[str, Values] = {
     "keras": {
         **{name: off for name, off in MODIFIERS.items() if name != "clip_value"},
         "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1.0, "decoupled_weight_decay": True, "decay": 0.0,
-        "independent_weight_decay": False,
+        "independent_weight_decay": False, BY_CONVENTION[0]: True,
     },
     "optax": {
         **MODIFIERS, "dampening": 0.0, "lr_decay": 0.0, "momentum_decay": 1e6, "independent_weight_decay": False,
@@ -86,13 +86,22 @@ def translate(
                 " takes the same steps."
             )
         values = dict(moved)
+    flag, changed = BY_CONVENTION
+    if not any(values[key] for key in changed if key not in after.rule.hyperparameters):
+        values[flag] = after.defaults[flag]
     return _spelled(after, {key: value for key, value in values.items() if key not in initial})
+
+
+def _fixed(by: Recipe) -> Values:
+    """Our name → the value that the library fixes, without penalties that are the rule's own."""
+    own = [name for name in ADDED if name in by.rule.hyperparameters]
+    return {name: value for name, value in FIXED.get(by.convention, {}).items() if name not in own}
 
 
 def _ours(by: Recipe, given: Mapping[str, Any]) -> Values:
     """The values under our names, including those that the library fixes."""
     ours = {theirs: ours for ours, theirs in names(by).items()}
-    fixed = {key: value for key, value in FIXED.get(by.convention, {}).items() if key in by.hyperparameters}
+    fixed = {key: value for key, value in _fixed(by).items() if key in by.hyperparameters}
     alike = repeated(by)
     for further, key in alike.items():
         values = [given.get(name, by.defaults[key]) for name in (key, further)]
@@ -109,7 +118,7 @@ def _spelled(by: Recipe, values: Values) -> Values:
     """The values under the library's names. Raises `InputError` for a value that the library cannot have."""
     theirs = names(by)
     shadowed = {name: by.defaults[name] for name in theirs.values() if name in values and name not in theirs}
-    fixed = {**FIXED.get(by.convention, {}), **shadowed}
+    fixed = {**_fixed(by), **shadowed}
     for key, value in values.items():
         undecayed = key == "decoupled_weight_decay" and not values["weight_decay"]
         if key in fixed and value != fixed[key] and not undecayed:

@@ -15,8 +15,10 @@ from thalweg.execution.storage.rounding import LOW
 from thalweg.optim.interop.signature import class_name, hyperparameters
 from thalweg.optim.stepping.traceable import TensorRow, structure_of
 from thalweg.recipes.catalogue import Recipe
-from thalweg.recipes.options import OPTIONS
+from thalweg.recipes.options import ADDED, OPTIONS
 from thalweg.recipes.trace import trace
+
+DECOUPLED = "decoupled_weight_decay=True"
 
 Groups = Sequence[Mapping[str, Any]]
 
@@ -69,16 +71,24 @@ def _depth() -> int:
 
 
 def tell_coupled_decay(recipe: Recipe, group: Mapping[str, Any]) -> None:
-    """Warns where an adaptive optimizer gets L2 weight decay."""
+    """Warns where an adaptive optimizer gets L2 weight decay, or another penalty, by its gradient."""
     values = hyperparameters(recipe, group)
-    decay = values.get("weight_decay")
     beside = values.get("decoupled_weight_decay") or values.get("independent_weight_decay")
-    separate = recipe.rule.scale_free and not recipe.rule.owns_decay
-    if separate and not beside and not isinstance(decay, Tensor) and decay:
+    own = () if beside or recipe.rule.owns_decay else ("weight_decay",)
+    names = (*own, *(name for name in ADDED if name not in recipe.rule.hyperparameters))
+    name = next((n for n in names if not isinstance(values.get(n), Tensor) and values.get(n)), None)
+    if name == "l1" and recipe.rule.scale_free:
         tell(
             class_name(recipe), CoupledDecay,
-            "weight_decay is added to the gradient, whose size this optimizer divides out again: what has large"
-            " gradients decays least. decoupled_weight_decay=True (AdamW) shrinks all alike.",
+            "l1 is added to the gradient, whose size this optimizer divides out again: what has large gradients shrinks"
+            " least, and nothing becomes 0. proximal_l1 shrinks all alike, and to 0.",
+        )  # fmt: skip
+    elif name is not None and recipe.rule.scale_free:
+        better = DECOUPLED if name == "weight_decay" else f"weight_decay with {DECOUPLED}" if own else "weight_decay"
+        tell(
+            class_name(recipe), CoupledDecay,
+            f"{name} is added to the gradient, whose size this optimizer divides out again: what has large"
+            f" gradients decays least. {better} (AdamW) shrinks all alike.",
         )  # fmt: skip
 
 

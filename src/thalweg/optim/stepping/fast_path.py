@@ -30,7 +30,6 @@ from thalweg.optim.stepping.readings_ahead import ReadingsAhead
 from thalweg.optim.stepping.rows_ahead import RowsAhead
 from thalweg.recipes.catalogue import Values
 from thalweg.recipes.compose import StepVariant
-from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.row_line import line
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.stages import Stage
@@ -67,7 +66,7 @@ class FastPath(CompiledElements):
         read = [Singles(_dtype(of[0]), np.array([*map(Tensor.data_ptr, of)])) for of in singles]
         self._steps = read.pop(0) if work.counted else None
         self._row_states = dict(zip(self.program.row_states, read, strict=True))
-        self._read_names = (*self.program.inputs, *(name for name in CONSTRAINTS if self.structure.has(name)))
+        self._read_names = (*self.program.inputs, *self.structure.limits)
         self.values: Mapping[str, Any] = NOTHING
         self._alike = False
         self._by_step_only = not (self.program.row_states or self.program.before or self.program.constrained)

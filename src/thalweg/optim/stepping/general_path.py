@@ -19,7 +19,6 @@ from thalweg.optim.interop.precision import MOST, Precision
 from thalweg.optim.state import fitting, quantized_state
 from thalweg.optim.state import state as states
 from thalweg.optim.state.state import Needs
-from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.row_table import Array
 from thalweg.recipes.trace import Program
 
@@ -92,7 +91,7 @@ class GeneralStep:
                 row.after()
 
     def _constraints(self) -> list[str]:
-        return [name for name in CONSTRAINTS if self._needs.structure.has(name)]
+        return [*self._needs.structure.limits]
 
 
 def require(work: Work, group: Mapping[str, Any], all_states: states.States) -> None:

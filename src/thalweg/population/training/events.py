@@ -13,6 +13,7 @@ from torch import Tensor
 from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
 from thalweg.population.training.job import Job
+from thalweg.population.training.penalties import NAME, RegularizationLosses
 from thalweg.population.training.pieces import Scores
 from thalweg.population.updates.members import Member
 from thalweg.population.updates.snapshot import Snapshot
@@ -52,7 +53,13 @@ class Event(Protocol):
 
 
 class Measure:
-    """Evaluates the validation split, and in confirmation runs the test split at the best measurement and the last."""
+    """Evaluates the validation split, and in confirmation runs the test split at the best measurement and the last.
+
+    regularization: of members that have penalties, whose loss stands among the details.
+    """
+
+    def __init__(self, regularization: RegularizationLosses | None = None) -> None:
+        self._regularization = regularization
 
     def steps(self, job: Job) -> Iterable[int]:
         return job.workload.milestones
@@ -62,18 +69,24 @@ class Measure:
         found = executor.measure(workload.validation, training.step, loss=True)
         scores = training.everyone(found.metrics), training.everyone(found.losses)
         improved = history.measure(training.step, *scores, self._details(training, found))
-        last = training.step == workload.total_steps and training.job.early_stopping is None
+        last = training.step == workload.total_steps and None in rules_of(training.job, training.members)
         if training.job.test and workload.test is not None and (last or improved.any()):
             tested = executor.measure(workload.test, training.step)
             history.tested(training.everyone(tested.metrics), improved, self._details(training, tested))
 
-    @staticmethod
-    def _details(training: Training, found: Scores) -> list[dict[str, float]]:
+    def _details(self, training: Training, found: Scores) -> list[dict[str, float]]:
         """The details of all members; empty for those that are not held."""
         details: list[dict[str, float]] = [{} for _ in training.members]
         for place, m in enumerate(training.held):
-            details[m] = found.of(place)
+            details[m] = {**found.of(place), **self._penalties(training, place, int(m))}
         return details
+
+    def _penalties(self, training: Training, place: int, member: int) -> dict[str, float]:
+        """The regularization loss by its name, of the weights that are evaluated; empty for a member without."""
+        if self._regularization is None or member not in self._regularization:
+            return {}
+        (weights,) = training.executor.copies([place])
+        return {NAME: self._regularization.of(member, weights, training.step)}
 
     def state(self) -> Snapshot:
         return Snapshot()
@@ -82,11 +95,16 @@ class Measure:
         pass
 
 
-class StopEarly:
-    """Ends members by `EarlyStopping`; keeps the weights of each one's best measurement."""
+def rules_of(job: Job, members: Sequence[Member]) -> list[EarlyStopping | None]:
+    """When each member ends before its last step: its own rule, or the job's; `None` for neither."""
+    return [job.early_stopping if member.early_stopping is None else member.early_stopping for member in members]
 
-    def __init__(self, rule: EarlyStopping, members: int) -> None:
-        self._rule, self._so_far = rule, [Patience()] * members
+
+class StopEarly:
+    """Ends members by `EarlyStopping`, those that have one; keeps the weights of each one's best measurement."""
+
+    def __init__(self, rules: Sequence[EarlyStopping | None]) -> None:
+        self.rules, self._so_far = rules, [Patience()] * len(rules)
         self.best: dict[int, dict[str, Tensor]] = {}
         self.train_metric: dict[int, float] = {}  # of the best weights, where they alone do not tell it
 
@@ -97,14 +115,17 @@ class StopEarly:
         history, higher = training.history, training.job.workload.metric.maximized
         self._keep_best(training)
         for m in training.held[history.active[training.held]]:
-            metric = history.measured[m][-1].validation_metric
-            self._so_far[m] = self._rule.after(self._so_far[m], metric, higher_is_better=higher)
-            if self._rule.ends(self._so_far[m]) and training.step < training.job.workload.total_steps:
+            rule, metric = self.rules[m], history.measured[m][-1].validation_metric
+            if rule is None:
+                continue
+            self._so_far[m] = rule.after(self._so_far[m], metric, higher_is_better=higher)
+            if rule.ends(self._so_far[m]) and training.step < training.job.workload.total_steps:
                 history.stop(m, training.step)
 
     def _keep_best(self, training: Training) -> None:
         history, executor = training.history, training.executor
-        places = [i for i, m in enumerate(training.held) if history.active[m] and history.best_at[m] == training.step]
+        held = [(i, m) for i, m in enumerate(training.held) if self.rules[m] is not None]
+        places = [i for i, m in held if history.active[m] and history.best_at[m] == training.step]
         if not places:
             return
         self.best.update(zip(training.held[places].tolist(), executor.copies(places), strict=True))

@@ -17,6 +17,7 @@ from thalweg.population.program.models import build, state
 from thalweg.population.program.python_state import changed, fingerprints
 from thalweg.population.training.autograd import Evaluated, gradients_of
 from thalweg.population.training.evaluation import Evaluator
+from thalweg.population.training.events import rules_of
 from thalweg.population.training.executor import Floats, Weights
 from thalweg.population.training.job import Job
 from thalweg.population.training.model_optimizers import optimizer_of
@@ -75,7 +76,7 @@ class Plain:
     def __init__(self, job: Job, member: Member, reason: str, *, watched: bool) -> None:
         self._job, self._seed, self.execution = job, member.seed, f"loop: {reason}"
         self._model = build(job.workload, member.seed, job.device)
-        kept = watched or job.early_stopping is not None
+        kept = watched or rules_of(job, [member]) != [None]
         self._before = fingerprints(job.workload, self._model) if kept else {}
         self._shapes = _shapes(self._model)
         self._evaluator = Evaluator(job, self._model, live=True)

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from thalweg.population.training.events import Event, KeepSnapshots, Measure, Release, StopEarly, in_order
+from thalweg.population.training.events import Event, KeepSnapshots, Measure, Release, StopEarly, in_order, rules_of
 from thalweg.population.training.executor import Executor
 from thalweg.population.training.history import Floats, History
 from thalweg.population.training.job import Job
+from thalweg.population.training.penalties import RegularizationLosses
 from thalweg.population.training.performance import Plateau, RateNow
 from thalweg.population.training.pruning import Prune
 from thalweg.population.training.stop import TrainingControl
@@ -37,14 +38,16 @@ class TrainingLoop:
         self.job, self.members, self.executor, self._control = job, members, executor, control
         self.history = History(len(members), higher_is_better=job.workload.metric.maximized)
         self.held, self.step = np.arange(len(members)), 0
-        self._stopping = None if job.early_stopping is None else StopEarly(job.early_stopping, len(members))
+        rules = rules_of(job, members)
+        self._stopping = StopEarly(rules) if any(rules) else None
+        measure = Measure(RegularizationLosses(job, members))
         stop = {} if self._stopping is None else {"stop": self._stopping}
         prune = {"prune": Prune(members)} if any(member.pruning for member in members) else {}
         follow = {"performance": Plateau(rates)} if any(rates) else {}
         self._snapshots = KeepSnapshots()
-        keep = {"snapshots": self._snapshots} if job.snapshots else {}
-        first = {**prune, "measure": Measure(), **follow, **stop, **keep}
-        self._events: dict[str, Event] = {**first, "release": Release()}
+        keep: dict[str, Event] = {"snapshots": self._snapshots} if job.snapshots else {}
+        first: dict[str, Event] = {**prune, "measure": measure, **follow, **stop}
+        self._events: dict[str, Event] = {**first, **keep, "release": Release()}
         workload, seeds = job.workload, list(dict.fromkeys(m.seed for m in members))
         self._draws = workload.train.draws(seeds, workload.step_samples, drop_last=workload.drop_last)
         self.losses: list[Floats] = []  # of every step of this session, if they are kept
@@ -144,9 +147,9 @@ class TrainingLoop:
     def _measure_training(self) -> None:
         """Measures the metric on the training split, of the weights at the end, or of the best if stopped early."""
         train, last = self.job.workload.train, self.job.workload.total_steps
+        if (self._stopping is None or None in self._stopping.rules) and self.active.any():
+            self._train_metric[self.held] = self.executor.measure(train, last).metrics
         if self._stopping is None:
-            if self.active.any():
-                self._train_metric[self.held] = self.executor.measure(train, last).metrics
             return
         known, diverged = self._stopping.train_metric, self.history.diverged_at
         self._train_metric[[*known]] = [*known.values()]
@@ -167,7 +170,8 @@ class TrainingLoop:
         return [self._outcome(m, failure) for m in range(len(self.members))]
 
     def _outcome(self, m: int, failure: str) -> Trained:
-        history, stopping = self.history, self._stopping
+        history = self.history
+        stopping = None if self._stopping is None else self._stopping.rules[m]
         whole = history.diverged_at[m] is None and not failure
         test = history.test[m] if stopping is None else history.best_test[m]
         train = float(self._train_metric[m])

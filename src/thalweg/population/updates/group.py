@@ -20,7 +20,7 @@ from thalweg.population.updates.parts import Gradient, Mask, Scratch, addresses
 from thalweg.population.updates.snapshot import Snapshot, copied
 from thalweg.recipes.compose import StepVariant, evaluated, transform_gradients
 from thalweg.recipes.measured_rows import measured_rows
-from thalweg.recipes.options import CONSTRAINTS, OPTIONS, TRANSFORMS
+from thalweg.recipes.options import OPTIONS, TRANSFORMS
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.stages import Stage
 from thalweg.recipes.trace import Program, trace
@@ -263,9 +263,8 @@ class Group:
     def _scalars(self) -> list[str]:
         """Hyperparameters that the program, a transform or a constraint reads, or that states start from."""
         starts = [s.source for s in self.structure.rule.states if s.source]
-        options = (*TRANSFORMS, *CONSTRAINTS)
-        whole = [name for name in options if self.structure.has(name) and not OPTIONS[name].is_flag]
-        return [*self.program.inputs, *starts, *whole]
+        whole = [name for name in TRANSFORMS if self.structure.has(name) and not OPTIONS[name].is_flag]
+        return [*dict.fromkeys([*self.program.inputs, *starts, *whole, *self.structure.limits])]
 
     def inputs(self) -> dict[str, Array]:
         return {name: self.values[name] for name in (*self.program.inputs, *self.program.row_states)}

@@ -13,8 +13,14 @@ from thalweg.recipes.catalogue import Recipe, checked
 from thalweg.recipes.compose import StepVariant
 from thalweg.recipes.row_table import Array
 from thalweg.schedules import Schedule
-from thalweg.workloads.parameter_groups import OTHERS, Scaled, adamw_rest, grouped
+from thalweg.workloads.parameter_groups import OTHERS, Scaled, adamw_rest, grouped, undecayed
 from thalweg.workloads.workload import Workload
+
+LIMITS = {"max_norm": np.inf, "min_norm": 0.0}
+"""Norms that some parameters may have a limit of → the value where there is none."""
+
+NO_WEIGHT = "no weight"
+"""The flag of biases and norms, which penalties of weights leave alone (`Recipe.weights_only`)."""
 
 Groups = Mapping[str, Mapping[str, Any]]
 """Name of a parameter → hyperparameters of its own. Parameters without any are left out."""
@@ -23,11 +29,16 @@ Groups = Mapping[str, Mapping[str, Any]]
 def groups_of(workload: Workload, model: nn.Module, recipes: Iterable[Any] = ()) -> dict[str, dict[str, Any]]:
     """The hyperparameters of single parameters by `Workload(parameters=…)`. Raises `InputError` as `grouped`.
 
-    recipes: of the members. Where one is a rule of hidden matrices, the model's other parameters are given to AdamW.
+    recipes: of the members. Where one is a rule of hidden matrices, the model's other parameters are given to AdamW;
+    where one penalizes weights alone, other parameters are flagged.
     """
-    rules = workload.parameters_of(model)
+    rules, recipes = workload.parameters_of(model), [*recipes]
     of_matrices = any(isinstance(recipe, Recipe) and recipe.rule.others for recipe in recipes)
-    rest = adamw_rest(model) if of_matrices else {}  # also parameters that require no gradient yet
+    rest: dict[str, dict[str, Any]] = {}  # also of parameters that require no gradient yet
+    if of_matrices:
+        rest |= adamw_rest(model)
+    if any(isinstance(recipe, Recipe) and recipe.weights_only for recipe in recipes):
+        rest |= {name: {**rest.get(name, {}), NO_WEIGHT: True} for name in undecayed(model)}
     own = _own_groups(rules, model)
     return {name: {**rest.get(name, {}), **own.get(name, {})} for name in [*rest, *(n for n in own if n not in rest)]}
 
@@ -67,7 +78,7 @@ def _structure(member: Member, groups: Groups, fixed: Mapping[str, Any]) -> Step
             if key == recipe.rule.others:
                 continue
             off = h.switch and (values[key] == 0) != (value == 0)
-            if h.range is None or h.range.whole or h.initially or (off and not h.is_penalty):
+            if h.range is None or h.range.whole or h.initially or (off and not h.is_penalty and key not in LIMITS):
                 raise InputError(
                     f"{recipe.name}: {key!r} of {name!r} must be as for all parameters; a group may have numbers and"
                     " penalties of its own."
@@ -84,13 +95,13 @@ def own_values(recipe: Recipe, values: Mapping[str, Any], given: Mapping[str, An
     owner = f"{recipe.name} for {name!r}"
     found = {}
     for key, value in recipe.split(given).items():
-        if key == OTHERS and not recipe.rule.others:
-            continue  # for the rules of hidden matrices
+        if (key == OTHERS and not recipe.rule.others) or key == NO_WEIGHT:
+            continue  # for the rules of hidden matrices; below
         key = recipe.rate if key == "lr" and recipe.rate else key
         if key not in recipe.hyperparameters:
             raise InputError(f"{recipe.name} has no {key!r}, which parameters= gives {name!r}; it has {[*values]}.")
         found[key] = checked(recipe.hyperparameters[key], owner, _scaled(values[key], value))
-    return found
+    return {**(dict.fromkeys(recipe.weights_only, 0.0) if given.get(NO_WEIGHT) else {}), **found}
 
 
 def _scaled(base: Any, value: Any) -> Any:
@@ -126,6 +137,8 @@ class Hyperparameters:
         for name in names:
             base = [member.values[name] for member in members]
             grid = [[given.get(name, base[m]) for m, given in enumerate(row)] for row in own]
+            if name in LIMITS:
+                grid = [[LIMITS[name] if value == 0 else value for value in row] for row in grid]
             uniform = all(row == base for row in grid)
             self._put(name, base if uniform else grid)
         self.per_parameter = any(array.ndim == 2 for array in self.fixed.values())

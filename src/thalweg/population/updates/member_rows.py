@@ -17,7 +17,6 @@ from thalweg.population.program.matmul_passes import Product
 from thalweg.population.updates.hyperparameters import limits_of
 from thalweg.population.updates.parts import Gradient, Mask, Piece, Scratch, Stacks, Whole, of_members
 from thalweg.recipes.compose import StepVariant, constrain
-from thalweg.recipes.options import CONSTRAINTS
 from thalweg.recipes.row_table import Array, table
 from thalweg.recipes.stages import Stage
 from thalweg.recipes.trace import Program
@@ -82,7 +81,7 @@ class MemberRows:
         """Constrains the parameters of active members. active: bool `[members]`, by default those given."""
         for i, p in enumerate(self._parameters.values()):
             if p.ndim > 2:
-                limits = limits_of(values, CONSTRAINTS, p, i)
+                limits = limits_of(values, self._structure.limits, p, i)
                 going = (self._going(i).to(p.device) if active is None else active).view(-1, *[1] * (p.ndim - 1))
                 p.copy_(torch.where(going, constrain(self._structure, p, limits), p))
 

@@ -12,6 +12,7 @@ from thalweg.recipes.imported import Imported
 from thalweg.recipes.trace import trace
 from thalweg.records.types import Measurement
 from thalweg.regularization.mask_updates import Pruning
+from thalweg.regularization.stopping import EarlyStopping
 from thalweg.schedules import Performance
 
 
@@ -23,14 +24,16 @@ class Member:
     every epoch's batches follow `torch.randperm(n, generator=order)` with one
     `order = torch.Generator().manual_seed(seed)`.
 
-    performance: what changes its learning rate by the validation metric, if anything does. pruning: what sets its
-    weights to zero, if anything does; `masked` is among its values then.
+    performance: what changes its learning rate by the validation metric, if anything does. early_stopping: when it ends
+    before its last step, if not by its job's rule. pruning: what sets its weights to zero, if anything does; `masked`
+    is among its values then.
     """
 
     recipe: Recipe | Imported
     values: Mapping[str, Any]
     seed: int
     performance: Performance | None = None
+    early_stopping: EarlyStopping | None = None
     pruning: Pruning | None = None
 
     @property

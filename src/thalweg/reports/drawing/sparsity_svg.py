@@ -18,7 +18,8 @@ STYLE = """
   .line { fill: none; stroke-width: 2; stroke-linejoin: round } .band { fill-opacity: .16; stroke: none }
   .s0 { stroke: #1668a0; fill: #1668a0 } .s1 { stroke: #d55e00; fill: #d55e00 } .s2 { stroke: #00866a; fill: #00866a }
   .s3 { stroke: #b5588f; fill: #b5588f } .s4 { stroke: #c98a00; fill: #c98a00 }
-  path.line { fill: none } path.band { stroke: none } circle { stroke: none } text.name { stroke: none; font-weight: 600 }
+  path.line { fill: none } path.band { stroke: none } circle { stroke: none }
+  text.name { stroke: none; font-weight: 600 }
   @media (prefers-color-scheme: dark) {
     svg { background: #17181b; color: #ececf0 } .tick { fill: #a3a6ad } .grid { stroke: #303238 }
     .s0 { stroke: #62b4ec; fill: #62b4ec } .s1 { stroke: #ff8f4c; fill: #ff8f4c }
