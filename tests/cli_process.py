@@ -16,7 +16,10 @@ from pathlib import Path
 from threading import Timer
 from typing import NamedTuple
 
-API = [f"thalweg.api.{module}" for module in ("checking", "comparison", "range_test", "resumption", "studies")]
+API = [
+    f"thalweg.api.{module}"
+    for module in ("checking", "comparison", "distilling", "range_test", "resumption", "studies")
+]
 SERVED = multiprocessing.get_context("forkserver")
 SERVED.set_forkserver_preload(
     ["thalweg.cli.main", *API, "thalweg.workloads.digits", "thalweg.reports.page", "numba", "torch._dynamo"]

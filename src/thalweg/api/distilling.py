@@ -22,7 +22,7 @@ from thalweg.reports.progress import display
 from thalweg.rules.contract import Preset
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design
-from thalweg.studies.distilled import require_distillable
+from thalweg.studies.distilled import require_distillable, with_few_labels, with_transfer
 from thalweg.studies.distilling import (
     DISTILLED,
     PLAIN,
@@ -111,7 +111,8 @@ def distill(
     whole = load(workload, asked["data_dir"]) if isinstance(workload, str) else workload
     trained = problem(whole, asked["epochs"], asked["steps"], asked["batch_size"])
     require_distillable(trained)
-    student_factory(student, trained, 2)  # what is no student is refused before anything trains
+    student_factory(student, trained, 2)  # what cannot be is refused before anything trains
+    with_transfer(with_few_labels(trained, asked["labels"])[1], transfer)
     models = () if teacher is None else teacher_models(teacher, where)
     of_loss = {name: asked[name] for name in OF_LOSS}
     settings = DistillationSettings(**of_loss, student=student, models=models, transfer=transfer)

@@ -17,6 +17,12 @@ AVERAGED = {
 }
 
 
+AVERAGES = (
+    "The mean of all models' weights, and of a greedy soup chosen on the validation split; batch norm's statistics are"
+    " computed anew over batches of the training split."
+)
+
+
 def title() -> str:
     return "an ensemble"
 
@@ -84,5 +90,6 @@ def method(study: StudyRecord) -> list[tuple[str, str]]:
             " Student's t, from ten models on the bootstrap. The ensemble is taken as it is."),
         ("sizes", "Smaller ensembles are of neighbours in a ring, so that each model is in as many as any other;"
             " their intervals go by the ensembles that share no model, and there is none for more than half."),
+        *([("weights", AVERAGES)] if found["averaged_weights"] is not None else []),
         ("loss", f"{loss['ensemble']:.4g} together, {sum(loss['members']) / members:.4g} on average alone."),
     ]  # fmt: skip
