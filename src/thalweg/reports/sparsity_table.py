@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from thalweg.analysis.formatting import is_accuracy, metric_name, number_of, rate_text
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.sparsity import SparsityRow
+from thalweg.errors import listed
 from thalweg.records.sparsity import DENSE, SparsityRecord
 from thalweg.reports.terminal import aligned
 
@@ -69,13 +70,14 @@ def sentences(record: SparsityRecord, rows: Sequence[SparsityRow]) -> list[str]:
 
 
 def _reach(record: SparsityRecord, method: str, rows: Sequence[SparsityRow]) -> str:
-    """The highest sparsity up to which a method's loss is not told from none, and the first at which it is."""
+    """Where a method gains, up to which sparsity its loss is not told from none, and the first at which it is."""
     own = [row for row in rows if row.method == method and row.loss is not None and row.loss.count > 1]
     if not own:
         return f"{method}: too few models to tell a loss from none."
     first = next((row for row in own if row.loss is not None and row.loss.low > 0), None)
     before = [row for row in own if first is None or row.sparsity < first.sparsity]
-    parts = []
+    gains = [row for row in own if row.loss is not None and row.loss.high < 0]
+    parts = [f"better than dense at {listed([_at(record, row) for row in gains])}"] if gains else []
     if before:
         parts.append(f"no loss that {len(record.seeds)} seeds tell up to {_at(record, before[-1])}")
     if first is not None:
