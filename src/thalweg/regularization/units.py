@@ -1,6 +1,8 @@
 """Norms and means over the units of stacked tensors `[rows, units, …]`: a unit is the weights of one output.
 
-A vector `[rows, n]` is one unit. Tensors only: a mean or norm reduces over several elements.
+A vector `[rows, n]` is one unit. The weights of a transposed convolution are `[in, out, …]`: their units here are its
+inputs, since a tensor does not say of which layer it is; `optim.constrain_norms` knows the layers, and takes the
+outputs. Tensors only: a mean or norm reduces over several elements.
 """
 
 from typing import Any

@@ -81,19 +81,32 @@ def _order(matrix: Matrix, place: tuple[str, str]) -> tuple[int, int]:
     return matrix.optimizers.index(place[0]), matrix.levels.index(place[1])
 
 
-def lines(study: StudyRecord, rows: Sequence[Row], matrix: Matrix, *, gains: bool = False) -> list[str]:
-    """The matrix as lines of text. gains: whether each score is followed by its gain."""
-    body = [[name, *(_text(study, matrix, name, s, gains=gains) for s in matrix.levels)] for name in matrix.optimizers]
-    head = f"By {matrix.dimension.factor}, {rows[0].split} {metric_name(study.metric)}:"
-    return [head, *aligned(["optimizer", *matrix.levels], body, 1)]
+def lines(study: StudyRecord, rows: Sequence[Row], matrix: Matrix) -> list[str]:
+    """The scores as lines of text, an optimizer a line."""
+    body = [[name, *(_text(study, matrix, name, s) for s in matrix.levels)] for name in matrix.optimizers]
+    return [_head(study, rows, matrix), *aligned(["optimizer", *matrix.levels], body, 1)]
 
 
-def _text(study: StudyRecord, matrix: Matrix, optimizer: str, level: str, *, gains: bool) -> str:
+def gain_lines(study: StudyRecord, rows: Sequence[Row], matrix: Matrix) -> list[str]:
+    """The scores and the gains with their intervals as lines of text, a cell a line."""
+    body, before = [], ""
+    for name, level in sorted(matrix.cells, key=lambda place: _order(matrix, place)):
+        gain = matrix.cells[name, level].gain
+        shown = "" if gain is None else gain_text(study, gain)
+        body.append([name if name != before else "", level, _text(study, matrix, name, level), shown])
+        before = name
+    gained = f"gain over {matrix.dimension.base}"
+    table = aligned(["optimizer", matrix.dimension.factor, "score", gained], body, 2)
+    return [_head(study, rows, matrix), *(line.rstrip() for line in table)]
+
+
+def _head(study: StudyRecord, rows: Sequence[Row], matrix: Matrix) -> str:
+    return f"By {matrix.dimension.factor}, {rows[0].split} {metric_name(study.metric)}:"
+
+
+def _text(study: StudyRecord, matrix: Matrix, optimizer: str, level: str) -> str:
     cell = matrix.cells.get((optimizer, level))
-    if cell is None or not cell.row.score.count:
-        return "-"
-    score = number(study, cell.row.score)
-    return f"{score}, {signed(study, cell.gain.mean)}" if gains and cell.gain is not None else score
+    return "-" if cell is None or not cell.row.score.count else number(study, cell.row.score)
 
 
 def cells(matrix: Matrix) -> list[dict[str, Any]]:

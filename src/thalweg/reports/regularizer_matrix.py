@@ -35,7 +35,7 @@ def told(study: StudyRecord, found: Matrix) -> list[str]:
 def lines(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> list[str]:
     """The matrix as lines of text, and what it says; empty for a study of one regularizer."""
     found = matrix_of(study, rows, runs, REGULARIZERS)
-    return [] if found is None else [*matrix.lines(study, rows, found, gains=True), *told(study, found)]
+    return [] if found is None else [*matrix.gain_lines(study, rows, found), *told(study, found)]
 
 
 def facts(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord]) -> dict[str, Any] | None:
