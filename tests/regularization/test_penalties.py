@@ -186,3 +186,26 @@ def test_a_proximal_step_is_refused_where_other_weights_are_evaluated() -> None:
 def test_biases_have_no_units() -> None:
     with pytest.raises(InputError, match="has no units"):
         constrain_norms(nn.Linear(2, 2), only="bias", unit_norm=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"l2": 0.1}, "Adam: l2 is added to the gradient, .* weight_decay with decoupled_weight_decay=True .AdamW."),
+        ({"l1": 0.1}, "Adam: l1 is added to the gradient, .* proximal_l1 shrinks all alike, and to 0"),
+    ],
+)
+def test_coupled_penalties_of_an_adaptive_optimizer_warn_once(
+    options: dict[str, float], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thalweg.optim.stepping.diagnostics._told", set())
+    made = [nn.Linear(2, 2) for _ in range(2)]
+    with pytest.warns(thalweg.optim.CoupledDecay, match=sentence) as caught:
+        [thalweg.optim.Adam(model.parameters(), **options) for model in made]
+    assert len(caught) == 1
+
+
+def test_penalties_of_plain_descent_and_proximal_ones_do_not_warn(recwarn: pytest.WarningsRecorder) -> None:
+    thalweg.optim.SGD(nn.Linear(2, 2).parameters(), l1=0.1, l2=0.1)
+    thalweg.optim.Adam(nn.Linear(2, 2).parameters(), proximal_l1=0.1, max_norm=1.0)
+    assert not recwarn.list

@@ -38,7 +38,7 @@ def model() -> nn.Module:
 def workload_of(**given: Any) -> Workload:
     train, validation = points(SAMPLES, 1, torch.float64), points(60, 2, torch.float64)
     options = {"train": train, "validation": validation, "batch_size": SIZE, "epochs": EPOCHS, **given}
-    return Workload(name="regularized", model=model, **options)
+    return Workload(name="regularized", **{"model": model, **options})
 
 
 def trained(chosen: list[Contender], execution: str, **given: Any) -> list[Trained]:
@@ -238,3 +238,12 @@ def test_rules_of_a_workload_choose_parameters(execution: str) -> None:
         torch.testing.assert_close(run.weights[name], p.detach(), rtol=1e-9, atol=1e-11)
     assert run.weights["0.weight"].norm(dim=1).max() <= 0.5 + 1e-12
     assert run.weights["2.weight"].norm(dim=1).max() > 0.5
+
+
+def test_transposed_convolutions_are_told() -> None:
+    def deconvolving() -> nn.Module:
+        return nn.Sequential(nn.Unflatten(1, (6, 1)), nn.ConvTranspose1d(6, 3, 1), nn.Flatten()).double()
+
+    given: dict[str, Any] = {"learning_rates": [0.1], "seeds": 1, "confirm_seeds": 0, "progress": False}
+    result = thalweg.compare(workload_of(model=deconvolving), "sgd", regularizers="none,max-norm=1", **given)
+    assert "sgd + max-norm=1: the norms limited in 1, transposed, are of the weights of an input." in result.study.notes

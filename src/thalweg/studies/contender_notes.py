@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import nn
+
 from thalweg.errors import listed
 from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.imported import Imported
@@ -11,6 +13,8 @@ from thalweg.schedules import Schedule
 from thalweg.studies.contenders import Contender
 from thalweg.studies.scheduled import functions_of
 from thalweg.workloads.content import code_content
+
+NORMS = ("max_norm", "min_norm", "unit_norm")
 
 OWN = "own "
 """Begins the name of a content hash of what is the user's own in a contender; its label follows."""
@@ -53,6 +57,15 @@ def coupled_penalties(of: Sequence[Contender]) -> tuple[str, ...]:
         f"The penalty of {listed(labels)} is added to the gradient, whose size the optimizer divides out again:"
         " decoupled weight decay (AdamW) and proximal-l1 act on all weights alike.",
     )
+
+
+def units_of_inputs(of: Sequence[Contender], model: nn.Module) -> tuple[str, ...]:
+    """A note where norms of units are limited in a model whose transposed convolutions have others."""
+    labels = [c.label for c in of if isinstance(c.recipe, Recipe) and any(c.fixed.get(name) for name in NORMS)]
+    layers = [name for name, m in model.named_modules() if isinstance(m, nn.modules.conv._ConvTransposeNd)]
+    if not labels or not layers:
+        return ()
+    return (f"{listed(labels)}: the norms limited in {listed(layers)}, transposed, are of the weights of an input.",)
 
 
 def own_schedules(of: Sequence[Contender]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from thalweg.population.planning.planned_job import PlannedJob, plan_as_recorded
 from thalweg.records.types import StudyRecord
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.studies.budget import PROBED, PROBED_TO_TELL, Clock, Pace, duration, expected_runs, fit, measure
-from thalweg.studies.contender_notes import closures, conventions, coupled_penalties, own_schedules
+from thalweg.studies.contender_notes import closures, conventions, coupled_penalties, own_schedules, units_of_inputs
 from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
 from thalweg.studies.protocol import most_confirmed
@@ -76,6 +76,7 @@ def prepare(
         else:
             tell("measuring the pace")
         pace = measure(planned, design, share=PROBED_TO_TELL if budget is None else PROBED)
+    of_inputs = () if planned.models is None else units_of_inputs(design.contenders, planned.models.tracing)
     planned = replace(planned, models=None)  # training begins with models of its own
     spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
     if budget is not None and pace is not None:
@@ -87,6 +88,7 @@ def prepare(
         *closures(design.contenders),
         *own_schedules(design.contenders),
         *coupled_penalties(design.contenders),
+        *of_inputs,
         *one_class_notes(workload),
         *planned.job.notes,
         *on_rates,
