@@ -64,7 +64,7 @@ def test_what_is_told_of_losses() -> None:
     assert told[0] == "l1: a loss at every sparsity tried, from 50% (41.0 ± 2.5 points) on."
     assert (
         told[1]
-        == "prune: no loss that 3 seeds tell up to 50% (-0.1 ± 0.6 points), a loss from 90% (20.0 ± 0.1 points) on."
+        == "prune: 3 seeds do not tell a loss from none up to 50% (-0.1 ± 0.6 points), a loss from 90% (20.0 ± 0.1 points) on."
     )
 
 
@@ -89,4 +89,4 @@ def test_a_gain_is_told() -> None:
         dataclasses.replace(of, test_metric=of.test_metric + 0.1) if of.method == "prune" else of for of in runs()
     ]
     (told,) = [text for text in sentences(RECORD, sparsity_rows(RECORD, better)) if text.startswith("prune")]
-    assert told.startswith("prune: better than dense at 50% (-10.1 ± 0.6 points), no loss that 3 seeds tell up to 50%")
+    assert told.startswith("prune: better than dense at 50% (-10.1 ± 0.6 points), 3 seeds do not tell a loss from none up to 50%")

@@ -79,7 +79,7 @@ def _reach(record: SparsityRecord, method: str, rows: Sequence[SparsityRow]) -> 
     gains = [row for row in own if row.loss is not None and row.loss.high < 0]
     parts = [f"better than dense at {listed([_at(record, row) for row in gains])}"] if gains else []
     if before:
-        parts.append(f"no loss that {len(record.seeds)} seeds tell up to {_at(record, before[-1])}")
+        parts.append(f"{len(record.seeds)} seeds do not tell a loss from none up to {_at(record, before[-1])}")
     if first is not None:
         parts.append(f"a loss {'from' if before else 'at every sparsity tried, from'} {_at(record, first)} on")
     return f"{method}: {', '.join(parts)}."
