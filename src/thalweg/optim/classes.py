@@ -10,7 +10,7 @@ from thalweg.optim.interop.precision import MEANINGS, PRECISION
 from thalweg.optim.interop.signature import signature
 from thalweg.optim.optimizer import Optimizer
 from thalweg.recipes.catalogue import Recipe, recipes
-from thalweg.recipes.options import OPTIONS
+from thalweg.recipes.options import ADDED, OPTIONS
 from thalweg.recipes.recurrence import as_docstring
 from thalweg.rules.contract import Preset
 
@@ -30,7 +30,9 @@ def drop_in(rule: Recipe | Preset) -> type[Optimizer]:
     if recipe.drop_in is None:
         raise InputError(f"The preset {recipe.name!r} has no class of its own; use its rule {recipe.rule.name!r}.")
     name = recipe.drop_in.name
-    doc = f"{recipe.preset.summary}\n\n{as_docstring(recipe)}\n\n{_options_text()}\n\nPaper: {recipe.preset.paper}"
+    doc = (
+        f"{recipe.preset.summary}\n\n{as_docstring(recipe)}\n\n{_options_text(recipe)}\n\nPaper: {recipe.preset.paper}"
+    )
     body = {
         "recipe": recipe,
         "__module__": "thalweg.optim" if recipes().get(recipe.name) == recipe else recipe.rule.function.__module__,
@@ -53,7 +55,8 @@ def _constructor(of: inspect.Signature) -> Callable[..., None]:
     return __init__
 
 
-def _options_text() -> str:
-    lines = (f"    {h.name}: {h.meaning}{f', in {h.range}' if h.range else ''}." for h in OPTIONS.values())
+def _options_text(recipe: Recipe) -> str:
+    around = [h for h in OPTIONS.values() if h.name not in ADDED or h.name not in recipe.rule.hyperparameters]
+    lines = (f"    {h.name}: {h.meaning}{f', in {h.range}' if h.range else ''}." for h in around)
     held = (f"    {name}: {meaning}; {PRECISION[name]!r} unless given." for name, meaning in MEANINGS.items())
     return "\n".join(["Every optimizer also takes these by name, off unless given:", *lines, "and:", *held])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from thalweg.options.ranges import Range
 from thalweg.recipes.catalogue import Recipe, recipes
-from thalweg.recipes.options import OPTIONS
+from thalweg.recipes.options import ADDED, OPTIONS
 from thalweg.recipes.recurrence import recurrence
 from thalweg.recipes.trace import trace
 from thalweg.rules.hyperparameters import Hyperparameter
@@ -43,6 +43,7 @@ def card(recipe: Recipe) -> Card:
     own = recipe.rule.hyperparameters.values()
     every = recipe.hyperparameters.items()
     changed = [h for name, h in every if h not in own and any(r.defaults[name] != h.default for r in by)]
+    around = {name: h for name, h in OPTIONS.items() if name not in ADDED or name not in recipe.rule.hyperparameters}
     return Card(
         name=recipe.name,
         title=recipe.preset.summary.removesuffix("."),
@@ -54,7 +55,7 @@ def card(recipe: Recipe) -> Card:
         paper=recipe.preset.paper,
         heads=("hyperparameter", *recipe.conventions, "range", "worth searching"),
         rows=tuple(_row(h, by) for h in (*own, *changed) if not h.initially),
-        options=tuple((f"`{name}`", _value(h.default), _range(h.range), h.meaning) for name, h in OPTIONS.items()),
+        options=tuple((f"`{name}`", _value(h.default), _range(h.range), h.meaning) for name, h in around.items()),
     )
 
 

@@ -87,7 +87,8 @@ def begins(program: Program) -> bool:
 def _reduces(structure: StepVariant) -> bool:
     """Whether the rule itself, without the options around it, has reductions."""
     own = structure.flags.intersection(structure.rule.hyperparameters)
-    return bool(trace(replace(structure, flags=own, absent=structure.absent.union(OPTIONS))).before)
+    around = OPTIONS.keys() - structure.rule.hyperparameters.keys()
+    return bool(trace(replace(structure, flags=own, absent=structure.absent.union(around))).before)
 
 
 def _asks_for_first(symbol: Symbol) -> bool:

@@ -151,7 +151,8 @@ class SilentFailures:
         """Warns where half of ε makes steps over 1.5 times as long: the next step, or a first one."""
         if not values.get("eps") or not _in_numbers(values, group):
             return
-        plain = {**values, **{name: option.default for name, option in OPTIONS.items()}}
+        own = [name for name in ADDED if name in self._recipe.rule.hyperparameters]
+        plain = {**values, **{name: option.default for name, option in OPTIONS.items() if name not in own}}
         longer = total = 0
         for p, g in _watched(group):
             if not self._known(values, states.get(p, {})):
