@@ -169,7 +169,9 @@ def step(
 def _proximal(structure: StepVariant, p: Value, hyperparameters: Values) -> Value:
     """The new parameter after its proximal steps, whose size is the learning rate for every rule."""
     on = structure.penalized(options.PROXIMAL)
-    rate = hyperparameters[structure.rule.rate] if structure.rule.rate else 1.0
+    if not on:
+        return p
+    rate = hyperparameters.get(structure.rule.rate or "", 1.0)
     if "proximal_l1" in on:
         p = penalties.soft_threshold(p, rate * hyperparameters["proximal_l1"])
     if "proximal_l2" in on:
