@@ -89,4 +89,6 @@ def test_a_gain_is_told() -> None:
         dataclasses.replace(of, test_metric=of.test_metric + 0.1) if of.method == "prune" else of for of in runs()
     ]
     (told,) = [text for text in sentences(RECORD, sparsity_rows(RECORD, better)) if text.startswith("prune")]
-    assert told.startswith("prune: better than dense at 50% (-10.1 ± 0.6 points), 3 seeds do not tell a loss from none up to 50%")
+    assert told.startswith(
+        "prune: better than dense at 50% (-10.1 ± 0.6 points), 3 seeds do not tell a loss from none up to 50%"
+    )
