@@ -59,6 +59,23 @@ def test_the_rule_keeps_its_error_rate(contenders: int, seeds: int) -> None:
     assert simulated(contenders, seeds, granularity=1 / 360) >= 0.937
 
 
+@pytest.mark.parametrize("pattern", ["one ten times", "half six times", "lognormal"])
+@pytest.mark.parametrize("seeds", [5, 10])
+@pytest.mark.parametrize("contenders", [4, 11])
+def test_unequal_noise_separates_few_identical_contenders(contenders: int, seeds: int, pattern: str) -> None:
+    """At most 8% of 600 studies, as the module says, and two standard errors of that."""
+    rng, studies, separated = np.random.default_rng(contenders + seeds), 600, 0
+    for _ in range(studies):
+        scale = np.ones(contenders)
+        if pattern == "lognormal":
+            scale = np.exp(rng.normal(0, 0.8, contenders))
+        else:
+            scale[: 1 if pattern == "one ten times" else contenders // 2] = 10 if pattern == "one ten times" else 6
+        table = rng.normal(size=(contenders, seeds)) * scale[:, None] + rng.normal(size=seeds)
+        separated += not all(ties(table[np.argsort(-table.mean(axis=1))]))
+    assert separated / studies <= 0.08 + 2 * (0.08 * 0.92 / studies) ** 0.5
+
+
 @pytest.mark.parametrize(("contenders", "least"), [(2, 0.9), (5, 0.9), (11, 0.9)])
 def test_what_is_clearly_behind_is_separated(contenders: int, least: float) -> None:
     """Three standard deviations of the noise behind, with five seeds."""

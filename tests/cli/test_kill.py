@@ -83,8 +83,8 @@ def test_kill_minus_nine(chain: int, native: bool, wholes: Callable[[bool], Any]
     stages = ["plan", *STAGES, luck.choice(STAGES)] if THOROUGH else STAGES
     for stage in stages:
         arguments = COMPARE if not (out / "study.sqlite").exists() else ("resume", "--no-progress")
-        kills += killed(out, *arguments, stage=stage, delay=luck.uniform(0, 0.6), native=native)
+        kills += killed(out, *arguments, stage=stage, delay=luck.uniform(0, 0.6 if THOROUGH else 0.1), native=native)
         if out.exists():
             assert thalweg.stored(out).study.workload == "digits"
-    assert kills >= (2 if THOROUGH else 1)  # a quick machine may have ended a stage before its blow
+    assert kills >= 2
     assert found(out, tmp_path / "found.json") == wholes(native)

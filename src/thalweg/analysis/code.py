@@ -62,9 +62,23 @@ def _comments(call: Mapping[str, Any], given: Mapping[str, Any], *, scheduled: b
         said.append(f"# rules: workload.parameters_of(model), with what is Scaled multiplied out{fixed}")
     if call.get("averages") or given.get("ema_decay"):
         said.append("# to evaluate and save: with optimizer.averaged_weights()")
+    if call.get("stops"):
+        said.append(f"# runs stopped early, with their best weights: {call['stops']}")
     if call.get("clip"):
         said.append(f"# before each step: clip_grad_norm_(model.parameters(), {call['clip']['clip_global_norm']!r})")
     return said
+
+
+def left_out(study: StudyRecord, row: Row) -> tuple[str, ...]:
+    """What a row's runs were trained with besides, and the optimizer by itself is without."""
+    call, schedule = study.calls.get(row.contender, {}), row.factors.get("schedule")
+    parts = {
+        f"the schedule {schedule}": bool(schedule),
+        "clipping": bool(call.get("clip")),
+        "early stopping": bool(call.get("stops")),
+        "groups for biases and norms, which are not penalized": bool(call.get("undecayed")),
+    }
+    return tuple(name for name, holds in parts.items() if holds)
 
 
 def arguments(study: StudyRecord, row: Row) -> dict[str, Any] | None:

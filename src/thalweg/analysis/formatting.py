@@ -1,9 +1,9 @@
 """Formats scores, differences and counts for sentences."""
 
 import math
-import re
 
 from thalweg.analysis.intervals import Interval
+from thalweg.options.metric_kinds import is_accuracy as is_accuracy
 from thalweg.records.types import StudyRecord
 
 LEAST = 0.0005  # of a share: a margin below it would read as none
@@ -31,11 +31,6 @@ def metric_name(metric: str) -> str:
 def is_percent(study: StudyRecord) -> bool:
     """Whether the metric is an accuracy, top-K accuracy included, which is printed in percent."""
     return is_accuracy(study.metric)
-
-
-def is_accuracy(metric: str) -> bool:
-    """Whether the name is that of an accuracy, top-K accuracy included."""
-    return re.fullmatch("accuracy|top([2-9]|[1-9][0-9]+)", metric) is not None
 
 
 def number(study: StudyRecord, interval: Interval) -> str:

@@ -5,16 +5,16 @@ import re
 from dataclasses import replace
 
 from thalweg.analysis.intervals import Interval
+from thalweg.options.metric_kinds import is_share
 
 NEGLIGIBLE = 0.02  # of the error that is left, or of the value of a metric without a best one
 TOLERABLE = 0.25  # likewise, the most that a learning rate may lose and count as good
-SHARES = re.compile("accuracy|top([2-9]|[1-9][0-9]+)|f1|auroc", re.IGNORECASE)
 ERRORS = re.compile("mse|mae|rmse", re.IGNORECASE)
 
 
 def limits(metric: str) -> tuple[float, float]:
     """The lowest and the highest value that a metric of this name can have; infinite where they are not known."""
-    if SHARES.fullmatch(metric):
+    if is_share(metric):
         return 0.0, 1.0
     if ERRORS.fullmatch(metric):
         return 0.0, math.inf

@@ -43,6 +43,7 @@ class Best:
     schedule: str | None
     lines: Mapping[str, str | None] = field(repr=False, compare=False)
     call: tuple[str, Mapping[str, Any]] | None = field(repr=False, compare=False)
+    left_out: tuple[str, ...] = field(repr=False, compare=False)
     prepare: "Callable[..., Prepared]" = field(repr=False, compare=False)
     unwritable: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
@@ -93,9 +94,8 @@ class Best:
     def build(self, parameters: Any) -> "Optimizer":
         """The optimizer with the chosen rate and hyperparameters, for parameters or param groups of your own.
 
-        `Workload(parameters=…)` goes in as param groups, by `thalweg.optim.grouped`. A schedule, and a common limit of
-        the gradients for an optimizer that has no such argument, are in the lines of `code()` only: a warning
-        (`LeftOut`) says so.
+        `Workload(parameters=…)` goes in as param groups, by `thalweg.optim.grouped`. What the arguments
+        of a class cannot say, such as a schedule, is in the lines of `code()` only: a warning (`LeftOut`) names it.
 
         Raises:
             InputError: a study of an older Thalweg, a contender whose class or function cannot be imported, or
@@ -106,11 +106,9 @@ class Best:
         if self.call is None:
             raise self._unmade()
         made = called(*self.call, parameters)
-        clips = (self.lines["thalweg"] or "").rpartition("\n")[2].startswith("# before each step")
-        if missing := [*([f"the schedule {self.schedule}"] if self.schedule else []), *(["clipping"] if clips else [])]:
-            warnings.warn(
-                f"The optimizer is without {listed(missing)}, with which it was trained: see code().", LeftOut, 2
-            )
+        if self.left_out:
+            said = f"The optimizer is without {listed(self.left_out)}, with which it was trained: see code()."
+            warnings.warn(said, LeftOut, 2)
         return made
 
     def train(self, *, seed: int | None = None, workload: Any = None, optimizers: Any = None) -> "nn.Module":
@@ -181,7 +179,7 @@ def saved_to(path: Path | None) -> Path | None:
 
 def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | None:
     """The recommended contender of a result; `None` where there is none."""
-    from thalweg.analysis.code import arguments, code
+    from thalweg.analysis.code import arguments, code, left_out
     from thalweg.analysis.recommendation import pick
 
     row = pick(result.rows)
@@ -200,7 +198,16 @@ def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | No
     made, given = result.study.calls.get(row.contender), arguments(result.study, row)
     call = None if made is None or given is None else (made["name"], given)
     unset = tuple(name for name in (made or {}).get("unwritable", ()) if name in row.hyperparameters)
-    return Best(*about, run, None if schedule is None else str(schedule), lines, call, prepare, unset)
+    return Best(
+        *about,
+        run,
+        None if schedule is None else str(schedule),
+        lines,
+        call,
+        left_out(result.study, row),
+        prepare,
+        unset,
+    )
 
 
 def _merit(run: RunRecord, sign: int) -> float:

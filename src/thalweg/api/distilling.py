@@ -162,7 +162,7 @@ def _work(prepared: Prepared, settings: DistillationSettings) -> Work:
 
 
 def _distillation(found: Findings, models: Any) -> Distillation:
-    return Distillation(found, models[TEACHER], models[PLAIN], models[DISTILLED])
+    return Distillation(models[TEACHER], models[PLAIN], models[DISTILLED], findings=found)
 
 
 def resume_distillation(record: StudyRecord, prepared: Prepared) -> tuple[Prepared, Work, Callable[..., Distillation]]:

@@ -1,7 +1,6 @@
 """An ensemble of trained models: what they answer together."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from thalweg.api.findings import Findings
+from thalweg.api.findings import OfFindings
 from thalweg.errors import InputError
 from thalweg.population.training.job import Job
-from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports.page import write
 from thalweg.studies.ensembling import TrainedModel
 from thalweg.studies.kept_models import model_with, read_weights, write_weights
@@ -23,7 +21,7 @@ CHUNK = 1024
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class Ensemble(OfFindings):
     """Models of one workload, in evaluation mode, and what was found of them.
 
     trained: the models with their seeds, steps and weights. average: what is averaged, `"probabilities"` or `"logits"`.
@@ -32,7 +30,6 @@ class Ensemble:
     trained: tuple[TrainedModel, ...] = field(repr=False)
     average: Average
     job: Job = field(repr=False)
-    findings: Findings = field(repr=False)
 
     @property
     def models(self) -> list[nn.Module]:
@@ -44,36 +41,8 @@ class Ensemble:
         """The seeds of the models, in their order."""
         return tuple(of.seed for of in self.trained)
 
-    @property
-    def study(self) -> StudyRecord:
-        """The record of the study."""
-        return self.findings.study
-
-    @property
-    def runs(self) -> Sequence[RunRecord]:
-        """The runs that trained the models."""
-        return self.findings.runs
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """Scores of each model, their mean, the ensemble, the gain with its interval, and ensembles of each size."""
-        return dict(self.study.findings)
-
-    @property
-    def verdict(self) -> str:
-        """The findings in words."""
-        return self.findings.verdict
-
-    @property
-    def rows(self) -> tuple[()]:
-        """Empty: an ensemble has no leaderboard."""
-        return ()
-
     def __len__(self) -> int:
         return len(self.trained)
-
-    def __str__(self) -> str:
-        return str(self.findings)
 
     @torch.no_grad()
     def outputs(self, *inputs: Any) -> Tensor:
@@ -97,22 +66,6 @@ class Ensemble:
     @property
     def _dtype(self) -> torch.dtype:
         return next((p.dtype for p in self.models[0].parameters() if p.is_floating_point()), torch.get_default_dtype())
-
-    def lines(self, width: int = 80) -> list[str]:
-        """The verdict and the table, in so many columns."""
-        return self.findings.lines(width)
-
-    def facts(self) -> dict[str, Any]:
-        """Everything found as plain data that `json` can write."""
-        return self.findings.facts()
-
-    def save_report(self, path: str | Path) -> None:
-        """Writes the report: one HTML page that needs no network."""
-        self.findings.save_report(path)
-
-    def save_picture(self, path: str | Path) -> None:
-        """Writes the score by the number of models as SVG."""
-        self.findings.save_picture(path)
 
     def save(self, directory: str | Path) -> Path:
         """Writes each model to a safetensors file, and `ensemble.json`, into a directory, which is made if need be.

@@ -137,7 +137,7 @@ def _work(prepared: Prepared, settings: EnsembleSettings) -> Work:
 
 
 def _ensemble(prepared: Prepared, settings: EnsembleSettings, found: Findings, models: Any) -> Ensemble:
-    return Ensemble(models, settings.average, prepared.planned.job, found)
+    return Ensemble(models, settings.average, prepared.planned.job, findings=found)
 
 
 def resume_ensemble(record: StudyRecord, prepared: Prepared) -> tuple[Prepared, Work, Callable[..., Ensemble]]:

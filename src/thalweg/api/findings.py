@@ -1,7 +1,7 @@
 """The result of a study that is no comparison, as it is stored: its records, its findings, and what shows them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,57 @@ class Findings:
     def save_picture(self, path: str | Path) -> None:
         """Writes the picture as SVG. Raises `InputError` where it cannot be written, or nothing was found yet."""
         write(Path(path), shown.picture(self.study))
+
+
+@dataclass(frozen=True)
+class OfFindings:
+    """A result whose models come with `findings`: what was found, and how it is shown."""
+
+    findings: Findings = field(repr=False, kw_only=True)
+
+    @property
+    def study(self) -> StudyRecord:
+        """The record of the study."""
+        return self.findings.study
+
+    @property
+    def runs(self) -> Sequence[RunRecord]:
+        """The runs that trained the models."""
+        return self.findings.runs
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What was found, by name, as plain data."""
+        return dict(self.study.findings)
+
+    @property
+    def verdict(self) -> str:
+        """The findings in words."""
+        return self.findings.verdict
+
+    @property
+    def rows(self) -> tuple[()]:
+        """Empty: there is no leaderboard."""
+        return ()
+
+    def __str__(self) -> str:
+        return str(self.findings)
+
+    def lines(self, width: int = 80) -> list[str]:
+        """The verdict and the table, in so many columns."""
+        return self.findings.lines(width)
+
+    def facts(self) -> dict[str, Any]:
+        """Everything found as plain data that `json` can write."""
+        return self.findings.facts()
+
+    def save_report(self, path: str | Path) -> None:
+        """Writes the report: one HTML page that needs no network."""
+        self.findings.save_report(path)
+
+    def save_picture(self, path: str | Path) -> None:
+        """Writes the picture of the scores as SVG."""
+        self.findings.save_picture(path)
 
 
 def kind_of(study: StudyRecord) -> str:

@@ -19,12 +19,16 @@ from thalweg.records.lock import Lock
 from thalweg.records.sparsity import SparsityRecord, SparsityStore, kept_in
 from thalweg.reports.progress import display
 from thalweg.studies import sparse_design
+from thalweg.studies.contender_notes import own_content
 from thalweg.studies.contenders import Contender
+from thalweg.studies.parsing import split
 from thalweg.studies.preparation import EARNED
-from thalweg.studies.protocol import tuning_seeds
+from thalweg.studies.protocol import PROTOCOL, tuning_seeds
+from thalweg.studies.settings import TRAINING
 from thalweg.studies.sparse_design import SparseDesign
 from thalweg.studies.sparsifying import Sparsifying
 from thalweg.workloads.catalogue import load
+from thalweg.workloads.content import content
 from thalweg.workloads.workload import Workload
 
 
@@ -110,7 +114,7 @@ def sparsify(
 def _several(value: Any) -> Any:
     """A list of the values of a text with commas, or of a single number."""
     if isinstance(value, str):
-        return [part.strip() for part in value.split(",")]
+        return split(value)
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -155,9 +159,11 @@ def _record(design: SparseDesign, planned: PlannedJob, asked: dict[str, Any]) ->
     own = {"out", "progress", "memory", "data_dir", "optimizer"}
     request = {name: value for name, value in asked.items() if name not in own}
     request |= {
-        "workload": workload.name, "content": planned.job.content, "optimizer": design.contender.label,
+        "workload": workload.name, "optimizer": design.contender.label,
+        "content": {**content(workload, planned.job.content), **own_content([design.contender])},
+        **{name: getattr(workload, name) for name in TRAINING}, "protocol": PROTOCOL,
         "configuration": {name: repr(value) for name, value in design.configuration.items()},
-        "total_steps": workload.total_steps, "batch_size": workload.batch_size,
+        "total_steps": workload.total_steps, "measured": workload.measuring_interval,
     }  # fmt: skip
     notes = [*planned.job.notes]
     if planned.plan.reason:

@@ -15,4 +15,4 @@ def distill(workload: WorkloadName, **options: Any) -> None:
     prepare(workload, what, options)
     import thalweg
 
-    session.run_models(lambda **asked: thalweg.distill(workload, **asked), **options)
+    session.run_new_study(lambda **asked: thalweg.distill(workload, **asked), **options)

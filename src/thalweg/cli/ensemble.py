@@ -31,7 +31,7 @@ def ensemble(workload: WorkloadName, **options: Any) -> None:
     prepare(workload, counted(options["members"], "model"), options)
     import thalweg
 
-    session.run_models(lambda **asked: thalweg.ensemble(workload, **asked), **options)
+    session.run_new_study(lambda **asked: thalweg.ensemble(workload, **asked), **options)
 
 
 def prepare(workload: str, what: str, options: dict[str, Any]) -> None:

@@ -67,17 +67,17 @@ def studying(taken: Iterable[Option]) -> Callable[[Callable[..., None]], Callabl
 def run_new_study(
     study: Callable[..., Any],
     *,
-    started: float,
     json: Path | None,
     verbose: bool,
     quiet: bool,
     open: bool,
+    started: float | None = None,
     **asked: Any,
 ) -> None:
-    """Runs `study` with the options of a comparison. started: when the command did, by `time.perf_counter`."""
+    """Runs `study` with the options of its command. started: when that did, by `time.perf_counter`, for its budget."""
     heed_verbosity(verbose=verbose, quiet=quiet)
     asked["progress"] = asked["progress"] and not quiet
-    if asked["budget"] is not None:
+    if started is not None and asked.get("budget") is not None:
         asked["budget"] = max(0.1, asked["budget"] - (time.perf_counter() - started))
     run_study(lambda: study(**asked), asked["out"], json, quiet=quiet, open=open)
 
@@ -109,21 +109,6 @@ def run_study(
     show_result(result, out, quiet=quiet, open=open)
     if _raised(result.rows):
         raise typer.Exit(1)
-
-
-def run_models(
-    study: Callable[..., Any],
-    *,
-    json: Path | None,
-    verbose: bool,
-    quiet: bool,
-    open: bool,
-    **asked: Any,
-) -> None:
-    """Runs a study whose result is models, with the options of its command."""
-    heed_verbosity(verbose=verbose, quiet=quiet)
-    asked["progress"] = asked["progress"] and not quiet
-    run_study(lambda: study(**asked), asked["out"], json, quiet=quiet, open=open)
 
 
 def heed_verbosity(*, verbose: bool, quiet: bool = False) -> None:

@@ -171,7 +171,7 @@ def _proximal(structure: StepVariant, p: Value, hyperparameters: Values) -> Valu
     on = structure.penalized(options.PROXIMAL)
     if not on:
         return p
-    rate = hyperparameters.get(structure.rule.rate or "", 1.0)
+    rate = _rate(structure, hyperparameters)
     if "proximal_l1" in on:
         p = penalties.soft_threshold(p, rate * hyperparameters["proximal_l1"])
     if "proximal_l2" in on:
@@ -227,8 +227,7 @@ def _update_factor(structure: StepVariant, update: Value, hyperparameters: Value
 
     Shazeer & Stern 2018, arXiv:1804.04235, section 6. The ratio is squared, not the update: no usual step overflows.
     """
-    rate = structure.rule.rate
-    limit = hyperparameters["clip_update"] * (hyperparameters[rate] if rate else 1.0)
+    limit = hyperparameters["clip_update"] * _rate(structure, hyperparameters)
     ratio = update / maximum(limit, clipping.LEAST_DIVISOR)
     return 1 / maximum(sqrt(mean(ratio * ratio)), 1.0)
 
@@ -242,10 +241,15 @@ def _decayed(structure: StepVariant, p: Value, hyperparameters: Values) -> Value
     """The parameter after decoupled or independent weight decay. Of both, independent takes precedence."""
     if not (structure.decays and _is_decoupled(structure)):
         return p
-    strength, rate = hyperparameters["weight_decay"], structure.rule.rate
+    strength = hyperparameters["weight_decay"]
     if structure.has("independent_weight_decay"):
         return decay.independent(p, strength)
-    return decay.decoupled(p, hyperparameters[rate] if rate else 1.0, strength)
+    return decay.decoupled(p, _rate(structure, hyperparameters), strength)
+
+
+def _rate(structure: StepVariant, hyperparameters: Values) -> Value:
+    """The learning rate; 1 of a rule without one."""
+    return hyperparameters[structure.rule.rate] if structure.rule.rate else 1.0
 
 
 def close(

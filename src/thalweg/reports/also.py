@@ -41,5 +41,6 @@ def section(study: StudyRecord, rows: Sequence[Row]) -> Markup | None:
     ]
     decides = metric_name(study.metric)
     lead = f"On the {rows[0].split} split, at the end of the runs that rank. None of it decides: {decides} does."
+    lead += " The regularization loss is that of the weights." if "regularization" in names(rows) else ""
     table = board("Also measured", heads, lines, chosen.contender if chosen else None)
     return titled("also", "Also measured", lead, table)

@@ -86,7 +86,8 @@ def further(rows: Sequence[Row]) -> list[str]:
     if not heads:
         return []
     body = [[row.contender, *own] for row, own in zip(rows, also.cells(rows), strict=True)]
-    return [f"Also measured, on the {rows[0].split} split:", *aligned(["optimizer", *heads], body, 1)]
+    of_weights = "; regularization, of the weights" if "regularization" in heads else ""
+    return [f"Also measured, on the {rows[0].split} split{of_weights}:", *aligned(["optimizer", *heads], body, 1)]
 
 
 def aligned(heads: Sequence[str], body: Sequence[Sequence[str]], left: int) -> list[str]:

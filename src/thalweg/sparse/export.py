@@ -72,9 +72,10 @@ def _in_rows(dense: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, 
     out, shapes = dict(dense), dict[str, list[int]]()
     for name, tensor in dense.items():
         parts = _compressed(tensor)
-        if parts is not None and _bytes(parts) < _bytes({name: tensor}):
+        named = {f"{name}.{part}": t for part, t in (parts or {}).items()}
+        if parts is not None and _bytes(parts) < _bytes({name: tensor}) and not named.keys() & dense.keys():
             del out[name]
-            out |= {f"{name}.{part}": t for part, t in parts.items()}
+            out |= named
             shapes[name] = list(tensor.shape)
     return out, shapes
 

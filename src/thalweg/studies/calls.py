@@ -26,8 +26,8 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
     hyperparameters of their own. follows: whether it has a schedule, which `thalweg.schedules.Scheduler` makes of its
     text; not of a user's function, whatever its name, nor of one that follows a metric. others: whether AdamW steps the
     parameters that are no hidden matrices. averages: whether it is evaluated at averaged weights, whatever its
-    hyperparameters. undecayed: penalties of weights alone. unwritable: hyperparameters that no argument sets, but a
-    param group's key only.
+    hyperparameters. undecayed: penalties of weights alone. stops: the regularizer, if it ends runs early.
+    unwritable: hyperparameters that no argument sets, but a param group's key only.
     """
     recipe = contender.recipe
     follows = isinstance(contender.schedule, Schedule) and is_named(contender.schedule)
@@ -52,6 +52,7 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
         "others": bool(recipe.rule.others),
         "averages": recipe.rule.evaluated is not None,
         **({"undecayed": list(recipe.weights_only)} if recipe.weights_only else {}),
+        **({"stops": str(contender.regularizer)} if contender.early_stopping is not None else {}),
         "unwritable": [name for name, h in recipe.hyperparameters.items() if h.initially],
     }
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from thalweg.options import comparison as options
+
 PROTOCOL = 6
 
-TEXTBOOK = (
-    "sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "adamax", "nadam", "adabound",
-)  # fmt: skip
+TEXTBOOK = tuple(options.TEXTBOOK.split(", "))
 """The optimizers compared by default: those taught in courses and textbooks."""
 
 PER_DECADE = 2  # learning rates per factor of ten in the coarse grid

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from torch.utils._pytree import tree_map
 
 from thalweg.errors import ReturnValueError, shown
 from thalweg.options.declared import FULL
+from thalweg.options.metric_kinds import is_share
 from thalweg.options.ranges import as_number
 from thalweg.workloads.augmentation import Augment, augmented
 from thalweg.workloads.layout import Layout
 from thalweg.workloads.metrics import Metric
 from thalweg.workloads.source import Batch
 
-SHARES = re.compile("accuracy|top([2-9]|[1-9][0-9]+)|f1|auroc", re.IGNORECASE)
-"""Names of metrics that are shares: reports print accuracies in percent, and their intervals end at 0 and 1."""
 ROUNDING = 1e-3  # of a mean in float32, or in less
 
 Model = Callable[..., Any]
@@ -148,7 +146,7 @@ def _number(metric: Metric, value: Any) -> float:
     read = float(value) if isinstance(value, bool) else as_number(value)
     if read is None:
         raise ReturnValueError(f"The metric {metric.name!r} must return a number, got {shown(value)}.")
-    if SHARES.fullmatch(metric.name) and not -ROUNDING <= read <= 1 + ROUNDING and math.isfinite(read):
+    if is_share(metric.name) and not -ROUNDING <= read <= 1 + ROUNDING and math.isfinite(read):
         raise ReturnValueError(
             f"The metric {metric.name!r} must return a share from 0 to 1, which is printed in percent, got {read:.6g}:"
             " divide by 100, or give Metric(function, another name)."
