@@ -195,6 +195,25 @@ def test_another_request_begins_anew(tmp_path: Path) -> None:
     assert study(method="threshold", seeds=1, out=tmp_path).folder == tmp_path / "sparsify" / "1"
 
 
+def test_changed_data_begin_anew(tmp_path: Path) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    given = {"method": "threshold", "seeds": 1, "out": tmp_path}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SparsityStore, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study(**given)
+    changed = replace(tiny(), train=(tiny().train[0] + 1, tiny().train[1]))
+    assert study(workload=changed, **given).folder == tmp_path / "sparsify" / "2"
+
+
+def test_a_tensor_whose_rows_would_overwrite_another_stays_dense() -> None:
+    sparse, other = torch.zeros(100, 100), torch.ones(3)
+    assert sizes({"weight": sparse, "weight.other": other})[0] < 4 * sparse.numel()
+    assert sizes({"weight": sparse, "weight.rows": other}) == (4 * (sparse.numel() + 3),) * 2
+
+
 def test_a_diverged_run_is_counted_and_in_no_mean() -> None:
     linear = replace(tiny(), model=lambda: torch.nn.Linear(6, 3))
     given = {"optimizer": "sgd", "learning_rate": 1e38, "sparsity": 0.5, "seeds": 2}

@@ -5,8 +5,6 @@ import torch
 from torch import nn
 
 import thalweg
-from thalweg.analysis import metric_range
-from thalweg.workloads import objective
 
 
 def times_100(outputs, targets):
@@ -38,7 +36,3 @@ def test_under_another_name_it_is_a_number():
 
 def test_a_share_is_taken():
     assert "%" in compared(workload("accuracy", lambda o, t: (o.argmax(1) == t).float().mean())).verdict
-
-
-def test_the_names_are_those_of_reports():
-    assert objective.SHARES.pattern == metric_range.SHARES.pattern

@@ -157,6 +157,8 @@ def test_an_optimizer_without_its_schedule_or_clipping_is_said() -> None:
         (Contender("sgd", schedule="cosine"), "the schedule cosine,"),
         (clipped, "clipping,"),
         (Contender("torch.optim:Adam", schedule="cosine").clipped(0.5), "the schedule cosine and clipping,"),
+        (Contender("sgd", regularizer="early-stopping=2"), "early stopping,"),
+        (Contender("sgd", regularizer="l2=1e-2"), "groups for biases and norms, which are not penalized,"),
     ):
         with pytest.warns(LeftOut, match=f"The optimizer is without {what} with which it was trained: see code"):
             best(contender, {"lr": 0.1}).build(model().parameters())

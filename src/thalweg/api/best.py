@@ -198,16 +198,8 @@ def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | No
     made, given = result.study.calls.get(row.contender), arguments(result.study, row)
     call = None if made is None or given is None else (made["name"], given)
     unset = tuple(name for name in (made or {}).get("unwritable", ()) if name in row.hyperparameters)
-    return Best(
-        *about,
-        run,
-        None if schedule is None else str(schedule),
-        lines,
-        call,
-        left_out(result.study, row),
-        prepare,
-        unset,
-    )
+    asked = None if schedule is None else str(schedule)
+    return Best(*about, run, asked, lines, call, left_out(result.study, row), prepare, unset)
 
 
 def _merit(run: RunRecord, sign: int) -> float:
