@@ -32,7 +32,7 @@ from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.workloads.catalogue import load
-from thalweg.workloads.mlp import MLP, he_truncated_normal
+from thalweg.workloads.mlp import MLP
 from thalweg.workloads.workload import Workload
 
 BATCH = loop.BATCH
@@ -52,7 +52,7 @@ def problem(data_dir: Path | None, steps: int, epochs: int) -> Workload:
         return replace(whole, train=train_split, validation=few, test=None, epochs=epochs)
     x, y = torch.rand(samples, 28, 28), torch.randint(0, 10, (samples,))
     return Workload(
-        name="noise", model=lambda: MLP(WIDTHS, he_truncated_normal), train=(x, y), validation=(x[:BATCH], y[:BATCH]),
+        name="noise", model=lambda: MLP(WIDTHS, "he-truncated-normal"), train=(x, y), validation=(x[:BATCH], y[:BATCH]),
         batch_size=BATCH, epochs=epochs,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
 from thalweg.schedules import cosine
-from thalweg.workloads.mlp import MLP, he_truncated_normal
+from thalweg.workloads.mlp import MLP
 
 CALLS = 400  # steps of a drop-in in each round
 RESAMPLES = 10_000
@@ -68,7 +68,7 @@ def contestants(options: Namespace) -> dict[str, dict[bool, Callable[[], float]]
         execution="population", native=True,
     )  # fmt: skip
     one = [nn.Parameter(torch.zeros(MILLION))]
-    layers = [*MLP(WIDTHS, he_truncated_normal).parameters()]
+    layers = [*MLP(WIDTHS, "he-truncated-normal").parameters()]
     return {
         "a step of Adam, 1 million elements": {s: partial(drop_in, one, s) for s in (False, True)},
         "a step of Adam, an MLP of 8 tensors": {s: partial(drop_in, layers, s) for s in (False, True)},

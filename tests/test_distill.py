@@ -14,7 +14,7 @@ import thalweg
 from problems import TinyNet, points, tiny
 from thalweg.errors import Interrupted
 from thalweg.records.store import Store
-from thalweg.workloads.mlp import MLP, he_normal
+from thalweg.workloads.mlp import MLP
 
 ASKED: dict[str, Any] = {"learning_rate": 1e-2, "progress": False, "teachers": 2, "seeds": 3}
 
@@ -111,7 +111,7 @@ def test_plain_students_and_the_teacher_by_hand(made: thalweg.Distillation) -> N
     assert kinds == ["teacher"] * 2 + ["student"] * 3 + ["distilled"] * 3
     (x, y), test = points(330, 1, torch.float64), points(110, 3, torch.float64)
     torch.manual_seed(1)
-    model = MLP((6, 8, 3), he_normal).double()
+    model = MLP((6, 8, 3), "he-normal").double()
     optimizer, order = torch.optim.Adam(model.parameters(), 1e-2), torch.Generator().manual_seed(1)
     for index in (i for _ in range(3) for i in torch.randperm(330, generator=order).split(16)):
         optimizer.zero_grad()
@@ -131,7 +131,7 @@ def test_distilled_students_by_hand(made: thalweg.Distillation) -> None:
     with torch.no_grad():
         soft = torch.stack([(t.model(x) / 4).softmax(1) for t in made.teacher]).mean(0)
     torch.manual_seed(2)
-    model = MLP((6, 8, 3), he_normal).double()
+    model = MLP((6, 8, 3), "he-normal").double()
     optimizer, order = torch.optim.Adam(model.parameters(), 1e-2), torch.Generator().manual_seed(2)
     for index in (i for _ in range(3) for i in torch.randperm(330, generator=order).split(16)):
         optimizer.zero_grad()

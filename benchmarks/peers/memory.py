@@ -11,7 +11,7 @@ from thalweg.population.engine.train import train
 from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.population.updates.members import Member
 from thalweg.recipes.catalogue import recipe
-from thalweg.workloads.mlp import MLP, he_truncated_normal
+from thalweg.workloads.mlp import MLP
 from thalweg.workloads.workload import Workload
 
 BATCH, STEPS = 32, 10
@@ -21,7 +21,7 @@ def plan_of(width: int) -> PlannedJob:
     """Of the 784-width-width-width-10 MLP on noise, a run ten steps long."""
     x, y = torch.rand(BATCH * STEPS, 784), torch.randint(0, 10, (BATCH * STEPS,))
     workload = Workload(
-        name="noise", model=lambda: MLP((784, width, width, width, 10), he_truncated_normal), train=(x, y),
+        name="noise", model=lambda: MLP((784, width, width, width, 10), "he-truncated-normal"), train=(x, y),
         validation=(x[:BATCH], y[:BATCH]), batch_size=BATCH, epochs=1,
     )  # fmt: skip
     return plan_job(workload, 0, device=torch.device("cpu"), workers=torch.get_num_threads(), execution="population")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from thalweg.rules.contract import rule
     from thalweg.studies.contenders import Contender
     from thalweg.workloads.image_folder import image_folder
+    from thalweg.workloads.initialization import initialize
     from thalweg.workloads.metrics import Metric
     from thalweg.workloads.parameter_groups import Scaled
     from thalweg.workloads.reuse import fitting, reuse
@@ -63,6 +64,7 @@ __all__ = [
     "find_lr",
     "fitting",
     "image_folder",
+    "initialize",
     "optim",
     "resume",
     "reuse",
@@ -99,6 +101,7 @@ _HOMES = {
     "fitting": "thalweg.workloads.reuse",
     "reuse": "thalweg.workloads.reuse",
     "image_folder": "thalweg.workloads.image_folder",
+    "initialize": "thalweg.workloads.initialization",
     "resume": "thalweg.api.resumption",
     "sparsify": "thalweg.api.sparsify",
     "stored": "thalweg.api.result",

@@ -22,6 +22,7 @@ from thalweg.regularization.stopping import EarlyStopping
 from thalweg.studies.budget import Clock
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design, describe
+from thalweg.studies.jobs import Jobs
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.study import Study
 from thalweg.workloads.workload import Workload
@@ -61,7 +62,12 @@ def studied(engine: Any, **options: Any) -> tuple[list[RunRecord], list[Event]]:
     workload, told = portable(), list[Event]()
     design = Design(contenders(names), (1e-3, 1e-2), seeds=2, confirm_seeds=2, base_seed=0)
     planned_job = planned(workload, **options)
-    prepared = Prepared(design, planned_job, Clock(0.0, None, None, workload), describe(design, workload, planned_job))
+    prepared = Prepared(
+        design,
+        Jobs.single(planned_job),
+        Clock(0.0, None, None, workload),
+        describe(design, workload, Jobs.single(planned_job)),
+    )
     study = Study(prepared, told.append, **engine)
     study.run()
     return [replace(run, **dict.fromkeys(TIMES, 0)) for run in study.runs], told

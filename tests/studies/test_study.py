@@ -14,6 +14,7 @@ from thalweg.records.types import RunRecord
 from thalweg.studies.budget import Clock, Pace
 from thalweg.studies.contenders import contenders
 from thalweg.studies.design import Design, describe
+from thalweg.studies.jobs import Jobs
 from thalweg.studies.preparation import Prepared
 from thalweg.studies.study import Study
 from thalweg.workloads.workload import Workload
@@ -43,7 +44,7 @@ def study(
     planned_job = plan_job(workload, 0, device=torch.device("cpu"), workers=2, execution="population")
     told = [] if told is None else told
     clock = clock or Clock(0.0, None, None, workload)
-    prepared = Prepared(design, planned_job, clock, describe(design, workload, planned_job))
+    prepared = Prepared(design, Jobs.single(planned_job), clock, describe(design, workload, Jobs.single(planned_job)))
     whole = Study(prepared, listing(told))
     whole.run()
     return whole, told

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
-from thalweg.workloads.mlp import MLP, he_normal, he_truncated_normal
+from thalweg.workloads.mlp import MLP
 
 WIDTHS = (784, 100, 100, 100, 10)
 
 
-@pytest.fixture(params=[he_normal, he_truncated_normal])
+@pytest.fixture(params=["he-normal", "he-truncated-normal"])
 def hidden_init(request):
     return request.param
 
@@ -23,36 +23,10 @@ def test_layers(hidden_init):
     assert model(torch.rand(5, 28, 28)).shape == (5, 10)
 
 
-def test_hidden_weights_have_the_deviation_of_he(hidden_init):
-    torch.manual_seed(0)
-    for fan_in in (64, 784):
-        weight = torch.empty(2000, fan_in)
-        hidden_init(weight)
-        expected = math.sqrt(2 / fan_in)
-        assert weight.std().item() == pytest.approx(expected, rel=0.01)
-        assert abs(weight.mean().item()) < 0.01 * expected
-
-
 def test_every_hidden_layer_of_a_model_is_initialised(hidden_init):
     torch.manual_seed(0)
     for layer in MLP(WIDTHS, hidden_init).hidden:
         assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / layer.in_features), rel=0.05)
-
-
-def test_the_truncated_normal_is_cut_at_two_of_its_deviations():
-    torch.manual_seed(0)
-    weight = torch.empty(2000, 784)
-    he_truncated_normal(weight)
-    cut = 2 * math.sqrt(2 / 784) / 0.87962566103423978
-    largest = weight.abs().max().item()
-    assert 0.999 * cut < largest <= cut * (1 + 1e-6)
-
-
-def test_the_plain_normal_is_not_cut():
-    torch.manual_seed(0)
-    weight = torch.empty(2000, 784)
-    he_normal(weight)
-    assert weight.abs().max().item() > 4 * math.sqrt(2 / 784)
 
 
 def test_the_output_layer_is_glorot_uniform(hidden_init):
@@ -70,7 +44,7 @@ def test_biases_start_at_zero(hidden_init):
 
 def test_forward_is_the_formula():
     torch.manual_seed(0)
-    model = MLP((6, 5, 4, 3), he_normal).double()
+    model = MLP((6, 5, 4, 3), "he-normal").double()
     x = torch.randn(7, 2, 3, dtype=torch.float64)
     for layer in (*model.hidden, model.output):
         torch.nn.init.normal_(layer.bias)
@@ -90,7 +64,7 @@ def test_one_seed_gives_one_start(hidden_init):
 
 
 def test_members_run_under_vmap():
-    models = [MLP((12, 5, 3), he_normal) for _ in range(4)]
+    models = [MLP((12, 5, 3), "he-normal") for _ in range(4)]
     parameters, buffers = stack_module_state(models)
     x = torch.rand(4, 7, 3, 4)  # [members, samples, …]
     together = vmap(lambda p, b, x: functional_call(models[0], (p, b), (x,)))(parameters, buffers, x)

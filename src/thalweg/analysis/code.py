@@ -62,6 +62,8 @@ def _comments(call: Mapping[str, Any], given: Mapping[str, Any], *, scheduled: b
         said.append(f"# rules: workload.parameters_of(model), with what is Scaled multiplied out{fixed}")
     if call.get("averages") or given.get("ema_decay"):
         said.append("# to evaluate and save: with optimizer.averaged_weights()")
+    if call.get("model"):
+        said.append(f"# model: its factory with {', '.join(_model_arguments(call))}")
     if call.get("stops"):
         said.append(f"# runs stopped early, with their best weights: {call['stops']}")
     if call.get("clip"):
@@ -69,10 +71,15 @@ def _comments(call: Mapping[str, Any], given: Mapping[str, Any], *, scheduled: b
     return said
 
 
+def _model_arguments(call: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value!r}" for name, value in call.get("model", {}).items()]
+
+
 def left_out(study: StudyRecord, row: Row) -> tuple[str, ...]:
     """What a row's runs were trained with besides, and the optimizer by itself is without."""
     call, schedule = study.calls.get(row.contender, {}), row.factors.get("schedule")
     parts = {
+        f"the model's arguments {', '.join(_model_arguments(call))}": bool(call.get("model")),
         f"the schedule {schedule}": bool(schedule),
         "clipping": bool(call.get("clip")),
         "early stopping": bool(call.get("stops")),

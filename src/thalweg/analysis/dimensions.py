@@ -1,7 +1,7 @@
 """Optimizers by the levels of another factor of a study: what each level gains for each optimizer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thalweg.analysis.finals import common, final_runs, ranking_split, scores
 from thalweg.analysis.intervals import Interval, mean_interval, paired_interval
@@ -14,14 +14,20 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Dimension:
-    """A factor that is crossed with optimizers. factor: its name in records. base: the level of who has none."""
+    """A factor that is crossed with optimizers.
+
+    factor: its name in records. base: the level of who has none, over which others gain. or_first: whether they gain
+    over the study's first level where there is no such.
+    """
 
     factor: str
     base: str
+    or_first: bool = False
 
 
 SCHEDULES = Dimension("schedule", CONSTANT)
 REGULARIZERS = Dimension("regularizer", NONE)
+MODELS = Dimension("model", "its own arguments", or_first=True)
 
 Place = tuple[str, str]
 """(optimizer, level)."""
@@ -58,6 +64,9 @@ def matrix(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], d
     placed = placed_rows(rows, dimension)
     of = {row.contender: place for place, row in placed.items()}
     order = [of[name] for name in study.contenders if name in of]
+    names, levels = (tuple(dict.fromkeys(place[i] for place in order)) for i in (0, 1))
+    if dimension.or_first and dimension.base not in levels:
+        dimension = replace(dimension, base=levels[0])
     finals = {place: finals_of(study, row, runs) for place, row in placed.items()}
     split = ranking_split(study, (r for own in finals.values() for r in own))
     sign = 1.0 if study.higher_is_better else -1.0
@@ -68,7 +77,6 @@ def matrix(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], d
         )
         for (name, level), row in placed.items()
     }
-    names, levels = (tuple(dict.fromkeys(place[i] for place in order)) for i in (0, 1))
     return Matrix(dimension, names, levels, cells)
 
 

@@ -33,6 +33,6 @@ def again(
     whole = as_begun(problem(whole, asked.epochs, asked.steps, asked.batch_size, asked.initial, asked.freeze), record)
     chosen = design_of(record, contenders)
     prepared = prepare_again(record, chosen, whole, device, spent)
-    now = describe(chosen, whole, prepared.planned)
+    now = describe(chosen, whole, prepared.jobs)
     notes = tuple(dict.fromkeys((*record.notes, *changed(record, now))))
     return replace(prepared, record=replace(record, notes=notes, factors={**now.factors, **record.factors}))

@@ -32,7 +32,7 @@ class Best:
 
     contender: its name on the leaderboard. optimizer: its name in the catalogue, or import path. hyperparameters: those
     chosen, other than the published defaults. schedule: its text, such as `"cosine(warmup=5%)"`. run: its final run
-    with the best validation metric, of which `seed` is.
+    with the best validation metric, of which `seed` is. model: the arguments with which the model's factory was called.
     """
 
     contender: str
@@ -46,6 +46,7 @@ class Best:
     left_out: tuple[str, ...] = field(repr=False, compare=False)
     prepare: "Callable[..., Prepared]" = field(repr=False, compare=False)
     unwritable: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    model: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -134,10 +135,10 @@ class Best:
 
         prepared = self.prepare(workload, optimizers)
         chosen = next(c for c in prepared.design.contenders if c.label == self.contender)
-        workload_of = prepared.planned.job.workload
-        own = chosen.member(self.hyperparameters, self.seed if seed is None else seed, workload_of)
-        plan = replace(prepared.planned.plan, reason="asked for", width=1, workers=1)
-        planned = replace(prepared.planned, plan=plan, job=replace(prepared.planned.job, keep_weights=True))
+        of = prepared.jobs.of(chosen)
+        own = chosen.member(self.hyperparameters, self.seed if seed is None else seed, of.job.workload)
+        plan = replace(of.plan, reason="asked for", width=1, workers=1)
+        planned = replace(of, plan=plan, job=replace(of.job, keep_weights=True))
         (trained,) = (e.outcomes[0] for e in train(planned, [own]) if isinstance(e, MembersFinished))
         if trained.failure or trained.diverged_at is not None:
             reason = trained.failure or "it diverged"
@@ -199,7 +200,17 @@ def best_of(result: Any, prepare: "Callable[..., Prepared] | None") -> Best | No
     call = None if made is None or given is None else (made["name"], given)
     unset = tuple(name for name in (made or {}).get("unwritable", ()) if name in row.hyperparameters)
     asked = None if schedule is None else str(schedule)
-    return Best(*about, run, asked, lines, call, left_out(result.study, row), prepare, unset)
+    return Best(
+        *about,
+        run,
+        asked,
+        lines,
+        call,
+        left_out(result.study, row),
+        prepare,
+        unset,
+        dict((made or {}).get("model", {})),
+    )
 
 
 def _merit(run: RunRecord, sign: int) -> float:

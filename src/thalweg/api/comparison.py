@@ -32,7 +32,7 @@ from thalweg.workloads.catalogue import load
 from thalweg.workloads.user_files import absolute
 from thalweg.workloads.workload import Workload
 
-LISTS = ("optimizers", "schedules", "regularizers", "freeze", "tune")
+LISTS = ("optimizers", "schedules", "regularizers", "vary", "freeze", "tune")
 """Arguments that may be one text with commas."""
 
 
@@ -43,6 +43,7 @@ def compare(
     learning_rates: Sequence[float] | str | None = None,
     schedules: str | Sequence[str | Schedule | Performance | Callable[..., Any]] | None = None,
     regularizers: str | Sequence[str | Mapping[str, Any] | EarlyStopping] | None = None,
+    vary: str | Sequence[str] | Mapping[str, Sequence[Any]] | None = None,
     convention: str = "torch",
     seeds: int = 3,
     confirm_seeds: int = 5,
@@ -83,8 +84,12 @@ def compare(
             functions of the step, each scaled so that its largest value in a run is the rate that is tuned. Shares and
             whole lengths are of the run, however long a budget leaves it. By default rates are constant.
         regularizers: what runs are regularized by, tried with every optimizer, each combination tuned on its own:
-            texts, `"none"`, `"l2=1e-4"`, `"l1=1e-5+l2=1e-4"`, `"max-norm=1"`, `"early-stopping=5"`, or one text with
-            commas; mappings, `{"l2": 1e-4}`. Penalties are of weights, not of biases and norms. By default none.
+            texts, `"none"`, `"l2=1e-4"`, `"l1=1e-5+l2=1e-4"`, `"max-norm=1"`, `"dropout=0.2"`, `"early-stopping=5"`, or
+            one text with commas; mappings, `{"l2": 1e-4}`. Penalties are of weights, not of biases and norms; dropout
+            is an argument that the model's factory has to take. By default none.
+        vary: arguments of the workload's model factory, tried with every optimizer, each combination tuned on its own:
+            `"init=he-normal,glorot-uniform"`, or `{"init": ["he-normal", "glorot-uniform"], "dropout": [0.0, 0.2]}`.
+            Built-in models take `init`, `activation`, `dropout` and `batch_norm`; a factory of yours, its arguments.
         convention: whose formulas and defaults optimizers follow unless they name their own: `"torch"`, `"keras"`,
             `"optax"`, or `"paper"` for the published ones.
         seeds: number of tuning seeds, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
@@ -151,7 +156,7 @@ def compare(
 def _designed(asked: ComparisonOptions) -> Design:
     """The contenders with the rates to try. Raises `InputError` where that is too much, or rates cannot be found."""
     compared = entries.contenders(TEXTBOOK if asked.optimizers is None else asked.optimizers, asked.convention)
-    compared = crossed(compared, asked.schedules, asked.regularizers, asked.early_stopping)
+    compared = crossed(compared, asked.schedules, asked.regularizers, asked.early_stopping, asked.vary)
     rates, tuned = entries.learning_rates(asked.learning_rates), entries.tunable(asked.tune, compared)
     design = Design(compared, **{**asked.part("design"), "learning_rates": rates, "tune": tuned})
     require_feasible(design)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, require_rates_to_find
 from thalweg.studies.imports import require_imports
+from thalweg.studies.jobs import Jobs
 from thalweg.studies.parsing import split
 from thalweg.studies.preparation import EARNED
 from thalweg.studies.protocol import TEXTBOOK, tuning_seeds
@@ -82,35 +84,38 @@ def find_lr(
     require_plain_context()
     with closing(display(progress=asked["progress"])) as show:
         show(Noted("checking the model"))
-        planned = _planned(design, trained, where, asked["memory"])
-        return _tested(design, planned, show, verify=asked["verify"])
+        jobs = _planned(design, trained, where, asked["memory"])
+        return _tested(design, jobs, show, verify=asked["verify"])
 
 
-def _planned(design: Design, workload: Workload, device: torch.device, memory: float | None) -> PlannedJob:
+def _planned(design: Design, workload: Workload, device: torch.device, memory: float | None) -> Jobs:
     """The plan of all runs; native code is compiled where they have steps enough."""
     workers = torch.get_num_threads() if device.type == "cpu" else 1
-    runs = len(design.contenders) * design.seeds
-    steps = runs * (STEPS + 3 * verifying_steps(workload.total_steps))
+    each = design.seeds * (STEPS + 3 * verifying_steps(workload.total_steps))
     copies = max(c.copies for c in design.contenders)
     limit = None if memory is None else int(memory)
-    planned = plan_job(
-        workload.to(device), design.base_seed, device=device, workers=workers, memory=limit, copies=copies,
-        native=steps >= EARNED,
-    )  # fmt: skip
-    require_imports(design, planned)
-    return planned
+
+    def plan(of: Workload, contenders: Sequence[Contender], _: str) -> PlannedJob:
+        found = plan_job(
+            of, design.base_seed, device=device, workers=workers, memory=limit, copies=copies,
+            native=len(contenders) * each >= EARNED,
+        )  # fmt: skip
+        require_imports(replace(design, contenders=contenders), found)
+        return found
+
+    return Jobs.planned(design.contenders, workload.to(device), plan)
 
 
-def _tested(design: Design, planned: PlannedJob, show: Callable[[Noted], None], *, verify: bool) -> RangeTest:
+def _tested(design: Design, jobs: Jobs, show: Callable[[Noted], None], *, verify: bool) -> RangeTest:
     seeds, contenders = tuning_seeds(design.base_seed, design.seeds), design.contenders
     swept = sum(c.has_own_grid for c in contenders)
     show(Noted(f"sweeping the rates of {counted(swept, 'optimizer')} with {counted(len(seeds), 'seed')}"))
-    calibration, total = shipped(), planned.job.workload.total_steps
-    curves = sweep(planned, contenders, seeds)
+    calibration, total = shipped(), jobs.first.job.workload.total_steps
+    curves = sweep(jobs, contenders, seeds)
     found = findings(contenders, curves, calibration)
     if verify and any(f.suggestion is not None for f in found):
         show(Noted(f"verifying the suggestions by runs of {counted(verifying_steps(total), 'step')}"))
-        found = verified(planned, contenders, found, seeds)
+        found = verified(jobs, contenders, found, seeds)
     notes = caveats(contenders, total, calibration) if any(f.interval is not None for f in found) else ()
-    source, name = calibration.source, planned.job.workload.name
+    source, name = calibration.source, jobs.first.job.workload.name
     return RangeTest(name, total, STEPS, seeds, tuple(found), calibration.coverage, source, notes, curves)

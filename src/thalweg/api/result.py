@@ -13,7 +13,8 @@ from thalweg.errors import counted
 from thalweg.options import declared as options
 from thalweg.records.store import Store
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.reports import regularizer_matrix, schedule_matrix
+from thalweg.reports import schedule_matrix
+from thalweg.reports.factor_matrices import MATRICES
 from thalweg.reports.facts import dataframe, facts
 from thalweg.reports.page import render, write
 from thalweg.studies.protocol import PROTOCOL
@@ -60,9 +61,9 @@ class Result:
     def facts(self) -> dict[str, Any]:
         """Study, leaderboard and verdict as plain data that `json` can write."""
         found = facts(self.study, self.rows, self.verdict)
-        for name, of in (("schedules", schedule_matrix), ("regularizers", regularizer_matrix)):
-            matrix = of.facts(self.study, self.rows, self.runs)
-            found |= {} if matrix is None else {name: matrix}
+        about = (self.study, self.rows, self.runs)
+        matrices = {"schedules": schedule_matrix.facts(*about), **{of.name: of.facts(*about) for of in MATRICES}}
+        found |= {name: matrix for name, matrix in matrices.items() if matrix is not None}
         return found
 
     def save_report(self, path: str | Path) -> None:

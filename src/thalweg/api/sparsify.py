@@ -29,6 +29,7 @@ from thalweg.studies.sparse_design import SparseDesign
 from thalweg.studies.sparsifying import Sparsifying
 from thalweg.workloads.catalogue import load
 from thalweg.workloads.content import content
+from thalweg.workloads.model_arguments import with_arguments
 from thalweg.workloads.workload import Workload
 
 
@@ -90,7 +91,7 @@ def sparsify(
     sparse_design.require_sparsities(asked["scope"], asked["sparsity"])
     where = usable(asked["device"])
     whole = load(workload, asked["data_dir"]) if isinstance(workload, str) else workload
-    trained = problem(whole, asked["epochs"], asked["steps"])
+    trained = with_arguments(problem(whole, asked["epochs"], asked["steps"]), dict(contender.arguments))
     require_plain_context()
     design = _design(asked, contender, trained)
     with closing(display(progress=asked["progress"])) as show:

@@ -30,8 +30,10 @@ def compare(
         sys.path.append("")  # for an optimizer in the working directory; last, so that it shadows no other module
     if workload not in workload_names() and not is_place(workload):
         load(workload)
-    crossed = (options["schedules"], options["regularizers"])
-    load_torch_to_compare(workload, options["optimizers"], *crossed, quiet=options["quiet"])
+    crossed = {"schedule": options["schedules"], "regularizer": options["regularizers"]}
+    load_torch_to_compare(
+        workload, options["optimizers"], crossed, varied=bool(options["vary"]), quiet=options["quiet"]
+    )
     import thalweg
 
     session.run_new_study(lambda **asked: thalweg.compare(workload, **asked), **options)

@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,19 @@ def load_torch_for(what: str, *, quiet: bool = False, tracing: bool = True) -> N
 def load_torch_to_compare(
     workload: str,
     optimizers: Sequence[Any] | str | None,
-    schedules: Sequence[Any] | None = None,
-    regularizers: Sequence[Any] | None = None,
+    crossed: Mapping[str, Sequence[Any] | None] = {},
     *,
+    varied: bool = False,
     quiet: bool = False,
 ) -> None:
-    """`load_torch_for` a comparison: `digits: 11 optimizers; loading torch …`."""
+    """`load_torch_for` a comparison: `digits: 11 optimizers with 2 schedules each; loading torch …`.
+
+    crossed: levels by the name of one. varied: whether there are several models.
+    """
     chosen = TEXTBOOK.split(", ") if optimizers is None else optimizers
     count = "all optimizers" if chosen == ALL else counted(len(chosen), "optimizer")
-    crossed = {"schedule": schedules, "regularizer": regularizers}
     each = [counted(len(given), name) for name, given in crossed.items() if given]
+    each += ["several models"] if varied else []
     times = f" with {' and '.join(each)} each" if each else ""
     load_torch_for(f"{workload}: {count}{times}", quiet=quiet)
 

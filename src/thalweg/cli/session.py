@@ -201,14 +201,15 @@ def _show_answer(console: Any, result: Any) -> None:
 
 
 def _show_tables(console: Any, result: Any) -> None:
-    from thalweg.reports import regularizer_matrix, schedule_matrix
+    from thalweg.reports import schedule_matrix
+    from thalweg.reports.factor_matrices import MATRICES
     from thalweg.reports.terminal import further, lines, table
 
     if console.is_terminal:
         console.print(table(result.study, result.rows, console.width))
     else:
         print("\n".join(lines(result.study, result.rows)), end="\n\n")
-    matrices = (of.lines(result.study, result.rows, result.runs) for of in (schedule_matrix, regularizer_matrix))
+    matrices = (of.lines(result.study, result.rows, result.runs) for of in (schedule_matrix, *MATRICES))
     for more in (*matrices, further(result.rows)):
         if more:
             print("\n".join(more), end="\n\n")

@@ -11,7 +11,19 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from thalweg.options import declared
 from thalweg.options.declared import BATCH_SIZE, CONVENTIONS, DIRECTORY, EPOCHS, MOST_SEEDS, STEPS, STOPPING, Option
-from thalweg.options.kinds import DeviceName, ExistingFile, File, Flag, Folder, Kind, Listed, OneLine, OneOf, Quantity
+from thalweg.options.kinds import (
+    DeviceName,
+    ExistingFile,
+    File,
+    Flag,
+    Folder,
+    Kind,
+    Listed,
+    ListedByName,
+    OneLine,
+    OneOf,
+    Quantity,
+)
 from thalweg.options.ranges import POSITIVE, whole
 
 Part = Literal["contenders", "design", "training", "limits", "surroundings", "session"]
@@ -79,8 +91,14 @@ class ComparisonOptions:
     regularizers: Annotated[
         Sequence[Any] | None,
         _of("contenders", Listed("regularizers' texts such as 'l2=1e-4'", 50),
-            'Regularizers to try with every optimizer, such as "none,l2=1e-4,max-norm=1,early-stopping"', textbook=True,
-            metavar="REGULARIZERS", unset="none"),
+            'Regularizers to try with every optimizer, such as "none,l2=1e-4,dropout=0.2,early-stopping"',
+            textbook=True, metavar="REGULARIZERS", unset="none"),
+    ] = None  # fmt: skip
+    vary: Annotated[
+        Sequence[Any] | Mapping[str, Any] | None,
+        _of("contenders", ListedByName("arguments of the model with values, such as 'init=he-normal'", 50),
+            'Arguments of the model to try with every optimizer, such as "init=he-normal,glorot-uniform"',
+            textbook=True, metavar="ARGUMENTS", unset="the model as it is"),
     ] = None  # fmt: skip
     convention: Annotated[
         str,

@@ -132,6 +132,18 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class ListedByName(Listed):
+    """Such a list, or a mapping from names to lists of values."""
+
+    @property
+    def accepted(self) -> str:
+        return f"{super().accepted}, or a dict of lists of values"
+
+    def read(self, value: Any) -> Any:
+        return dict(value) if isinstance(value, Mapping) and value else super().read(value)
+
+
+@dataclass(frozen=True)
 class Settings:
     """Named values, also as text: `patience=5, least_improvement=0.01`. The first may come alone, as `5`.
 

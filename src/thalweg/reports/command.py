@@ -35,7 +35,7 @@ def command(study: StudyRecord) -> str | None:
 
 def _optimizer(saved: Mapping[str, Any]) -> str | None:
     """A contender as text; `None` where its text would not be read as the same."""
-    if saved.get("name") is None or saved.get("space") or saved.get("schedule") or saved.get("regularizer"):
+    if saved.get("name") is None or any(saved.get(of) for of in ("space", "schedule", "regularizer", "model")):
         return None
     given = {**saved.get("fixed", {}), **({"convention": saved["convention"]} if saved.get("convention") else {})}
     inside = ", ".join(f"{name}={value!r}" for name, value in given.items())

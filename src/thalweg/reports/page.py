@@ -11,10 +11,11 @@ from pathlib import Path
 from thalweg.analysis.leaderboard import Row
 from thalweg.errors import InputError
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.reports import also, cost, regularizer_matrix, schedule_matrix, sections, stars, trust
+from thalweg.reports import also, cost, schedule_matrix, sections, stars, trust
 from thalweg.reports.drawing.frame import Plain, as_json
 from thalweg.reports.drawing.lines import loss_figure, metric_figure
 from thalweg.reports.drawing.panels import panel_figure
+from thalweg.reports.factor_matrices import MATRICES
 from thalweg.reports.figures.curves import curves
 from thalweg.reports.figures.sweep import sweep
 from thalweg.reports.markup import Markup, element, join
@@ -36,7 +37,7 @@ def render(study: StudyRecord, rows: Sequence[Row], runs: Sequence[RunRecord], v
         sections.rates(study, rates),
         sections.curves(study, rows, epochs),
         schedule_matrix.section(study, rows, runs),
-        regularizer_matrix.section(study, rows, runs),
+        *(of.section(study, rows, runs) for of in MATRICES),
         trust.section(study, rows),
         cost.section(study, rows),
         sections.method(study, rows, runs),

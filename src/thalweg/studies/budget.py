@@ -12,6 +12,7 @@ from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.planning.trial import rehearsal
 from thalweg.population.updates.members import Member
 from thalweg.studies.design import Design
+from thalweg.studies.jobs import Jobs
 from thalweg.studies.protocol import tuning_seeds
 from thalweg.studies.training import RunSpec
 from thalweg.workloads.workload import Workload
@@ -50,6 +51,18 @@ class Pace:
             return workload.total_steps
         per_step = self.per_step + self.per_measurement / workload.measuring_interval
         return int((seconds / runs - self.per_run - self.per_measurement) / per_step)
+
+
+def measure_all(jobs: Jobs, design: Design, *, share: float = PROBED) -> Pace:
+    """The mean pace of the runs of several models, each measured as by `measure`."""
+    of = [(planned, replace(design, contenders=own)) for planned, own in jobs.parts(design.contenders)]
+    runs = [expected_runs(part) for _, part in of]
+    paces = [measure(planned, part, share=share) for planned, part in of]
+    means = (
+        sum(n * getattr(pace, name) for n, pace in zip(runs, paces, strict=True)) / sum(runs)
+        for name in ("per_step", "per_measurement", "per_run")
+    )
+    return paces[0] if len(paces) == 1 else Pace(*means)
 
 
 def measure(planned: PlannedJob, design: Design, *, share: float = PROBED) -> Pace:

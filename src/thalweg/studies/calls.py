@@ -26,7 +26,8 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
     hyperparameters of their own. follows: whether it has a schedule, which `thalweg.schedules.Scheduler` makes of its
     text; not of a user's function, whatever its name, nor of one that follows a metric. others: whether AdamW steps the
     parameters that are no hidden matrices. averages: whether it is evaluated at averaged weights, whatever its
-    hyperparameters. undecayed: penalties of weights alone. stops: the regularizer, if it ends runs early.
+    hyperparameters. undecayed: penalties of weights alone. model: arguments
+    that the model's factory was given. stops: the regularizer, if it ends runs early.
     unwritable: hyperparameters that no argument sets, but a param group's key only.
     """
     recipe = contender.recipe
@@ -36,7 +37,16 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
         name = recipe.path.replace(":", ".")
         clip = {"clip_global_norm": recipe.clip_global_norm} if recipe.clip_global_norm else {}
         defaults = {name: value for name, value in recipe.defaults.items() if _plain(value)}
-        return {**about, "name": name, "torch": None, "defaults": defaults, "values": {}, "tuples": {}, "clip": clip}
+        return {
+            **about,
+            "name": name,
+            "torch": None,
+            "defaults": defaults,
+            "values": {},
+            "tuples": {},
+            "clip": clip,
+            **_model(contender),
+        }
     owner = _class_of(recipe)
     defaults = {**Recipe(owner, recipe.convention).defaults, "convention": "torch"}
     values = {**recipe.defaults, "convention": recipe.convention}
@@ -53,8 +63,13 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
         "averages": recipe.rule.evaluated is not None,
         **({"undecayed": list(recipe.weights_only)} if recipe.weights_only else {}),
         **({"stops": str(contender.regularizer)} if contender.early_stopping is not None else {}),
+        **_model(contender),
         "unwritable": [name for name, h in recipe.hyperparameters.items() if h.initially],
     }
+
+
+def _model(contender: Contender) -> dict[str, Any]:
+    return {"model": dict(contender.arguments)} if contender.arguments else {}
 
 
 def _class_of(recipe: Recipe) -> Preset:

@@ -1,6 +1,5 @@
 """Contenders: an optimizer with its fixed hyperparameters and its search space."""
 
-import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -12,15 +11,18 @@ from thalweg.options.comparison import COMPARISON, FOUND
 from thalweg.options.declared import CONVENTIONS
 from thalweg.options.ranges import POSITIVE, as_number
 from thalweg.population.updates.members import Member
-from thalweg.recipes.catalogue import Recipe, recipe
-from thalweg.recipes.imported import Imported, imported
+from thalweg.recipes.catalogue import Recipe
+from thalweg.recipes.imported import Imported
 from thalweg.regularization.stopping import EarlyStopping
 from thalweg.rules.contract import Preset
-from thalweg.studies.parsing import called, combinations, plain, require_printable, split, titled
+from thalweg.studies.contender_recipes import recipe_of
+from thalweg.studies.parsing import combinations, plain, require_printable, split, titled
 from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import covering, grid
 from thalweg.studies.regularized import read, under
 from thalweg.studies.scheduled import in_run, split_off, written
+from thalweg.workloads.model_arguments import Arguments
+from thalweg.workloads.model_arguments import written as model_text
 from thalweg.workloads.workload import Workload
 
 CLIP = "clip_global_norm"
@@ -44,7 +46,8 @@ class Contender:
         convention: the source of its formula and defaults, `"torch"`, `"keras"`, `"optax"` or `"paper"`;
             `"adam(convention='keras')"` is equivalent.
         regularizer: what its runs are regularized by, whatever rate is tuned: `"l2=1e-4"`, `"l1=1e-5+l2=1e-4"`,
-            `"max-norm=1"`, `"early-stopping=5"`. Penalties are of weights, not of biases and norms.
+            `"max-norm=1"`, `"dropout=0.2"`, `"early-stopping=5"`. Penalties are of weights, not of biases and norms.
+        model: arguments that the workload's model factory is given, `{"init": "glorot-uniform"}`.
 
     Raises:
         InputError: an optimizer or hyperparameter does not exist, or a value is out of range.
@@ -57,6 +60,7 @@ class Contender:
     convention: str | None = None
     schedule: Any = None
     regularizer: Any = None
+    model: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | Imported = field(init=False)
     searched: tuple[float, float] | None = field(init=False, default=None)
     """An interval of rates that its grid covers, in place of the declared range."""
@@ -66,7 +70,7 @@ class Contender:
             title, name = titled(self.name)
             object.__setattr__(self, "title", title)
             object.__setattr__(self, "name", name)
-        found, given = _recipe(self.name)
+        found, given = recipe_of(self.name)
         if callable(self.name) and not isinstance(found, Imported):  # a class of thalweg.optim
             object.__setattr__(self, "name", found.name)
         elif isinstance(found, Imported) and found.given is None:
@@ -78,6 +82,8 @@ class Contender:
             found = found.under(self._convention(fixed.pop("convention", None)))
         object.__setattr__(self, "space", combinations("space", self.space))
         object.__setattr__(self, "regularizer", read(self.regularizer))
+        object.__setattr__(self, "model", plain("model", self.model))
+        self._require_arguments_once()
         found, fixed = under(self.regularizer, found, fixed)
         fixed, schedule = split_off(fixed, self.schedule, found.rate, self.label)
         object.__setattr__(self, "schedule", schedule)
@@ -97,6 +103,19 @@ class Contender:
         if written is not None:
             object.__setattr__(self, "convention", written)
         return CONVENTIONS[0] if self.convention is None else self.convention
+
+    def _require_arguments_once(self) -> None:
+        twice = (
+            None if self.regularizer is None else next((n for n in self.regularizer.of_model if n in self.model), None)
+        )
+        if twice:
+            raise InputError(f"The model's {twice} is set by the regularizer {self.regularizer} and apart: keep one.")
+
+    @property
+    def arguments(self) -> Arguments:
+        """What the workload's model factory is given, by name: of its own, and of its regularizer."""
+        of_regularizer = {} if self.regularizer is None else self.regularizer.of_model
+        return tuple(sorted({**self.model, **of_regularizer}.items()))
 
     @property
     def label(self) -> str:
@@ -158,6 +177,7 @@ class Contender:
         other = {} if convention == CONVENTIONS[0] else {"convention": convention}
         other |= {} if self.schedule is None else {"schedule": written(self.schedule)}
         other |= {} if self.regularizer is None else {"regularizer": str(self.regularizer)}
+        other |= {"model": model_text(self.model)} if self.model else {}
         return {"optimizer": self.recipe.name, **other}
 
     def member(self, given: Mapping[str, Any], seed: int, workload: Workload) -> Member:
@@ -270,26 +290,3 @@ def _rate(value: Any) -> float:
     if number is None:
         raise InputError(f"A learning rate must be {POSITIVE.accepted}, got {shown(value)}.")
     return number
-
-
-def _found(name: str) -> Recipe | Imported:
-    return Imported(name) if ":" in name else recipe(name)
-
-
-def _recipe(given: Any) -> tuple[Recipe | Imported, dict[str, Any]]:
-    """The recipe that a contender names or is, and hyperparameters that come with it."""
-    if isinstance(given, Preset):
-        return Recipe(given), {}
-    if isinstance(given, functools.partial) and not given.args:
-        found, fixed = _recipe(given.func)
-        return found, {**fixed, **given.keywords}
-    own = getattr(given, "recipe", None)
-    if isinstance(given, type) and isinstance(own, Recipe):
-        return own, {}
-    return (imported(given), {}) if callable(given) else _parse(given)
-
-
-def _parse(text: Any) -> tuple[Recipe | Imported, dict[str, Any]]:
-    """Parses `"rmsprop(alpha=0.9)"` into its recipe and hyperparameters."""
-    name, values = called(text)
-    return _found(name), values

@@ -1,4 +1,4 @@
-"""Contenders crossed with the other dimensions of a comparison: schedules and regularizers."""
+"""Contenders crossed with the other dimensions of a comparison: schedules, regularizers and arguments of the model."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +8,8 @@ from thalweg.errors import InputError
 from thalweg.studies.contenders import Contender
 from thalweg.studies.regularized import listed_regularizers
 from thalweg.studies.scheduled import listed_schedules, written
+from thalweg.studies.varied import varied
+from thalweg.workloads.model_arguments import written as model_text
 
 
 def crossed(
@@ -15,12 +17,14 @@ def crossed(
     schedules: Sequence[Any] | None,
     regularizers: Sequence[Any] | None = None,
     early_stopping: Any = None,
+    vary: Any = None,
 ) -> list[Contender]:
-    """Each contender under each schedule and each regularizer, where some are given.
+    """Each contender under each schedule and each regularizer, with each model, where some are given.
 
-    early_stopping: the rule by which all runs end, if any. Raises `InputError` where one has its own already.
+    early_stopping: the rule by which all runs end, if any. vary: as `varied` takes it. Raises `InputError` where one
+    has its own already.
     """
-    found = _regularized(_scheduled(of, schedules), regularizers)
+    found = _varied(_regularized(_scheduled(of, schedules), regularizers), vary)
     own = next((contender for contender in found if contender.early_stopping is not None), None)
     if early_stopping is not None and own is not None:
         raise InputError(
@@ -52,3 +56,14 @@ def _regularized(of: Sequence[Contender], regularizers: Sequence[Any] | None) ->
                 f"{c.label} has {has} of its own, and regularizers are given for all optimizers: leave one of them out."
             )
     return [c if r is None else replace(c, regularizer=r, title=f"{c.label} + {r}") for c in of for r in each]
+
+
+def _varied(of: Sequence[Contender], vary: Any) -> list[Contender]:
+    if vary is None:
+        return [*of]
+    each = varied(vary)
+    for c in of:
+        own = next((name for name, _ in c.arguments if name in each[0]), None)
+        if own is not None:
+            raise InputError(f"{c.label} sets the model's {own}, and vary does for all: leave one of them out.")
+    return [replace(c, model={**c.model, **m}, title=f"{c.label} + {model_text(m)}") for c in of for m in each]

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from thalweg.errors import InputError
-from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.training.job import Job
 from thalweg.records.types import StudyRecord
 from thalweg.studies.calls import calls
 from thalweg.studies.contender_notes import own_content
 from thalweg.studies.contenders import Contender
 from thalweg.studies.environment import environment
+from thalweg.studies.jobs import Jobs
 from thalweg.studies.protocol import FINE_PER_DECADE, PER_DECADE, PROTOCOL, Cap, confirmation_seeds, tuning_seeds
 from thalweg.studies.search import SearchTuner
 from thalweg.studies.tuning import FINE, GridTuner, Tuner, cap_of
@@ -127,7 +127,7 @@ def require_rates_to_find(design: Design) -> None:
         )
 
 
-def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: float | None = None) -> StudyRecord:
+def describe(design: Design, workload: Workload, jobs: Jobs, seconds: float | None = None) -> StudyRecord:
     """The study's record before it begins. seconds: time cap of tuning one contender."""
     splits = {"train": workload.train, "validation": workload.validation, "test": workload.test}
     return StudyRecord(
@@ -143,7 +143,7 @@ def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: f
         accumulate=workload.accumulate,
         precision=workload.precision,
         samples={name: len(split) for name, split in splits.items() if split is not None},
-        parameters=planned.job.parameters,
+        parameters=jobs.first.job.parameters,
         contenders=tuple(c.label for c in design.contenders),
         learning_rates=_rates(design),
         refined=FINE_PER_DECADE if design.refines else None,
@@ -151,9 +151,9 @@ def describe(design: Design, workload: Workload, planned: PlannedJob, seconds: f
         confirmation_seeds=confirmation_seeds(design.base_seed, design.confirm_seeds),
         protocol=PROTOCOL,
         caps=asdict(design.cap(workload.total_steps, seconds)),
-        environment=environment(planned.job.device),
-        plan={**planned.plan.describe(), "clip_norm": design.clip_norm, **_stopping(planned.job, design)},
-        content={**content(workload, planned.job.content), **own_content(design.contenders)},
+        environment=environment(jobs.first.job.device),
+        plan={**jobs.described, "clip_norm": design.clip_norm, **_stopping(jobs.first.job, design)},
+        content={**content(workload, jobs.content), **own_content(design.contenders)},
         factors={c.label: c.factors for c in design.contenders},
         calls=calls({c.label: c for c in design.contenders}, grouped=bool(workload.parameters)),
     )

@@ -24,6 +24,7 @@ from thalweg.studies.distilled import (
     with_transfer,
 )
 from thalweg.studies.ensembling import TrainedModel
+from thalweg.studies.jobs import Jobs
 from thalweg.studies.kept_models import KeptModels, model_with
 from thalweg.studies.preparation import EARNED, Prepared
 from thalweg.studies.student_models import student_factory
@@ -74,7 +75,7 @@ class Trainers:
         (given,) = contender.configurations(None)
         specs = [RunSpec(contender, given, seed, "tuning", "coarse") for seed in stage.seeds]
         trainer = Trainer(self.earlier, self.tell, self.checkpoints, keep=self.kept.keep)
-        return trainer.train(stage.planned, specs, _named(stage.kind), stage.first)
+        return trainer.train(Jobs.single(stage.planned), specs, _named(stage.kind), stage.first)
 
 
 def _named(kind: str) -> str:
@@ -91,7 +92,11 @@ def softened(models: Sequence[nn.Module], temperature: float) -> Teacher:
 
 
 def as_contenders(contender: Contender) -> list[Contender]:
-    """The contender once for each kind of model."""
+    """The contender once for each kind of model. Raises `InputError` where it sets arguments of a model."""
+    if contender.arguments:
+        raise InputError(
+            f"{contender.label} sets arguments of the model, and a distillation has two models: set them in factories."
+        )
     return [replace(contender, title=kind) for kind in KINDS]
 
 

@@ -42,8 +42,8 @@ class TrainedModel:
 
 def with_models(prepared: Prepared, snapshots: Sequence[int] = ()) -> Prepared:
     """The prepared study with jobs that read the test split and return weights, also after the steps `snapshots`."""
-    job = replace(prepared.planned.job, test=True, keep_weights=True, snapshots=tuple(snapshots))
-    return replace(prepared, planned=replace(prepared.planned, job=job))
+    jobs = prepared.jobs.with_job(test=True, keep_weights=True, snapshots=tuple(snapshots))
+    return replace(prepared, jobs=jobs)
 
 
 def snapshot_steps(cycles: int, steps: int) -> tuple[int, ...]:
@@ -61,7 +61,7 @@ def train_members(
     (given,) = contender.configurations(None)
     specs = [RunSpec(contender, given, seed, "tuning", "coarse") for seed in prepared.record.tuning_seeds]
     trainer = Trainer(earlier, tell, checkpoints, keep=kept.keep)
-    return trainer.train(prepared.planned, specs, "members", 0)
+    return trainer.train(prepared.jobs, specs, "members", 0)
 
 
 def models_of(job: Job, runs: Sequence[RunRecord], kept: KeptModels) -> list[TrainedModel]:

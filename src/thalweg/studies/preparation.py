@@ -1,7 +1,7 @@
 """Prepares a study for running: validates it, plans its execution, and cuts it to the budget."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,14 +10,15 @@ import torch
 from thalweg.errors import counted
 from thalweg.population.planning.labels import one_class_notes
 from thalweg.population.planning.memory import megabytes
-from thalweg.population.planning.plan import Plan
 from thalweg.population.planning.planned_job import PlannedJob, plan_as_recorded, plan_job
 from thalweg.records.types import StudyRecord
 from thalweg.regularization.stopping import EarlyStopping
-from thalweg.studies.budget import PROBED, PROBED_TO_TELL, Clock, Pace, duration, expected_runs, fit, measure
+from thalweg.studies.budget import PROBED, PROBED_TO_TELL, Clock, Pace, duration, expected_runs, fit, measure_all
 from thalweg.studies.contender_notes import closures, conventions, coupled_penalties, own_schedules, units_of_inputs
+from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
+from thalweg.studies.jobs import Jobs, plan_recorded
 from thalweg.studies.protocol import most_confirmed
 from thalweg.studies.range_test import narrowed
 from thalweg.workloads.workload import Workload
@@ -28,16 +29,21 @@ EARNED = 20_000
 
 @dataclass(frozen=True)
 class Prepared:
-    """A study before its first run. foreseen: expected runs, time and memory in one sentence. told: that, or the time
-    alone where the rest was told before it was measured.
+    """A study before its first run. jobs: of its models. foreseen: expected runs, time and memory in one sentence.
+    told: that, or the time alone where the rest was told before it was measured.
     """
 
     design: Design
-    planned: PlannedJob
+    jobs: Jobs
     clock: Clock
     record: StudyRecord
     foreseen: str = ""
     told: str = ""
+
+    @property
+    def planned(self) -> PlannedJob:
+        """The job of a study with one model; of several, that of its first contender."""
+        return self.jobs.first
 
 
 def prepare(
@@ -64,25 +70,28 @@ def prepare(
     workload = workload.to(device)
     limit = None if memory is None else int(memory)
     copies = max(contender.copies for contender in design.contenders)
-    rules: dict[str, Any] = {"early_stopping": early_stopping, "copies": copies}
-    rules["native"] = expected_runs(design) * workload.total_steps >= EARNED
-    planned = plan_job(workload, design.base_seed, device=device, workers=workers, memory=limit, **rules)
-    require_imports(design, planned)
-    design, on_rates = narrowed(design, planned) if find else (design, ())
+    rules: dict[str, Any] = {"early_stopping": early_stopping, "copies": copies, "workers": workers, "memory": limit}
+    jobs = _planned(design, workload, device, **rules)
+    design, on_rates = narrowed(design, jobs) if find else (design, ())
     pace = None
     if budget is not None or memory is not None or shown:
         if budget is None:
-            tell(f"{_plan_so_far(design, workload, planned, time.perf_counter() - began)}; measuring the time it takes")
+            tell(f"{_plan_so_far(design, workload, jobs, time.perf_counter() - began)}; measuring the time it takes")
         else:
             tell("measuring the pace")
-        pace = measure(planned, design, share=PROBED_TO_TELL if budget is None else PROBED)
-    of_inputs = () if planned.models is None else units_of_inputs(design.contenders, planned.models.tracing)
-    planned = replace(planned, models=None)  # training begins with models of its own
+        pace = measure_all(jobs, design, share=PROBED_TO_TELL if budget is None else PROBED)
+    of_inputs = [
+        note
+        for planned, own in jobs.parts(design.contenders)
+        if planned.models is not None
+        for note in units_of_inputs(own, planned.models.tracing)
+    ]
+    jobs = jobs.changed(lambda planned: replace(planned, models=None))  # training begins with models of its own
     spent, clock, share, given_up = time.perf_counter() - began, Clock(began, None, None, workload), None, list[str]()
     if budget is not None and pace is not None:
         design, workload, given_up = fit(design, workload, pace, budget - spent)
-        planned = planned.of(workload)
-        share, clock = budget * planned.plan.workers / len(design.contenders), Clock(began, budget, pace, workload)
+        jobs = jobs.of_steps(workload.steps)
+        share, clock = budget * jobs.first.plan.workers / len(design.contenders), Clock(began, budget, pace, workload)
     notes = (
         *conventions(design.contenders),
         *closures(design.contenders),
@@ -90,14 +99,27 @@ def prepare(
         *coupled_penalties(design.contenders),
         *of_inputs,
         *one_class_notes(workload),
-        *planned.job.notes,
+        *jobs.notes,
         *on_rates,
         *given_up,
     )
-    record = replace(describe(design, workload, planned, share), notes=notes)
-    record = _foreseen(record, design, planned.plan, pace, workload, spent, limited=budget is not None)
+    record = replace(describe(design, workload, jobs, share), notes=notes)
+    record = _foreseen(record, design, jobs, pace, workload, spent, limited=budget is not None)
     told = _time(record) if budget is None and pace is not None else _sentence(record)
-    return Prepared(design, planned, clock, record, _sentence(record), told)
+    return Prepared(design, jobs, clock, record, _sentence(record), told)
+
+
+def _planned(design: Design, workload: Workload, device: torch.device, **rules: Any) -> Jobs:
+    """The planned job of every model. Native code is compiled where it has runs enough."""
+
+    def plan(of: Workload, contenders: Sequence[Contender], _: str) -> PlannedJob:
+        own = replace(design, contenders=contenders)
+        native = expected_runs(own) * of.total_steps >= EARNED
+        found = plan_job(of, design.base_seed, device=device, native=native, **rules)
+        require_imports(own, found)
+        return found
+
+    return Jobs.planned(design.contenders, workload, plan)
 
 
 def prepare_again(
@@ -106,17 +128,22 @@ def prepare_again(
     """Prepares an interrupted study to resume after `spent` seconds of work, with its recorded plan and pace."""
     stopping = record.plan.get("early_stopping")
     rule = stopping and EarlyStopping(**stopping)
-    planned = plan_as_recorded(workload.to(device), design.base_seed, record.plan, device=device, early_stopping=rule)
+
+    def plan(of: Workload, _: Sequence[Contender], text: str) -> PlannedJob:
+        recorded = plan_recorded(record.plan, text)
+        return plan_as_recorded(of, design.base_seed, recorded, device=device, early_stopping=rule)
+
+    jobs = Jobs.planned(design.contenders, workload.to(device), plan)
     budget = record.request["budget"]
     pace = Pace(**record.plan["pace"]) if budget else None
-    clock = Clock(time.perf_counter() - spent, budget, pace, planned.job.workload)
-    return Prepared(design, planned, clock, record)
+    clock = Clock(time.perf_counter() - spent, budget, pace, jobs.first.job.workload)
+    return Prepared(design, jobs, clock, record)
 
 
 def _foreseen(
     record: StudyRecord,
     design: Design,
-    plan: Plan,
+    jobs: Jobs,
     pace: Pace | None,
     workload: Workload,
     spent: float,
@@ -129,17 +156,22 @@ def _foreseen(
     """
     runs = expected_runs(design)
     confirming = {"finals": design.finals, "most_seeds": most_confirmed(design.confirm_seeds, limited=limited)}
-    expected = {"runs": runs, "preparing": round(spent, 1), "bytes": plan.memory(runs), **confirming}
+    expected = {
+        "runs": runs,
+        "preparing": round(spent, 1),
+        "bytes": max(of.plan.memory(runs) for of in jobs.all),
+        **confirming,
+    }
     if pace is None:
         return replace(record, plan={**record.plan, "expected": expected})
     expected["seconds"] = round(spent + pace.of(runs, workload), 1)
     return replace(record, plan={**record.plan, "pace": asdict(pace), "expected": expected})
 
 
-def _plan_so_far(design: Design, workload: Workload, planned: PlannedJob, spent: float) -> str:
+def _plan_so_far(design: Design, workload: Workload, jobs: Jobs, spent: float) -> str:
     """The plan before its pace is measured, which nothing but a budget makes another one."""
-    record = describe(design, workload, planned)
-    return _sentence(_foreseen(record, design, planned.plan, None, workload, spent, limited=False))
+    record = describe(design, workload, jobs)
+    return _sentence(_foreseen(record, design, jobs, None, workload, spent, limited=False))
 
 
 def _time(record: StudyRecord) -> str:

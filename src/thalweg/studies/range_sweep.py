@@ -16,6 +16,7 @@ from thalweg.recipes.imported import Imported
 from thalweg.schedules import Schedule
 from thalweg.schedules.schedule import Formula
 from thalweg.studies.contenders import Contender
+from thalweg.studies.jobs import Jobs
 from thalweg.workloads.workload import Workload
 
 STEPS = 300
@@ -23,11 +24,16 @@ BEYOND = 10.0
 """Factor by which a sweep goes beyond both ends of the rates worth searching."""
 
 
-def sweep(planned: PlannedJob, contenders: Sequence[Contender], seeds: Sequence[int]) -> dict[str, RangeCurve]:
+def sweep(jobs: Jobs, contenders: Sequence[Contender], seeds: Sequence[int]) -> dict[str, RangeCurve]:
     """Sweeps the learning rates of contenders whose rate is tuned; returns their curves by label.
 
-    A run ends where it diverges. Raises `InputError` where no run can be trained.
+    A run ends where it diverges. Raises `InputError` where no run of a model can be trained.
     """
+    parts = jobs.parts(contenders)
+    return {label: curve for planned, own in parts for label, curve in _swept(planned, own, seeds).items()}
+
+
+def _swept(planned: PlannedJob, contenders: Sequence[Contender], seeds: Sequence[int]) -> dict[str, RangeCurve]:
     of = {c.label: _rates(c) for c in contenders if c.has_own_grid}
     members = [_member(c, of[c.label], seed) for c in contenders if c.label in of for seed in seeds]
     job = replace(planned.job, workload=_short(planned, STEPS), keep_losses=True, early_stopping=None)

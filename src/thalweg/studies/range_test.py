@@ -12,6 +12,7 @@ from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.updates.members import Trained
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design
+from thalweg.studies.jobs import Jobs
 from thalweg.studies.protocol import tuning_seeds
 from thalweg.studies.range_sweep import STEPS, outcomes, shortened, sweep
 from thalweg.studies.shipped_calibration import shipped
@@ -50,12 +51,22 @@ def caveats(contenders: Sequence[Contender], steps: int, calibration: RangeCalib
 
 
 def verify(
-    planned: PlannedJob, contenders: Sequence[Contender], found: Sequence[RangeFinding], seeds: Sequence[int]
+    jobs: Jobs, contenders: Sequence[Contender], found: Sequence[RangeFinding], seeds: Sequence[int]
 ) -> list[RangeFinding]:
     """Trains half of a run at each suggestion and beside it, all in one population; returns what comes of it."""
-    steps = verifying_steps(planned.job.workload.total_steps)
-    asked = [(c, f.suggestion) for c, f in zip(contenders, found, strict=True) if f.suggestion is not None]
-    short = shortened(planned, steps)
+    steps = verifying_steps(jobs.first.job.workload.total_steps)
+    of = {f.optimizer: f for f in found}
+    trials: dict[str, list[RangeTrial]] = {}
+    for planned, own in jobs.parts(contenders):
+        asked = [(c, s) for c in own if (s := of[c.label].suggestion) is not None]
+        trials |= _tried(shortened(planned, steps), asked, seeds)
+    return [verified(f, trials[f.optimizer], steps) if f.optimizer in trials else f for f in found]
+
+
+def _tried(
+    short: PlannedJob, asked: Sequence[tuple[Contender, float]], seeds: Sequence[int]
+) -> dict[str, list[RangeTrial]]:
+    """By label, what comes of runs at a suggestion and beside it."""
     members = [
         c.member({**c.fixed, str(c.recipe.rate): rate}, seed, short.job.workload)
         for c, suggestion in asked
@@ -63,20 +74,20 @@ def verify(
         for seed in seeds
     ]
     runs = iter(outcomes(short, members))
-    trials = {
+    return {
         c.label: [RangeTrial(rate, tuple(_final(next(runs)) for _ in seeds)) for rate in neighbourhood(suggestion)]
         for c, suggestion in asked
     }
-    return [verified(f, trials[f.optimizer], steps) if f.optimizer in trials else f for f in found]
 
 
-def narrowed(design: Design, planned: PlannedJob) -> tuple[Design, tuple[str, ...]]:
+def narrowed(design: Design, jobs: Jobs) -> tuple[Design, tuple[str, ...]]:
     """The design whose grids cover intervals of a range test with its tuning seeds, and notes on it.
 
     A contender whose sweep finds nothing keeps its grid.
     """
     seeds, calibration = tuning_seeds(design.base_seed, design.seeds), shipped()
-    curves = sweep(replace(planned, models=None), design.contenders, seeds)
+    without = jobs.changed(lambda planned: replace(planned, models=None))
+    curves = sweep(without, design.contenders, seeds)
     found = findings(design.contenders, curves, calibration)
     intervals = tuple((f.optimizer, *f.interval) for f in found if f.interval is not None)
     share = f"{calibration.coverage * 100:.0f}%"
@@ -89,7 +100,7 @@ def narrowed(design: Design, planned: PlannedJob) -> tuple[Design, tuple[str, ..
         for f in found
         if f.interval is None and f.optimizer in curves
     ]
-    total = planned.job.workload.total_steps
+    total = jobs.first.job.workload.total_steps
     return replace(design, found=intervals), (*notes, *caveats(design.contenders, total, calibration))
 
 

@@ -16,6 +16,7 @@ from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.imported import Imported
 from thalweg.recipes.options import OPTIONS
 from thalweg.regularization.stopping import EarlyStopping
+from thalweg.workloads.model_options import dropout_rate
 
 OPTIONAL = (
     "l2", "l1", "proximal_l1", "proximal_l2", "weight_decay", "decoupled_weight_decay", "independent_weight_decay",
@@ -31,12 +32,19 @@ PATIENCE = 5
 class Regularizer:
     """What a contender's runs are regularized by. Its penalties are of weights, not of biases and norms.
 
-    text: as written. values: options of the step. early_stopping: when its runs end before their last step.
+    text: as written. values: options of the step. early_stopping: when its runs end before their last step. dropout:
+    the rate that the model's factory is given, if any.
     """
 
     text: str
     values: Mapping[str, Any] = field(default_factory=dict)
     early_stopping: EarlyStopping | None = None
+    dropout: float | None = None
+
+    @property
+    def of_model(self) -> dict[str, Any]:
+        """The arguments that the model's factory is given."""
+        return {} if self.dropout is None else {"dropout": self.dropout}
 
     @property
     def penalties(self) -> tuple[str, ...]:
@@ -54,7 +62,15 @@ def _stopping(value: Any) -> EarlyStopping:
     return EarlyStopping(**rule)
 
 
-OTHERS: Mapping[str, Callable[[Any], Any]] = {"early_stopping": _stopping}
+def _dropout(value: Any) -> float:
+    number = _number(value)
+    if not number or not 0 < number < 1:
+        got = "nothing" if value is None else shown(value)
+        raise InputError(f"The regularizer dropout must be a number in (0, 1), as in dropout=0.2, got {got}.")
+    return dropout_rate(number)
+
+
+OTHERS: Mapping[str, Callable[[Any], Any]] = {"early_stopping": _stopping, "dropout": _dropout}
 """Terms that are no options of a step: the field of `Regularizer` → its value from what was written, `None` for none.
 """
 

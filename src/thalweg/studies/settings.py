@@ -90,13 +90,22 @@ def _named(contender: Contender) -> dict[str, Any]:
     whole: dict[str, Any] = {"name": contender.name, "fixed": dict(contender.fixed), "space": dict(contender.space)}
     whole["convention"] = contender.convention
     whole["regularizer"] = None if contender.regularizer is None else str(contender.regularizer)
+    whole["model"] = dict(contender.model)
     whole["schedule"] = None if contender.schedule is None else written(contender.schedule)
     try:
         json.dumps(whole)
         if contender.schedule is not None and not is_named(contender.schedule):
             raise TypeError
     except TypeError:  # a custom rule, or a hyperparameter that JSON cannot represent
-        whole = {"name": None, "fixed": {}, "space": {}, "convention": None, "schedule": None, "regularizer": None}
+        whole = {
+            "name": None,
+            "fixed": {},
+            "space": {},
+            "convention": None,
+            "schedule": None,
+            "regularizer": None,
+            "model": {},
+        }
     return {**whole, "title": contender.label}
 
 
@@ -109,8 +118,9 @@ def _contender(saved: Mapping[str, Any]) -> Contender:
         )
     fixed = {name: _tuple(value) for name, value in saved["fixed"].items()}
     space = {name: _tuple(values) for name, values in saved["space"].items()}
-    more = [saved.get(name) for name in ("convention", "schedule", "regularizer")]
-    return Contender(saved["name"], fixed, space, saved["title"], *more)
+    more: dict[str, Any] = {name: saved.get(name) for name in ("convention", "schedule", "regularizer")}
+    more["model"] = {name: _tuple(value) for name, value in saved.get("model", {}).items()}
+    return Contender(saved["name"], fixed, space, saved["title"], **more)
 
 
 def _tuple(value: Any) -> Any:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from thalweg.errors import InputError, shown
-from thalweg.workloads.mlp import MLP, he_normal
+from thalweg.workloads.mlp import MLP
 from thalweg.workloads.user_files import is_place, object_at
 from thalweg.workloads.workload import Workload
 
@@ -51,4 +51,4 @@ def _fully_connected(workload: Workload, hidden: list[int], classes: int) -> Cal
 
 
 def _network(widths: tuple[int, ...], dtype: torch.dtype) -> nn.Module:
-    return MLP(widths, he_normal).to(dtype)
+    return MLP(widths, "he-normal").to(dtype)

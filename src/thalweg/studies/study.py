@@ -35,7 +35,7 @@ class Study:
         checkpoints: Checkpoints = NOWHERE,
         engine: Engine = Threads,
     ) -> None:
-        self._design, self._planned, self._clock = prepared.design, prepared.planned, prepared.clock
+        self._design, self._jobs, self._clock = prepared.design, prepared.jobs, prepared.clock
         self._record, self._tell = prepared.record, tell
         earlier = earlier or Earlier()
         self._earlier, self._trainer = earlier, Trainer(earlier.done, tell, checkpoints, engine)
@@ -45,7 +45,8 @@ class Study:
 
     @property
     def record(self) -> StudyRecord:
-        plan, late = self._record.plan, "" if self._planned.plan.reason else self._planned.why_loop
+        plan = self._record.plan
+        late = next((of.why_loop for of in self._jobs.all if of.why_loop and not of.plan.reason), "")
         return replace(
             self._record,
             notes=(*self._record.notes, *self.notes),
@@ -59,7 +60,7 @@ class Study:
             return
         chosen = choices(self._record, self.runs)
         self._tell(Chosen({name: dict(c.point.hyperparameters) if c else None for name, c in chosen.items()}))
-        self._planned = replace(self._planned, job=replace(self._planned.job, test=True))
+        self._jobs = self._jobs.with_job(test=True)
         self._confirm(chosen)
 
     def _tune(self) -> None:
@@ -149,7 +150,7 @@ class Study:
 
     def _train(self, entries: Sequence[RunSpec], stage: str) -> None:
         began, first = self._clock.now(), len(self.runs)
-        self.runs += self._trainer.train(self._planned, entries, stage, first)
+        self.runs += self._trainer.train(self._jobs, entries, stage, first)
         trained = sum(first + i not in self._earlier.done for i in range(len(entries)))
         self._clock.ran(trained, began)
         if all(run.failure for run in self.runs) and not any(

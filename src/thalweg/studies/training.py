@@ -17,6 +17,7 @@ from thalweg.population.updates.members import Member, Trained
 from thalweg.records.events import Finished, Listener, Measured, PlannedRun, StageBegan
 from thalweg.records.types import Role, Round, RunRecord
 from thalweg.studies.contenders import Contender
+from thalweg.studies.jobs import Jobs
 from thalweg.studies.persistence import plain
 from thalweg.workloads.workload import Workload
 
@@ -57,30 +58,48 @@ class Trainer:
     engine: Engine = Threads
     keep: Callable[[int, Trained], None] | None = None
 
-    def train(self, planned: PlannedJob, entries: Sequence[RunSpec], stage: str, first: int) -> list[RunRecord]:
-        """Trains a stage; returns its runs in the entries' order. first: position of the first entry in the study.
+    def train(self, jobs: Jobs, entries: Sequence[RunSpec], stage: str, first: int) -> list[RunRecord]:
+        """Trains a stage, the runs of each model at once; returns its runs in the entries' order.
+
+        first: position of the first entry in the study.
 
         Raises:
             InputError: where an earlier run does not match the entry at its position.
         """
-        members = [entry.member(planned.job.workload) for entry in entries]
+        members = [entry.member(jobs.of(entry.contender).job.workload) for entry in entries]
         foreseen = tuple(e.planned(alone=bool(m.alone)) for e, m in zip(entries, members, strict=True))
-        self.tell(StageBegan(stage, first, len(entries), planned.job.workload.total_steps, foreseen))
+        self.tell(StageBegan(stage, first, len(entries), jobs.first.job.workload.total_steps, foreseen))
         runs = self._known(entries, first)
-        checkpoints = replace(self.checkpoints, first=first)
-        with closing(train(planned, members, set(runs), checkpoints, engine=self.engine)) as events:
+        for arguments, planned in jobs.by_arguments.items():
+            chosen = tuple(i for i, entry in enumerate(entries) if entry.contender.arguments == arguments)
+            self._train(planned, entries, members, chosen, first, runs)
+        return [runs[i] for i in range(len(entries))]
+
+    def _train(
+        self,
+        planned: PlannedJob,
+        entries: Sequence[RunSpec],
+        members: Sequence[Member],
+        chosen: tuple[int, ...],
+        first: int,
+        runs: dict[int, RunRecord],
+    ) -> None:
+        """Trains the entries that are chosen, by index, and adds them to the runs."""
+        done = {i for i, entry in enumerate(chosen) if entry in runs}
+        checkpoints = replace(self.checkpoints, first=first, chosen=chosen)
+        with closing(train(planned, [members[i] for i in chosen], done, checkpoints, engine=self.engine)) as events:
             for event in events:
                 if isinstance(event, MembersMeasured):
-                    self.tell(Measured(event.step, {first + i: m for i, m in event.measurements.items()}))
+                    self.tell(Measured(event.step, {first + chosen[i]: m for i, m in event.measurements.items()}))
                     continue
                 if self.keep is not None:
                     for i, trained in event.outcomes.items():
-                        self.keep(first + i, trained)
-                finished = {i: _record(planned.job, entries[i], trained) for i, trained in event.outcomes.items()}
+                        self.keep(first + chosen[i], trained)
+                outcomes = {chosen[i]: trained for i, trained in event.outcomes.items()}
+                finished = {i: _record(planned.job, entries[i], trained) for i, trained in outcomes.items()}
                 self.tell(Finished({first + i: run for i, run in finished.items()}))
-                checkpoints.of(finished, ()).discard()
+                checkpoints.of(event.outcomes, ()).discard()
                 runs |= finished
-        return [runs[i] for i in range(len(entries))]
 
     def _known(self, entries: Sequence[RunSpec], first: int) -> dict[int, RunRecord]:
         """The stage's runs that finished in former sessions, by index among the entries."""

@@ -1,7 +1,10 @@
 """The convolutional network of a Keras textbook script for MNIST."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from thalweg.workloads.activations import activation as activation_of
+from thalweg.workloads.initialization import initialize
+from thalweg.workloads.model_options import dropout_layer, dropout_rate, switch
 
 _MOMENTUM, _EPSILON = 0.01, 1e-3  # Keras's batch norm: it keeps 0.99 of its statistics, torch would keep 0.9
 
@@ -11,34 +14,52 @@ class CNN(nn.Module):
 
     Kernels are 3×3 without padding, pools 2×2. What precedes the output layer, with the shape it leaves:
 
-        convolution, ReLU, batch norm   [samples, 32, 26, 26]
-        max pooling, batch norm         [samples, 32, 13, 13]
-        convolution, ReLU, batch norm   [samples, 64, 11, 11]
-        max pooling, batch norm         [samples, 64, 5, 5]
-        dense, ReLU, batch norm         [samples, 256]
+        convolution, activation, batch norm   [samples, 32, 26, 26]
+        max pooling, batch norm               [samples, 32, 13, 13]
+        convolution, activation, batch norm   [samples, 64, 11, 11]
+        max pooling, batch norm               [samples, 64, 5, 5]
+        dense, activation, batch norm         [samples, 256]
 
     Weights and statistics start as Keras's: kernels Glorot-uniform, ±√(6 / (fan in + fan out)), biases zero;
     batch norm has ε = 1e-3. Its running variance is torch's, unbiased: n / (n − 1) of Keras's for n values a channel.
+
+    Args:
+        init: of all weights, as `initialize` takes it.
+        activation: its name.
+        dropout: share of the inputs of both dense layers that are zero in a training step, in [0, 1).
+        batch_norm: whether there is any.
+
+    Raises:
+        InputError: an option is unknown or out of range.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        init: str = "glorot-uniform",
+        activation: str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = True,
+    ) -> None:
         super().__init__()
-        self.features = nn.Sequential(*_convolution(1, 32), *_convolution(32, 64))
-        self.hidden, self.norm = nn.Linear(64 * 5 * 5, 256), nn.BatchNorm1d(256, _EPSILON, _MOMENTUM)
+        normalized = switch("batch_norm", batch_norm)
+        self.features = nn.Sequential(
+            *_convolution(1, 32, activation, normalized), *_convolution(32, 64, activation, normalized)
+        )
+        self.hidden = nn.Linear(64 * 5 * 5, 256)
+        self.norm = nn.BatchNorm1d(256, _EPSILON, _MOMENTUM) if normalized else nn.Identity()
         self.output = nn.Linear(256, 10)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        initialize(self, init)
+        self.activation, self.dropout = activation_of(activation), dropout_layer(dropout_rate(dropout))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.features(x.unsqueeze(1)).flatten(1)
-        outputs: Tensor = self.output(self.norm(F.relu(self.hidden(x))))
+        x = self.dropout(self.features(x.unsqueeze(1)).flatten(1))
+        outputs: Tensor = self.output(self.dropout(self.norm(self.activation(self.hidden(x)))))
         return outputs
 
 
-def _convolution(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    def norm() -> nn.Module:
-        return nn.BatchNorm2d(outputs, _EPSILON, _MOMENTUM)
+def _convolution(inputs: int, outputs: int, activation: str, normalized: bool) -> tuple[nn.Module, ...]:
+    def norm() -> tuple[nn.Module, ...]:
+        return (nn.BatchNorm2d(outputs, _EPSILON, _MOMENTUM),) if normalized else ()
 
-    return nn.Conv2d(inputs, outputs, 3), nn.ReLU(), norm(), nn.MaxPool2d(2), norm()
+    return nn.Conv2d(inputs, outputs, 3), activation_of(activation), *norm(), nn.MaxPool2d(2), *norm()

@@ -51,6 +51,11 @@ def code_content(things: Sequence[Any]) -> str:
     return _digest(*(line for thing in own for line in _described(thing)), *_reached(*own)) if own else ""
 
 
+def joined(*digests: str) -> str:
+    """A hash of several."""
+    return _digest(*digests)
+
+
 def model_content(model: nn.Module) -> str:
     """A hash of the values, the structure and the classes' source of a model: a new one of the study's first seed."""
     own = sorted({type(m) for m in model.modules() if not _is_torchs(type(m))}, key=lambda c: c.__qualname__)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from thalweg.workloads.mlp import MLP, he_normal
+from thalweg.workloads.mlp import MLP
 from thalweg.workloads.split import Split
 from thalweg.workloads.workload import Workload
 
@@ -28,7 +28,7 @@ def digits() -> Workload:
     train, validation, test = _splits()
     return Workload(
         name="digits",
-        model=partial(MLP, (64, 100, 100, 100, 10), he_normal),
+        model=partial(MLP, (64, 100, 100, 100, 10), init="he-normal"),
         train=train,
         validation=validation,
         test=test,

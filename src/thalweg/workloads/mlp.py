@@ -1,54 +1,57 @@
-"""Fully connected ReLU networks and their initialisations."""
+"""Fully connected networks."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Standard deviation of a standard normal distribution truncated at ±2. Keras divides by it, so that the weights
-# have the requested deviation after truncation.
-_STD_OF_CUT_NORMAL = 0.87962566103423978
-
-
-def he_normal(weight: Tensor) -> None:
-    """Fills `weight` `[outputs, inputs]`, in place, from a normal distribution of deviation √(2 / inputs)."""
-    nn.init.normal_(weight, std=math.sqrt(2 / weight.shape[1]))
-
-
-def he_truncated_normal(weight: Tensor) -> None:
-    """Fills `weight` `[outputs, inputs]`, in place, as Keras's `he_normal` does.
-
-    A normal distribution of deviation s = √(2 / inputs) / 0.8796, truncated at ±2s, which leaves √(2 / inputs).
-    """
-    std = math.sqrt(2 / weight.shape[1]) / _STD_OF_CUT_NORMAL
-    nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)
+from thalweg.workloads.activations import activation as activation_of
+from thalweg.workloads.initialization import TORCH, init_name, initialize
+from thalweg.workloads.model_options import dropout_layer, dropout_rate, switch
 
 
 class MLP(nn.Module):
-    """`x` `[samples, …]`, flattened to `widths[0]` features → `[samples, widths[-1]]`, ReLU between layers.
+    """`x` `[samples, …]`, flattened to `widths[0]` features → `[samples, widths[-1]]`.
+
+    A hidden layer is linear, then batch norm if there is one, then the activation, then dropout.
 
     Args:
         widths: of the input, of every hidden layer, and of the output.
-        hidden_init: fills the weight of every hidden layer in place. The output layer, which no ReLU follows,
-            is Glorot-uniform: ±√(6 / (inputs + outputs)). Every bias starts at zero.
+        init: of the hidden layers' weights, as `initialize` takes it. The output layer, which no activation follows,
+            is Glorot-uniform: ±√(6 / (inputs + outputs)). Every bias starts at zero. `"torch"`: all as torch has it.
+        activation: of the hidden layers, by its name.
+        dropout: share of a hidden layer's activations that are zero in a training step, in [0, 1).
+        batch_norm: whether hidden layers are normalized; they have no biases then, which would be subtracted again.
+
+    Raises:
+        InputError: an option is unknown or out of range.
     """
 
-    def __init__(self, widths: Sequence[int], hidden_init: Callable[[Tensor], None]) -> None:
+    def __init__(
+        self,
+        widths: Sequence[int],
+        init: str = "he-normal",
+        *,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+    ) -> None:
         super().__init__()
-        *hidden, last = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(widths)]
+        normalized = switch("batch_norm", batch_norm)
+        *before, outputs = pairwise(widths)
+        hidden, last = [nn.Linear(*of, bias=not normalized) for of in before], nn.Linear(*outputs)
         for layer in hidden:
-            hidden_init(layer.weight)
-        nn.init.xavier_uniform_(last.weight)
-        for layer in (*hidden, last):
-            nn.init.zeros_(layer.bias)
+            initialize(layer, init)
         self.hidden = nn.ModuleList(hidden)
-        self.output = last
+        self.output = last if init_name(init) == TORCH else initialize(last, "glorot-uniform")
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in (widths[1:-1] if normalized else ()))
+        self.activation, self.dropout = activation_of(activation), dropout_layer(dropout_rate(dropout))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)
-        for layer in self.hidden:
-            x = F.relu(layer(x))
+        for i, layer in enumerate(self.hidden):
+            x = layer(x)
+            x = self.norms[i](x) if self.norms else x
+            x = self.dropout(self.activation(x))
         outputs: Tensor = self.output(x)
         return outputs

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from thalweg.errors import InputError
 from thalweg.workloads.cnn import CNN
 from thalweg.workloads.idx import find_idx, read_idx
-from thalweg.workloads.mlp import MLP, he_truncated_normal
+from thalweg.workloads.mlp import MLP
 from thalweg.workloads.split import Split
 from thalweg.workloads.workload import Workload
 
@@ -58,7 +58,7 @@ def mnist_cnn(data_dir: str | os.PathLike[str] | None = None) -> Workload:
 
 
 def _mlp_workload(name: str, data_dir: str | os.PathLike[str] | None, target: float) -> Workload:
-    model = partial(MLP, (784, 100, 100, 100, 10), he_truncated_normal)
+    model = partial(MLP, (784, 100, 100, 100, 10), init="he-truncated-normal")
     return _workload(name, name, data_dir, validation=5_000, model=model, batch_size=32, epochs=10, target=target)
 
 

@@ -85,17 +85,22 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of a stage. folder: their directory; `None` for none. first: index of the stage's first run."""
+    """The checkpoints of a stage. folder: their directory; `None` for none. first: index of the stage's first run.
+
+    chosen: the indices of the stage's members that train together, where those are only some.
+    """
 
     folder: Path | None = None
     every: float = 60.0
     first: int = 0
+    chosen: tuple[int, ...] | None = None
 
     def of(self, part: Iterable[int], members: Sequence[Member]) -> Checkpoint:
-        """The checkpoint of the members at these indices of the stage."""
+        """The checkpoint of the members at these indices, of the stage or of those chosen."""
         if self.folder is None:
             return Checkpoint()
-        places = ",".join(str(self.first + i) for i in sorted(part))
+        indices = sorted(part if self.chosen is None else (self.chosen[i] for i in part))
+        places = ",".join(str(self.first + i) for i in indices)
         name = hashlib.blake2b(places.encode(), digest_size=8).hexdigest()
         return Checkpoint(self.folder / f"{name}.safetensors", self.every, members)
 
