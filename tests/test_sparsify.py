@@ -204,7 +204,8 @@ def test_changed_data_begin_anew(tmp_path: Path) -> None:
         patch.setattr(SparsityStore, "add", interrupted)
         with pytest.raises(KeyboardInterrupt):
             study(**given)
-    changed = replace(tiny(), train=(tiny().train[0] + 1, tiny().train[1]))
+    train = tiny().train
+    changed = replace(tiny(), train=(train.inputs[0] + 1, train.targets))
     assert study(workload=changed, **given).folder == tmp_path / "sparsify" / "2"
 
 

@@ -222,6 +222,6 @@ def test_a_large_model_that_is_asked_to_train_as_a_population_is_checked(monkeyp
 def test_what_is_freed_before_training_is_room_for_runs() -> None:
     job, models = inspect(Job(tiny(), CPU, frozenset()), 0)
     assert models.bytes == 5 * job.model_bytes
-    limit = 2 << 30
+    limit = memory.held() + (1 << 30)
     widths = [memory.width(job, 1, 40 << 20, limit, freed) for freed in (0, 200 << 20)]
     assert widths[0] < widths[1] <= widths[0] + 6

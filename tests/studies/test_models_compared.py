@@ -17,12 +17,11 @@ from thalweg.records.store import Store
 from thalweg.reports.factor_matrices import BY_MODEL
 from thalweg.studies.contenders import Contender, contenders
 from thalweg.studies.crossing import crossed
-from thalweg.studies.jobs import Jobs
+from thalweg.studies.jobs import Jobs, with_arguments
 from thalweg.studies.settings import design
 from thalweg.studies.training import Trainer
 from thalweg.studies.varied import varied
 from thalweg.workloads.mlp import MLP
-from thalweg.workloads.model_arguments import with_arguments
 from thalweg.workloads.workload import Workload
 
 RATES = [0.03, 0.1]

@@ -13,6 +13,7 @@ from torch import nn
 import thalweg
 from broken_workloads import X, Y, workload
 from thalweg.population.program.models import build
+from thalweg.records.store import Store
 from thalweg.workloads.reuse import Fitting, fitting, load_fitting, reuse
 
 CPU = torch.device("cpu")
@@ -158,6 +159,34 @@ def test_weights_of_another_model_are_refused_before_a_study(tmp_path: Path) -> 
         thalweg.compare("digits", ["sgd"], steps=2, initial=path, **asked)
     with pytest.raises(thalweg.InputError, match="initial must be the path of a file that exists"):
         thalweg.compare("digits", ["sgd"], steps=2, initial=tmp_path / "none", **asked)
+
+
+def test_an_interrupted_study_goes_on_from_the_same_weights(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file(build(workload(), 5, CPU).state_dict(), path)
+    frozen = next(name for name, _ in build(workload(), 0, CPU).named_parameters())
+    asked: dict[str, Any] = {"learning_rates": [0.1], "seeds": 2, "confirm_seeds": 2, "progress": False, "steps": 8}
+    asked |= {"initial": path, "freeze": [frozen]}
+    whole = thalweg.compare(workload(), ["sgd", "adam"], **asked)
+    add, calls = Store.add, []
+
+    def interrupting(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return add(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "add", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            thalweg.compare(workload(), ["sgd", "adam"], out=tmp_path, **asked)
+    again = thalweg.resume(tmp_path, workload=workload(), progress=False)
+    assert [r.validation_metric for r in again.runs] == [r.validation_metric for r in whole.runs]
+    model = again.best.train()
+    assert torch.equal(dict(model.named_parameters())[frozen], build(workload(), 5, CPU).state_dict()[frozen])
+    save_file({n: t + 1 for n, t in build(workload(), 5, CPU).state_dict().items()}, path)
+    with pytest.raises(thalweg.InputError, match="The model of the workload .* changed"):
+        thalweg.stored(tmp_path).best.train(workload=workload())
 
 
 def test_loading_twice_is_loading_once() -> None:

@@ -21,6 +21,7 @@ from thalweg.reports.progress import display
 from thalweg.studies import sparse_design
 from thalweg.studies.contender_notes import own_content
 from thalweg.studies.contenders import Contender
+from thalweg.studies.jobs import with_arguments
 from thalweg.studies.parsing import split
 from thalweg.studies.preparation import EARNED
 from thalweg.studies.protocol import PROTOCOL, tuning_seeds
@@ -29,7 +30,6 @@ from thalweg.studies.sparse_design import SparseDesign
 from thalweg.studies.sparsifying import Sparsifying
 from thalweg.workloads.catalogue import load
 from thalweg.workloads.content import content
-from thalweg.workloads.model_arguments import with_arguments
 from thalweg.workloads.workload import Workload
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.studies.contenders import Contender
 from thalweg.workloads.content import joined
-from thalweg.workloads.model_arguments import Arguments, with_arguments, written
+from thalweg.workloads.model_arguments import Arguments, require_taken, written
 from thalweg.workloads.workload import Workload
 
 
@@ -102,6 +103,17 @@ class Jobs:
                     f"{other} and {text} make the same model: its factory leaves them unused, or weights to start from"
                     " take their place."
                 )
+
+
+def with_arguments(workload: Workload, arguments: Mapping[str, Any]) -> Workload:
+    """The workload whose factory is called with these arguments; the same workload for none.
+
+    Raises `InputError` where the factory does not take one of them.
+    """
+    if not arguments:
+        return workload
+    require_taken(workload, arguments)
+    return replace(workload, model=partial(workload.model, **arguments))
 
 
 def grouped(contenders: Sequence[Contender]) -> dict[Arguments, list[Contender]]:

@@ -1,9 +1,7 @@
-"""Arguments of a workload's model factory: which it takes, and the workload with some of them set."""
+"""Arguments of a workload's model factory: which it takes, and how they are written."""
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from thalweg.errors import InputError, listed, suggest
@@ -13,17 +11,6 @@ Arguments = tuple[tuple[str, Any], ...]
 """(name, value) of each, by name: what tells the models of a study apart."""
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def with_arguments(workload: Workload, arguments: Mapping[str, Any]) -> Workload:
-    """The workload whose factory is called with these arguments; the same workload for none.
-
-    Raises `InputError` where the factory does not take one of them.
-    """
-    if not arguments:
-        return workload
-    require_taken(workload, arguments)
-    return replace(workload, model=partial(workload.model, **arguments))
 
 
 def require_taken(workload: Workload, arguments: Mapping[str, Any]) -> None:

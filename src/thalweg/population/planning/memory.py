@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, counted
 from thalweg.execution.dispatch import on_gpu
 from thalweg.population.training.evaluation import evaluation_bytes, outputs_of_one
 from thalweg.population.training.job import Job
@@ -34,7 +34,7 @@ def width(job: Job, workers: int, member: int, limit: int | None, freed: int = 0
     if limit is not None and fits < 1:
         needed = limit - room + takes[1]
         raise InputError(
-            f"memory must be at least {megabytes(needed)} for {workers} workers with one run each, got "
+            f"memory must be at least {megabytes(needed)} for {counted(workers, 'worker')} with one run each, got "
             f"{megabytes(limit)}: give more, or use fewer threads."
         )
     return max(1, fits)
