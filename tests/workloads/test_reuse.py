@@ -185,7 +185,7 @@ def test_an_interrupted_study_goes_on_from_the_same_weights(tmp_path: Path) -> N
     model = again.best.train()
     assert torch.equal(dict(model.named_parameters())[frozen], build(workload(), 5, CPU).state_dict()[frozen])
     save_file({n: t + 1 for n, t in build(workload(), 5, CPU).state_dict().items()}, path)
-    with pytest.raises(thalweg.InputError, match="The model of the workload .* changed"):
+    with pytest.raises(thalweg.InputError, match=r"The model of the workload .* changed"):
         thalweg.stored(tmp_path).best.train(workload=workload())
 
 

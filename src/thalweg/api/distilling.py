@@ -118,6 +118,7 @@ def distill(
     settings = DistillationSettings(**of_loss, student=student, models=models, transfer=transfer)
     require_plain_context()
     stored = {**stored_request(KIND, workload, asked, (*STORED, *OF_LOSS)), **_objects(student, teacher, transfer)}
+    stored["optimizer"] = contender.label
     with closing(display(progress=asked["progress"])) as show:
         show(Noted("checking the model"))
         prepared = prepare(design, trained, where, budget=None, memory=asked["memory"])

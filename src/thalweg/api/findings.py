@@ -68,7 +68,7 @@ class OfFindings:
         return self.findings.verdict
 
     @property
-    def rows(self) -> tuple[()]:
+    def rows(self) -> tuple[Any, ...]:
         """Empty: there is no leaderboard."""
         return ()
 

@@ -10,6 +10,7 @@ from thalweg.api.ensembling import resume_ensemble
 from thalweg.api.findings import kind_of, stored_findings
 from thalweg.api.model_studies import Session, run_models_kept
 from thalweg.api.requirements import require_plain_context
+from thalweg.api.sparsify import resume_sparsity
 from thalweg.errors import Interrupted, counted
 from thalweg.population.engine.task import NOWHERE
 from thalweg.records.events import Noted
@@ -20,7 +21,9 @@ from thalweg.studies.kept_models import KeptModels
 from thalweg.studies.persistence import Earlier
 from thalweg.workloads.workload import Workload
 
-KINDS: dict[str, Callable[..., Any]] = {"ensemble": resume_ensemble, "distillation": resume_distillation}
+KINDS: dict[str, Callable[..., Any]] = {
+    "ensemble": resume_ensemble, "distillation": resume_distillation, "sparsity": resume_sparsity,
+}  # fmt: skip
 
 
 def resume_models(store: Store, number: int, workload: Workload | None, every: float, *, progress: bool) -> Any:

@@ -107,7 +107,7 @@ def run_study(
     if json is not None:
         write_json(json, result.facts())
     show_result(result, out, quiet=quiet, open=open)
-    if _raised(result.rows):
+    if hasattr(result, "leaderboard") and _raised(result.rows):
         raise typer.Exit(1)
 
 

@@ -1,67 +1,36 @@
 """`thalweg sparsify WORKLOAD`."""
 
-import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from thalweg.cli import session
-from thalweg.cli.completion import one_of
-from thalweg.cli.opening import load_torch_for, say_report
+from thalweg.cli.ensemble import ASKED, WorkloadName, prepare
 from thalweg.options import declared
 from thalweg.options.kinds import File
 from thalweg.options.sparsify import SPARSIFY
-from thalweg.workloads.catalogue import load, workload_names
-from thalweg.workloads.user_files import is_place
 
 PLOT = replace(declared.JSON, name="plot", kind=File(), help="Draw accuracy against sparsity into this SVG file")
 
 
-@session.taking([*SPARSIFY.values(), PLOT, declared.JSON, declared.OPEN, declared.QUIET, declared.VERBOSE])
-def sparsify(
-    workload: Annotated[
-        str,
-        typer.Argument(
-            help="As compare takes it: a name, my_file.py, package.module:name.",
-            metavar="WORKLOAD",
-            autocompletion=one_of(workload_names),
-        ),
-    ],
-    *,
-    plot: Path | None,
-    json: Path | None,
-    verbose: bool,
-    quiet: bool,
-    open: bool,
-    **options: Any,
-) -> None:
+@session.taking([*SPARSIFY.values(), PLOT, *ASKED])
+def sparsify(workload: WorkloadName, *, plot: Path | None, **options: Any) -> None:
     """Measure accuracy against sparsity: pruned in training, cut afterwards, by L1, at random, tickets."""
-    session.heed_verbosity(verbose=verbose, quiet=quiet)
-    options["progress"] = options["progress"] and not quiet
-    if workload not in workload_names() and not is_place(workload):
-        load(workload)
-    load_torch_for(f"{workload}: sparse models", quiet=quiet)
+    prepare(workload, "sparse models", options)
     import thalweg
 
-    try:
-        result = thalweg.sparsify(workload, **options)
-    except KeyboardInterrupt:
-        print(
-            f"thalweg: interrupted; finished models are kept in {options['out']}. The same command goes on.",
-            file=sys.stderr,
-        )
-        raise typer.Exit(130) from None
-    print("\n".join(result.lines(shutil.get_terminal_size().columns)))
-    if json is not None:
-        session.write_json(json, result.facts())
+    found: list[Any] = []
+
+    def study(**asked: Any) -> Any:
+        found.append(thalweg.sparsify(workload, **asked))
+        if plot is not None:
+            found[0].save_picture(plot)
+        return found[0]
+
+    session.run_new_study(study, **options)
     if plot is not None:
-        result.save_picture(plot)
-        print(f"\nPicture: {plot}")
-    if result.folder is not None:
-        print()
-        say_report(result.folder / "report.html", open=open)
-    if any(row.broken for row in result.rows):
+        print(f"Picture: {plot}")
+    if any(row.broken for row in found[0].rows):
         raise typer.Exit(1)

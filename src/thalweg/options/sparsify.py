@@ -15,7 +15,13 @@ SCOPES = ("global", "layer", "2:4")
 SCHEDULES = ("cubic", "constant")
 STRENGTHS = (1e-3, 1e-2, 3e-2, 0.1, 0.3)
 
-_SHARED = ("base_seed", "epochs", "steps", "memory", "progress", "out", "device", "data_dir")
+_SHARED = (
+    "convention", "base_seed", "epochs", "steps", "batch_size", "clip_norm", "memory", "progress", "out", "device",
+    "data_dir", "tag", "checkpoint_every",
+)  # fmt: skip
+
+ASKED = ("method", "sparsity", "schedule", "scope", "exclude", "begin", "end", "frequency", "l1")
+"""Options of this study alone, which its request stores."""
 
 SPARSIFY: Mapping[str, Option] = {
     "method": Option(

@@ -1,18 +1,17 @@
-"""What a study of sparse models leaves behind: its runs, in one folder, appended as they finish. Without torch."""
+"""Studies of sparse models on record: what became of every model at every sparsity. Without torch."""
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from thalweg.errors import InputError, first_line
+from thalweg.records.types import StudyRecord
 
 DENSE = "dense"
-STUDY, RUNS, FINISHED = "study.json", "runs.jsonl", "finished"
-FOLDER = "sparsify"
-"""The folder of these studies in the directory of all."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class SparseRun:
 
 @dataclass(frozen=True)
 class SparsityRecord:
-    """A study of sparse models. request: all that its runs depend on, as JSON data; plan: how they were executed."""
+    """What a study of sparse models asked for. request: its options by name, as JSON data."""
 
     workload: str
     metric: str
@@ -55,109 +54,63 @@ class SparsityRecord:
     sparsities: tuple[float, ...]
     tested: bool  # whether there is a test split
     request: Mapping[str, Any] = field(default_factory=dict)
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, study: StudyRecord) -> "SparsityRecord":
+        """What a stored study asked for."""
+        asked = study.request
+        return cls(
+            study.workload, study.metric, study.higher_is_better, asked["optimizer"], study.steps, study.tuning_seeds,
+            tuple(asked["method"]), tuple(asked["sparsity"]), "test" in study.samples, asked,
+        )  # fmt: skip
 
 
-class SparsityStore:
-    """One study's folder: `OUT/sparsify/1`, `2`, …; `fresh` says whether it was made now.
+def runs_of(findings: Mapping[str, Any]) -> list[SparseRun]:
+    """The models that a study's findings hold."""
+    return [SparseRun(**run) for run in findings.get("runs", ())]
 
-    Raises `InputError` where it cannot be read or written.
+
+class KeptOutcomes:
+    """What became of trained models, by the position of their run in the study.
+
+    folder: where each is a file of its own, `3.json`; `None` keeps them in memory.
     """
 
-    def __init__(self, path: Path, record: SparsityRecord, *, fresh: bool) -> None:
-        self.path, self.record, self.fresh = path, record, fresh
-
-    @property
-    def number(self) -> int:
-        return int(self.path.name)
-
-    def runs(self) -> dict[int, tuple[SparseRun, ...]]:
-        """The runs of the members that have finished, by position; a line that was cut off counts as missing."""
-        found: dict[int, tuple[SparseRun, ...]] = {}
-        for line in _text(self.path / RUNS).splitlines() if (self.path / RUNS).exists() else ():
-            try:
-                raw = json.loads(line)
-                found[raw["position"]] = tuple(SparseRun(**run) for run in raw["runs"])
-            except (ValueError, TypeError, KeyError):
-                continue
-        return found
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._held: dict[int, tuple[SparseRun, ...]] = {}
 
     def add(self, position: int, runs: Iterable[SparseRun]) -> None:
-        """Appends what came of a member, and waits until it is on the disk."""
-        line = json.dumps({"position": position, "runs": [asdict(run) for run in runs]})
-        try:
-            with (self.path / RUNS).open("a", encoding="utf-8") as file:
-                file.write(("\n" if self._cut else "") + line + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise _unwritten(self.path, error) from None
+        """Keeps what became of a model, on disk before this returns. Raises `InputError` where it cannot be written."""
+        self._held[position] = tuple(runs)
+        if self._folder is not None:
+            _write(self._folder / f"{position}.json", [asdict(run) for run in self._held[position]])
 
-    @property
-    def _cut(self) -> bool:
-        """Whether the last line has no end: the process was killed while it wrote."""
-        where = self.path / RUNS
-        return where.exists() and where.stat().st_size > 0 and not where.read_bytes().endswith(b"\n")
-
-    def finish(self) -> None:
-        """Marks the study finished, so that the next with the same request begins anew; removes its tensors."""
-        try:
-            (self.path / FINISHED).touch()
-            for path in self.path.glob("*.safetensors"):
-                path.unlink()
-        except OSError as error:
-            raise _unwritten(self.path, error) from None
+    def runs(self, position: int) -> tuple[SparseRun, ...]:
+        """Raises `InputError` where a file is missing or damaged."""
+        if position not in self._held:
+            assert self._folder is not None, "kept before it is read"
+            self._held[position] = _read(self._folder / f"{position}.json")
+        return self._held[position]
 
 
-def kept_in(directory: Path, record: SparsityRecord) -> SparsityStore:
-    """The store of the newest unfinished study with the record's request, to go on; else of a new one."""
-    folder = directory / FOLDER
-    earlier = _numbers(folder)
-    for number in reversed(earlier):
-        path = folder / str(number)
-        found = None if (path / FINISHED).exists() else _read(path)
-        if found is not None and found.request == _plain(record.request):
-            return SparsityStore(path, found, fresh=False)
-    path = folder / str(max(earlier, default=0) + 1)
+def _write(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     try:
-        path.mkdir(parents=True)
-        part = path / f"{STUDY}.part"
-        part.write_text(json.dumps(asdict(record)), encoding="utf-8")
-        part.replace(path / STUDY)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thalweg-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(runs, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
     except OSError as error:
-        raise _unwritten(path, error) from None
-    return SparsityStore(path, record, fresh=True)
+        raise InputError(f"{path} cannot be written: {error.strerror or first_line(error)}.") from None
 
 
-def _numbers(folder: Path) -> Sequence[int]:
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return sorted(int(name) for name in names if name.isdigit())
-
-
-def _read(path: Path) -> SparsityRecord | None:
-    """The record of a study; `None` where it cannot be read, as one whose process was killed at its beginning."""
+def _read(path: Path) -> tuple[SparseRun, ...]:
     try:
-        raw = json.loads(_text(path / STUDY))
-        tuples = {name: tuple(raw[name]) for name in ("seeds", "methods", "sparsities", "notes")}
-        return SparsityRecord(**{**raw, **tuples})
-    except (InputError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or first_line(error)}.") from None
-
-
-def _plain(request: Mapping[str, Any]) -> Any:
-    """The request after a JSON round trip, as it is read."""
-    return json.loads(json.dumps(dict(request)))
-
-
-def _unwritten(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{path} cannot be written: {error.strerror or first_line(error)}; choose another directory with out."
-    )
+        return tuple(SparseRun(**run) for run in json.loads(path.read_text(encoding="utf-8")))
+    except OSError:
+        raise InputError(f"{path} is missing: begin the study anew, or put the file back.") from None
+    except (ValueError, TypeError):
+        raise InputError(f"{path} is damaged: begin the study anew.") from None

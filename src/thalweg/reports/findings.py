@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from thalweg.errors import InputError
 from thalweg.options.comparison import settings
 from thalweg.records.types import RunRecord, StudyRecord
-from thalweg.reports import distillation_text, ensemble_text, sections
+from thalweg.reports import distillation_text, ensemble_text, sections, sparsity_text
 from thalweg.reports.captions import wall_time
 from thalweg.reports.facts import plain
 from thalweg.reports.layout import remark, scroller, titled
@@ -39,7 +39,7 @@ class Text(Protocol):
         """How it was measured, as (name, sentences)."""
 
 
-KINDS: dict[str, Any] = {"ensemble": ensemble_text, "distillation": distillation_text}
+KINDS: dict[str, Any] = {"ensemble": ensemble_text, "distillation": distillation_text, "sparsity": sparsity_text}
 
 
 def _text(study: StudyRecord) -> Text:
@@ -50,10 +50,19 @@ def _text(study: StudyRecord) -> Text:
 def lines(study: StudyRecord, verdict: str, width: int = 80) -> list[str]:
     """The verdict, the table and the notes, in so many columns."""
     told = textwrap.wrap(verdict, width)
-    table = aligned(*_text(study).table(study), 1) if study.findings else []
+    table = _fitting(*_text(study).table(study), width) if study.findings else []
     notes = [line for note in study.notes for line in textwrap.wrap(note, width, subsequent_indent="  ")]
     took = [f"Took {time}."] if (time := wall_time(study)) else []
     return [*told, *([""] if table else []), *table, *([""] if notes or took else []), *notes, *took]
+
+
+def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The table without its last columns, as far as it is wider; two columns stay."""
+    lines = aligned(heads, rows, 1)
+    while max(map(len, lines)) > width and len(heads) > 2:
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
+        lines = aligned(heads, rows, 1)
+    return lines
 
 
 def facts(study: StudyRecord, runs: Sequence[RunRecord], verdict: str) -> dict[str, Any]:
@@ -63,7 +72,7 @@ def facts(study: StudyRecord, runs: Sequence[RunRecord], verdict: str) -> dict[s
         "workload": study.workload,
         "metric": study.metric,
         "higher_is_better": study.higher_is_better,
-        "optimizer": study.contenders[0],
+        "optimizer": study.request.get("optimizer", study.contenders[0]),
         "steps": study.steps,
         "seconds": study.seconds,
         "verdict": verdict,

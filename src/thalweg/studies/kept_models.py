@@ -22,7 +22,7 @@ class KeptModels:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+        self.folder = folder
         self._held: dict[tuple[int, int | None], Weights] = {}
 
     def keep(self, position: int, trained: Trained) -> None:
@@ -35,16 +35,16 @@ class KeptModels:
                 self._keep(position, step, {name: t.detach().cpu().contiguous() for name, t in weights.items()})
 
     def _keep(self, position: int, step: int | None, weights: Weights) -> None:
-        if self._folder is None:
+        if self.folder is None:
             self._held[position, step] = weights
         else:
-            write_weights(self._folder / _name(position, step), weights)
+            write_weights(self.folder / _name(position, step), weights)
 
     def weights(self, position: int, step: int | None = None) -> Weights:
         """Raises `InputError` where a file is missing or damaged."""
-        if self._folder is None:
+        if self.folder is None:
             return self._held[position, step]
-        return read_weights(self._folder / _name(position, step))
+        return read_weights(self.folder / _name(position, step))
 
 
 def _name(position: int, step: int | None) -> str:

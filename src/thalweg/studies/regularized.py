@@ -101,7 +101,7 @@ def _written(name: str, value: Any) -> str:
         return name
     if isinstance(value, Mapping):
         return f"{name}({','.join(f'{k}={v:g}' for k, v in value.items())})"
-    return f"{name}={value:g}" if isinstance(value, int | float) else f"{name}={value}"
+    return f"{name}={float(value)!r}" if isinstance(value, float) else f"{name}={value}"
 
 
 def _terms(text: str) -> dict[str, Any]:

@@ -1,19 +1,17 @@
-"""The members of a study of sparse models: dense ones, and those that are sparse in training."""
+"""The design of a study of sparse models: dense ones, and those that are sparse in training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.population.updates.members import Member
 from thalweg.recipes.imported import Imported
 from thalweg.recipes.options import OPTIONS
 from thalweg.records.sparsity import DENSE
 from thalweg.regularization.mask_updates import Pruning
-from thalweg.regularization.pruning import HALF
+from thalweg.regularization.pruning import HALF, Tensors
 from thalweg.regularization.sparsity import SparsitySchedule
 from thalweg.studies.contenders import Contender
-from thalweg.workloads.workload import Workload
 
 L1 = "proximal_l1"
 """The option of a step whose proximal step makes exact zeros."""
@@ -33,16 +31,22 @@ class SparseArm:
     sparsity: float = 0.0
     strength: float | None = None
 
+    @property
+    def label(self) -> str:
+        """Its name among the study's contenders: `"prune 80%"`, `"l1 at 0.01"`."""
+        if self.method == DENSE:
+            return DENSE
+        at = f"{self.sparsity * 100!r}%".replace(".0%", "%") if self.strength is None else f"at {self.strength!r}"
+        return f"{self.method} {at}"
+
+
+DENSE_ARM = SparseArm(DENSE)
+
 
 @dataclass(frozen=True)
 class SparseDesign:
-    """What a study of sparse models trains.
+    """What a study of sparse models trains. strengths: of L1. begin, end, frequency: of the schedule, in steps."""
 
-    contender: the optimizer, at one configuration. strengths: of L1. begin, end, frequency: of the schedule, in steps.
-    """
-
-    contender: Contender
-    configuration: Mapping[str, Any]
     methods: tuple[str, ...]
     sparsities: tuple[float, ...]
     strengths: tuple[float, ...]
@@ -57,7 +61,7 @@ class SparseDesign:
     @property
     def trained(self) -> list[SparseArm]:
         """The arms that train first; `threshold` and the cut of L1 follow from the weights at the end."""
-        arms = [SparseArm(DENSE)]
+        arms = [DENSE_ARM]
         for method in self.methods:
             if method in SCHEDULED:
                 arms += [SparseArm(method, sparsity) for sparsity in self.sparsities]
@@ -70,33 +74,28 @@ class SparseDesign:
         """The arms that train with masks of the dense models."""
         return [SparseArm("ticket", s) for s in self.sparsities] if "ticket" in self.methods else []
 
-    def pruning(self, arm: SparseArm, seed: int) -> Pruning:
-        """The pruning of a scheduled arm."""
+    def contenders(self, of: Contender) -> list[Contender]:
+        """An optimizer as the contender of every arm, in their order; those with masks hold them in each step."""
+        return [_contender(of, arm) for arm in (*self.trained, *self.tickets)]
+
+    def pruning(self, arm: SparseArm, seed: int, masks: Tensors | None = None) -> Pruning | None:
+        """What sets weights of an arm to zero in training. masks: of a ticket."""
+        if masks is not None:
+            once = SparsitySchedule(arm.sparsity, kind="constant")
+            return Pruning(once, scope=self.scope, exclude=self.exclude, given=masks)
+        if arm.method not in SCHEDULED:
+            return None
         when = SparsitySchedule(arm.sparsity, self.begin, self.end, self.frequency, self.schedule)
         return Pruning(when, SCHEDULED[arm.method], self.scope, self.exclude, seed)
 
-    def member(self, arm: SparseArm, seed: int, workload: Workload, masks: Mapping[str, Any] | None = None) -> Member:
-        """A run of an arm. masks: of a ticket."""
-        configuration = dict(self.configuration)
-        if arm.strength is not None:
-            configuration[L1] = arm.strength
-        member = self.contender.member(configuration, seed, workload)
-        if arm.strength is not None:
-            member = replace(member, recipe=_penalizing(member.recipe))
-        if masks is not None:
-            once = SparsitySchedule(arm.sparsity, kind="constant")
-            return _masked(member, Pruning(once, scope=self.scope, exclude=self.exclude, given=masks))
-        return _masked(member, self.pruning(arm, seed)) if arm.method in SCHEDULED else member
 
-
-def _penalizing(recipe: Any) -> Any:
-    """The recipe whose penalty spares biases and norms, where it can tell them."""
-    spared = getattr(recipe, "penalizing_weights", None)
-    return recipe if spared is None else spared((L1,))
-
-
-def _masked(member: Member, pruning: Pruning) -> Member:
-    return replace(member, values={**member.values, "masked": True}, pruning=pruning)
+def _contender(of: Contender, arm: SparseArm) -> Contender:
+    if arm.method in (*SCHEDULED, "ticket"):
+        return replace(of, fixed={**of.fixed, "masked": True}, title=arm.label)
+    if arm.strength is None:
+        return replace(of, title=arm.label)
+    own = "" if of.regularizer is None else f"{of.regularizer}+"
+    return replace(of, regularizer=f"{own}{L1}={arm.strength!r}", title=arm.label)
 
 
 def require_prunable(contender: Contender, methods: Sequence[str]) -> None:
@@ -106,13 +105,16 @@ def require_prunable(contender: Contender, methods: Sequence[str]) -> None:
             f"{contender.label} is another library's, and sparsify holds masks in steps of our own: use it with"
             " thalweg.sparse.Pruner in a loop of yours, or give an optimizer of the catalogue."
         )
+    given: dict[str, Any] = {**contender.fixed}
     masked = [method for method in methods if method in SCHEDULED or method == "ticket"]
     if masked:
-        contender.recipe.resolve({**contender.fixed, "masked": True}, contender.label)
+        contender.recipe.resolve({**given, "masked": True}, contender.label)
     if "l1" in methods and L1 not in OPTIONS:
         raise InputError(f"The method 'l1' needs the option {L1}, which this version has not: leave it out.")
+    if "l1" in methods and given.get(L1):
+        raise InputError(f"{contender.label} has {L1} of its own, and the method 'l1' sets it: leave one of them out.")
     if "l1" in methods:
-        contender.recipe.resolve({**contender.fixed, L1: 1.0}, contender.label)
+        contender.recipe.resolve({**given, L1: 1.0}, contender.label)
 
 
 def require_sparsities(scope: str, sparsities: Sequence[float]) -> None:

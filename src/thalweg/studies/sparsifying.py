@@ -1,190 +1,163 @@
 """Trains the models of a study of sparsity, and cuts those that became sparse by themselves to the sparsity asked."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import Tensor
 
-from thalweg.errors import InputError
-from thalweg.population.engine.task import NOWHERE, MembersFinished, MembersMeasured
-from thalweg.population.engine.train import train
-from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.program.models import build
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.evaluation import Evaluator
 from thalweg.population.updates.members import Member, Trained
-from thalweg.records.events import Finished, Listener, Measured, StageBegan
-from thalweg.records.sparsity import DENSE, SparseRun, SparsityStore
+from thalweg.records.events import Listener
+from thalweg.records.sparsity import DENSE, KeptOutcomes, SparseRun
 from thalweg.records.types import RunRecord
 from thalweg.regularization import pruning
+from thalweg.regularization.mask_updates import Pruning
 from thalweg.regularization.pruning import Tensors
 from thalweg.sparse.export import sizes
-from thalweg.studies.sparse_design import SparseArm, SparseDesign
-
-Weights = dict[str, Tensor]
-
-NO_RECORD = RunRecord("", {}, {}, 0, "tuning", (), 0)
-"""In the place of a comparison's run: displays count runs, and read none that is not on a leaderboard."""
+from thalweg.studies.contenders import Contender
+from thalweg.studies.kept_models import KeptModels
+from thalweg.studies.preparation import Prepared
+from thalweg.studies.sparse_design import DENSE_ARM, SparseArm, SparseDesign
+from thalweg.studies.training import RunSpec, Trainer
+from thalweg.workloads.workload import Workload
 
 
 @dataclass(frozen=True)
-class PlannedModel:
-    """A member to train: its arm and seed, and its masks where it has them from the start."""
+class SparseSpec(RunSpec):
+    """A run that is sparse in training. pruning: what sets its weights to zero, if anything does."""
 
-    arm: SparseArm
-    seed: int
-    masks: Mapping[str, Tensor] | None = None
+    arm: SparseArm = DENSE_ARM
+    pruning: Pruning | None = None
+
+    def member(self, workload: Workload) -> Member:
+        return replace(super().member(workload), pruning=self.pruning)
+
+
+@dataclass(frozen=True)
+class SparseTraining:
+    """What models are trained with, and where what becomes of them is kept."""
+
+    tell: Listener
+    earlier: Mapping[int, RunRecord]
+    checkpoints: Checkpoints
+    models: KeptModels
+    outcomes: KeptOutcomes
 
 
 class Sparsifying:
-    """Trains all models, in a population for all methods and, for tickets, one more; `runs` are what comes of them.
+    """Trains all models, in a population for all methods and, for tickets, one more.
 
-    store: where members that have finished are kept; `None` for nowhere. tell: hears of stages and how far they are.
+    Raises `InputError` where a pattern matches no parameter, or a scope cannot have a sparsity.
     """
 
-    def __init__(self, design: SparseDesign, planned: PlannedJob, store: SparsityStore | None, tell: Listener) -> None:
-        self._design, self._store, self._tell = design, store, tell
-        self._planned = replace(planned, models=None, job=replace(planned.job, test=True, keep_weights=True))
-        self._workload = planned.job.workload
-        self._model = build(self._workload, design.seeds[0], planned.job.device)
-        self._evaluator = Evaluator(self._planned.job, self._model)
-        trained = {name: p for name, p in self._model.named_parameters() if name in planned.job.trained}
+    def __init__(self, prepared: Prepared, design: SparseDesign, training: SparseTraining) -> None:
+        self._prepared, self._design, self._training = prepared, design, training
+        job = prepared.planned.job
+        self._workload = job.workload
+        self._model = build(self._workload, design.seeds[0], job.device)
+        self._evaluator = Evaluator(job, self._model)
+        trained = {name: p for name, p in self._model.named_parameters() if name in job.trained}
         self._names = pruning.prunable(trained, design.exclude)
         tensors = {name: trained[name] for name in self._names}
         for sparsity in design.sparsities:
             pruning.require_scope(design.scope, sparsity, tensors)
         self._weights = sum(p.numel() for p in tensors.values())
-        self._held: dict[int, Weights] = {}
-        self.runs: dict[int, tuple[SparseRun, ...]] = {} if store is None else store.runs()
+        self._specs: dict[int, SparseSpec] = {}
 
-    def run(self) -> list[SparseRun]:
-        """Trains what is left, and returns all runs."""
-        seeds, first = self._design.seeds, self._design.trained
-        self._train(0, [PlannedModel(arm, seed) for arm in first for seed in seeds])
-        tickets = self._design.tickets
-        if tickets:
-            start = len(first) * len(seeds)
-            dense = dict(zip(seeds, (self._dense(i) for i in range(len(seeds))), strict=True))
-            chosen = [(arm, seed) for arm in tickets for seed in seeds if dense[seed] is not None]
-            self._train(
-                start, [PlannedModel(arm, seed, self._cut(dense[seed] or {}, arm.sparsity)) for arm, seed in chosen]
-            )
-        return [run for _, runs in sorted(self.runs.items()) for run in runs]
+    def run(self) -> tuple[list[RunRecord], list[SparseRun]]:
+        """Trains what is left; returns the runs, and what became of their models."""
+        seeds, arms = self._design.seeds, self._design.trained
+        of = dict(zip((*arms, *self._design.tickets), self._prepared.design.contenders, strict=True))
+        specs = [self._spec(of[arm], arm, seed) for arm in arms for seed in seeds]
+        runs = self._train("models", 0, specs)
+        if self._design.tickets:
+            runs += self._train("tickets", len(runs), self._tickets(of, runs[: len(seeds)]))
+        return runs, [run for i in range(len(runs)) for run in self._training.outcomes.runs(i)]
 
-    def _train(self, start: int, models: Sequence[PlannedModel]) -> None:
-        """Trains models at the positions from `start` on, but those that have finished."""
-        members = [self._design.member(of.arm, of.seed, self._workload, of.masks) for of in models]
-        done = [i for i in range(len(models)) if start + i in self.runs]
-        if len(done) == len(models):
-            return
-        self._tell(StageBegan("tickets" if start else "models", start, len(models), self._workload.total_steps))
-        self._tell(Finished({start + i: NO_RECORD for i in done}, earlier=True))
-        where = NOWHERE if self._store is None else Checkpoints(self._store.path, first=start)
-        with closing(train(self._planned, members, done, where)) as events:
-            for event in events:
-                if isinstance(event, MembersMeasured):
-                    self._tell(Measured(event.step, {start + i: of for i, of in event.measurements.items()}))
-                if isinstance(event, MembersFinished):
-                    self._tell(Finished({start + i: NO_RECORD for i in event.outcomes}))
-                    for i, outcome in event.outcomes.items():
-                        self._finished(start + i, models[i], members[i], outcome)
-                    where.of(event.outcomes, ()).discard()
+    def _tickets(self, of: Mapping[SparseArm, Contender], dense: Sequence[RunRecord]) -> list[SparseSpec]:
+        """A ticket of each sparsity from each dense model that trained to its end."""
+        weights = {run.seed: i for i, run in enumerate(dense) if not run.broke}
+        found = []
+        for arm in self._design.tickets:
+            for seed, position in weights.items():
+                masks = self._cut(self._training.models.weights(position), arm.sparsity)
+                found.append(self._spec(of[arm], arm, seed, masks))
+        return found
 
-    def _finished(self, position: int, model: PlannedModel, member: Member, outcome: Trained) -> None:
-        """Keeps what comes of a member: a run, or one for each sparsity that it is cut to."""
-        weights, runs = dict(outcome.weights), [self._outcome(model, outcome)]
-        cut = {DENSE: "threshold", "l1": "l1"}.get(model.arm.method)
-        if cut == "l1":
-            runs = []
+    def _spec(self, contender: Contender, arm: SparseArm, seed: int, masks: Tensors | None = None) -> SparseSpec:
+        (given,) = contender.configurations(None)
+        how = self._design.pruning(arm, seed, masks)
+        return SparseSpec(contender, given, seed, "tuning", "coarse", arm, how)
+
+    def _train(self, stage: str, first: int, specs: Sequence[SparseSpec]) -> list[RunRecord]:
+        self._specs |= dict(enumerate(specs, first))
+        of = self._training
+        trainer = Trainer(of.earlier, of.tell, of.checkpoints, keep=self._finished)
+        return trainer.train(self._prepared.jobs, specs, stage, first)
+
+    def _finished(self, position: int, trained: Trained) -> None:
+        """Keeps what becomes of a model: as it is, or cut to each sparsity."""
+        spec, why = self._specs[position], _broken(trained)
+        method = spec.arm.method
+        runs = [] if method == "l1" else [self._as_trained(spec, trained, why)]
+        cut = {DENSE: "threshold", "l1": "l1"}.get(method)
         if cut in self._design.methods:
-            runs += [self._cut_run(cut, sparsity, model, outcome) for sparsity in self._design.sparsities]
-        if model.arm.method == DENSE:
-            self._keep_dense(position, weights)
-        self.runs[position] = tuple(runs)
-        if self._store is not None:
-            self._store.add(position, runs)
+            runs += [self._cut_to(sparsity, str(cut), spec, trained, why) for sparsity in self._design.sparsities]
+        if method == DENSE and self._design.tickets:
+            own = {name: trained.weights[name] for name in self._names if name in trained.weights}
+            self._training.models.keep(position, replace(trained, weights=own))
+        self._training.outcomes.add(position, runs)
 
-    def _outcome(self, model: PlannedModel, outcome: Trained) -> SparseRun:
-        """The run of a member as it was trained."""
-        arm, why = model.arm, _broken(outcome)
-        validation = outcome.curve[-1].validation_metric if outcome.curve and not why else None
-        zeros = 0 if why else self._zeros(outcome.weights)
+    def _as_trained(self, spec: SparseSpec, trained: Trained, why: str) -> SparseRun:
+        arm = spec.arm
+        validation = trained.curve[-1].validation_metric if trained.curve and not why else None
+        zeros = 0 if why else self._zeros(trained.weights)
         expected = pruning.pruned_count(self._weights, arm.sparsity)
         if not why and self._design.scope != "layer" and arm.method != DENSE and zeros < expected:
-            raise AssertionError(f"{arm} with seed {model.seed} has {zeros} zeros, not {expected}")
-        test = None if why else outcome.test_metric
+            raise AssertionError(f"{arm} with seed {spec.seed} has {zeros} zeros, not {expected}")
         return SparseRun(
-            arm.method, arm.sparsity, model.seed, validation, test, self._weights, zeros,
-            None, None, *_sizes({} if why else outcome.weights), execution=outcome.execution, failure=why,
+            arm.method, arm.sparsity, spec.seed, validation, None if why else trained.test_metric, self._weights, zeros,
+            None, None, *_sizes({} if why else trained.weights), execution=trained.execution, failure=why,
         )  # fmt: skip
 
-    def _cut_run(self, method: str, sparsity: float, model: PlannedModel, outcome: Trained) -> SparseRun:
-        """The run of a model whose smallest weights are cut to a sparsity after its training."""
-        why, strength = _broken(outcome), model.arm.strength
+    def _cut_to(self, sparsity: float, method: str, spec: SparseSpec, trained: Trained, why: str) -> SparseRun:
+        """What becomes of a model whose smallest weights are set to zero after its training."""
+        strength, how = spec.arm.strength, trained.execution
+        about = (method, sparsity, spec.seed)
         if why:
             return SparseRun(
-                method, sparsity, model.seed, None, None, self._weights, 0, strength=strength, failure=why,
-                execution=outcome.execution,
+                *about, None, None, self._weights, 0, strength=strength, execution=how, failure=why,
             )  # fmt: skip
-        masks = self._cut(outcome.weights, sparsity)
-        weights = {name: t * masks[name] if name in masks else t for name, t in outcome.weights.items()}
-        splits = (self._workload.validation, self._workload.test)
-        step = self._workload.total_steps
+        masks = self._cut(trained.weights, sparsity)
+        weights = {name: t * masks[name] if name in masks else t for name, t in trained.weights.items()}
+        splits, step = (self._workload.validation, self._workload.test), self._workload.total_steps
         validation, test = (
-            None if split is None else self._evaluator.alone(weights, split, model.seed, step).metrics[0]
+            None if split is None else self._evaluator.alone(weights, split, spec.seed, step).metrics[0]
             for split in splits
         )
-        own = None if strength is None else self._zeros(outcome.weights)
+        own = None if strength is None else self._zeros(trained.weights)
         return SparseRun(
-            method, sparsity, model.seed, validation, test, self._weights, self._zeros(weights), own, strength,
-            *_sizes(weights), execution=outcome.execution,
+            *about, validation, test, self._weights, self._zeros(weights), own, strength, *_sizes(weights),
+            execution=how,
         )  # fmt: skip
 
     def _cut(self, weights: Tensors, sparsity: float) -> dict[str, Tensor]:
         """Masks of the weights with the largest magnitude."""
-        tensors = {name: weights[name] for name in self._names}
+        device = self._prepared.planned.job.device
+        tensors = {name: weights[name].to(device) for name in self._names}
         return pruning.masks_of(pruning.magnitudes(tensors), sparsity, self._design.scope)
 
     def _zeros(self, weights: Tensors) -> int:
         return sum(int((weights[name] == 0).sum()) for name in self._names)
 
-    def _keep_dense(self, position: int, weights: Weights) -> None:
-        """Keeps the weights of a dense model, from which tickets are drawn."""
-        if not self._design.tickets:
-            return
-        own = {name: weights[name] for name in self._names if name in weights}
-        if self._store is None:
-            self._held[position] = own
-        else:
-            from safetensors.torch import save_file
 
-            save_file({name: t.cpu().contiguous() for name, t in own.items()}, self._place(self._store, position))
-
-    def _dense(self, position: int) -> Weights | None:
-        """The weights of a dense model; `None` of one that broke off."""
-        if any(run.failure for run in self.runs[position]):
-            return None
-        if self._store is None:
-            return self._held[position]
-        from safetensors.torch import load_file
-
-        where = self._place(self._store, position)
-        if not where.exists():
-            raise InputError(f"{where} is missing, from which tickets are drawn: delete {where.parent} and begin anew.")
-        return {name: t.to(self._planned.job.device) for name, t in load_file(where).items()}
-
-    @staticmethod
-    def _place(store: SparsityStore, position: int) -> Path:
-        return store.path / f"dense-{position}.safetensors"
-
-
-def _broken(outcome: Trained) -> str:
+def _broken(trained: Trained) -> str:
     """Why a run broke off; empty if it did not."""
-    if outcome.failure:
-        return outcome.failure
-    return "" if outcome.diverged_at is None else f"diverged at step {outcome.diverged_at}"
+    if trained.failure:
+        return trained.failure
+    return "" if trained.diverged_at is None else f"diverged at step {trained.diverged_at}"
 
 
 def _sizes(weights: Tensors) -> tuple[int | None, int | None]:
