@@ -24,7 +24,7 @@ def run(*arguments, cwd):
 def test_the_command(tmp_path):
     done = run("-m", "thalweg", "compare", EXAMPLE, *FEW, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "\nUse adam at learning rate 0.01: " in done.stdout
+    assert "Use adam at learning rate 1e-2: " in done.stdout
     (plan,) = [line for line in done.stderr.splitlines() if line.startswith("plan: ")]
     assert WHY["keras_model"] in plan
 
@@ -79,7 +79,7 @@ def test_its_runs_are_those_of_the_plain_loop(tmp_path):
     assert done.returncode == 0, done.stderr
     plain, regularized = json.loads(done.stdout.splitlines()[-1])
     for verdict, ours, by_hand in (plain, regularized):
-        assert verdict.startswith("Use adam at learning rate 0.01"), verdict
+        assert verdict.startswith("Use adam at learning rate 1e-2"), verdict
         assert ours == pytest.approx(by_hand, rel=1e-4)
 
 
