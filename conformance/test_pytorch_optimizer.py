@@ -165,8 +165,8 @@ def told(name, setting, convention):
     known = set(inspect.signature(make).parameters)
     values = dict(recipe(name).under(convention).resolve(setting))
     given = {"weight_decouple": values.pop("decoupled_weight_decay")}
-    for name in ("lr", "lookahead_alpha", "norm_rate"):  # the last two mean nothing by themselves
-        del values[name]
+    for by_itself in ("lr", "lookahead_alpha", "norm_rate"):  # the last two mean nothing by themselves
+        del values[by_itself]
     for plural in {"betas", "nus"} & known:
         members = sorted(key for key in values if key.rstrip("0123456789") + "s" == plural)
         given[plural] = tuple(values.pop(key) for key in members)

@@ -17,9 +17,9 @@ from cli_process import Ended, Program
 from problems import tiny
 from thalweg.population.engine.task import MembersFinished
 from thalweg.recipes.options import OPTIONS
-from thalweg.records.sparsity import SparsityStore
+from thalweg.records.sparsity import KeptOutcomes
 from thalweg.sparse.export import sizes
-from thalweg.studies import sparse_design, sparsifying
+from thalweg.studies import sparse_design, training
 
 WEIGHTS = 6 * 16 + 16 * 3
 SPARSITIES = (0.5, 0.8)
@@ -36,8 +36,8 @@ def found() -> Any:
 
 
 def test_every_model_is_exactly_as_sparse_as_asked(found: Any) -> None:
-    assert len(found.runs) == 3 * (1 + 4 * 2)
-    for run in found.runs:
+    assert len(found.models) == 3 * (1 + 4 * 2)
+    for run in found.models:
         assert (run.weights, run.zeros) == (WEIGHTS, round(run.sparsity * WEIGHTS))
 
 
@@ -46,8 +46,8 @@ def test_rows_are_means_and_paired_differences(found: Any) -> None:
         ("dense", 0.0),
         *((method, s) for method in ("threshold", "prune", "random", "ticket") for s in SPARSITIES),
     ]
-    dense = {run.seed: run.test_metric for run in found.runs if run.method == "dense"}
-    own = {run.seed: run.test_metric for run in found.runs if (run.method, run.sparsity) == ("prune", 0.8)}
+    dense = {run.seed: run.test_metric for run in found.models if run.method == "dense"}
+    own = {run.seed: run.test_metric for run in found.models if (run.method, run.sparsity) == ("prune", 0.8)}
     row = found.row("prune", 0.8)
     differences = np.array([dense[seed] - own[seed] for seed in (0, 1, 2)])
     assert row.metric.mean == pytest.approx(np.mean([*own.values()]), abs=1e-12)
@@ -111,7 +111,7 @@ def by_hand(seed: int, sparsity: float, *, ticket: bool) -> float:
 
 @pytest.mark.parametrize("method", ["threshold", "ticket"])
 def test_cuts_and_tickets_equal_those_by_hand(found: Any, method: str) -> None:
-    for run in (run for run in found.runs if run.method == method and run.seed < 2):
+    for run in (run for run in found.models if run.method == method and run.seed < 2):
         expected = by_hand(run.seed, run.sparsity, ticket=method == "ticket")
         assert run.test_metric == pytest.approx(expected, abs=1.5 / 110)  # one sample may flip by rounding
 
@@ -121,8 +121,8 @@ def test_the_result_as_text_json_picture_and_page(found: Any, tmp_path: Path) ->
     assert max(map(len, text.splitlines())) <= 80
     assert max(map(len, found.lines(60))) <= 60
     facts = json.loads(json.dumps(found.facts(), allow_nan=False))
-    assert [row["method"] for row in facts["rows"]][:2] == ["dense", "threshold"]
-    assert len(facts["runs"]) == len(found.runs)
+    assert [row["method"] for row in facts["findings"]["rows"]][:2] == ["dense", "threshold"]
+    assert len(facts["findings"]["runs"]) == len(found.models)
     found.save_picture(tmp_path / "a.svg")
     found.save_report(tmp_path / "a.html")
     picture, page = (tmp_path / "a.svg").read_text(), (tmp_path / "a.html").read_text()
@@ -142,7 +142,7 @@ def test_one_seed_has_no_interval_and_says_so() -> None:
 
 def test_what_is_excluded_is_not_counted() -> None:
     result = study(seeds=1, method="prune", sparsity=0.5, exclude="out.*")
-    assert {run.weights for run in result.runs} == {96}
+    assert {run.weights for run in result.models} == {96}
 
 
 def test_two_of_every_four(tmp_path: Path) -> None:
@@ -152,61 +152,73 @@ def test_two_of_every_four(tmp_path: Path) -> None:
 
 def stop_after(patch: pytest.MonkeyPatch, count: int) -> None:
     """Ctrl-C after so many populations have finished."""
-    whole = sparsifying.train
+    whole, finished = training.train, 0
 
     def stopping(*args: Any, **given: Any) -> Iterator[Any]:
-        finished = 0
+        nonlocal finished
         for event in whole(*args, **given):
             yield event
             finished += isinstance(event, MembersFinished)
             if finished == count:
                 raise KeyboardInterrupt
 
-    patch.setattr(sparsifying, "train", stopping)
+    patch.setattr(training, "train", stopping)
 
 
-def test_an_interrupted_study_goes_on_bit_for_bit(tmp_path: Path, found: Any) -> None:
-    methods = ("threshold", "prune", "random", "ticket")
+METHODS = ("threshold", "prune", "random", "ticket")
+
+
+def without_execution(runs: Any) -> list[Any]:
+    return [replace(run, execution="") for run in runs]
+
+
+@pytest.mark.parametrize("populations", [1, 2, 3])  # in training, before the tickets, and before the verdict
+def test_an_interrupted_study_goes_on_bit_for_bit(populations: int, tmp_path: Path, found: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, populations)
+        with pytest.raises(KeyboardInterrupt):
+            study(method=METHODS, out=tmp_path)
+    so_far = thalweg.stored(tmp_path)
+    assert len(so_far.runs) == {1: 8, 2: 15, 3: 21}[populations]
+    assert so_far.verdict == f"Study 1 is not finished: {len(so_far.runs)} runs so far."
+    again = thalweg.resume(tmp_path, workload=tiny(), progress=False)
+    assert without_execution(again.models) == without_execution(found.models)
+    assert again.verdict == found.verdict
+    assert (tmp_path / "report.html").exists()
+    read = thalweg.resume(tmp_path, workload=tiny(), progress=False)
+    assert read.models == again.models
+    assert thalweg.stored(tmp_path).facts() == again.facts()
+    assert study(method="threshold", out=tmp_path, seeds=1).study.workload == "tiny"
+    assert len(thalweg.Studies(tmp_path).list()) == 2
+
+
+def test_changed_data_are_refused(tmp_path: Path) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KeptOutcomes, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study(method="threshold", seeds=1, out=tmp_path)
+    train = tiny().train
+    changed = replace(tiny(), train=(train.inputs[0] + 1, train.targets))
+    with pytest.raises(thalweg.InputError, match="The data of the workload 'tiny' changed"):
+        thalweg.resume(tmp_path, workload=changed, progress=False)
+
+
+@pytest.mark.parametrize(("damage", "said"), [("{", "is damaged: begin the study anew"), (None, "is missing: begin")])
+def test_what_was_kept_and_is_gone_is_said(damage: str | None, said: str, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 1)
         with pytest.raises(KeyboardInterrupt):
-            study(method=methods, out=tmp_path)
-    kept = (tmp_path / "sparsify" / "1" / "runs.jsonl").read_text().count("\n")
-    assert 0 < kept < 3 * 7
-    with (tmp_path / "sparsify" / "1" / "runs.jsonl").open("a") as file:
-        file.write('{"position": 999, "ru')  # killed while it wrote
-    again = study(method=methods, out=tmp_path)
-    assert again.folder == tmp_path / "sparsify" / "1"
-    assert [replace(run, execution="") for run in again.runs] == [replace(run, execution="") for run in found.runs]
-    assert (again.folder / "report.html").exists()
-    assert not [*again.folder.glob("*.safetensors")]
-    assert study(method="threshold", out=tmp_path, seeds=1).folder == tmp_path / "sparsify" / "2"
-
-
-def test_another_request_begins_anew(tmp_path: Path) -> None:
-    def interrupted(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SparsityStore, "add", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            study(method="threshold", seeds=1, out=tmp_path)
-    assert study(method="threshold", seeds=2, out=tmp_path).folder == tmp_path / "sparsify" / "2"
-    assert study(method="threshold", seeds=1, out=tmp_path).folder == tmp_path / "sparsify" / "1"
-
-
-def test_changed_data_begin_anew(tmp_path: Path) -> None:
-    def interrupted(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    given = {"method": "threshold", "seeds": 1, "out": tmp_path}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SparsityStore, "add", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            study(**given)
-    train = tiny().train
-    changed = replace(tiny(), train=(train.inputs[0] + 1, train.targets))
-    assert study(workload=changed, **given).folder == tmp_path / "sparsify" / "2"
+            study(method=METHODS, out=tmp_path)
+    path = next((tmp_path / "models" / "1").glob("*.json"))
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_text(damage)
+    with pytest.raises(thalweg.InputError, match=said):
+        thalweg.resume(tmp_path, workload=tiny(), progress=False)
 
 
 def test_a_tensor_whose_rows_would_overwrite_another_stays_dense() -> None:
@@ -239,7 +251,11 @@ def test_a_diverged_run_is_counted_and_in_no_mean() -> None:
         ({"frequency": 0}, r"frequency must be a whole number from 1"),
         ({"optimizer": torch.optim.Adam}, r"is another library's, and sparsify holds masks in steps of our own"),
         ({"optimizer": "sgd(sam=0.05)"}, r"evaluates the model where masked elements are not zero"),
-        ({"optimizer": "adam(lr=1e-3)"}, r"sets its learning rate itself: leave learning_rate out"),
+        ({"optimizer": "adam(lr=1e-3)"}, r"has a learning rate of its own, and learning_rate is given"),
+        (
+            {"optimizer": "sgd(proximal_l1=0.1)", "method": "l1"},
+            r"has proximal_l1 of its own, and the method 'l1' sets",
+        ),
         ({"sparsities": 0.5}, r"sparsify has no argument 'sparsities'\. Did you mean sparsity"),
         ({"epochs": 1, "steps": 3}, r"epochs and steps both say how long"),
     ],
@@ -267,11 +283,13 @@ def test_the_command(tmp_path: Path) -> None:
     given = ("--sparsity", "0.5,0.75", "--method", "prune,random", "--seeds", "2", "--no-progress")
     done = call("mine.py", *given, "--plot", "a.svg", "--json", "a.json", "--out", "kept", cwd=tmp_path)
     assert done.status == 0, done.errors
-    assert [line.split()[0] for line in done.output.splitlines()[:4]] == ["method", "dense", "prune", "prune"]
-    assert done.output.splitlines()[-1] == "Report: kept/sparsify/1/report.html"
-    assert (tmp_path / "kept/sparsify/1/report.html").exists()
+    body = done.output[done.output.index("method ") :].splitlines()
+    assert [line.split()[0] for line in body[:4]] == ["method", "dense", "prune", "prune"]
+    assert done.output.splitlines()[-2:] == ["Report: kept/report.html", "Picture: a.svg"]
+    assert (tmp_path / "kept/report.html").exists()
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
-    assert json.loads((tmp_path / "a.json").read_text())["methods"] == ["prune", "random"]
+    runs = json.loads((tmp_path / "a.json").read_text())["findings"]["runs"]
+    assert {run["method"] for run in runs} == {"dense", "prune", "random"}
 
 
 def test_the_command_refuses_in_one_sentence(tmp_path: Path) -> None:
@@ -283,14 +301,14 @@ def test_the_command_refuses_in_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.skipif(sparse_design.L1 not in OPTIONS, reason="there is no proximal L1 yet")
 def test_l1_makes_zeros_by_itself_and_is_cut_to_what_is_asked() -> None:
     result = study(method="l1", l1=(1e-3, 0.3), epochs=6)
-    for run in result.runs:
+    for run in result.models:
         assert run.zeros == round(run.sparsity * WEIGHTS) or run.own_zeros == run.zeros > run.sparsity * WEIGHTS
-    weak, strong = ([run.own_zeros for run in result.runs if run.strength == of] for of in (1e-3, 0.3))
+    weak, strong = ([run.own_zeros for run in result.models if run.strength == of] for of in (1e-3, 0.3))
     assert max(weak) < min(strong)
-    assert len(result.runs) == 3 + 3 * 2 * 2
+    assert len(result.models) == 3 + 3 * 2 * 2
     row = result.row("l1", 0.8)
     means = {
-        of: np.mean([r.validation_metric for r in result.runs if (r.sparsity, r.strength) == (0.8, of)])
+        of: np.mean([r.validation_metric for r in result.models if (r.sparsity, r.strength) == (0.8, of)])
         for of in (1e-3, 0.3)
     }
     assert row.strength == max(means, key=means.__getitem__)
@@ -312,4 +330,4 @@ class Partly(torch.nn.Module):
 def test_what_is_not_trained_is_not_pruned(optimizer: str) -> None:
     workload = replace(tiny(), model=Partly)
     result = study(workload=workload, method="prune,threshold", sparsity=0.5, seeds=1, optimizer=optimizer)
-    assert {(run.weights, run.zeros) for run in result.runs if run.method != "dense"} == {(24, 12)}
+    assert {(run.weights, run.zeros) for run in result.models if run.method != "dense"} == {(24, 12)}

@@ -100,7 +100,7 @@ def test_what_was_asked_for_is_stored_restored_and_in_the_facts() -> None:
     for name, value in CHANGED.items():
         assert getattr(restored, name) in (value, list(value) if isinstance(value, tuple) else value), name
     assert settings(stored) == result.facts()["settings"]
-    others = ("optimizers", "convention", "schedules", "regularizers", "progress", "out")
+    others = ("optimizers", "convention", "schedules", "regularizers", "vary", "progress", "out")
     lasting = {name for name in COMPARISON if name not in others}
     assert set(settings(stored)) == lasting - {"checkpoint_every", "save_model"}
     assert settings({}) == {}

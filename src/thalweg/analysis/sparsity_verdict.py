@@ -11,7 +11,8 @@ from thalweg.records.sparsity import DENSE, SparsityRecord
 
 def sparsity_verdict(record: SparsityRecord, rows: Sequence[SparsityRow]) -> str:
     """From which sparsity on each method loses; what broke off; what to doubt."""
-    out = [_reach(record, method, rows) for method in record.methods if any(row.method == method for row in rows)]
+    out = _least(record, rows)
+    out += [_reach(record, method, rows) for method in record.methods if any(row.method == method for row in rows)]
     for row in rows:
         if row.broken:
             of = "dense models" if row.method == DENSE else f"models of {row.method} at {row.sparsity * 100:g}%"
@@ -22,6 +23,19 @@ def sparsity_verdict(record: SparsityRecord, rows: Sequence[SparsityRow]) -> str
     if len(record.seeds) < 2:
         out.append("One seed has no interval: give several to tell methods apart.")
     return " ".join(out)
+
+
+def _least(record: SparsityRecord, rows: Sequence[SparsityRow]) -> list[str]:
+    """By which method least is lost at each sparsity, on average, where there are several."""
+    at: dict[str, list[str]] = {}
+    for sparsity in record.sparsities if len(record.methods) > 1 else ():
+        own = [(row.loss.mean, row) for row in rows if row.sparsity == sparsity and row.loss is not None]
+        known = [(loss, row) for loss, row in own if loss == loss]  # NaN where none trained to its end
+        if known:
+            least = min(known, key=lambda of: of[0])[1]
+            at.setdefault(least.method, []).append(_at(record, least))
+    parts = [f"by {method} at {listed(places)}" for method, places in at.items()]
+    return [f"Least is lost {'; '.join(parts)}."] if parts else []
 
 
 def _reach(record: SparsityRecord, method: str, rows: Sequence[SparsityRow]) -> str:
@@ -36,7 +50,8 @@ def _reach(record: SparsityRecord, method: str, rows: Sequence[SparsityRow]) -> 
     if before:
         parts.append(f"{len(record.seeds)} seeds do not tell a loss from none up to {_at(record, before[-1])}")
     if first is not None:
-        parts.append(f"a loss {'from' if before else 'at every sparsity tried, from'} {_at(record, first)} on")
+        everywhere = all(row.loss is not None and row.loss.low > 0 for row in own)
+        parts.append(f"a loss {'at every sparsity tried, from' if everywhere else 'from'} {_at(record, first)} on")
     return f"{method}: {', '.join(parts)}."
 
 
