@@ -59,6 +59,8 @@ def _is_skipped(item: pytest.Item) -> bool:
 
 
 def _written(value: object) -> str:
+    if isinstance(value, set | frozenset):  # whose order differs between processes
+        return f"{type(value).__name__} {sorted(map(_written, value))}"
     try:
         return re.sub(r" at 0x\w+", "", repr(value))
     except ValueError:  # a whole number of too many digits
