@@ -187,6 +187,53 @@ def test_a_teacher_that_is_given() -> None:
     assert found.scores["labels"] == 50
 
 
+FILE = """
+import torch
+from torch import nn
+
+def teacher():
+    torch.manual_seed(3)
+    return [nn.Linear(6, 3).double(), nn.Linear(6, 3).double()]
+
+more = torch.ones(20, 6, dtype=torch.float64)
+"""
+
+
+def numbers(found: thalweg.Distillation) -> list[Any]:
+    return [found.scores[name] for name in ("teacher", "plain", "distilled", "gain", "transfer")]
+
+
+def test_teachers_and_transfer_sets_by_text(tmp_path: Path) -> None:
+    """As on the command line; an interrupted study finds them again, and refuses others."""
+    (tmp_path / "mine.py").write_text(FILE)
+    names: dict[str, Any] = {}
+    exec(FILE, names)
+    np.save(tmp_path / "more.npy", names["more"].numpy())
+    workload, asked = tiny(torch.float64, epochs=1), {"learning_rate": 1e-2, "seeds": 2, "progress": False}
+    own = thalweg.distill(workload, Student, teacher=names["teacher"](), transfer=names["more"], **asked)
+    texts = {"teacher": f"{tmp_path}/mine.py:teacher", "transfer": f"{tmp_path}/mine.py:more"}
+    out = tmp_path / "out"
+    assert numbers(thalweg.distill(workload, Student, **texts, **asked)) == numbers(own)
+    texts["transfer"] = str(tmp_path / "more.npy")
+    assert numbers(thalweg.distill(workload, Student, **texts, **asked)) == numbers(own)
+    first = thalweg.distill(workload, "hidden=4", **texts, out=out, **asked)
+    assert numbers(thalweg.resume(out, workload=workload, progress=False)) == numbers(first)
+    np.save(tmp_path / "more.npy", 2 * names["more"].numpy())
+    with pytest.raises(thalweg.InputError, match="The teacher or the transfer set changed since the study was begun"):
+        thalweg.resume(out, workload=workload, progress=False)
+
+
+def test_a_teacher_in_a_directory(tmp_path: Path) -> None:
+    workload = tiny(torch.float64, epochs=1)
+    ensemble = thalweg.ensemble(workload, 2, learning_rate=1e-2, progress=False)
+    ensemble.save(tmp_path / "models")
+    asked = {"learning_rate": 1e-2, "seeds": 2, "progress": False}
+    ours = thalweg.distill(workload, "hidden=4", teacher=tmp_path / "models", **asked)
+    assert numbers(ours) == numbers(thalweg.distill(workload, "hidden=4", teacher=ensemble, **asked))
+    with pytest.raises(thalweg.InputError, match="The weights are of another model"):
+        thalweg.distill(tiny(torch.float64, model=Student), teacher=tmp_path / "models", **asked)
+
+
 def test_objects_cannot_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workload = tiny(torch.float64, epochs=1)
     thalweg.distill(workload, Student, out=tmp_path, **{**ASKED, "teachers": 1})
@@ -204,6 +251,11 @@ def test_objects_cannot_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ({"student": nn.Linear(6, 3)}, "a function that returns a new nn.Module"),
         ({"labels": 331}, "labels must be at most the 330 samples of train, got 331"),
         ({"teacher": [1]}, "teacher must be an Ensemble, a model or a list of models"),
+        ({"teacher": "models"}, "teacher must be an Ensemble, a model or a list of models, a directory of"),
+        ({"teacher": "/tmp"}, r"/tmp holds no ensemble: give a directory that thalweg ensemble --save wrote\."),
+        ({"teacher": "none.py:teacher"}, "The file 'none.py' does not exist"),
+        ({"transfer": "none.npy"}, "transfer cannot be read from none.npy"),
+        ({"transfer": "none"}, "transfer must be samples, a .npy file or my_file.py:name"),
         ({"transfer": torch.zeros(4, 7)}, r"transfer must be \[samples, 6\] as train is, got \[4, 7\]"),
         ({"seeds": 0}, "seeds must be a whole number from 1 to 1,000"),
     ],

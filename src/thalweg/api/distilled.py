@@ -1,6 +1,5 @@
 """`distilled`: a workload whose students learn from a teacher."""
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.api.ensemble import Ensemble
+from thalweg.api.given_teachers import teacher_models, transfer_samples
 from thalweg.errors import InputError, shown
 from thalweg.options.calls import by_name
 from thalweg.studies.distilled import Teacher, distilled_workload, require_distillable, with_few_labels, with_transfer
@@ -36,13 +36,15 @@ def distilled(
 
     Args:
         workload: classes under cross entropy, in memory.
-        teacher: an `Ensemble`, one or several models of logits `[samples, classes]`, or a function of the inputs that
-            returns them. Of several models, softened probabilities are averaged.
+        teacher: an `Ensemble`, one or several models of logits `[samples, classes]`, a directory of models that
+            `Ensemble.save` wrote, `"my_file.py:name"` of one of these, or a function of the inputs that returns logits.
+            Of several models, softened probabilities are averaged.
         student: a factory as `Workload(model=…)`, `"hidden=50"`, or `None` for the workload's own model.
         temperature: of the softened probabilities, above 0.
         weight: of the teacher's part of the loss, in [0, 1]; the labels have the rest.
         labels: samples that keep their label; the student sees the others without. `None` for all.
-        transfer: further samples without labels, `[samples, …]`; a run keeps its number of steps.
+        transfer: further samples without labels, `[samples, …]`, a .npy file or `"my_file.py:name"` of them; a run
+            keeps its number of steps.
         data_dir: as `compare` takes it, for a built-in workload.
 
     Raises:
@@ -52,29 +54,19 @@ def distilled(
     if not isinstance(whole, Workload):
         raise InputError(f"workload must be a thalweg.Workload or a built-in one's name, got {shown(whole)}.")
     require_distillable(whole)
-    says = teacher_from(teacher, temperature, whole.train.targets.device)
+    says = teacher_from(teacher, temperature, whole)
     with torch.no_grad():
         classes = says(whole.objective, whole.validation.first([1])[0]).shape[-1]
-    taught = with_transfer(with_few_labels(whole, labels)[1], transfer)
+    taught = with_transfer(with_few_labels(whole, labels)[1], transfer_samples(transfer))
     return distilled_workload(taught, says, student_factory(student, whole, classes), temperature, weight)
 
 
-def teacher_from(teacher: Any, temperature: float, device: torch.device) -> Teacher:
+def teacher_from(teacher: Any, temperature: float, workload: Workload) -> Teacher:
     """What answers for a teacher. Raises `InputError` where it is none."""
     if isinstance(teacher, Ensemble) or not callable(teacher) or isinstance(teacher, nn.Module):
-        return softened(teacher_models(teacher, device), temperature)
+        return softened(teacher_models(teacher, workload.train.targets.device, workload), temperature)
 
     def says(objective: Any, batch: Any) -> Tensor:
         return torch.as_tensor(teacher(*batch.inputs[: objective.layout.inputs]))
 
     return says
-
-
-def teacher_models(teacher: Any, device: torch.device) -> tuple[nn.Module, ...]:
-    """Copies of a teacher's models in evaluation mode. Raises `InputError` where it has none."""
-    models = teacher.models if isinstance(teacher, Ensemble) else [teacher]
-    if isinstance(teacher, list | tuple):
-        models = [*teacher]
-    if not models or not all(isinstance(m, nn.Module) for m in models):
-        raise InputError(f"teacher must be an Ensemble, a model or a list of models, got {shown(teacher)}.")
-    return tuple(copy.deepcopy(m).to(device).eval() for m in models)

@@ -8,8 +8,8 @@ from typing import Any
 
 from thalweg.analysis.distillations import distillation_verdict
 from thalweg.api.distillation_result import Distillation
-from thalweg.api.distilled import teacher_models
 from thalweg.api.findings import Findings
+from thalweg.api.given_teachers import as_text, given_content, teacher_models, transfer_samples
 from thalweg.api.model_studies import Session, Work, Worked, carry_out_study, stored_request
 from thalweg.api.requirements import problem, require_plain_context, usable
 from thalweg.errors import InputError, counted
@@ -88,11 +88,14 @@ def distill(
         temperature: of the softened probabilities, above 0.
         weight: of the teacher's part of the loss, in [0, 1]; the labels have the rest.
         teachers: number of models of the teacher, 1 to 1,000, whose softened probabilities are averaged.
-        teacher: in place of training one: an `Ensemble`, a model of logits, or a list of models.
+        teacher: in place of training one: an `Ensemble`, a model of logits, a list of models; a directory of models of
+            this workload that `Ensemble.save` wrote; or `"my_file.py:name"` of one of these, or of a function that
+            returns one.
         seeds: students of each kind, `base_seed`, `base_seed + 1`, …: 1 to 1,000.
         labels: samples of train that keep their label for students, drawn by the workload's `split_seed`. Students on
             labels train on these alone, as many steps; distilled students see the others without. `None` for all.
-        transfer: further samples without labels for distilled students, `[samples, …]`.
+        transfer: further samples without labels for distilled students, `[samples, …]`; or a .npy file or
+            `"my_file.py:name"` of them.
         optimizer, learning_rate, schedule: as `ensemble` takes them, of all models.
         save: a directory for the models.
         convention, base_seed, epochs, steps, batch_size, clip_norm, memory, progress: as `ensemble` takes them.
@@ -112,13 +115,14 @@ def distill(
     trained = problem(whole, asked["epochs"], asked["steps"], asked["batch_size"])
     require_distillable(trained)
     student_factory(student, trained, 2)  # what cannot be is refused before anything trains
-    with_transfer(with_few_labels(trained, asked["labels"])[1], transfer)
-    models = () if teacher is None else teacher_models(teacher, where)
+    more = transfer_samples(transfer)
+    with_transfer(with_few_labels(trained, asked["labels"])[1], more)
+    models = () if teacher is None else teacher_models(teacher, where, trained)
     of_loss = {name: asked[name] for name in OF_LOSS}
-    settings = DistillationSettings(**of_loss, student=student, models=models, transfer=transfer)
+    settings = DistillationSettings(**of_loss, student=student, models=models, transfer=more)
     require_plain_context()
     stored = {**stored_request(KIND, workload, asked, (*STORED, *OF_LOSS)), **_objects(student, teacher, transfer)}
-    stored["optimizer"] = contender.label
+    stored |= {"optimizer": contender.label, "given": given_content(models, more)}
     with closing(display(progress=asked["progress"])) as show:
         show(Noted("checking the model"))
         prepared = prepare(design, trained, where, budget=None, memory=asked["memory"])
@@ -136,9 +140,9 @@ def _objects(student: Any, teacher: Any, transfer: Any) -> dict[str, Any]:
     """What a request stores of a student's text, and whether something is given that no text makes again."""
     text = student if isinstance(student, str) else None
     text = absolute(text) if text is not None and is_place(text) else text
-    own = [name for name, of in (("teacher", teacher), ("transfer", transfer)) if of is not None]
-    own += ["student"] if student is not None and text is None else []
-    return {"student": text, "own": own}
+    places = {"teacher": as_text(teacher), "transfer": as_text(transfer), "student": text}
+    given = {"teacher": teacher, "transfer": transfer, "student": student}
+    return {**places, "own": [name for name, of in given.items() if of is not None and places[name] is None]}
 
 
 def _settled(prepared: Prepared, settings: DistillationSettings) -> Prepared:
@@ -174,6 +178,13 @@ def resume_distillation(record: StudyRecord, prepared: Prepared) -> tuple[Prepar
             f"The study was given a {' and a '.join(asked['own'])} of your own, which no store keeps: begin it anew, or"
             " read it with thalweg show."
         )
-    settings = DistillationSettings(**{name: asked[name] for name in OF_LOSS}, student=asked["student"])
+    workload = prepared.planned.job.workload
+    teacher, more = asked.get("teacher"), transfer_samples(asked.get("transfer"))
+    models = () if teacher is None else teacher_models(teacher, prepared.planned.job.device, workload)
+    if given_content(models, more) != asked.get("given", given_content((), None)):
+        raise InputError("The teacher or the transfer set changed since the study was begun: put it back as it was.")
+    settings = DistillationSettings(
+        **{name: asked[name] for name in OF_LOSS}, student=asked["student"], models=models, transfer=more
+    )
     prepared = _settled(prepared, settings)
     return prepared, _work(prepared, settings), _distillation

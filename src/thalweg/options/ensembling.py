@@ -48,6 +48,15 @@ LABELS = Option(
     panel=declared.DATA, unset="all",
 )  # fmt: skip
 
+TEACHER = Option(
+    "teacher", OneLine(), None, "Teacher in place of training one: a directory of thalweg ensemble --save, or"
+    " file.py:name of models", optional=True, panel=declared.COMPARED, metavar="MODELS", unset="one is trained",
+)  # fmt: skip
+TRANSFER = Option(
+    "transfer", OneLine(), None, "Further samples without labels for distilled students: a .npy file, or file.py:name",
+    optional=True, panel=declared.DATA, metavar="SAMPLES",
+)  # fmt: skip
+
 TRAINING = ("convention", "base_seed", "epochs", "steps", "batch_size", "clip_norm", "memory", "progress", "out")
 PLACE = ("device", "data_dir", "tag", "checkpoint_every")
 _SHARED: Mapping[str, Option] = {
@@ -63,8 +72,9 @@ ENSEMBLE: Mapping[str, Option] = {
 DISTILLATION: Mapping[str, Option] = {
     of.name: of
     for of in (
-        STUDENT, TEMPERATURE, WEIGHT, TEACHERS, replace(COMPARISON["seeds"], default=5, help="Students of each kind"),
-        LABELS, OPTIMIZER, LEARNING_RATE, SCHEDULE, SAVE,
+        STUDENT, TEMPERATURE, WEIGHT, TEACHERS, TEACHER,
+        replace(COMPARISON["seeds"], default=5, help="Students of each kind"),
+        LABELS, TRANSFER, OPTIMIZER, LEARNING_RATE, SCHEDULE, SAVE,
     )
 } | dict(_SHARED)  # fmt: skip
 """The options by name, in the order of `thalweg.distill`."""
@@ -79,7 +89,7 @@ class EnsembleSettings:
     average: Any
 
 
-OBJECTS = ("optimizer", "schedule", "student")
+OBJECTS = ("optimizer", "schedule", "student", "teacher", "transfer")
 """Options that are texts on the command line, and in Python also objects, which are checked where they are read."""
 
 

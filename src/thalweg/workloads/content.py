@@ -51,6 +51,11 @@ def code_content(things: Sequence[Any]) -> str:
     return _digest(*(line for thing in own for line in _described(thing)), *_reached(*own)) if own else ""
 
 
+def value_content(value: Any) -> str:
+    """A value as text: of a tensor or an array a hash of its content."""
+    return _value(value)
+
+
 def joined(*digests: str) -> str:
     """A hash of several."""
     return _digest(*digests)

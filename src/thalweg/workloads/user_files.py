@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from thalweg.errors import InputError, first_line, shown, suggest
@@ -49,6 +49,12 @@ def object_at(place: str) -> Any:
     if not name:
         raise InputError(f"{shown(place)} names no object: write my_file.py:name or package.module:name.")
     return _found(_file(Path(path)) if path.endswith(".py") else _module(path, place), name, path)
+
+
+def called_at(place: str) -> Any:
+    """What a place names, or what that returns if it is a function. Raises `InputError` as `object_at`."""
+    found = object_at(place)
+    return _run(found, _divided(place)[0]) if isinstance(found, FunctionType) else found
 
 
 def _divided(place: str) -> tuple[str, str]:
