@@ -28,8 +28,10 @@ def run(contender: Contender, given: Mapping[str, Any], seed: int, of: Round, tr
     )
 
 
-def tuned(tuner: Tuner, truth: Truth, seeds: Sequence[int] = (0, 1, 2)) -> list[tuple[Round, list[dict[str, Any]]]]:
-    """The rounds that a tuner asks for, each answered by the truth."""
+def tuned(
+    tuner: Tuner, truth: Truth, seeds: Sequence[int] = (0, 1, 2), stopped_at: int | None = None
+) -> list[tuple[Round, list[dict[str, Any]]]]:
+    """The rounds that a tuner asks for, each answered by the truth. stopped_at: the step at which all runs end."""
     runs: list[RunRecord] = []
     rounds = []
     while True:
@@ -37,4 +39,5 @@ def tuned(tuner: Tuner, truth: Truth, seeds: Sequence[int] = (0, 1, 2)) -> list[
         if not configurations:
             return rounds
         rounds.append((of, configurations))
-        runs += [run(tuner.contender, c, seed, of, truth) for c in configurations for seed in seeds]
+        found = [run(tuner.contender, c, seed, of, truth) for c in configurations for seed in seeds]
+        runs += [replace(one, stopped_at=stopped_at) for one in found]

@@ -11,6 +11,7 @@ pytest.importorskip("optuna", reason="the search extra is not installed")
 
 from planted import tuned
 
+from records_fixture import STEPS
 from thalweg.errors import InputError
 from thalweg.studies.contenders import Contender
 from thalweg.studies.search import BATCH, SearchTuner
@@ -111,3 +112,11 @@ def test_nothing_to_search_is_one_trial() -> None:
 def test_refusals(name: str, hyperparameter: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         tuner(name, ("lr", hyperparameter))
+
+
+def test_steps_that_early_stopping_leaves_make_further_trials() -> None:
+    """Of 16 trials half of the steps are left, of the 8 that these allow again, and so on."""
+    rounds = tuned(tuner(trials=16), valley, stopped_at=STEPS // 2)
+    assert [len(c) for _, c in rounds] == [16, 8, 4, 2, 1]
+    fixed = SearchTuner(Contender("adam(lr=1e-3)"), (), 16, 0, higher_is_better=False)
+    assert [len(c) for _, c in tuned(fixed, lambda given: 0.5, stopped_at=STEPS // 2)] == [1]

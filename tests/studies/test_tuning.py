@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from planted import Truth, tuned
+from planted import Truth, run, tuned
 
 import thalweg
+from records_fixture import STEPS
 from thalweg.numerics import sign
 from thalweg.rules.hyperparameters import Rate
 from thalweg.studies.contenders import Contender
 from thalweg.studies.rates import around, beyond, grid
-from thalweg.studies.tuning import GridTuner, cap_of
+from thalweg.studies.tuning import GridTuner, cap_of, returned
 
 
 def peak(at: float, diverges_above: float = math.inf) -> Truth:
@@ -126,3 +128,25 @@ def test_the_cap_is_what_the_largest_grid_needs() -> None:
     small, large = Contender("sgd"), Contender("adam", space={"beta1": [0.8, 0.9]})
     assert cap_of([small, large], None, 2, fine=True) == 18 + 4 + 4
     assert cap_of([small], [0.1], 2, fine=True) == 1
+
+
+def test_steps_that_early_stopping_leaves_are_spent_on_further_rates() -> None:
+    """Nine rates are the cap, and the best lies on the edge: of half of the steps two more are tried."""
+    rising = lambda given: float(given["lr"])  # noqa: E731
+    assert [len(c) for _, c in tuned(tuner(cap=9), rising)] == [9]
+    rounds = tuned(tuner(cap=9), rising, stopped_at=STEPS // 2)
+    assert sum(len(c) for _, c in rounds) > 9
+    assert rates_of(rounds[1][1]) == [0.3, 1.0]
+
+
+def test_what_is_left_is_counted_in_evaluations() -> None:
+    contender, sam = Contender("sgd"), Contender("sgd(sam=0.05)")
+    runs = [
+        replace(run(of, {**of.fixed, "lr": 0.1}, seed, "coarse", lambda given: 0.5), stopped_at=STEPS // 2)
+        for of in (contender, sam)
+        for seed in (0, 1)
+        for _ in range(3)
+    ]
+    assert returned(contender, runs[:6]) == 1  # 1.5 of an evaluation a step
+    assert returned(sam, runs[6:]) == 3  # of two
+    assert returned(contender, [replace(one, stopped_at=None) for one in runs[:6]]) == 0

@@ -9,7 +9,7 @@ from thalweg.analysis.reliability import DIVERGED, NO_METRIC, WORSENED
 from thalweg.analysis.row import Row
 from thalweg.errors import listed
 from thalweg.records.types import StudyRecord
-from thalweg.reports.captions import wall_time
+from thalweg.reports.captions import some_stop_early, wall_time
 from thalweg.reports.figures.formatting import MISSING, duration, memory, pace
 from thalweg.reports.layout import board, heading, remark, stacked, titled
 from thalweg.reports.markup import Markup
@@ -43,6 +43,7 @@ def section(study: StudyRecord, rows: Sequence[Row]) -> Markup:
 def cap(study: StudyRecord) -> str:
     """The tuning budget of one optimizer in words, `51 runs and 860,880 gradient evaluations`; empty without a cap."""
     runs, evaluations, seconds = (cap_of(study, name) for name in ("runs", "evaluations", "seconds"))
+    runs = None if some_stop_early(study) else runs  # what they leave of their steps makes further ones
     parts = [
         several(round(runs), "run") if runs is not None else "",
         several(round(evaluations), "gradient evaluation") if evaluations is not None else "",
@@ -74,9 +75,10 @@ def _columns(study: StudyRecord, rows: Sequence[Row]) -> dict[str, Callable[[Row
     the whole, whichever it is: the columns of times are left out, but for a budget of time, which counts these shares.
     """
     shared, timed = any(row.cost.shared for row in rows), cap_of(study, "seconds") is not None
+    stop = some_stop_early(study)
     time = {SHARE if shared else TIME: _time} if timed or not shared else {}
     return {
-        "tuning runs": lambda row: stacked(f"{row.spent.runs:,}", _rest(row.spent.unspent_runs)),
+        "tuning runs": lambda row: stacked(f"{row.spent.runs:,}", "" if stop else _rest(row.spent.unspent_runs)),
         EVALUATIONS: lambda row: stacked(f"{row.spent.evaluations:,}", _rest(row.spent.unspent_evaluations)),
         **time,
         **({} if shared else {PACE: lambda row: stacked(pace(row.cost.seconds_per_step))}),

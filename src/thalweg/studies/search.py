@@ -10,6 +10,7 @@ from thalweg.options.ranges import Range
 from thalweg.recipes.imported import Imported
 from thalweg.records.types import Round, RunRecord
 from thalweg.studies.contenders import Contender
+from thalweg.studies.tuning import returned
 
 Where = Range | tuple[Any, ...]
 
@@ -19,6 +20,7 @@ BATCH = 16  # trials per batch; the first batch is random
 class SearchTuner:
     """Proposes trials of one contender by the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS).
 
+    trials: their number, and further ones with the steps that early stopping leaves of them.
     names: the hyperparameters to search; those that the optimizer lacks are ignored. Hyperparameters in the
         contender's space are searched too, over the listed values instead of the declared range.
 
@@ -56,18 +58,19 @@ class SearchTuner:
 
     def next(self, runs: Sequence[RunRecord]) -> tuple[Round, list[dict[str, Any]]]:
         self._tell(runs)
-        for _ in range(min(BATCH, self._left)):
+        spare = returned(self.contender, runs) if self._space else 0
+        for _ in range(min(BATCH, self._left + spare)):
             trial = self._study.ask()
             given = {**self._unsearched, **{name: _draw(trial, name, of) for name, of in self._space.items()}}
             if self._contradictory(given):
                 self._left -= 1
                 self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-            elif (each := self.contender.evaluations(given)) <= self._left:
+            elif (each := self.contender.evaluations(given)) <= self._left + spare:
                 self._left -= each
                 self._waiting.append((trial, given))
             else:
                 self._tell_of_cost(each)
-                self._left = 0
+                self._left = -spare
                 self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
                 break
         return "search", [given for _, given in self._waiting]

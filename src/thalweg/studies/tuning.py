@@ -13,6 +13,16 @@ Configuration = dict[str, Any]
 FINE = 2 * ((FINE_PER_DECADE - 1) // PER_DECADE)  # configurations of a fine round
 
 
+def returned(contender: Contender, runs: Sequence[RunRecord]) -> int:
+    """Configurations that a contender's cap allows beside, in the steps that early stopping left of its tuning runs.
+
+    Counted as caps are: each once for every evaluation of a batch in a step.
+    """
+    stopped = [run for run in runs if run.stopped_at is not None]
+    untaken = sum((r.steps - (r.stopped_at or 0)) * contender.evaluations(r.hyperparameters) for r in stopped)
+    return untaken // (stopped[0].steps * len({run.seed for run in runs})) if stopped else 0
+
+
 class Tuner(Protocol):
     """Proposes one contender's configurations, within its cap."""
 
@@ -27,7 +37,7 @@ class GridTuner:
     """Grid search: coarse learning rates, extended while the best lies on an edge, then refined around the best.
 
     The user's learning rates are tried exactly, without extension or refinement. cap: number of configurations, each
-    counted once for every evaluation of a batch in a step.
+    counted once for every evaluation of a batch in a step; what early stopping leaves of it is spent on further ones.
     """
 
     def __init__(
@@ -45,6 +55,7 @@ class GridTuner:
         self._free = contender.has_own_grid and rates is None
         self._left, self._sign, self._fine = cap, 1.0 if higher_is_better else -1.0, fine
         self._begun = self._done = False
+        self._spare = 0
 
     def next(self, runs: Sequence[RunRecord]) -> tuple[Round, list[Configuration]]:
         if not self._begun:
@@ -52,6 +63,7 @@ class GridTuner:
             return self._taken("coarse", self._coarse)
         if self._done or not self._free:
             return "coarse", []
+        self._spare = returned(self.contender, runs)
         tried = points(runs)
         edge = self._beyond_an_edge(tried)
         if edge:
@@ -66,7 +78,7 @@ class GridTuner:
         """The configurations that the cap still allows; deducts them from it."""
         taken = []
         for configuration in configurations:
-            if (each := self.contender.evaluations(configuration)) <= self._left:
+            if (each := self.contender.evaluations(configuration)) <= self._left + self._spare:
                 self._left -= each
                 taken.append(configuration)
         return of, taken
