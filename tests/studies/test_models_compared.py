@@ -14,6 +14,7 @@ import thalweg
 from problems import points
 from thalweg.errors import InputError
 from thalweg.records.store import Store
+from thalweg.reports.command import command
 from thalweg.reports.factor_matrices import BY_MODEL
 from thalweg.studies.contenders import Contender, contenders
 from thalweg.studies.crossing import crossed
@@ -281,3 +282,14 @@ def test_jobs_of_one_model_are_planned_once() -> None:
     assert Trainer({}, lambda event: None).earlier == {}
     assert with_arguments(workload_of(), {}).model is model
     assert replace(workload_of()).model is model
+
+
+def test_the_command_that_makes_the_study_again() -> None:
+    asked: dict[str, Any] = {"learning_rates": [0.1], "seeds": 1, "confirm_seeds": 0, "steps": 2, "progress": False}
+    crossing = {"regularizers": "none,l2=1e-3", "vary": "init=he-normal,he-uniform", "convention": "keras"}
+    study = thalweg.compare("digits", "sgd,adam(beta2=0.9)", **crossing, **asked).study
+    assert command(study) == (
+        "thalweg compare digits --optimizers 'sgd,adam(beta2=0.9)' --regularizers none,l2=1e-3 --vary"
+        " init=he-normal,he-uniform --convention keras --learning-rates 0.1 --seeds 1 --confirm-seeds 0 --steps 2"
+    )
+    assert command(thalweg.compare("digits", "sgd", vary={"init": ["he-normal"]}, **asked).study) is None

@@ -12,6 +12,7 @@ from thalweg.api.result import Result
 from thalweg.api.running import run, run_kept
 from thalweg.options.calls import by_name
 from thalweg.options.comparison import FOUND, ComparisonOptions
+from thalweg.options.declared import CONVENTIONS
 from thalweg.records.events import Noted, Planned
 from thalweg.records.place import require_writable
 from thalweg.records.store import Store
@@ -34,6 +35,9 @@ from thalweg.workloads.workload import Workload
 
 LISTS = ("optimizers", "schedules", "regularizers", "vary", "freeze", "tune")
 """Arguments that may be one text with commas."""
+
+CROSSED = ("optimizers", "schedules", "regularizers", "vary")
+"""Those that say what is compared: the optimizers, and the dimensions that they are crossed with."""
 
 
 @by_name("compare")
@@ -138,6 +142,7 @@ def compare(
         require_lengths(contender.schedule, trained)
     limits = {**asked.part("limits"), "early_stopping": stopping}
     stored = {"workload": absolute(workload) if isinstance(workload, str) else None, **asked.stored()}
+    stored |= _crossed(asked)
     require_plain_context()
     with closing(display(progress=asked.progress)) as show:
         show(Noted("checking the model"))  # of a large one this takes a while
@@ -151,6 +156,17 @@ def compare(
             store, number = Store.begin(asked.out, prepared.record)
             result = run_kept(prepared, store, number, asked.checkpoint_every, prepared.told, show)
     return result.saved(file)
+
+
+def _crossed(asked: ComparisonOptions) -> dict[str, Any]:
+    """The texts by which optimizers are crossed with other dimensions, for the request; empty where there are none, or
+    not only texts."""
+    given = {name: texts for name in CROSSED if (texts := getattr(asked, name)) is not None}
+    named = all(isinstance(texts, list) and all(isinstance(of, str) for of in texts) for texts in given.values())
+    if not named or not given.keys() & set(CROSSED[1:]):
+        return {}
+    by = {} if asked.convention == CONVENTIONS[0] else {"convention": [asked.convention]}
+    return {"crossed": {**given, **by}}
 
 
 def _designed(asked: ComparisonOptions) -> Design:

@@ -19,18 +19,28 @@ def command(study: StudyRecord) -> str | None:
     """
     request, of = study.request, study.request.get("workload")
     known = isinstance(of, str) and (of in workload_names() or is_place(of))
-    named = [_optimizer(saved) for saved in request.get("contenders", ())]
-    if not known or not named or None in named:
+    compared = _crossed(request)
+    if not known or compared is None:
         return None
-    words = ["thalweg", "compare", str(of)]
-    if ", ".join(map(str, named)) != TEXTBOOK:
-        words += ["--optimizers", ",".join(map(str, named))]
+    words = ["thalweg", "compare", str(of), *compared]
     for name, value in settings(request).items():
         if name not in HERE and value not in (None, [], COMPARISON[name].default):
             if not isinstance(value, bool | int | float | str | list | tuple):
                 return None
             words += [f"--{name.replace('_', '-')}", _written(value)]
     return shlex.join(words)
+
+
+def _crossed(request: Mapping[str, Any]) -> list[str] | None:
+    """The options that say what is compared; `None` where no text does."""
+    asked = request.get("crossed")
+    if asked is not None:
+        return [word for name, texts in asked.items() for word in (f"--{name}", _written(texts))]
+    named = [_optimizer(saved) for saved in request.get("contenders", ())]
+    if not named or None in named:
+        return None
+    texts = list(map(str, named))
+    return [] if ", ".join(texts) == TEXTBOOK else ["--optimizers", ",".join(texts)]
 
 
 def _optimizer(saved: Mapping[str, Any]) -> str | None:
