@@ -1,6 +1,7 @@
 """Distillation: the student's workload by hand, students paired by seed, samples without labels, kept, resumed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,35 @@ def test_teachers_and_transfer_sets_by_text(tmp_path: Path) -> None:
         thalweg.resume(out, workload=workload, progress=False)
 
 
+def test_a_teacher_that_answers_otherwise_is_another(tmp_path: Path) -> None:
+    """Its weights are the same."""
+    text = FILE.replace(
+        "[nn.Linear(6, 3).double(), nn.Linear(6, 3).double()]", "nn.Sequential(nn.Linear(6, 3), ACT()).double()"
+    )
+    (tmp_path / "mine.py").write_text(text + "ACT = nn.ReLU\n")
+    workload, asked = tiny(torch.float64, epochs=1), {"learning_rate": 1e-2, "seeds": 2, "progress": False}
+    thalweg.distill(workload, "hidden=4", teacher=f"{tmp_path}/mine.py:teacher", out=tmp_path / "out", **asked)
+    (tmp_path / "mine.py").write_text(text + "ACT = nn.Tanh\n")
+    with pytest.raises(thalweg.InputError, match="The teacher or the transfer set changed"):
+        thalweg.resume(tmp_path / "out", workload=workload, progress=False)
+
+
+def test_a_teacher_that_cannot_answer_leaves_no_study_behind(tmp_path: Path) -> None:
+    nan = nn.Linear(6, 3)
+    nn.init.constant_(nan.weight, torch.nan)
+    several = {
+        nn.Linear(5, 3): "The teacher cannot answer for samples of the workload: mat1 and mat2 shapes",
+        nn.Linear(6, 2): "The teacher answers for 2 classes, and labels go up to 2",
+        nan: "The teacher's logits are not all finite",
+    }
+    for teacher, said in several.items():
+        with pytest.raises(thalweg.InputError, match=said):
+            thalweg.distill(tiny(), teacher=teacher, seeds=1, out=tmp_path, progress=False)
+    assert not (tmp_path / "study.sqlite").exists() or not thalweg.Studies(tmp_path).list()
+    with pytest.raises(thalweg.InputError, match="The teacher cannot answer for samples of the workload"):
+        thalweg.distilled(tiny(), lambda x: None)
+
+
 def test_a_teacher_in_a_directory(tmp_path: Path) -> None:
     workload = tiny(torch.float64, epochs=1)
     ensemble = thalweg.ensemble(workload, 2, learning_rate=1e-2, progress=False)
@@ -232,6 +262,8 @@ def test_a_teacher_in_a_directory(tmp_path: Path) -> None:
     assert numbers(ours) == numbers(thalweg.distill(workload, "hidden=4", teacher=ensemble, **asked))
     with pytest.raises(thalweg.InputError, match="The weights are of another model"):
         thalweg.distill(tiny(torch.float64, model=Student), teacher=tmp_path / "models", **asked)
+    with pytest.raises(thalweg.InputError, match="holds models of 'tiny', and the workload is 'other'"):
+        thalweg.distill(replace(workload, name="other"), teacher=tmp_path / "models", **asked)
 
 
 def test_objects_cannot_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,6 +286,10 @@ def test_objects_cannot_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ({"teacher": "models"}, "teacher must be an Ensemble, a model or a list of models, a directory of"),
         ({"teacher": "/tmp"}, r"/tmp holds no ensemble: give a directory that thalweg ensemble --save wrote\."),
         ({"teacher": "none.py:teacher"}, "The file 'none.py' does not exist"),
+        ({"transfer": torch.zeros(4, 6, dtype=torch.complex64)}, "transfer holds complex numbers, and train float32"),
+        ({"transfer": np.float32(3)}, "transfer must be samples as train has them, at least one, got"),
+        ({"transfer": torch.zeros(0, 6)}, "transfer must be samples as train has them, at least one"),
+        ({"transfer": 5}, "transfer must be samples as train has them, at least one, got int"),
         ({"transfer": "none.npy"}, "transfer cannot be read from none.npy"),
         ({"transfer": "none"}, "transfer must be samples, a .npy file or my_file.py:name"),
         ({"transfer": torch.zeros(4, 7)}, r"transfer must be \[samples, 6\] as train is, got \[4, 7\]"),

@@ -19,6 +19,7 @@ import thalweg
 from broken_workloads import QUICK, workload
 from fuzzing import no_hang, options, require_one_sentence, workloads
 from scope import THOROUGH
+from thalweg.cli import watch
 from thalweg.cli.main import run
 from thalweg.records.store import Store
 
@@ -220,11 +221,24 @@ def commands_of_stores(draw: st.DrawFn) -> list[str]:
     return arguments
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`watch` waits for a study that is not there yet: Ctrl-C at once."""
+
+    def wait(out: Path, every: float) -> None:
+        del every
+        if not watch._numbers(out):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "_wait", wait)
+
+
 @held(60)
 @given(commands_of_stores())
-@pytest.mark.usefixtures("stores", "inside")
+@pytest.mark.usefixtures("stores", "inside", "impatient")
 def test_commands_of_stores(arguments: list[str]) -> None:
-    require_ended_well(arguments, codes=(0, 1, 2) if arguments[0] == "diff" else (0, 2))
+    codes = {"diff": (0, 1, 2), "watch": (0, 2, 130)}
+    require_ended_well(arguments, codes.get(arguments[0], (0, 2)))
 
 
 SHORT = ["--no-progress", "--seeds", "1", "--learning-rates", "0.1"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 import thalweg
@@ -23,6 +24,7 @@ from thalweg.studies.settings import design
 from thalweg.studies.training import Trainer
 from thalweg.studies.varied import varied
 from thalweg.workloads.mlp import MLP
+from thalweg.workloads.model_arguments import written as model_text
 from thalweg.workloads.workload import Workload
 
 RATES = [0.03, 0.1]
@@ -67,7 +69,7 @@ def test_values_as_written(given: Any, found: list[dict[str, Any]]) -> None:
         ("he-normal", "vary must be as in init=he-normal,glorot-uniform"),
         ("init=", "vary must be as in"),
         ("init=a,,b", "vary must be as in"),
-        ("1x=2", "vary names arguments of the model"),
+        ("1x=2", "vary must be as in"),
         ("init=a,dropout=0,init=b", "vary has init twice"),
         ("init=a,a", "vary has init=a twice; name each value once"),
         ("dropout=0.1,0.10", "vary has dropout=0.1 twice"),
@@ -87,7 +89,8 @@ def test_contenders_are_crossed_with_models() -> None:
         "sgd + init=he-normal", "sgd + init=glorot-uniform",
         "sgd + dropout=0.5 + init=he-normal", "sgd + dropout=0.5 + init=glorot-uniform",
     ]  # fmt: skip
-    assert found[2].arguments == (("dropout", 0.5), ("init", "he-normal"))
+    assert found[2].arguments == {"dropout": 0.5, "init": "he-normal"}
+    assert found[2].trains == "dropout=0.5+init=he-normal"
     assert found[2].factors == {"optimizer": "sgd", "regularizer": "dropout=0.5", "model": "init=he-normal"}
 
 
@@ -126,7 +129,7 @@ def any_arguments(**_: Any) -> nn.Module:
         (
             {"model": any_arguments},
             "width=3,4",
-            r"width=3 and width=4 make the same model: its factory leaves them unused",
+            r"width=3 and width=4 make the same model: the factory leaves them unused",
         ),
         ({"initial": model().state_dict()}, "init=he-normal,he-uniform", "or weights to start from take their place"),
     ],
@@ -293,3 +296,95 @@ def test_the_command_that_makes_the_study_again() -> None:
         " init=he-normal,he-uniform --convention keras --learning-rates 0.1 --seeds 1 --confirm-seeds 0 --steps 2"
     )
     assert command(thalweg.compare("digits", "sgd", vary={"init": ["he-normal"]}, **asked).study) is None
+
+
+def by_type(mode: Any = 0) -> nn.Module:
+    """Another model for True than for 1."""
+    return model(width=12 if mode is True else 4)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1, True), (1, "1"), (0.1234567, 0.1234568), ((1,), (True,))])
+def test_values_that_are_equal_or_print_alike_are_told_apart(a: Any, b: Any) -> None:
+    first, second = (Contender("sgd", title=str(i), model={"mode": of}) for i, of in enumerate((a, b)))
+    assert first.trains != second.trains
+    assert first.factors != second.factors
+
+
+def test_true_is_not_one() -> None:
+    result = thalweg.compare(workload_of(model=by_type), "sgd", vary={"mode": [1, True]}, **ASKED)
+    assert "43 with mode=1, 123 with mode=True" in " ".join(result.study.notes)
+    assert scores(result, "sgd + mode=1") != scores(result, "sgd + mode=True")
+
+
+@pytest.mark.parametrize("value", ["1", "a,b", "True", "x=y", "(1, 2)", "it's", ""])
+def test_texts_are_written_so_that_they_are_read_again(value: str) -> None:
+    text = model_text({"name": value})
+    assert varied(text) == [{"name": value}]
+
+
+def closing(slope: float = 0.1, hooked: float = 0.0) -> nn.Module:
+    """As many write one: what it is given is in no attribute."""
+
+    class Closing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(6, 5), nn.Linear(5, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(nn.functional.leaky_relu(self.first(x), slope))
+
+    made = Closing().double()
+    if hooked:
+        made.first.register_forward_hook(lambda module, given, found: found * hooked)
+    return made
+
+
+def test_what_a_class_or_a_hook_closes_over_makes_a_model(tmp_path: Path) -> None:
+    whole = workload_of(model=closing)
+    result = thalweg.compare(whole, "sgd", vary={"slope": [0.1, 0.9], "hooked": [0.0, 0.5]}, out=tmp_path, **ASKED)
+    assert len({scores(result, label)[0][4] for label in result.study.contenders}) == 4
+    changed = workload_of(model=partial(closing, hooked=0.3))
+    thalweg.compare(whole, "sgd", out=tmp_path, **ASKED)
+    with pytest.raises(InputError, match="The model of the workload 'varied' changed"):
+        thalweg.stored(tmp_path).best.train(workload=changed)
+
+
+def test_contenders_of_other_models_are_refused_on_the_way(tmp_path: Path) -> None:
+    first = [Contender("sgd", title="A", model={"width": 4}), Contender("adam", title="B", model={"width": 8})]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "add", interrupting(Store.add, 1))
+        with pytest.raises(KeyboardInterrupt):
+            thalweg.compare(workload_of(), first, out=tmp_path, **ASKED)
+    swapped = [replace(first[0], model={"width": 8}), replace(first[1], model={"width": 4})]
+    with pytest.raises(InputError, match="A was sgd with model width=4 when the study was begun, and is sgd"):
+        thalweg.resume(tmp_path, workload=workload_of(), optimizers=swapped, progress=False)
+
+
+def test_two_contenders_of_one_label_are_refused() -> None:
+    own = Contender("adam(beta2=0.5)", title="adam + l2=1e-4")
+    with pytest.raises(InputError, match=r"Two contenders are called 'adam \+ l2=1e-4': give one of them"):
+        thalweg.compare(workload_of(), ["adam", own], regularizers="none,l2=1e-4", **ASKED)
+
+
+def test_a_single_argument_that_is_unused_is_refused() -> None:
+    whole = workload_of(model=any_arguments)
+    with pytest.raises(InputError, match=r"is the same with dropout=0\.2 as without: its factory leaves it unused"):
+        thalweg.compare(whole, "sgd", regularizers="dropout=0.2", **ASKED)
+    assert thalweg.compare(workload_of(), "sgd", vary="width=8", **ASKED).study.contenders == ("sgd + width=8",)
+    other = workload_of(model=lambda width=8, dropout=0.0: (model(width=width), dropout)[0])
+    with pytest.raises(InputError, match=r"is the same with dropout=0\.2 as without"):
+        thalweg.compare(other, "sgd", regularizers="dropout=0.2", vary="width=4,8", **ASKED)
+
+
+def test_a_note_and_an_error_say_of_which_model_they_are() -> None:
+    whole = workload_of(model=lambda batch_norm=False: MLP((6, 8, 3), batch_norm=batch_norm).double())
+    with pytest.raises(InputError, match="With batch_norm=False: No parameter of the model is called 'norms"):
+        thalweg.compare(replace(whole, freeze="norms.*"), "sgd", vary="batch_norm=False,True", **ASKED)
+    result = thalweg.compare(replace(whole, freeze="hidden.*"), "sgd", vary="batch_norm=False,True", **ASKED)
+    assert sum(note.startswith("With batch_norm=") for note in result.study.notes) == 2
+
+
+def test_the_file_of_a_model_names_its_arguments(compared: Any, tmp_path: Path) -> None:
+    best = compared[0].best
+    with safe_open(best.save(tmp_path / "best.safetensors"), "pt") as file:
+        assert file.metadata()["model"] == model_text(best.model)

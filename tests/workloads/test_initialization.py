@@ -63,6 +63,7 @@ def test_fans_of_convolutions():
     assert fans(nn.Conv2d(6, 4, (3, 2))) == (36, 24)
     assert fans(nn.Conv1d(6, 4, 3, groups=2)) == (9, 12)  # a unit sees 3 channels
     assert fans(nn.ConvTranspose2d(6, 4, (3, 2))) == (36, 24)
+    assert fans(nn.ConvTranspose2d(6, 6, 3, groups=6)) == (9, 9)  # a unit sees one channel
     assert fans(nn.Linear(6, 4)) == (6, 4)
 
 
@@ -99,3 +100,29 @@ def test_models_take_every_name(init):
     output = 1 / 2100 if init == "torch" else 2 / 710
     assert model.output.weight.var().item() == pytest.approx(output, rel=0.1)
     assert CNN(init=init)(torch.rand(2, 28, 28)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (
+            lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)),
+            "The weight of ParametrizedLinear is par",
+        ),
+        (lambda: nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))), "The weight of 0 is param"),
+        (lambda: nn.LazyLinear(5), "LazyLinear is lazy and does not know its sizes yet"),
+        (lambda: nn.Linear(2, 2, dtype=torch.complex64), "The weight of Linear is complex"),
+        (lambda: "x", "initialize takes an nn.Module, got 'x'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(layer, said):
+    with pytest.raises(thalweg.InputError, match=said):
+        thalweg.initialize(layer())
+
+
+def test_what_is_frozen_stays():
+    frozen = nn.Linear(3, 3)
+    before = frozen.weight.clone()
+    frozen.requires_grad_(False)
+    thalweg.initialize(nn.Sequential(frozen, nn.Linear(3, 2)))
+    assert torch.equal(frozen.weight, before)

@@ -15,7 +15,7 @@ SAME = {
 }
 """Fields that must be equal → their plural in error messages."""
 
-FOUND = ("notes", "plan.expected", "plan.pace", "request", "factors", "calls", "started", "seconds")
+FOUND = ("notes", "plan.expected", "plan.pace", "request", "factors", "calls", "started", "seconds", "findings")
 """Fields that are no settings: results, estimates and times, the request, which repeats other fields, and the factors
 and calls, which each contender's arm has."""
 

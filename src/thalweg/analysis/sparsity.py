@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from thalweg.analysis.intervals import Interval, mean_interval, paired_interval
-from thalweg.records.sparsity import DENSE, SparseRun, SparsityRecord
+from thalweg.records.sparsity import DENSE, TICKET, SparseRun, SparsityRecord
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,10 @@ class SparsityRow:
 
     metric: of the test split, or of the validation split where there is none. loss: how much worse it is than the dense
     models of the same seeds, positive where it is worse; `None` of these themselves. zeros: the least and the most of
-    a run, among `weights`. own_sparsity: the mean share of zeros before the smallest were cut, where a method has one.
-    strength: of its penalty, chosen by the validation metric. bytes: on disk, the mean; dense_bytes: of all numbers.
-    broken: runs that broke off.
+    a run that trained to its end, among `weights`; `None` where none did. own_sparsity: the mean share of zeros before
+    the smallest were cut, where a method has one. strength: of its penalty, chosen by the validation metric. bytes: on
+    disk, the mean; dense_bytes: of all numbers. broken: runs that broke off, or could not begin: a ticket needs a
+    dense model that trained to its end.
     """
 
     method: str
@@ -24,7 +25,7 @@ class SparsityRow:
     metric: Interval
     loss: Interval | None
     weights: int
-    zeros: tuple[int, int]
+    zeros: tuple[int, int] | None
     own_sparsity: float | None = None
     strength: float | None = None
     bytes: float | None = None
@@ -86,18 +87,20 @@ def _row(record: SparsityRecord, runs: Sequence[SparseRun], dense: Sequence[Spar
         better, worse = worse, better
     first = runs[0]
     own = [run.own_zeros / run.weights for run in runs if run.own_zeros is not None]
+    zeros = [run.zeros for run in runs if run.seed in values]
+    expected = len(record.seeds) if first.method == TICKET else len(runs)
     return SparsityRow(
         method=first.method,
         sparsity=first.sparsity,
         metric=mean_interval([*values.values()]),
         loss=paired_interval(better, worse) if dense else None,
         weights=first.weights,
-        zeros=(min(run.zeros for run in runs), max(run.zeros for run in runs)),
+        zeros=(min(zeros), max(zeros)) if zeros else None,
         own_sparsity=sum(own) / len(own) if own else None,
         strength=first.strength,
         bytes=_mean(run.bytes for run in runs),
         dense_bytes=_mean(run.dense_bytes for run in runs),
-        broken=len(runs) - len(values),
+        broken=expected - len(values),
     )
 
 

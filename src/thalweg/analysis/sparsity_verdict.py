@@ -5,21 +5,20 @@ from collections.abc import Sequence
 from thalweg.analysis.formatting import is_accuracy
 from thalweg.analysis.intervals import Interval
 from thalweg.analysis.sparsity import SparsityRow
-from thalweg.errors import listed
-from thalweg.records.sparsity import DENSE, SparsityRecord
+from thalweg.errors import counted, listed
+from thalweg.records.sparsity import DENSE, TICKET, SparsityRecord
 
 
 def sparsity_verdict(record: SparsityRecord, rows: Sequence[SparsityRow]) -> str:
     """From which sparsity on each method loses; what broke off; what to doubt."""
     out = _least(record, rows)
-    out += [_reach(record, method, rows) for method in record.methods if any(row.method == method for row in rows)]
-    for row in rows:
-        if row.broken:
-            of = "dense models" if row.method == DENSE else f"models of {row.method} at {row.sparsity * 100:g}%"
-            out.append(f"{row.broken} {of} broke off and are in no mean.")
+    out += [_reach(record, method, rows) for method in record.methods]
+    out += [_broken(row) for row in rows if row.broken]
     strongest = max(record.request.get("l1") or [0.0])
     if len(record.request.get("l1") or ()) > 1 and any(row.strength == strongest for row in rows):
         out.append(f"l1 is best at the strongest penalty tried, {strongest:g}, somewhere: stronger ones may be better.")
+    if not record.tested and any(row.strength is not None for row in rows) and len(record.request.get("l1") or ()) > 1:
+        out.append("There is no test split: l1 is shown at its best strength, chosen by the same metric: too good.")
     if len(record.seeds) < 2:
         out.append("One seed has no interval: give several to tell methods apart.")
     return " ".join(out)
@@ -32,8 +31,9 @@ def _least(record: SparsityRecord, rows: Sequence[SparsityRow]) -> list[str]:
         own = [(row.loss.mean, row) for row in rows if row.sparsity == sparsity and row.loss is not None]
         known = [(loss, row) for loss, row in own if loss == loss]  # NaN where none trained to its end
         if known:
-            least = min(known, key=lambda of: of[0])[1]
-            at.setdefault(least.method, []).append(_at(record, least))
+            least = min(loss for loss, _ in known)
+            best = [row for loss, row in known if loss == least]
+            at.setdefault(listed([row.method for row in best]), []).append(_at(record, best[0]))
     parts = [f"by {method} at {listed(places)}" for method, places in at.items()]
     return [f"Least is lost {'; '.join(parts)}."] if parts else []
 
@@ -41,18 +41,34 @@ def _least(record: SparsityRecord, rows: Sequence[SparsityRow]) -> list[str]:
 def _reach(record: SparsityRecord, method: str, rows: Sequence[SparsityRow]) -> str:
     """Where a method gains, up to which sparsity its loss is not told from none, and the first at which it is."""
     own = [row for row in rows if row.method == method and row.loss is not None and row.loss.count > 1]
+    if not any(row.method == method and row.metric.count for row in rows):
+        return f"{method}: no model trained to its end."
     if not own:
         return f"{method}: too few models to tell a loss from none."
     first = next((row for row in own if row.loss is not None and row.loss.low > 0), None)
-    before = [row for row in own if first is None or row.sparsity < first.sparsity]
     gains = [row for row in own if row.loss is not None and row.loss.high < 0]
+    before = [row for row in own if row not in gains and (first is None or row.sparsity < first.sparsity)]
     parts = [f"better than dense at {listed([_at(record, row) for row in gains])}"] if gains else []
     if before:
-        parts.append(f"{len(record.seeds)} seeds do not tell a loss from none up to {_at(record, before[-1])}")
+        parts.append(f"{_seeds(before)} seeds do not tell a loss from none up to {_at(record, before[-1])}")
     if first is not None:
         everywhere = all(row.loss is not None and row.loss.low > 0 for row in own)
         parts.append(f"a loss {'at every sparsity tried, from' if everywhere else 'from'} {_at(record, first)} on")
     return f"{method}: {', '.join(parts)}."
+
+
+def _seeds(rows: Sequence[SparsityRow]) -> str:
+    """How many pairs of models rows go by: `5`, or `4 to 5`."""
+    counts = [row.loss.count for row in rows if row.loss is not None]
+    return f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else str(max(counts))
+
+
+def _broken(row: SparsityRow) -> str:
+    """How many runs of a row broke off, or could not begin."""
+    dense = counted(row.broken, "dense model")
+    of = dense if row.method == DENSE else f"{counted(row.broken, 'model')} of {row.method} at {row.sparsity * 100:g}%"
+    verb = "is" if row.broken == 1 else "are"
+    return f"{of} broke off{' or could not begin' if row.method == TICKET else ''} and {verb} in no mean."
 
 
 def _at(record: SparsityRecord, row: SparsityRow) -> str:

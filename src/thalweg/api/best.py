@@ -151,8 +151,9 @@ class Best:
     def save(self, path: str | os.PathLike[str], **given: Any) -> Path:
         """Trains the model as `train` does, and writes its parameters and buffers to a safetensors file, atomically.
 
-        `model.load_state_dict(safetensors.torch.load_file(path), strict=False)` loads them; tensors that share memory
-        are written once. Raises `InputError` as `train`, and where the file cannot be written.
+        `model.load_state_dict(safetensors.torch.load_file(path), strict=False)` loads them, into a model of the same
+        arguments, `self.model`, which the file's metadata name; tensors that share memory are written once. Raises
+        `InputError` as `train`, and where the file cannot be written.
         """
         from safetensors.torch import save_model
 
@@ -167,8 +168,11 @@ class Best:
         return where
 
     def _facts(self) -> dict[str, str]:
+        from thalweg.workloads.model_arguments import written
+
         given = ", ".join(f"{name}={value}" for name, value in self.hyperparameters.items())
-        return {"optimizer": f"{self.optimizer}({given})", "seed": str(self.seed)}
+        model = {"model": written(self.model)} if self.model else {}
+        return {"optimizer": f"{self.optimizer}({given})", "seed": str(self.seed), **model}
 
 
 def saved_to(path: Path | None) -> Path | None:

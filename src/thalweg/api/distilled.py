@@ -10,7 +10,14 @@ from thalweg.api.ensemble import Ensemble
 from thalweg.api.given_teachers import teacher_models, transfer_samples
 from thalweg.errors import InputError, shown
 from thalweg.options.calls import by_name
-from thalweg.studies.distilled import Teacher, distilled_workload, require_distillable, with_few_labels, with_transfer
+from thalweg.studies.distilled import (
+    Teacher,
+    classes_of,
+    distilled_workload,
+    require_distillable,
+    with_few_labels,
+    with_transfer,
+)
 from thalweg.studies.distilling import softened
 from thalweg.studies.student_models import student_factory
 from thalweg.workloads.catalogue import load
@@ -55,8 +62,7 @@ def distilled(
         raise InputError(f"workload must be a thalweg.Workload or a built-in one's name, got {shown(whole)}.")
     require_distillable(whole)
     says = teacher_from(teacher, temperature, whole)
-    with torch.no_grad():
-        classes = says(whole.objective, whole.validation.first([1])[0]).shape[-1]
+    classes = classes_of(whole, says)
     taught = with_transfer(with_few_labels(whole, labels)[1], transfer_samples(transfer))
     return distilled_workload(taught, says, student_factory(student, whole, classes), temperature, weight)
 

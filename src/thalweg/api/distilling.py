@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from thalweg.analysis.distillations import distillation_verdict
 from thalweg.api.distillation_result import Distillation
 from thalweg.api.findings import Findings
@@ -22,7 +24,7 @@ from thalweg.reports.progress import display
 from thalweg.rules.contract import Preset
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design
-from thalweg.studies.distilled import require_distillable, with_few_labels, with_transfer
+from thalweg.studies.distilled import require_distillable, taught_split, with_few_labels, with_transfer
 from thalweg.studies.distilling import (
     DISTILLED,
     PLAIN,
@@ -31,6 +33,7 @@ from thalweg.studies.distilling import (
     Trainers,
     as_contenders,
     run_distillation,
+    softened,
 )
 from thalweg.studies.ensembling import with_models
 from thalweg.studies.one_contender import one_contender
@@ -117,7 +120,7 @@ def distill(
     student_factory(student, trained, 2)  # what cannot be is refused before anything trains
     more = transfer_samples(transfer)
     with_transfer(with_few_labels(trained, asked["labels"])[1], more)
-    models = () if teacher is None else teacher_models(teacher, where, trained)
+    models = () if teacher is None else _answering(teacher_models(teacher, where, trained), trained.to(where))
     of_loss = {name: asked[name] for name in OF_LOSS}
     settings = DistillationSettings(**of_loss, student=student, models=models, transfer=more)
     require_plain_context()
@@ -134,6 +137,12 @@ def distill(
     if asked["save"] is not None:
         result.save(asked["save"])
     return result
+
+
+def _answering(models: tuple[nn.Module, ...], workload: Workload) -> tuple[nn.Module, ...]:
+    """A teacher's models. Raises `InputError` where they do not answer, before anything is stored."""
+    taught_split(workload.objective, workload.validation, softened(models, 1.0))
+    return models
 
 
 def _objects(student: Any, teacher: Any, transfer: Any) -> dict[str, Any]:

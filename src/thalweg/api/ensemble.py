@@ -85,15 +85,25 @@ def _file(place: int) -> str:
     return f"model-{place}.safetensors"
 
 
-def read_models(directory: Path, job: Job) -> tuple[TrainedModel, ...]:
-    """The models that `Ensemble.save` wrote, of this job's workload. Raises `InputError` where they cannot be read."""
+def workload_of(directory: Path) -> str:
+    """The name of the workload whose models `Ensemble.save` wrote. Raises `InputError` where that cannot be read."""
+    return str(_about(directory)["workload"])
+
+
+def _about(directory: Path) -> dict[str, Any]:
     try:
-        about = json.loads((directory / FILE).read_text("utf-8"))
-        listed = [(str(m["file"]), int(m["seed"]), m["step"]) for m in about["models"]]
+        about: dict[str, Any] = json.loads((directory / FILE).read_text("utf-8"))
+        if not isinstance(about["workload"], str):
+            raise TypeError
+        return {**about, "models": [(str(m["file"]), int(m["seed"]), m["step"]) for m in about["models"]]}
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{directory} holds no ensemble: give a directory that Ensemble.save wrote.") from None
+
+
+def read_models(directory: Path, job: Job) -> tuple[TrainedModel, ...]:
+    """The models that `Ensemble.save` wrote, of this job's workload. Raises `InputError` where they cannot be read."""
     found = []
-    for file, seed, step in listed:
+    for file, seed, step in _about(directory)["models"]:
         weights = read_weights(directory / file)
         found.append(TrainedModel(seed, step, weights, model_with(job, seed, weights)))
     return tuple(found)

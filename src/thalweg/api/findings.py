@@ -28,6 +28,10 @@ class Findings:
         """The verdict, a table and the notes, in so many columns."""
         return shown.lines(self.study, self.verdict, width)
 
+    def markdown(self) -> str:
+        """The verdict, the table and the notes in Markdown."""
+        return shown.markdown(self.study, self.verdict)
+
     def facts(self) -> dict[str, Any]:
         """Everything found as plain data that `json` can write."""
         return shown.facts(self.study, self.runs, self.verdict)
@@ -78,6 +82,10 @@ class OfFindings:
     def lines(self, width: int = 80) -> list[str]:
         """The verdict and the table, in so many columns."""
         return self.findings.lines(width)
+
+    def markdown(self) -> str:
+        """The verdict, the table and the notes in Markdown."""
+        return self.findings.markdown()
 
     def facts(self) -> dict[str, Any]:
         """Everything found as plain data that `json` can write."""

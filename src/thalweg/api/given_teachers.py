@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from thalweg.api.ensemble import FILE, Ensemble, read_models
+from thalweg.api.ensemble import FILE, Ensemble, read_models, workload_of
 from thalweg.errors import InputError, first_line, shown
 from thalweg.population.training.job import Job
-from thalweg.workloads.content import joined, value_content
+from thalweg.workloads.content import joined, model_content, value_content
 from thalweg.workloads.user_files import absolute, called_at, is_place
 from thalweg.workloads.workload import Workload
 
@@ -39,6 +39,12 @@ def _at(place: str, device: torch.device, workload: Workload) -> Any:
     """What a teacher's text names."""
     path = Path(place)
     if (path / FILE).is_file():
+        whose = workload_of(path)
+        if whose != workload.name:
+            raise InputError(
+                f"{path} holds models of {whose!r}, and the workload is {workload.name!r}: if they are meant, give them"
+                " as my_file.py:name."
+            )
         return [of.model for of in read_models(path, Job(workload, device, frozenset()))]
     if path.is_dir():
         raise InputError(f"{path} holds no ensemble: give a directory that thalweg ensemble --save wrote.")
@@ -72,6 +78,5 @@ def as_text(given: Any) -> str | None:
 
 
 def given_content(models: tuple[nn.Module, ...], transfer: Any) -> str:
-    """A hash of a teacher's weights and of a transfer set."""
-    weights = [f"{name} {value_content(t)}" for m in models for name, t in m.state_dict().items()]
-    return joined(*weights, value_content(None if transfer is None else torch.as_tensor(transfer)))
+    """A hash of a teacher's models and of a transfer set."""
+    return joined(*map(model_content, models), value_content(None if transfer is None else torch.as_tensor(transfer)))

@@ -31,7 +31,7 @@ from thalweg.studies.preparation import Prepared, prepare
 from thalweg.studies.protocol import tuning_seeds
 from thalweg.studies.settings import request
 from thalweg.studies.sparse_design import SparseDesign
-from thalweg.studies.sparsifying import SparseTraining, Sparsifying
+from thalweg.studies.sparsifying import Prunable, SparseTraining, Sparsifying
 from thalweg.workloads.catalogue import load
 from thalweg.workloads.workload import Workload
 
@@ -99,7 +99,7 @@ def sparsify(
     asked = checked(SPARSIFY, given)
     require_writable(asked["out"])
     (named,) = contenders([optimizer], asked["convention"])
-    sparse_design.require_prunable(named, asked["method"])
+    sparse_design.require_prunable(named, asked["method"], asked["exclude"])
     sparse_design.require_sparsities(asked["scope"], asked["sparsity"])
     where = usable(asked["device"])
     whole = load(workload, asked["data_dir"]) if isinstance(workload, str) else workload
@@ -108,13 +108,15 @@ def sparsify(
     contender = one_contender(optimizer, learning_rate, None, asked["convention"])
     stored = {**stored_request(KIND, workload, asked, STORED), **_stored(asked, trained), "optimizer": contender.label}
     seeds_of = tuning_seeds(asked["base_seed"], asked["seeds"])
-    of = _sparse(stored, seeds_of).contenders(contender)
+    sparse = _sparse(stored, seeds_of)
+    of = sparse.contenders(contender)
     design = Design(of, None, asked["seeds"], 0, asked["base_seed"], clip_norm=asked["clip_norm"])
     with closing(display(progress=asked["progress"])) as show:
         show(Noted("checking the model"))
         prepared = prepare(design, trained, where, budget=None, memory=asked["memory"])
         prepared = replace(prepared, record=replace(prepared.record, request=request(prepared.design, **stored)))
         prepared, work, made = resume_sparsity(prepared.record, prepared)
+        Prunable.of(prepared, sparse)  # what cannot be is refused before anything is stored
         return made(*carry_out_study(prepared, work, asked["out"], asked["checkpoint_every"], show))
 
 

@@ -18,9 +18,11 @@ METAVARS = {Folder: "DIR", File: "FILE", DeviceName: "DEVICE", Settings: "RULE"}
 
 def checked(option: Option, value: Any) -> Any:
     """Parses a value. Raises `InputError` if the option's declaration rejects it."""
+    kind = option.kind
+    if isinstance(value, list | tuple):  # given once, several times, or not at all
+        value = ",".join(value) or None
     if value is None:  # not given
         return None
-    kind = option.kind
     if isinstance(kind, Listed) and value != option.otherwise:
         value = _elements(option, kind, value)
     elif isinstance(value, str) and (
@@ -80,7 +82,8 @@ def _metavar(kind: Kind) -> str:
 
 def parameter(of: Option) -> inspect.Parameter:
     """A command's parameter from an option's declaration, for Typer."""
-    kind, default = bool if isinstance(of.kind, Flag) else str, of.default if of.written is None else of.written
+    kind: Any = bool if isinstance(of.kind, Flag) else list[str] if isinstance(of.kind, Listed) else str
+    default = of.default if of.written is None else of.written
     annotation = Annotated[kind if default is not None else kind | None, option(of)]  # type: ignore[valid-type]
-    default = default if default is None else kind(default)
+    default = default if default is None else [str(default)] if isinstance(of.kind, Listed) else kind(default)
     return inspect.Parameter(of.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -107,7 +107,8 @@ def run_study(
     if json is not None:
         write_json(json, result.facts())
     show_result(result, out, quiet=quiet, open=open)
-    if hasattr(result, "leaderboard") and _raised(result.rows):
+    raised = _raised(result.rows) if hasattr(result, "leaderboard") else any(run.failure for run in result.runs)
+    if raised:
         raise typer.Exit(1)
 
 

@@ -61,7 +61,10 @@ def show(
     if json is not None:
         write_json(json, result.facts())
     if not hasattr(result, "leaderboard"):  # a study that is no comparison
-        print(as_json(result.facts())) if format == "json" else show_result(result, None)
+        if format == "text":
+            show_result(result, None)
+        else:
+            print(as_json(result.facts()) if format == "json" else result.markdown())
     elif format == "md":
         from thalweg.reports.markdown import summary
 

@@ -11,7 +11,7 @@ from typing import Any
 from thalweg.errors import InputError, first_line
 from thalweg.records.types import StudyRecord
 
-DENSE = "dense"
+DENSE, TICKET = "dense", "ticket"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from thalweg.errors import InputError
 from thalweg.options.comparison import settings
 from thalweg.records.types import RunRecord, StudyRecord
 from thalweg.reports import distillation_text, ensemble_text, sections, sparsity_text
+from thalweg.reports import markdown as md
 from thalweg.reports.captions import wall_time
 from thalweg.reports.facts import plain
 from thalweg.reports.layout import remark, scroller, titled
@@ -54,6 +55,15 @@ def lines(study: StudyRecord, verdict: str, width: int = 80) -> list[str]:
     notes = [line for note in study.notes for line in textwrap.wrap(note, width, subsequent_indent="  ")]
     took = [f"Took {time}."] if (time := wall_time(study)) else []
     return [*told, *([""] if table else []), *table, *([""] if notes or took else []), *notes, *took]
+
+
+def markdown(study: StudyRecord, verdict: str) -> str:
+    """A heading, the verdict, the table and the notes, for a comment on a pull request."""
+    text = _text(study)
+    table = md.table(*text.table(study), 1) if study.findings else ""
+    notes = "\n".join(f"- {md.escaped(note)}" for note in study.notes)
+    heading = f"### {md.escaped(study.workload)}: {text.title()}"
+    return "\n\n".join(filter(None, [heading, md.escaped(verdict), table, notes]))
 
 
 def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:

@@ -38,14 +38,20 @@ def _found(study: StudyRecord) -> tuple[SparsityRecord, list[SparsityRow]]:
 
 
 def _row(record: SparsityRecord, row: SparsityRow) -> list[str]:
-    least, most = (row.weights - zeros for zeros in (row.zeros[1], row.zeros[0]))
-    left = f"{least:,}" if least == most else f"{least:,}–{most:,}"
     name = row.method if row.strength is None else f"{row.method} ({rate_text(row.strength)})"
     known = row.metric.count > 0
     metric = number_of(record.metric, row.metric) if known else "-"
     sparsity = "-" if row.method == DENSE else f"{row.sparsity * 100:g}%"
     loss = "-" if row.loss is None or not known else loss_text(record, row.loss)
-    return [name, sparsity, metric, loss, left, _size(row)]
+    return [name, sparsity, metric, loss, _left(row), _size(row)]
+
+
+def _left(row: SparsityRow) -> str:
+    """How many weights are not zero: of all models that trained to their end."""
+    if row.zeros is None:
+        return "-"
+    least, most = (row.weights - zeros for zeros in reversed(row.zeros))
+    return f"{least:,}" if least == most else f"{least:,}–{most:,}"
 
 
 def _size(row: SparsityRow) -> str:

@@ -69,7 +69,7 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
 
 
 def _model(contender: Contender) -> dict[str, Any]:
-    return {"model": dict(contender.arguments)} if contender.arguments else {}
+    return {"model": contender.arguments} if contender.arguments else {}
 
 
 def _class_of(recipe: Recipe) -> Preset:

@@ -21,7 +21,6 @@ from thalweg.studies.protocol import PER_DECADE
 from thalweg.studies.rates import covering, grid
 from thalweg.studies.regularized import read, under
 from thalweg.studies.scheduled import in_run, split_off, written
-from thalweg.workloads.model_arguments import Arguments
 from thalweg.workloads.model_arguments import written as model_text
 from thalweg.workloads.workload import Workload
 
@@ -82,6 +81,8 @@ class Contender:
             found = found.under(self._convention(fixed.pop("convention", None)))
         object.__setattr__(self, "space", combinations("space", self.space))
         object.__setattr__(self, "regularizer", read(self.regularizer))
+        if not isinstance(self.model, Mapping):
+            raise InputError(f"model must be a dict from arguments of the factory to values, got {shown(self.model)}.")
         object.__setattr__(self, "model", plain("model", self.model))
         self._require_arguments_once()
         found, fixed = under(self.regularizer, found, fixed)
@@ -112,10 +113,15 @@ class Contender:
             raise InputError(f"The model's {twice} is set by the regularizer {self.regularizer} and apart: keep one.")
 
     @property
-    def arguments(self) -> Arguments:
+    def arguments(self) -> dict[str, Any]:
         """What the workload's model factory is given, by name: of its own, and of its regularizer."""
         of_regularizer = {} if self.regularizer is None else self.regularizer.of_model
-        return tuple(sorted({**self.model, **of_regularizer}.items()))
+        return dict(sorted({**self.model, **of_regularizer}.items()))
+
+    @property
+    def trains(self) -> str:
+        """Which model it trains: these arguments as text, which tells models apart."""
+        return model_text(self.arguments)
 
     @property
     def label(self) -> str:

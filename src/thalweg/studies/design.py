@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, shown
 from thalweg.population.training.job import Job
 from thalweg.records.types import StudyRecord
 from thalweg.studies.calls import calls
@@ -30,7 +30,7 @@ class Design:
     grid. clip_norm: the largest norm of a step's gradients, which every contender's recipe is given. found: (label,
     low, high) of intervals of a range test, which the grids of these contenders cover; `None` without one.
 
-    Raises `InputError` where a contender has another limit of its own.
+    Raises `InputError` where a contender has another limit of its own, or two have one label.
     """
 
     contenders: Sequence[Contender]
@@ -46,6 +46,10 @@ class Design:
     found: tuple[tuple[str, float, float], ...] | None = None
 
     def __post_init__(self) -> None:
+        labels = [c.label for c in self.contenders]
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice:
+            raise InputError(f"Two contenders are called {shown(twice)}: give one of them another title.")
         if self.clip_norm is not None:
             clipped = [contender.clipped(self.clip_norm) for contender in self.contenders]
             object.__setattr__(self, "contenders", clipped)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line
 from thalweg.regularization import distillation
 from thalweg.workloads import losses
-from thalweg.workloads.data import paired
+from thalweg.workloads.data import kind, paired
 from thalweg.workloads.metrics import Metric
 from thalweg.workloads.objective import Objective
 from thalweg.workloads.split import Split
@@ -83,16 +83,36 @@ def as_student(workload: Workload, model: Callable[[], nn.Module]) -> Workload:
 
 def taught_split(objective: Objective, split: Split, teacher: Teacher) -> Split:
     """The split with the teacher's logits as its second target."""
-    with torch.no_grad():
-        logits = torch.cat([teacher(objective, batch) for batch in split.chunks(CHUNK)])
-    if logits.ndim != 2 or len(logits) != len(split):
-        raise InputError(f"A teacher must return logits [samples, classes], got {list(logits.shape)}.")
-    if not torch.isfinite(logits).all():
-        raise InputError("The teacher's logits are not all finite.")
+    logits = torch.cat([answers_of(teacher, objective, batch, len(batch.targets)) for batch in split.chunks(CHUNK)])
+    labels = split.targets[split.targets != distillation.UNLABELLED]
+    if len(labels) and int(labels.max()) >= logits.shape[1]:
+        raise InputError(f"The teacher answers for {logits.shape[1]} classes, and labels go up to {int(labels.max())}.")
     assert split.layout is not None
     double = any(x.dtype is torch.float64 for x in split.inputs)
     logits = logits.to(split.targets.device, torch.float64 if double else torch.float32)
     return replace(split, inputs=(*split.inputs, logits), layout=replace(split.layout, targets=("", "")))
+
+
+def classes_of(workload: Workload, teacher: Teacher) -> int:
+    """How many classes a teacher answers for. Raises `InputError` as `answers_of`."""
+    return answers_of(teacher, workload.objective, workload.validation.first([1])[0], 1).shape[1]
+
+
+@torch.no_grad()
+def answers_of(teacher: Teacher, objective: Objective, batch: Any, samples: int) -> Tensor:
+    """A teacher's logits `[samples, classes]` of a batch. Raises `InputError` where it does not answer with such."""
+    try:
+        logits = torch.as_tensor(teacher(objective, batch))
+    except InputError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise InputError(f"The teacher cannot answer for samples of the workload: {first_line(error)}.") from error
+    if logits.ndim != 2 or len(logits) != samples or not logits.is_floating_point():
+        got = f"{logits.dtype} {list(logits.shape)}".removeprefix("torch.")
+        raise InputError(f"A teacher must return logits [samples, classes], numbers, got {got}.")
+    if not torch.isfinite(logits).all():
+        raise InputError("The teacher's logits are not all finite.")
+    return logits
 
 
 def _of_labels(metric: Metric) -> Metric:
@@ -142,13 +162,18 @@ def with_transfer(workload: Workload, transfer: Any) -> Workload:
     train = workload.train
     if len(train.inputs) != 1 or train.sampling is not None:
         raise InputError("transfer takes further samples of a workload with one input, all of which an epoch draws.")
-    inputs, _, _ = paired("transfer", (transfer, torch.zeros(len(transfer), dtype=torch.int64)))
+    count = len(transfer) if getattr(transfer, "ndim", 1) and hasattr(transfer, "__len__") else 0
+    if not count:
+        raise InputError(f"transfer must be samples as train has them, at least one, got {kind(transfer)}.")
+    inputs, _, _ = paired("transfer", (transfer, torch.zeros(count, dtype=torch.int64)))
     own = train.inputs[0]
     if inputs[0].shape[1:] != own.shape[1:]:
         raise InputError(
             f"transfer must be [samples, {', '.join(map(str, own.shape[1:]))}] as train is, got"
             f" {list(inputs[0].shape)}."
         )
+    if inputs[0].is_complex() and not own.is_complex():
+        raise InputError(f"transfer holds complex numbers, and train {str(own.dtype).removeprefix('torch.')}.")
     further = inputs[0].to(own)
     targets = train.targets.new_full((len(further),), distillation.UNLABELLED)
     joined = replace(train, inputs=(torch.cat([own, further]),), targets=torch.cat([train.targets, targets]))

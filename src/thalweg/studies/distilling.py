@@ -18,6 +18,7 @@ from thalweg.studies.contenders import Contender
 from thalweg.studies.distilled import (
     Teacher,
     as_student,
+    classes_of,
     distilled_workload,
     teacher_of,
     with_few_labels,
@@ -93,7 +94,7 @@ def softened(models: Sequence[nn.Module], temperature: float) -> Teacher:
 
 def as_contenders(contender: Contender) -> list[Contender]:
     """The contender once for each kind of model. Raises `InputError` where it sets arguments of a model."""
-    if contender.arguments:
+    if contender.trains:
         raise InputError(
             f"{contender.label} sets arguments of the model, and a distillation has two models: set them in factories."
         )
@@ -138,7 +139,7 @@ def run_distillation(prepared: Prepared, settings: DistillationSettings, trainer
 
 
 def _workloads(workload: Workload, settings: DistillationSettings, teacher: Teacher) -> dict[str, Workload]:
-    classes = teacher(workload.objective, workload.validation.first([1])[0]).shape[-1]
+    classes = classes_of(workload, teacher)
     factory = student_factory(settings.student, workload, classes)
     some, hidden = with_few_labels(workload, settings.labels)
     taught = with_transfer(hidden, settings.transfer)

@@ -7,17 +7,24 @@ from typing import Any
 
 from thalweg.errors import InputError
 from thalweg.population.planning.planned_job import PlannedJob
+from thalweg.population.program.models import build
 from thalweg.studies.contenders import Contender
-from thalweg.workloads.content import joined
-from thalweg.workloads.model_arguments import Arguments, require_taken, written
+from thalweg.workloads.content import joined, model_content
+from thalweg.workloads.model_arguments import default_of, require_taken, written
 from thalweg.workloads.workload import Workload
+
+OWN = "its own arguments"
+"""Which model one is that is given no arguments."""
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """Planned jobs by the arguments that their model's factory is given; at least one. All have the same data."""
+    """Planned jobs by model, whose name is the text of its arguments (`Contender.trains`); at least one.
 
-    by_arguments: Mapping[Arguments, PlannedJob]
+    All have the same data, and runs of the same length.
+    """
+
+    by_model: Mapping[str, PlannedJob]
 
     @classmethod
     def planned(
@@ -26,40 +33,40 @@ class Jobs:
         workload: Workload,
         plan: Callable[[Workload, Sequence[Contender], str], PlannedJob],
     ) -> "Jobs":
-        """One for every model. plan: of a workload with that model, its contenders, and its arguments as text.
+        """One for every model. plan: of a workload with that model, of its contenders and its name.
 
-        Raises `InputError` where the factory does not take the arguments, or they change nothing.
+        Raises `InputError` where the factory does not take the arguments, or two sets of them make the same model.
         """
         of = grouped(contenders)
-        workloads = {arguments: with_arguments(workload, dict(arguments)) for arguments in of}
-        jobs = cls({a: plan(workloads[a], of[a], written(a)) for a in of})
+        workloads = {name: with_arguments(workload, own[0].arguments) for name, own in of.items()}
+        jobs = cls({name: _told_of(name, len(of), partial(plan, workloads[name], of[name], name)) for name in of})
         jobs._require_different()
         return jobs
 
     @classmethod
     def single(cls, planned: PlannedJob) -> "Jobs":
         """That of a study with the workload's own model."""
-        return cls({(): planned})
+        return cls({"": planned})
 
     @property
     def first(self) -> PlannedJob:
         """That of the first contender."""
-        return next(iter(self.by_arguments.values()))
+        return next(iter(self.by_model.values()))
 
     @property
     def all(self) -> tuple[PlannedJob, ...]:
-        return tuple(self.by_arguments.values())
+        return tuple(self.by_model.values())
 
     def of(self, contender: Contender) -> PlannedJob:
-        return self.by_arguments[contender.arguments]
+        return self.by_model[contender.trains]
 
     def parts(self, contenders: Sequence[Contender]) -> Iterator[tuple[PlannedJob, list[Contender]]]:
         """Each job with its contenders, in their order."""
-        for arguments, own in grouped(contenders).items():
-            yield self.by_arguments[arguments], own
+        for name, own in grouped(contenders).items():
+            yield self.by_model[name], own
 
     def changed(self, change: Callable[[PlannedJob], PlannedJob]) -> "Jobs":
-        return Jobs({arguments: change(planned) for arguments, planned in self.by_arguments.items()})
+        return Jobs({name: change(planned) for name, planned in self.by_model.items()})
 
     def with_job(self, **changes: Any) -> "Jobs":
         """The same with these fields of every job replaced."""
@@ -71,38 +78,54 @@ class Jobs:
 
     @property
     def content(self) -> str:
-        """A hash of the models."""
-        if len(self.by_arguments) == 1:
+        """A hash of the models, and of their arguments where they are given any."""
+        if [*self.by_model] == [""]:
             return self.first.job.content
-        return joined(*(f"{written(a)} {planned.job.content}" for a, planned in self.by_arguments.items()))
+        return joined(*(f"{name} {planned.job.content}" for name, planned in self.by_model.items()))
 
     @property
     def described(self) -> dict[str, Any]:
         """The plan for the record: that of the first, and of each where there are several."""
-        own = {written(a): planned.plan.describe() for a, planned in self.by_arguments.items()}
+        own = {name: planned.plan.describe() for name, planned in self.by_model.items()}
         return {**self.first.plan.describe(), **({"models": own} if len(own) > 1 else {})}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What there is to say of the models, each sentence once."""
-        found = [note for planned in self.all for note in planned.job.notes]
-        counts = {written(a): planned.job.parameters for a, planned in self.by_arguments.items()}
+        """What there is to say of the models, each sentence once, and of which model where it is not of all."""
+        of: dict[str, list[str]] = {}
+        for name, planned in self.by_model.items():
+            for note in planned.job.notes:
+                of.setdefault(note, []).append(name or OWN)
+        found = [
+            note if len(names) == len(self.by_model) else f"With {' and '.join(names)}: {note}"
+            for note, names in of.items()
+        ]
+        counts = {name: planned.job.parameters for name, planned in self.by_model.items()}
         if len({*counts.values()}) > 1:
-            each = ", ".join(f"{count:,} with {text or 'its own arguments'}" for text, count in counts.items())
+            each = ", ".join(f"{count:,} with {name or OWN}" for name, count in counts.items())
             found.append(f"The models differ in their number of parameters: {each}.")
-        return tuple(dict.fromkeys(found))
+        return tuple(found)
 
     def _require_different(self) -> None:
         """Raises `InputError` where two sets of arguments make the same model."""
         first: dict[str, str] = {}
-        for arguments, planned in self.by_arguments.items():
-            text = written(arguments) or "the model without arguments"
-            other = first.setdefault(planned.job.content, text)
-            if other != text:
+        for name, planned in self.by_model.items():
+            other = first.setdefault(planned.job.content, name)
+            if other != name:
                 raise InputError(
-                    f"{other} and {text} make the same model: its factory leaves them unused, or weights to start from"
-                    " take their place."
+                    f"{other or OWN} and {name or OWN} make the same model: the factory leaves them unused, they mean"
+                    " the same to it, or weights to start from take their place."
                 )
+
+
+def _told_of(name: str, models: int, plan: Callable[[], PlannedJob]) -> PlannedJob:
+    """The plan of one model. Of several, an error says of which it is."""
+    try:
+        return plan()
+    except InputError as error:
+        if models == 1:
+            raise
+        raise InputError(f"With {name or OWN}: {error}") from error.__cause__
 
 
 def with_arguments(workload: Workload, arguments: Mapping[str, Any]) -> Workload:
@@ -116,15 +139,43 @@ def with_arguments(workload: Workload, arguments: Mapping[str, Any]) -> Workload
     return replace(workload, model=partial(workload.model, **arguments))
 
 
-def grouped(contenders: Sequence[Contender]) -> dict[Arguments, list[Contender]]:
-    """Contenders by their models, in their order."""
-    of: dict[Arguments, list[Contender]] = {}
+def require_used(jobs: Jobs, contenders: Sequence[Contender], workload: Workload, seed: int) -> None:
+    """Raises `InputError` where an argument changes no model of those that are given it.
+
+    A value that is the factory's default changes nothing, and may.
+    """
+    given: dict[str, dict[str, Mapping[str, Any]]] = {}
     for contender in contenders:
-        of.setdefault(contender.arguments, []).append(contender)
+        for name, value in contender.arguments.items():
+            if value != default_of(workload.model, name):
+                given.setdefault(name, {})[contender.trains] = contender.arguments
+    for name, of in given.items():
+        if not any(_changes(jobs.by_model[model], name, arguments, workload, seed) for model, arguments in of.items()):
+            raise InputError(
+                f"The model of {workload.name!r} is the same with {written({name: next(iter(of.values()))[name]})} as"
+                " without: its factory leaves it unused, or weights to start from take the place."
+            )
+
+
+def _changes(planned: PlannedJob, name: str, arguments: Mapping[str, Any], workload: Workload, seed: int) -> bool:
+    """Whether a model is another one without an argument."""
+    others = {other: value for other, value in arguments.items() if other != name}
+    try:
+        without = build(with_arguments(workload, others), seed, planned.job.device)
+    except Exception:  # the factory may need it
+        return True
+    return model_content(without) != planned.job.content
+
+
+def grouped(contenders: Sequence[Contender]) -> dict[str, list[Contender]]:
+    """Contenders by their models, in their order."""
+    of: dict[str, list[Contender]] = {}
+    for contender in contenders:
+        of.setdefault(contender.trains, []).append(contender)
     return of
 
 
-def plan_recorded(record: Mapping[str, Any], text: str) -> Mapping[str, Any]:
-    """The plan of a model in a study's recorded plan. text: its arguments, as `written`."""
-    found: Mapping[str, Any] = record.get("models", {}).get(text, record)
+def plan_recorded(record: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+    """The plan of a model in a study's recorded plan."""
+    found: Mapping[str, Any] = record.get("models", {}).get(model, record)
     return found

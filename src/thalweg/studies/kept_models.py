@@ -38,13 +38,13 @@ class KeptModels:
         if self.folder is None:
             self._held[position, step] = weights
         else:
-            write_weights(self.folder / _name(position, step), weights)
+            write_weights(self.folder / _name(position, step), weights, {"file": _name(position, step)})
 
     def weights(self, position: int, step: int | None = None) -> Weights:
         """Raises `InputError` where a file is missing or damaged."""
         if self.folder is None:
             return self._held[position, step]
-        return read_weights(self.folder / _name(position, step))
+        return read_weights(self.folder / _name(position, step), named=True)
 
 
 def _name(position: int, step: int | None) -> str:
@@ -53,6 +53,7 @@ def _name(position: int, step: int | None) -> str:
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
     """Writes tensors to a safetensors file, atomically; makes its folder. Raises `InputError` where that fails."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     try:
@@ -61,20 +62,29 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], facts: Mapping[str,
             made = Path(folder) / path.name
             save_file({name: t.clone() for name, t in weights.items()}, made, dict(facts or {}))
             made.replace(path)
-    except OSError as error:
-        raise InputError(f"The model cannot be written to {path}: {error.strerror or error}.") from None
+    except (OSError, SafetensorError) as error:  # the latter of a full disk
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(f"The model cannot be written to {path}: {reason}.") from None
 
 
-def read_weights(path: Path) -> Weights:
-    """The tensors of a safetensors file by name. Raises `InputError` where it is missing or damaged."""
-    from safetensors.torch import load_file
+def read_weights(path: Path, *, named: bool = False) -> Weights:
+    """The tensors of a safetensors file by name. Raises `InputError` where it is missing or damaged.
+
+    named: whether it has to have been written under this name.
+    """
+    from safetensors import safe_open
 
     if not path.is_file():
         raise InputError(f"The model {path} is missing: begin the study anew, or put the file back.")
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            was = (file.metadata() or {}).get("file", path.name)
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     except Exception as error:  # whatever a damaged file brings about
         raise InputError(f"The model {path} cannot be read: {first_line(error)}.") from None
+    if named and was != path.name:
+        raise InputError(f"The model {path} is that of {was}: put the file back, or begin the study anew.")
+    return found
 
 
 def model_with(job: Job, seed: int, weights: Mapping[str, Tensor]) -> nn.Module:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from thalweg.errors import counted
+from thalweg.errors import InputError, counted
 from thalweg.population.planning.labels import one_class_notes
 from thalweg.population.planning.memory import megabytes
 from thalweg.population.planning.planned_job import PlannedJob, plan_as_recorded, plan_job
@@ -18,7 +18,7 @@ from thalweg.studies.contender_notes import closures, conventions, coupled_penal
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, describe
 from thalweg.studies.imports import require_imports
-from thalweg.studies.jobs import Jobs, plan_recorded
+from thalweg.studies.jobs import OWN, Jobs, grouped, plan_recorded, require_used
 from thalweg.studies.protocol import most_confirmed
 from thalweg.studies.range_test import narrowed
 from thalweg.workloads.workload import Workload
@@ -71,7 +71,8 @@ def prepare(
     limit = None if memory is None else int(memory)
     copies = max(contender.copies for contender in design.contenders)
     rules: dict[str, Any] = {"early_stopping": early_stopping, "copies": copies, "workers": workers, "memory": limit}
-    jobs = _planned(design, workload, device, **rules)
+    late = None if budget is None else began + budget
+    jobs = _planned(design, workload, device, Checking(tell, late), **rules)
     design, on_rates = narrowed(design, jobs) if find else (design, ())
     pace = None
     if budget is not None or memory is not None or shown:
@@ -109,17 +110,39 @@ def prepare(
     return Prepared(design, jobs, clock, record, _sentence(record), told)
 
 
-def _planned(design: Design, workload: Workload, device: torch.device, **rules: Any) -> Jobs:
-    """The planned job of every model. Native code is compiled where it has runs enough."""
+@dataclass(frozen=True)
+class Checking:
+    """Who is told which model is checked, and the time after which no further one is."""
 
-    def plan(of: Workload, contenders: Sequence[Contender], _: str) -> PlannedJob:
+    tell: Callable[[str], None]
+    until: float | None
+
+    def model(self, name: str, number: int, models: int) -> None:
+        """Raises `InputError` where time is up."""
+        if self.until is not None and time.perf_counter() > self.until:
+            raise InputError(
+                f"The budget is too short for {models} models: checking {number - 1} of them took all of it. Give more,"
+                " or vary less."
+            )
+        if models > 1:
+            self.tell(f"checking model {number} of {models}: {name or OWN}")
+
+
+def _planned(design: Design, workload: Workload, device: torch.device, checking: Checking, **rules: Any) -> Jobs:
+    """The planned job of every model. Native code is compiled where it has runs enough."""
+    models = [*grouped(design.contenders)]
+
+    def plan(of: Workload, contenders: Sequence[Contender], name: str) -> PlannedJob:
+        checking.model(name, models.index(name) + 1, len(models))
         own = replace(design, contenders=contenders)
         native = expected_runs(own) * of.total_steps >= EARNED
         found = plan_job(of, design.base_seed, device=device, native=native, **rules)
         require_imports(own, found)
         return found
 
-    return Jobs.planned(design.contenders, workload, plan)
+    jobs = Jobs.planned(design.contenders, workload, plan)
+    require_used(jobs, design.contenders, workload, design.base_seed)
+    return jobs
 
 
 def prepare_again(

@@ -48,7 +48,17 @@ def design(record: StudyRecord, given: Sequence[Contender] | None) -> Design:
     labels = tuple(c.label for c in contenders)
     if labels != record.contenders:
         raise InputError(f"The study compares {', '.join(record.contenders)}; got {', '.join(labels)}.")
+    other = next((c for c in contenders if record.factors.get(c.label, c.factors) != c.factors), None)
+    if other is not None:
+        raise InputError(
+            f"{other.label} was {_factors(record.factors[other.label])} when the study was begun, and is"
+            f" {_factors(other.factors)} now."
+        )
     return Design(contenders, **{name: _tuple(value) for name, value in record.request["design"].items()})
+
+
+def _factors(of: Mapping[str, Any]) -> str:
+    return " with ".join([str(of["optimizer"]), *(f"{k} {v}" for k, v in of.items() if k != "optimizer")])
 
 
 def changed(record: StudyRecord, now: StudyRecord) -> list[str]:

@@ -36,7 +36,7 @@ class SparseArm:
         """Its name among the study's contenders: `"prune 80%"`, `"l1 at 0.01"`."""
         if self.method == DENSE:
             return DENSE
-        at = f"{self.sparsity * 100!r}%".replace(".0%", "%") if self.strength is None else f"at {self.strength!r}"
+        at = f"{self.sparsity * 100:.12g}%" if self.strength is None else f"at {self.strength!r}"
         return f"{self.method} {at}"
 
 
@@ -78,6 +78,10 @@ class SparseDesign:
         """An optimizer as the contender of every arm, in their order; those with masks hold them in each step."""
         return [_contender(of, arm) for arm in (*self.trained, *self.tickets)]
 
+    def when(self, sparsity: float) -> SparsitySchedule:
+        """How a sparsity is reached. Raises `InputError` where the steps cannot be."""
+        return SparsitySchedule(sparsity, self.begin, self.end, self.frequency, self.schedule)
+
     def pruning(self, arm: SparseArm, seed: int, masks: Tensors | None = None) -> Pruning | None:
         """What sets weights of an arm to zero in training. masks: of a ticket."""
         if masks is not None:
@@ -85,8 +89,7 @@ class SparseDesign:
             return Pruning(once, scope=self.scope, exclude=self.exclude, given=masks)
         if arm.method not in SCHEDULED:
             return None
-        when = SparsitySchedule(arm.sparsity, self.begin, self.end, self.frequency, self.schedule)
-        return Pruning(when, SCHEDULED[arm.method], self.scope, self.exclude, seed)
+        return Pruning(self.when(arm.sparsity), SCHEDULED[arm.method], self.scope, self.exclude, seed)
 
 
 def _contender(of: Contender, arm: SparseArm) -> Contender:
@@ -98,8 +101,8 @@ def _contender(of: Contender, arm: SparseArm) -> Contender:
     return replace(of, regularizer=f"{own}{L1}={arm.strength!r}", title=arm.label)
 
 
-def require_prunable(contender: Contender, methods: Sequence[str]) -> None:
-    """Raises `InputError` where the optimizer cannot hold a mask, or has no proximal step."""
+def require_prunable(contender: Contender, methods: Sequence[str], exclude: Sequence[str] | None = None) -> None:
+    """Raises `InputError` where the optimizer cannot hold a mask, or a method cannot do what is asked."""
     if isinstance(contender.recipe, Imported):
         raise InputError(
             f"{contender.label} is another library's, and sparsify holds masks in steps of our own: use it with"
@@ -109,6 +112,10 @@ def require_prunable(contender: Contender, methods: Sequence[str]) -> None:
     masked = [method for method in methods if method in SCHEDULED or method == "ticket"]
     if masked:
         contender.recipe.resolve({**given, "masked": True}, contender.label)
+    if "l1" in methods and exclude:
+        raise InputError(
+            "The penalty of 'l1' is of all weights, and exclude leaves some out: leave one of the two out."
+        )
     if "l1" in methods and L1 not in OPTIONS:
         raise InputError(f"The method 'l1' needs the option {L1}, which this version has not: leave it out.")
     if "l1" in methods and given.get(L1):
@@ -126,6 +133,8 @@ def require_sparsities(scope: str, sparsities: Sequence[float]) -> None:
 
 def steps_of(total: int, begin: int | None, end: int | None, frequency: int | None) -> tuple[int, int, int]:
     """(begin, end, frequency) of pruning in runs of so many steps. Raises `InputError` where it ends after training."""
+    if begin is not None and begin >= total:
+        raise InputError(f"begin must be below the {total:,} steps of a run, got {begin:,}.")
     begin = int(BEGIN * total) if begin is None else begin
     end = max(begin + 1, int(END * total)) if end is None else end
     if end > total:

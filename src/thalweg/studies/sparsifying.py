@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from thalweg.errors import InputError
 from thalweg.population.program.models import build
 from thalweg.population.training.checkpoints import Checkpoints
 from thalweg.population.training.evaluation import Evaluator
@@ -19,7 +20,7 @@ from thalweg.sparse.export import sizes
 from thalweg.studies.contenders import Contender
 from thalweg.studies.kept_models import KeptModels
 from thalweg.studies.preparation import Prepared
-from thalweg.studies.sparse_design import DENSE_ARM, SparseArm, SparseDesign
+from thalweg.studies.sparse_design import DENSE_ARM, SCHEDULED, SparseArm, SparseDesign
 from thalweg.studies.training import RunSpec, Trainer
 from thalweg.workloads.workload import Workload
 
@@ -46,24 +47,37 @@ class SparseTraining:
     outcomes: KeptOutcomes
 
 
-class Sparsifying:
-    """Trains all models, in a population for all methods and, for tickets, one more.
+@dataclass(frozen=True)
+class Prunable:
+    """A model, the names of its parameters that are pruned, and how many numbers they are."""
 
-    Raises `InputError` where a pattern matches no parameter, or a scope cannot have a sparsity.
-    """
+    model: nn.Module
+    names: tuple[str, ...]
+    weights: int
+
+    @classmethod
+    def of(cls, prepared: Prepared, design: SparseDesign) -> "Prunable":
+        """Raises `InputError` where a pattern matches no parameter, none is left, or they cannot be so sparse."""
+        job = prepared.planned.job
+        model = build(job.workload, design.seeds[0], job.device)
+        trained = {name: p for name, p in model.named_parameters() if name in job.trained}
+        names = pruning.prunable(trained, design.exclude)
+        tensors = {name: trained[name] for name in names}
+        for sparsity in design.sparsities:
+            pruning.require_scope(design.scope, sparsity, tensors)
+            if set(SCHEDULED) & set(design.methods):
+                design.when(sparsity)
+        return cls(model, tuple(names), sum(p.numel() for p in tensors.values()))
+
+
+class Sparsifying:
+    """Trains all models, in a population for all methods and, for tickets, one more. Raises as `Prunable`."""
 
     def __init__(self, prepared: Prepared, design: SparseDesign, training: SparseTraining) -> None:
         self._prepared, self._design, self._training = prepared, design, training
-        job = prepared.planned.job
-        self._workload = job.workload
-        self._model = build(self._workload, design.seeds[0], job.device)
-        self._evaluator = Evaluator(job, self._model)
-        trained = {name: p for name, p in self._model.named_parameters() if name in job.trained}
-        self._names = pruning.prunable(trained, design.exclude)
-        tensors = {name: trained[name] for name in self._names}
-        for sparsity in design.sparsities:
-            pruning.require_scope(design.scope, sparsity, tensors)
-        self._weights = sum(p.numel() for p in tensors.values())
+        found, job = Prunable.of(prepared, design), prepared.planned.job
+        self._workload, self._names, self._weights = job.workload, found.names, found.weights
+        self._evaluator = Evaluator(job, found.model)
         self._specs: dict[int, SparseSpec] = {}
 
     def run(self) -> tuple[list[RunRecord], list[SparseRun]]:
@@ -74,7 +88,18 @@ class Sparsifying:
         runs = self._train("models", 0, specs)
         if self._design.tickets:
             runs += self._train("tickets", len(runs), self._tickets(of, runs[: len(seeds)]))
-        return runs, [run for i in range(len(runs)) for run in self._training.outcomes.runs(i)]
+        return runs, [one for i, run in enumerate(runs) for one in self._of(i, run)]
+
+    def _of(self, position: int, run: RunRecord) -> tuple[SparseRun, ...]:
+        """What became of a run's model. Raises `InputError` where what is kept is another run's."""
+        found, arm = self._training.outcomes.runs(position), self._specs[position].arm
+        whole = [one for one in found if one.method == arm.method != "l1"]
+        theirs = [one for one in found if one.seed != run.seed or one.strength != arm.strength]
+        theirs += [one for one in whole if one.sparsity != arm.sparsity]
+        theirs += [one for one in whole if not run.broke and one.validation_metric != run.validation_metric]
+        if theirs or len(whole) != (arm.method != "l1"):
+            raise InputError(f"What is kept of run {position} is another run's: put its file back, or begin anew.")
+        return found
 
     def _tickets(self, of: Mapping[SparseArm, Contender], dense: Sequence[RunRecord]) -> list[SparseSpec]:
         """A ticket of each sparsity from each dense model that trained to its end."""

@@ -70,8 +70,8 @@ class Trainer:
         foreseen = tuple(e.planned(alone=bool(m.alone)) for e, m in zip(entries, members, strict=True))
         self.tell(StageBegan(stage, first, len(entries), jobs.first.job.workload.total_steps, foreseen))
         runs = self._known(entries, first)
-        for arguments, planned in jobs.by_arguments.items():
-            chosen = tuple(i for i, entry in enumerate(entries) if entry.contender.arguments == arguments)
+        for model, planned in jobs.by_model.items():
+            chosen = tuple(i for i, entry in enumerate(entries) if entry.contender.trains == model)
             self._train(planned, entries, members, chosen, first, runs)
         return [runs[i] for i in range(len(entries))]
 
@@ -114,7 +114,8 @@ class Trainer:
 
 def _check(entry: RunSpec, run: RunRecord, place: int) -> None:
     asked = (entry.contender.label, entry.seed, entry.role, entry.round, plain(entry.given))
-    if asked != (run.contender, run.seed, run.role, run.round, plain(run.hyperparameters)):
+    found = (run.contender, run.seed, run.role, run.round, plain(run.hyperparameters))
+    if asked != found or plain(entry.contender.factors) != plain(run.factors):
         raise InputError(
             f"Run {place} of the study is of {run.contender} with seed {run.seed}, but {asked[0]} with seed {asked[1]}"
             " comes at that place now: something it depends on has changed; begin the study anew."

@@ -1,15 +1,20 @@
 """Arguments of the model as a dimension of a comparison, such as `"init=he-normal,glorot-uniform"`."""
 
-import ast
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.studies.parsing import combinations, split
-from thalweg.workloads.model_arguments import written
+from thalweg.studies.parsing import combinations
+from thalweg.workloads.model_arguments import read, written
 
 MOST_MODELS = 50
+QUOTES = ("'", '"')
+PARTS = re.compile(r"""((?:'[^']*'|"[^"]*"|\([^)]*\)|\[[^\]]*\]|[^,'"(\[]|['"(\[])*?),""")
+"""Parts that end with commas, other than those in quotes or brackets."""
+NAMED = re.compile(r"\s*([A-Za-z_][\w-]*)\s*=")
+"""How a part begins that names an argument."""
 
 
 def varied(given: Any) -> list[dict[str, Any]]:
@@ -40,34 +45,20 @@ def _is_single(value: Any) -> bool:
 
 
 def _space(given: Any) -> dict[str, list[Any]]:
-    texts = [part for text in ([given] if isinstance(given, str) else given) for part in _parts(text)]
+    texts = [given] if isinstance(given, str) else list(given)
+    if not all(isinstance(text, str) for text in texts):
+        raise InputError(f"vary must be as in init=he-normal,glorot-uniform, got {shown(given)}.")
+    whole = ",".join(texts)
     space: dict[str, list[Any]] = {}
     name = ""
-    for text in texts:
-        head, equals, value = text.partition("=")
-        if equals:
-            name = head.strip().replace("-", "_")
-            if not name.isidentifier():
-                raise InputError(f"vary names arguments of the model, as in init=he-normal, got {shown(text)}.")
+    for text in PARTS.findall(whole + ","):
+        begins = NAMED.match(text)
+        if begins is not None:
+            name = begins[1].replace("-", "_")
             if name in space:
                 raise InputError(f"vary has {name} twice: give its values in one list, as {name}=A,B.")
-        if not name or not (value if equals else text).strip():
-            raise InputError(f"vary must be as in init=he-normal,glorot-uniform, got {shown(','.join(texts))}.")
-        space.setdefault(name, []).append(_read((value if equals else text).strip()))
+        value = (text if begins is None else text[begins.end() :]).strip()
+        if not name or not value or (begins is None and "=" in text and not value.startswith(QUOTES)):
+            raise InputError(f"vary must be as in init=he-normal,glorot-uniform, got {shown(whole)}.")
+        space.setdefault(name, []).append(read(value))
     return space
-
-
-def _parts(text: Any) -> list[str]:
-    if not isinstance(text, str):
-        raise InputError(f"vary must be as in init=he-normal,glorot-uniform, got {shown(text)}.")
-    return split(text)
-
-
-def _read(text: str) -> Any:
-    """A number, True or False, None, or a tuple of these; else the text itself."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-        return text

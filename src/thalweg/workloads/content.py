@@ -64,7 +64,29 @@ def joined(*digests: str) -> str:
 def model_content(model: nn.Module) -> str:
     """A hash of the values, the structure and the classes' source of a model: a new one of the study's first seed."""
     own = sorted({type(m) for m in model.modules() if not _is_torchs(type(m))}, key=lambda c: c.__qualname__)
-    return _digest(_printed(model), *map(source, own), *_reached(*own), *_states(model))
+    held = [line for kind in own for line in _closed_over(kind)] + _hooks(model)
+    return _digest(_printed(model), *map(source, own), *_reached(*own), *held, *_states(model))
+
+
+def _closed_over(kind: type) -> list[str]:
+    """The values that the methods of a class close over, as those of one that is made within a factory."""
+    found = []
+    for name, value in sorted(vars(kind).items()):
+        function = getattr(value, "__func__", getattr(value, "fget", value))
+        for cell in getattr(function, "__closure__", None) or ():
+            if _is_filled(cell) and cell.cell_contents is not kind:  # `__class__`, which super() uses
+                found.append(f"{kind.__qualname__}.{name} {_value(cell.cell_contents)}")
+    return found
+
+
+def _hooks(model: nn.Module) -> list[str]:
+    """The hooks of a model's modules, with what they close over."""
+    of = [(name, kind, m) for name, m in model.named_modules() for kind in HOOKS]
+    return [
+        "\n".join([f"{name} {kind}", *_described(hook)])
+        for name, kind, m in of
+        for hook in (getattr(m, kind, None) or {}).values()
+    ]
 
 
 def _is_torchs(kind: type) -> bool:
@@ -84,6 +106,9 @@ def _kind(thing: Any) -> Any:
 
 def _content_of(value: Any) -> str:
     return source(value) if isinstance(value, FunctionType | type) else _value(value)
+
+
+HOOKS = tuple(name for name in vars(nn.Module()) if name.endswith("_hooks"))
 
 
 def _digest(*parts: str) -> str:

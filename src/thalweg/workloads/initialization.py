@@ -53,7 +53,8 @@ def initialize(model: nn.Module, init: str = "he-normal") -> nn.Module:
     `"he-normal"` is a normal distribution of deviation √(2 / fan in); `"he-truncated-normal"` is Keras's `he_normal`,
     which is truncated at two deviations and has the same; `"glorot-uniform"` is ±√(6 / (fan in + fan out)), Keras's
     default; and so on for He (for ReLU), Glorot (tanh, sigmoid) and LeCun (SELU), each normal, truncated normal or
-    uniform. Embeddings, recurrent layers and normalization stay as they are.
+    uniform. Other layers stay as they are: embeddings (unless they share a weight with a linear layer), recurrent and
+    normalization layers, the projections within an attention layer, and what is frozen.
 
     Args:
         model: any module, which may be a single layer.
@@ -63,15 +64,18 @@ def initialize(model: nn.Module, init: str = "he-normal") -> nn.Module:
         The model.
 
     Raises:
-        InputError: no such name, or no such layer.
+        InputError: no such name, no such layer, or one whose weight cannot be drawn: a lazy, a complex or a
+            parametrized one.
     """
     name = init_name(init)
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear | Convolution)]
+    if not isinstance(model, nn.Module):
+        raise InputError(f"initialize takes an nn.Module, got {shown(model)}.")
+    layers = {path: m for path, m in model.named_modules() if isinstance(m, nn.Linear | Convolution)}
     if not layers:
         raise InputError(f"{type(model).__name__} has neither linear layers nor convolutions to initialize.")
-    if name != TORCH:
-        for layer in layers:
-            _draw(layer, name)
+    for path, layer in layers.items() if name != TORCH else ():
+        _require_plain(path, layer)
+        _draw(layer, name)
     return model
 
 
@@ -83,21 +87,38 @@ def init_name(init: str) -> str:
     return name
 
 
+def _require_plain(path: str, layer: nn.Module) -> None:
+    """Raises `InputError` where a layer's weight is no parameter that can be drawn."""
+    weight, where = layer._parameters.get("weight"), path or type(layer).__name__
+    if weight is None:
+        raise InputError(f"The weight of {where} is parametrized: initialize the layer before.")
+    if isinstance(weight, nn.parameter.UninitializedParameter):
+        raise InputError(f"{where} is lazy and does not know its sizes yet: call the model on a batch before.")
+    if weight.is_complex():
+        raise InputError(f"The weight of {where} is complex, and no initialization is of complex numbers.")
+
+
 @torch.no_grad()
 def _draw(layer: nn.Module, name: str) -> None:
     scale, _, distribution = name.partition("-")
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, Tensor)
-    DISTRIBUTIONS[distribution](weight, math.sqrt(VARIANCES[scale](*fans(layer))))
-    if bias is not None:
-        nn.init.zeros_(bias)  # type: ignore[arg-type]
+    if weight.requires_grad and weight.numel():
+        DISTRIBUTIONS[distribution](weight, math.sqrt(VARIANCES[scale](*fans(layer))))
+    if isinstance(bias, Tensor) and bias.requires_grad:
+        nn.init.zeros_(bias)
 
 
 def fans(layer: nn.Module) -> tuple[float, float]:
-    """(weights that lead into a unit, weights that lead out of an input), as Keras counts them, of all groups."""
+    """(weights that lead into a unit, weights that lead out of an input).
+
+    As torch and Keras count them, who take all groups for the second. Of a transposed convolution, which they count the
+    other way round, the first is of the inputs, too: of one group's.
+    """
     weight = layer.weight
     assert isinstance(weight, Tensor)
     field = weight[0, 0].numel()
     of_second, of_first = weight.shape[1] * field, weight.shape[0] * field
-    is_transposed = isinstance(layer, nn.modules.conv._ConvTransposeNd)  # weights [in, out / groups, …]
-    return (of_first, of_second) if is_transposed else (of_second, of_first)
+    if isinstance(layer, nn.modules.conv._ConvTransposeNd):  # weights [in, out / groups, …]
+        return of_first / layer.groups, of_second
+    return of_second, of_first

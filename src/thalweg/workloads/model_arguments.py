@@ -1,14 +1,13 @@
 """Arguments of a workload's model factory: which it takes, and how they are written."""
 
+import ast
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from thalweg.errors import InputError, listed, suggest
 from thalweg.workloads.workload import Workload
-
-Arguments = tuple[tuple[str, Any], ...]
-"""(name, value) of each, by name: what tells the models of a study apart."""
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -40,12 +39,35 @@ def keywords(factory: Callable[..., Any]) -> tuple[str, ...] | None:
     return tuple(p.name for p in parameters if p.kind not in (*VARIADIC, inspect.Parameter.POSITIONAL_ONLY))
 
 
-def written(arguments: Mapping[str, Any] | Arguments) -> str:
-    """As text: `"init=he-normal+dropout=0.2"`; empty for none."""
-    return "+".join(f"{name}={_value(value)}" for name, value in dict(arguments).items())
+def default_of(factory: Callable[..., Any], name: str) -> Any:
+    """The default of a factory's argument; `inspect.Parameter.empty` where it has or tells none."""
+    try:
+        parameter = inspect.signature(factory).parameters.get(name)
+    except (TypeError, ValueError):  # of a builtin
+        return inspect.Parameter.empty
+    return inspect.Parameter.empty if parameter is None else parameter.default
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "(" + ",".join(map(_value, value)) + ")"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def written(arguments: Mapping[str, Any]) -> str:
+    """As text, by name: `"dropout=0.2+init=he-normal"`, which tells the models of a study apart; empty for none.
+
+    Other values have other texts: 1, True, 1.0 and the text "1" are told apart.
+    """
+    return "+".join(f"{name}={_text(value)}" for name, value in sorted(arguments.items()))
+
+
+def read(text: str) -> Any:
+    """A value from its text: a number, True or False, None, a tuple or a quoted text of these; else the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def _text(value: Any) -> str:
+    """A text is quoted where it would be read as something else, or ends a value within another text."""
+    if not isinstance(value, str):
+        return repr(value)
+    return value if re.fullmatch(r"[\w.:/ -]+", value) and read(value) == value else repr(value)
