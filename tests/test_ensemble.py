@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -16,6 +17,7 @@ from problems import TinyNet, points, tiny
 from thalweg.api.ensemble import read_models
 from thalweg.errors import Interrupted
 from thalweg.records.store import Store
+from thalweg.studies.kept_models import write_weights
 
 ASKED: dict[str, Any] = {"learning_rate": 1e-2, "progress": False}
 X = points(40, 7, torch.float64)[0]
@@ -241,3 +243,15 @@ def test_every_size_of_a_wider_loop_is_the_same(made: thalweg.Ensemble) -> None:
     wide = thalweg.ensemble(replace(tiny(torch.float64)), 5, optimizer="sgd(momentum=0.9)", **ASKED)
     for a, b in zip(made.models, wide.models, strict=False):
         assert torch.allclose(a(X), b(X), atol=1e-9)
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """safetensors has an error of its own for it."""
+
+    def full(*_: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(thalweg.InputError, match=r"cannot be written to .*: I/O error: No space left on device"):
+        write_weights(tmp_path / "a.safetensors", {"w": torch.zeros(2)})
+    assert not [*tmp_path.iterdir()]

@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import thalweg
 from cli_process import Ended, Program
 from scope import conformance_only
+from thalweg.cli.main import app
 
 
 def call(*arguments: str, cwd: Path) -> Ended:
@@ -226,3 +229,14 @@ def test_a_working_directory_that_is_gone(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=gone, timeout=280, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("thalweg: out must be the path of a directory")
+
+
+def test_options_of_lists_may_be_given_several_times() -> None:
+    group: Any = typer.main.get_command(app)
+    given = ["digits", "--vary", "width=1,2", "--vary", "init=he-normal", "--optimizers", "sgd", "--optimizers", "adam"]
+    context = group.commands["compare"].make_context("compare", given)
+    assert context.params["vary"] == ["width=1", "2", "init=he-normal"]
+    assert context.params["optimizers"] == ["sgd", "adam"]
+    assert context.params["schedules"] is None
+    context = group.commands["sparsify"].make_context("sparsify", ["digits", "--sparsity", "0.5", "--sparsity", "0.8"])
+    assert (context.params["sparsity"], context.params["method"]) == ([0.5, 0.8], ["threshold", "prune", "random"])
