@@ -18,6 +18,7 @@ from problems import TinyNet, tiny
 from thalweg.population.engine.task import MembersFinished
 from thalweg.recipes.options import OPTIONS
 from thalweg.records.sparsity import KeptOutcomes
+from thalweg.reports.studies import rows
 from thalweg.sparse.export import sizes
 from thalweg.studies import sparse_design, training
 
@@ -189,7 +190,8 @@ def test_an_interrupted_study_goes_on_bit_for_bit(populations: int, tmp_path: Pa
     assert read.models == again.models
     assert thalweg.stored(tmp_path).facts() == again.facts()
     assert study(method="threshold", out=tmp_path, seeds=1).study.workload == "tiny"
-    assert len(thalweg.Studies(tmp_path).list()) == 2
+    listed = thalweg.Studies(tmp_path).list()
+    assert [row[3] for row in rows(listed, tmp_path)] == ["sparsity: adam"] * 2
 
 
 def test_changed_data_are_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from thalweg.options.comparison import settings
 from thalweg.records.lock import folder, running
-from thalweg.records.types import Summary
+from thalweg.records.types import StudyRecord, Summary
 
 HEADS = ("id", "begun", "workload", "optimizers", "runs", "state", "tag")
 
@@ -17,18 +17,24 @@ def rows(summaries: Sequence[Summary], directory: Path) -> list[list[str]]:
 
 
 def _row(summary: Summary, directory: Path) -> list[str]:
-    names = summary.record.contenders
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     begun = datetime.fromisoformat(summary.started).astimezone()
     return [
         str(summary.id),
         f"{begun:%Y-%m-%d %H:%M}",
         summary.record.workload,
-        shown,
+        _compared(summary.record),
         f"{summary.runs:,}",
         state(summary, directory),
         settings(summary.record.request).get("tag") or "",
     ]
+
+
+def _compared(study: StudyRecord) -> str:
+    """The optimizers, or of a study that is no comparison its kind and its one optimizer."""
+    names = study.contenders
+    if kind := study.request.get("kind"):
+        return f"{kind}: {study.request.get('optimizer', names[0])}"
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def state(summary: Summary, directory: Path) -> str:
