@@ -234,7 +234,7 @@ def test_a_diverged_run_is_counted_and_in_no_mean() -> None:
     given = {"optimizer": "sgd", "learning_rate": 1e38, "sparsity": 0.5, "seeds": 2}
     result = study(workload=linear, method=("threshold", "prune"), **given)
     assert [row.broken for row in result.rows] == [2, 2, 2]
-    assert "2 dense models broke off and are in no mean." in result.verdict
+    assert "2 dense models are in no mean: broken off or without a finite score." in result.verdict
     assert "nan" not in str(result)
     json.dumps(result.facts(), allow_nan=False)
 
@@ -274,8 +274,9 @@ def test_what_broke_off_is_in_no_count() -> None:
     result = study(workload=replace(tiny(), model=Fragile), method=METHODS, sparsity=0.5)
     assert [row.broken for row in result.rows] == [1] * 5
     assert {row.zeros for row in result.rows[1:]} == {(WEIGHTS // 2, WEIGHTS // 2)}
-    assert "1 model of ticket at 50% broke off or could not begin and is in no mean." in result.verdict
-    assert " 2 seeds do not tell" in result.verdict or "3 seeds" not in result.verdict
+    assert "1 model of ticket at 50% is in no mean: broken off, not begun or without a finite score." in result.verdict
+    assert all(row.loss.count == 2 for row in result.rows[1:])
+    assert "3 seeds" not in result.verdict
 
 
 def test_what_cannot_be_asked_leaves_no_study_behind(tmp_path: Path) -> None:
@@ -311,6 +312,10 @@ def test_markdown(found: Any) -> None:
         (
             {"optimizer": "sgd(proximal_l1=0.1)", "method": "l1"},
             r"has proximal_l1 of its own, and the method 'l1' sets",
+        ),
+        (
+            {"optimizer": thalweg.Contender("adam", regularizer="early-stopping=1"), "learning_rate": None},
+            "stops early",
         ),
         ({"sparsities": 0.5}, r"sparsify has no argument 'sparsities'\. Did you mean sparsity"),
         ({"epochs": 1, "steps": 3}, r"epochs and steps both say how long"),

@@ -61,13 +61,22 @@ def test_lower_is_better_turns_the_loss_round() -> None:
 
 def test_what_is_told_of_losses() -> None:
     told = sparsity_verdict(RECORD, sparsity_rows(RECORD, runs()))
-    least = "Least is lost by prune at 50% (-0.1 ± 0.6 points) and 90% (20.0 ± 0.1 points)."
     l1 = "l1: a loss at every sparsity tried, from 50% (41.0 ± 2.5 points) on."
     none = "3 seeds do not tell a loss from none up to 50% (-0.1 ± 0.6 points)"
-    assert told == f"{least} {l1} prune: {none}, a loss from 90% (20.0 ± 0.1 points) on."
+    assert told == f"prune: {none}, a loss from 90% (20.0 ± 0.1 points) on. {l1}"
+
+
+def test_a_gain_is_told() -> None:
+    better = [dataclasses.replace(of, test_metric=0.99) if of.method == "prune" else of for of in runs()]
+    told = sparsity_verdict(RECORD, sparsity_rows(RECORD, better))
+    assert told.startswith(
+        "prune: better than dense at 50% (-8.0 ± 2.5 points) and 90% (-8.0 ± 2.5 points). l1: a loss"
+    )
 
 
 def test_points_of_the_figure() -> None:
     figure = sparsity_figure(RECORD, sparsity_rows(RECORD, runs()))
     assert [(c.method, [p.x for p in c.points]) for c in figure.curves] == [("l1", [0, 1]), ("prune", [0, 1])]
-    assert figure.y.fraction(100 * 0.5) >= 0
+    assert figure.xs == ("50%", "90%")
+    assert figure.dense is not None
+    assert figure.dense.mean == pytest.approx(91.0)

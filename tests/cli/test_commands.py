@@ -238,5 +238,7 @@ def test_options_of_lists_may_be_given_several_times() -> None:
     assert context.params["vary"] == ["width=1", "2", "init=he-normal"]
     assert context.params["optimizers"] == ["sgd", "adam"]
     assert context.params["schedules"] is None
+    with pytest.raises(thalweg.InputError, match="--optimizers must be names with commas between them, got ''"):
+        group.commands["compare"].make_context("compare", ["digits", "--optimizers", ""])
     context = group.commands["sparsify"].make_context("sparsify", ["digits", "--sparsity", "0.5", "--sparsity", "0.8"])
     assert (context.params["sparsity"], context.params["method"]) == ([0.5, 0.8], ["threshold", "prune", "random"])

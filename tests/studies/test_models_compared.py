@@ -20,8 +20,8 @@ from thalweg.reports.factor_matrices import BY_MODEL
 from thalweg.studies.contenders import Contender, contenders
 from thalweg.studies.crossing import crossed
 from thalweg.studies.jobs import Jobs, with_arguments
+from thalweg.studies.parsing import split
 from thalweg.studies.settings import design
-from thalweg.studies.training import Trainer
 from thalweg.studies.varied import varied
 from thalweg.workloads.mlp import MLP
 from thalweg.workloads.model_arguments import written as model_text
@@ -57,6 +57,8 @@ def workload_of(**given: Any) -> Workload:
             ],
         ),
         ("hidden=(50,50),(100,)", [{"hidden": (50, 50)}, {"hidden": (100,)}]),
+        ("hidden=((1,2),(3,4)),((5,6),)", [{"hidden": ((1, 2), (3, 4))}, {"hidden": ((5, 6),)}]),
+        ("name='a, b',c", [{"name": "a, b"}, {"name": "c"}]),
     ],
 )  # fmt: skip
 def test_values_as_written(given: Any, found: list[dict[str, Any]]) -> None:
@@ -71,6 +73,8 @@ def test_values_as_written(given: Any, found: list[dict[str, Any]]) -> None:
         ("init=a,,b", "vary must be as in"),
         ("1x=2", "vary must be as in"),
         ("init=a,dropout=0,init=b", "vary has init twice"),
+        ("lr=(1,2", "vary must be as in"),
+        ("name='a", "vary must be as in"),
         ("init=a,a", "vary has init=a twice; name each value once"),
         ("dropout=0.1,0.10", "vary has dropout=0.1 twice"),
         (f"width={','.join(map(str, range(51)))}", "at most 50 combinations, got 51"),
@@ -95,7 +99,7 @@ def test_contenders_are_crossed_with_models() -> None:
 
 
 def test_an_argument_is_set_once() -> None:
-    with pytest.raises(InputError, match=r"sgd \+ dropout=0\.5 sets the model's dropout, and vary does for all"):
+    with pytest.raises(InputError, match=r"sgd \+ dropout=0\.5 sets the model's dropout, and vary is given for all"):
         crossed(contenders("sgd"), None, ["dropout=0.5"], vary="dropout=0,0.2")
     with pytest.raises(InputError, match=r"The model's dropout is set by the regularizer dropout=0\.5 and apart"):
         Contender("sgd", regularizer="dropout=0.5", model={"dropout": 0.1})
@@ -279,12 +283,10 @@ def test_jobs_of_one_model_are_planned_once() -> None:
         return plan_job(workload, 0, device=torch.device("cpu"), workers=1, execution="loop")
 
     of = crossed(contenders("sgd,adam"), None, vary="width=4,8")
-    jobs = Jobs.planned(of, workload_of(), plan)
+    jobs = Jobs.planned(of, workload_of(), plan, 0)
     assert seen == ["width=4", "width=8"]
     assert [jobs.of(c).job.parameters for c in of] == [43, 83, 43, 83]
-    assert Trainer({}, lambda event: None).earlier == {}
     assert with_arguments(workload_of(), {}).model is model
-    assert replace(workload_of()).model is model
 
 
 def test_the_command_that_makes_the_study_again() -> None:
@@ -320,6 +322,7 @@ def test_true_is_not_one() -> None:
 def test_texts_are_written_so_that_they_are_read_again(value: str) -> None:
     text = model_text({"name": value})
     assert varied(text) == [{"name": value}]
+    assert varied(split(f"{text},b,other=1")) == [{"name": value, "other": 1}, {"name": "b", "other": 1}]
 
 
 def closing(slope: float = 0.1, hooked: float = 0.0) -> nn.Module:
@@ -388,3 +391,27 @@ def test_the_file_of_a_model_names_its_arguments(compared: Any, tmp_path: Path) 
     best = compared[0].best
     with safe_open(best.save(tmp_path / "best.safetensors"), "pt") as file:
         assert file.metadata()["model"] == model_text(best.model)
+
+
+def inheriting(slope: float = 0.1, kinds: Any = (1,), half: bool = False) -> nn.Module:
+    """Its forward pass is a base class's, and closes over what no attribute holds."""
+    found, dtype = frozenset(kinds), torch.float32 if half else torch.float64
+
+    class Base(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            hidden = nn.functional.leaky_relu(self.layer(x), slope) * len(found)
+            return hidden.to(dtype).double()
+
+    class Made(Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 3)
+
+    return Made().double()
+
+
+@pytest.mark.parametrize("vary", [{"slope": [0.1, 0.9]}, {"kinds": [(1,), (1, 2)]}, {"half": [False, True]}])
+def test_what_a_base_class_closes_over_makes_a_model(vary: Any) -> None:
+    result = thalweg.compare(workload_of(model=inheriting), "sgd", vary=vary, **ASKED)
+    first, second = (scores(result, label)[0][4] for label in result.study.contenders)
+    assert first != second

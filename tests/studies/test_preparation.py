@@ -278,7 +278,7 @@ def test_the_plan_is_told_before_its_time_is_measured(budget: float | None, monk
         told.append("measured")
         return Pace(1e-5, 1e-4, 1e-3)
 
-    monkeypatch.setattr(preparation, "measure", measured)
+    monkeypatch.setattr(preparation, "measure_all", measured)
     design = Design(contenders(["sgd"]), (0.1,), seeds=1, confirm_seeds=2, base_seed=0)
     told_while = {"shown": True, "tell": told.append}
     prepared = preparation.prepare(design, tiny(epochs=1), torch.device("cpu"), budget=budget, **told_while)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import torch
 from problems import tiny
 from thalweg.population.planning.planned_job import PlannedJob, plan_job
 from thalweg.studies.contenders import Contender
+from thalweg.studies.jobs import Jobs
 from thalweg.studies.range_sweep import STEPS, shortened, sweep
 
 
@@ -41,7 +42,7 @@ def by_hand(make: object, seed: int) -> list[float]:
 def test_a_sweep_is_a_run_with_rising_rates(name: str) -> None:
     contender = Contender(name)
     low, high = contender.recipe.rates
-    curve = sweep(planned(), [contender], [0, 1])[contender.label]
+    curve = sweep(Jobs.single(planned()), [contender], [0, 1])[contender.label]
     assert curve.losses.shape == (2, STEPS)
     assert (curve.rates[0], curve.rates[-1]) == pytest.approx((low / 10, high * 10))
     for seed in (0, 1):
@@ -54,12 +55,12 @@ def test_a_sweep_is_a_run_with_rising_rates(name: str) -> None:
 
 def test_only_open_rates_are_swept() -> None:
     of = [Contender("adam"), Contender("sgd(lr=0.1)"), Contender("adam", {}, {"lr": (1e-3, 1e-2)}, "listed")]
-    assert [*sweep(planned(), of, [0])] == ["adam"]
+    assert [*sweep(Jobs.single(planned()), of, [0])] == ["adam"]
 
 
 def test_the_rate_by_which_adabound_scales_its_bounds_is_that_of_the_step() -> None:
     """Else a sweep would begin with bounds for a tiny rate and carry them to a million times that."""
-    curves = sweep(planned(), [Contender("adabound"), Contender("adam")], [0])
+    curves = sweep(Jobs.single(planned()), [Contender("adabound"), Contender("adam")], [0])
     assert np.isfinite(curves["adabound"].losses).all()
 
 

@@ -118,5 +118,6 @@ def test_steps_that_early_stopping_leaves_make_further_trials() -> None:
     """Of 16 trials half of the steps are left, of the 8 that these allow again, and so on."""
     rounds = tuned(tuner(trials=16), valley, stopped_at=STEPS // 2)
     assert [len(c) for _, c in rounds] == [16, 8, 4, 2, 1]
+    assert sum(len(c) for _, c in tuned(tuner(trials=16), valley, stopped_at=1)) == 2 * 16  # no more
     fixed = SearchTuner(Contender("adam(lr=1e-3)"), (), 16, 0, higher_is_better=False)
     assert [len(c) for _, c in tuned(fixed, lambda given: 0.5, stopped_at=STEPS // 2)] == [1]

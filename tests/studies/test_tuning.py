@@ -13,8 +13,9 @@ from records_fixture import STEPS
 from thalweg.numerics import sign
 from thalweg.rules.hyperparameters import Rate
 from thalweg.studies.contenders import Contender
+from thalweg.studies.protocol import EXTENSIONS
 from thalweg.studies.rates import around, beyond, grid
-from thalweg.studies.tuning import GridTuner, cap_of, returned
+from thalweg.studies.tuning import FINE, GridTuner, cap_of, returned
 
 
 def peak(at: float, diverges_above: float = math.inf) -> Truth:
@@ -150,3 +151,10 @@ def test_what_is_left_is_counted_in_evaluations() -> None:
     assert returned(contender, runs[:6]) == 1  # 1.5 of an evaluation a step
     assert returned(sam, runs[6:]) == 3  # of two
     assert returned(contender, [replace(one, stopped_at=None) for one in runs[:6]]) == 0
+
+
+def test_equal_rates_are_extended_no_further_than_a_few() -> None:
+    """Where all rates are as good, the lowest is the best, and the next, too, however many steps are left."""
+    rounds = tuned(tuner(), lambda given: 0.97, stopped_at=1)
+    assert sum(len(c) for of, c in rounds if of == "extension") <= 2 * EXTENSIONS + FINE
+    assert min(rates_of([c for _, several in rounds for c in several])) >= 1e-12

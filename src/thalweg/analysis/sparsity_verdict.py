@@ -1,5 +1,6 @@
 """What a study of sparse models found, in words."""
 
+import math
 from collections.abc import Sequence
 
 from thalweg.analysis.formatting import is_accuracy
@@ -10,9 +11,9 @@ from thalweg.records.sparsity import DENSE, TICKET, SparsityRecord
 
 
 def sparsity_verdict(record: SparsityRecord, rows: Sequence[SparsityRow]) -> str:
-    """From which sparsity on each method loses; what broke off; what to doubt."""
-    out = _least(record, rows)
-    out += [_reach(record, method, rows) for method in record.methods]
+    """From which sparsity on each method loses, the one first that holds out longest; what broke off; what to doubt."""
+    longest = sorted(record.methods, key=lambda method: -_first_lost(method, rows))
+    out = [_reach(record, method, rows) for method in longest]
     out += [_broken(row) for row in rows if row.broken]
     strongest = max(record.request.get("l1") or [0.0])
     if len(record.request.get("l1") or ()) > 1 and any(row.strength == strongest for row in rows):
@@ -24,25 +25,17 @@ def sparsity_verdict(record: SparsityRecord, rows: Sequence[SparsityRow]) -> str
     return " ".join(out)
 
 
-def _least(record: SparsityRecord, rows: Sequence[SparsityRow]) -> list[str]:
-    """By which method least is lost at each sparsity, on average, where there are several."""
-    at: dict[str, list[str]] = {}
-    for sparsity in record.sparsities if len(record.methods) > 1 else ():
-        own = [(row.loss.mean, row) for row in rows if row.sparsity == sparsity and row.loss is not None]
-        known = [(loss, row) for loss, row in own if loss == loss]  # NaN where none trained to its end
-        if known:
-            least = min(loss for loss, _ in known)
-            best = [row for loss, row in known if loss == least]
-            at.setdefault(listed([row.method for row in best]), []).append(_at(record, best[0]))
-    parts = [f"by {method} at {listed(places)}" for method, places in at.items()]
-    return [f"Least is lost {'; '.join(parts)}."] if parts else []
+def _first_lost(method: str, rows: Sequence[SparsityRow]) -> float:
+    """The lowest sparsity at which a method's loss is told from none; infinite where none is."""
+    lost = [row.sparsity for row in rows if row.method == method and row.loss is not None and row.loss.low > 0]
+    return min(lost, default=math.inf)
 
 
 def _reach(record: SparsityRecord, method: str, rows: Sequence[SparsityRow]) -> str:
     """Where a method gains, up to which sparsity its loss is not told from none, and the first at which it is."""
     own = [row for row in rows if row.method == method and row.loss is not None and row.loss.count > 1]
     if not any(row.method == method and row.metric.count for row in rows):
-        return f"{method}: no model trained to its end."
+        return f"{method}: no model with a score."
     if not own:
         return f"{method}: too few models to tell a loss from none."
     first = next((row for row in own if row.loss is not None and row.loss.low > 0), None)
@@ -68,7 +61,9 @@ def _broken(row: SparsityRow) -> str:
     dense = counted(row.broken, "dense model")
     of = dense if row.method == DENSE else f"{counted(row.broken, 'model')} of {row.method} at {row.sparsity * 100:g}%"
     verb = "is" if row.broken == 1 else "are"
-    return f"{of} broke off{' or could not begin' if row.method == TICKET else ''} and {verb} in no mean."
+    return (
+        f"{of} {verb} in no mean: broken off{', not begun' if row.method == TICKET else ''} or without a finite score."
+    )
 
 
 def _at(record: SparsityRecord, row: SparsityRow) -> str:

@@ -74,7 +74,8 @@ def as_text(given: Any) -> str | None:
     if not isinstance(given, str | Path):
         return None
     text = str(given)
-    return absolute(text) if ".py" in text or ":" in text else str(Path(text).absolute())
+    is_path = Path(text).exists() or text.endswith(".npy") or not is_place(text)
+    return str(Path(text).absolute()) if is_path else absolute(text)
 
 
 def given_content(models: tuple[nn.Module, ...], transfer: Any) -> str:

@@ -22,7 +22,7 @@ from thalweg.studies import contenders as entries
 from thalweg.studies.contenders import Contender
 from thalweg.studies.design import Design, require_rates_to_find
 from thalweg.studies.imports import require_imports
-from thalweg.studies.jobs import Jobs
+from thalweg.studies.jobs import Jobs, require_used
 from thalweg.studies.parsing import split
 from thalweg.studies.preparation import EARNED
 from thalweg.studies.protocol import TEXTBOOK, tuning_seeds
@@ -103,7 +103,10 @@ def _planned(design: Design, workload: Workload, device: torch.device, memory: f
         require_imports(replace(design, contenders=contenders), found)
         return found
 
-    return Jobs.planned(design.contenders, workload.to(device), plan)
+    placed = workload.to(device)
+    jobs = Jobs.planned(design.contenders, placed, plan, design.base_seed)
+    require_used(jobs, design.contenders, placed, design.base_seed)
+    return jobs
 
 
 def _tested(design: Design, jobs: Jobs, show: Callable[[Noted], None], *, verify: bool) -> RangeTest:

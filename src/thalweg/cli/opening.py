@@ -32,19 +32,19 @@ def load_torch_for(what: str, *, quiet: bool = False, tracing: bool = True) -> N
 def load_torch_to_compare(
     workload: str,
     optimizers: Sequence[Any] | str | None,
-    crossed: Mapping[str, Sequence[Any] | None] = {},
+    crossed: Mapping[str, Sequence[Any] | None] | None = None,
     *,
     varied: bool = False,
     quiet: bool = False,
 ) -> None:
     """`load_torch_for` a comparison: `digits: 11 optimizers with 2 schedules each; loading torch …`.
 
-    crossed: levels by the name of one. varied: whether there are several models.
+    crossed: levels by the name of one. varied: whether arguments of the model are given.
     """
     chosen = TEXTBOOK.split(", ") if optimizers is None else optimizers
-    count = "all optimizers" if chosen == ALL else counted(len(chosen), "optimizer")
-    each = [counted(len(given), name) for name, given in crossed.items() if given]
-    each += ["several models"] if varied else []
+    count = "all optimizers" if chosen in (ALL, [ALL]) else counted(len(chosen), "optimizer")
+    each = [counted(len(given), name) for name, given in (crossed or {}).items() if given]
+    each += ["its models"] if varied else []
     times = f" with {' and '.join(each)} each" if each else ""
     load_torch_for(f"{workload}: {count}{times}", quiet=quiet)
 

@@ -20,7 +20,7 @@ def checked(option: Option, value: Any) -> Any:
     """Parses a value. Raises `InputError` if the option's declaration rejects it."""
     kind = option.kind
     if isinstance(value, list | tuple):  # given once, several times, or not at all
-        value = ",".join(value) or None
+        value = ",".join(value) if value else None
     if value is None:  # not given
         return None
     if isinstance(kind, Listed) and value != option.otherwise:
@@ -29,7 +29,8 @@ def checked(option: Option, value: Any) -> Any:
         isinstance(kind, Range) or (isinstance(kind, Quantity) and kind.base == "seconds")
     ):
         value = _number(value, whole=isinstance(kind, Range) and kind.whole)
-    return option.check(value)
+    found = option.check(value)
+    return [found] if isinstance(kind, Listed) and isinstance(found, str) else found  # Typer makes lists of all
 
 
 def _number(text: str, *, whole: bool) -> Any:

@@ -25,6 +25,8 @@ def sparsify(workload: WorkloadName, *, plot: Path | None, **options: Any) -> No
             result.save_picture(plot)
         return result
 
-    session.run_new_study(study, **options)
-    if plot is not None:
-        print(f"Picture: {plot}")
+    try:
+        session.run_new_study(study, **options)
+    finally:
+        if plot is not None and plot.exists():
+            print(f"Picture: {plot}")

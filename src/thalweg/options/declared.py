@@ -51,8 +51,11 @@ class Option:
 
     def check(self, value: Any) -> Any:
         """Parses `value`. Raises `InputError` with name, range and value if it is invalid."""
-        if (value is None and self.optional) or (isinstance(value, str) and value == self.otherwise):
+        if value is None and self.optional:
             return value
+        word = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(word, str) and word == self.otherwise:
+            return word
         read = self.kind.read(value)
         if read is None:
             raise InputError(f"{self.name} must be {self.accepted}, got {shown(value)}.")

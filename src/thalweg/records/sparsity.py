@@ -97,12 +97,13 @@ class KeptOutcomes:
 def _write(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".thalweg-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(runs, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        with tempfile.TemporaryDirectory(prefix=".thalweg-", dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            with made.open("w", encoding="utf-8") as file:
+                json.dump(runs, file)
+                file.flush()
+                os.fsync(file.fileno())
+            made.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or first_line(error)}.") from None
 

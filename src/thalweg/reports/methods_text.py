@@ -192,7 +192,8 @@ def _stopped_by(study: StudyRecord, rule: Mapping[str, Any], metric: str, runs: 
     return (
         f"{which} ended after {several(rule['patience'], 'measurement')} whose {metric} did not improve{least}, and"
         f" every run counts with the weights of its best measurement. {len(early):,} of {several(len(runs), 'run')}"
-        f" ended before the last step{share}; tuning spends these on further configurations of the same optimizer."
+        f" ended before the last step{share}; what tuning runs leave is there for further configurations of the same"
+        " optimizer."
     )
 
 

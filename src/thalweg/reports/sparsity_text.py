@@ -75,9 +75,10 @@ def caption(study: StudyRecord) -> str:
 
 def method(study: StudyRecord) -> list[tuple[str, str]]:
     record, asked = SparsityRecord.of(study), study.request
+    fixed = ", ".join(f"{name} {value}" for name, value in asked["contenders"][0]["fixed"].items())
     said = [
-        ("training", f"Every model trained {record.steps:,} steps with {record.optimizer}; all models of a seed share"
-            " initial weights and batches."),
+        ("training", f"Every model trained {record.steps:,} steps with {record.optimizer}{fixed and f' ({fixed})'}; all"
+            " models of a seed share initial weights and batches."),
         ("differences", "Paired by seed; intervals cover the mean at 95%."),
         *((name, f"{METHODS[name][0].upper()}{METHODS[name][1:]}.") for name in record.methods),
     ]  # fmt: skip

@@ -63,7 +63,7 @@ def _varied(of: Sequence[Contender], vary: Any) -> list[Contender]:
         return [*of]
     each = varied(vary)
     for c in of:
-        own = next((name for name in c.arguments if name in each[0]), None)
+        own = next((name for name in c.arguments if name in each[0]), None) or next(iter(c.model), None)
         if own is not None:
-            raise InputError(f"{c.label} sets the model's {own}, and vary does for all: leave one of them out.")
-    return [replace(c, model={**c.model, **m}, title=f"{c.label} + {model_text(m)}") for c in of for m in each]
+            raise InputError(f"{c.label} sets the model's {own}, and vary is given for all: leave one of them out.")
+    return [replace(c, model=m, title=f"{c.label} + {model_text(m)}") for c in of for m in each]

@@ -8,6 +8,9 @@ from typing import Any
 from thalweg.errors import InputError
 from thalweg.population.planning.planned_job import PlannedJob
 from thalweg.population.program.models import build
+from thalweg.population.training.autograd import gradients_of
+from thalweg.population.training.job import Job
+from thalweg.population.training.verification import first_batches
 from thalweg.studies.contenders import Contender
 from thalweg.workloads.content import joined, model_content
 from thalweg.workloads.model_arguments import default_of, require_taken, written
@@ -32,15 +35,16 @@ class Jobs:
         contenders: Sequence[Contender],
         workload: Workload,
         plan: Callable[[Workload, Sequence[Contender], str], PlannedJob],
+        seed: int,
     ) -> "Jobs":
-        """One for every model. plan: of a workload with that model, of its contenders and its name.
+        """One for every model. plan: of a workload with that model, of its contenders and its name. seed: the first.
 
         Raises `InputError` where the factory does not take the arguments, or two sets of them make the same model.
         """
         of = grouped(contenders)
         workloads = {name: with_arguments(workload, own[0].arguments) for name, own in of.items()}
         jobs = cls({name: _told_of(name, len(of), partial(plan, workloads[name], of[name], name)) for name in of})
-        jobs._require_different()
+        jobs._require_different(seed)
         return jobs
 
     @classmethod
@@ -106,12 +110,12 @@ class Jobs:
             found.append(f"The models differ in their number of parameters: {each}.")
         return tuple(found)
 
-    def _require_different(self) -> None:
+    def _require_different(self, seed: int) -> None:
         """Raises `InputError` where two sets of arguments make the same model."""
         first: dict[str, str] = {}
         for name, planned in self.by_model.items():
             other = first.setdefault(planned.job.content, name)
-            if other != name:
+            if other != name and _loss(self.by_model[other].job, seed) == _loss(planned.job, seed):
                 raise InputError(
                     f"{other or OWN} and {name or OWN} make the same model: the factory leaves them unused, they mean"
                     " the same to it, or weights to start from take their place."
@@ -144,27 +148,39 @@ def require_used(jobs: Jobs, contenders: Sequence[Contender], workload: Workload
 
     A value that is the factory's default changes nothing, and may.
     """
-    given: dict[str, dict[str, Mapping[str, Any]]] = {}
+    arguments: dict[str, dict[str, Mapping[str, Any]]] = {}
     for contender in contenders:
         for name, value in contender.arguments.items():
             if value != default_of(workload.model, name):
-                given.setdefault(name, {})[contender.trains] = contender.arguments
-    for name, of in given.items():
-        if not any(_changes(jobs.by_model[model], name, arguments, workload, seed) for model, arguments in of.items()):
+                arguments.setdefault(name, {})[contender.trains] = contender.arguments
+    for name, of in arguments.items():
+        if not any(
+            _changes(jobs.by_model[model].job, name, arguments, seed, workload) for model, arguments in of.items()
+        ):
             raise InputError(
                 f"The model of {workload.name!r} is the same with {written({name: next(iter(of.values()))[name]})} as"
                 " without: its factory leaves it unused, or weights to start from take the place."
             )
 
 
-def _changes(planned: PlannedJob, name: str, arguments: Mapping[str, Any], workload: Workload, seed: int) -> bool:
-    """Whether a model is another one without an argument."""
+def _changes(job: Job, name: str, arguments: Mapping[str, Any], seed: int, workload: Workload) -> bool:
+    """Whether a job's model is another one without an argument."""
     others = {other: value for other, value in arguments.items() if other != name}
+    without = replace(job, workload=with_arguments(workload, others))
     try:
-        without = build(with_arguments(workload, others), seed, planned.job.device)
+        content = model_content(build(without.workload, seed, job.device))
     except Exception:  # the factory may need it
         return True
-    return model_content(without) != planned.job.content
+    return content != job.content or _loss(without, seed) != _loss(job, seed)
+
+
+def _loss(job: Job, seed: int) -> str:
+    """The first batch's training loss, to the last bit: what no content of a model shows may show there."""
+    batch = first_batches(job.workload, 1)[0]
+    try:
+        return repr(gradients_of(job, build(job.workload, seed, job.device), batch, seed, 1).loss)
+    except Exception as error:  # a model may raise anything
+        return repr(error)
 
 
 def grouped(contenders: Sequence[Contender]) -> dict[str, list[Contender]]:

@@ -15,15 +15,22 @@ from thalweg.schedules.parsing import names
 
 CALL = re.compile(r"(1/t|1?[A-Za-z][\w-]*)\s*\(")
 """How a value that is a call begins, such as "cosine(warmup=5%)"."""
+QUOTES = ("'", '"')
 MOST_COMBINATIONS = 10_000  # per contender's space
 
 
 def split(text: str) -> list[str]:
-    """Splits at commas outside parentheses and brackets."""
-    parts, depth = [""], 0
-    for character in text:
-        depth = max(0, depth + (character in "([{") - (character in ")]}"))
-        if character == "," and not depth:
+    """Splits at commas outside parentheses, brackets and quotes, which begin a value: an apostrophe does not."""
+    parts, depth, quote, before = [""], 0, "", ","
+    for i, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in QUOTES and before in "=,([{:" and character in text[i + 1 :]:
+            quote = character
+        else:
+            depth = max(0, depth + (character in "([{") - (character in ")]}"))
+        before = before if character.isspace() else character
+        if character == "," and not depth and not quote:
             parts.append("")
         else:
             parts[-1] += character

@@ -42,8 +42,9 @@ class Prepared:
 
     @property
     def planned(self) -> PlannedJob:
-        """The job of a study with one model; of several, that of its first contender."""
-        return self.jobs.first
+        """The job of a study with one model."""
+        (planned,) = self.jobs.all
+        return planned
 
 
 def prepare(
@@ -119,7 +120,7 @@ class Checking:
 
     def model(self, name: str, number: int, models: int) -> None:
         """Raises `InputError` where time is up."""
-        if self.until is not None and time.perf_counter() > self.until:
+        if number > 1 and self.until is not None and time.perf_counter() > self.until:
             raise InputError(
                 f"The budget is too short for {models} models: checking {number - 1} of them took all of it. Give more,"
                 " or vary less."
@@ -140,7 +141,7 @@ def _planned(design: Design, workload: Workload, device: torch.device, checking:
         require_imports(own, found)
         return found
 
-    jobs = Jobs.planned(design.contenders, workload, plan)
+    jobs = Jobs.planned(design.contenders, workload, plan, design.base_seed)
     require_used(jobs, design.contenders, workload, design.base_seed)
     return jobs
 
@@ -156,7 +157,7 @@ def prepare_again(
         recorded = plan_recorded(record.plan, text)
         return plan_as_recorded(of, design.base_seed, recorded, device=device, early_stopping=rule)
 
-    jobs = Jobs.planned(design.contenders, workload.to(device), plan)
+    jobs = Jobs.planned(design.contenders, workload.to(device), plan, design.base_seed)
     budget = record.request["budget"]
     pace = Pace(**record.plan["pace"]) if budget else None
     clock = Clock(time.perf_counter() - spent, budget, pace, jobs.first.job.workload)
@@ -182,13 +183,19 @@ def _foreseen(
     expected = {
         "runs": runs,
         "preparing": round(spent, 1),
-        "bytes": max(of.plan.memory(runs) for of in jobs.all),
+        "bytes": _bytes(design, jobs),
         **confirming,
     }
     if pace is None:
         return replace(record, plan={**record.plan, "expected": expected})
     expected["seconds"] = round(spent + pace.of(runs, workload), 1)
     return replace(record, plan={**record.plan, "pace": asdict(pace), "expected": expected})
+
+
+def _bytes(design: Design, jobs: Jobs) -> int:
+    """Those of the model that needs most, whose runs train at once."""
+    each = jobs.parts(design.contenders)
+    return max(of.plan.memory(expected_runs(replace(design, contenders=own))) for of, own in each)
 
 
 def _plan_so_far(design: Design, workload: Workload, jobs: Jobs, spent: float) -> str:

@@ -2,7 +2,7 @@
 
 One text is one regularizer, such as "l2=1e-4", or several joined by "+", such as the elastic net "l1=1e-5+l2=1e-4".
 Its terms are options of a composed step (`OPTIONAL`), or those in `OTHERS`, which reads what is no option of a step:
-another kind of term, such as one that a model's factory takes, is another entry there.
+when runs end, and dropout, which the model's factory takes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,6 @@ from thalweg.recipes.catalogue import Recipe
 from thalweg.recipes.imported import Imported
 from thalweg.recipes.options import OPTIONS
 from thalweg.regularization.stopping import EarlyStopping
-from thalweg.workloads.model_options import dropout_rate
 
 OPTIONAL = (
     "l2", "l1", "proximal_l1", "proximal_l2", "weight_decay", "decoupled_weight_decay", "independent_weight_decay",
@@ -67,7 +66,7 @@ def _dropout(value: Any) -> float:
     if not number or not 0 < number < 1:
         got = "nothing" if value is None else shown(value)
         raise InputError(f"The regularizer dropout must be a number in (0, 1), as in dropout=0.2, got {got}.")
-    return dropout_rate(number)
+    return number
 
 
 OTHERS: Mapping[str, Callable[[Any], Any]] = {"early_stopping": _stopping, "dropout": _dropout}

@@ -20,7 +20,7 @@ BATCH = 16  # trials per batch; the first batch is random
 class SearchTuner:
     """Proposes trials of one contender by the tree-structured Parzen estimator (Bergstra et al. 2011, NeurIPS).
 
-    trials: their number, and further ones with the steps that early stopping leaves of them.
+    trials: their number; and further ones, at most as many, with the steps that early stopping leaves of them.
     names: the hyperparameters to search; those that the optimizer lacks are ignored. Hyperparameters in the
         contender's space are searched too, over the listed values instead of the declared range.
 
@@ -33,7 +33,7 @@ class SearchTuner:
         self, contender: Contender, names: Sequence[str], trials: int, seed: int, *, higher_is_better: bool
     ) -> None:
         optuna = _optuna()
-        self.contender, self.notes, self._left = contender, list[str](), trials
+        self.contender, self.notes, self._left, self._trials = contender, list[str](), trials, trials
         listed: dict[str, Where] = {name: tuple(values) for name, values in contender.space.items()}
         declared = {n: _range(contender, n) for n in names if n not in listed and _has(contender, n)}
         self._space = declared | listed
@@ -58,7 +58,7 @@ class SearchTuner:
 
     def next(self, runs: Sequence[RunRecord]) -> tuple[Round, list[dict[str, Any]]]:
         self._tell(runs)
-        spare = returned(self.contender, runs) if self._space else 0
+        spare = min(self._trials, returned(self.contender, runs)) if self._space else 0
         for _ in range(min(BATCH, self._left + spare)):
             trial = self._study.ask()
             given = {**self._unsearched, **{name: _draw(trial, name, of) for name, of in self._space.items()}}
@@ -76,9 +76,8 @@ class SearchTuner:
         return "search", [given for _, given in self._waiting]
 
     def _tell_of_cost(self, each: int) -> None:
-        self.notes.append(
-            f"{self.contender.label}: a step takes {each} gradient evaluations, so that it had fewer trials."
-        )
+        note = f"{self.contender.label}: a step takes {each} gradient evaluations, so that it had fewer trials."
+        self.notes += [] if note in self.notes else [note]
 
     def _contradictory(self, given: dict[str, Any]) -> bool:
         """Whether the values are each in range but invalid in combination; such a trial counts as used."""

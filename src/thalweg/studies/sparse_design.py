@@ -108,6 +108,8 @@ def require_prunable(contender: Contender, methods: Sequence[str], exclude: Sequ
             f"{contender.label} is another library's, and sparsify holds masks in steps of our own: use it with"
             " thalweg.sparse.Pruner in a loop of yours, or give an optimizer of the catalogue."
         )
+    if contender.early_stopping is not None:
+        raise InputError(f"{contender.label} stops early, and sparse models train to the last step: leave that out.")
     given: dict[str, Any] = {**contender.fixed}
     masked = [method for method in methods if method in SCHEDULED or method == "ticket"]
     if masked:

@@ -115,7 +115,12 @@ class Trainer:
 def _check(entry: RunSpec, run: RunRecord, place: int) -> None:
     asked = (entry.contender.label, entry.seed, entry.role, entry.round, plain(entry.given))
     found = (run.contender, run.seed, run.role, run.round, plain(run.hyperparameters))
-    if asked != found or plain(entry.contender.factors) != plain(run.factors):
+    if plain(entry.contender.factors) != plain(run.factors):
+        raise InputError(
+            f"Run {place} of the study, of {run.contender}, was of {dict(run.factors)}, and is of"
+            f" {entry.contender.factors} now: begin the study anew."
+        )
+    if asked != found:
         raise InputError(
             f"Run {place} of the study is of {run.contender} with seed {run.seed}, but {asked[0]} with seed {asked[1]}"
             " comes at that place now: something it depends on has changed; begin the study anew."

@@ -18,9 +18,8 @@ def returned(contender: Contender, runs: Sequence[RunRecord]) -> int:
 
     Counted as caps are: each once for every evaluation of a batch in a step.
     """
-    stopped = [run for run in runs if run.stopped_at is not None]
-    untaken = sum((r.steps - (r.stopped_at or 0)) * contender.evaluations(r.hyperparameters) for r in stopped)
-    return untaken // (stopped[0].steps * len({run.seed for run in runs})) if stopped else 0
+    untaken = sum((r.steps - at) * contender.evaluations(r.hyperparameters) for r in runs if (at := r.stopped_at))
+    return untaken // (runs[0].steps * len({run.seed for run in runs})) if untaken else 0
 
 
 class Tuner(Protocol):
@@ -63,7 +62,7 @@ class GridTuner:
             return self._taken("coarse", self._coarse)
         if self._done or not self._free:
             return "coarse", []
-        self._spare = returned(self.contender, runs)
+        self._spare = min(EXTENSIONS, returned(self.contender, runs))  # no more: the best of equal rates is an edge
         tried = points(runs)
         edge = self._beyond_an_edge(tried)
         if edge:

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.errors import InputError, shown
-from thalweg.studies.parsing import combinations
+from thalweg.studies.parsing import combinations, split
 from thalweg.workloads.model_arguments import read, written
 
 MOST_MODELS = 50
-QUOTES = ("'", '"')
-PARTS = re.compile(r"""((?:'[^']*'|"[^"]*"|\([^)]*\)|\[[^\]]*\]|[^,'"(\[]|['"(\[])*?),""")
-"""Parts that end with commas, other than those in quotes or brackets."""
+OPENING = ("'", '"', "(", "[", "{")
 NAMED = re.compile(r"\s*([A-Za-z_][\w-]*)\s*=")
 """How a part begins that names an argument."""
 
@@ -51,14 +49,18 @@ def _space(given: Any) -> dict[str, list[Any]]:
     whole = ",".join(texts)
     space: dict[str, list[Any]] = {}
     name = ""
-    for text in PARTS.findall(whole + ","):
+    for text in split(whole):
         begins = NAMED.match(text)
         if begins is not None:
             name = begins[1].replace("-", "_")
             if name in space:
                 raise InputError(f"vary has {name} twice: give its values in one list, as {name}=A,B.")
         value = (text if begins is None else text[begins.end() :]).strip()
-        if not name or not value or (begins is None and "=" in text and not value.startswith(QUOTES)):
+        found = read(value)
+        strange = (begins is None and "=" in text and isinstance(found, str) and found == value) or (
+            value.startswith(OPENING) and found == value
+        )
+        if not name or not value or strange:
             raise InputError(f"vary must be as in init=he-normal,glorot-uniform, got {shown(whole)}.")
-        space.setdefault(name, []).append(read(value))
+        space.setdefault(name, []).append(found)
     return space

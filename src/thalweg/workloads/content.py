@@ -5,6 +5,7 @@ import hashlib
 import re
 import types
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from types import FunctionType
 from typing import Any
 
@@ -63,9 +64,12 @@ def joined(*digests: str) -> str:
 
 def model_content(model: nn.Module) -> str:
     """A hash of the values, the structure and the classes' source of a model: a new one of the study's first seed."""
-    own = sorted({type(m) for m in model.modules() if not _is_torchs(type(m))}, key=lambda c: c.__qualname__)
-    held = [line for kind in own for line in _closed_over(kind)] + _hooks(model)
-    return _digest(_printed(model), *map(source, own), *_reached(*own), *held, *_states(model))
+    kinds = {kind for m in model.modules() for kind in type(m).__mro__ if kind is not object and not _is_torchs(kind)}
+    own = sorted(kinds, key=lambda c: (c.__module__, c.__qualname__))
+    hooks = {f"{name} {kind}": hook for name, kind, hook in _hooks(model)}
+    held = [line for kind in own for line in _closed_over(kind)]
+    held += [line for name, hook in hooks.items() for line in (name, *_described(hook))]
+    return _digest(_printed(model), *map(source, own), *_reached(*own, *hooks.values()), *held, *_states(model))
 
 
 def _closed_over(kind: type) -> list[str]:
@@ -79,13 +83,14 @@ def _closed_over(kind: type) -> list[str]:
     return found
 
 
-def _hooks(model: nn.Module) -> list[str]:
-    """The hooks of a model's modules, with what they close over."""
+def _hooks(model: nn.Module) -> list[tuple[str, str, Any]]:
+    """(module with the hook's place, kind, hook) of a model's hooks."""
     of = [(name, kind, m) for name, m in model.named_modules() for kind in HOOKS]
     return [
-        "\n".join([f"{name} {kind}", *_described(hook)])
+        (f"{name} {i}", kind, hook)
         for name, kind, m in of
-        for hook in (getattr(m, kind, None) or {}).values()
+        for i, hook in enumerate((getattr(m, kind, None) or {}).values())
+        if callable(hook)
     ]
 
 
@@ -190,8 +195,10 @@ def _told(value: Any, depth: int) -> str:
         return _tensor(value)
     if isinstance(value, np.ndarray | np.generic):
         return f"{value.shape} {value.dtype} {hashlib.blake2b(value.tobytes(), digest_size=16).hexdigest()}"
-    if isinstance(value, int | float | complex | str | bytes | bool | None):
+    if isinstance(value, int | float | complex | str | bytes | bool | None | range | torch.dtype | PurePath):
         return repr(value)
+    if isinstance(value, set | frozenset):
+        return f"{type(value).__qualname__} {sorted(_value(v, depth - 1) for v in value)}"
     name = type(value).__qualname__
     if depth <= 0 or isinstance(value, types.ModuleType):
         return name
