@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,16 @@ def test_runs_are_told_before_they_train(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ended == set(planned)
 
 
+@pytest.fixture
+def one_worker() -> Iterator[None]:
+    """All runs of a stage at once: none ends while another has not begun."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_worker")
 def test_a_store_says_who_leads_before_a_run_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thalweg.studies.persistence.HEARTBEAT", 0.0)
     kept: list[Progress] = []
