@@ -308,3 +308,16 @@ def test_other_problems_are_refused() -> None:
     for asked in (lambda: thalweg.distill(line, **ASKED), lambda: thalweg.distilled(line, nn.Linear(6, 3))):
         with pytest.raises(thalweg.InputError, match="Distillation is of classes"):
             asked()
+
+
+def test_a_saved_teacher_has_the_arguments_that_its_models_were_made_with(tmp_path: Path) -> None:
+    """Weights alone fit a model of another activation, too."""
+    whole = tiny(
+        torch.float64, epochs=1, model=lambda activation="relu": MLP((6, 8, 3), activation=activation).double()
+    )
+    contender = thalweg.Contender("adam", model={"activation": "tanh"})
+    ensemble = thalweg.ensemble(whole, 2, optimizer=contender, learning_rate=1e-2, progress=False)
+    ensemble.save(tmp_path)
+    asked = {"learning_rate": 1e-2, "seeds": 1, "progress": False}
+    ours = thalweg.distill(whole, "hidden=4", teacher=tmp_path, **asked)
+    assert ours.scores["teacher"] == thalweg.distill(whole, "hidden=4", teacher=ensemble, **asked).scores["teacher"]

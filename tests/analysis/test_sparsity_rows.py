@@ -74,6 +74,14 @@ def test_a_gain_is_told() -> None:
     )
 
 
+def test_a_loss_that_is_not_told_again_is_not_said_to_go_on() -> None:
+    noisy = [
+        dataclasses.replace(of, test_metric=0.9 * (of.seed == 1)) if (of.method, of.sparsity) == ("l1", 0.9) else of
+        for of in runs()
+    ]
+    assert "l1: a loss at 50% (41.0 ± 2.5 points)." in sparsity_verdict(RECORD, sparsity_rows(RECORD, noisy))
+
+
 def test_points_of_the_figure() -> None:
     figure = sparsity_figure(RECORD, sparsity_rows(RECORD, runs()))
     assert [(c.method, [p.x for p in c.points]) for c in figure.curves] == [("l1", [0, 1]), ("prune", [0, 1])]

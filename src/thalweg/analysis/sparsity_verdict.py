@@ -45,8 +45,12 @@ def _reach(record: SparsityRecord, method: str, rows: Sequence[SparsityRow]) -> 
     if before:
         parts.append(f"{_seeds(before)} seeds do not tell a loss from none up to {_at(record, before[-1])}")
     if first is not None:
-        everywhere = all(row.loss is not None and row.loss.low > 0 for row in own)
-        parts.append(f"a loss {'at every sparsity tried, from' if everywhere else 'from'} {_at(record, first)} on")
+        lost = [row for row in own if row.loss is not None and row.loss.low > 0]
+        on = lost == own[own.index(first) :]
+        whole = "at every sparsity tried, from" if len(lost) == len(own) else "from"
+        parts.append(
+            f"a loss {whole} {_at(record, first)} on" if on else f"a loss at {listed([_at(record, r) for r in lost])}"
+        )
     return f"{method}: {', '.join(parts)}."
 
 

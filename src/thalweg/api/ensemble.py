@@ -1,7 +1,7 @@
 """An ensemble of trained models: what they answer together."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from thalweg.errors import InputError
 from thalweg.population.training.job import Job
 from thalweg.reports.page import write
 from thalweg.studies.ensembling import TrainedModel
+from thalweg.studies.jobs import with_arguments
 from thalweg.studies.kept_models import model_with, read_weights, write_weights
 from thalweg.workloads.combining import Average, combined, probabilities
 
@@ -76,7 +77,8 @@ class Ensemble(OfFindings):
         for i, of in enumerate(self.trained):
             write_weights(place / _file(i), of.weights, {"seed": str(of.seed)})
         models = [{"file": _file(i), "seed": of.seed, "step": of.step} for i, of in enumerate(self.trained)]
-        about = {"workload": self.study.workload, "average": self.average, "models": models}
+        arguments = self.study.calls.get(self.study.contenders[0], {}).get("model", {})
+        about = {"workload": self.study.workload, "average": self.average, "models": models, "arguments": arguments}
         write(place / FILE, json.dumps(about, indent=2) + "\n")
         return place
 
@@ -102,8 +104,10 @@ def _about(directory: Path) -> dict[str, Any]:
 
 def read_models(directory: Path, job: Job) -> tuple[TrainedModel, ...]:
     """The models that `Ensemble.save` wrote, of this job's workload. Raises `InputError` where they cannot be read."""
-    found = []
-    for file, seed, step in _about(directory)["models"]:
+    about, found = _about(directory), []
+    arguments = {n: tuple(v) if isinstance(v, list) else v for n, v in about.get("arguments", {}).items()}
+    job = replace(job, workload=with_arguments(job.workload, arguments))
+    for file, seed, step in about["models"]:
         weights = read_weights(directory / file)
         found.append(TrainedModel(seed, step, weights, model_with(job, seed, weights)))
     return tuple(found)

@@ -80,4 +80,5 @@ def as_text(given: Any) -> str | None:
 
 def given_content(models: tuple[nn.Module, ...], transfer: Any) -> str:
     """A hash of a teacher's models and of a transfer set."""
-    return joined(*map(model_content, models), value_content(None if transfer is None else torch.as_tensor(transfer)))
+    samples = transfer if transfer is None or isinstance(transfer, torch.Tensor) else np.asarray(transfer)
+    return joined(*map(model_content, models), value_content(samples))

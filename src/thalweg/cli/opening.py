@@ -44,7 +44,7 @@ def load_torch_to_compare(
     chosen = TEXTBOOK.split(", ") if optimizers is None else optimizers
     count = "all optimizers" if chosen in (ALL, [ALL]) else counted(len(chosen), "optimizer")
     each = [counted(len(given), name) for name, given in (crossed or {}).items() if given]
-    each += ["its models"] if varied else []
+    each += ["varied models"] if varied else []
     times = f" with {' and '.join(each)} each" if each else ""
     load_torch_for(f"{workload}: {count}{times}", quiet=quiet)
 

@@ -26,9 +26,8 @@ def call_of(contender: Contender, *, grouped: bool) -> dict[str, Any]:
     hyperparameters of their own. follows: whether it has a schedule, which `thalweg.schedules.Scheduler` makes of its
     text; not of a user's function, whatever its name, nor of one that follows a metric. others: whether AdamW steps the
     parameters that are no hidden matrices. averages: whether it is evaluated at averaged weights, whatever its
-    hyperparameters. undecayed: penalties of weights alone. model: arguments
-    that the model's factory was given. stops: the regularizer, if it ends runs early.
-    unwritable: hyperparameters that no argument sets, but a param group's key only.
+    hyperparameters. undecayed: penalties of weights alone. model: arguments that the model's factory was given. stops:
+    the regularizer, if it ends runs early. unwritable: hyperparameters that no argument sets, but a param group's key.
     """
     recipe = contender.recipe
     follows = isinstance(contender.schedule, Schedule) and is_named(contender.schedule)

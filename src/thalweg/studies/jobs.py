@@ -151,16 +151,19 @@ def require_used(jobs: Jobs, contenders: Sequence[Contender], workload: Workload
     arguments: dict[str, dict[str, Mapping[str, Any]]] = {}
     for contender in contenders:
         for name, value in contender.arguments.items():
-            if value != default_of(workload.model, name):
+            if not _is(value, default_of(workload.model, name)):
                 arguments.setdefault(name, {})[contender.trains] = contender.arguments
     for name, of in arguments.items():
-        if not any(
-            _changes(jobs.by_model[model].job, name, arguments, seed, workload) for model, arguments in of.items()
-        ):
+        if not any(_changes(jobs.by_model[model].job, name, given, seed, workload) for model, given in of.items()):
             raise InputError(
                 f"The model of {workload.name!r} is the same with {written({name: next(iter(of.values()))[name]})} as"
                 " without: its factory leaves it unused, or weights to start from take the place."
             )
+
+
+def _is(value: Any, default: Any) -> bool:
+    """Whether a value is a factory's default, of the same type but for lists, which contenders hold as tuples."""
+    return repr(value) == repr(tuple(default) if isinstance(default, list) else default)
 
 
 def _changes(job: Job, name: str, arguments: Mapping[str, Any], seed: int, workload: Workload) -> bool:

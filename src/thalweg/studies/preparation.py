@@ -113,7 +113,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class Checking:
-    """Who is told which model is checked, and the time after which no further one is."""
+    """Tells which model is being checked. until: the time after which no further one is; `None` for no limit."""
 
     tell: Callable[[str], None]
     until: float | None
